@@ -1,0 +1,131 @@
+# Everything a developer, a user who tries Envoi, and CI run. `make help` lists it.
+#
+# Needed on the machine: Python 3.11 or newer with venv and pip, make, and the registries of PyPI, npm and (for
+# the browser tests) Debian. Each step leaves a stamp, so repeating a target costs nothing until what it
+# was made from has changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The interpreter the environment is made with; empty: the first of the names below that is new enough.
+PYTHON ?=
+# More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
+PYTEST_ARGS ?=
+# More arguments for `envoi up`.
+UP_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+STAMPS := $(VENV)/.stamps
+VENDOR := static/vendor/.complete
+CATALOGUES := $(wildcard core/translations/*/LC_MESSAGES/*.po modules/*/translations/*/LC_MESSAGES/*.po)
+
+.PHONY: help setup setup-run setup-dev browser run test check lint format translations migrate bench lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+
+setup: setup-dev ## Make the environment with everything for developing
+
+setup-run: $(STAMPS)/runtime $(STAMPS)/project $(VENDOR) $(STAMPS)/translations ## Only what running needs
+
+setup-dev: setup-run $(STAMPS)/dev ## Everything: tests, checks, tools
+
+run: setup-run ## Start Envoi with its workers and, where the machine has none, its servers
+	$(BIN)/envoi up $(UP_ARGS)
+
+test: setup-dev browser ## Run the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup-dev browser ## What CI runs: format, lint, types, layers, translations, tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-dev ## Every check but the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file pyproject.toml tools/*.py
+	$(BIN)/lint-imports
+	$(BIN)/python tools/translations.py check
+
+format: setup-dev ## Format the source
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+translations: setup-dev ## Merge new strings into the catalogues and compile them
+	$(BIN)/python tools/translations.py update
+	$(BIN)/python tools/translations.py compile
+
+migrate: setup-run ## Bring the database to the newest schema
+	$(BIN)/envoi db upgrade
+
+bench: setup-dev ## Measure
+	$(BIN)/python -m bench
+
+browser: setup-dev ## Make sure of the browser that the tests drive
+	@$(BIN)/python tools/browser.py
+
+# The dev lock comes first and holds back the other two: one environment can then hold all of them.
+UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(LOCK_ARGS)
+
+lock: ## Pin the newest versions anew (LOCK_ARGS=--upgrade) or what pyproject.toml added
+	@test -x $(BIN)/uv || { test -x $(BIN)/python && $(PIP) install --quiet uv; } \
+		|| { echo 'make lock needs an environment: make setup-run first.' >&2; exit 1; }
+	$(UV_LOCK) --extra embedded --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
+	$(UV_LOCK) --extra embedded -c requirements/dev.lock pyproject.toml requirements/build.in \
+		-o requirements/runtime.lock
+	$(UV_LOCK) -c requirements/dev.lock requirements/node.in -o requirements/node.lock
+	@if grep -nE '://|^-|index-url' requirements/*.lock; then \
+		echo 'A lock file names a place to fetch from; it must not.' >&2; exit 1; fi
+
+clean: ## Remove everything that set-up and the tools made; data/ stays
+	rm -rf $(VENV) .setup build dist node_modules static/vendor *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find core modules tests tools bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find core modules -name '*.mo' -delete 2>/dev/null || true
+
+# ---------------------------------------------------------------------------------------------------- stamps
+
+$(STAMPS)/venv:
+	@python='$(PYTHON)'; \
+	for name in python3.11 python3.12 python3.13 python3; do \
+		test -z "$$python" || break; \
+		"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && python="$$name"; \
+	done; \
+	if ! "$${python:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		found="$$("$${python:-python3}" -V 2>/dev/null || echo missing)"; \
+		echo "Envoi needs Python 3.11 or newer, but $${python:-python3} is $$found." \
+			"Name another one: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi; \
+	test -x $(BIN)/python || "$$python" -m venv $(VENV) || { \
+		echo 'No environment could be made; on Debian, install python3-venv.' >&2; exit 1; }
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/runtime: requirements/runtime.lock | $(STAMPS)/venv
+	$(PIP) install --quiet --require-hashes -r requirements/runtime.lock
+	@touch $@
+
+# After the runtime lock, not beside it: two installers at once would break the environment under `make -j`.
+$(STAMPS)/dev: requirements/dev.lock $(STAMPS)/runtime | $(STAMPS)/project $(VENDOR)
+	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/project: pyproject.toml $(STAMPS)/runtime
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# It writes this stamp itself; newer than its sources even when they turned out to hold nothing new.
+$(VENDOR): package.json package-lock.json tools/vendor.py | $(STAMPS)/project
+	$(BIN)/python tools/vendor.py
+	@touch $@
+
+$(STAMPS)/translations: $(CATALOGUES) tools/translations.py $(STAMPS)/runtime
+	$(BIN)/python tools/translations.py compile
+	@touch $@

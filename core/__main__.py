@@ -1,0 +1,5 @@
+"""`python -m core` is `envoi`."""
+
+from core.cli import main
+
+main()

@@ -1,0 +1,156 @@
+"""The application, as a flat list of steps."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, has_request_context, request
+from flask_babel import Babel, get_locale
+from flask_login import LoginManager, current_user
+from flask_mail import Mail
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.engine import make_url
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import core
+from core import loader
+from core.auth.permissions import guard, signed_in_user
+from core.auth.service import user_of_session
+from core.companies.service import companies_for
+from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
+from core.contract import Module
+from core.db import db
+from core.documents.service import kind_title
+from core.files import FileStore
+from core.registry import Registry, current_settings
+from core.web import errors, formats, security
+from core.web.menu import developer_mode, menu_for
+from core.web.slots import slot
+
+logger = logging.getLogger(__name__)
+
+SESSION_LIFETIME = timedelta(hours=12)
+
+
+def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
+    """Return the application with every enabled module mounted.
+
+    Args:
+        settings: What to run with; read from the environment when None.
+        testing: True lets errors through to the caller.
+
+    Raises:
+        ConfigError: Settings are missing or wrong.
+        ModuleError: Modules cannot be loaded.
+    """
+    settings = settings or read_settings()
+    registry = loader.build_registry(loader.select(loader.discover(), settings.modules))
+    shell = shell_folder()
+    app = Flask("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
+    configure(app, settings, testing=testing)
+    app.extensions["envoi_settings"] = settings
+    app.extensions["envoi_registry"] = registry
+    app.extensions["envoi_files"] = FileStore(settings.data_dir / "files")
+    db.init_app(app)
+    Mail(app)
+    CSRFProtect(app)
+    init_babel(app, registry)
+    init_login(app)
+    formats.register(app)
+    security.register(app)
+    errors.register(app)
+    app.before_request(guard)
+    app.context_processor(shell_context)
+    loader.mount(app, registry)
+    return app
+
+
+def shell_folder() -> Path:
+    """Return the folder with the shell's `templates` and `static`: the checkout's, or that of the wheel."""
+    package = Path(core.__file__).parent
+    installed = package / "shell"
+    return installed if installed.is_dir() else package.parent
+
+
+def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
+    """Translate the settings into those of Flask and its extensions."""
+    secure = settings.base_url.startswith("https://")
+    url = make_url(settings.database_url)
+    engine_options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() == "postgresql"}
+    app.config.update(
+        TESTING=testing,
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options,
+        MAX_CONTENT_LENGTH=settings.max_upload_bytes,
+        MAX_FORM_MEMORY_SIZE=4 * 1024 * 1024,
+        MAX_FORM_PARTS=5000,
+        SESSION_COOKIE_NAME="__Host-envoi" if secure else "envoi",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        WTF_CSRF_TIME_LIMIT=int(SESSION_LIFETIME.total_seconds()),
+        WTF_CSRF_SSL_STRICT=secure,
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
+        # Envoi's own transport sends; Flask-Mail builds messages and must not connect by itself.
+        MAIL_SUPPRESS_SEND=True,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]
+
+
+def init_babel(app: Flask, registry: Registry) -> None:
+    """Let core and every module bring their translations."""
+    folders = [str(loader.package_folder(m) / "translations") for m in registry.modules if m.translations]
+    app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
+    Babel(app, locale_selector=select_language, timezone_selector=select_timezone)
+
+
+def select_language() -> str:
+    """Return the language of the user, else the best of those that the browser asks for."""
+    if not has_request_context():
+        return current_settings().default_language  # the worker, the command line
+    if current_user and current_user.is_authenticated:
+        return signed_in_user().language
+    return request.accept_languages.best_match(SUPPORTED_LANGUAGES) or "en"
+
+
+def select_timezone() -> str | None:
+    """Return the time zone of the user, or None for UTC."""
+    if not has_request_context():
+        return None
+    return signed_in_user().timezone if current_user and current_user.is_authenticated else None
+
+
+def init_login(app: Flask) -> None:
+    """Keep track of who is signed in."""
+    manager = LoginManager(app)
+    manager.session_protection = None  # addresses change on the way; the session key ends stolen sessions
+    manager.user_loader(user_of_session)
+
+
+def shell_context() -> dict[str, Any]:
+    """Return what every page of the shell shows."""
+    if not (current_user and current_user.is_authenticated):
+        return {"slot": slot, "locale": str(get_locale() or "en")}
+    user = signed_in_user()
+    return {
+        "slot": slot,
+        "locale": str(get_locale() or "en"),
+        "user": user,
+        "menu": menu_for(user),
+        "developer": developer_mode(user),
+        "companies": companies_for(user),
+        "kind_title": kind_title,
+    }
+
+
+def all_installed() -> dict[str, Module]:
+    """Return every installed module, enabled or not."""
+    return loader.discover()

@@ -1,0 +1,115 @@
+"""Who may sign in, and what they may do."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from flask_login import UserMixin
+from sqlalchemy import Column, ForeignKey, Index, String, Table
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.contract import Scope
+from core.db import Base, StrEnumType, UtcDateTime
+
+user_role = Table(
+    "core_user_role",
+    Base.metadata,
+    Column("user_id", ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True),
+    Column("role_id", ForeignKey("core_role.id", ondelete="CASCADE"), primary_key=True),
+)
+
+user_company = Table(
+    "core_user_company",
+    Base.metadata,
+    Column("user_id", ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True),
+    Column("company_id", ForeignKey("core_company.id", ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Role(Base):
+    """A set of permissions that users are given together."""
+
+    __tablename__ = "core_role"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    grants: Mapped[list[Grant]] = relationship(
+        back_populates="role", cascade="all, delete-orphan", lazy="selectin"
+    )
+
+
+class Grant(Base):
+    """One permission of one role, and its reach."""
+
+    __tablename__ = "core_grant"
+
+    role_id: Mapped[int] = mapped_column(ForeignKey("core_role.id", ondelete="CASCADE"), primary_key=True)
+    permission: Mapped[str] = mapped_column(String(80), primary_key=True)
+    scope: Mapped[Scope] = mapped_column(StrEnumType(Scope))
+    role: Mapped[Role] = relationship(back_populates="grants")
+
+
+class User(Base, UserMixin):  # type: ignore[misc]
+    """Somebody who signs in."""
+
+    __tablename__ = "core_user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    login: Mapped[str] = mapped_column(String(254), unique=True)
+    """The email address, in lower case; it is also where alerts go."""
+    name: Mapped[str] = mapped_column(String(120))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    language: Mapped[str] = mapped_column(String(8), default="en")
+    timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris")
+    active: Mapped[bool] = mapped_column(default=True)
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="SET NULL"))
+    """The company that the user works for at the moment."""
+    session_key: Mapped[str] = mapped_column(String(43))
+    """Changes with the password and at deactivation, and so ends every session."""
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    roles: Mapped[list[Role]] = relationship(secondary=user_role, lazy="selectin", order_by=Role.name)
+
+    @property
+    def is_active(self) -> bool:
+        """True unless the user was deactivated."""
+        return self.active
+
+    def get_id(self) -> str:
+        """Return what the session cookie holds."""
+        return f"{self.id}:{self.session_key}"
+
+    def scope(self, permission: str) -> Scope | None:
+        """Return the widest reach of a permission that any role of the user grants, or None."""
+        scopes = [
+            grant.scope for role in self.roles for grant in role.grants if grant.permission == permission
+        ]
+        return max(scopes, key=lambda scope: scope.breadth, default=None)
+
+    def can(self, permission: str) -> bool:
+        """Return True when some role grants the permission, however far it reaches."""
+        return self.scope(permission) is not None
+
+
+class SignInAttempt(Base):
+    """A failed sign-in, kept for a while to slow down guessing."""
+
+    __tablename__ = "core_sign_in_attempt"
+    __table_args__ = (
+        Index("ix_core_sign_in_attempt_login_at", "login", "at"),
+        Index("ix_core_sign_in_attempt_remote_at", "remote", "at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    login: Mapped[str] = mapped_column(String(254))
+    remote: Mapped[str] = mapped_column(String(64))
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+
+
+class KnownPermission(Base):
+    """A permission that was met once, so that its first grants are not repeated after they were taken away."""
+
+    __tablename__ = "core_known_permission"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)

@@ -1,0 +1,112 @@
+"""Which permission each page needs, and how a permission narrows a query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask import abort, current_app, flash, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy.orm import InstrumentedAttribute
+
+from core.auth.models import User, user_company
+from core.contract import Scope
+from core.i18n import gettext
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+PUBLIC = "public"
+SIGNED_IN = "signed-in"
+_ATTRIBUTE = "envoi_permission"
+
+
+def requires(permission: str) -> Callable[[View], View]:
+    """Declare the permission that a view needs."""
+
+    def declare(view: View) -> View:
+        setattr(view, _ATTRIBUTE, permission)
+        return view
+
+    return declare
+
+
+def public(view: View) -> View:
+    """Declare that a view needs no sign-in."""
+    return requires(PUBLIC)(view)
+
+
+def signed_in(view: View) -> View:
+    """Declare that every signed-in user may use a view."""
+    return requires(SIGNED_IN)(view)
+
+
+def declared_permission(endpoint: str) -> str | None:
+    """Return what the view of an endpoint declares, or None when it declares nothing."""
+    view = current_app.view_functions.get(endpoint)
+    return cast("str | None", getattr(view, _ATTRIBUTE, None))
+
+
+def guard() -> ResponseReturnValue | None:
+    """Refuse a request whose user lacks the permission of the page; runs before every request."""
+    if request.endpoint is None or request.endpoint == "static" or request.endpoint.endswith(".static"):
+        return None
+    permission = declared_permission(request.endpoint)
+    if permission == PUBLIC:
+        return None
+    if not current_user.is_authenticated:
+        if request.headers.get("HX-Request"):
+            # htmx swaps what it gets: send the whole window to the sign-in instead.
+            return (
+                "",
+                401,
+                {"HX-Redirect": url_for("core.sign_in", next=request.headers.get("HX-Current-URL", ""))},
+            )
+        if request.method == "GET":
+            return redirect(url_for("core.sign_in", next=request.full_path.rstrip("?")))
+        flash(gettext("Your session has ended. Sign in again."), "warning")
+        return redirect(url_for("core.sign_in"))
+    if permission is None:
+        # A view that declares nothing is a mistake of its author; it must not become a hole.
+        abort(403)
+    if permission != SIGNED_IN and not signed_in_user().can(permission):
+        abort(403)
+    g.permission = permission
+    return None
+
+
+def signed_in_user() -> User:
+    """Return the user of the request.
+
+    Raises:
+        werkzeug.exceptions.Unauthorized: Nobody is signed in.
+    """
+    if not current_user.is_authenticated:
+        abort(401)
+    return cast("User", current_user._get_current_object())
+
+
+def within_reach(
+    user: User,
+    permission: str,
+    *,
+    owner: InstrumentedAttribute[Any],
+    company: InstrumentedAttribute[Any],
+) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the rows that a permission of the user reaches.
+
+    Args:
+        user: Whose reach.
+        permission: Name of the permission.
+        owner: Column with the id of the owning user.
+        company: Column with the id of the company.
+    """
+    scope = user.scope(permission)
+    if scope is None:
+        return false()
+    if scope is Scope.ALL:
+        return true()
+    companies = select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+    in_company = company.in_(companies)
+    return in_company if scope is Scope.COMPANY else and_(in_company, owner == user.id)

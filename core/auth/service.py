@@ -1,0 +1,291 @@
+"""The verbs of users and roles."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Iterable, Mapping
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from flask import Flask
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
+
+from core import clock
+from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
+from core.contract import Scope
+from core.db import db, transaction
+from core.errors import UserError
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.mail.addresses import normalize
+from core.registry import current_registry
+
+_hasher = PasswordHasher()
+# Checked when nobody has the login, so that the time of the answer does not tell who exists.
+_NOBODYS_HASH = _hasher.hash(secrets.token_urlsafe(16))
+
+MINIMUM_PASSWORD_LENGTH = 10
+ATTEMPT_WINDOW = dt.timedelta(minutes=15)
+ATTEMPTS_PER_LOGIN = 8
+ATTEMPTS_PER_REMOTE = 40
+
+FIRST_ROLES: Mapping[str, str] = {
+    "salesperson": N_("Salesperson"),
+    "cashier": N_("Cashier"),
+    "support": N_("Support"),
+    "administrator": N_("Administrator"),
+}
+
+
+class SignInError(UserError):
+    """The sign-in failed; the sentence does not tell whether the login exists."""
+
+
+def sign_in(login: str, password: str, remote: str) -> User:
+    """Return the user of a login and password.
+
+    Args:
+        login: Email address, any case.
+        password: As typed.
+        remote: Address of the client, for throttling.
+
+    Raises:
+        SignInError: Wrong login or password, a deactivated user, or too many attempts.
+    """
+    login = login.strip().lower()[:254]
+    since = clock.now() - ATTEMPT_WINDOW
+    for column, value, limit in (
+        (SignInAttempt.login, login, ATTEMPTS_PER_LOGIN),
+        (SignInAttempt.remote, remote, ATTEMPTS_PER_REMOTE),
+    ):
+        count = db.session.scalar(
+            select(func.count()).select_from(SignInAttempt).where(column == value, SignInAttempt.at > since)
+        )
+        if (count or 0) >= limit:
+            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
+    user: User | None = db.session.scalar(select(User).where(User.login == login))
+    try:
+        _hasher.verify(user.password_hash if user else _NOBODYS_HASH, password)
+    except (VerificationError, InvalidHashError):
+        user = None
+    if user is None or not user.active:
+        with transaction() as session:
+            session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
+            session.add(SignInAttempt(login=login, remote=remote))
+        raise SignInError(_l("The email address or the password is wrong."))
+    with transaction() as session:
+        session.execute(delete(SignInAttempt).where(SignInAttempt.login == login))
+        if _hasher.check_needs_rehash(user.password_hash):
+            user.password_hash = _hasher.hash(password)
+    return user
+
+
+def user_of_session(session_id: str) -> User | None:
+    """Return the user whose session cookie holds the id, unless it has been ended."""
+    user_id, _, key = session_id.partition(":")
+    if not user_id.isascii() or not user_id.isdigit():
+        return None
+    user = db.session.get(User, int(user_id))
+    if user is None or not user.active or not secrets.compare_digest(user.session_key.encode(), key.encode()):
+        return None
+    return user
+
+
+def _checked_password(password: str) -> str:
+    if len(password) < MINIMUM_PASSWORD_LENGTH:
+        raise UserError(
+            _l("The password needs at least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH), "password"
+        )
+    return _hasher.hash(password)
+
+
+def _roles(codes: Iterable[str]) -> list[Role]:
+    wanted = set(codes)
+    roles = list(db.session.scalars(select(Role).where(Role.code.in_(wanted))))
+    if len(roles) != len(wanted):
+        missing = ", ".join(sorted(wanted - {role.code for role in roles}))
+        raise UserError(_l("There is no role %(name)s.", name=missing), "roles")
+    return roles
+
+
+def save_user(
+    user: User | None,
+    *,
+    login: str,
+    name: str,
+    roles: Iterable[str],
+    company_ids: Iterable[int],
+    language: str = "en",
+    timezone: str = "Europe/Paris",
+    password: str | None = None,
+    active: bool = True,
+) -> User:
+    """Create or change a user.
+
+    Args:
+        user: The user to change, or None for a new one.
+        login: Email address.
+        name: Shown name.
+        roles: Codes of roles.
+        company_ids: Companies the user works for; the first becomes the current one of a new user.
+        language: `en` or `fr`.
+        timezone: IANA name.
+        password: New password, or None to keep the present one.
+        active: False ends every session and forbids the sign-in.
+
+    Raises:
+        UserError: The login is invalid or taken, a role is unknown, or the password too short.
+    """
+    login = normalize(login).lower()
+    companies = list(dict.fromkeys(company_ids))
+    made = False
+    with transaction() as session:
+        if user is None:
+            if not password:
+                raise UserError(_l("A new user needs a password."), "password")
+            user = User(session_key=secrets.token_urlsafe(32), company_id=next(iter(companies), None))
+            made = True
+        elif user.active and not active:
+            _refuse_losing_last_administrator(user)
+            user.session_key = secrets.token_urlsafe(32)
+        new_roles = _roles(roles)
+        if not made and "administrator" not in {role.code for role in new_roles}:
+            _refuse_losing_last_administrator(user)
+        user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
+        user.active, user.roles = active, new_roles
+        if user.company_id not in companies:
+            user.company_id = next(iter(companies), None)
+        if password:
+            user.password_hash = _checked_password(password)
+            user.session_key = secrets.token_urlsafe(32)
+        session.add(user)
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise UserError(_l("Another user has this email address."), "login") from error
+        session.execute(delete(user_company).where(user_company.c.user_id == user.id))
+        if companies:
+            session.execute(
+                user_company.insert(), [{"user_id": user.id, "company_id": company} for company in companies]
+            )
+    return user
+
+
+def _refuse_losing_last_administrator(user: User) -> None:
+    if not any(role.code == "administrator" for role in user.roles):
+        return
+    others = db.session.scalar(
+        select(func.count())
+        .select_from(User)
+        .join(User.roles)
+        .where(Role.code == "administrator", User.active, User.id != user.id)
+    )
+    if not others:
+        raise UserError(_l("This is the last administrator; somebody must remain who can sign in."), "roles")
+
+
+def save_role(role: Role | None, *, code: str, name: str, grants: Mapping[str, Scope]) -> Role:
+    """Create or change a role.
+
+    Args:
+        role: The role to change, or None for a new one.
+        code: Identifier of a new role.
+        name: Shown name.
+        grants: The reach of each granted permission.
+
+    Raises:
+        UserError: The code is taken, or the administrator's role would lose the management of users.
+    """
+    if role is not None and role.code == "administrator" and "core.user.edit" not in grants:
+        raise UserError(_l("Administrators must be able to manage users."))
+    known = current_registry().permissions
+    with transaction() as session:
+        if role is None:
+            role = Role(code=code)
+        role.name = name
+        # Grants of modules that are disabled at the moment are kept for the day they come back.
+        kept = {grant.permission: grant.scope for grant in role.grants if grant.permission not in known}
+        role.grants = []
+        session.add(role)
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise UserError(_l("Another role has this code."), "code") from error
+        role.grants = [Grant(permission=p, scope=s) for p, s in {**kept, **grants}.items()]
+    return role
+
+
+def companies_of(user: User) -> list[int]:
+    """Return the ids of the companies that the user works for."""
+    return list(
+        db.session.scalars(select(user_company.c.company_id).where(user_company.c.user_id == user.id))
+    )
+
+
+def set_preferences(user: User, *, language: str | None = None, company_id: int | None = None) -> None:
+    """Keep the user's language or current company.
+
+    Raises:
+        UserError: The user does not work for that company.
+    """
+    with transaction():
+        if language is not None:
+            user.language = language
+        if company_id is not None:
+            if company_id not in companies_of(user):
+                raise UserError(_l("You do not work for this company."))
+            user.company_id = company_id
+
+
+def change_password(user: User, current: str, new: str, remote: str) -> None:
+    """Change the password of a user who knows the present one; other sessions end.
+
+    Raises:
+        UserError: The present password is wrong, or the new one too short.
+    """
+    try:
+        sign_in(user.login, current, remote)
+    except SignInError as error:
+        raise UserError(_l("This is not your present password."), "current") from error
+    with transaction():
+        user.password_hash = _checked_password(new)
+        user.session_key = secrets.token_urlsafe(32)
+
+
+def set_password(login: str, password: str) -> None:
+    """Give a user a new password; every session of theirs ends.
+
+    Raises:
+        UserError: There is no such user, or the password is too short.
+    """
+    user = db.session.scalar(select(User).where(User.login == login.strip().lower()))
+    if user is None:
+        raise UserError(_l("There is no user %(login)s.", login=login))
+    with transaction():
+        user.password_hash = _checked_password(password)
+        user.session_key = secrets.token_urlsafe(32)
+
+
+def install_roles(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
+    """Give the roles of the first day the permissions that modules declare for them.
+
+    A permission is granted only the first time it is met, so that what an administrator has taken away
+    stays away.
+    """
+    from_modules = current_registry().permissions.values()
+    with transaction() as session:
+        roles = {role.code: role for role in session.scalars(select(Role))}
+        for code, name in FIRST_ROLES.items():
+            if code not in roles:
+                roles[code] = Role(code=code, name=name)
+                session.add(roles[code])
+        session.flush()
+        met = set(session.scalars(select(KnownPermission.name)))
+        for permission in from_modules:
+            if permission.name in met:
+                continue
+            session.add(KnownPermission(name=permission.name))
+            for code, scope in permission.granted.items():
+                roles[code].grants.append(Grant(permission=permission.name, scope=scope))

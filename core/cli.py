@@ -1,0 +1,245 @@
+"""The command line: `envoi …`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+from flask import Flask
+from sqlalchemy import select
+
+from core import migrate, worker
+from core.app import create_app
+from core.auth.models import Role, User
+from core.auth.service import save_user, set_password
+from core.companies.models import Company
+from core.db import db
+from core.errors import EnvoiError
+from core.jobs import queue_length
+from core.mail.outcomes import printable
+from core.registry import current_registry, resolve
+from core.supervisor import run_all, serve_web
+
+
+def echo_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as a table, or as JSON for scripts; control characters are made harmless."""
+    if as_json:
+        click.echo(json.dumps(rows, default=str, ensure_ascii=False, indent=2))
+        return
+    if not rows:
+        click.echo("Nothing.")
+        return
+    cells = [[printable(str(value)).replace("\n", " ") for value in row.values()] for row in rows]
+    head = [name.replace("_", " ").upper() for name in rows[0]]
+    widths = [min(60, max(len(line[i]) for line in [head, *cells])) for i in range(len(head))]
+    for line in [head, *cells]:
+        click.echo(
+            "  ".join(cell[:width].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        )
+
+
+class EnvoiGroup(click.Group):
+    """The commands of core and, once the application is loaded, those of the modules."""
+
+    def _modules(self) -> dict[str, click.Command]:
+        app = application()
+        with app.app_context():
+            commands = [resolve(m.cli) for m in current_registry().modules if m.cli is not None]
+        found: dict[str, click.Command] = {}
+        for command in commands:
+            # A module brings one command, or several in a plain dictionary.
+            found.update(command if isinstance(command, dict) else {command.name: command})
+        return found
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*super().list_commands(ctx), *self._modules()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by name; those of core need no module to load."""
+        return super().get_command(ctx, cmd_name) or self._modules().get(cmd_name)
+
+
+_application: list[Flask] = []
+
+
+def application() -> Flask:
+    """Return the application of this process, made once."""
+    if not _application:
+        _application.append(create_app())
+    return _application[0]
+
+
+def with_app(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a command inside the application."""
+
+    @wraps(function)
+    def inside(*args: Any, **kwargs: Any) -> Any:
+        with application().app_context():
+            return function(*args, **kwargs)
+
+    return inside
+
+
+@click.group(cls=EnvoiGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Send business documents by e-mail, and know what became of them."""
+
+
+def main() -> None:
+    """Run the command line; an expected error is a sentence, not a traceback."""
+    try:
+        cli()
+    except EnvoiError as error:
+        click.echo(f"envoi: {printable(str(error))}", err=True)
+        sys.exit(1)
+
+
+@cli.command()
+@click.option("--demo/--no-demo", default=True, help="Load demonstration data into an empty database.")
+def up(demo: bool) -> None:
+    """Start everything: database, queue, worker, mailbox, web."""
+    run_all(application(), demo=demo)
+
+
+@cli.command()
+def web() -> None:
+    """Start the web server."""
+    serve_web(application())
+
+
+@cli.command("worker")
+@click.option("--burst", is_flag=True, help="End when the queue is empty.")
+def worker_command(burst: bool) -> None:
+    """Start a worker; start as many as you like, on as many hosts."""
+    worker.work(application(), burst=burst)
+
+
+@cli.command()
+def scheduler() -> None:
+    """Start the scheduler of periodic jobs; one is enough."""
+    worker.schedule(application())
+
+
+@cli.command()
+@with_app
+def check() -> None:
+    """Check settings, modules, database and queue; say everything that is wrong."""
+    from_checks = list(checks())
+    for problem in from_checks:
+        click.echo(f"- {problem}", err=True)
+    if from_checks:
+        sys.exit(1)
+    names = ", ".join(module.name for module in current_registry().modules)
+    click.echo(f"All is well. Modules: {names}.")
+
+
+def checks() -> list[str]:
+    """Return everything that would keep Envoi from working, one sentence each."""
+    problems = [
+        f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
+        for module in migrate.migrated_modules()
+        if migrate.pending(module)
+    ]
+    if jobs_away():
+        problems.append("Redis cannot be reached: mails are kept and wait.")
+    return problems
+
+
+def jobs_away() -> bool:
+    """Return True when the queue cannot be reached."""
+    return queue_length() is None
+
+
+@cli.command()
+@with_app
+def demo() -> None:
+    """Load demonstration data into an empty database."""
+    if not migrate.load_demo(application()):
+        raise EnvoiError("The database is not empty; demonstration data would mix with yours.")
+
+
+@cli.group("db")
+def db_group() -> None:
+    """Migrate the database."""
+
+
+@db_group.command()
+@with_app
+def upgrade() -> None:
+    """Apply every migration of every enabled module."""
+    migrate.upgrade(application())
+
+
+@db_group.command()
+@click.argument("module_name")
+@click.option("-m", "--message", required=True)
+@with_app
+def revision(module_name: str, message: str) -> None:
+    """Write a migration for what changed in a module's models."""
+    module = next((m for m in current_registry().modules if m.name == module_name), None)
+    if module is None:
+        raise EnvoiError(f"No enabled module is named {module_name}.")
+    click.echo(migrate.revision(module, message))
+
+
+@db_group.command("check")
+@with_app
+def db_check() -> None:
+    """Fail when models and migrations disagree."""
+    found = [
+        f"{m.name}: {difference}" for m in migrate.migrated_modules() for difference in migrate.differences(m)
+    ]
+    for line in found:
+        click.echo(line, err=True)
+    if found:
+        sys.exit(1)
+    click.echo("Models and migrations agree.")
+
+
+@cli.group()
+def user() -> None:
+    """Manage users."""
+
+
+@user.command("list")
+@click.option("--json", "as_json", is_flag=True)
+@with_app
+def user_list(as_json: bool) -> None:
+    """List users with their roles."""
+    rows = [
+        {"login": u.login, "name": u.name, "roles": ", ".join(r.code for r in u.roles), "active": u.active}
+        for u in db.session.scalars(select(User).order_by(User.login))
+    ]
+    echo_rows(rows, as_json)
+
+
+@user.command("add")
+@click.argument("login")
+@click.option("--name", default="")
+@click.option("--role", "roles", multiple=True, required=True)
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+@with_app
+def user_add(login: str, name: str, roles: tuple[str, ...], password: str) -> None:
+    """Add a user for all companies."""
+    known = set(db.session.scalars(select(Role.code)))
+    unknown = set(roles) - known
+    if unknown:
+        raise EnvoiError(f"There is no role {', '.join(sorted(unknown))}. Roles: {', '.join(sorted(known))}.")
+    companies = list(db.session.scalars(select(Company.id).order_by(Company.id)))
+    save_user(None, login=login, name=name or login, roles=roles, company_ids=companies, password=password)
+    click.echo(f"{login} may sign in.")
+
+
+@user.command("password")
+@click.argument("login")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True)
+@with_app
+def user_password(login: str, password: str) -> None:
+    """Give a user a new password; every session of theirs ends."""
+    set_password(login, password)
+    click.echo(f"{login} has a new password.")

@@ -1,0 +1,107 @@
+"""The verbs of companies."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from core.auth.models import User, user_company
+from core.companies.models import Company, Sequence
+from core.db import db, transaction
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+
+MAX_LOGO_BYTES = 2 * 1024 * 1024
+LOGO_PIXELS = (480, 200)
+
+
+def next_number(company_id: int, code: str) -> int:
+    """Take the next number of a sequence, inside the running transaction.
+
+    The sequence has no gaps: the counter row stays locked until the transaction ends, and a rollback gives
+    the number back.
+    """
+    with transaction() as session:
+        sequence = session.get(Sequence, (company_id, code), with_for_update=True, populate_existing=True)
+        if sequence is None:
+            # Two first documents of a year at once: the company's row makes the second wait.
+            session.scalar(select(Company.id).where(Company.id == company_id).with_for_update())
+            sequence = session.get(Sequence, (company_id, code), with_for_update=True, populate_existing=True)
+        if sequence is None:
+            sequence = Sequence(company_id=company_id, code=code, next_number=1)
+            session.add(sequence)
+        number = sequence.next_number
+        sequence.next_number = number + 1
+        session.flush()
+    return number
+
+
+def clean_logo(data: bytes) -> bytes:
+    """Return the picture as a small PNG on white, as the PDF engine draws it fastest.
+
+    Raises:
+        UserError: The file is too large or no picture.
+    """
+    if len(data) > MAX_LOGO_BYTES:
+        raise UserError(_l("The logo is larger than 2 MB."), "logo")
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
+            picture.thumbnail(LOGO_PIXELS)
+            rgba = picture.convert("RGBA")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(_l("The logo must be a PNG, JPEG, GIF or WebP picture."), "logo") from error
+    flat = Image.new("RGB", rgba.size, "white")
+    flat.paste(rgba, mask=rgba.getchannel("A"))
+    out = io.BytesIO()
+    flat.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def save_company(company: Company | None, values: dict[str, Any]) -> Company:
+    """Create or change a company.
+
+    Args:
+        company: The company to change, or None for a new one.
+        values: Column values.
+
+    Raises:
+        UserError: The name is taken.
+    """
+    with transaction() as session:
+        company = company or Company()
+        for name, value in values.items():
+            setattr(company, name, value)
+        session.add(company)
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise UserError(_l("Another company has this name."), "name") from error
+    return company
+
+
+def companies_for(user: User) -> list[Company]:
+    """Return the active companies that the user works for, by name."""
+    return list(
+        db.session.scalars(
+            select(Company)
+            .join(user_company, user_company.c.company_id == Company.id)
+            .where(user_company.c.user_id == user.id, Company.active)
+            .order_by(Company.name)
+        )
+    )
+
+
+def current_company(user: User) -> Company:
+    """Return the company that the user works for at the moment.
+
+    Raises:
+        UserError: The user works for none.
+    """
+    company = db.session.get(Company, user.company_id) if user.company_id else None
+    if company is None:
+        raise UserError(_l("You do not work for any company yet. Ask an administrator."))
+    return company

@@ -1,0 +1,212 @@
+"""Settings: read from `ENVOI_*` variables, checked at start, all complaints at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from core.errors import ConfigError
+
+SUPPORTED_LANGUAGES = ("en", "fr")
+MINIMUM_SECRET_LENGTH = 32
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6479/0"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an installation can set.
+
+    Attributes:
+        data_dir: The folder that holds the database (by default), files and keys.
+        database_url: SQLAlchemy URL; SQLite or PostgreSQL (psycopg 3).
+        redis_url: The server that keeps the queue.
+        redis_embedded: True when nobody named a Redis server, so that `envoi up` starts its own.
+        secret_key: Signs cookies and encrypts the secrets of mail servers.
+        modules: The names of the enabled modules, or None for all that are installed.
+        host: Address on which the web server listens.
+        port: TCP port on which the web server listens.
+        base_url: The address under which people reach Envoi; https makes cookies secure.
+        workers: How many worker processes `envoi up` starts.
+        web_threads: How many requests the web server answers at once.
+        queue: Name of the RQ queue.
+        max_upload_bytes: The largest request body that is accepted, in bytes.
+        default_language: Language of people and customers who have not chosen one.
+        trusted_proxies: How many proxies in front are trusted to tell the client's address.
+        module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
+    """
+
+    data_dir: Path
+    database_url: str
+    redis_url: str
+    redis_embedded: bool
+    secret_key: str
+    modules: tuple[str, ...] | None
+    host: str
+    port: int
+    base_url: str
+    workers: int
+    web_threads: int
+    queue: str
+    max_upload_bytes: int
+    default_language: str
+    trusted_proxies: int
+    module_settings: Mapping[str, str]
+
+
+class _Reader:
+    """Reads variables one by one and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+        self.read: set[str] = set()
+
+    def value(self, name: str, default: str) -> str:
+        self.read.add(name)
+        return self.environ.get(name, "").strip() or default
+
+    def whole_number(self, name: str, default: int, low: int, high: int) -> int:
+        text = self.value(name, str(default))
+        if text.isascii() and text.isdigit() and low <= int(text) <= high:
+            return int(text)
+        self.problems.append(f"{name} must be a whole number from {low} to {high}, not “{text}”.")
+        return default
+
+    def checked(self, name: str, default: str, check: Callable[[str], str | None]) -> str:
+        text = self.value(name, default)
+        complaint = check(text)
+        if complaint:
+            self.problems.append(f"{name} {complaint}, not “{_without_password(text)}”.")
+        return text
+
+
+def _without_password(text: str) -> str:
+    """Hide the password of a URL, since complaints end up in logs."""
+    head, sep, tail = text.rpartition("@")
+    if not sep:
+        return text
+    return f"{head.rsplit(':', 1)[0]}:…@{tail}"
+
+
+def _check_database_url(text: str) -> str | None:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        return "must be a database URL such as sqlite:///data/envoi.db or postgresql+psycopg://…"
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        return "must name SQLite or PostgreSQL"
+    if url.get_backend_name() == "postgresql" and url.drivername != "postgresql+psycopg":
+        return "must use the driver psycopg (postgresql+psycopg://…)"
+    return None
+
+
+def _check_redis_url(text: str) -> str | None:
+    parts = urlsplit(text)
+    if parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path):
+        return "must be a Redis URL such as redis://127.0.0.1:6379/0"
+    return None
+
+
+def _check_base_url(text: str) -> str | None:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "must be an address such as https://envoi.example.com"
+    return None
+
+
+def _check_language(text: str) -> str | None:
+    return None if text in SUPPORTED_LANGUAGES else f"must be one of {', '.join(SUPPORTED_LANGUAGES)}"
+
+
+def _check_secret(text: str) -> str | None:
+    # The value itself is never repeated in a complaint, see `read_settings`.
+    return None if len(text) >= MINIMUM_SECRET_LENGTH else "too short"
+
+
+def read_or_make_secret(path: Path) -> str:
+    """Return the secret kept in the file, and make it on the first start with mode 0600.
+
+    Raises:
+        OSError: The file cannot be read or written.
+    """
+    try:
+        # O_EXCL: of two processes that start at once, one makes the key and both use it.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        key = secrets.token_urlsafe(48)
+        file.write(key + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check the settings.
+
+    Args:
+        environ: Variables to read instead of those of the process.
+
+    Raises:
+        ConfigError: With every missing or wrong setting in one list.
+    """
+    reader = _Reader(os.environ if environ is None else environ)
+    data_dir = Path(reader.value("ENVOI_DATA_DIR", "data")).expanduser().absolute()
+    try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        reader.problems.append(f"ENVOI_DATA_DIR {data_dir} cannot be made: {error.strerror}.")
+    else:
+        if not os.access(data_dir, os.W_OK | os.X_OK):
+            reader.problems.append(f"ENVOI_DATA_DIR {data_dir} is not writable.")
+
+    secret = reader.value("ENVOI_SECRET_KEY", "")
+    if secret and _check_secret(secret):
+        reader.problems.append(f"ENVOI_SECRET_KEY must have at least {MINIMUM_SECRET_LENGTH} characters.")
+    host = reader.value("ENVOI_HOST", "127.0.0.1")
+    port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
+    names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
+    fields: dict[str, Any] = {
+        "data_dir": data_dir,
+        "database_url": reader.checked(
+            "ENVOI_DATABASE_URL", f"sqlite:///{data_dir / 'envoi.db'}", _check_database_url
+        ),
+        "redis_url": reader.checked("ENVOI_REDIS_URL", DEFAULT_REDIS_URL, _check_redis_url),
+        "redis_embedded": not reader.environ.get("ENVOI_REDIS_URL", "").strip(),
+        "modules": tuple(names) if names else None,
+        "host": host,
+        "port": port,
+        "base_url": reader.checked("ENVOI_BASE_URL", f"http://{host}:{port}", _check_base_url).rstrip("/"),
+        "workers": reader.whole_number("ENVOI_WORKERS", 1, 0, 64),
+        "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 8, 1, 256),
+        "queue": reader.value("ENVOI_QUEUE", "envoi"),
+        "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
+        "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
+        "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
+    }
+    module_settings = {
+        name.removeprefix("ENVOI_"): value
+        for name, value in reader.environ.items()
+        if name.startswith("ENVOI_") and name not in reader.read
+    }
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    if not secret:
+        try:
+            secret = read_or_make_secret(data_dir / "secret.key")
+        except OSError as error:
+            raise ConfigError(
+                [f"The key in {data_dir / 'secret.key'} is unusable: {error.strerror}."]
+            ) from error
+        if _check_secret(secret):
+            raise ConfigError([f"The key in {data_dir / 'secret.key'} is damaged: restore it from a backup."])
+    return Settings(secret_key=secret, module_settings=module_settings, **fields)

@@ -1,0 +1,179 @@
+"""What a module declares about itself.
+
+Everything here is inert: dotted paths instead of functions and classes, so that listing modules imports
+no model. `core.loader` checks the declarations and resolves the paths; `core.testing.conformance` holds
+the promises that every module, ours or a third party's, must keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """How far a permission reaches."""
+
+    OWN = "own"
+    COMPANY = "company"
+    ALL = "all"
+
+    @property
+    def breadth(self) -> int:
+        """A number that grows with the reach."""
+        return ("own", "company", "all").index(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Something that a role may be allowed to do.
+
+    Attributes:
+        name: `<module>.<what>.<verb>`, for example `sales.document.edit`.
+        title: English sentence part, marked with `N_`.
+        scopes: The reaches that a role can be given, narrowest first.
+        granted: Roles of the first day (by code) and their reach; changed by administrators later.
+    """
+
+    name: str
+    title: str
+    scopes: tuple[Scope, ...] = (Scope.ALL,)
+    granted: Mapping[str, Scope] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    """An entry of the menu.
+
+    Attributes:
+        title: English, marked with `N_`.
+        endpoint: The Flask endpoint it leads to.
+        permission: Who sees it; None for every signed-in user.
+        section: The menu it belongs to: a module's own title, or `Configuration`.
+        order: Position, ascending.
+        technical: Shown in developer mode only, under Configuration › Technical.
+    """
+
+    title: str
+    endpoint: str
+    permission: str | None
+    section: str
+    order: int = 100
+    technical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKind:
+    """A kind of document that can be followed, printed and sent.
+
+    Attributes:
+        name: `<module>.<kind>`, for example `sales.invoice`.
+        title: English, marked with `N_`, for example "Invoice".
+        endpoint: Shows one document; takes `document_id`.
+        read: Permission that reading it needs.
+        behavior: Dotted path of a `core.documents.behavior.DocumentBehavior`.
+    """
+
+    name: str
+    title: str
+    endpoint: str
+    read: str
+    behavior: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job that the worker runs.
+
+    Attributes:
+        name: `<module>.<verb>`, the only thing the queue carries beside plain arguments.
+        function: Dotted path `package.module:function`.
+        timeout: Seconds after which a run is ended.
+        every: Seconds between two runs by the queue's scheduler; None for jobs that are asked for.
+    """
+
+    name: str
+    function: str
+    timeout: int = 600
+    every: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFill:
+    """A piece of a page that a module puts into a slot of another.
+
+    Attributes:
+        slot: Name of the slot, see `core.web.slots`.
+        function: Dotted path of a function that takes the slot's keywords and returns Markup.
+        order: Position among the fills of the slot, ascending.
+    """
+
+    slot: str
+    function: str
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A function that is called when a signal of `core.signals` is sent.
+
+    Attributes:
+        signal: The name of the variable in `core.signals`.
+        function: Dotted path `package.module:function`.
+    """
+
+    signal: str
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The declaration of a module; its package exposes exactly one, named `module`.
+
+    Attributes:
+        name: Identifier; prefix of tables, URLs, permissions, kinds and jobs.
+        version: Version of the module.
+        title: English, marked with `N_`.
+        package: The import package, for example `modules.sales`.
+        depends: Names of modules that must be enabled as well; loaded before.
+        models: Dotted path of the module with the models, or None.
+        blueprint: Dotted path `package.module:blueprint`, or None.
+        menu: Entries of the menu.
+        document_kinds: Kinds of documents it brings.
+        permissions: Permissions it brings.
+        jobs: Jobs it brings.
+        receivers: Signals it listens to.
+        install: Dotted path of a function of the application that inserts the rows the module needs from its
+            first day. Called after every migration, in the order of loading; it must be idempotent, and must
+            not change rows that a person may have edited.
+        demo: Dotted path of a function of the application that inserts demonstration data; called once, on an
+            empty database, in the order of loading.
+        slots: Pieces it puts into the pages of others.
+        cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
+        processes: Names of commands that `envoi up` keeps running.
+        migrations: True when the package has a folder `migrations` of Alembic versions.
+        translations: True when the package has a folder `translations`.
+        config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix.
+    """
+
+    name: str
+    version: str
+    title: str
+    package: str
+    depends: tuple[str, ...] = ()
+    models: str | None = None
+    blueprint: str | None = None
+    menu: tuple[MenuItem, ...] = ()
+    document_kinds: tuple[DocumentKind, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    jobs: tuple[JobSpec, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    install: str | None = None
+    demo: str | None = None
+    slots: tuple[SlotFill, ...] = ()
+    cli: str | None = None
+    processes: tuple[str, ...] = ()
+    migrations: bool = True
+    translations: bool = True
+    config_defaults: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,16 @@
+"""The database: declarative base, column types and transactions."""
+
+from core.db.base import Base, db
+from core.db.transaction import end_reading, on_commit, transaction
+from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
+
+__all__ = [
+    "Base",
+    "ExactDecimal",
+    "StrEnumType",
+    "UtcDateTime",
+    "db",
+    "end_reading",
+    "on_commit",
+    "transaction",
+]

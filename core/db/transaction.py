@@ -1,0 +1,73 @@
+"""Transactions of the services, and what must happen only after they have been committed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from core.db.base import db
+
+logger = logging.getLogger(__name__)
+
+_CALLBACKS = "envoi_on_commit"
+_DEPTH = "envoi_depth"
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Run a block as one writing transaction, and commit it at the end.
+
+    A nested block joins the outer one. What was read before is forgotten and read again, so a service
+    decides on the rows as they are now. On SQLite the write lock is taken first (BEGIN IMMEDIATE).
+
+    Yields:
+        The session.
+
+    Raises:
+        Whatever the block raises, after everything was rolled back.
+    """
+    session = db.session()
+    if session.info.get(_DEPTH):
+        yield session
+        return
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("Rows were changed outside of a transaction.")
+    session.commit()
+    session.connection(execution_options={"envoi_write": True})
+    session.info[_DEPTH] = 1
+    session.info[_CALLBACKS] = []
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        session.rollback()
+        session.info[_CALLBACKS] = []
+        raise
+    finally:
+        session.info[_DEPTH] = 0
+    callbacks: list[Callable[[], object]] = session.info.pop(_CALLBACKS, [])
+    for callback in callbacks:
+        callback()
+
+
+def on_commit(callback: Callable[[], object]) -> None:
+    """Call back once the running transaction is committed, never if it is rolled back.
+
+    Raises:
+        RuntimeError: No transaction is running.
+    """
+    session = db.session()
+    if not session.info.get(_DEPTH):
+        raise RuntimeError("on_commit() needs a running transaction().")
+    session.info[_CALLBACKS].append(callback)
+
+
+def end_reading() -> None:
+    """End the reading transaction, so that nothing stays open while the caller waits for the network."""
+    session = db.session()
+    if session.info.get(_DEPTH):
+        raise RuntimeError("A transaction must not stay open across the network.")
+    session.commit()

@@ -1,0 +1,82 @@
+"""Column types that mean the same on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, String
+from sqlalchemy.types import TypeDecorator
+
+DECIMAL_PLACES = 4
+
+
+class UtcDateTime(TypeDecorator[dt.datetime]):
+    """An aware point in time, kept and returned in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """Refuse naive times: they would silently mean another zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A naive datetime has no meaning here; use core.clock.now().")
+        value = value.astimezone(dt.UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 (signature of SQLAlchemy)
+        """Return an aware time in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+class ExactDecimal(TypeDecorator[Decimal]):
+    """A decimal number with four places, kept as a whole number of 1/10000.
+
+    SQLite has no decimal type and would round through binary floats; integers are exact everywhere and
+    can be summed by the database.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | int | None, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Store the number; refuse what has more than four places rather than round it unseen."""
+        if value is None:
+            return None
+        scaled = Decimal(value).scaleb(DECIMAL_PLACES)
+        if scaled != scaled.to_integral_value():
+            raise ValueError(f"{value} has more than {DECIMAL_PLACES} decimal places.")
+        return int(scaled)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        """Return the number with its four places."""
+        return None if value is None else Decimal(int(value)).scaleb(-DECIMAL_PLACES)
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:  # noqa: ARG002
+        """Compare with decimals, not with the integers in the table."""
+        return self
+
+
+class StrEnumType(TypeDecorator[StrEnum]):
+    """A `StrEnum`, kept by its value in a plain string, so that a new member needs no migration."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Store the value, after checking that it is a member."""
+        return None if value is None else self.enum(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        """Return the member."""
+        return None if value is None else self.enum(value)

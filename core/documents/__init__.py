@@ -1,0 +1,1 @@
+"""The header that every document shares, its kinds, its PDF."""

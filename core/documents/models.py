@@ -1,0 +1,56 @@
+"""The header row of a document; the module keeps the rest in a row of its own with the same id."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import Base, ExactDecimal, UtcDateTime
+from core.partners.models import Partner
+
+
+class Document(Base):
+    """What every document has, whatever its kind.
+
+    The row outlives its module: a document of a disabled module still has its followers and mails.
+    """
+
+    __tablename__ = "core_document"
+    __table_args__ = (
+        Index(
+            "uq_core_document_company_id_number",
+            "company_id",
+            "number",
+            unique=True,
+            sqlite_where=text("number <> ''"),
+            postgresql_where=text("number <> ''"),
+        ),
+        Index("ix_core_document_kind_date_id", "kind", "date", "id"),
+        Index("ix_core_document_owner_id_kind", "owner_id", "kind"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(60))
+    number: Mapped[str] = mapped_column(String(40), default="")
+    """Empty while it is a draft that takes its number later."""
+    company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id"))
+    partner_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id"), index=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    language: Mapped[str] = mapped_column(String(8))
+    date: Mapped[dt.date] = mapped_column(default=clock.today)
+    currency: Mapped[str] = mapped_column(String(3))
+    total: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    revision: Mapped[int] = mapped_column(default=1)
+    """Grows with every change, so that a page can tell that it is out of date."""
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    updated_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now, onupdate=clock.now)
+
+    company: Mapped[Company] = relationship(lazy="joined")
+    partner: Mapped[Partner | None] = relationship(lazy="joined")
+    owner: Mapped[User | None] = relationship(lazy="joined")

@@ -1,0 +1,136 @@
+"""The verbs that all documents share."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import cast
+
+from flask_babel import force_locale, gettext
+from sqlalchemy import ColumnElement, select
+
+from core import clock
+from core.auth.models import User
+from core.auth.permissions import within_reach
+from core.db import db, transaction
+from core.documents.behavior import DocumentBehavior
+from core.documents.models import Document
+from core.errors import ConcurrentChangeError, UserError
+from core.followers.models import FollowReason
+from core.followers.service import customer_changed, follow
+from core.i18n import lazy_gettext as _l
+from core.mail.draft import safe_file_name
+from core.registry import current_registry, resolve
+from core.signals import document_customer_changed
+
+
+def create_document(
+    kind: str,
+    *,
+    company_id: int,
+    partner_id: int | None,
+    owner: User | None,
+    language: str,
+    currency: str,
+    date: dt.date | None = None,
+    number: str = "",
+) -> Document:
+    """Create the header of a document; its customer and its owner follow it.
+
+    The customer follows by mail, the owner in the application only.
+    """
+    with transaction() as session:
+        document = Document(
+            kind=kind,
+            number=number,
+            company_id=company_id,
+            partner_id=partner_id,
+            owner_id=owner.id if owner else None,
+            language=language,
+            currency=currency,
+            date=date or clock.today(),
+        )
+        session.add(document)
+        session.flush()
+        if partner_id is not None:
+            follow(document.id, partner_id=partner_id, reason=FollowReason.CUSTOMER, by=owner)
+        if owner is not None:
+            follow(document.id, user_id=owner.id, reason=FollowReason.OWNER, by=owner, by_mail=False)
+    return document
+
+
+def touch(document: Document, *, seen_revision: int | None = None) -> None:
+    """Count a change of the document, inside the running transaction.
+
+    Args:
+        document: The document that changes.
+        seen_revision: The revision that the person had before them, or None when it does not matter.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed the document since.
+    """
+    with transaction() as session:
+        session.refresh(document, ["revision"], with_for_update=True)
+        if seen_revision is not None and document.revision != seen_revision:
+            raise ConcurrentChangeError(
+                _l("Somebody else has changed this document since you opened it. Reload the page to see it.")
+            )
+        document.revision += 1
+        document.updated_at = clock.now()
+
+
+def change_customer(document: Document, partner_id: int, by: User | None) -> None:
+    """Give a document another customer; the followers change with it."""
+    with transaction() as session:
+        previous = document.partner_id
+        if previous == partner_id:
+            return
+        document.partner_id = partner_id
+        session.flush()
+        customer_changed(document.id, previous, partner_id, by)
+        session.expire(document, ["partner"])
+        document_customer_changed.send(document, previous_id=previous)
+
+
+def behavior_of(document: Document) -> DocumentBehavior:
+    """Return the behavior of a document's kind.
+
+    Raises:
+        UserError: Its module is not enabled.
+    """
+    kind = current_registry().kinds.get(document.kind)
+    if kind is None:
+        raise UserError(_l("The module of this document is not enabled."))
+    return cast("DocumentBehavior", resolve(kind.behavior))
+
+
+def kind_title(kind: str) -> str:
+    """Return the title of a kind in the current language, or its name when its module is not enabled."""
+    from_registry = current_registry().kinds.get(kind)
+    return gettext(from_registry.title) if from_registry else kind
+
+
+def readable_by(user: User) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the documents that the user may read."""
+    condition: ColumnElement[bool] = Document.id.is_(None)
+    for kind in current_registry().kinds.values():
+        reach = within_reach(user, kind.read, owner=Document.owner_id, company=Document.company_id)
+        condition = condition | ((Document.kind == kind.name) & reach)
+    return condition
+
+
+def get_readable(user: User, document_id: int) -> Document | None:
+    """Return a document that the user may read, or None."""
+    return db.session.scalar(select(Document).where(Document.id == document_id, readable_by(user)))
+
+
+def find_by_number(number: str) -> list[Document]:
+    """Return the documents of a number; several when companies share it."""
+    return list(db.session.scalars(select(Document).where(Document.number == number).order_by(Document.id)))
+
+
+def file_name(document: Document) -> str:
+    """Return the usual file name of a document's PDF, for example `Invoice_INV-2026-00001.pdf`."""
+    with force_locale(document.language):
+        title = kind_title(document.kind)
+    number = document.number.replace("/", "-") or str(document.id)
+    return safe_file_name(f"{title}_{number}.pdf".replace(" ", "_"))

@@ -1,0 +1,119 @@
+"""The queue: jobs by name, put on it after the commit, run inside the application.
+
+The queue is a messenger, never the memory: whatever must happen stands in the database first, and a
+sweep asks again for what the queue has lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import cast
+
+from flask import Flask, current_app
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue
+
+from core.db import end_reading, on_commit
+from core.registry import current_registry, current_settings, resolve_function
+
+logger = logging.getLogger(__name__)
+
+# A request waits no longer than this for the queue; the sweep finds what could not be put on it.
+ENQUEUE_TIMEOUT_SECONDS = 1.0
+RESULT_TTL_SECONDS = 60
+FAILURE_TTL_SECONDS = 24 * 3600
+
+JobArgument = int | str | list[int]
+
+_process_app: list[Flask] = []
+
+
+def bind_process(app: Flask) -> None:
+    """Make the application the one in which this process runs its jobs."""
+    _process_app[:] = [app]
+
+
+def queue_for(app: Flask) -> Queue:
+    """Return the queue of an application, with short timeouts."""
+    queue = app.extensions.get("envoi_queue")
+    if queue is None:
+        settings = app.extensions["envoi_settings"]
+        connection = Redis.from_url(
+            settings.redis_url,
+            socket_connect_timeout=ENQUEUE_TIMEOUT_SECONDS,
+            socket_timeout=ENQUEUE_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        queue = app.extensions["envoi_queue"] = Queue(settings.queue, connection=connection)
+    return cast("Queue", queue)
+
+
+def enqueue(name: str, *args: JobArgument) -> bool:
+    """Put a job on the queue now.
+
+    Args:
+        name: Name of a declared job.
+        args: Plain arguments: ids, never contents.
+
+    Returns:
+        False when the queue cannot be reached; what the job is for must then wait for its sweep.
+    """
+    spec = current_registry().jobs[name]
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    try:
+        queue_for(app).enqueue_call(
+            run,
+            args=(name, *args),
+            timeout=spec.timeout,
+            result_ttl=RESULT_TTL_SECONDS,
+            failure_ttl=FAILURE_TTL_SECONDS,
+            description=f"{name}{args if len(str(args)) < 80 else '(…)'}",
+        )
+    except (RedisError, OSError) as error:
+        logger.warning("The queue is away (%s); %s waits for the sweep.", type(error).__name__, name)
+        return False
+    return True
+
+
+def enqueue_after_commit(name: str, *args: JobArgument) -> None:
+    """Put a job on the queue once the running transaction is committed."""
+    on_commit(partial(enqueue, name, *args))
+
+
+def queue_length() -> int | None:
+    """Return how many jobs wait, or None when the queue cannot be reached."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    try:
+        return int(queue_for(app).count)
+    except (RedisError, OSError):
+        return None
+
+
+def run(name: str, *args: JobArgument) -> None:
+    """Run a job; this is the one function that RQ calls.
+
+    A name that no enabled module declares is left alone with a warning: its module was disabled while the
+    job was waiting.
+    """
+    app = _process_app[0]
+    with app.app_context():
+        spec = current_registry().jobs.get(name)
+        if spec is None:
+            logger.warning("No enabled module declares the job %s; it was dropped.", name)
+            return
+        resolve_function(spec.function)(*args)
+        end_reading()
+
+
+def periodic_jobs() -> list[tuple[str, int]]:
+    """Return the name and the interval in seconds of each job that the scheduler repeats."""
+    return [(spec.name, spec.every) for spec in current_registry().jobs.values() if spec.every]
+
+
+def queue_name() -> str:
+    """Return the name of the RQ queue."""
+    return current_settings().queue

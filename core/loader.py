@@ -1,0 +1,244 @@
+"""Find the modules, check them, put them in order, and mount them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from core import __version__, signals
+from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
+from core.errors import ModuleError
+from core.i18n import N_
+from core.registry import Registry, resolve, resolve_function
+
+ENTRY_POINT_GROUP = "envoi.modules"
+
+CORE = Module(
+    name="core",
+    version=__version__,
+    title=N_("Contacts"),
+    package="core",
+    models="core.models",
+    blueprint="core.views:blueprint",
+    menu=(
+        MenuItem(N_("Customers"), "core.partners", "core.partner.read", N_("Contacts"), 200),
+        MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
+        MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),
+        MenuItem(N_("Companies"), "core.companies", "core.company.edit", N_("Configuration"), 30),
+        MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
+    ),
+    permissions=(
+        Permission(
+            "core.partner.read",
+            N_("Read customers and contacts"),
+            granted={
+                "salesperson": Scope.ALL,
+                "cashier": Scope.ALL,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
+        Permission(
+            "core.partner.edit",
+            N_("Edit customers and contacts"),
+            granted={"salesperson": Scope.ALL, "support": Scope.ALL, "administrator": Scope.ALL},
+        ),
+        Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
+        Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
+        Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
+    ),
+    install="core.auth.service:install_roles",
+    demo="core.demo:load",
+)
+
+
+def discover() -> dict[str, Module]:
+    """Return the declarations of all installed modules by name.
+
+    Raises:
+        ModuleError: Some cannot be imported, or two have the same name.
+    """
+    found: dict[str, Module] = {}
+    problems: list[str] = []
+    for entry_point in sorted(
+        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.value
+    ):
+        try:
+            module = entry_point.load()
+        except Exception as error:  # noqa: BLE001 (a module by others may raise anything when imported)
+            problems.append(f"Module {entry_point.name}: {entry_point.value} cannot be imported: {error!r}.")
+            continue
+        if not isinstance(module, Module):
+            problems.append(f"Module {entry_point.name}: {entry_point.value} is no core.contract.Module.")
+        elif module.name != entry_point.name:
+            problems.append(f"Module {entry_point.name}: its declaration is named {module.name}.")
+        elif module.name in found or module.name == CORE.name:
+            problems.append(f"Module {entry_point.name}: the name is taken twice.")
+        else:
+            found[module.name] = module
+    if problems:
+        raise ModuleError(problems)
+    return found
+
+
+def select(installed: Mapping[str, Module], enabled: tuple[str, ...] | None) -> list[Module]:
+    """Return the enabled modules, each after those it depends on.
+
+    Raises:
+        ModuleError: With everything that is missing or circular.
+    """
+    names = sorted(installed) if enabled is None else list(dict.fromkeys(enabled))
+    problems = [
+        f"ENVOI_MODULES names {name}, which is not installed. Installed: {', '.join(sorted(installed)) or 'none'}."
+        for name in names
+        if name not in installed
+    ]
+    chosen = {name: installed[name] for name in names if name in installed}
+    problems += [
+        f"Module {module.name} needs {needed}, which is not {'enabled' if needed in installed else 'installed'}."
+        for module in chosen.values()
+        for needed in module.depends
+        if needed not in chosen
+    ]
+    ordered: list[Module] = []
+    rest = dict(chosen)
+    while rest:
+        ready = [m for m in rest.values() if not any(needed in rest for needed in m.depends)]
+        if not ready:
+            problems.append(f"Modules depend on each other in a circle: {', '.join(sorted(rest))}.")
+            break
+        ordered += ready
+        for module in ready:
+            del rest[module.name]
+    if problems:
+        raise ModuleError(problems)
+    return ordered
+
+
+def check_declarations(modules: Iterable[Module]) -> list[str]:
+    """Return everything that is wrong with the declarations, one sentence each."""
+    problems: list[str] = []
+    owners: dict[tuple[str, str], str] = {}
+    modules = list(modules)
+    permissions = {permission.name for module in modules for permission in module.permissions}
+    kinds = [(module, kind) for module in modules for kind in module.document_kinds]
+    for module in modules:
+        named: list[tuple[str, str]] = [("permission", p.name) for p in module.permissions]
+        named += [("document kind", k.name) for k in module.document_kinds]
+        named += [("job", j.name) for j in module.jobs]
+        for what, name in named:
+            if not name.startswith(f"{module.name}."):
+                problems.append(f"Module {module.name}: the {what} {name} must begin with “{module.name}.”.")
+            owner = owners.setdefault((what, name), module.name)
+            if owner != module.name:
+                problems.append(f"Module {module.name}: the {what} {name} is already declared by {owner}.")
+        problems += [
+            f"Module {module.name}: the menu entry {item.title} names the unknown permission {item.permission}."
+            for item in module.menu
+            if item.permission is not None and item.permission not in permissions
+        ]
+        problems += [
+            f"Module {module.name}: there is no signal {receiver.signal}."
+            for receiver in module.receivers
+            if not hasattr(signals, receiver.signal)
+        ]
+        prefix = f"{module.name.upper()}_"
+        problems += [
+            f"Module {module.name}: the setting {key} must begin with {prefix}."
+            for key in module.config_defaults
+            if not key.startswith(prefix)
+        ]
+        problems += _unresolved(module)
+    problems += [
+        f"Module {module.name}: the document kind {kind.name} names the unknown permission {kind.read}."
+        for module, kind in kinds
+        if kind.read not in permissions
+    ]
+    return problems
+
+
+def _unresolved(module: Module) -> list[str]:
+    paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
+    paths += [kind.behavior for kind in module.document_kinds]
+    paths += [job.function for job in module.jobs]
+    paths += [receiver.function for receiver in module.receivers]
+    paths += [fill.function for fill in module.slots]
+    problems = []
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            resolve(path)
+        except Exception as error:  # noqa: BLE001 (a module by others may raise anything when imported)
+            problems.append(f"Module {module.name}: {path} cannot be imported: {error!r}.")
+    return problems
+
+
+def build_registry(modules: Iterable[Module]) -> Registry:
+    """Return the registry of core and the modules, which are in order.
+
+    Raises:
+        ModuleError: With everything that is wrong in any declaration.
+    """
+    everything = (CORE, *modules)
+    problems = check_declarations(everything)
+    if problems:
+        raise ModuleError(problems)
+    kinds: dict[str, DocumentKind] = {kind.name: kind for m in everything for kind in m.document_kinds}
+    jobs: dict[str, JobSpec] = {job.name: job for m in everything for job in m.jobs}
+    slots: dict[str, list[SlotFill]] = {}
+    for module in everything:
+        for fill in module.slots:
+            slots.setdefault(fill.slot, []).append(fill)
+    return Registry(
+        modules=everything,
+        kinds=kinds,
+        permissions={permission.name: permission for m in everything for permission in m.permissions},
+        jobs=jobs,
+        menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
+        slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
+    )
+
+
+def package_folder(module: Module) -> Path:
+    """Return the folder of a module's package.
+
+    Raises:
+        ModuleError: The package cannot be found.
+    """
+    spec = importlib.util.find_spec(module.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleError([f"Module {module.name}: there is no package {module.package}."])
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def mount(app: Flask, registry: Registry) -> None:
+    """Give the application the blueprints, receivers and settings of the modules.
+
+    Raises:
+        ModuleError: A menu entry or document kind names an endpoint that nobody has.
+    """
+    settings = app.extensions["envoi_settings"].module_settings
+    for module in registry.modules:
+        for key, default in module.config_defaults.items():
+            app.config[key] = settings.get(key, default)
+        if module.blueprint is not None:
+            app.register_blueprint(resolve(module.blueprint))
+        for receiver in module.receivers:
+            signal: Any = getattr(signals, receiver.signal)
+            # weak=False: the registry holds paths, so nobody else keeps the function alive.
+            signal.connect(resolve_function(receiver.function), weak=False)
+    endpoints = [(f"the menu entry {item.title}", item.endpoint) for item in registry.menu]
+    endpoints += [(f"the document kind {kind.name}", kind.endpoint) for kind in registry.kinds.values()]
+    problems = [
+        f"There is no endpoint {endpoint}, which {what} names."
+        for what, endpoint in endpoints
+        if endpoint not in app.view_functions
+    ]
+    if problems:
+        raise ModuleError(problems)

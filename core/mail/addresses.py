@@ -1,0 +1,132 @@
+"""Addresses of mail (RFC 5322 §3.4, RFC 6531 for other scripts)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from email.utils import getaddresses
+
+from email_validator import EmailNotValidError, validate_email
+
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+
+MAX_TYPED_LENGTH = 100_000
+_SEPARATORS = re.compile(r"[;\n\r]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox.
+
+    Attributes:
+        addr_spec: `local@domain`, the domain in lower case; international names stay Unicode.
+        display_name: The name shown before it, or "".
+    """
+
+    addr_spec: str
+    display_name: str = ""
+
+    @property
+    def key(self) -> str:
+        """What two spellings of one mailbox share; the local part is compared without case."""
+        return self.addr_spec.casefold()
+
+    def __str__(self) -> str:
+        return f"{self.display_name} <{self.addr_spec}>" if self.display_name else self.addr_spec
+
+
+class InvalidAddressError(UserError):
+    """The text is not an address; `text` is what was typed."""
+
+    def __init__(self, message: object, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
+def one_line(text: str) -> str:
+    """Return the text without control characters and line breaks, so that it can stand in a header."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def normalize(text: str) -> str:
+    """Return the addr-spec of the text, checked by form; no network is asked.
+
+    Raises:
+        InvalidAddressError: The text is not an addr-spec.
+    """
+    text = unicodedata.normalize("NFC", text.strip())
+    try:
+        checked = validate_email(
+            text,
+            check_deliverability=False,
+            allow_smtputf8=True,
+            allow_quoted_local=True,
+            test_environment=True,
+        )
+    except EmailNotValidError as error:
+        shown = one_line(text)
+        if len(shown) > 80:
+            shown = shown[:80] + "…"
+        raise InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text) from error
+    return f"{checked.local_part}@{checked.domain}"
+
+
+def ascii_addr_spec(addr_spec: str) -> str:
+    """Return the address with its domain in IDNA form, as servers without SMTPUTF8 want it (RFC 5890)."""
+    local, _, domain = addr_spec.rpartition("@")
+    checked = validate_email(
+        addr_spec, check_deliverability=False, allow_quoted_local=True, test_environment=True
+    )
+    return f"{local}@{checked.ascii_domain or domain}"
+
+
+def needs_smtputf8(addr_spec: str) -> bool:
+    """Return True when the local part can travel only by SMTPUTF8 (RFC 6531)."""
+    return not addr_spec.rpartition("@")[0].isascii()
+
+
+def parse_address(text: str) -> Address:
+    """Read `local@domain` or `Name <local@domain>`.
+
+    Raises:
+        InvalidAddressError: The text is neither.
+    """
+    text = text.strip()
+    if text.endswith(">") and "<" in text:
+        name, _, rest = text.rpartition("<")
+        return Address(normalize(rest[:-1]), one_line(name.strip().strip('"')))
+    return Address(normalize(text))
+
+
+def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]]:
+    """Read addresses separated by `;`, `,` or new lines, in the order in which they were typed.
+
+    A repeated address is taken once. A comma inside a quoted name does not separate.
+
+    Returns:
+        The addresses, and one error for each part that is none.
+    """
+    found: dict[str, Address] = {}
+    errors: list[InvalidAddressError] = []
+    for part in _split(text[:MAX_TYPED_LENGTH]):
+        try:
+            address = parse_address(part)
+        except InvalidAddressError as error:
+            errors.append(error)
+        else:
+            found.setdefault(address.key, address)
+    return list(found.values()), errors
+
+
+def _split(text: str) -> list[str]:
+    parts: list[str] = []
+    for line in _SEPARATORS.split(text):
+        if "," in line and '"' in line:
+            # Only RFC 5322's own reader knows which commas are quoted.
+            parts.extend(f'"{name}" <{spec}>' if name else spec for name, spec in getaddresses([line]))
+        else:
+            parts.extend(line.split(","))
+    return [part for part in (part.strip() for part in parts) if part]

@@ -1,0 +1,114 @@
+"""A mail as the composer knows it, before it becomes rows."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.mail.addresses import Address
+
+MAX_FILE_NAME_LENGTH = 120
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]')
+
+
+class RecipientField(StrEnum):
+    """The header field in which a recipient stands."""
+
+    TO = "to"
+    CC = "cc"
+    BCC = "bcc"
+
+
+class Reason(StrEnum):
+    """Why a recipient is there."""
+
+    CUSTOMER = "customer"
+    FOLLOWER = "follower"
+    TYPED = "typed"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRecipient:
+    """Somebody the mail goes to.
+
+    Attributes:
+        address: The mailbox.
+        field: To, Cc or Bcc.
+        reason: Why it is there.
+        reason_detail: Who added a follower, for example.
+        partner_id: The partner it belongs to, where there is one.
+    """
+
+    address: Address
+    field: RecipientField = RecipientField.TO
+    reason: Reason = Reason.TYPED
+    reason_detail: str = ""
+    partner_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DraftAttachment:
+    """A file that goes with the mail; its bytes are in the store already.
+
+    Attributes:
+        name: File name, safe for a header and a file system.
+        media_type: For example `application/pdf`.
+        sha256: Hexadecimal; the address in the store.
+        size: In bytes.
+    """
+
+    name: str
+    media_type: str
+    sha256: str
+    size: int
+
+
+@dataclass(slots=True)
+class MailDraft:
+    """What the composer holds.
+
+    Attributes:
+        document_id: The document it is about, or None.
+        document_revision: The revision of the document that the person has seen.
+        company_id: The company that sends.
+        language: Language of the text, `en` or `fr`.
+        subject: One line.
+        body_html: The text as HTML.
+        recipients: To whom, in order.
+        attachments: Files beside the generated PDF.
+        pdf_name: File name of the generated PDF, or "" for none.
+        template_id: The template it was made from, or None.
+        reply_to: Where answers go, or None.
+        without_address: Names of followers that have no address.
+    """
+
+    document_id: int | None
+    document_revision: int
+    company_id: int
+    language: str
+    subject: str
+    body_html: str
+    recipients: list[DraftRecipient] = field(default_factory=list)
+    attachments: list[DraftAttachment] = field(default_factory=list)
+    pdf_name: str = ""
+    template_id: int | None = None
+    reply_to: Address | None = None
+    without_address: list[str] = field(default_factory=list)
+
+
+def safe_file_name(name: str, fallback: str = "file") -> str:
+    """Return a file name without path, control characters, bidi overrides or reserved characters.
+
+    Only the last part of a path is kept. The extension survives shortening.
+    """
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    name = _FORBIDDEN.sub("_", name).strip(" .")
+    if len(name) > MAX_FILE_NAME_LENGTH:
+        stem, dot, extension = name.rpartition(".")
+        if dot and len(extension) <= 10:
+            name = f"{stem[: MAX_FILE_NAME_LENGTH - len(extension) - 1]}.{extension}"
+        else:
+            name = name[:MAX_FILE_NAME_LENGTH]
+    return name or fallback

@@ -1,0 +1,145 @@
+"""Migrations: Alembic, one line of versions for each module.
+
+Each module keeps its place in a version table of its own (`core_version_<module>`), so that a module can
+be disabled or uninstalled without its versions being missed. See docs/adr/0003.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import MetaData, select
+
+from core import loader
+from core.companies.models import Company
+from core.contract import Module
+from core.db import Base, db
+from core.registry import current_registry, resolve_function
+
+ENVIRONMENT = Path(__file__).parent / "migrations"
+
+
+def version_table(module: Module) -> str:
+    """Return the name of the table that holds the version of a module."""
+    return f"core_version_{module.name}"
+
+
+def versions_folder(module: Module) -> Path:
+    """Return the folder with the migrations of a module."""
+    folder = loader.package_folder(module) / "migrations"
+    return folder / "versions" if module.name == loader.CORE.name else folder
+
+
+def alembic_config(module: Module) -> Config:
+    """Return the configuration of Alembic for one module."""
+    config = Config()
+    config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(versions_folder(module)).replace("%", "%%"))
+    config.attributes["module"] = module
+    return config
+
+
+def migrated_modules() -> list[Module]:
+    """Return the enabled modules that have migrations, in order."""
+    return [module for module in current_registry().modules if module.migrations]
+
+
+def upgrade(app: Flask) -> None:
+    """Bring the tables of every enabled module to their newest version, then let the modules fill in."""
+    for module in migrated_modules():
+        command.upgrade(alembic_config(module), "head")
+    for module in current_registry().modules:
+        if module.install is not None:
+            resolve_function(module.install)(app)
+
+
+def revision(module: Module, message: str) -> Path:
+    """Write the migration from the present tables of a module to its models, and return its path."""
+    config = alembic_config(module)
+    has_versions = ScriptDirectory.from_config(config).get_current_head() is not None
+    script: Any = command.revision(
+        config,
+        message,
+        autogenerate=True,
+        head="head" if has_versions else "base",
+        branch_label=None if has_versions else module.name,
+        version_path=str(versions_folder(module)),
+    )
+    return Path(script.path)
+
+
+def pending(module: Module) -> bool:
+    """Return True when migrations of a module have not been applied."""
+    head = ScriptDirectory.from_config(alembic_config(module)).get_current_head()
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": version_table(module)})
+        return context.get_current_revision() != head
+
+
+def differences(module: Module) -> list[Any]:
+    """Return what differs between the tables of a module and its models; [] when they agree."""
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": version_table(module),
+                "include_name": only_tables_of(module),
+                "include_object": only_objects_of(module),
+                "compare_type": True,
+                "render_as_batch": True,
+            },
+        )
+        found = compare_metadata(context, metadata_of(module))
+    return [difference for difference in found if not _is_version_table(difference)]
+
+
+def _is_version_table(difference: Any) -> bool:
+    return (
+        isinstance(difference, tuple)
+        and difference[0] == "remove_table"
+        and str(difference[1].name).startswith("core_version_")
+    )
+
+
+def only_tables_of(module: Module) -> Any:
+    """Return Alembic's filter that keeps to the tables of a module, known by their prefix."""
+
+    def include(name: str | None, type_: str, _parents: Any) -> bool:
+        if type_ != "table" or name is None:
+            return True
+        return name.startswith(f"{module.name}_") and not name.startswith("core_version_")
+
+    return include
+
+
+def only_objects_of(module: Module) -> Any:
+    """Return the same filter for the tables of the models."""
+    include = only_tables_of(module)
+
+    def include_object(_item: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any) -> bool:
+        return bool(type_ != "table" or include(name, type_, None))
+
+    return include_object
+
+
+def metadata_of(_module: Module) -> MetaData:
+    """Return the metadata of all models; `only_tables_of` keeps to those of the module."""
+    return Base.metadata
+
+
+def load_demo(app: Flask) -> bool:
+    """Load demonstration data unless there are companies already; return True when it was loaded."""
+    if db.session.scalar(select(Company.id).limit(1)) is not None:
+        return False
+    for module in current_registry().modules:
+        if module.demo is not None:
+            resolve_function(module.demo)(app)
+    return True

@@ -1,0 +1,20 @@
+"""Every model of core, for migrations."""
+
+from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
+from core.companies.models import Company, Sequence
+from core.documents.models import Document
+from core.followers.models import Follower
+from core.partners.models import Partner
+
+__all__ = [
+    "Company",
+    "Document",
+    "Follower",
+    "Grant",
+    "KnownPermission",
+    "Partner",
+    "Role",
+    "Sequence",
+    "SignInAttempt",
+    "User",
+]

@@ -1,0 +1,53 @@
+"""A partner: a customer, or one of its contacts."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.db import Base, StrEnumType, UtcDateTime
+
+
+class PartnerType(StrEnum):
+    """What a partner is for."""
+
+    CUSTOMER = "customer"
+    CONTACT = "contact"
+    BILLING = "billing"
+    DELIVERY = "delivery"
+
+
+class Partner(Base):
+    """A company or person that documents are made out to, or a contact of one."""
+
+    __tablename__ = "core_partner"
+    __table_args__ = (
+        Index("ix_core_partner_name_id", "name", "id"),
+        Index("ix_core_partner_email", "email"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(160))
+    type: Mapped[PartnerType] = mapped_column(StrEnumType(PartnerType), default=PartnerType.CUSTOMER)
+    parent_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
+    )
+    """The customer that a contact belongs to."""
+    email: Mapped[str] = mapped_column(String(254), default="")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    function: Mapped[str] = mapped_column(String(80), default="")
+    street: Mapped[str] = mapped_column(String(200), default="")
+    zip_code: Mapped[str] = mapped_column(String(20), default="")
+    city: Mapped[str] = mapped_column(String(80), default="")
+    country: Mapped[str] = mapped_column(String(2), default="FR")
+    vat: Mapped[str] = mapped_column(String(40), default="")
+    language: Mapped[str] = mapped_column(String(8), default="fr")
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+
+    parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
+    contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")

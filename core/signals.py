@@ -1,0 +1,25 @@
+"""The signals of the platform, each with its contract.
+
+A receiver runs in the process and the transaction of the sender, in no promised order. An exception in
+a receiver ends the sender's work, so a receiver that may fail must say what it does about it.
+"""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+__all__ = ["document_customer_changed", "mail_server_ready"]
+
+_signals = Namespace()
+
+document_customer_changed = _signals.signal("document-customer-changed")
+"""Sent inside the transaction that gives a document another customer.
+
+Sender: the `Document`. Keywords: `previous_id`, the id of the former partner or None.
+"""
+
+mail_server_ready = _signals.signal("mail-server-ready")
+"""Sent after a mail server has passed its test, outside a transaction.
+
+Sender: the Flask application. Keywords: `server_id`. Whoever keeps mails that wait for a server lets them go.
+"""

@@ -1,0 +1,1 @@
+"""What tests of Envoi, and of modules written for it, build on."""

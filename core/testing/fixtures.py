@@ -1,0 +1,220 @@
+"""Fixtures for tests of core and of modules: `pytest_plugins = ["core.testing.fixtures"]`.
+
+Tests get real parts: a migrated database of their own, a Redis server, a PostgreSQL server. Talking SMTP
+is forbidden to a test that does not ask for it with `@pytest.mark.smtp`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shutil
+import smtplib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import create_engine, select, text
+
+from core import jobs, migrate
+from core.app import create_app
+from core.auth.models import User
+from core.auth.service import save_user
+from core.companies.models import Company
+from core.companies.service import save_company
+from core.config import Settings, read_settings
+from core.db import db
+from core.testing.services import create_database, postgres_server, redis_server
+
+PASSWORD = "correct horse battery"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks."""
+    config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked so on both databases, everything else on SQLite."""
+    if "backend" in metafunc.fixturenames:
+        both = metafunc.definition.get_closest_marker("both_databases") is not None
+        metafunc.parametrize(
+            "backend", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=False, scope="function"
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_smtp(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forbid SMTP to a test that has not asked for it."""
+    if request.node.get_closest_marker("smtp") is None:
+
+        def refuse(*_args: Any, **_kwargs: Any) -> None:
+            pytest.fail("This test must not talk SMTP; mark it with @pytest.mark.smtp.")
+
+        monkeypatch.setattr(smtplib.SMTP, "connect", refuse)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Redis server for the session."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL server for the session."""
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+def test_settings(data_dir: Path, **changes: Any) -> Settings:
+    """Return settings for a test, with a Redis that is away unless one is named."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    environ = {"ENVOI_DATA_DIR": str(data_dir), "ENVOI_REDIS_URL": "redis://127.0.0.1:1/0"}
+    return dataclasses.replace(read_settings(environ), **changes)
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest
+
+
+def _migrated(settings: Settings) -> None:
+    app = create_app(settings, testing=True)
+    with app.app_context():
+        migrate.upgrade(app)
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that each test copies: migrating costs more than most tests."""
+    folder = tmp_path_factory.mktemp("template")
+    _migrated(test_settings(folder))
+    engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
+    with engine.connect() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    engine.dispose()
+    return folder / "envoi.db"
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated PostgreSQL database that each test clones."""
+    name = f"template_{secrets.token_hex(4)}"
+    url = create_database(postgres_url, name)
+    _migrated(test_settings(tmp_path_factory.mktemp("template"), database_url=url))
+    return name
+
+
+@pytest.fixture
+def settings(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """Settings with an empty, migrated database of its own."""
+    data_dir = tmp_path / "data"
+    if backend == "sqlite":
+        settings = test_settings(data_dir)
+        shutil.copy(request.getfixturevalue("_sqlite_template"), data_dir / "envoi.db")
+        return settings
+    server = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("_postgres_template")
+    name = f"test_{secrets.token_hex(6)}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    engine.dispose()
+    return test_settings(data_dir, database_url=f"{server.rpartition('/')[0]}/{name}")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The application on a database of its own, with a context pushed and CSRF off; no queue."""
+    yield from running_app(settings)
+
+
+@pytest.fixture
+def app_with_queue(settings: Settings, redis_url: str) -> Iterator[Flask]:
+    """The application with a queue of its own on a real Redis."""
+    yield from running_app(
+        dataclasses.replace(settings, redis_url=redis_url, queue=f"envoi-{secrets.token_hex(6)}")
+    )
+
+
+def running_app(settings: Settings) -> Iterator[Flask]:
+    """Yield an application for a test, and clean up after it."""
+    app = create_app(settings, testing=True)
+    app.config["WTF_CSRF_ENABLED"] = False
+    jobs.bind_process(app)
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def company(app: Flask) -> Company:  # noqa: ARG001 (the context)
+    """A company that sends from sales@maison.example.com."""
+    return save_company(
+        None,
+        {
+            "name": "Maison Test",
+            "email": "sales@maison.example.com",
+            "street": "1 rue Neuve",
+            "zip_code": "75001",
+            "city": "Paris",
+            "currency": "EUR",
+            "language": "fr",
+        },
+    )
+
+
+@pytest.fixture
+def make_user(company: Company) -> Callable[..., User]:
+    """Make users of a role."""
+
+    def make(role: str = "salesperson", login: str | None = None, language: str = "en", **values: Any) -> User:
+        return save_user(
+            None,
+            login=login or f"{role}@maison.example.com",
+            name=values.pop("name", role.title()),
+            roles=[role],
+            company_ids=values.pop("company_ids", [company.id]),
+            language=language,
+            password=PASSWORD,
+        )
+
+    return make
+
+
+@pytest.fixture
+def sign_in(app: Flask) -> Callable[[User], FlaskClient]:
+    """Return a client in which a user is signed in."""
+
+    def enter(user: User) -> FlaskClient:
+        # A page runs in a context of its own, as in the real server.
+        client = app.test_client()
+        response = client.post("/sign-in", data={"login": user.login, "password": PASSWORD})
+        assert response.status_code == 302, response.text
+        db.session.expire_all()
+        return client
+
+    return enter
+
+
+@pytest.fixture
+def run_jobs(app: Flask) -> Callable[[str], None]:
+    """Run a job in this process, as a worker would."""
+
+    def run(name: str, *args: Any) -> None:
+        jobs.run(name, *args)
+        db.session.expire_all()
+
+    _ = app
+    return run
+
+
+def reload_user(login: str) -> User:
+    """Return a user as the database has it now."""
+    return db.session.scalars(select(User).where(User.login == login)).one()

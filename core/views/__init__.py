@@ -1,0 +1,14 @@
+"""The pages of core."""
+
+from core.views import (  # noqa: F401 (they register their pages)
+    account,
+    companies,
+    documents,
+    modules,
+    partners,
+    roles,
+    users,
+)
+from core.views.blueprint import blueprint
+
+__all__ = ["blueprint"]

@@ -1,0 +1,127 @@
+"""Sign-in, the start page, preferences."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import abort, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_login import current_user, login_user, logout_user
+from flask_wtf import FlaskForm
+from wtforms import EmailField, PasswordField
+
+from core.auth import service
+from core.auth.permissions import public, signed_in, signed_in_user
+from core.config import SUPPORTED_LANGUAGES
+from core.i18n import lazy_gettext as _l
+from core.views.blueprint import blueprint
+from core.web.forms import required, submit
+from core.web.menu import menu_for
+
+
+class SignInForm(FlaskForm):  # type: ignore[misc]
+    """Email address and password."""
+
+    login = EmailField(
+        _l("Email address"), required(), render_kw={"autocomplete": "username", "autofocus": True}
+    )
+    password = PasswordField(_l("Password"), required(), render_kw={"autocomplete": "current-password"})
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """The present password and a new one."""
+
+    current = PasswordField(
+        _l("Present password"), required(), render_kw={"autocomplete": "current-password"}
+    )
+    password = PasswordField(_l("New password"), required(), render_kw={"autocomplete": "new-password"})
+
+
+def _local(url: str) -> str | None:
+    """Return the path of an address of this site, or None: nobody is sent elsewhere after the sign-in."""
+    parts = urlsplit(url)
+    if (parts.netloc and parts.netloc != request.host) or parts.scheme not in {"", "http", "https"}:
+        return None
+    path = parts.path
+    if not path.startswith("/") or path.startswith(("//", "/\\")):
+        return None
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+@public
+def sign_in() -> ResponseReturnValue:
+    """Let somebody in."""
+    if current_user.is_authenticated:
+        return redirect(url_for("core.home"))
+    form = SignInForm()
+
+    def enter() -> None:
+        user = service.sign_in(form.login.data, form.password.data, request.remote_addr or "")
+        session.clear()  # what an anonymous visitor had must not become a user's
+        session.permanent = True
+        login_user(user)
+
+    if submit(form, enter):
+        return redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+    return render_template("core/sign_in.html", form=form), 200 if request.method == "GET" else 422
+
+
+@blueprint.post("/sign-out")
+@signed_in
+def sign_out() -> ResponseReturnValue:
+    """End the session."""
+    logout_user()
+    session.clear()
+    return redirect(url_for("core.sign_in"))
+
+
+@blueprint.get("/")
+@signed_in
+def home() -> ResponseReturnValue:
+    """Lead to the first page that the user's roles know."""
+    for section in menu_for(signed_in_user()):
+        for link in section.links:
+            return redirect(link.url)
+    return render_template(
+        "core/error.html",
+        title=gettext("Welcome"),
+        text=gettext("You have no role yet. Ask an administrator."),
+    )
+
+
+@blueprint.post("/preferences")
+@signed_in
+def preferences() -> ResponseReturnValue:
+    """Keep the language or the current company, or turn developer mode on and off."""
+    user = signed_in_user()
+    language = request.form.get("language")
+    if language is not None and language not in SUPPORTED_LANGUAGES:
+        abort(400)
+    company = request.form.get("company_id", type=int)
+    service.set_preferences(user, language=language, company_id=company)
+    if "developer" in request.form:
+        if not user.can("core.developer"):
+            abort(403)
+        session["developer"] = request.form["developer"] == "1"
+    target = _local(request.referrer or "")
+    return redirect(target or url_for("core.home"))
+
+
+@blueprint.route("/password", methods=["GET", "POST"])
+@signed_in
+def password() -> ResponseReturnValue:
+    """Change the user's own password."""
+    form = PasswordForm()
+    user = signed_in_user()
+
+    def change() -> None:
+        service.change_password(user, form.current.data, form.password.data, request.remote_addr or "")
+        login_user(user)
+
+    if submit(form, change):
+        flash(gettext("Your password was changed. Other sessions have ended."), "success")
+        return redirect(url_for("core.home"))
+    crumbs = [(user.name, url_for("core.home"))]
+    return render_template("core/form.html", form=form, title=gettext("Change password"), crumbs=crumbs)

@@ -1,0 +1,79 @@
+"""What selects offer: countries, currencies, time zones, languages. Named by locale, from CLDR."""
+
+from __future__ import annotations
+
+import unicodedata
+import zoneinfo
+from functools import cache
+
+from babel import Locale
+from babel.core import get_global
+from babel.numbers import get_currency_name, get_territory_currencies
+from flask_babel import get_locale
+from wtforms import SelectChoice
+
+LANGUAGE_CHOICES = [SelectChoice("en", "English"), SelectChoice("fr", "Français")]
+
+# CLDR lists groups of countries, and codes for tests, beside the countries of ISO 3166.
+_NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+
+
+def _locale() -> str:
+    return str(get_locale() or "en")
+
+
+def _sorting(text: str) -> str:
+    """Return what sorts an accented name beside its plain letters."""
+    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).casefold()
+
+
+@cache
+def _countries(locale: str) -> list[tuple[str, str]]:
+    names = Locale.parse(locale).territories
+    found = [
+        (code, str(name))
+        for code, name in names.items()
+        if len(code) == 2 and code.isalpha() and code not in _NO_COUNTRIES
+    ]
+    return sorted(found, key=lambda pair: _sorting(pair[1]))
+
+
+@cache
+def _currencies(locale: str) -> list[tuple[str, str]]:
+    in_use = {
+        str(currency)
+        for territory in get_global("territory_currencies")
+        for currency in get_territory_currencies(territory)
+    }
+    return [(code, f"{code} – {get_currency_name(code, locale=locale)}") for code in sorted(in_use)]
+
+
+@cache
+def _timezones() -> list[str]:
+    return sorted(
+        name
+        for name in zoneinfo.available_timezones()
+        if "/" in name and not name.startswith(("Etc/", "posix/", "right/", "SystemV/", "US/"))
+    )
+
+
+def country_choices(present: str = "") -> list[SelectChoice]:
+    """Return the countries by name; a present code that is none of them stays choosable."""
+    return _with_present(_countries(_locale()), present)
+
+
+def currency_choices(present: str = "") -> list[SelectChoice]:
+    """Return the currencies in use today by code; a present code that is none of them stays choosable."""
+    return _with_present(_currencies(_locale()), present)
+
+
+def timezone_choices(present: str = "") -> list[SelectChoice]:
+    """Return UTC and the time zones of places; a present name that is none of them stays choosable."""
+    places = [(name, name.replace("_", " ")) for name in _timezones()]
+    return _with_present([("UTC", "UTC"), *places], present)
+
+
+def _with_present(choices: list[tuple[str, str]], present: str) -> list[SelectChoice]:
+    known = not present or any(code == present for code, _name in choices)
+    offered = choices if known else [(present, present), *choices]
+    return [SelectChoice(code, name) for code, name in offered]

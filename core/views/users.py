@@ -1,0 +1,193 @@
+"""Users: who may sign in."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_login import login_user
+from flask_wtf import FlaskForm
+from sqlalchemy import false, select, true
+from wtforms import (
+    BooleanField,
+    EmailField,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+)
+
+from core.auth.models import Role, User, user_company
+from core.auth.permissions import requires, signed_in_user
+from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user
+from core.companies.models import Company
+from core.db import db
+from core.errors import UserError
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.mail.addresses import InvalidAddressError
+from core.views.blueprint import blueprint
+from core.views.choices import LANGUAGE_CHOICES, timezone_choices
+from core.web.forms import at_most, required, submit
+from core.web.listing import Filter, ListSpec, SortKey, paginate
+
+SORTS = (
+    SortKey("name", N_("Name"), User.name, lambda row: row.name),
+    SortKey("login", N_("Email address"), User.login, lambda row: row.login),
+    SortKey("created", N_("Created"), User.created_at, lambda row: row.created_at, descending=True),
+)
+
+
+class UserForm(FlaskForm):  # type: ignore[misc]
+    """A user; the choices come from the database."""
+
+    name = StringField(_l("Name"), [*required(), at_most(120)])
+    login = EmailField(
+        _l("Email address"),
+        [*required(), at_most(254)],
+        description=_l("Signs in with it, and gets alerts there."),
+        render_kw={"autocomplete": "off"},
+    )
+    roles = SelectMultipleField(_l("Roles"), render_kw={"data-search": ""})
+    companies = SelectMultipleField(_l("Companies"), coerce=int, render_kw={"data-search": ""})
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+    timezone = SelectField(_l("Time zone"), render_kw={"data-search": ""})
+    password = PasswordField(_l("Password"), render_kw={"autocomplete": "new-password"})
+    active = BooleanField(_l("Active"), default=True, description=_l("May sign in."))
+
+
+def _all_roles() -> list[Role]:
+    return list(db.session.scalars(select(Role).order_by(Role.name, Role.id)))
+
+
+def _form(user: User | None) -> UserForm:
+    """Return the form with what can be chosen, filled with the user."""
+    present = companies_of(user) if user else []
+    if user is None:
+        me = signed_in_user()
+        form = UserForm(language=me.language, timezone=me.timezone)
+    else:
+        form = UserForm(obj=user, data={"companies": present})
+        if not form.is_submitted():
+            form.roles.data = [role.code for role in user.roles]
+            form.companies.data = present
+    form.roles.choices = [SelectChoice(role.code, gettext(role.name)) for role in _all_roles()]
+    offered = select(Company).where(Company.active | Company.id.in_(present)).order_by(Company.name)
+    form.companies.choices = [
+        SelectChoice(company.id, company.name) for company in db.session.scalars(offered)
+    ]
+    form.timezone.choices = timezone_choices(user.timezone if user else "")
+    if user is None:
+        form.password.validators = [*required()]
+        form.password.flags.required = True
+        form.password.description = _l("At least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH)
+    else:
+        form.password.label.text = gettext("New password")
+        form.password.description = _l(
+            "Leave it empty to keep the present one. A new one ends every session."
+        )
+    return form
+
+
+def _save(user: User | None, form: UserForm) -> User:
+    try:
+        saved = save_user(
+            user,
+            login=form.login.data,
+            name=form.name.data,
+            roles=form.roles.data,
+            company_ids=form.companies.data,
+            language=form.language.data,
+            timezone=form.timezone.data,
+            password=form.password.data or None,
+            active=form.active.data,
+        )
+    except InvalidAddressError as error:
+        raise UserError(error.message, "login") from error
+    if saved.id == signed_in_user().id and saved.active:
+        login_user(saved)  # a new password ends every session but this one
+    return saved
+
+
+@blueprint.get("/users")
+@requires("core.user.edit")
+def users() -> ResponseReturnValue:
+    """List the users."""
+    spec = ListSpec(
+        identity=User.id,
+        sorts=SORTS,
+        filters=(
+            Filter("active", N_("Active"), User.active == true(), "active"),
+            Filter("inactive", N_("Deactivated"), User.active == false(), "active"),
+            *(
+                Filter(f"role-{role.code}", role.name, User.roles.any(Role.id == role.id), "role")
+                for role in _all_roles()
+            ),
+        ),
+        search=lambda text: (
+            User.name.icontains(text, autoescape=True) | User.login.icontains(text, autoescape=True)
+        ),
+    )
+    page = paginate(select(User), spec, default_filters=("active",))
+    return render_template("core/users.html", page=page, company_names=_company_names(page.rows))
+
+
+def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
+    """Return the names of the companies that users work for, by the id of the user."""
+    names: dict[int, list[str]] = {}
+    rows = db.session.execute(
+        select(user_company.c.user_id, Company.name)
+        .join(Company, Company.id == user_company.c.company_id)
+        .where(user_company.c.user_id.in_([user.id for user in users_shown]))
+        .order_by(Company.name)
+    )
+    for user_id, name in rows:
+        names.setdefault(user_id, []).append(name)
+    return names
+
+
+@blueprint.route("/users/new", methods=["GET", "POST"])
+@requires("core.user.edit")
+def user_new() -> ResponseReturnValue:
+    """Make a user."""
+    form = _form(None)
+    if submit(form, lambda: _save(None, form)):
+        flash(gettext("%(name)s may sign in now.", name=form.name.data), "success")
+        return redirect(url_for("core.users"))
+    return render_template("core/user.html", form=form, title=gettext("New user"), row=None)
+
+
+@blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
+@requires("core.user.edit")
+def user_edit(user_id: int) -> ResponseReturnValue:
+    """Change a user."""
+    row = db.session.get(User, user_id) or abort(404)
+    title = row.name
+    form = _form(row)
+    if submit(form, lambda: _save(row, form)):
+        flash(gettext("%(name)s was saved.", name=row.name), "success")
+        return redirect(url_for("core.users"))
+    return render_template("core/user.html", form=form, title=title, row=row)
+
+
+@blueprint.post("/users/<int:user_id>/active")
+@requires("core.user.edit")
+def user_set_active(user_id: int) -> ResponseReturnValue:
+    """Deactivate a user, or let them sign in again."""
+    row = db.session.get(User, user_id) or abort(404)
+    save_user(
+        row,
+        login=row.login,
+        name=row.name,
+        roles=[role.code for role in row.roles],
+        company_ids=companies_of(row),
+        language=row.language,
+        timezone=row.timezone,
+        active=not row.active,
+    )
+    if row.active:
+        flash(gettext("%(name)s may sign in now.", name=row.name), "success")
+    else:
+        flash(gettext("%(name)s was deactivated and signed out everywhere.", name=row.name), "success")
+    return redirect(url_for("core.user_edit", user_id=row.id))

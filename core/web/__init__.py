@@ -1,0 +1,1 @@
+"""What pages share: forms, menu, slots, developer mode, lists, error pages, formats."""

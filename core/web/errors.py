@@ -1,0 +1,108 @@
+"""Pages for what went wrong."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from flask import Flask, flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from core.db import db
+from core.errors import UserError
+from core.web.formats import file_size
+
+logger = logging.getLogger(__name__)
+
+
+def _page(code: int, title: str, text: str) -> ResponseReturnValue:
+    if request.headers.get("HX-Request"):
+        # The page stays as it is; the shell's script shows the sentence in a corner.
+        return text, code, {"Content-Type": "text/plain; charset=utf-8"}
+    return render_template("core/error.html", title=title, text=text), code
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    code = error.code or 500
+    if code < 400:
+        return error
+    titles = {
+        403: gettext("Not allowed"),
+        404: gettext("Not found"),
+        405: gettext("Not possible this way"),
+        413: gettext("Too large"),
+    }
+    texts = {
+        403: gettext("Your roles do not allow this. An administrator can give you the permission."),
+        404: gettext("There is no such page or record, or it is not yours to see."),
+        405: gettext("This address cannot be used like that."),
+    }
+    return _page(
+        code, titles.get(code, gettext("Something is wrong")), texts.get(code, error.description or "")
+    )
+
+
+def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
+    limit = file_size(request.max_content_length or 0)
+    return _page(413, gettext("Too large"), gettext("What you sent is larger than %(limit)s.", limit=limit))
+
+
+def _csrf(error: CSRFError) -> ResponseReturnValue:
+    return _page(
+        400,
+        gettext("The page was open for too long"),
+        gettext(
+            "Go back, reload the page and try again; nothing was changed. (%(why)s)", why=error.description
+        ),
+    )
+
+
+def _user_error(error: UserError) -> ResponseReturnValue:
+    db.session.rollback()
+    if request.headers.get("HX-Request"):
+        return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
+    flash(str(error.message), "danger")
+    target = request.referrer if request.method == "POST" and _same_site(request.referrer) else None
+    return redirect(target) if target else _page(409, gettext("This cannot be done"), str(error.message))
+
+
+def _same_site(url: str | None) -> bool:
+    return bool(url) and str(url).startswith(request.host_url)
+
+
+def _database(error: OperationalError) -> ResponseReturnValue:
+    db.session.rollback()
+    logger.error("The database did not answer: %s", error.orig)
+    return _page(
+        503,
+        gettext("The database is busy or away"),
+        gettext("Nothing was changed. Wait a moment, go back and try again."),
+    )
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    db.session.rollback()
+    reference = secrets.token_hex(4)
+    logger.error("Unexpected error %s at %s", reference, request.path, exc_info=error)
+    return _page(
+        500,
+        gettext("Something went wrong"),
+        gettext(
+            "Nothing was changed. Tell your administrator the reference %(reference)s.", reference=reference
+        ),
+    )
+
+
+def register(app: Flask) -> None:
+    """Show these pages."""
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(UserError, _user_error)
+    app.register_error_handler(OperationalError, _database)
+    if not app.testing:
+        app.register_error_handler(Exception, _unexpected)

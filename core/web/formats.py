@@ -1,0 +1,65 @@
+"""How money, numbers and times are shown, by locale."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from babel.dates import format_timedelta
+from babel.numbers import format_currency, format_decimal
+from flask import Flask
+from flask_babel import format_date, format_datetime, get_locale, gettext
+from markupsafe import Markup, escape
+
+from core import clock
+
+
+def _locale() -> str:
+    return str(get_locale() or "en")
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """Return an amount with its currency, by locale, with the currency's own decimals."""
+    return format_currency(amount, currency, locale=_locale())
+
+
+def number(value: Decimal | int) -> str:
+    """Return a number by locale, without trailing zeros."""
+    return str(format_decimal(value, format="#,##0.####", locale=_locale()))
+
+
+def day(value: dt.date | None) -> str:
+    """Return a date by locale, "" for none."""
+    return str(format_date(value, "medium")) if value else ""
+
+
+def file_size(size: int) -> str:
+    """Return a size in bytes, kB or MB (powers of 1000)."""
+    if size < 1000:
+        return str(gettext("%(count)s bytes", count=size))
+    if size < 1_000_000:
+        return str(gettext("%(count)s kB", count=format_decimal(round(size / 1000), locale=_locale())))
+    megabytes = format_decimal(round(Decimal(size) / 1_000_000, 1), locale=_locale())
+    return str(gettext("%(count)s MB", count=megabytes))
+
+
+def ago(value: dt.datetime | None) -> Markup:
+    """Return a time relative to now, with the exact time on hover, as a `time` element."""
+    if value is None:
+        return Markup("")
+    delta = value - clock.now()
+    if abs(delta) < dt.timedelta(seconds=45):
+        words = gettext("just now")
+    elif abs(delta) > dt.timedelta(days=7):
+        words = format_datetime(value, "short")
+    else:
+        words = format_timedelta(delta, granularity="minute", add_direction=True, locale=_locale())
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        value.isoformat(timespec="seconds"), escape(format_datetime(value, "long")), words
+    )
+
+
+def register(app: Flask) -> None:
+    """Give the templates these formats as filters."""
+    for function in (money, number, day, file_size, ago):
+        app.add_template_filter(function)

@@ -1,0 +1,105 @@
+"""Forms: fields by locale, and how errors of services come back beside their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from babel.numbers import NumberFormatError, format_decimal, parse_decimal
+from flask import flash
+from flask_babel import get_locale, gettext
+from flask_wtf import FlaskForm
+from wtforms import Field, widgets
+from wtforms.validators import InputRequired, Length
+
+from core.db.types import DECIMAL_PLACES
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+
+LARGEST = Decimal(10) ** 11
+
+
+class LocalDecimalField(Field):  # type: ignore[misc]
+    """A decimal number, typed as people of the locale type it; a point is always understood as well."""
+
+    widget = widgets.TextInput()
+
+    def __init__(
+        self, *args: Any, places: int = DECIMAL_PLACES, minimum: Decimal | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.places = places
+        self.minimum = minimum
+        self.typed: str | None = None
+
+    def _value(self) -> str:
+        if self.typed is not None:
+            return self.typed
+        if self.data is None:
+            return ""
+        return format_decimal(self.data, format="0.####", locale=get_locale())
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed, and keep it as it was for showing it again."""
+        if not valuelist:
+            return
+        self.typed = valuelist[0].strip()
+        self.data = read_decimal(self.typed, self.places) if self.typed else None
+        if self.data is not None and self.minimum is not None and self.data < self.minimum:
+            raise ValueError(gettext("The number must not be below %(minimum)s.", minimum=self.minimum))
+
+
+def read_decimal(text: str, places: int = DECIMAL_PLACES) -> Decimal:
+    """Return the number that a person has typed.
+
+    Raises:
+        ValueError: It is no number, too large, or has too many decimals; the text is a sentence.
+    """
+    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
+    try:
+        value = (
+            Decimal(compact)
+            if compact.isascii() and "," not in compact
+            else parse_decimal(compact, locale=get_locale() or "en", strict=True)
+        )
+    except (InvalidOperation, NumberFormatError, ValueError) as error:
+        raise ValueError(gettext("This is not a number.")) from error
+    if not value.is_finite() or abs(value) >= LARGEST:
+        raise ValueError(gettext("This number is too large."))
+    if value != round(value, places):
+        raise ValueError(gettext("At most %(places)s decimals.", places=places))
+    return value
+
+
+def required() -> list[Any]:
+    """Return the validators of a field that must be filled in."""
+    return [InputRequired(_l("This is needed."))]
+
+
+def at_most(length: int) -> Any:
+    """Return the validator of the longest text a column holds."""
+    return Length(max=length, message=_l("At most %(max)d characters."))
+
+
+def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
+    """Validate a form and do what it is for; a `UserError` is shown beside its field or on the page.
+
+    Returns:
+        True when it is done. When False, the page shows the form again with everything that was typed.
+    """
+    if not form.validate_on_submit():
+        if form.errors:
+            flash(gettext("Some fields need another look."), "danger")
+            for message in form.errors.get("csrf_token", ()):
+                flash(gettext("The page was open for too long (%(why)s). Try again.", why=message), "danger")
+        return False
+    try:
+        action()
+    except UserError as error:
+        if error.field and error.field in form:
+            form[error.field].errors = [*form[error.field].errors, str(error.message)]
+        else:
+            flash(str(error.message), "danger")
+        return False
+    return True

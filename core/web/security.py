@@ -1,0 +1,50 @@
+"""Headers that keep a page's browser safe."""
+
+from __future__ import annotations
+
+import secrets
+
+from flask import Flask, Response, g, request
+
+
+def csp_nonce() -> str:
+    """Return the nonce of this response, for the style sheet that the text editor makes by itself."""
+    if "csp_nonce" not in g:
+        g.csp_nonce = secrets.token_urlsafe(16)
+    return str(g.csp_nonce)
+
+
+def _set_headers(response: Response) -> Response:
+    nonce = f" 'nonce-{g.csp_nonce}'" if "csp_nonce" in g else ""
+    response.headers.setdefault(
+        "Content-Security-Policy",
+        f"default-src 'none'; script-src 'self'; style-src 'self'{nonce}; img-src 'self' data: blob:; "
+        "font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'self'; object-src 'none'",
+    )
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    if request.endpoint and not request.endpoint.endswith("static"):
+        # Pages show customers' data: a shared computer must not keep them.
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+FOREIGN_HTML_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+"""For HTML that came from elsewhere (the text of a mail): no script, no network, an origin of its own."""
+
+
+def foreign_html(html: str) -> Response:
+    """Return HTML that came from elsewhere as a page that can do nothing; show it in a sandboxed frame."""
+    response = Response(html, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = FOREIGN_HTML_POLICY
+    return response
+
+
+def register(app: Flask) -> None:
+    """Set the headers on every response."""
+    app.after_request(_set_headers)
+    app.jinja_env.globals["csp_nonce"] = csp_nonce

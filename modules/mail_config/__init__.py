@@ -1,0 +1,43 @@
+"""How mail leaves: servers, transports, templates."""
+
+from core.contract import MenuItem, Module, Permission, Scope
+from core.i18n import N_
+
+module = Module(
+    name="mail_config",
+    version="0.1.0",
+    title=N_("Mail configuration"),
+    package="modules.mail_config",
+    models="modules.mail_config.models",
+    blueprint="modules.mail_config.views:blueprint",
+    menu=(
+        MenuItem(
+            N_("Mail templates"),
+            "mail_config.templates",
+            "mail_config.template.edit",
+            N_("Configuration"),
+            40,
+        ),
+        MenuItem(
+            N_("Mail servers"),
+            "mail_config.servers",
+            "mail_config.server.edit",
+            N_("Configuration"),
+            50,
+            technical=True,
+        ),
+    ),
+    permissions=(
+        Permission(
+            "mail_config.server.edit",
+            N_("Set up and test mail servers"),
+            granted={"administrator": Scope.ALL},
+        ),
+        Permission(
+            "mail_config.template.edit", N_("Edit mail templates"), granted={"administrator": Scope.ALL}
+        ),
+    ),
+    install="modules.mail_config.shipped:install",
+    demo="modules.mail_config.shipped:demo",
+    cli="modules.mail_config.cli:commands",
+)

@@ -1,0 +1,63 @@
+"""`envoi server …`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from sqlalchemy import select
+
+from core.cli import echo_rows, with_app
+from core.companies.models import Company
+from core.db import db
+from core.mail.outcomes import EXPLANATIONS, printable
+from modules.mail_config import service
+
+
+@click.group()
+def server() -> None:
+    """Look after mail servers."""
+
+
+@server.command("list")
+@click.option("--json", "as_json", is_flag=True)
+@with_app
+def server_list(as_json: bool) -> None:
+    """List mail servers; passwords are never shown."""
+    rows = [
+        {
+            "id": row.id,
+            "name": row.name,
+            "host": row.host,
+            "port": row.port,
+            "encryption": row.encryption.value,
+            "from_filter": row.from_filter,
+            "priority": row.priority,
+            "active": row.active,
+            "tested": row.ready,
+        }
+        for row in service.servers()
+    ]
+    echo_rows(rows, as_json)
+
+
+@server.command("test")
+@click.argument("name")
+@click.argument("recipient")
+@click.option("--from", "from_address", default=None, help="From; the first company's address when left out.")
+@with_app
+def server_test(name: str, recipient: str, from_address: str | None) -> None:
+    """Test the server NAME (or id) by a real mail to RECIPIENT."""
+    row = service.find_server(name)
+    company = db.session.scalar(select(Company).order_by(Company.id).limit(1))
+    report = service.test_server(row, recipient, from_address or service.default_from(row.company or company))
+    for line in report.transcript:
+        click.echo(printable(line))
+    if report.failure is not None:
+        explanation = EXPLANATIONS[report.failure.kind]
+        click.echo(f"\n{explanation.title}. {explanation.text}", err=True)
+        sys.exit(1)
+    click.echo("\nThe server works.")
+
+
+commands = {"server": server}

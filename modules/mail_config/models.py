@@ -1,0 +1,126 @@
+"""Mail servers and mail templates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.companies.models import Company
+from core.db import Base, StrEnumType, UtcDateTime
+
+
+class Encryption(StrEnum):
+    """How the connection to a server is encrypted."""
+
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+class MailServer(Base):
+    """A server that mail can leave by."""
+
+    __tablename__ = "mail_config_server"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    host: Mapped[str] = mapped_column(String(253))
+    port: Mapped[int]
+    encryption: Mapped[Encryption] = mapped_column(StrEnumType(Encryption), default=Encryption.STARTTLS)
+    username: Mapped[str] = mapped_column(String(254), default="")
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The password, encrypted by `core.vault`; never rendered."""
+    from_filter: Mapped[str] = mapped_column(Text, default="")
+    """Addresses and domains, separated by commas, that may send by this server; empty for all."""
+    priority: Mapped[int] = mapped_column(default=10)
+    """Lower goes first."""
+    size_limit: Mapped[int | None]
+    """The largest message in bytes, or None for what the server announces."""
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company whose mails it sends, or None for all."""
+    active: Mapped[bool] = mapped_column(default=True)
+    tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
+    """What `fingerprint` was when the server passed its last test."""
+    tested_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+
+    company: Mapped[Company | None] = relationship(lazy="joined")
+
+    @property
+    def fingerprint(self) -> str:
+        """A mark of everything that a test proves; it changes when any of it changes."""
+        proved = (self.host, self.port, str(self.encryption), self.username, self.secret, self.from_filter)
+        return hashlib.sha256(repr(proved).encode()).hexdigest()
+
+    @property
+    def ready(self) -> bool:
+        """True when the server has passed its test since its last change."""
+        return self.tested_fingerprint == self.fingerprint
+
+    def accepts(self, addr_spec: str) -> bool:
+        """Return True when the From filter lets an address send by this server."""
+        entries = [
+            entry.strip().lower().lstrip("@") for entry in self.from_filter.split(",") if entry.strip()
+        ]
+        address = addr_spec.lower()
+        return not entries or any(entry in {address, address.rpartition("@")[2]} for entry in entries)
+
+
+class MailTemplate(Base):
+    """The text of mails about a kind of document, in several languages."""
+
+    __tablename__ = "mail_config_template"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(60), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company that uses it, or None for all."""
+    attachment_name: Mapped[str] = mapped_column(String(200), default="")
+    """Pattern of the PDF's file name, with fields; empty for the usual name."""
+    reply_to: Mapped[str] = mapped_column(String(254), default="")
+    """Where answers go; empty for the sender."""
+    position: Mapped[int] = mapped_column(default=10)
+    """Lower is offered first."""
+    active: Mapped[bool] = mapped_column(default=True)
+    shipped_key: Mapped[str | None] = mapped_column(String(120), unique=True)
+    """Names the template of a module that it was made from."""
+
+    company: Mapped[Company | None] = relationship(lazy="joined")
+    texts: Mapped[list[MailTemplateText]] = relationship(
+        back_populates="template",
+        cascade="all, delete-orphan",
+        lazy="selectin",
+        order_by="MailTemplateText.language",
+    )
+
+    def text(self, language: str) -> MailTemplateText | None:
+        """Return the text in a language, else in English, else any; one language, never two."""
+        by_language = {text.language: text for text in self.texts}
+        return by_language.get(language) or by_language.get("en") or next(iter(self.texts), None)
+
+
+class MailTemplateText(Base):
+    """Subject and body of a template in one language."""
+
+    __tablename__ = "mail_config_template_text"
+    __table_args__ = (UniqueConstraint("template_id", "language"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(ForeignKey("mail_config_template.id", ondelete="CASCADE"))
+    language: Mapped[str] = mapped_column(String(8))
+    subject: Mapped[str] = mapped_column(String(500))
+    body: Mapped[str] = mapped_column(Text)
+
+    template: Mapped[MailTemplate] = relationship(back_populates="texts")
+
+
+class ShippedMark(Base):
+    """A template of a module that was installed once; a deleted one does not come back."""
+
+    __tablename__ = "mail_config_shipped_mark"
+
+    key: Mapped[str] = mapped_column(String(120), primary_key=True)

@@ -1,0 +1,182 @@
+"""Fields in mail templates: a sandboxed Jinja that sees plain values of the catalogue and nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from flask_babel import format_date, gettext
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, nodes
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from core.documents.behavior import FieldValue
+from core.errors import UserError
+from core.mail.addresses import one_line
+from core.web.formats import money as format_money
+from core.web.formats import number as format_number
+
+MAX_OUTPUT = 500_000
+
+
+class BadTemplateError(UserError):
+    """A template cannot be used; `field` is `subject` or `body`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a template says about one document."""
+
+    subject: str
+    body_html: str
+
+
+def _money(value: Any, currency: str = "EUR") -> str:
+    return format_money(Decimal(value), str(currency))
+
+
+def _date(value: Any, style: str = "long") -> str:
+    return str(format_date(value, style)) if isinstance(value, dt.date) else str(value)
+
+
+def _finalize(value: Any) -> Any:
+    """Show numbers and dates by locale, unless a filter has said how."""
+    if isinstance(value, Decimal):
+        return format_number(value)
+    if isinstance(value, dt.date):
+        return _date(value)
+    return value
+
+
+def _environment(*, autoescape: bool) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        autoescape=autoescape, undefined=StrictUndefined, finalize=_finalize, extensions=[]
+    )
+    environment.globals.clear()
+    kept = ("upper", "lower", "title", "capitalize", "default", "d", "trim", "replace", "round", "int", "abs")
+    environment.filters = {name: environment.filters[name] for name in kept}
+    environment.filters |= {
+        "money": _money,
+        "date": _date,
+        "number": lambda value: format_number(Decimal(value)),
+    }
+    return environment
+
+
+_HTML = _environment(autoescape=True)
+_PLAIN = _environment(autoescape=False)
+
+
+def nested(fields: Mapping[str, FieldValue]) -> dict[str, Any]:
+    """Return `{"customer": {"name": …}}` for `{"customer.name": …}`."""
+    tree: dict[str, Any] = {}
+    for name, value in fields.items():
+        *path, last = name.split(".")
+        branch = tree
+        for part in path:
+            branch = branch.setdefault(part, {})
+        branch[last] = value
+    return tree
+
+
+def check(source: str, known: Iterable[str], *, field: str) -> list[str]:
+    """Return what is wrong with a template, one sentence each, without running it.
+
+    Args:
+        source: The template.
+        known: Names of the catalogue.
+        field: `body` escapes HTML, everything else is plain.
+    """
+    environment = _HTML if field == "body" else _PLAIN
+    try:
+        tree = environment.parse(source)
+        environment.from_string(source)
+    except TemplateSyntaxError as error:
+        return [gettext("Line %(line)s: %(message)s", line=error.lineno, message=error.message or "")]
+    except TemplateError as error:
+        return [str(error)]
+    forbidden = [
+        gettext(
+            "Line %(line)s: “%(word)s” may not be used here.",
+            line=node.lineno,
+            word=type(node).__name__.lower(),
+        )
+        for node in tree.find_all(_FORBIDDEN)
+    ]
+    undeclared = find_undeclared_variables(tree)
+    names = set(known)
+    branches = {name.rpartition(".")[0] for name in names}
+    return forbidden + [
+        gettext("Line %(line)s: there is no field “%(name)s”.", line=line, name=name)
+        for name, line in _used_fields(tree)
+        if name.partition(".")[0] in undeclared and name not in names and name not in branches
+    ]
+
+
+_FORBIDDEN = (
+    nodes.For,
+    nodes.Macro,
+    nodes.CallBlock,
+    nodes.Include,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Call,
+    nodes.Extends,
+    nodes.Block,
+    nodes.Getitem,
+)
+
+
+def _used_fields(tree: nodes.Template) -> list[tuple[str, int]]:
+    inner = {id(node.node) for node in tree.find_all(nodes.Getattr)}
+    used: list[tuple[str, int]] = []
+    for node in tree.find_all((nodes.Getattr, nodes.Name)):
+        if id(node) in inner:
+            continue
+        parts: list[str] = []
+        current: nodes.Node = node
+        while isinstance(current, nodes.Getattr):
+            parts.append(current.attr)
+            current = current.node
+        if isinstance(current, nodes.Name):
+            used.append((".".join([current.name, *reversed(parts)]), node.lineno))
+    return used
+
+
+def _render(
+    environment: ImmutableSandboxedEnvironment, source: str, values: dict[str, Any], field: str
+) -> str:
+    try:
+        text = environment.from_string(source).render(values)
+    except (TemplateError, ArithmeticError, TypeError, ValueError, KeyError) as error:
+        raise BadTemplateError(
+            gettext("The template cannot be used: %(why)s", why=str(error)), field
+        ) from error
+    if len(text) > MAX_OUTPUT:
+        raise BadTemplateError(gettext("The template makes a text that is too long."), field)
+    return text
+
+
+def render(subject: str, body: str, fields: Mapping[str, FieldValue]) -> Rendered:
+    """Return subject and body of a template for the fields of one document, in the current locale.
+
+    Raises:
+        BadTemplateError: A field is unknown, or a filter cannot work on its value.
+    """
+    values = nested(fields)
+    return Rendered(
+        subject=one_line(_render(_PLAIN, subject, values, "subject"))[:500],
+        body_html=_render(_HTML, body, values, "body"),
+    )
+
+
+def render_line(pattern: str, fields: Mapping[str, FieldValue]) -> str:
+    """Return one line of plain text, such as a file name.
+
+    Raises:
+        BadTemplateError: As for `render`.
+    """
+    return one_line(_render(_PLAIN, pattern, nested(fields), "attachment_name"))

@@ -1,0 +1,84 @@
+"""What every transport takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.errors import EnvoiError
+from core.mail.outcomes import Failure, RecipientOutcome
+from modules.mail_config.models import Encryption
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccess:
+    """What is needed to reach a server; never logged, since it holds the password.
+
+    Attributes:
+        host: Name or address.
+        port: TCP port.
+        encryption: How the connection is encrypted.
+        username: Empty for no sign-in.
+        password: In the clear.
+        ca_file: Trusted certificates instead of the system's, for a house authority.
+        timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).
+    """
+
+    host: str
+    port: int
+    encryption: Encryption
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca_file: str | None = None
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope of a message (RFC 5321 §2.3.1).
+
+    Attributes:
+        envelope_from: The return path.
+        recipients: Addr-specs, in order.
+    """
+
+    envelope_from: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Submission:
+    """What one attempt did.
+
+    Attributes:
+        outcomes: One per recipient of the envelope, in order; empty when `failure` is set.
+        failure: Why nothing could be said to the server about this mail at all: it was not reached, or it
+            refused the sign-in. Such a failure is the server's, not the mail's.
+        transcript: The dialogue, without secrets and without the message.
+    """
+
+    outcomes: tuple[RecipientOutcome, ...] = ()
+    failure: Failure | None = None
+    transcript: list[str] = field(default_factory=list)
+
+
+class LostClaimError(EnvoiError):
+    """`before_body` found that the mail is no longer this worker's; nothing was handed over."""
+
+
+class Transport(Protocol):
+    """A way to hand messages over to a server."""
+
+    def submit(self, message: bytes, envelope: Envelope, before_body: Callable[[], None]) -> Submission:
+        """Hand a message over.
+
+        Args:
+            message: The whole message, lines ended by CRLF.
+            envelope: Who sends, and to whom.
+            before_body: Called the moment before the message itself goes out; when it raises, the message
+                does not go out and the error passes through.
+        """
+
+    def close(self) -> None:
+        """End the connection; what the server answers to that changes nothing."""

@@ -1,0 +1,204 @@
+"""Mail servers: list, settings, test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from wtforms import (
+    BooleanField,
+    EmailField,
+    IntegerField,
+    PasswordField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import NumberRange, Optional
+
+from core.auth.permissions import requires, signed_in_user
+from core.companies.models import Company
+from core.db import db, transaction
+from core.i18n import lazy_gettext as _l
+from core.mail.outcomes import EXPLANATIONS
+from core.web.forms import at_most, required, submit
+from modules.mail_config import service
+from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.views.blueprint import blueprint
+
+_PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
+
+
+class ServerForm(FlaskForm):  # type: ignore[misc]
+    """A mail server; the password is written, never shown."""
+
+    name = StringField(_l("Name"), [*required(), at_most(80)])
+    host = StringField(
+        _l("Host"), [*required(), at_most(253)], description=_l("For example smtp.example.com")
+    )
+    port = IntegerField(
+        _l("Port"),
+        [*required(), _PORT_RANGE],
+        default=587,
+        description=_l("Usual: 587 STARTTLS, 465 TLS, 25 none"),
+    )
+    encryption = SelectField(
+        _l("Encryption"),
+        choices=[
+            (Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
+            (Encryption.TLS.value, _l("TLS from the first octet")),
+            (Encryption.NONE.value, _l("None: only inside your own house")),
+        ],
+    )
+    username = StringField(
+        _l("User name"),
+        [at_most(254)],
+        render_kw={"autocomplete": "off"},
+        description=_l("Empty for no sign-in"),
+    )
+    password = PasswordField(
+        _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
+    )
+    forget = BooleanField(_l("Forget the saved password"))
+    from_filter = TextAreaField(
+        _l("From filter"),
+        render_kw={"rows": 2},
+        description=_l(
+            "Addresses and domains that may send by this server, separated by commas; empty for all"
+        ),
+    )
+    priority = IntegerField(
+        _l("Priority"), [*required(), NumberRange(0, 9999)], default=10, description=_l("Lower goes first")
+    )
+    size_limit_mb = IntegerField(
+        _l("Size limit in MB"),
+        [Optional(), NumberRange(1, 1000)],
+        description=_l("Empty: what the server announces"),
+    )
+    company_id = SelectField(_l("Company"), coerce=int)
+    active = BooleanField(_l("Active"), default=True)
+
+
+class TestForm(FlaskForm):  # type: ignore[misc]
+    """Where a test mail goes, and who it is from."""
+
+    __test__ = False  # not a test of pytest
+
+    from_address = EmailField(_l("From"), [*required(), at_most(254)])
+    recipient = EmailField(_l("To"), [*required(), at_most(254)])
+
+
+def _form(server: MailServer | None) -> ServerForm:
+    size = server.size_limit // 1_000_000 if server and server.size_limit else None
+    form = ServerForm(obj=server, data={"size_limit_mb": size}) if server else ServerForm()
+    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
+    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    if server is not None and request.method == "GET":
+        form.company_id.data = server.company_id or 0
+    if server is None or not server.secret:
+        del form.forget
+    else:
+        form.password.description = gettext("A password is saved. Leave empty to keep it.")
+    return form
+
+
+def _values(form: ServerForm) -> tuple[dict[str, Any], str | None]:
+    data = form.data
+    size = data.pop("size_limit_mb")
+    forget = data.pop("forget", False)
+    password = data.pop("password") or None
+    data.pop("csrf_token", None)
+    values = {
+        **data,
+        "size_limit": size * 1_000_000 if size else None,
+        "company_id": data["company_id"] or None,
+    }
+    return values, "" if forget else password
+
+
+def _server(server_id: int) -> MailServer:
+    return db.session.get(MailServer, server_id) or abort(404)
+
+
+@blueprint.get("/servers")
+@requires("mail_config.server.edit")
+def servers() -> ResponseReturnValue:
+    """List mail servers."""
+    return render_template("mail_config/servers.html", servers=service.servers())
+
+
+@blueprint.route("/servers/new", methods=["GET", "POST"])
+@requires("mail_config.server.edit")
+def server_new() -> ResponseReturnValue:
+    """Add a mail server."""
+    form = _form(None)
+    made: list[MailServer] = []
+    if submit(form, lambda: made.append(service.save_server(None, *_values(form)))):
+        flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
+        return redirect(url_for("mail_config.server", server_id=made[0].id))
+    return render_template(
+        "mail_config/server_form.html", form=form, title=gettext("New mail server"), server=None
+    )
+
+
+@blueprint.get("/servers/<int:server_id>")
+@requires("mail_config.server.edit")
+def server(server_id: int) -> ResponseReturnValue:
+    """Show a mail server with its test."""
+    row = _server(server_id)
+    user = signed_in_user()
+    form = TestForm(
+        from_address=service.default_from(row.company or db.session.get(Company, user.company_id or 0)),
+        recipient=user.login,
+    )
+    return render_template("mail_config/server.html", server=row, form=form, report=None)
+
+
+@blueprint.route("/servers/<int:server_id>/edit", methods=["GET", "POST"])
+@requires("mail_config.server.edit")
+def server_edit(server_id: int) -> ResponseReturnValue:
+    """Change a mail server."""
+    row = _server(server_id)
+    form = _form(row)
+    if submit(form, lambda: service.save_server(row, *_values(form))):
+        if row.ready:
+            flash(gettext("The server was saved."), "success")
+        else:
+            flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
+        return redirect(url_for("mail_config.server", server_id=row.id))
+    return render_template("mail_config/server_form.html", form=form, title=gettext("Edit"), server=row)
+
+
+@blueprint.post("/servers/<int:server_id>/test")
+@requires("mail_config.server.edit")
+def server_test(server_id: int) -> ResponseReturnValue:
+    """Walk the dialogue with a server, send a test mail, and say in words what is wrong."""
+    row = _server(server_id)
+    form = TestForm()
+    reports: list[service.TestReport] = []
+    submit(
+        form, lambda: reports.append(service.test_server(row, form.recipient.data, form.from_address.data))
+    )
+    report = reports[0] if reports else None
+    return render_template(
+        "mail_config/server.html",
+        server=_server(server_id),
+        form=form,
+        report=report,
+        explanation=EXPLANATIONS[report.failure.kind] if report and report.failure else None,
+    )
+
+
+@blueprint.post("/servers/<int:server_id>/delete")
+@requires("mail_config.server.edit")
+def server_delete(server_id: int) -> ResponseReturnValue:
+    """Delete a mail server; mails that waited for it look for another."""
+    row = _server(server_id)
+    with transaction() as session:
+        session.delete(row)
+    flash(gettext("The server was deleted."), "success")
+    return redirect(url_for("mail_config.servers"))

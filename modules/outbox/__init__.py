@@ -1,0 +1,86 @@
+"""What leaves: the composer, the queue, outcomes, failures, resending."""
+
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.i18n import N_
+
+_REACH = (Scope.OWN, Scope.COMPANY, Scope.ALL)
+
+module = Module(
+    name="outbox",
+    version="0.1.0",
+    title=N_("Outbox"),
+    package="modules.outbox",
+    depends=("mail_config",),
+    models="modules.outbox.models",
+    blueprint="modules.outbox.views:blueprint",
+    menu=(
+        MenuItem(N_("Mails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
+        MenuItem(
+            N_("Emails"),
+            "outbox.technical_mails",
+            "outbox.mail.inspect",
+            N_("Configuration"),
+            60,
+            technical=True,
+        ),
+    ),
+    permissions=(
+        Permission(
+            "outbox.mail.read",
+            N_("Read sent mails and the reasons of failures"),
+            scopes=_REACH,
+            granted={
+                "salesperson": Scope.OWN,
+                "cashier": Scope.OWN,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
+        Permission(
+            "outbox.mail.send",
+            N_("Send documents by email"),
+            scopes=_REACH,
+            granted={
+                "salesperson": Scope.COMPANY,
+                "cashier": Scope.OWN,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
+        Permission(
+            "outbox.mail.resend",
+            N_("Correct, resend and cancel mails"),
+            scopes=_REACH,
+            granted={
+                "salesperson": Scope.OWN,
+                "cashier": Scope.OWN,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
+        Permission(
+            "outbox.mail.inspect",
+            N_("Read the dialogue with mail servers"),
+            granted={"support": Scope.ALL, "administrator": Scope.ALL},
+        ),
+    ),
+    jobs=(
+        JobSpec("outbox.deliver_mails", "modules.outbox.jobs:deliver_mails", timeout=1800),
+        JobSpec("outbox.sweep", "modules.outbox.jobs:sweep", timeout=300, every=15),
+    ),
+    receivers=(Receiver("mail_server_ready", "modules.outbox.sweep:release_waiting"),),
+    slots=(
+        SlotFill("document.actions", "modules.outbox.slots:send_button"),
+        SlotFill("document.status", "modules.outbox.slots:document_badge"),
+        SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
+        SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
+        SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
+        SlotFill("shell.bar", "modules.outbox.slots:failure_bell"),
+    ),
+    cli="modules.outbox.cli:commands",
+    config_defaults={
+        "OUTBOX_ATTACHMENTS_MB": "25",  # what most providers take
+        "OUTBOX_LEASE_SECONDS": "120",
+        "OUTBOX_SMTP_TIMEOUT_SECONDS": "60",
+    },
+)

@@ -1,0 +1,34 @@
+"""A mail server for trying Envoi out: it takes every mail, delivers none, and shows them in the browser."""
+
+from core.contract import MenuItem, Module, Permission, Scope
+from core.i18n import N_
+
+module = Module(
+    name="playground",
+    version="0.1.0",
+    title=N_("Playground"),
+    package="modules.playground",
+    blueprint="modules.playground.views:blueprint",
+    menu=(MenuItem(N_("Mailbox"), "playground.messages", "playground.mail.read", N_("Playground"), 800),),
+    permissions=(
+        Permission(
+            "playground.mail.read",
+            N_("Read the playground mailbox"),
+            granted={
+                "salesperson": Scope.ALL,
+                "cashier": Scope.ALL,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
+        Permission(
+            "playground.mail.delete",
+            N_("Empty the playground mailbox"),
+            granted={"support": Scope.ALL, "administrator": Scope.ALL},
+        ),
+    ),
+    cli="modules.playground.cli:mailbox",
+    processes=("mailbox",),
+    migrations=False,
+    config_defaults={"PLAYGROUND_SMTP_PORT": "2525"},
+)

@@ -1,0 +1,68 @@
+"""Quotations, orders, invoices and credit notes."""
+
+from core.contract import DocumentKind, MenuItem, Module, Permission, Scope
+from core.i18n import N_
+
+_SCOPES = (Scope.OWN, Scope.COMPANY, Scope.ALL)
+_SECTION = N_("Sales")
+
+module = Module(
+    name="sales",
+    version="0.1.0",
+    title=N_("Sales"),
+    package="modules.sales",
+    models="modules.sales.models",
+    blueprint="modules.sales.views:blueprint",
+    menu=(
+        MenuItem(N_("Quotations"), "sales.quotations", "sales.document.read", _SECTION, 10),
+        MenuItem(N_("Orders"), "sales.orders", "sales.document.read", _SECTION, 20),
+        MenuItem(N_("Invoices"), "sales.invoices", "sales.document.read", _SECTION, 30),
+        MenuItem(N_("Credit notes"), "sales.credit_notes", "sales.document.read", _SECTION, 40),
+        MenuItem(N_("Products"), "sales.products", "sales.product.edit", _SECTION, 50),
+        MenuItem(N_("Taxes"), "sales.taxes", "sales.product.edit", _SECTION, 60),
+    ),
+    document_kinds=(
+        DocumentKind(
+            "sales.quotation",
+            N_("Quotation"),
+            "sales.order",
+            "sales.document.read",
+            "modules.sales.behavior:quotation",
+        ),
+        DocumentKind(
+            "sales.order", N_("Order"), "sales.order", "sales.document.read", "modules.sales.behavior:order"
+        ),
+        DocumentKind(
+            "sales.invoice",
+            N_("Invoice"),
+            "sales.invoice",
+            "sales.document.read",
+            "modules.sales.behavior:invoice",
+        ),
+        DocumentKind(
+            "sales.credit_note",
+            N_("Credit note"),
+            "sales.invoice",
+            "sales.document.read",
+            "modules.sales.behavior:credit_note",
+        ),
+    ),
+    permissions=(
+        Permission(
+            "sales.document.read",
+            N_("Read quotations, orders and invoices"),
+            scopes=_SCOPES,
+            granted={"salesperson": Scope.COMPANY, "support": Scope.ALL, "administrator": Scope.ALL},
+        ),
+        Permission(
+            "sales.document.edit",
+            N_("Write quotations, orders and invoices"),
+            scopes=_SCOPES,
+            granted={"salesperson": Scope.COMPANY, "administrator": Scope.ALL},
+        ),
+        Permission(
+            "sales.product.edit", N_("Manage products and taxes"), granted={"administrator": Scope.ALL}
+        ),
+    ),
+    demo="modules.sales.demo:load",
+)

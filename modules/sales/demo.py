@@ -1,0 +1,193 @@
+"""Demonstration data of sales: taxes, products, documents in every state, in French and English."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from flask import Flask
+
+from core import clock, demo
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import transaction
+from modules.sales.models import Invoice, Order, Product, Tax
+from modules.sales.service import catalogue, invoices, orders
+from modules.sales.service.lines import LineValues
+
+# Name and rate in percent.
+_FRENCH_TAXES = (
+    ("TVA 20 %", "20"),
+    ("TVA 10 %", "10"),
+    ("TVA 5,5 %", "5.5"),
+    ("Exonéré (art. 262 ter I du CGI)", "0"),
+)
+_ENGLISH_TAXES = (("VAT 20%", "20"), ("VAT zero-rated", "0"))
+
+# Code, name, description, price, unit, place of the tax in the tables above.
+_Products = Sequence[tuple[str, str, str, str, str, int]]
+_FRENCH_PRODUCTS: _Products = (
+    ("LUM-100", "Suspension Aube", "Laiton brossé, ø 30 cm, ampoule comprise", "189.00", "pce", 0),
+    ("LUM-110", "Suspension Aube XL", "Laiton brossé, ø 50 cm, ampoule comprise", "329.00", "pce", 0),
+    ("LUM-200", "Applique Rivage", "Verre soufflé, IP44", "124.50", "pce", 0),
+    ("LUM-210", "Lampe de table Galet", "Céramique et lin", "96.00", "pce", 0),
+    ("LUM-300", "Rail Mistral 2 m", "Avec quatre spots orientables", "268.90", "pce", 0),
+    ("AMP-027", "Ampoule LED E27", "9 W, 2 700 K", "6.35", "pce", 0),
+    ("CAB-003", "Câble textile", "3 × 0,75 mm²", "4.80", "m", 0),
+    ("POS-001", "Pose et raccordement", "Dans un logement de plus de deux ans", "58.00", "h", 1),
+    ("ETU-001", "Étude d’éclairage", "Plan, calcul et nuancier", "75.00", "h", 0),
+    ("LIV-001", "Livraison", "", "35.00", "", 0),
+    ("LIB-001", "Guide « Bien s’éclairer »", "Broché, 128 pages", "24.64", "pce", 2),
+)
+_ENGLISH_PRODUCTS: _Products = (
+    ("DSK-120", "Oak desk 120", "Solid oak, 120 × 70 cm", "412.00", "pc", 0),
+    ("DSK-160", "Oak desk 160", "Solid oak, 160 × 80 cm", "548.00", "pc", 0),
+    ("CHR-001", "Finch chair", "Steam-bent ash, stackable", "139.50", "pc", 0),
+    ("CHR-002", "Finch chair, padded", "With wool cushion", "168.00", "pc", 0),
+    ("SHF-010", "Quay shelf", "Three boards, wall-mounted", "95.25", "pc", 0),
+    ("OIL-500", "Hard wax oil", "500 ml tin", "17.99", "tin", 0),
+    ("SVC-001", "Assembly on site", "", "42.00", "hr", 0),
+    ("DLV-001", "Delivery and collection", "", "60.00", "", 0),
+    ("BOO-001", "Care booklet", "Printed", "8.50", "pc", 1),
+)
+
+_Quantities = Sequence[tuple[str, str, str]]
+"""Code of the product, quantity, discount in percent."""
+
+
+def load(app: Flask) -> None:
+    """Load the demonstration data of sales, after that of core, on which it builds."""
+    demo.load(app)
+    french, english = demo.demo_company(demo.ATELIER), demo.demo_company(demo.HARBOUR)
+    if french is None or english is None:
+        return
+    with transaction():
+        products = {
+            **_catalogue(french, _FRENCH_TAXES, _FRENCH_PRODUCTS),
+            **_catalogue(english, _ENGLISH_TAXES, _ENGLISH_PRODUCTS),
+        }
+        _french_documents(_Seller(french, demo.demo_user("sophie"), products, "30 jours net, par virement"))
+        _english_documents(
+            _Seller(english, demo.demo_user("oliver"), products, "30 days net, by bank transfer")
+        )
+
+
+def _catalogue(company: Company, taxes: Sequence[tuple[str, str]], products: _Products) -> dict[str, Product]:
+    rows: list[Tax] = [
+        catalogue.save_tax(None, {"name": name, "rate": Decimal(rate), "company_id": company.id})
+        for name, rate in taxes
+    ]
+    return {
+        code: catalogue.save_product(
+            None,
+            {
+                "code": code, "name": name, "description": description, "unit_price": Decimal(price),
+                "unit": unit, "tax_id": rows[tax].id, "company_id": company.id,
+            },
+        )
+        for code, name, description, price, unit, tax in products
+    }  # fmt: skip
+
+
+class _Seller:
+    """Writes the documents of one company."""
+
+    def __init__(
+        self, company: Company, user: User | None, products: Mapping[str, Product], terms: str
+    ) -> None:
+        self.company = company
+        self.user = user
+        self.products = products
+        self.terms = terms
+        self.today = clock.today()
+
+    def quotation(
+        self, customer: str, days_ago: int, lines: _Quantities, *, note: str = "", language: str = ""
+    ) -> Order:
+        partner = demo.demo_partner(customer)
+        assert partner is not None  # noqa: S101 (loaded by core.demo just before)
+        date = self.today - dt.timedelta(days=days_ago)
+        return orders.create_quotation(
+            self.company,
+            orders.QuotationValues(
+                partner_id=partner.id,
+                date=date,
+                lines=[self._line(*line) for line in lines],
+                language=language,
+                validity_date=date + orders.VALID_FOR,
+                payment_terms=self.terms,
+                note=note,
+            ),
+            self.user,
+        )
+
+    def _line(self, code: str, quantity: str, discount: str) -> LineValues:
+        product = self.products[code]
+        return LineValues(
+            description=f"{product.name}\n{product.description}".strip(),
+            quantity=Decimal(quantity),
+            unit_price=product.unit_price,
+            discount=Decimal(discount),
+            unit=product.unit,
+            product_id=product.id,
+            tax_id=product.tax_id,
+        )
+
+    def order(self, customer: str, days_ago: int, lines: _Quantities, **more: str) -> Order:
+        order = self.quotation(customer, days_ago, lines, **more)
+        orders.confirm(order)
+        order.delivery_date = order.document.date + dt.timedelta(days=14)
+        return order
+
+    def draft(self, order: Order) -> Invoice:
+        return invoices.invoice_order(order, self.user)
+
+    def posted(self, order: Order, days_ago: int) -> Invoice:
+        return self.post(self.draft(order), days_ago)
+
+    def post(self, invoice: Invoice, days_ago: int) -> Invoice:
+        invoice.document.date, invoice.date_chosen = self.today - dt.timedelta(days=days_ago), True
+        invoices.post(invoice)
+        return invoice
+
+
+def _french_documents(seller: _Seller) -> None:
+    large = (("LUM-100", "6", "10"), ("LUM-200", "4", "0"), ("AMP-027", "24", "5"), ("POS-001", "7.5", "0"))
+    small = (("LUM-210", "2", "0"), ("LIV-001", "1", "0"))
+    study = (("ETU-001", "12", "0"), ("LIB-001", "3", "0"))
+    seller.posted(seller.order("Dupont & Fils", 62, large, note="Livraison à l’étage comprise."), 55)
+    seller.posted(seller.order("Garage Moreau", 48, (("LUM-300", "3", "0"), ("CAB-003", "42.5", "0"))), 41)
+    first = seller.posted(seller.order("Cabinet Roussel Architectes", 40, (*study, *large)), 33)
+    seller.posted(
+        seller.order("Mairie de Saint-Aubin", 30, (("LUM-110", "8", "12.5"), ("POS-001", "16", "0"))), 20
+    )
+    seller.post(invoices.create_credit_note(first, seller.user), 12)
+    seller.draft(seller.order("Hôtel des Trois Ponts", 15, (("LUM-200", "36", "15"), ("LIV-001", "1", "0"))))
+    seller.order("Dupont & Fils", 9, small)
+    seller.order("Boulangerie Lefèvre", 6, (("LUM-210", "5", "0"), ("AMP-027", "10", "0")))
+    orders.cancel(seller.quotation("Garage Moreau", 35, small))
+    seller.quotation("Librairie Žižka", 8, study)
+    seller.quotation(
+        "Mairie de Saint-Aubin", 5, large, note="Offre établie sur la base du plan du 12 octobre."
+    )
+    seller.quotation("Cabinet Roussel Architectes", 3, (*large, *study, *small))
+    seller.quotation("Hôtel des Trois Ponts", 1, (("LUM-110", "12", "8"), ("POS-001", "20", "0")))
+    seller.quotation("Dupont & Fils", 0, large)
+    invoices.create_credit_note(seller.posted(seller.order("Dupont & Fils", 11, study), 4), seller.user)
+
+
+def _english_documents(seller: _Seller) -> None:
+    office = (("DSK-160", "4", "5"), ("CHR-002", "4", "0"), ("SVC-001", "6", "0"), ("BOO-001", "4", "0"))
+    school = (("CHR-001", "60", "12.5"), ("DLV-001", "1", "0"))
+    shelf = (("SHF-010", "3", "0"), ("OIL-500", "2", "0"))
+    seller.posted(seller.order("Brightwell Primary School", 52, school, note="Deliver during half term."), 45)
+    first = seller.posted(seller.order("Kestrel Engineering Ltd", 38, office), 31)
+    seller.posted(seller.order("The Copper Kettle", 24, shelf), 18)
+    seller.post(invoices.create_credit_note(first, seller.user), 10)
+    seller.draft(seller.order("O'Sullivan & Daughters", 12, (("DSK-120", "2", "0"), *shelf)))
+    seller.order("Kestrel Engineering Ltd", 7, shelf)
+    orders.cancel(seller.order("The Copper Kettle", 20, school))
+    seller.quotation("Αφοί Παπαδόπουλοι", 4, office)
+    seller.quotation("Brightwell Primary School", 2, (*school, *shelf))
+    seller.quotation("Kestrel Engineering Ltd", 0, office)

@@ -1,0 +1,242 @@
+"""What people type: the head of a document, its lines, products and taxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from babel.numbers import format_decimal, get_currency_precision
+from flask_babel import get_locale, gettext
+from flask_wtf import FlaskForm
+from werkzeug.datastructures import MultiDict
+from wtforms import BooleanField, DateField, HiddenField, SelectField, StringField, TextAreaField
+from wtforms.validators import Optional
+
+from core.db.types import DECIMAL_PLACES
+from core.i18n import lazy_gettext as _l
+from core.web.forms import LocalDecimalField, at_most, read_decimal, required
+from modules.sales.models import Line, Product, Tax
+from modules.sales.service.lines import LineValues
+
+LANGUAGE_CHOICES = [("", _l("The customer's")), ("en", "English"), ("fr", "Français")]
+MAX_DESCRIPTION = 2000
+MAX_UNIT = 20
+
+
+def shown_number(value: Decimal | None) -> str:
+    """Return a number as it stands in an input of the current locale."""
+    return "" if value is None else format_decimal(value, format="0.####", locale=get_locale())
+
+
+def shown_price(value: Decimal, currency: str) -> str:
+    """Return a price as it stands in an input: with the decimals of the currency, and more where it has more."""
+    places = get_currency_precision(currency)
+    pattern = f"0.{'0' * places}{'#' * (DECIMAL_PLACES - places)}"
+    return format_decimal(value, format=pattern, locale=get_locale())
+
+
+def _number(text: str, *, default: Decimal | None = None, places: int = 4) -> Decimal:
+    text = text.strip()
+    if not text:
+        if default is None:
+            raise ValueError(gettext("This is needed."))
+        return default
+    return read_decimal(text, places)
+
+
+def _discount(text: str) -> Decimal:
+    value = _number(text, default=Decimal(0), places=2)
+    if not 0 <= value <= 100:
+        raise ValueError(gettext("From 0 to 100."))
+    return value
+
+
+def _limited(length: int, *, needed: bool = False) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        text = text.strip()
+        if needed and not text:
+            raise ValueError(gettext("This is needed."))
+        if len(text) > length:
+            raise ValueError(gettext("At most %(max)d characters.", max=length))
+        return text
+
+    return read
+
+
+def _identifier(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise ValueError(gettext("Choose from the list."))
+    return int(text) if text else None
+
+
+# Name of the field, and how it is read; the form carries each as `line.<name>`, once for every line.
+_READERS: dict[str, Callable[[str], Any]] = {
+    "product_id": _identifier,
+    "description": _limited(MAX_DESCRIPTION, needed=True),
+    "quantity": _number,
+    "unit": _limited(MAX_UNIT),
+    "unit_price": _number,
+    "discount": _discount,
+    "tax_id": _identifier,
+}
+
+
+@dataclass(slots=True)
+class TypedLine:
+    """A line as it was typed, so that nothing is lost when something in it is wrong.
+
+    Attributes:
+        typed: What stands in each field.
+        product_label: What the chosen product is called.
+        errors: A sentence for each field that is wrong.
+        values: The line, or None while there are errors.
+        subtotal: As it is shown, or "".
+    """
+
+    typed: dict[str, str]
+    product_label: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+    values: LineValues | None = None
+    subtotal: str = ""
+
+    @property
+    def blank(self) -> bool:
+        """True when nobody has filled anything in: such a line is not kept."""
+        return not any(self.typed[name].strip() for name in ("product_id", "description", "unit_price"))
+
+    def read(self) -> None:
+        """Read what was typed."""
+        values: dict[str, Any] = {}
+        for name, reader in _READERS.items():
+            try:
+                values[name] = reader(self.typed[name])
+            except ValueError as error:
+                self.errors[name] = str(error)
+        if not self.errors:
+            self.values = LineValues(**values)
+
+
+def blank_line() -> TypedLine:
+    """Return the line that a new row shows."""
+    return TypedLine({name: "1" if name == "quantity" else "" for name in _READERS})
+
+
+def typed_lines(form: MultiDict[str, str], *, keep_blank: bool = False) -> list[TypedLine]:
+    """Return the lines in a posted form, read, in the order of the page.
+
+    Args:
+        form: What was posted.
+        keep_blank: True to return the blank ones as well, unread, so that places on the page are kept.
+    """
+    columns = {name: form.getlist(f"line.{name}") for name in _READERS}
+    count = max(len(values) for values in columns.values())
+    lines = [
+        TypedLine({name: values[i] if i < len(values) else "" for name, values in columns.items()})
+        for i in range(count)
+    ]
+    for line in lines:
+        if not line.blank:
+            line.read()
+    return [line for line in lines if keep_blank or not line.blank]
+
+
+def lines_to_edit(lines: Iterable[Line], currency: str) -> list[TypedLine]:
+    """Return the lines of a document as they stand in the form."""
+    return [
+        TypedLine(
+            {
+                "product_id": str(line.product_id or ""),
+                "description": line.description,
+                "quantity": shown_number(line.quantity),
+                "unit": line.unit,
+                "unit_price": shown_price(line.unit_price, currency),
+                "discount": shown_number(line.discount) if line.discount else "",
+                "tax_id": str(line.tax_id or ""),
+            }
+        )
+        for line in lines
+    ]
+
+
+class DocumentForm(FlaskForm):  # type: ignore[misc]
+    """The head of every sales document."""
+
+    partner_id = SelectField(_l("Customer"), required(), render_kw={"data-search": "1"})
+    date = DateField(_l("Date"), required())
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+    payment_terms = StringField(_l("Payment terms"), [at_most(200)])
+    note = TextAreaField(_l("Note"), [at_most(4000)], render_kw={"rows": 3})
+    company_id = HiddenField()
+    revision = HiddenField()
+
+    def offer_customers(self, choices: Sequence[tuple[int, str]]) -> None:
+        """Set the customers to choose from."""
+        self.partner_id.choices = [("", ""), *((str(number), name) for number, name in choices)]
+
+    @property
+    def seen_revision(self) -> int | None:
+        """The revision that the person has had before them."""
+        text = str(self.revision.data or "")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+
+class QuotationForm(DocumentForm):
+    """A quotation."""
+
+    validity_date = DateField(_l("Valid until"), [Optional()])
+    delivery_date = DateField(_l("Delivery date"), [Optional()])
+
+    order = ("partner_id", "date", "validity_date", "delivery_date", "language", "payment_terms")
+
+
+class InvoiceForm(DocumentForm):
+    """A draft invoice or credit note."""
+
+    date = DateField(_l("Date"), [Optional()], description=_l("Empty: the day on which it is posted"))
+    due_date = DateField(_l("Due date"), [Optional()], description=_l("Empty: 30 days after the date"))
+
+    order = ("partner_id", "date", "due_date", "language", "payment_terms")
+
+
+class ProductForm(FlaskForm):  # type: ignore[misc]
+    """A product."""
+
+    name = StringField(_l("Name"), [*required(), at_most(160)])
+    code = StringField(_l("Code"), [at_most(40)])
+    unit_price = LocalDecimalField(_l("Unit price"), required(), description=_l("Without tax"))
+    unit = StringField(_l("Unit"), [at_most(MAX_UNIT)])
+    tax_id = SelectField(_l("Tax"))
+    company_id = SelectField(_l("Company"))
+    description = TextAreaField(
+        _l("Description"), [at_most(MAX_DESCRIPTION)], description=_l("Below the name, on documents")
+    )
+    active = BooleanField(_l("Active"), default=True)
+
+    def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
+        """Set the taxes and companies to choose from."""
+        self.tax_id.choices = [("", _l("No tax"))] + [
+            (str(tax.id), f"{tax.name} – {tax.company.name}" if tax.company else tax.name) for tax in taxes
+        ]
+        self.company_id.choices = [("", _l("All companies")), *((str(i), name) for i, name in companies)]
+
+
+class TaxForm(FlaskForm):  # type: ignore[misc]
+    """A tax."""
+
+    name = StringField(
+        _l("Name"), [*required(), at_most(60)], description=_l("As printed, for example “VAT 20 %”")
+    )
+    rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0))
+    company_id = SelectField(_l("Company"))
+    active = BooleanField(_l("Active"), default=True)
+
+    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
+        """Set the companies to choose from."""
+        self.company_id.choices = [("", _l("All companies")), *((str(i), name) for i, name in companies)]
+
+
+def product_label(product: Product) -> str:
+    """Return what a product is called in a list to choose from."""
+    return f"[{product.code}] {product.name}" if product.code else product.name

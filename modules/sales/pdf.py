@@ -1,0 +1,135 @@
+"""A sales document as HTML for the PDF engine."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+from flask import current_app
+from flask_babel import gettext
+from PIL import Image, UnidentifiedImageError
+
+from core.companies.models import Company
+from core.db import db
+from core.documents.models import Document
+from core.documents.pdf import UNICODE_FONT, needs_unicode_font
+from core.documents.service import kind_title
+from core.web.formats import day
+from modules.sales.models import Invoice, Order
+from modules.sales.service.customers import address_lines
+from modules.sales.service.lines import lines_of, totals_of
+from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
+
+DEFAULT_ACCENT = "#1f5f8b"
+# The logo fits into this box, in the engine's pixels of 1/96 inch.
+LOGO_BOX = (240, 64)
+_HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+
+# Replaced once the text is known: the built-in font draws faster, and needs no embedding.
+_FONT_MARK = "a-font-to-be-chosen"
+_BUILT_IN_FONT = "Helvetica"
+# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
+_SPACES = str.maketrans({"\u202f": "\u00a0"})
+
+
+def document_html(document: Document) -> str:
+    """Return a document as one HTML page for xhtml2pdf; the locale is already the document's.
+
+    Everything that people have typed is escaped, so that markup in a name is printed, not obeyed.
+    """
+    invoice = db.session.get(Invoice, document.id) if document.kind in INVOICE_KINDS else None
+    order = None if invoice else db.session.get(Order, document.id)
+    lines = lines_of(document.id)
+    customer_name, customer_address, customer_vat = _customer(document, invoice)
+    logo, logo_height = _logo(document.company)
+    accent = document.company.accent
+    # Not render_template(): the shell's menu and companies are no part of a PDF.
+    html = current_app.jinja_env.get_template("sales/pdf/document.html").render(
+        document=document,
+        kind=document.kind,
+        company=document.company,
+        title=kind_title(document.kind),
+        draft=_draft(order, invoice),
+        customer_name=customer_name,
+        customer_address=customer_address,
+        customer_vat=customer_vat,
+        facts=_facts(document, order, invoice),
+        lines=lines,
+        totals=totals_of(document, lines),
+        remarks=_remarks(document, order, invoice),
+        logo=logo,
+        logo_height=logo_height,
+        accent=accent if _HEX_COLOR.fullmatch(accent) else DEFAULT_ACCENT,
+        has_discount=any(line.discount for line in lines),
+        font=_FONT_MARK,
+    )
+    html = html.translate(_SPACES)
+    return html.replace(_FONT_MARK, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT, 1)
+
+
+def _logo(company: Company) -> tuple[str, int]:
+    """Return the logo as a `data:` address and the height at which it fits its box, or ("", 0)."""
+    if not company.logo:
+        return "", 0
+    try:
+        with Image.open(io.BytesIO(company.logo)) as picture:
+            width, height = picture.size
+            media_type = Image.MIME.get(picture.format or "", "image/png")
+    except (UnidentifiedImageError, OSError):
+        return "", 0
+    scale = min(LOGO_BOX[0] / width, LOGO_BOX[1] / height)
+    return f"data:{media_type};base64,{base64.b64encode(company.logo).decode()}", round(height * scale)
+
+
+def _customer(document: Document, invoice: Invoice | None) -> tuple[str, list[str], str]:
+    """Return name, address and VAT number of the customer: as they were when the invoice was posted."""
+    if invoice is not None and invoice.state is InvoiceState.POSTED:
+        return invoice.customer_name, invoice.customer_address.splitlines(), invoice.customer_vat
+    partner = document.partner
+    if partner is None:
+        return "", [], ""
+    return partner.name, address_lines(partner, document), partner.vat
+
+
+def _draft(order: Order | None, invoice: Invoice | None) -> str:
+    """Return the warning of a document that is not valid, or ""."""
+    if invoice is not None and invoice.state is InvoiceState.DRAFT:
+        return str(gettext("Draft – not valid as an invoice"))
+    if (invoice is not None and invoice.state is InvoiceState.CANCELLED) or (
+        order is not None and order.state is OrderState.CANCELLED
+    ):
+        return str(gettext("Cancelled"))
+    return ""
+
+
+def _facts(document: Document, order: Order | None, invoice: Invoice | None) -> list[tuple[str, str]]:
+    """Return the dates and references above the lines, those that are there."""
+    facts = [(gettext("Date"), day(document.date))]
+    if order is not None:
+        facts += [
+            (gettext("Valid until"), day(order.validity_date) if order.state is OrderState.QUOTATION else ""),
+            (gettext("Delivery date"), day(order.delivery_date)),
+        ]
+    if invoice is not None:
+        if document.kind == INVOICE:
+            facts.append((gettext("Due date"), day(invoice.due_date)))
+        if invoice.order is not None:
+            facts.append((gettext("Your order"), invoice.order.document.number))
+        if invoice.reversed is not None:
+            facts.append((gettext("Credited invoice"), invoice.reversed.document.number))
+    facts.append((gettext("Your contact"), document.owner.name if document.owner else ""))
+    return [fact for fact in facts if fact[1]]
+
+
+def _remarks(document: Document, order: Order | None, invoice: Invoice | None) -> list[tuple[str, str]]:
+    """Return what stands below the totals: note, payment, bank."""
+    row = invoice or order
+    remarks = [(gettext("Note"), row.note if row else "")]
+    remarks.append((gettext("Payment terms"), row.payment_terms if row else ""))
+    if document.kind == INVOICE:
+        bank = document.company.bank_line
+        if bank and document.number:
+            bank += "\n" + gettext("Please quote %(number)s with your payment.", number=document.number)
+        remarks.append((gettext("Bank details"), bank))
+    return [remark for remark in remarks if remark[1]]

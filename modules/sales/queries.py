@@ -1,0 +1,135 @@
+"""Which documents a user may see or change, and the lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import contains_eager
+
+from core.auth.models import User
+from core.auth.permissions import within_reach
+from core.db import db
+from core.documents.models import Document
+from core.i18n import N_
+from core.partners.models import Partner
+from core.web.listing import Filter, ListSpec, SortKey
+from modules.sales.models import Invoice, Order
+from modules.sales.states import INVOICE_KINDS, InvoiceState, OrderState
+
+READ = "sales.document.read"
+EDIT = "sales.document.edit"
+
+
+def _reach(user: User, permission: str) -> ColumnElement[bool]:
+    return within_reach(user, permission, owner=Document.owner_id, company=Document.company_id)
+
+
+def get_order(user: User, document_id: int, permission: str = READ) -> Order | None:
+    """Return a quotation or order within the reach of a permission of the user, or None."""
+    return db.session.scalar(
+        select(Order)
+        .join(Document, Document.id == Order.document_id)
+        .where(Order.document_id == document_id, _reach(user, permission))
+    )
+
+
+def get_invoice(user: User, document_id: int, permission: str = READ) -> Invoice | None:
+    """Return an invoice or credit note within the reach of a permission of the user, or None."""
+    return db.session.scalar(
+        select(Invoice)
+        .join(Document, Document.id == Invoice.document_id)
+        .where(Invoice.document_id == document_id, _reach(user, permission))
+    )
+
+
+def may_edit(user: User, document: Document) -> bool:
+    """Return True when the user's permission to write reaches a document."""
+    return (
+        db.session.scalar(select(Document.id).where(Document.id == document.id, _reach(user, EDIT)))
+        is not None
+    )
+
+
+def documents(user: User, kind: str) -> Select[Document]:
+    """Return the statement of the documents of a kind that the user may read."""
+    row: type[Order | Invoice] = Invoice if kind in INVOICE_KINDS else Order
+    return (
+        select(Document)
+        .join(row, row.document_id == Document.id)
+        .join(Document.partner)
+        .options(contains_eager(Document.partner))
+        .where(Document.kind == kind, _reach(user, READ))
+    )
+
+
+def states_of(kind: str, rows: Sequence[Document]) -> dict[int, Order | Invoice]:
+    """Return the module's rows of some documents of a kind, by id, with one query."""
+    ids = [document.id for document in rows]
+    if kind in INVOICE_KINDS:
+        return {
+            invoice.document_id: invoice
+            for invoice in db.session.scalars(select(Invoice).where(Invoice.document_id.in_(ids)))
+        }
+    return {
+        order.document_id: order
+        for order in db.session.scalars(select(Order).where(Order.document_id.in_(ids)))
+    }
+
+
+def invoiced(rows: Sequence[Document]) -> set[int]:
+    """Return the ids of those orders that have been invoiced, with one query."""
+    return set(
+        db.session.scalars(
+            select(Invoice.order_id).where(
+                Invoice.order_id.in_([document.id for document in rows]),
+                Invoice.state != InvoiceState.CANCELLED,
+            )
+        ).all()
+    ) - {None}  # type: ignore[return-value]
+
+
+def list_spec(user: User, kind: str) -> ListSpec:
+    """Return how the list of a kind is searched, filtered and sorted."""
+    filters: list[Filter]
+    if kind in INVOICE_KINDS:
+        filters = [
+            Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
+            Filter("posted", N_("Posted"), Invoice.state == InvoiceState.POSTED, "state"),
+            Filter("cancelled", N_("Cancelled"), Invoice.state == InvoiceState.CANCELLED, "state"),
+        ]
+    else:
+        has_invoice = (
+            select(Invoice.document_id)
+            .where(Invoice.order_id == Document.id, Invoice.state != InvoiceState.CANCELLED)
+            .exists()
+        )
+        open_filters = {
+            "sales.quotation": [
+                Filter("open", N_("Not confirmed"), Order.state == OrderState.QUOTATION, "state"),
+            ],
+            "sales.order": [
+                Filter(
+                    "to-invoice", N_("To invoice"), (Order.state == OrderState.ORDER) & ~has_invoice, "state"
+                ),
+                Filter("invoiced", N_("Invoiced"), has_invoice, "state"),
+            ],
+        }
+        filters = [
+            *open_filters[kind],
+            Filter("cancelled", N_("Cancelled"), Order.state == OrderState.CANCELLED, "state"),
+        ]
+    filters.append(Filter("mine", N_("Mine"), Document.owner_id == user.id))
+    return ListSpec(
+        identity=Document.id,
+        sorts=(
+            SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
+            SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),
+            SortKey("customer", N_("Customer"), Partner.name, lambda row: row.partner.name),
+            SortKey("total", N_("Total"), Document.total, lambda row: row.total, descending=True),
+        ),
+        filters=filters,
+        search=lambda text: (
+            Document.number.icontains(text, autoescape=True) | Partner.name.icontains(text, autoescape=True)
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The verbs of sales: orders, invoices, the catalogue of products and taxes."""

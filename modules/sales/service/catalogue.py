@@ -1,0 +1,85 @@
+"""Products and taxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from core.db import db, transaction
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from modules.sales.models import Product, Tax
+
+
+def save_product(product: Product | None, values: dict[str, Any]) -> Product:
+    """Create or change a product; documents that were written before keep what they say.
+
+    Args:
+        product: The product to change, or None for a new one.
+        values: Column values.
+
+    Raises:
+        UserError: Another active product of the company has the code, or the tax is another company's.
+    """
+    code, company_id = values.get("code", ""), values.get("company_id")
+    with transaction() as session:
+        if code:
+            same = select(Product.id).where(Product.code == code, Product.active)
+            if company_id is not None:
+                same = same.where((Product.company_id == company_id) | Product.company_id.is_(None))
+            if product is not None:
+                same = same.where(Product.id != product.id)
+            if session.scalar(same.limit(1)) is not None:
+                raise UserError(_l("Another product has this code."), "code")
+        tax = session.get(Tax, values["tax_id"]) if values.get("tax_id") else None
+        if tax is not None and tax.company_id not in {None, company_id}:
+            raise UserError(_l("This tax belongs to another company."), "tax_id")
+        product = product or Product()
+        for name, value in values.items():
+            setattr(product, name, value)
+        session.add(product)
+        session.flush()
+    return product
+
+
+def save_tax(tax: Tax | None, values: dict[str, Any]) -> Tax:
+    """Create or change a tax; documents that were written before keep its former name and rate.
+
+    Args:
+        tax: The tax to change, or None for a new one.
+        values: Column values.
+    """
+    with transaction() as session:
+        tax = tax or Tax()
+        for name, value in values.items():
+            setattr(tax, name, value)
+        session.add(tax)
+        session.flush()
+    return tax
+
+
+def taxes_of(company_id: int) -> list[Tax]:
+    """Return the active taxes that a company uses, by name."""
+    return list(
+        db.session.scalars(
+            select(Tax)
+            .where(Tax.active, (Tax.company_id == company_id) | Tax.company_id.is_(None))
+            .order_by(Tax.rate.desc(), Tax.name)
+        )
+    )
+
+
+def find_products(company_id: int, text: str, limit: int = 30) -> list[Product]:
+    """Return active products of a company whose code or name contains the text, by name."""
+    query = (
+        select(Product)
+        .where(Product.active, (Product.company_id == company_id) | Product.company_id.is_(None))
+        .order_by(Product.name, Product.id)
+        .limit(limit)
+    )
+    if text:
+        query = query.where(
+            Product.name.icontains(text, autoescape=True) | Product.code.icontains(text, autoescape=True)
+        )
+    return list(db.session.scalars(query))

@@ -1,0 +1,34 @@
+"""The customer of a document, and the address printed on it."""
+
+from __future__ import annotations
+
+from babel import Locale
+
+from core.db import db
+from core.documents.models import Document
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.partners.models import Partner
+
+
+def customer(partner_id: int) -> Partner:
+    """Return the customer of a document.
+
+    Raises:
+        UserError: There is none.
+    """
+    partner = db.session.get(Partner, partner_id)
+    if partner is None:
+        raise UserError(_l("This customer does not exist any more."), "partner_id")
+    return partner
+
+
+def address_lines(partner: Partner, document: Document) -> list[str]:
+    """Return the postal address of a customer, without the name.
+
+    The country stands there when it is another than that of the company, in the document's language.
+    """
+    lines = [*partner.street.splitlines(), f"{partner.zip_code} {partner.city}".strip()]
+    if partner.country != document.company.country:
+        lines.append(Locale.parse(document.language).territories.get(partner.country, partner.country))
+    return [line for line in lines if line]

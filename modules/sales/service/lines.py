@@ -1,0 +1,151 @@
+"""The lines of a document, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select
+
+from core.db import db, transaction
+from core.documents.models import Document
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from modules.sales.models import Line, Tax
+from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
+
+MAX_LINES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class LineValues:
+    """A line as a person wants it.
+
+    Attributes:
+        description: What is sold, on one or several lines of text.
+        quantity: May be negative.
+        unit_price: Without tax.
+        discount: In percent.
+        unit: Of the quantity, or "".
+        product_id: The product it was made from, or None.
+        tax_id: The tax, or None.
+    """
+
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    discount: Decimal = Decimal(0)
+    unit: str = ""
+    product_id: int | None = None
+    tax_id: int | None = None
+
+
+def values_of(line: Line) -> LineValues:
+    """Return what a line says, for a copy of it in another document."""
+    return LineValues(
+        description=line.description,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        discount=line.discount,
+        unit=line.unit,
+        product_id=line.product_id,
+        tax_id=line.tax_id,
+    )
+
+
+def lines_of(document_id: int) -> list[Line]:
+    """Return the lines of a document in their order."""
+    return list(
+        db.session.scalars(
+            select(Line).where(Line.document_id == document_id).order_by(Line.position, Line.id)
+        )
+    )
+
+
+def totals_of(document: Document, lines: Sequence[Line]) -> Totals:
+    """Return what the lines of a document come to, from the rates that were copied into them."""
+    return compute((_taxed(line) for line in lines), document.currency)
+
+
+def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
+    """Give a document other lines, and the header its new total, inside the running transaction.
+
+    Names and rates of the taxes are copied as they are now.
+
+    Raises:
+        UserError: There are too many lines, an amount is too large, or a tax does not exist.
+    """
+    if len(values) > MAX_LINES:
+        raise UserError(_l("A document has at most %(count)d lines.", count=MAX_LINES))
+    with transaction() as session:
+        taxes = _taxes(document, values)
+        for line in lines_of(document.id):
+            session.delete(line)
+        lines = [
+            _line(document, position, value, taxes.get(value.tax_id) if value.tax_id else None)
+            for position, value in enumerate(values, 1)
+        ]
+        return _write(document, lines)
+
+
+def copy_lines(source: Sequence[Line], document: Document) -> Totals:
+    """Copy lines into another document of the same currency as they are, with the rates they carry.
+
+    What a customer has ordered is invoiced at the rate of the order, and a credit note takes back the tax
+    that was invoiced, whatever has become of the tax in the meantime.
+    """
+    columns = [c.key for c in Line.__table__.columns if c.key not in {"id", "document_id"}]
+    copies = [
+        Line(document_id=document.id, **{name: getattr(line, name) for name in columns}) for line in source
+    ]
+    return _write(document, copies)
+
+
+def _write(document: Document, lines: list[Line]) -> Totals:
+    with transaction() as session:
+        try:
+            totals = compute((_taxed(line) for line in lines), document.currency)
+        except AmountTooLargeError as error:
+            raise UserError(_l("The total is too large.")) from error
+        session.add_all(lines)
+        document.total = totals.total
+        session.flush()
+    return totals
+
+
+def _taxed(line: Line) -> TaxedAmount:
+    return TaxedAmount(line.subtotal, line.tax_rate, line.tax_name)
+
+
+def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
+    wanted = {value.tax_id for value in values if value.tax_id is not None}
+    found = {
+        tax.id: tax
+        for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))
+        if tax.company_id in {None, document.company_id}
+    }
+    if wanted - found.keys():
+        raise UserError(_l("A tax of these lines does not exist any more. Choose another."))
+    return found
+
+
+def _line(document: Document, position: int, value: LineValues, tax: Tax | None) -> Line:
+    try:
+        subtotal = line_subtotal(value.quantity, value.unit_price, value.discount, document.currency)
+    except AmountTooLargeError as error:
+        raise UserError(_l("Line %(number)d: the amount is too large.", number=position)) from error
+    return Line(
+        document_id=document.id,
+        position=position,
+        product_id=value.product_id,
+        description=value.description.strip(),
+        quantity=value.quantity,
+        unit=value.unit.strip(),
+        unit_price=value.unit_price,
+        discount=value.discount,
+        tax_id=tax.id if tax else None,
+        tax_name=tax.name if tax else "",
+        tax_rate=tax.rate if tax else None,
+        subtotal=subtotal,
+    )

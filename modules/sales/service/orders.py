@@ -1,0 +1,214 @@
+"""Quotations and orders: one row, one number, before and after the confirmation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.companies.service import next_number
+from core.db import db, transaction
+from core.documents.service import change_customer, create_document, touch
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from modules.sales.models import Invoice, Order
+from modules.sales.service.customers import customer
+from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
+from modules.sales.states import ORDER, QUOTATION, InvoiceState, OrderState
+
+VALID_FOR = dt.timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotationValues:
+    """What a person fills into a quotation.
+
+    Attributes:
+        partner_id: The customer.
+        date: Of the quotation.
+        lines: In their order.
+        language: Of the document; "" for the customer's.
+        validity_date: The last day on which it may be accepted, or None.
+        delivery_date: When it will be delivered, or None.
+        payment_terms: Printed, and handed on to the invoice.
+        note: Printed below the lines.
+    """
+
+    partner_id: int
+    date: dt.date
+    lines: Sequence[LineValues] = ()
+    language: str = ""
+    validity_date: dt.date | None = None
+    delivery_date: dt.date | None = None
+    payment_terms: str = ""
+    note: str = ""
+
+
+def _write(order: Order, values: QuotationValues) -> None:
+    if values.validity_date is not None and values.validity_date < values.date:
+        raise UserError(_l("The quotation would expire before its date."), "validity_date")
+    if values.delivery_date is not None and values.delivery_date < values.date:
+        raise UserError(_l("The delivery would be before the date."), "delivery_date")
+    order.document.date = values.date
+    order.validity_date, order.delivery_date = values.validity_date, values.delivery_date
+    order.payment_terms, order.note = values.payment_terms.strip(), values.note.strip()
+    replace_lines(order.document, values.lines)
+
+
+def create_quotation(company: Company, values: QuotationValues, by: User | None) -> Order:
+    """Make a quotation, which takes the company's next number (`S00001`).
+
+    The number is taken in the transaction that makes the row: when that fails, the number was never used.
+
+    Args:
+        company: Who offers; its currency is the document's.
+        values: What was filled in.
+        by: Becomes the owner.
+
+    Raises:
+        UserError: Something in the values is not possible; its field is named.
+    """
+    with transaction() as session:
+        partner = customer(values.partner_id)
+        document = create_document(
+            QUOTATION,
+            company_id=company.id,
+            partner_id=partner.id,
+            owner=by,
+            language=values.language or partner.language,
+            currency=company.currency,
+            date=values.date,
+            number=f"S{next_number(company.id, 'sales.order'):05d}",
+        )
+        order = Order(document=document, state=OrderState.QUOTATION)
+        session.add(order)
+        session.flush()
+        _write(order, values)
+    return order
+
+
+def _locked(order: Order, seen_revision: int | None) -> None:
+    """Count the change, and read the row again once nobody else can change it."""
+    with transaction() as session:
+        touch(order.document, seen_revision=seen_revision)
+        session.flush()  # refreshing would forget what an outer transaction has changed
+        session.refresh(order)
+
+
+def _demand(order: Order, *states: OrderState) -> None:
+    if order.state in states:
+        return
+    raise UserError(
+        {
+            OrderState.QUOTATION: _l("This quotation is not confirmed yet."),
+            OrderState.ORDER: _l("This quotation has been confirmed; it is an order now."),
+            OrderState.CANCELLED: _l("This document has been cancelled."),
+        }[order.state]
+    )
+
+
+def change_quotation(
+    order: Order, values: QuotationValues, by: User | None, *, seen_revision: int | None = None
+) -> None:
+    """Change a quotation that is not confirmed yet.
+
+    Args:
+        order: The quotation.
+        values: What was filled in.
+        by: Who changes it.
+        seen_revision: The revision that the person has seen.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed it since.
+        UserError: It is no quotation any more, or something in the values is not possible.
+    """
+    with transaction():
+        _locked(order, seen_revision)
+        _demand(order, OrderState.QUOTATION)
+        partner = customer(values.partner_id)
+        change_customer(order.document, partner.id, by)
+        order.document.language = values.language or partner.language
+        _write(order, values)
+
+
+def confirm(order: Order, *, seen_revision: int | None = None) -> None:
+    """Make an order of a quotation: the same document, with its number, followers and mails.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed it since.
+        UserError: It is no quotation any more, or has no lines.
+    """
+    with transaction():
+        _locked(order, seen_revision)
+        _demand(order, OrderState.QUOTATION)
+        if not lines_of(order.document_id):
+            raise UserError(_l("Add a line first: there is nothing to order."))
+        order.state = OrderState.ORDER
+        order.document.kind = ORDER
+
+
+def cancel(order: Order, *, seen_revision: int | None = None) -> None:
+    """Cancel a quotation or an order; its number stays used.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed it since.
+        UserError: It is cancelled already, or has been invoiced.
+    """
+    with transaction():
+        _locked(order, seen_revision)
+        _demand(order, OrderState.QUOTATION, OrderState.ORDER)
+        invoice = invoice_of(order)
+        if invoice is not None:
+            raise UserError(
+                _l("The order has been invoiced: cancel the draft invoice first.")
+                if invoice.state is InvoiceState.DRAFT
+                else _l("The order has been invoiced, so it cannot be cancelled.")
+            )
+        order.state = OrderState.CANCELLED
+
+
+def reopen(order: Order, *, seen_revision: int | None = None) -> None:
+    """Make a quotation again of a cancelled quotation or order.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed it since.
+        UserError: It is not cancelled.
+    """
+    with transaction():
+        _locked(order, seen_revision)
+        _demand(order, OrderState.CANCELLED)
+        order.state = OrderState.QUOTATION
+        order.document.kind = QUOTATION
+
+
+def duplicate(order: Order, by: User | None) -> Order:
+    """Make a new quotation with the same customer and lines, dated today, with a number of its own."""
+    with transaction():
+        original = order.document
+        today = clock.today()
+        copy = create_quotation(
+            original.company,
+            QuotationValues(
+                partner_id=original.partner_id or 0,
+                date=today,
+                language=original.language,
+                validity_date=today + VALID_FOR,
+                payment_terms=order.payment_terms,
+                note=order.note,
+            ),
+            by,
+        )
+        copy_lines(lines_of(original.id), copy.document)
+    return copy
+
+
+def invoice_of(order: Order) -> Invoice | None:
+    """Return the invoice of an order, draft or posted, or None."""
+    return db.session.scalar(
+        select(Invoice).where(Invoice.order_id == order.document_id, Invoice.state != InvoiceState.CANCELLED)
+    )

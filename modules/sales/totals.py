@@ -1,0 +1,131 @@
+"""The arithmetic of sales documents, in one place and without I/O.
+
+A line's subtotal is quantity × unit price × (1 − discount / 100), rounded to the decimals of the currency.
+Tax is computed for each rate on the sum of the rounded subtotals of that rate, and rounded once for each
+rate, as EN 16931 asks of European invoices (BR-CO-10, BR-CO-14, BR-CO-17). Totals are sums of those, so
+that a reader who adds up the printed figures finds the printed total.
+
+Rounding is half away from zero (commercial rounding): a credit note is to the cent what its invoice was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+
+from babel.numbers import get_currency_precision
+
+HUNDRED = Decimal(100)
+LARGEST_AMOUNT = Decimal(10) ** 12
+"""Beyond this nobody sells, and the column that holds the amount would overflow."""
+
+# Factors of 15 digits each must be multiplied exactly before anything is rounded.
+_DIGITS = 60
+
+
+class AmountTooLargeError(ValueError):
+    """An amount is beyond `LARGEST_AMOUNT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaxedAmount:
+    """The subtotal of a line with its tax.
+
+    Attributes:
+        subtotal: Rounded, without tax.
+        tax_rate: In percent, or None where no tax applies.
+        tax_name: As printed beside the amount of the tax.
+    """
+
+    subtotal: Decimal
+    tax_rate: Decimal | None
+    tax_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaxTotal:
+    """What one rate comes to.
+
+    Attributes:
+        rate: In percent.
+        name: Names of the taxes of this rate.
+        base: Sum of the subtotals it applies to.
+        amount: The tax, rounded.
+    """
+
+    rate: Decimal
+    name: str
+    base: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a document comes to.
+
+    Attributes:
+        untaxed: Sum of the subtotals.
+        taxes: One entry for each rate, the highest first.
+        total: With tax.
+    """
+
+    untaxed: Decimal
+    taxes: tuple[TaxTotal, ...]
+    total: Decimal
+
+    @property
+    def tax(self) -> Decimal:
+        """The sum of the taxes."""
+        return sum((tax.amount for tax in self.taxes), Decimal(0))
+
+
+def round_money(amount: Decimal, currency: str) -> Decimal:
+    """Return the amount rounded half away from zero to the decimals of the currency (ISO 4217)."""
+    with localcontext(prec=_DIGITS):
+        return amount.quantize(Decimal(1).scaleb(-get_currency_precision(currency)), ROUND_HALF_UP)
+
+
+def line_subtotal(quantity: Decimal, unit_price: Decimal, discount: Decimal, currency: str) -> Decimal:
+    """Return the rounded amount of a line, without tax.
+
+    Args:
+        quantity: May be negative, for goods that are taken back.
+        unit_price: Without tax.
+        discount: In percent.
+        currency: ISO 4217.
+
+    Raises:
+        AmountTooLargeError: It is beyond `LARGEST_AMOUNT`.
+    """
+    with localcontext(prec=_DIGITS):
+        amount = quantity * unit_price * (HUNDRED - discount) / HUNDRED
+    if abs(amount) >= LARGEST_AMOUNT:
+        raise AmountTooLargeError
+    return round_money(amount, currency)
+
+
+def compute(lines: Iterable[TaxedAmount], currency: str) -> Totals:
+    """Return the totals of lines in a currency (ISO 4217).
+
+    Raises:
+        AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
+    """
+    untaxed = Decimal(0)
+    bases: dict[Decimal, Decimal] = {}
+    names: dict[Decimal, dict[str, None]] = {}
+    for line in lines:
+        untaxed += line.subtotal
+        if line.tax_rate is not None:
+            bases[line.tax_rate] = bases.get(line.tax_rate, Decimal(0)) + line.subtotal
+            names.setdefault(line.tax_rate, {})[line.tax_name] = None
+    taxes = tuple(
+        TaxTotal(
+            rate, ", ".join(filter(None, names[rate])), base, round_money(base * rate / HUNDRED, currency)
+        )
+        for rate, base in sorted(bases.items(), reverse=True)
+    )
+    total = untaxed + sum((tax.amount for tax in taxes), Decimal(0))
+    if max(abs(untaxed), abs(total)) >= LARGEST_AMOUNT:
+        raise AmountTooLargeError
+    return Totals(round_money(untaxed, currency), taxes, round_money(total, currency))

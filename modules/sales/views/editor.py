@@ -1,0 +1,191 @@
+"""What the forms of quotations and invoices share: customers, lines, totals while typing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import abort, flash, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy import select
+
+from core.auth.permissions import requires, signed_in_user
+from core.companies.models import Company
+from core.companies.service import companies_for, current_company
+from core.db import db
+from core.documents.models import Document
+from core.errors import ConcurrentChangeError
+from core.i18n import gettext
+from core.partners.models import Partner
+from core.partners.service import customers
+from core.web.formats import money
+from core.web.forms import submit
+from modules.sales import queries
+from modules.sales.forms import (
+    DocumentForm,
+    TypedLine,
+    blank_line,
+    product_label,
+    shown_price,
+    typed_lines,
+)
+from modules.sales.models import Product, Tax
+from modules.sales.service.catalogue import find_products, taxes_of
+from modules.sales.service.lines import LineValues
+from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
+from modules.sales.views.blueprint import blueprint
+
+
+def company_of_form() -> Company:
+    """Return the company of a new document: the one that the form was opened for, while the user works there.
+
+    Somebody may have changed to another company in another window meanwhile; what they typed here was for
+    the taxes and prices of this one.
+    """
+    user = signed_in_user()
+    wanted = request.form.get("company_id", type=int)
+    return next(
+        (company for company in companies_for(user) if company.id == wanted), None
+    ) or current_company(user)
+
+
+def customer_choices(form: DocumentForm, chosen: Partner | None) -> None:
+    """Offer the customers, among them the one that the document has already."""
+    rows = customers()
+    if chosen is not None and all(row.id != chosen.id for row in rows):
+        rows.insert(0, chosen)
+    form.offer_customers([(row.id, row.name) for row in rows])
+
+
+class Editor:
+    """The form of one document with its lines."""
+
+    def __init__(
+        self, form: DocumentForm, company: Company, lines: list[TypedLine], document: Document | None
+    ):
+        self.form = form
+        self.company = company
+        self.document = document
+        self.lines = typed_lines(request.form) if request.method == "POST" else lines
+        self.conflict = False
+
+    def submit(self, action: Callable[[list[LineValues]], Any]) -> bool:
+        """Do what the form is for unless something in it is wrong; True when it is done."""
+        if request.method != "POST":
+            return False
+        if any(line.errors for line in self.lines):
+            self.form.validate()
+            flash(gettext("Some fields need another look."), "danger")
+            return False
+
+        def act() -> None:
+            try:
+                action([line.values for line in self.lines if line.values is not None])
+            except ConcurrentChangeError:
+                self.conflict = True
+                raise
+
+        return submit(self.form, act)
+
+    def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
+        """Return the page with everything that was typed."""
+        lines = self.lines or [blank_line()]
+        totals = _totals(lines, self.company.currency)
+        _name_products(lines)
+        html = render_template(
+            "sales/edit.html",
+            form=self.form,
+            title=title,
+            crumbs=crumbs,
+            company=self.company,
+            document=self.document,
+            lines=lines,
+            new_line=blank_line(),
+            totals=totals,
+            currency=self.company.currency,
+            taxes=self._taxes(lines),
+            conflict=self.conflict,
+        )
+        return html, 422 if request.method == "POST" else 200
+
+    def _taxes(self, lines: list[TypedLine]) -> list[Tax]:
+        """Return the taxes to choose from, among them those that lines have already."""
+        taxes = taxes_of(self.company.id)
+        known = {str(tax.id) for tax in taxes}
+        used = {line.typed["tax_id"] for line in lines} - known - {""}
+        numbers = [int(text) for text in used if text.isascii() and text.isdigit() and len(text) < 12]
+        return taxes + (list(db.session.scalars(select(Tax).where(Tax.id.in_(numbers)))) if numbers else [])
+
+
+def _name_products(lines: list[TypedLine]) -> None:
+    ids = {line.values.product_id for line in lines if line.values is not None}
+    ids |= {
+        int(t) for line in lines if (t := line.typed["product_id"]).isascii() and t.isdigit() and len(t) < 12
+    }
+    if not ids:
+        return
+    names = {
+        str(product.id): product_label(product)
+        for product in db.session.scalars(select(Product).where(Product.id.in_(ids)))
+    }
+    for line in lines:
+        line.product_label = names.get(line.typed["product_id"], "")
+
+
+def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
+    """Return the totals of the lines that make sense so far, and write each subtotal into its line."""
+    for line in lines:
+        if line.values is None and not line.blank and not line.errors:
+            line.read()
+    wanted = {line.values.tax_id for line in lines if line.values is not None and line.values.tax_id}
+    taxes = (
+        {tax.id: tax for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))} if wanted else {}
+    )
+    amounts = []
+    for line in lines:
+        if line.values is None:
+            continue
+        value = line.values
+        try:
+            subtotal = line_subtotal(value.quantity, value.unit_price, value.discount, currency)
+        except AmountTooLargeError:
+            line.errors["unit_price"] = gettext("This amount is too large.")
+            continue
+        line.subtotal = money(subtotal, currency)
+        tax = taxes.get(value.tax_id) if value.tax_id else None
+        amounts.append(TaxedAmount(subtotal, tax.rate if tax else None, tax.name if tax else ""))
+    try:
+        return compute(amounts, currency)
+    except AmountTooLargeError:
+        return None
+
+
+@blueprint.post("/companies/<int:company_id>/preview")
+@requires(queries.EDIT)
+def preview(company_id: int) -> ResponseReturnValue:
+    """Show what the lines in a form come to; nothing is kept."""
+    company = db.session.get(Company, company_id) or abort(404)
+    lines = typed_lines(request.form, keep_blank=True)
+    totals = _totals(lines, company.currency)
+    return render_template("sales/totals.html", lines=lines, totals=totals, currency=company.currency)
+
+
+@blueprint.get("/companies/<int:company_id>/products")
+@requires(queries.EDIT)
+def product_search(company_id: int) -> ResponseReturnValue:
+    """Return the products of a company that match a text, for the choice in a line."""
+    company = db.session.get(Company, company_id) or abort(404)
+    return jsonify(
+        [
+            {
+                "id": str(product.id),
+                "label": product_label(product),
+                "description": f"{product.name}\n{product.description}".strip(),
+                "unit": product.unit,
+                "unit_price": shown_price(product.unit_price, company.currency),
+                "price": money(product.unit_price, company.currency),
+                "tax_id": str(product.tax_id or ""),
+            }
+            for product in find_products(company_id, request.args.get("q", "")[:80].strip())
+        ]
+    )

@@ -1,0 +1,163 @@
+"""Invoices and credit notes."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core.auth.permissions import requires, signed_in_user
+from core.followers.service import followers_of
+from core.i18n import gettext
+from core.partners.service import find_partners
+from modules.sales import queries
+from modules.sales.forms import InvoiceForm, lines_to_edit
+from modules.sales.models import FrozenError, Invoice
+from modules.sales.service import invoices as service
+from modules.sales.service.lines import LineValues, lines_of, totals_of
+from modules.sales.states import InvoiceState
+from modules.sales.views.blueprint import blueprint
+from modules.sales.views.editor import Editor, company_of_form, customer_choices
+from modules.sales.views.orders import MAX_FOLLOWER_CHOICES
+
+
+def _editable(document_id: int) -> Invoice:
+    return queries.get_invoice(signed_in_user(), document_id, queries.EDIT) or abort(404)
+
+
+def _seen() -> int | None:
+    return request.form.get("revision", type=int)
+
+
+def _page_of(invoice: Invoice) -> ResponseReturnValue:
+    return redirect(url_for("sales.invoice", document_id=invoice.document_id))
+
+
+def list_of(invoice: Invoice) -> tuple[str, str]:
+    """Return title and address of the list that an invoice stands in, for the path."""
+    if invoice.is_credit_note:
+        return gettext("Credit notes"), url_for("sales.credit_notes")
+    return gettext("Invoices"), url_for("sales.invoices")
+
+
+@blueprint.get("/invoices/<int:document_id>")
+@requires(queries.READ)
+def invoice(document_id: int) -> ResponseReturnValue:
+    """Show an invoice or a credit note."""
+    user = signed_in_user()
+    row = queries.get_invoice(user, document_id) or abort(404)
+    lines = lines_of(document_id)
+    return render_template(
+        "sales/invoice.html",
+        invoice=row,
+        document=row.document,
+        lines=lines,
+        totals=totals_of(row.document, lines),
+        editable=queries.may_edit(user, row.document),
+        followers=followers_of(document_id),
+        partners=find_partners("", MAX_FOLLOWER_CHOICES),
+        crumbs=[list_of(row)],
+    )
+
+
+def _values(form: InvoiceForm, lines: list[LineValues]) -> service.InvoiceValues:
+    return service.InvoiceValues(
+        partner_id=int(form.partner_id.data),
+        date=form.date.data,
+        lines=lines,
+        language=form.language.data,
+        due_date=form.due_date.data,
+        payment_terms=form.payment_terms.data or "",
+        note=form.note.data or "",
+    )
+
+
+@blueprint.route("/invoices/new", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def invoice_new() -> ResponseReturnValue:
+    """Write an invoice without an order."""
+    company = company_of_form()
+    form = InvoiceForm(company_id=company.id)
+    customer_choices(form, None)
+    editor = Editor(form, company, [], None)
+    made: list[Invoice] = []
+    user = signed_in_user()
+    if editor.submit(lambda lines: made.append(service.create_invoice(company, _values(form, lines), user))):
+        return _page_of(made[0])
+    return editor.page(gettext("New invoice"), [(gettext("Invoices"), url_for("sales.invoices"))])
+
+
+@blueprint.route("/invoices/<int:document_id>/edit", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def invoice_edit(document_id: int) -> ResponseReturnValue:
+    """Change a draft."""
+    row = _editable(document_id)
+    document = row.document
+    if request.method == "GET" and row.state is not InvoiceState.DRAFT:
+        flash(
+            str(FrozenError())
+            if row.state is InvoiceState.POSTED
+            else gettext("This document has been cancelled."),
+            "warning",
+        )
+        return _page_of(row)
+    partner = document.partner
+    form = InvoiceForm(
+        partner_id=str(document.partner_id or ""),
+        date=document.date if row.date_chosen else None,
+        due_date=row.due_date,
+        language="" if partner and partner.language == document.language else document.language,
+        payment_terms=row.payment_terms,
+        note=row.note,
+        company_id=document.company_id,
+        revision=document.revision,
+    )
+    customer_choices(form, partner)
+    editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
+    user = signed_in_user()
+    if editor.submit(
+        lambda lines: service.change_invoice(
+            row, _values(form, lines), user, seen_revision=form.seen_revision
+        )
+    ):
+        return _page_of(row)
+    crumbs = [list_of(row), (gettext("Draft"), url_for("sales.invoice", document_id=document_id))]
+    return editor.page(gettext("Edit"), crumbs)
+
+
+@blueprint.post("/invoices/<int:document_id>/post")
+@requires(queries.EDIT)
+def invoice_post(document_id: int) -> ResponseReturnValue:
+    """Post a draft."""
+    row = _editable(document_id)
+    service.post(row, seen_revision=_seen())
+    flash(gettext("%(number)s was posted.", number=row.document.number), "success")
+    return _page_of(row)
+
+
+@blueprint.post("/invoices/<int:document_id>/cancel")
+@requires(queries.EDIT)
+def invoice_cancel(document_id: int) -> ResponseReturnValue:
+    """Cancel a draft."""
+    row = _editable(document_id)
+    service.cancel(row, seen_revision=_seen())
+    flash(gettext("The draft was cancelled. You can make it a draft again."))
+    return _page_of(row)
+
+
+@blueprint.post("/invoices/<int:document_id>/reopen")
+@requires(queries.EDIT)
+def invoice_reopen(document_id: int) -> ResponseReturnValue:
+    """Make a draft again of a cancelled one."""
+    row = _editable(document_id)
+    service.reopen(row, seen_revision=_seen())
+    return _page_of(row)
+
+
+@blueprint.post("/invoices/<int:document_id>/credit")
+@requires(queries.EDIT)
+def invoice_credit(document_id: int) -> ResponseReturnValue:
+    """Make the draft credit note of a posted invoice."""
+    row = _editable(document_id)
+    note = service.create_credit_note(row, signed_in_user())
+    flash(gettext("Check the draft: take out the lines that are not credited, then post it."), "success")
+    return _page_of(note)

@@ -1,0 +1,56 @@
+"""The lists of quotations, orders, invoices and credit notes."""
+
+from __future__ import annotations
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from core import clock
+from core.auth.permissions import requires, signed_in_user
+from core.i18n import gettext
+from core.web.listing import paginate
+from modules.sales import queries
+from modules.sales.states import CREDIT_NOTE, INVOICE, ORDER, QUOTATION
+from modules.sales.views.blueprint import blueprint
+
+
+def _list(kind: str, title: str, template: str) -> ResponseReturnValue:
+    user = signed_in_user()
+    page = paginate(queries.documents(user, kind), queries.list_spec(user, kind))
+    return render_template(
+        template,
+        page=page,
+        title=title,
+        kind=kind,
+        today=clock.today(),
+        rows=queries.states_of(kind, page.rows),
+        invoiced=queries.invoiced(page.rows) if kind == ORDER else set(),
+    )
+
+
+@blueprint.get("/quotations")
+@requires(queries.READ)
+def quotations() -> ResponseReturnValue:
+    """List quotations."""
+    return _list(QUOTATION, gettext("Quotations"), "sales/orders.html")
+
+
+@blueprint.get("/orders")
+@requires(queries.READ)
+def orders() -> ResponseReturnValue:
+    """List orders."""
+    return _list(ORDER, gettext("Orders"), "sales/orders.html")
+
+
+@blueprint.get("/invoices")
+@requires(queries.READ)
+def invoices() -> ResponseReturnValue:
+    """List invoices."""
+    return _list(INVOICE, gettext("Invoices"), "sales/invoices.html")
+
+
+@blueprint.get("/credit-notes")
+@requires(queries.READ)
+def credit_notes() -> ResponseReturnValue:
+    """List credit notes."""
+    return _list(CREDIT_NOTE, gettext("Credit notes"), "sales/invoices.html")

@@ -1,0 +1,88 @@
+// What every page of Envoi does in the browser. Progress, not need: without it, forms still post.
+(() => {
+  "use strict";
+  const text = (name) => document.body.dataset[name] || "";
+
+  // htmx: send the CSRF token, and tell when something went wrong instead of staying silent.
+  document.addEventListener("htmx:configRequest", (event) => {
+    event.detail.headers["X-CSRFToken"] = document.querySelector("meta[name=csrf-token]").content;
+  });
+  document.addEventListener("htmx:responseError", (event) => toast(event.detail.xhr.responseText.slice(0, 400)));
+  document.addEventListener("htmx:sendError", (event) => {
+    // Panels that refresh by themselves stay quiet; they will try again.
+    if (!event.detail.elt.matches("[data-quiet]")) toast(text("messageLost"));
+  });
+
+  function toast(message) {
+    const box = document.createElement("div");
+    box.className = "toast text-bg-danger show";
+    box.setAttribute("role", "alert");
+    const body = document.createElement("div");
+    body.className = "toast-body";
+    body.textContent = message;
+    box.append(body);
+    document.getElementById("toasts").append(box);
+    setTimeout(() => box.remove(), 8000);
+  }
+  window.envoiToast = toast;
+
+  // Ask before what cannot be undone.
+  document.addEventListener("submit", (event) => {
+    const question = event.submitter?.dataset.confirm || event.target.dataset.confirm;
+    if (question && !window.confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
+  }, true);
+
+  // A form is posted once, however often its button is pressed.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented || form.hasAttribute("hx-post")) return;
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "1";
+    setTimeout(() => delete form.dataset.sent, 4000);
+  });
+
+  // The dialog: what htmx puts into it is shown; a response without content closes it.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "dialog-content") {
+      window.bootstrap.Modal.getOrCreateInstance(document.getElementById("dialog")).show();
+    }
+  });
+
+  // Selecting rows of a list: one, all of the page; the bar with the actions shows how many.
+  function countSelected(list) {
+    const boxes = [...list.querySelectorAll("input[data-select-row]")];
+    const chosen = boxes.filter((box) => box.checked).length;
+    const bar = list.querySelector("[data-selection-bar]");
+    if (bar) {
+      bar.hidden = chosen === 0;
+      bar.querySelectorAll("[data-selection-count]").forEach((place) => { place.textContent = chosen; });
+    }
+    const all = list.querySelector("input[data-select-all]");
+    if (all) { all.checked = chosen > 0 && chosen === boxes.length; all.indeterminate = chosen > 0 && chosen < boxes.length; }
+  }
+  document.addEventListener("change", (event) => {
+    const list = event.target.closest("[data-selectable]");
+    if (!list) return;
+    if (event.target.matches("[data-select-all]")) {
+      list.querySelectorAll("input[data-select-row]").forEach((box) => { box.checked = event.target.checked; });
+    }
+    countSelected(list);
+  });
+
+  // Selects with search.
+  function enhance(root) {
+    root.querySelectorAll("select[data-search]").forEach((select) => {
+      if (!select.tomselect && window.TomSelect) {
+        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, plugins: select.multiple ? ["remove_button"] : [] });
+      }
+    });
+  }
+  document.addEventListener("DOMContentLoaded", () => {
+    enhance(document.body);
+    document.querySelectorAll("[data-selectable]").forEach(countSelected);
+  });
+  document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
+
+  // A page brought back from the browser's memory shows old states: fetch it anew.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
+})();

@@ -1,0 +1,147 @@
+// The lines of a sales document. All arithmetic happens on the server; this moves rows and asks for totals.
+(() => {
+  "use strict";
+  const form = document.getElementById("editor");
+  if (!form) return;
+  const list = document.getElementById("lines");
+  const news = document.getElementById("line-news");
+  const tell = (what) => { news.textContent = ""; news.textContent = news.dataset[what]; };
+  const rows = () => [...list.querySelectorAll("[data-line]")];
+  const changed = () => window.htmx.trigger("#totals", "lines-changed");
+
+  // A choice with search, made when it is first needed: five hundred of them at once would be slow.
+  function offerProducts(select) {
+    if (select.tomselect) return select.tomselect;
+    const row = select.closest("[data-line]");
+    const choice = new window.TomSelect(select, {
+      valueField: "id", labelField: "label", searchField: ["label", "description"], maxOptions: 50,
+      preload: "focus", allowEmptyOption: true,
+      load(query, done) {
+        fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
+          .then((response) => (response.ok ? response.json() : Promise.reject(response)))
+          .then(done, () => done());
+      },
+      render: {
+        option(product, escape) {
+          return `<div>${escape(product.label || product.text || "")}<span class="choice-price">${escape(product.price || "")}</span></div>`;
+        },
+      },
+      onChange(value) { fill(row, choice.options[value]); },
+    });
+    return choice;
+  }
+
+  function fill(row, product) {
+    if (product && product.unit_price !== undefined) {
+      for (const name of ["description", "unit", "unit_price", "tax_id"]) {
+        row.querySelector(`[name="line.${name}"]`).value = product[name];
+      }
+      grow(row.querySelector("textarea"));
+    }
+    changed();
+  }
+
+  function grow(area) {
+    area.rows = Math.min(6, Math.max(1, area.value.split("\n").length));
+  }
+
+  function add(after) {
+    const row = document.getElementById("new-line").content.firstElementChild.cloneNode(true);
+    if (after) after.after(row); else list.append(row);
+    tell("added");
+    changed();
+    return row;
+  }
+
+  function focusProduct(row) {
+    const choice = offerProducts(row.querySelector("[data-product]"));
+    choice.focus();
+    row.scrollIntoView({ block: "nearest" });
+  }
+
+  function move(row, up) {
+    const other = up ? row.previousElementSibling : row.nextElementSibling;
+    if (!other) return;
+    const focused = document.activeElement;
+    if (up) other.before(row); else other.after(row);
+    focused?.focus();
+    tell("moved");
+    changed();
+  }
+
+  list.addEventListener("focusin", (event) => {
+    const select = event.target.closest("select[data-product]");
+    if (select && !select.tomselect) offerProducts(select).focus();
+  });
+  // A press of the mouse would open the browser's own list before the one with search is there.
+  list.addEventListener("mousedown", (event) => {
+    const select = event.target.closest("select[data-product]");
+    if (select && !select.tomselect) { event.preventDefault(); offerProducts(select).focus(); }
+  });
+  list.addEventListener("input", (event) => {
+    if (event.target.matches("textarea")) grow(event.target);
+    changed();
+  });
+  list.addEventListener("change", changed);
+
+  list.addEventListener("click", (event) => {
+    const row = event.target.closest("[data-line]");
+    if (!row) return;
+    if (event.target.closest("[data-line-up]")) move(row, true);
+    else if (event.target.closest("[data-line-down]")) move(row, false);
+    else if (event.target.closest("[data-line-remove]")) {
+      const next = row.nextElementSibling || row.previousElementSibling || add(row);
+      row.remove();
+      next.querySelector("[data-line-remove]").focus();
+      tell("removed");
+      changed();
+    }
+  });
+  form.querySelector("[data-line-add]").addEventListener("click", () => focusProduct(add(null)));
+
+  list.addEventListener("keydown", (event) => {
+    const row = event.target.closest("[data-line]");
+    if (!row) return;
+    if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
+      event.preventDefault();
+      move(row, event.key === "ArrowUp");
+    } else if (event.key === "Enter" && event.target.matches("input[name]")) {
+      event.preventDefault(); // the form is saved by its button, not by accident
+      const next = row.nextElementSibling;
+      if (next) next.querySelector(`[name="${event.target.name}"]`).focus();
+      else focusProduct(add(row));
+    }
+  });
+
+  let dragged = null;
+  list.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest("[data-line]");
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setDragImage(dragged, 0, 0);
+  });
+  list.addEventListener("dragover", (event) => {
+    const row = event.target.closest("[data-line]");
+    if (!dragged || !row || row === dragged) return;
+    event.preventDefault();
+    const box = row.getBoundingClientRect();
+    if (event.clientY < box.top + box.height / 2) row.before(dragged); else row.after(dragged);
+  });
+  list.addEventListener("drop", (event) => event.preventDefault());
+  list.addEventListener("dragend", () => { if (dragged) { dragged = null; tell("moved"); changed(); } });
+
+  // The server has counted: each line gets its amount.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id !== "totals") return;
+    const amounts = document.querySelectorAll("#subtotals li");
+    rows().forEach((row, index) => {
+      row.querySelector("[data-subtotal]").textContent = amounts[index]?.textContent || "";
+    });
+  });
+
+  // Leaving with something typed and not saved is asked for by the browser.
+  let dirty = !!form.querySelector(".is-invalid") || !!document.querySelector(".alert-danger");
+  form.addEventListener("input", () => { dirty = true; });
+  form.addEventListener("change", () => { dirty = true; });
+  form.addEventListener("submit", () => { dirty = false; });
+  window.addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
+})();

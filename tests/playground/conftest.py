@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from modules.playground.smtp_server import serve
+from modules.playground.store import MailStore
+from tests.playground.isolated import SignIn, browser_of, isolated_app
+
+
+@pytest.fixture
+def bare_app(tmp_path: Path) -> Iterator[Flask]:
+    yield from isolated_app(tmp_path)
+
+
+@pytest.fixture
+def browser(bare_app: Flask) -> SignIn:
+    return lambda role: browser_of(bare_app, role)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> MailStore:
+    return MailStore(tmp_path / "playground")
+
+
+@pytest.fixture
+def smtp_port(store: MailStore) -> Iterator[int]:
+    """Run the mailbox in a thread and return its port."""
+    ready = threading.Event()
+    ports: list[int] = []
+    stops: list[Callable[[], None]] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stops.append(lambda: loop.call_soon_threadsafe(stop.set) and None)
+
+        def announce(port: int) -> None:
+            ports.append(port)
+            ready.set()
+
+        await serve(store, 0, stop=stop, ready=announce, slow_seconds=0.3)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield ports[0]
+    stops[0]()
+    thread.join(10)
+    assert not thread.is_alive()
