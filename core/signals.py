@@ -6,9 +6,11 @@ a receiver ends the sender's work, so a receiver that may fail must say what it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from blinker import Namespace
 
-__all__ = ["document_customer_changed", "mail_server_ready"]
+__all__ = ["KEYWORDS", "document_customer_changed", "mail_server_ready"]
 
 _signals = Namespace()
 
@@ -23,3 +25,9 @@ mail_server_ready = _signals.signal("mail-server-ready")
 
 Sender: the Flask application. Keywords: `server_id`. Whoever keeps mails that wait for a server lets them go.
 """
+
+KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "document_customer_changed": ("previous_id",),
+    "mail_server_ready": ("server_id",),
+}
+"""The keywords with which each signal calls its receivers."""

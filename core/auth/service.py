@@ -138,7 +138,10 @@ def save_user(
     Raises:
         UserError: The login is invalid or taken, a role is unknown, or the password too short.
     """
-    login = normalize(login).lower()
+    try:
+        login = normalize(login).lower()
+    except UserError as error:
+        raise UserError(error.message, "login") from error
     companies = list(dict.fromkeys(company_ids))
     made = False
     with transaction() as session:

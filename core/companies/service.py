@@ -7,6 +7,8 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
 from core.auth.models import User, user_company
@@ -23,21 +25,21 @@ def next_number(company_id: int, code: str) -> int:
     """Take the next number of a sequence, inside the running transaction.
 
     The sequence has no gaps: the counter row stays locked until the transaction ends, and a rollback gives
-    the number back.
+    the number back. It is one statement, because reading with a lock and then writing lets the first
+    documents of a year, posted at once on PostgreSQL, wait for each other in a circle.
     """
     with transaction() as session:
-        sequence = session.get(Sequence, (company_id, code), with_for_update=True, populate_existing=True)
-        if sequence is None:
-            # Two first documents of a year at once: the company's row makes the second wait.
-            session.scalar(select(Company.id).where(Company.id == company_id).with_for_update())
-            sequence = session.get(Sequence, (company_id, code), with_for_update=True, populate_existing=True)
-        if sequence is None:
-            sequence = Sequence(company_id=company_id, code=code, next_number=1)
-            session.add(sequence)
-        number = sequence.next_number
-        sequence.next_number = number + 1
-        session.flush()
-    return number
+        insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+        taken = session.scalar(
+            insert(Sequence)
+            .values(company_id=company_id, code=code, next_number=2)
+            .on_conflict_do_update(
+                index_elements=[Sequence.company_id, Sequence.code],
+                set_={"next_number": Sequence.next_number + 1},
+            )
+            .returning(Sequence.next_number)
+        )
+    return int(taken or 0) - 1
 
 
 def clean_logo(data: bytes) -> bytes:

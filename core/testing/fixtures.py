@@ -142,10 +142,26 @@ def app_with_queue(settings: Settings, redis_url: str) -> Iterator[Flask]:
     )
 
 
+class _Browser(FlaskClient):
+    """A client whose requests have a context of their own, as in a real server.
+
+    Flask would use the context of the test again, and with it what an earlier request has cached: a second
+    browser would act as the user of the first.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request."""
+        with self.application.app_context():
+            response = super().open(*args, **kwargs)
+        db.session.expire_all()
+        return response
+
+
 def running_app(settings: Settings) -> Iterator[Flask]:
     """Yield an application for a test, and clean up after it."""
     app = create_app(settings, testing=True)
     app.config["WTF_CSRF_ENABLED"] = False
+    app.test_client_class = _Browser
     jobs.bind_process(app)
     with app.app_context():
         yield app
@@ -174,7 +190,9 @@ def company(app: Flask) -> Company:  # noqa: ARG001 (the context)
 def make_user(company: Company) -> Callable[..., User]:
     """Make users of a role."""
 
-    def make(role: str = "salesperson", login: str | None = None, language: str = "en", **values: Any) -> User:
+    def make(
+        role: str = "salesperson", login: str | None = None, language: str = "en", **values: Any
+    ) -> User:
         return save_user(
             None,
             login=login or f"{role}@maison.example.com",
@@ -193,11 +211,9 @@ def sign_in(app: Flask) -> Callable[[User], FlaskClient]:
     """Return a client in which a user is signed in."""
 
     def enter(user: User) -> FlaskClient:
-        # A page runs in a context of its own, as in the real server.
         client = app.test_client()
         response = client.post("/sign-in", data={"login": user.login, "password": PASSWORD})
         assert response.status_code == 302, response.text
-        db.session.expire_all()
         return client
 
     return enter

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import false, select
-from wtforms import BooleanField, EmailField, SelectField, StringField
+from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires
 from core.db import db
@@ -71,7 +71,7 @@ class ContactForm(PartnerForm):
 
     type = SelectField(
         _l("Kind of contact"),
-        choices=[(t.value, TYPE_TITLES[t]) for t in PartnerType if t is not PartnerType.CUSTOMER],
+        choices=[SelectChoice(t.value, TYPE_TITLES[t]) for t in PartnerType if t is not PartnerType.CUSTOMER],
         default=PartnerType.CONTACT.value,
     )
 

@@ -92,6 +92,7 @@ class ListPage(Generic[T]):
         descending: Its direction.
         search: The search text.
         active: Names of the filters in force.
+        chosen: True when a person has chosen them.
         next_token: Leads to the next page, or None.
         previous_token: Leads to the page before, or None.
     """
@@ -102,6 +103,7 @@ class ListPage(Generic[T]):
     descending: bool
     search: str
     active: tuple[str, ...]
+    chosen: bool = False
     next_token: str | None = None
     previous_token: str | None = None
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -205,6 +207,7 @@ def paginate(
     arguments = request.args
     known = {entry.name for entry in spec.filters}
     active = tuple(dict.fromkeys(name for name in arguments.getlist("f") if name in known))
+    chosen = bool(active)
     if not active and "f" not in arguments and "q" not in arguments and "all" not in arguments:
         active = tuple(default_filters)
     search = arguments.get("q", "").strip()[:MAX_SEARCH_LENGTH]
@@ -229,7 +232,7 @@ def paginate(
     rows = rows[:size]
     if backwards:
         rows.reverse()
-    page = ListPage(rows, spec, sort, descending, search, active, extra=extra or {})
+    page = ListPage(rows, spec, sort, descending, search, active, chosen, extra=extra or {})
     if rows:
         identity_name = spec.identity.key
         if more or backwards:

@@ -16,6 +16,7 @@ change anything, and an exception in it is logged and costs its piece of the pag
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from flask import current_app
 from markupsafe import Markup
@@ -23,6 +24,16 @@ from markupsafe import Markup
 from core.registry import current_registry, resolve_function
 
 logger = logging.getLogger(__name__)
+
+SLOTS: Mapping[str, tuple[str, ...]] = {
+    "document.actions": ("document",),
+    "document.status": ("document",),
+    "document.aside": ("document",),
+    "document.list_status": ("document",),
+    "partner.aside": ("partner",),
+    "shell.bar": (),
+}
+"""The slots of core, and the keywords that their fills get."""
 
 
 def slot(name: str, /, **keywords: object) -> Markup:

@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import selectinload
 
@@ -33,6 +33,64 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.5
+
+
+def _values(*names: str) -> dict[str, Any]:
+    return {name: bindparam(name) for name in names}
+
+
+# Written once: composing these statements anew for each mail costs more than running them.
+_MARK_IN_FLIGHT = (
+    update(MAILS)
+    .where(
+        MAILS.c.id == bindparam("mail_id"),
+        MAILS.c.claim_token == bindparam("token"),
+        MAILS.c.state == MailState.SENDING,
+    )
+    .values(
+        in_flight=True,
+        **_values(
+            "lease_until",
+            "server_id",
+            "sender_name",
+            "sender_address",
+            "reply_to_name",
+            "reply_to_address",
+            "message_sha256",
+        ),
+    )
+)
+_SETTLE_MAIL = (
+    update(MAILS)
+    .where(
+        MAILS.c.id == bindparam("mail_id"),
+        MAILS.c.claim_token == bindparam("token"),
+        MAILS.c.state.in_([MailState.SENDING, MailState.UNCERTAIN]),
+    )
+    .values(
+        in_flight=False,
+        claim_token=None,
+        lease_until=None,
+        **_values(
+            "state",
+            "server_id",
+            "attempts",
+            "accepted_count",
+            "failure_kind",
+            "failure_reason",
+            "settled_at",
+            "next_attempt_at",
+        ),
+    )
+)
+_SETTLE_RECIPIENT = (
+    update(RECIPIENTS)
+    .where(RECIPIENTS.c.id == bindparam("recipient_id"))
+    .values(
+        **_values("state", "failure_kind", "reply_code", "enhanced_code", "diagnostic", "settled_at"),
+    )
+)
+_INSERT_ATTEMPT = insert(ATTEMPTS)
 
 
 def lease() -> dt.timedelta:
@@ -111,18 +169,18 @@ def mark_in_flight(mail: OutgoingMail, token: str) -> bool:
     """
     with transaction() as session:
         result = session.execute(
-            update(MAILS)
-            .where(MAILS.c.id == mail.id, MAILS.c.claim_token == token, MAILS.c.state == MailState.SENDING)
-            .values(
-                in_flight=True,
-                lease_until=clock.now() + lease(),
-                server_id=mail.server_id,
-                sender_name=mail.sender_name,
-                sender_address=mail.sender_address,
-                reply_to_name=mail.reply_to_name,
-                reply_to_address=mail.reply_to_address,
-                message_sha256=mail.message_sha256,
-            )
+            _MARK_IN_FLIGHT,
+            {
+                "mail_id": mail.id,
+                "token": token,
+                "lease_until": clock.now() + lease(),
+                "server_id": mail.server_id,
+                "sender_name": mail.sender_name,
+                "sender_address": mail.sender_address,
+                "reply_to_name": mail.reply_to_name,
+                "reply_to_address": mail.reply_to_address,
+                "message_sha256": mail.message_sha256,
+            },
         )
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
@@ -145,52 +203,49 @@ def write_settlement(
     now = clock.now()
     with transaction() as session:
         result = session.execute(
-            update(MAILS)
-            .where(
-                MAILS.c.id == mail.id,
-                MAILS.c.claim_token == token,
-                MAILS.c.state.in_([MailState.SENDING, MailState.UNCERTAIN]),
-            )
-            .values(
-                state=settlement.state,
-                in_flight=False,
-                claim_token=None,
-                lease_until=None,
-                server_id=mail.server_id,
-                attempts=settlement.attempts,
-                accepted_count=settlement.accepted_count,
-                failure_kind=settlement.failure_kind,
-                failure_reason=settlement.failure_reason,
-                settled_at=None if settlement.state is MailState.DEFERRED else now,
-                **({"next_attempt_at": settlement.next_attempt_at} if settlement.next_attempt_at else {}),
-            )
+            _SETTLE_MAIL,
+            {
+                "mail_id": mail.id,
+                "token": token,
+                "state": settlement.state,
+                "server_id": mail.server_id,
+                "attempts": settlement.attempts,
+                "accepted_count": settlement.accepted_count,
+                "failure_kind": settlement.failure_kind,
+                "failure_reason": settlement.failure_reason,
+                "settled_at": None if settlement.state is MailState.DEFERRED else now,
+                "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
+            },
         )
         mine = bool(result.rowcount)  # type: ignore[attr-defined]
         if mine:
-            for outcome in settlement.results:
-                session.execute(
-                    update(RECIPIENTS)
-                    .where(RECIPIENTS.c.id == outcome.recipient_id)
-                    .values(
-                        state=outcome.state,
-                        failure_kind=outcome.failure_kind,
-                        reply_code=outcome.reply_code,
-                        enhanced_code=outcome.enhanced_code,
-                        diagnostic=outcome.diagnostic,
-                        settled_at=now,
-                    )
-                )
-        session.execute(
-            insert(ATTEMPTS).values(
-                mail_id=mail.id,
-                server_name=server_name,
-                started_at=started_at,
-                ended_at=now,
-                outcome=settlement.state,
-                failure_kind=settlement.failure_kind,
-                summary=settlement.failure_reason,
-                transcript="\n".join(transcript),
+            session.execute(
+                _SETTLE_RECIPIENT,
+                [
+                    {
+                        "recipient_id": outcome.recipient_id,
+                        "state": outcome.state,
+                        "failure_kind": outcome.failure_kind,
+                        "reply_code": outcome.reply_code,
+                        "enhanced_code": outcome.enhanced_code,
+                        "diagnostic": outcome.diagnostic,
+                        "settled_at": now,
+                    }
+                    for outcome in settlement.results
+                ],
             )
+        session.execute(
+            _INSERT_ATTEMPT,
+            {
+                "mail_id": mail.id,
+                "server_name": server_name,
+                "started_at": started_at,
+                "ended_at": now,
+                "outcome": settlement.state,
+                "failure_kind": settlement.failure_kind,
+                "summary": settlement.failure_reason,
+                "transcript": "\n".join(transcript),
+            },
         )
     return mine
 

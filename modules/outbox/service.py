@@ -49,6 +49,19 @@ def submit(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None 
         UserError: Recipients or subject are missing, or something is too large; nothing is written.
         ConcurrentChangeError: The document has changed since the draft was made.
     """
+    with transaction():
+        mail = write_mail(draft, by, not_before=not_before)
+        if mail.state is MailState.QUEUED:
+            enqueue_delivery([mail.id])
+    return mail
+
+
+def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None) -> OutgoingMail:
+    """Write a mail as `submit` does, and leave the queue to the caller, who writes many at once.
+
+    Raises:
+        UserError: As for `submit`.
+    """
     check_draft(draft)
     with transaction() as session:
         if draft.document_id is not None:
@@ -109,8 +122,6 @@ def submit(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None 
         ]
         session.add(mail)
         session.flush()
-        if not scheduled:
-            enqueue_delivery([mail.id])
     return mail
 
 

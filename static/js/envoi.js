@@ -74,6 +74,8 @@
     root.querySelectorAll("select[data-search]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) {
         new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, plugins: select.multiple ? ["remove_button"] : [] });
+        // The field beside it speaks for it now.
+        select.setAttribute("aria-hidden", "true");
       }
     });
   }

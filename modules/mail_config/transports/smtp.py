@@ -297,9 +297,9 @@ class SmtpConnection(Connection):
         before_body()
         self._note(f"C: (message of {len(message)} bytes)")
         try:
-            # Dot-stuffing, RFC 5321 §4.5.2.
-            host.send(_LEADING_DOT.sub(b"..", message))
-            host.send(b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n")
+            # Dot-stuffing, RFC 5321 §4.5.2. One write: two would wait for each other (Nagle, delayed ACK).
+            end = b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"
+            host.send(_LEADING_DOT.sub(b"..", message) + end)
             reply = self._note_reply(*host.getreply())
         except (OSError, smtplib.SMTPException) as error:
             # The message has gone out, and nobody has said what became of it.

@@ -14,6 +14,7 @@ from wtforms import (
     EmailField,
     IntegerField,
     PasswordField,
+    SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
@@ -49,9 +50,9 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
     encryption = SelectField(
         _l("Encryption"),
         choices=[
-            (Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
-            (Encryption.TLS.value, _l("TLS from the first octet")),
-            (Encryption.NONE.value, _l("None: only inside your own house")),
+            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
+            SelectChoice(Encryption.TLS.value, _l("TLS from the first octet")),
+            SelectChoice(Encryption.NONE.value, _l("None: only inside your own house")),
         ],
     )
     username = StringField(

@@ -1,0 +1,91 @@
+"""What every template of a page must keep to, so that a strict content security policy can hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+from jinja2 import Environment
+from jinja2.meta import find_referenced_templates
+
+# HTML for the PDF engine and for mail is never a page of ours; it may carry its style inside.
+OUTSIDE_THE_BROWSER = {"pdf", "mail"}
+
+_SHOWN = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_SILENT = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_FORM = re.compile(r"<form\b.*?</form>", re.DOTALL | re.IGNORECASE)
+_POSTS = re.compile(r"^<form\b[^>]*?\bmethod\s*=\s*[\"']?(?:post|\{)", re.IGNORECASE)
+_TOKEN = re.compile(r"\b(?:csrf_token|hidden_tag)\b")
+
+
+def template_files(folders: Iterable[Path]) -> dict[str, Path]:
+    """Return the templates in some folders by the name under which Jinja knows them."""
+    return {
+        path.relative_to(folder).as_posix(): path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+class _Tags(HTMLParser):
+    """Collects what a page may not contain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Look at one element."""
+        names = {name for name, _value in attrs}
+        if tag == "script" and "src" not in names:
+            self.found.append("an inline <script>")
+        if tag == "style":
+            self.found.append("a <style> element")
+        for name, value in attrs:
+            if name == "style":
+                self.found.append(f"style= on <{tag}>")
+            elif name.startswith("on"):
+                self.found.append(f"{name}= on <{tag}>")
+            elif (value or "").strip().lower().startswith("javascript:"):
+                self.found.append(f"javascript: in {name}= of <{tag}>")
+
+
+def inline_code(source: str) -> list[str]:
+    """Return the inline scripts, styles and handlers of a template, in words."""
+    tags = _Tags()
+    tags.feed(_SILENT.sub(" ", _SHOWN.sub("x", source)))
+    tags.close()
+    return tags.found
+
+
+def forms_without_token(source: str) -> int:
+    """Return how many forms of a template post without a CSRF token."""
+    forms = (match.group() for match in _FORM.finditer(re.sub(r"\{#.*?#\}", "", source, flags=re.DOTALL)))
+    return sum(1 for form in forms if _POSTS.search(form) and not _TOKEN.search(form))
+
+
+def strings_of_python(folder: Path) -> Iterator[str]:
+    """Return every string constant in the Python files of a folder."""
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def referenced(files: Iterable[Path]) -> set[str]:
+    """Return the templates that some templates extend, include or import.
+
+    Raises:
+        AssertionError: One names a template by an expression, so that nobody can tell which it uses.
+    """
+    environment = Environment(autoescape=True)
+    names: set[str] = set()
+    for path in files:
+        for name in find_referenced_templates(environment.parse(path.read_text(encoding="utf-8"))):
+            assert name is not None, f"The template {path} names another by an expression; write its name."
+            names.add(name)
+    return names

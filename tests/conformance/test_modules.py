@@ -1,0 +1,36 @@
+"""The conformance suite over core and every installed module."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+from flask import Flask
+
+from core.contract import Module
+from core.documents.behavior import DocumentBehavior
+from core.registry import current_registry, resolve
+from core.testing.conformance import (
+    ModuleConformance,
+    administrator,  # noqa: F401 (a fixture of the suite)
+    demonstration,  # noqa: F401 (a fixture of the suite)
+    installed_modules,
+)
+from modules.mail_config.templates_service import check_template
+
+
+class TestModules(ModuleConformance):
+    @pytest.fixture(params=installed_modules().values(), ids=lambda module: module.name)
+    def module(self, request: pytest.FixtureRequest) -> Module:
+        return cast("Module", request.param)
+
+
+def test_shipped_mail_templates_use_only_fields_that_exist(app: Flask) -> None:
+    problems = [
+        f"{kind.name}, “{template.name}”, {field}: {sentence}"
+        for kind in current_registry().kinds.values()
+        for template in cast("DocumentBehavior", resolve(kind.behavior)).templates
+        for field, sentences in check_template(kind.name, template.texts, template.attachment_name).items()
+        for sentence in sentences
+    ]
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, insert, text
+
+from core.auth.models import User
+from core.companies.models import Company
+from core.companies.service import save_company
+from core.db import db, transaction
+from core.documents.models import Document
+from core.partners.models import Partner
+from core.partners.service import save_partner
+from modules.sales import queries
+from modules.sales.models import Order
+from modules.sales.service import orders
+from modules.sales.states import CREDIT_NOTE, INVOICE, ORDER, QUOTATION
+from tests.sales.conftest import TODAY
+
+KINDS = (QUOTATION, ORDER, INVOICE, CREDIT_NOTE)
+Make = Callable[..., Order]
+SignIn = Callable[[User], FlaskClient]
+
+
+def _fill(company: Company, customer: Partner, count: int = 1500) -> None:
+    """Write many documents at once, as rows."""
+    with transaction() as session:
+        session.execute(
+            insert(Document),
+            [
+                {
+                    "kind": KINDS[n % 4],
+                    "number": f"N{n:06d}",
+                    "company_id": company.id,
+                    "partner_id": customer.id,
+                    "language": "fr",
+                    "date": TODAY - dt.timedelta(days=n % 200),
+                    "currency": "EUR",
+                    "total": Decimal(n),
+                }
+                for n in range(count)
+            ],
+        )
+        session.execute(
+            text(
+                "INSERT INTO sales_order (document_id, state, payment_terms, note)"
+                " SELECT id, 'quotation', '', '' FROM core_document WHERE kind IN ('sales.quotation', 'sales.order')"
+            )
+        )
+        session.execute(
+            text(
+                "INSERT INTO sales_invoice (document_id, state, date_chosen, payment_terms, note, customer_name,"
+                " customer_address, customer_vat) SELECT id, 'posted', 0, '', '', '', '', '' FROM core_document"
+                " WHERE kind IN ('sales.invoice', 'sales.credit_note')"
+            )
+        )
+        session.execute(text("ANALYZE"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("role", ["salesperson", "administrator"])
+def test_the_default_list_walks_its_index(
+    company: Company, customer: Partner, make_user: Callable[..., User], kind: str, role: str
+) -> None:
+    _fill(company, customer)
+    user = make_user(role)
+    spec = queries.list_spec(user, kind)
+    sort = spec.sorts[0]
+    statement = queries.documents(user, kind).order_by(sort.expression.desc(), spec.identity.desc()).limit(41)
+    sql = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True}))
+    plan = "\n".join(str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
+    assert "ix_core_document_kind_date_id (kind=?)" in plan, plan
+    assert "TEMP B-TREE" not in plan, plan
+    assert "SCAN core_document" not in plan, plan
+    assert "SCAN sales_" not in plan, plan
+
+
+def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_many(
+    app: Flask, make_quotation: Make, salesperson: User, sign_in: SignIn
+) -> None:
+    client = sign_in(salesperson)
+    client.get("/sales/quotations")
+    counts = []
+    for _ in range(2):
+        statements: list[str] = []
+
+        def count(*arguments: object, statements: list[str] = statements) -> None:
+            statements.append(str(arguments[2]))
+
+        make_quotation()
+        event.listen(db.engine, "before_cursor_execute", count)
+        response = client.get("/sales/quotations")
+        event.remove(db.engine, "before_cursor_execute", count)
+        counts.append(len(statements))
+        for _ in range(8):
+            make_quotation()
+    assert response.status_code == 200
+    assert counts[0] == counts[1]
+
+
+def test_pages_by_key_show_every_row_once(
+    company: Company, customer: Partner, salesperson: User, sign_in: SignIn
+) -> None:
+    _fill(company, customer, 400)
+    client = sign_in(salesperson)
+    seen: list[str] = []
+    address: str | None = "/sales/quotations?sort=total&dir=asc"
+    while address:
+        html = client.get(address).text
+        seen += _numbers(html)
+        address = next(
+            (
+                part.split('href="')[1].split('"')[0].replace("&amp;", "&")
+                for part in [html.partition('rel="next"')[2]]
+                if part
+            ),
+            None,
+        )
+    assert seen == [f"N{n:06d}" for n in range(0, 400, 4)]
+
+
+def _numbers(html: str) -> list[str]:
+    return [part.split("</a>")[0].split(">")[-1] for part in html.split('class="row-link"')[1:]]
+
+
+def test_search_and_filters(
+    make_quotation: Make, salesperson: User, sign_in: SignIn, make_user: Callable[..., User]
+) -> None:
+    other = save_partner(None, {"name": "100 % Bois", "language": "fr"})
+    make_quotation()
+    make_quotation(partner_id=other.id)
+    colleague = make_user("salesperson", "paul@maison.example.com")
+    make_quotation(by=colleague)
+    orders.cancel(make_quotation())
+    client = sign_in(salesperson)
+
+    def shown(query: str) -> list[str]:
+        return sorted(_numbers(client.get(f"/sales/quotations{query}").text))
+
+    assert shown("") == ["S00001", "S00002", "S00003", "S00004"]
+    assert shown("?q=bois") == ["S00002"]
+    assert shown("?q=%25") == ["S00002"]  # a sign of LIKE is only a sign
+    assert shown("?q=s00003") == ["S00003"]
+    assert shown("?f=cancelled") == ["S00004"]
+    assert shown("?f=open&f=mine") == ["S00001", "S00002"]
+    assert shown("?sort=customer") == ["S00001", "S00002", "S00003", "S00004"]
+
+
+def test_documents_out_of_reach_are_not_listed(
+    make_quotation: Make, make_user: Callable[..., User], sign_in: SignIn, salesperson: User
+) -> None:
+    other = save_company(None, {"name": "Other Ltd"})
+    make_quotation(company=other, lines=())
+    make_quotation(lines=())
+    make_quotation(lines=())
+    assert _numbers(sign_in(salesperson).get("/sales/quotations").text) == ["S00002", "S00001"]
+    support = make_user("support")
+    assert len(_numbers(sign_in(support).get("/sales/quotations").text)) == 3
+
+
+def test_an_empty_list_says_what_to_do(salesperson: User, sign_in: SignIn) -> None:
+    client = sign_in(salesperson)
+    for page, words in {
+        "quotations": "No quotations yet",
+        "orders": "No orders yet",
+        "invoices": "No invoices yet",
+        "credit-notes": "No credit notes yet",
+    }.items():
+        assert words in client.get(f"/sales/{page}").text
+    assert "Nothing matches" in client.get("/sales/orders?q=zzz").text

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import io
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from flask.testing import FlaskClient
+from flask_babel import force_locale
+from PIL import Image
+from pypdf import PdfReader
+
+from core.auth.models import User
+from core.companies.models import Company
+from core.companies.service import save_company
+from core.documents.models import Document
+from core.documents.pdf import RenderError, html_to_pdf, render_document
+from core.documents.service import behavior_of
+from core.partners.models import Partner
+from core.partners.service import save_partner
+from modules.sales.models import Invoice, Order
+from modules.sales.service import invoices, orders
+from modules.sales.service.lines import LineValues
+from tests.sales.conftest import TODAY
+
+MakeOrder = Callable[..., Order]
+MakeInvoice = Callable[..., Invoice]
+
+
+def _pages(document: Document) -> list[str]:
+    reader = PdfReader(io.BytesIO(render_document(document)))
+    return [re.sub(r"\s+", " ", page.extract_text()) for page in reader.pages]
+
+
+def _text(document: Document) -> str:
+    return " ".join(_pages(document))
+
+
+def test_a_french_quotation_says_everything(make_quotation: MakeOrder, company: Company) -> None:
+    save_company(company, {"legal_line": "SAS au capital de 1 000 €", "vat": "FR00", "phone": "+33 1 00"})
+    order = make_quotation(
+        validity_date=TODAY + dt.timedelta(days=30), note="Merci.", payment_terms="30 jours"
+    )
+    text = _text(order.document)
+    for words in (
+        "Devis S00001",
+        "Maison Test",
+        "1 rue Neuve",
+        "Dupont & Fils",
+        "4 rue du Bac",
+        "75007 Paris",
+        "12 mars 2026",
+        "11 avr. 2026",
+        "Désignation",
+        "Lampe",
+        "En laiton",
+        "2 pce",
+        "50,00 €",
+        "Total HT 100,00 €",
+        "TVA 20 %",
+        "20,00 €",
+        "Total TTC 120,00 €",
+        "Merci.",
+        "30 jours",
+        "SAS au capital de 1 000 €",
+        "Bon pour accord",
+        "page 1",
+    ):
+        assert words in text, (words, text)
+
+
+def test_an_english_invoice_says_everything(make_invoice: MakeInvoice, company: Company) -> None:
+    save_company(company, {"bank_line": "IBAN FR76 1234"})
+    invoice = make_invoice(language="en")
+    text = _text(invoice.document)
+    for words in (
+        "Invoice INV/2026/00001",
+        "Mar 12, 2026",
+        "Apr 11, 2026",
+        "S00001",
+        "€100.00",
+        "Total to pay €120.00",
+        "IBAN FR76 1234",
+        "Please quote INV/2026/00001",
+        "VAT no. FR40303265045",
+    ):
+        assert words in text, (words, text)
+
+
+def test_a_credit_note_names_its_invoice(make_invoice: MakeInvoice, salesperson: User) -> None:
+    note = invoices.create_credit_note(make_invoice(), salesperson)
+    assert "Brouillon" in _text(note.document)
+    invoices.post(note)
+    text = _text(note.document)
+    assert "Avoir RINV/2026/00001" in text
+    assert "INV/2026/00001" in text
+    assert "Brouillon" not in text
+
+
+def test_a_draft_and_a_cancelled_document_say_so(
+    make_invoice: MakeInvoice, make_quotation: MakeOrder
+) -> None:
+    assert "ne vaut pas facture" in _text(make_invoice(posted=False).document)
+    order = make_quotation()
+    orders.cancel(order)
+    assert "Annulé" in _text(order.document)
+
+
+def test_a_posted_invoice_prints_the_customer_of_that_day(
+    make_invoice: MakeInvoice, customer: Partner
+) -> None:
+    invoice = make_invoice()
+    save_partner(customer, {"name": "Dupont SARL", "street": "99 avenue Neuve"})
+    text = _text(invoice.document)
+    assert "Dupont & Fils" in text
+    assert "99 avenue Neuve" not in text
+
+
+def test_sixty_lines_repeat_their_head_and_keep_their_foot(
+    make_invoice: MakeInvoice, line: LineValues
+) -> None:
+    many = [dataclasses.replace(line, description=f"Article {n:02d}\nsuite") for n in range(60)]
+    pages = _pages(make_invoice(lines=many).document)
+    assert len(pages) > 2
+    for number, page in enumerate(pages[:-1], 1):
+        assert "Désignation" in page
+        assert f"page {number}" in page
+    everything = " ".join(pages)
+    assert all(f"Article {n:02d}" in everything for n in range(60))
+    assert "7 200,00 €" in everything.replace("\u202f", " ").replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize("name", ["Αφοί Παπαδόπουλοι", "Привет ООО", "Łódź Žižka", "Œuvre & Cie €"])
+def test_other_scripts_are_printed(make_quotation: MakeOrder, customer: Partner, name: str) -> None:
+    save_partner(customer, {"name": name})
+    assert name in _text(make_quotation().document)
+
+
+HOSTILE = [
+    '<img src="file:///etc/passwd">',
+    "<pdf:include src='file:///etc/passwd'/><pdf:nextpage/>",
+    '<link rel="stylesheet" href="http://127.0.0.1:9/x.css">',
+    "</td></tr></table><script>alert(1)</script>",
+    "{{ config.SECRET_KEY }}",
+    "a-font-to-be-chosen",
+    "&#60;b&#62;",
+    "\x00\x01\x1b[31m",
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_markup_that_people_typed_is_printed_not_obeyed(
+    make_quotation: MakeOrder, customer: Partner, company: Company, line: LineValues, hostile: str
+) -> None:
+    save_partner(customer, {"name": hostile, "street": hostile})
+    save_company(company, {"legal_line": hostile, "website": hostile})
+    bad = dataclasses.replace(line, description=f"{hostile}\n{hostile}", unit=hostile[:20])
+    order = make_quotation(lines=[bad], note=hostile, payment_terms=hostile)
+    pages = _pages(order.document)
+    assert len(pages) == 1
+    assert "root:" not in pages[0]
+    if hostile.isprintable() and "<" in hostile:
+        squeezed = pages[0].replace(" ", "")
+        assert hostile.replace(" ", "")[:12] in squeezed
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["file:///etc/passwd", "/etc/passwd", "http://127.0.0.1:9/x.png", "data:text/html,x", "../x.png"],
+)
+def test_the_engine_reads_nothing_but_its_own_pictures(address: str, app: object) -> None:
+    with pytest.raises(RenderError):
+        html_to_pdf(f'<p>x</p><img src="{address}">')
+
+
+def test_a_bad_accent_color_or_logo_costs_only_itself(make_quotation: MakeOrder, company: Company) -> None:
+    order = make_quotation()
+    save_company(company, {"accent": "red;}<x>"[:7], "logo": b"no picture"})
+    assert "S00001" in _text(order.document)
+    picture = io.BytesIO()
+    Image.new("RGB", (480, 200), "red").save(picture, "JPEG")
+    save_company(company, {"logo": picture.getvalue()})
+    reader = PdfReader(io.BytesIO(render_document(order.document)))
+    assert len(reader.pages[0].images) == 1
+
+
+def test_a_pdf_has_no_scripts_or_actions(make_quotation: MakeOrder) -> None:
+    data = render_document(make_quotation().document)
+    for word in (b"/JavaScript", b"/JS", b"/OpenAction", b"/Launch", b"/EmbeddedFile"):
+        assert word not in data
+
+
+def test_the_longest_texts_are_printed_on_as_many_pages_as_they_need(
+    make_quotation: MakeOrder, line: LineValues
+) -> None:
+    tall = dataclasses.replace(line, description="Titre\n" + "x\n" * 990)
+    wide = dataclasses.replace(line, description="W" * 2000)
+    order = make_quotation(lines=[tall, wide, line], note="Mot " * 900)
+    assert "S00001" in _text(order.document)
+
+
+def test_every_field_of_the_catalogue_has_a_plain_value(
+    make_quotation: MakeOrder, make_invoice: MakeInvoice, salesperson: User
+) -> None:
+    posted = make_invoice()
+    for document in (
+        make_quotation().document,
+        posted.document,
+        invoices.create_credit_note(posted, salesperson).document,
+    ):
+        behavior = behavior_of(document)
+        fields = behavior.fields(document)
+        assert set(fields) == {spec.name for spec in behavior.catalogue}
+        assert all(type(value) in {str, Decimal, dt.date, int} for value in fields.values())
+    fields = behavior_of(posted.document).fields(posted.document)
+    assert fields["document.total"] == Decimal("120.00")
+    assert (fields["document.number"], fields["document.due_date"]) == (
+        "INV/2026/00001",
+        dt.date(2026, 4, 11),
+    )
+    assert (fields["customer.name"], fields["document.order_number"]) == ("Dupont & Fils", "S00001")
+    with force_locale("fr"):
+        assert behavior_of(posted.document).fields(posted.document)["document.title"] == "Facture"
+
+
+def test_a_document_without_owner_customer_mail_or_dates_has_empty_fields(make_quotation: MakeOrder) -> None:
+    order = make_quotation(by=None)
+    fields = behavior_of(order.document).fields(order.document)
+    assert fields["owner.name"] == fields["owner.email"] == fields["document.validity"] == ""
+
+
+def test_what_is_not_final_is_not_sent(make_quotation: MakeOrder, make_invoice: MakeInvoice) -> None:
+    order, draft, posted = make_quotation(), make_invoice(posted=False), make_invoice()
+    assert behavior_of(order.document).why_not_sendable(order.document) is None
+    assert behavior_of(posted.document).why_not_sendable(posted.document) is None
+    assert "Post it first" in str(behavior_of(draft.document).why_not_sendable(draft.document))
+    orders.cancel(order)
+    invoices.cancel(draft)
+    for document in (order.document, draft.document):
+        assert "cancelled" in str(behavior_of(document).why_not_sendable(document))
+
+
+def test_the_page_shows_the_pdf_of_what_one_may_read(
+    make_quotation: MakeOrder, make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient]
+) -> None:
+    order = make_quotation()
+    response = sign_in(make_user("administrator")).get(f"/documents/{order.document_id}/pdf")
+    assert response.mimetype == "application/pdf"
+    assert response.data.startswith(b"%PDF-")
+    assert sign_in(make_user("cashier")).get(f"/documents/{order.document_id}/pdf").status_code == 404
