@@ -51,6 +51,8 @@ lint: setup-dev ## Every check but the tests
 	$(BIN)/mypy --config-file pyproject.toml tools/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python tools/translations.py check
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export ENVOI_DATA_DIR="$$folder"; \
+		$(BIN)/envoi db upgrade && $(BIN)/envoi db check
 
 format: setup-dev ## Format the source
 	$(BIN)/ruff format .

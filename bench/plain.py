@@ -10,6 +10,8 @@ from flask_mail import Mail, Message
 from redis import Redis
 from rq import Queue, SimpleWorker
 
+from core.documents.pdf import html_to_pdf
+
 HTML = "<p>Hello,</p><p>please find your <strong>document</strong> attached.</p>"
 TEXT = "Hello,\n\nplease find your document attached.\n"
 
@@ -38,7 +40,6 @@ def send_file(number: int, path: str) -> None:
     with app.app_context():
         message = Message("Your document", recipients=[f"n{number}@example.com"], body=TEXT, html=HTML)
         message.attach("document.pdf", "application/pdf", Path(path).read_bytes())
-        app.extensions["mail"]  # configured
         with Mail.connect(_Sender(app)) as connection:
             connection.send(message)
 
@@ -52,8 +53,6 @@ class _Sender:
 
 def send_rendered(number: int, html_path: str) -> None:
     """Render one quotation by xhtml2pdf and send it."""
-    from core.documents.pdf import html_to_pdf
-
     app = app_of_process()
     with app.app_context():
         pdf = html_to_pdf(Path(html_path).read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from core import migrate, worker
 from core.app import create_app
@@ -97,6 +98,15 @@ def main() -> None:
     except EnvoiError as error:
         click.echo(f"envoi: {printable(str(error))}", err=True)
         sys.exit(1)
+    except DBAPIError as error:
+        click.echo(f"envoi: {database_problem(error)}", err=True)
+        sys.exit(1)
+
+
+def database_problem(error: DBAPIError) -> str:
+    """Return in a sentence why the database could not be used."""
+    words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
+    return f"The database cannot be used ({words}). If it is there, `envoi db upgrade` makes its tables."
 
 
 @cli.command()
@@ -140,11 +150,14 @@ def check() -> None:
 
 def checks() -> list[str]:
     """Return everything that would keep Envoi from working, one sentence each."""
-    problems = [
-        f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
-        for module in migrate.migrated_modules()
-        if migrate.pending(module)
-    ]
+    try:
+        problems = [
+            f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
+            for module in migrate.migrated_modules()
+            if migrate.pending(module)
+        ]
+    except DBAPIError as error:
+        problems = [database_problem(error)]
     if jobs_away():
         problems.append("Redis cannot be reached: mails are kept and wait.")
     return problems

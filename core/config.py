@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -89,11 +90,22 @@ class _Reader:
 
 
 def _without_password(text: str) -> str:
-    """Hide the password of a URL, since complaints end up in logs."""
-    head, sep, tail = text.rpartition("@")
-    if not sep:
-        return text
-    return f"{head.rsplit(':', 1)[0]}:…@{tail}"
+    """Hide the passwords of a URL, since complaints end up in logs."""
+    scheme, mark, rest = text.partition("://") if "://" in text else ("", "", text)
+    account, at, place = rest.rpartition("@")
+    place, query, _secret = place.partition("?")  # a password may stand among the options as well
+    shown = f"{account.partition(':')[0]}:…@" if at else ""
+    return f"{scheme}{mark}{shown}{place}{'?…' if query else ''}"
+
+
+def _host_of(text: str) -> str | None:
+    """Return the host of a URL, None when there is none or the URL makes no sense."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError:
+        return None
+    return parts.hostname
 
 
 def _check_database_url(text: str) -> str | None:
@@ -109,15 +121,14 @@ def _check_database_url(text: str) -> str | None:
 
 
 def _check_redis_url(text: str) -> str | None:
-    parts = urlsplit(text)
-    if parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path):
+    scheme, _, path = text.partition("://")
+    if not (scheme in {"redis", "rediss"} and _host_of(text)) and not (scheme == "unix" and path):
         return "must be a Redis URL such as redis://127.0.0.1:6379/0"
     return None
 
 
 def _check_base_url(text: str) -> str | None:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if text.partition("://")[0] not in {"http", "https"} or not _host_of(text):
         return "must be an address such as https://envoi.example.com"
     return None
 
@@ -137,17 +148,21 @@ def read_or_make_secret(path: Path) -> str:
     Raises:
         OSError: The file cannot be read or written.
     """
-    try:
-        # O_EXCL: of two processes that start at once, one makes the key and both use it.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        key = secrets.token_urlsafe(48)
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(48) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            # A link appears whole or not at all, and never over another: of two processes that start at once,
+            # one makes the key and both use it.
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink(missing_ok=True)
+    return path.read_text(encoding="ascii", errors="replace").strip()
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -198,15 +213,16 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         for name, value in reader.environ.items()
         if name.startswith("ENVOI_") and name not in reader.read
     }
-    if reader.problems:
-        raise ConfigError(reader.problems)
-    if not secret:
+    if not secret and data_dir.is_dir():
         try:
             secret = read_or_make_secret(data_dir / "secret.key")
         except OSError as error:
-            raise ConfigError(
-                [f"The key in {data_dir / 'secret.key'} is unusable: {error.strerror}."]
-            ) from error
-        if _check_secret(secret):
-            raise ConfigError([f"The key in {data_dir / 'secret.key'} is damaged: restore it from a backup."])
+            reader.problems.append(f"The key in {data_dir / 'secret.key'} is unusable: {error.strerror}.")
+        else:
+            if _check_secret(secret) or not secret.isascii():
+                reader.problems.append(
+                    f"The key in {data_dir / 'secret.key'} is damaged: restore it from a backup."
+                )
+    if reader.problems:
+        raise ConfigError(reader.problems)
     return Settings(secret_key=secret, module_settings=module_settings, **fields)

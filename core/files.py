@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -50,10 +51,11 @@ class FileStore:
         """
         sha256 = hashlib.sha256(data).hexdigest()
         path = self.path(sha256)
-        if path.exists() and path.stat().st_size == len(data):
-            return sha256
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
+            # Read, not only looked at: what is damaged is mended by storing the same bytes again.
+            if path.exists() and path.read_bytes() == data:
+                return sha256
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("xb") as file:
                 file.write(data)
@@ -62,7 +64,8 @@ class FileStore:
             temporary.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise StoreFullError(f"The file could not be stored: {error.strerror}.") from error
         return sha256
 

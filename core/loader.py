@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from flask import Flask
 
 from core import __version__, signals
+from core.auth.service import FIRST_ROLES
 from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
 from core.errors import ModuleError
 from core.i18n import N_
@@ -131,7 +133,18 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named: list[tuple[str, str]] = [("permission", p.name) for p in module.permissions]
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
-        for what, name in named:
+        problems += [
+            f"Module {module.name}: the {what} {name} is declared twice."
+            for (what, name), times in Counter(named).items()
+            if times > 1
+        ]
+        problems += [
+            f"Module {module.name}: the permission {permission.name} is granted to the unknown role {role}."
+            for permission in module.permissions
+            for role in permission.granted
+            if role not in FIRST_ROLES
+        ]
+        for what, name in dict.fromkeys(named):
             if not name.startswith(f"{module.name}."):
                 problems.append(f"Module {module.name}: the {what} {name} must begin with “{module.name}.”.")
             owner = owners.setdefault((what, name), module.name)

@@ -6,6 +6,8 @@ be disabled or uninstalled without its versions being missed. See docs/adr/0003.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,13 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import MetaData, select
+from sqlalchemy import Connection, MetaData, select
 
 from core import loader
 from core.companies.models import Company
 from core.contract import Module
 from core.db import Base, db
+from core.errors import EnvoiError
 from core.registry import current_registry, resolve_function
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
@@ -59,6 +62,31 @@ def upgrade(app: Flask) -> None:
     for module in current_registry().modules:
         if module.install is not None:
             resolve_function(module.install)(app)
+
+
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """Let SQLite rebuild a table without the rows that refer to it being deleted with the former one.
+
+    SQLite changes a column by making the table anew and dropping the former, and a DROP deletes by ON DELETE
+    CASCADE. The switch works outside of a transaction only.
+
+    Raises:
+        EnvoiError: The migration left a row that refers to one that is not there.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+        broken = driver.execute("PRAGMA foreign_key_check").fetchmany(5)
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
+    if broken:
+        tables = ", ".join(sorted({str(row[0]) for row in broken}))
+        raise EnvoiError(f"After the migration, rows of {tables} refer to rows that are not there.")
 
 
 def revision(module: Module, message: str) -> Path:
@@ -110,12 +138,17 @@ def _is_version_table(difference: Any) -> bool:
 
 
 def only_tables_of(module: Module) -> Any:
-    """Return Alembic's filter that keeps to the tables of a module, known by their prefix."""
+    """Return Alembic's filter that keeps to the tables of a module, known by their prefix.
+
+    Where `sales` and `sales_extra` are both installed, a table belongs to the one with the longer name.
+    """
+    prefix = f"{module.name}_"
+    of_others = tuple(f"{name}_" for name in loader.discover() if name.startswith(prefix))
 
     def include(name: str | None, type_: str, _parents: Any) -> bool:
         if type_ != "table" or name is None:
             return True
-        return name.startswith(f"{module.name}_") and not name.startswith("core_version_")
+        return name.startswith(prefix) and not name.startswith((*of_others, "core_version_"))
 
     return include
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
+import time
+from contextlib import suppress
 
 from flask import Flask
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
 
@@ -16,6 +20,7 @@ logger = logging.getLogger(__name__)
 MAINTENANCE_SECONDS = 60
 # An idle worker wakes up at this pace; it must be short enough to notice a Redis that was replaced.
 WORKER_TTL_SECONDS = 60
+RESTART_SECONDS = 1.0
 
 
 class EnvoiWorker(SimpleWorker):
@@ -28,11 +33,45 @@ class EnvoiWorker(SimpleWorker):
     # After Redis comes back, a worker must notice within seconds, not a minute.
     max_connection_wait_time = 5.0
 
+    @property
+    def was_told_to_stop(self) -> bool:
+        """True when a person or a supervisor has asked it to end."""
+        return self._shutdown_requested_date is not None
+
+    def teardown(self) -> None:
+        """Say goodbye to Redis; it may be the reason for the end."""
+        with suppress(RedisError):
+            super().teardown()
+        if self.pubsub_thread is not None:
+            self.pubsub_thread.stop()
+
 
 def work(app: Flask, *, burst: bool = False) -> None:
-    """Run jobs until told to stop; with `burst`, until the queue is empty."""
-    settings = app.extensions["envoi_settings"]
+    """Run jobs until told to stop; with `burst`, until the queue is empty.
+
+    RQ's worker waits for a Redis that goes away while it is idle, but ends when that happens during a job, or
+    before it has begun. Then another one takes over in the same process.
+    """
     jobs.bind_process(app)
+    while True:
+        worker = _new_worker(app)
+        try:
+            worker.work(burst=burst, logging_level="WARNING")
+        except RedisError as error:
+            if burst:
+                raise
+            logger.warning("The queue is away (%s); trying again.", type(error).__name__)
+        finally:
+            # RQ's own handlers would speak to the worker that has ended.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if burst or worker.was_told_to_stop:
+            return
+        time.sleep(RESTART_SECONDS)
+
+
+def _new_worker(app: Flask) -> EnvoiWorker:
+    settings = app.extensions["envoi_settings"]
     with app.app_context():
         connection = Redis.from_url(settings.redis_url)
         worker = EnvoiWorker(
@@ -42,7 +81,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
             worker_ttl=WORKER_TTL_SECONDS,
         )
         worker.log_job_description = False
-    worker.work(burst=burst, logging_level="WARNING")
+    return worker
 
 
 def schedule(app: Flask) -> None:

@@ -54,7 +54,8 @@ def sign_in(login: str, password: str, remote: str) -> User:
     Raises:
         SignInError: Wrong login or password, a deactivated user, or too many attempts.
     """
-    login = login.strip().lower()[:254]
+    # PostgreSQL takes no NUL, and what a proxy tells as the remote address may be anything.
+    login, remote = login.replace("\0", "").strip().lower()[:254], remote.replace("\0", "")[:64]
     since = clock.now() - ATTEMPT_WINDOW
     for column, value, limit in (
         (SignInAttempt.login, login, ATTEMPTS_PER_LOGIN),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +11,8 @@ from sqlalchemy import BigInteger, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
 DECIMAL_PLACES = 4
+# Wide enough never to round: the usual context would, after 28 digits, and so hide digits from the check.
+_UNROUNDED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 class UtcDateTime(TypeDecorator[dt.datetime]):
@@ -49,7 +51,9 @@ class ExactDecimal(TypeDecorator[Decimal]):
         """Store the number; refuse what has more than four places rather than round it unseen."""
         if value is None:
             return None
-        scaled = Decimal(value).scaleb(DECIMAL_PLACES)
+        scaled = Decimal(value).scaleb(DECIMAL_PLACES, _UNROUNDED)
+        if not scaled.is_finite():
+            raise ValueError(f"{value} is not a number that can be stored.")
         if scaled != scaled.to_integral_value():
             raise ValueError(f"{value} has more than {DECIMAL_PLACES} decimal places.")
         return int(scaled)

@@ -14,6 +14,7 @@ from core.i18n import lazy_gettext as _l
 
 MAX_TYPED_LENGTH = 100_000
 _SEPARATORS = re.compile(r"[;\n\r]+")
+_BLANKS = re.compile(r" {2,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 
 
@@ -48,7 +49,8 @@ class InvalidAddressError(UserError):
 
 def one_line(text: str) -> str:
     """Return the text without control characters and line breaks, so that it can stand in a header."""
-    return " ".join(_CONTROL.sub(" ", text).split())
+    # Only plain blanks are folded: the no-break ones belong to numbers and to French punctuation.
+    return _BLANKS.sub(" ", _CONTROL.sub(" ", text)).strip()
 
 
 def normalize(text: str) -> str:

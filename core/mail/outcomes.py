@@ -12,7 +12,10 @@ from enum import StrEnum
 from core.i18n import lazy_gettext as _l
 
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
-_UNPRINTABLE = re.compile(r"[^\x09\x0a\x20-\x7e\u00a0-\ud7ff\ue000-\uffef\U00010000-\U0010fffd]")
+# Besides control characters, those that turn the direction of the text and so make it read otherwise.
+_UNPRINTABLE = re.compile(
+    r"[^\x09\x0a\x20-\x7e\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\uffef\U00010000-\U0010fffd]"
+)
 MAX_DIAGNOSTIC_LENGTH = 2000
 
 

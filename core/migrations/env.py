@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy.types import TypeDecorator
 
 from core.db import db
-from core.migrate import metadata_of, only_objects_of, only_tables_of, version_table
+from core.migrate import foreign_keys_off, metadata_of, only_objects_of, only_tables_of, version_table
 
 module = context.config.attributes["module"]
 
@@ -18,7 +18,7 @@ def render_item(type_: str, item: Any, _autogen: Any) -> str | Literal[False]:
     return f"sa.{item.impl!r}" if type_ == "type" and isinstance(item, TypeDecorator) else False
 
 
-with db.engine.connect().execution_options(envoi_write=True) as connection:
+with db.engine.connect().execution_options(envoi_write=True) as connection, foreign_keys_off(connection):
     context.configure(
         connection=connection,
         target_metadata=metadata_of(module),

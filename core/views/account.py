@@ -40,7 +40,10 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
 def _local(url: str) -> str | None:
     """Return the path of an address of this site, or None: nobody is sent elsewhere after the sign-in."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if (parts.netloc and parts.netloc != request.host) or parts.scheme not in {"", "http", "https"}:
         return None
     path = parts.path

@@ -6,17 +6,15 @@ what the first does, and rows that arrive meanwhile move nothing.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from flask import request, url_for
+from flask import current_app, request, url_for
+from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import ColumnElement, Select, and_, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -137,7 +135,12 @@ class ListPage(Generic[T]):
         return self.url(f=active if name in self.active else [*active, name], after=None, before=None)
 
 
-def _encode(value: Any, identity: int) -> str:
+def _signer(sort: SortKey) -> URLSafeSerializer:
+    """Return what signs the tokens of this list in this order: a token of any other has no meaning here."""
+    return URLSafeSerializer(current_app.secret_key or "", salt=f"page:{request.endpoint}:{sort.name}")
+
+
+def _encode(sort: SortKey, value: Any, identity: int) -> str:
     if isinstance(value, Decimal):
         value = ["d", str(value)]
     elif isinstance(value, dt.datetime):
@@ -148,7 +151,7 @@ def _encode(value: Any, identity: int) -> str:
         value = ["v", value.value]
     else:
         value = ["v", value]
-    return base64.urlsafe_b64encode(json.dumps([*value, identity]).encode()).decode().rstrip("=")
+    return str(_signer(sort).dumps([*value, identity]))
 
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
@@ -159,13 +162,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _decode(token: str) -> tuple[Any, int] | None:
+def _decode(sort: SortKey, token: str) -> tuple[Any, int] | None:
     """Return the key in a token, or None when somebody has typed into the address."""
     try:
-        kind, value, identity = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return _DECODERS[kind](value), int(identity)
-    except (ValueError, KeyError, TypeError, ArithmeticError, binascii.Error):
+        kind, value, identity = _signer(sort).loads(token)
+    except BadData:
         return None
+    return _DECODERS[kind](value), identity
 
 
 def _beyond(sort: SortKey, identity: Any, key: tuple[Any, int], descending: bool) -> ColumnElement[bool]:
@@ -210,13 +213,14 @@ def paginate(
     chosen = bool(active)
     if not active and "f" not in arguments and "q" not in arguments and "all" not in arguments:
         active = tuple(default_filters)
-    search = arguments.get("q", "").strip()[:MAX_SEARCH_LENGTH]
+    # PostgreSQL takes no NUL.
+    search = arguments.get("q", "").replace("\0", "").strip()[:MAX_SEARCH_LENGTH]
     sort = next((key for key in spec.sorts if key.name == arguments.get("sort")), spec.sorts[0])
     descending = {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
 
     statement = narrow(statement, spec, search, active)
-    after = _decode(arguments["after"]) if "after" in arguments else None
-    before = _decode(arguments["before"]) if "before" in arguments and after is None else None
+    after = _decode(sort, arguments["after"]) if "after" in arguments else None
+    before = _decode(sort, arguments["before"]) if "before" in arguments and after is None else None
     backwards = before is not None
     key = after or before
     towards_smaller = descending != backwards
@@ -236,9 +240,14 @@ def paginate(
     if rows:
         identity_name = spec.identity.key
         if more or backwards:
-            page.next_token = _encode(sort.value(rows[-1]), getattr(rows[-1], identity_name))
+            page.next_token = _encode(sort, sort.value(rows[-1]), getattr(rows[-1], identity_name))
         if (more and backwards) or after is not None:
-            page.previous_token = _encode(sort.value(rows[0]), getattr(rows[0], identity_name))
+            page.previous_token = _encode(sort, sort.value(rows[0]), getattr(rows[0], identity_name))
+    elif after is not None:
+        # What was there has gone meanwhile; the way back stays.
+        page.previous_token = arguments["after"]
+    elif backwards:
+        page.next_token = arguments["before"]
     return page
 
 

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 from flask import Flask, current_app
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from core import clock
-from core.db import db, end_reading, transaction
+from core.db import db, transaction
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.models import ATTEMPTS, MAILS, RECIPIENTS, OutgoingMail
 from modules.outbox.settlement import Settlement
@@ -146,16 +146,17 @@ def claimed(token: str) -> list[OutgoingMail]:
     """Return the mails of a claim with recipients and attachments, free of the session."""
 
     def attempt() -> list[OutgoingMail]:
-        rows = list(
-            db.session.scalars(
-                select(OutgoingMail)
-                .where(OutgoingMail.claim_token == token)
-                .options(selectinload(OutgoingMail.recipients), selectinload(OutgoingMail.attachments))
-                .order_by(OutgoingMail.id)
+        # A session of its own: the objects must stay as they are through many commits.
+        with Session(db.engine) as session:
+            rows = list(
+                session.scalars(
+                    select(OutgoingMail)
+                    .where(OutgoingMail.claim_token == token)
+                    .options(selectinload(OutgoingMail.recipients), selectinload(OutgoingMail.attachments))
+                    .order_by(OutgoingMail.id)
+                )
             )
-        )
-        db.session.expunge_all()
-        end_reading()
+            session.expunge_all()
         return rows
 
     return patiently(attempt)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
@@ -290,7 +291,10 @@ def _find_way(mail: OutgoingMail) -> _Way:
         )
         way = _Way(server, route.header_from, route.reply_to, route.problem)
     if server is not None:
-        db.session.expunge(server)
+        # Free of the session: it must stay as it is through the commits of the run.
+        with Session(db.engine) as session:
+            way.server = session.get(MailServer, server.id)
+            session.expunge_all()
     end_reading()
     return way
 

@@ -11,7 +11,15 @@ from babel.numbers import format_decimal, get_currency_precision
 from flask_babel import get_locale, gettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField, DateField, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateField,
+    HiddenField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import Optional
 
 from core.db.types import DECIMAL_PLACES
@@ -20,7 +28,11 @@ from core.web.forms import LocalDecimalField, at_most, read_decimal, required
 from modules.sales.models import Line, Product, Tax
 from modules.sales.service.lines import LineValues
 
-LANGUAGE_CHOICES = [("", _l("The customer's")), ("en", "English"), ("fr", "Français")]
+LANGUAGE_CHOICES = [
+    SelectChoice("", _l("The customer's")),
+    SelectChoice("en", "English"),
+    SelectChoice("fr", "Français"),
+]
 MAX_DESCRIPTION = 2000
 MAX_UNIT = 20
 
@@ -106,6 +118,11 @@ class TypedLine:
         """True when nobody has filled anything in: such a line is not kept."""
         return not any(self.typed[name].strip() for name in ("product_id", "description", "unit_price"))
 
+    @property
+    def rows(self) -> int:
+        """How many rows of text the description is shown on."""
+        return min(6, max(1, self.typed["description"].count("\n") + 1))
+
     def read(self) -> None:
         """Read what was typed."""
         values: dict[str, Any] = {}
@@ -173,7 +190,10 @@ class DocumentForm(FlaskForm):  # type: ignore[misc]
 
     def offer_customers(self, choices: Sequence[tuple[int, str]]) -> None:
         """Set the customers to choose from."""
-        self.partner_id.choices = [("", ""), *((str(number), name) for number, name in choices)]
+        self.partner_id.choices = [
+            SelectChoice("", ""),
+            *(SelectChoice(str(number), name) for number, name in choices),
+        ]
 
     @property
     def seen_revision(self) -> int | None:
@@ -200,6 +220,13 @@ class InvoiceForm(DocumentForm):
     order = ("partner_id", "date", "due_date", "language", "payment_terms")
 
 
+def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]:
+    return [
+        SelectChoice("", _l("All companies")),
+        *(SelectChoice(str(number), name) for number, name in companies),
+    ]
+
+
 class ProductForm(FlaskForm):  # type: ignore[misc]
     """A product."""
 
@@ -216,10 +243,14 @@ class ProductForm(FlaskForm):  # type: ignore[misc]
 
     def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
         """Set the taxes and companies to choose from."""
-        self.tax_id.choices = [("", _l("No tax"))] + [
-            (str(tax.id), f"{tax.name} – {tax.company.name}" if tax.company else tax.name) for tax in taxes
+        self.tax_id.choices = [
+            SelectChoice("", _l("No tax")),
+            *(
+                SelectChoice(str(tax.id), f"{tax.name} – {tax.company.name}" if tax.company else tax.name)
+                for tax in taxes
+            ),
         ]
-        self.company_id.choices = [("", _l("All companies")), *((str(i), name) for i, name in companies)]
+        self.company_id.choices = _company_choices(companies)
 
 
 class TaxForm(FlaskForm):  # type: ignore[misc]
@@ -234,7 +265,7 @@ class TaxForm(FlaskForm):  # type: ignore[misc]
 
     def offer(self, companies: Iterable[tuple[int, str]]) -> None:
         """Set the companies to choose from."""
-        self.company_id.choices = [("", _l("All companies")), *((str(i), name) for i, name in companies)]
+        self.company_id.choices = _company_choices(companies)
 
 
 def product_label(product: Product) -> str:

@@ -61,11 +61,17 @@ def document_html(document: Document) -> str:
         logo=logo,
         logo_height=logo_height,
         accent=accent if _HEX_COLOR.fullmatch(accent) else DEFAULT_ACCENT,
+        breakable=breakable,
         has_discount=any(line.discount for line in lines),
         font=_FONT_MARK,
     )
     html = html.translate(_SPACES)
     return html.replace(_FONT_MARK, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT, 1)
+
+
+def breakable(text: str, longest: int) -> str:
+    """Return the text with a space inside words that are longer than a column, which the engine would not break."""
+    return re.sub(rf"\S{{{longest}}}(?=\S)", r"\g<0> ", text)
 
 
 def _logo(company: Company) -> tuple[str, int]:

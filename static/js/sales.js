@@ -15,7 +15,7 @@
     const row = select.closest("[data-line]");
     const choice = new window.TomSelect(select, {
       valueField: "id", labelField: "label", searchField: ["label", "description"], maxOptions: 50,
-      preload: "focus", allowEmptyOption: true,
+      preload: "focus", allowEmptyOption: true, loadThrottle: 150, refreshThrottle: 0,
       load(query, done) {
         fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))
@@ -28,6 +28,8 @@
       },
       onChange(value) { fill(row, choice.options[value]); },
     });
+    // The field beside it speaks for it now.
+    select.setAttribute("aria-hidden", "true");
     return choice;
   }
 
@@ -71,7 +73,8 @@
 
   list.addEventListener("focusin", (event) => {
     const select = event.target.closest("select[data-product]");
-    if (select && !select.tomselect) offerProducts(select).focus();
+    // Not at once: the browser is still busy moving the focus to the select that this replaces.
+    if (select && !select.tomselect) setTimeout(() => offerProducts(select).focus());
   });
   // A press of the mouse would open the browser's own list before the one with search is there.
   list.addEventListener("mousedown", (event) => {

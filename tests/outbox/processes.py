@@ -106,7 +106,7 @@ class Worker:
 
 @contextlib.contextmanager
 def workforce(app: Flask, folder: Path) -> Iterator[Callable[..., Worker]]:
-    """Hire workers, and end all of them at the end; a failure shows what they have said."""
+    """Hire workers, and end all of them at the end; with a failure one reads what they have said."""
     hired: list[Worker] = []
 
     def hire(**settings: object) -> Worker:
@@ -115,13 +115,10 @@ def workforce(app: Flask, folder: Path) -> Iterator[Callable[..., Worker]]:
 
     try:
         yield hire
-    except BaseException:
-        for worker in hired:
-            print(f"--- worker {worker.pid}\n{worker.log}")  # noqa: T201 (pytest shows it with the failure)
-        raise
     finally:
         for worker in hired:
             worker.end()
+            print(f"--- worker {worker.pid}\n{worker.log}")  # noqa: T201 (pytest shows it with a failure)
 
 
 def sweep() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from core import clock
 from core.db import db
+from core.embedded import free_port
 from core.mail.outcomes import FailureKind, RecipientState
+from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption
 from modules.outbox import delivery, service
 from modules.outbox.models import OutgoingMail
@@ -88,7 +90,10 @@ def test_a_corrected_address_is_the_only_one_served(lab, server, send, customer)
     assert service.resend([mail.id]) == [mail.id]
     delivery.deliver([mail.id])
     assert reread(mail).state is MailState.SENT
-    assert [list(message.recipients) for message in lab.accepted] == [["ann@example.com"], ["bob@example.com"]]
+    assert [list(message.recipients) for message in lab.accepted] == [
+        ["ann@example.com"],
+        ["bob@example.com"],
+    ]
 
 
 def test_a_second_press_of_resend_does_nothing(lab, server, send):
@@ -145,8 +150,6 @@ def test_without_a_server_the_mail_waits(company, send):
 
 
 def test_a_server_that_is_not_there_defers_the_mail(lab, company, send):
-    from core.embedded import free_port
-
     make_ready(make_server(lab, port=free_port()))
     mail = send("ann@example.com")
     delivery.deliver([mail.id])
@@ -156,8 +159,6 @@ def test_a_server_that_is_not_there_defers_the_mail(lab, company, send):
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(company, send):
-    from core.testing.services import SmtpLab
-
     with SmtpLab(security="tls") as lab:
         make_ready(make_server(lab, encryption=Encryption.TLS))
         mail = send("ann@example.com")

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
-import signal
 import threading
 import time
 from collections import Counter
@@ -42,7 +41,6 @@ from tests.outbox.processes import (
     hold,
     settled,
     states_of,
-    sweep,
     sweep_until,
     terminate_connections,
     unread_bytes,
@@ -73,7 +71,7 @@ def lab() -> Iterator[WatchedLab]:
 
 
 @pytest.fixture
-def hire(app: Flask, tmp_path) -> Iterator[Callable[..., Worker]]:
+def hire(app: Flask, server, tmp_path) -> Iterator[Callable[..., Worker]]:
     with workforce(app, tmp_path / "workers") as hire:
         yield hire
 
@@ -89,7 +87,8 @@ def submit(company, monkeypatch) -> Callable[..., list[int]]:
             ids = []
             for number in range(count):
                 made = draft(company, f"to{number}@example.com", f"cc{number}@example.com")
-                ids.append(service.submit(with_file(made, data=os.urandom(size)), None).id)
+                data = os.urandom(size if number == 1 else 10)
+                ids.append(service.submit(with_file(made, data=data), None).id)
         if now:
             assert jobs.enqueue("outbox.deliver_mails", ids)
         return ids
@@ -174,7 +173,7 @@ class Assassin:
         self.problem: BaseException | None = None
         lab.on_command = self
 
-    def __call__(self, verb: str, arg: str, stage: str) -> None:
+    def __call__(self, verb: str, _arg: str, stage: str) -> None:
         if self.done.is_set():
             return
         if verb == "MAIL" and stage == "before":
@@ -209,7 +208,7 @@ class Assassin:
             raise self.problem
 
 
-def killed_at(points, lab, server, settings, submit, hire):
+def killed_at(points, lab, settings, submit, hire):
     """Kill one worker after the other, and return what was not as promised."""
     problems = []
     worker = hire()
@@ -236,9 +235,183 @@ def killed_at(points, lab, server, settings, submit, hire):
     return problems
 
 
-def test_killed_before_the_body_goes_out_a_mail_is_delivered_once(lab, server, settings, submit, hire):
-    assert killed_at(BEFORE_THE_BODY, lab, server, settings, submit, hire) == []
+def test_killed_before_the_body_goes_out_a_mail_is_delivered_once(lab, settings, submit, hire):
+    assert killed_at(BEFORE_THE_BODY, lab, settings, submit, hire) == []
 
 
-def test_killed_from_the_body_on_a_mail_is_uncertain(lab, server, settings, submit, hire):
-    assert killed_at(FROM_THE_BODY_ON, lab, server, settings, submit, hire) == []
+def test_killed_from_the_body_on_a_mail_is_uncertain(lab, settings, submit, hire):
+    assert killed_at(FROM_THE_BODY_ON, lab, settings, submit, hire) == []
+
+
+# ------------------------------------------------------------------------------------------------------ SIGSTOP
+
+
+def once(lab, verb, stage, action):
+    """Act the first time that the server is at a stage; return an event that tells that it has happened."""
+    happened = threading.Event()
+
+    def hook(said, _arg, at):
+        if (said, at) == (verb, stage) and not happened.is_set():
+            action()
+            happened.set()
+
+    lab.on_command = hook
+    return happened
+
+
+def test_a_worker_stopped_before_the_body_finds_its_mail_taken_and_sends_nothing(lab, submit, hire):
+    stopped = hire()
+    happened = once(lab, "DATA", "before", stopped.stop)
+    ids = submit(2)
+    assert happened.wait(20)
+    hire()
+    assert sweep_until(ids, settled, "another worker has delivered") == ["sent", "sent"]
+
+    stopped.resume()
+    eventually(lambda: "was taken away" in stopped.log, "the first worker has seen that it lost its mail")
+    # It is still good for work, and whatever it holds it delivers once.
+    more = submit(2)
+    assert sweep_until(more, settled, "later mails are delivered") == ["sent", "sent"]
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 4
+    assert stopped.alive()
+
+
+def test_a_worker_stopped_after_the_body_leaves_its_mail_uncertain_and_settles_it_later(lab, submit, hire):
+    stopped = hire()
+    happened = once(lab, "DATA", "received", stopped.stop)
+    ids = submit(2)
+    assert happened.wait(20)
+    hire()
+    assert sweep_until(ids, settled, "the lease has ended") == ["uncertain", "sent"]
+    mail = db.session.get_one(OutgoingMail, ids[0])
+    assert {recipient.state.value for recipient in mail.recipients} == {"uncertain"}
+    db.session.rollback()
+
+    stopped.resume()
+    eventually(lambda: states_of(ids) == ["sent", "sent"], "the first worker has written what it learned")
+    db.session.expire_all()
+    mail = db.session.get_one(OutgoingMail, ids[0])
+    assert {recipient.state.value for recipient in mail.recipients} == {"accepted"}
+    assert (mail.accepted_count, mail.failure_kind, mail.failure_reason) == (2, None, "")
+    db.session.rollback()
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 2
+
+
+def test_what_a_person_has_decided_of_an_uncertain_mail_stands_when_its_worker_comes_back(lab, submit, hire):
+    stopped = hire()
+    happened = once(lab, "DATA", "received", stopped.stop)
+    ids = submit(1)
+    assert happened.wait(20)
+    sweep_until(ids, settled, "the lease has ended")
+    service.mark_uncertain(ids[0], accepted=False)
+
+    stopped.resume()
+    eventually(lambda: "decided by a person" in stopped.log, "the first worker has seen the decision")
+    assert states_of(ids) == ["failed"]
+
+
+# ------------------------------------------------------------------------------------------- one mail, two hands
+
+
+def test_a_mail_that_is_on_the_queue_many_times_is_delivered_once_by_two_workers(lab, submit, hire):
+    hire()
+    hire()
+    ids = submit(6, now=False)
+    for _ in range(5):
+        assert jobs.enqueue("outbox.deliver_mails", ids)
+        assert jobs.enqueue("outbox.deliver_mails", list(reversed(ids)))
+        for mail_id in ids:
+            assert jobs.enqueue("outbox.deliver_mails", [mail_id])
+    eventually(lambda: set(states_of(ids)) == {"sent"} and not jobs.queue_length(), "all has been worked off")
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 6
+
+
+def test_of_those_who_claim_the_same_mails_at_once_one_gets_each(app, company, submit):
+    ids = submit(12, now=False)
+    start = threading.Barrier(6)
+    got: list[list[int]] = []
+    problems: list[BaseException] = []
+
+    def claim(mine: list[int]) -> None:
+        try:
+            with app.app_context():
+                start.wait(10)
+                if token := claims.claim(mine):
+                    got.append([mail.id for mail in claims.claimed(token)])
+        except BaseException as error:  # noqa: BLE001 (raised in the test's thread)
+            problems.append(error)
+
+    # In different orders and parts: they must not lock each other either.
+    takes = [ids, ids[::-1], ids[:8], ids[4:], ids[::2], ids[::-3]]
+    threads = [threading.Thread(target=claim, args=[take]) for take in takes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert problems == []
+    assert sorted(mail_id for part in got for mail_id in part) == ids
+    assert set(states_of(ids)) == {"sending"}
+
+
+# ------------------------------------------------------------------------ the database, between 250 and commit
+
+
+@pytest.mark.parametrize("stage", ["before", "received"], ids=["before the mark", "before the outcome"])
+def test_a_locked_database_delays_the_outcome_and_loses_nothing(lab, settings, submit, hire, stage):
+    locked: list[float] = []
+
+    def lock() -> None:
+        release = hold(settings, ids[0])
+        locked.append(time.monotonic())
+        threading.Timer(LEASE_SECONDS + 1, release).start()
+
+    hire()
+    ids = submit(2, now=False)
+    happened = once(lab, "DATA", stage, lock)
+    assert jobs.enqueue("outbox.deliver_mails", ids)
+    assert happened.wait(20)
+    eventually(lambda: states_of(ids) == ["sent", "sent"], "both are sent")
+    assert time.monotonic() - locked[0] > LEASE_SECONDS
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 2
+
+
+def test_a_database_that_stays_locked_is_asked_again_and_again(lab, server, settings, submit, monkeypatch):
+    if not settings.database_url.startswith("sqlite"):
+        pytest.skip("Only SQLite gives up waiting for a lock by itself.")
+    # As when somebody holds the lock for longer than a connection waits for it.
+    monkeypatch.setattr(base, "SQLITE_BUSY_SECONDS", 0)
+    ids = submit(2, now=False)
+    db.session.remove()
+    db.engine.dispose()
+
+    def lock() -> None:
+        threading.Timer(1.5, hold(settings, ids[0])).start()
+
+    happened = once(lab, "DATA", "received", lock)
+    assert delivery.deliver(ids) == 2
+    assert happened.is_set()
+    assert states_of(ids) == ["sent", "sent"]
+    assert len(lab.accepted) == 2
+
+
+@pytest.mark.parametrize("stage", ["before", "received", "after"])
+def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, submit, hire, stage):
+    if settings.database_url.startswith("sqlite"):
+        pytest.skip("SQLite has no connections that could be ended from outside.")
+    worker = hire()
+    ids = submit(3, now=False)
+    db.session.remove()
+    happened = once(lab, "DATA", stage, lambda: terminate_connections(settings))
+    assert jobs.enqueue("outbox.deliver_mails", ids)
+    assert happened.wait(20)
+    eventually(lambda: states_of(ids) == ["sent"] * 3, "all are sent")
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 3
+    assert worker.alive()
+    rows = db.session.query(DeliveryAttempt.mail_id).all()
+    db.session.rollback()
+    assert sorted(mail_id for (mail_id,) in rows) == ids

@@ -77,7 +77,7 @@ def test_posting_takes_the_next_number_of_the_year_without_gaps(make_invoice: Ma
     invoices.post(second)
     with pytest.raises(UserError, match="nothing to post"):
         invoices.post(empty)
-    with pytest.raises(UserError, match="already"), transaction():
+    with pytest.raises(UserError, match="already"), transaction():  # noqa: PT012
         invoices.post(first)
         invoices.invoice_order(first.order, None)  # fails, and takes the posting with it
     assert (first.state, first.document.number) == (InvoiceState.DRAFT, "")

@@ -389,6 +389,7 @@ def test_an_administrator_manages_products_and_taxes(
     assert 'value="dear"' in response.text
     client.post(f"/sales/products/{product.id}", data={**form, "active": ""})
     assert not product.active
+    client.get("/sales/products")  # shows that it was saved
     assert "Lampe" not in client.get("/sales/products").text
     assert "Archived" in client.get("/sales/products?f=archived").text
     assert (

@@ -13,6 +13,7 @@ from core.errors import ConcurrentChangeError, UserError
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.service import route_for
 from modules.mail_config.templates_service import templates_for
+from modules.mail_config.templating import BadTemplateError
 from modules.outbox.composer import blank_draft, draft_for, reason_text
 from modules.outbox.forms import ComposeForm, read_form
 from modules.outbox.service import submit
@@ -26,7 +27,13 @@ def compose(document_id: int) -> ResponseReturnValue:
     """Open the composer, filled in."""
     document = _sendable(document_id)
     template = _template(document, request.args.get("template", type=int))
-    form = ComposeForm.fresh(draft_for(document, template, signed_in_user()))
+    user = signed_in_user()
+    try:
+        form = ComposeForm.fresh(draft_for(document, template, user))
+    except BadTemplateError as error:
+        # A broken template must not keep anybody from writing: say so, and leave the text to the person.
+        form = ComposeForm.fresh(blank_draft(document, user))
+        form.error("", error.message)
     return _show(document, form)
 
 

@@ -12,7 +12,7 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from modules.sales.models import Line, Tax
+from modules.sales.models import Line, Product, Tax
 from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 
 MAX_LINES = 1000
@@ -74,12 +74,13 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
     Names and rates of the taxes are copied as they are now.
 
     Raises:
-        UserError: There are too many lines, an amount is too large, or a tax does not exist.
+        UserError: There are too many lines, an amount is too large, or a product or tax does not exist.
     """
     if len(values) > MAX_LINES:
         raise UserError(_l("A document has at most %(count)d lines.", count=MAX_LINES))
     with transaction() as session:
         taxes = _taxes(document, values)
+        _check_products(document, values)
         for line in lines_of(document.id):
             session.delete(line)
         lines = [
@@ -128,6 +129,14 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
     if wanted - found.keys():
         raise UserError(_l("A tax of these lines does not exist any more. Choose another."))
     return found
+
+
+def _check_products(document: Document, values: Sequence[LineValues]) -> None:
+    wanted = {value.product_id for value in values if value.product_id is not None}
+    theirs = Product.company_id.is_(None) | (Product.company_id == document.company_id)
+    found = db.session.scalars(select(Product.id).where(Product.id.in_(wanted), theirs))
+    if wanted - set(found):
+        raise UserError(_l("A product of these lines does not exist any more. Choose another."))
 
 
 def _line(document: Document, position: int, value: LineValues, tax: Tax | None) -> Line:

@@ -103,7 +103,7 @@ class Editor:
             new_line=blank_line(),
             totals=totals,
             currency=self.company.currency,
-            taxes=self._taxes(lines),
+            taxes=[{"id": tax.id, "key": str(tax.id), "name": tax.name} for tax in self._taxes(lines)],
             conflict=self.conflict,
         )
         return html, 422 if request.method == "POST" else 200

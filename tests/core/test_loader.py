@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core import loader
+from core.app import create_app
+from core.contract import (
+    DocumentKind,
+    JobSpec,
+    MenuItem,
+    Module,
+    Permission,
+    Receiver,
+    Scope,
+    SlotFill,
+)
+from core.errors import ModuleError
+from core.testing.fixtures import test_settings
+
+
+def declare(name: str, **changes: object) -> Module:
+    module = Module(name=name, version="1", title=name.title(), package="core", migrations=False)
+    return replace(module, **changes)
+
+
+def complaints_of_select(installed: list[Module], enabled: tuple[str, ...] | None) -> tuple[str, ...]:
+    with pytest.raises(ModuleError) as caught:
+        loader.select({module.name: module for module in installed}, enabled)
+    return caught.value.problems
+
+
+def names(modules: list[Module]) -> list[str]:
+    return [module.name for module in modules]
+
+
+def test_a_module_comes_after_what_it_needs() -> None:
+    installed = {
+        m.name: m for m in (declare("a", depends=("z",)), declare("b", depends=("a",)), declare("z"))
+    }
+    assert names(loader.select(installed, None)) == ["z", "a", "b"]
+    assert names(loader.select(installed, ("b", "a", "z", "b"))) == ["z", "a", "b"]
+
+
+def test_everything_wrong_with_the_choice_is_said_at_once() -> None:
+    installed = [
+        declare("a", depends=("b",)),
+        declare("b", depends=("a",)),
+        declare("c", depends=("off", "nowhere")),
+        declare("off"),
+    ]
+    assert complaints_of_select(installed, ("a", "b", "c", "ghost")) == (
+        "ENVOI_MODULES names ghost, which is not installed. Installed: a, b, c, off.",
+        "Module c needs off, which is not enabled.",
+        "Module c needs nowhere, which is not installed.",
+        "Modules depend on each other in a circle: a, b.",
+    )
+
+
+def test_everything_wrong_with_the_declarations_is_said_at_once() -> None:
+    behavior = "core.documents.pdf:render_document"
+    bad = declare(
+        "bad",
+        models="bad.models",
+        blueprint="core.views:nothing",
+        cli="core.cli:cli",
+        menu=(MenuItem("Things", "bad.things", "bad.thing.read", "Bad"),),
+        document_kinds=(
+            DocumentKind("good.thing", "Thing", "bad.thing", "bad.thing.read", behavior),
+            DocumentKind("bad.twice", "Twice", "bad.thing", "core.developer", behavior),
+            DocumentKind("bad.twice", "Twice", "bad.thing", "core.developer", behavior),
+        ),
+        permissions=(
+            Permission("core.developer", "Everything"),
+            Permission("bad.thing.edit", "Edit things", granted={"emperor": Scope.ALL}),
+        ),
+        jobs=(JobSpec("work", "core.jobs:run"),),
+        receivers=(Receiver("no_such_signal", "core.jobs:run"),),
+        slots=(SlotFill("shell.bar", "no.such.module:piece"),),
+        config_defaults={"BAD_SIZE": "1", "SIZE": "1"},
+    )
+    problems = loader.check_declarations([loader.CORE, bad])
+    expected = [
+        "must begin with “bad.”",
+        "the document kind good.thing must begin",
+        "the permission core.developer must begin",
+        "the permission core.developer is already declared by core.",
+        "the document kind bad.twice is declared twice.",
+        "the permission bad.thing.edit is granted to the unknown role emperor.",
+        "the job work must begin",
+        "the menu entry Things names the unknown permission bad.thing.read.",
+        "the document kind good.thing names the unknown permission bad.thing.read.",
+        "there is no signal no_such_signal.",
+        "the setting SIZE must begin with BAD_.",
+        "bad.models cannot be imported: ModuleNotFoundError",
+        "core.views:nothing cannot be imported: ImportError",
+        "no.such.module:piece cannot be imported: ModuleNotFoundError",
+    ]
+    for sentence in expected:
+        assert any(sentence in problem for problem in problems), (sentence, problems)
+    assert len(problems) == len(expected) - 1  # the first of them stands in three others
+    assert all(problem.startswith("Module bad: ") for problem in problems)
+    with pytest.raises(ModuleError) as caught:
+        loader.build_registry([bad])
+    assert list(caught.value.problems) == problems
+
+
+def test_two_modules_may_not_declare_the_same() -> None:
+    one = declare("one", permissions=(Permission("one.x.read", "Read"),))
+    two = declare("two", permissions=(Permission("one.x.read", "Read"),))
+    problems = loader.check_declarations([one, two])
+    assert "Module two: the permission one.x.read is already declared by one." in problems
+
+
+def test_the_declarations_of_core_are_sound() -> None:
+    assert loader.check_declarations([loader.CORE]) == []
+
+
+@pytest.fixture
+def entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[importlib.metadata.EntryPoint]:
+    """What is installed, for a test to say."""
+    points: list[importlib.metadata.EntryPoint] = []
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: list(points))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "declared_by_others.py").write_text(
+        "from core.contract import Module\n"
+        "def _m(name): return Module(name=name, version='1', title='T', package='core')\n"
+        "first, second, core = _m('first'), _m('second'), _m('core')\n"
+        "nothing = object()\n"
+    )
+    (tmp_path / "broken_by_others.py").write_text("raise OSError('no disk')\n")
+    return points
+
+
+def point(name: str, value: str) -> importlib.metadata.EntryPoint:
+    return importlib.metadata.EntryPoint(name, value, loader.ENTRY_POINT_GROUP)
+
+
+def test_installed_modules_are_found_by_their_entry_points(
+    entry_points: list[importlib.metadata.EntryPoint],
+) -> None:
+    entry_points += [
+        point("second", "declared_by_others:second"),
+        point("first", "declared_by_others:first"),
+    ]
+    assert sorted(loader.discover()) == ["first", "second"]
+
+
+def test_everything_wrong_with_what_is_installed_is_said_at_once(
+    entry_points: list[importlib.metadata.EntryPoint],
+) -> None:
+    entry_points += [
+        point("broken", "broken_by_others:module"),
+        point("missing", "declared_by_others:missing"),
+        point("nothing", "declared_by_others:nothing"),
+        point("other", "declared_by_others:first"),
+        point("core", "declared_by_others:core"),
+        point("first", "declared_by_others:first"),
+        point("first", "declared_by_others:first"),
+    ]
+    with pytest.raises(ModuleError) as caught:
+        loader.discover()
+    problems = caught.value.problems
+    for sentence in (
+        "Module broken: broken_by_others:module cannot be imported: OSError('no disk').",
+        "Module nothing: declared_by_others:nothing is no core.contract.Module.",
+        "Module other: its declaration is named first.",
+        "Module core: the name is taken twice.",
+        "Module first: the name is taken twice.",
+    ):
+        assert sentence in problems
+    assert any(problem.startswith("Module missing: ") for problem in problems)
+    assert len(problems) == 6
+
+
+def test_an_endpoint_that_nobody_has_is_said_at_start(
+    tmp_path: Path, entry_points: list[importlib.metadata.EntryPoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = declare(
+        "lost",
+        menu=(
+            MenuItem("One", "lost.one", None, "Lost"),
+            MenuItem("Two", "lost.two", None, "Lost"),
+        ),
+        translations=False,
+    )
+    monkeypatch.setattr(loader, "discover", lambda: {"lost": module})
+    with pytest.raises(ModuleError) as caught:
+        create_app(test_settings(tmp_path))
+    assert caught.value.problems == (
+        "There is no endpoint lost.one, which the menu entry One names.",
+        "There is no endpoint lost.two, which the menu entry Two names.",
+    )
+
+
+def test_settings_of_a_module_have_defaults_that_the_environment_overrides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = {"KNOB_LOW": "1", "KNOB_HIGH": "9"}
+    module = declare("knob", config_defaults=defaults, translations=False)
+    monkeypatch.setattr(loader, "discover", lambda: {"knob": module})
+    app = create_app(test_settings(tmp_path, module_settings={"KNOB_HIGH": "5"}))
+    assert (app.config["KNOB_LOW"], app.config["KNOB_HIGH"]) == ("1", "5")

@@ -1,0 +1,151 @@
+"""The house, and a browser in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from core.demo import PASSWORD
+from tests.journeys.house import House, running_house
+from tests.journeys.words import Reader, Words
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+TIMEOUT_MS = 10_000
+
+# What a browser says by itself about an answer that the application means: a form that needs another look
+# (422), a page that is not there for this person (404), a request without a session (401, 403).
+MEANT = ("status of 422", "status of 404", "status of 403", "status of 401")
+
+_outcomes = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All journeys share one house, so they run in one process, and each is marked."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.journey)
+            item.add_marker(pytest.mark.smtp)
+            item.add_marker(pytest.mark.xdist_group("journeys"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add what the processes of the house have said to the report of a journey that failed."""
+    report = yield
+    if report.failed and "house" in getattr(item, "funcargs", {}):
+        report.sections.append(("envoi up", item.funcargs["house"].last_words()))
+    return report  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[House]:
+    """A running Envoi with demonstration data, one for all journeys."""
+    with running_house(tmp_path_factory.mktemp("house"), redis_url) as house:
+        yield house
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Desk:
+    """A browser of one person, who is signed in, with the words of their language.
+
+    Args:
+        page: The page they look at.
+        words: What things are called there.
+        reader: Who they are.
+    """
+
+    def __init__(self, house: House, page: Page, reader: Reader) -> None:
+        self.house = house
+        self.page = page
+        self.reader = reader
+        self.words = Words(reader.language)
+
+    def __call__(self, message: str, **values: object) -> str:
+        return self.words(message, **values)
+
+    def go(self, path: str) -> None:
+        """Open a page of the house."""
+        self.page.goto(f"{self.house.url}{path}")
+
+    def button(self, message: str, **values: object):  # type: ignore[no-untyped-def]
+        """Find a button by its English name."""
+        return self.page.get_by_role("button", name=self(message, **values), exact=True)
+
+    def link(self, message: str, **values: object):  # type: ignore[no-untyped-def]
+        """Find a link by its English name."""
+        return self.page.get_by_role("link", name=self(message, **values), exact=True)
+
+    def field(self, message: str):  # type: ignore[no-untyped-def]
+        """Find a field by its English label; a star behind it says that it is needed."""
+        return self.page.get_by_label(self(message)).and_(self.page.locator("input, select, textarea"))
+
+    def heading(self):  # type: ignore[no-untyped-def]
+        """Find the title of the page."""
+        return self.page.get_by_role("heading", level=1)
+
+
+@pytest.fixture
+def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """Make browsers without memory; what goes wrong in one of them fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(words in message.text for words in MEANT):
+            complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+    def watch(page: Page) -> None:
+        page.on("console", heard)
+        page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
+
+    def make(**options: object) -> BrowserContext:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(TIMEOUT_MS)
+        context.on("page", watch)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    # A violation of the content security policy is among the errors of the console.
+    assert not complaints, "The browser complains:\n" + "\n".join(complaints)
+
+
+@pytest.fixture
+def sit_down(house: House, new_context: Callable[..., BrowserContext]) -> Callable[..., Desk]:
+    """Let somebody of the demonstration sign in, in a browser of their own."""
+
+    def enter(reader: Reader, **options: object) -> Desk:
+        context = new_context(locale={"fr": "fr-FR", "en": "en-GB"}[reader.language], **options)
+        desk = Desk(house, context.new_page(), reader)
+        desk.go("/sign-in")
+        desk.page.get_by_label(desk("Email address")).fill(f"{reader.login}@demo.example.com")
+        desk.page.get_by_label(desk("Password")).fill(PASSWORD)
+        desk.button("Sign in").click()
+        expect(desk.page.locator("html")).to_have_attribute("lang", reader.language)
+        expect(desk.page.get_by_role("banner")).to_be_visible()
+        return desk
+
+    return enter

@@ -1,0 +1,146 @@
+"""The whole house of a journey: `envoi up` as a person starts it, on ports and data of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from core.embedded import free_port
+from modules.playground.store import MailStore, StoredMessage
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+WAIT_SECONDS = 20.0
+POLL_SECONDS = 0.05
+LOG_LINES = 60
+
+
+def wait_until(what: str, condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
+    """Return what a condition returns once it is true; fail with `what` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"Waited {seconds} s in vain for: {what}"
+        time.sleep(POLL_SECONDS)
+    return found
+
+
+@dataclass(frozen=True)
+class House:
+    """A running Envoi with web, worker, scheduler and playground mailbox.
+
+    Args:
+        url: Where it answers.
+        data_dir: Its data.
+        smtp_port: Where its playground takes mail.
+        environ: The variables it was started with.
+        log: What its processes have said.
+    """
+
+    url: str
+    data_dir: Path
+    smtp_port: int
+    environ: dict[str, str]
+    log: Path
+
+    def cli(self, *args: str) -> str:
+        """Run `envoi …` on the data of the house and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "core", *args],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"envoi {' '.join(args)}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def send(self, number: str, *args: str) -> int:
+        """Send a document by the command line and return the id of the mail."""
+        return int(json.loads(self.cli("send", number, "--json", *args))["id"])
+
+    def mail(self, mail_id: int) -> dict[str, Any]:
+        """Return what `envoi outbox show` knows about a mail."""
+        found: dict[str, Any] = json.loads(self.cli("outbox", "show", str(mail_id), "--json"))
+        return found
+
+    def mailbox(self, search: str) -> list[tuple[StoredMessage, EmailMessage]]:
+        """Return the messages of the playground in which a text occurs, newest first."""
+        store = MailStore(self.data_dir / "playground")
+        found = []
+        for row in store.page(search=search, size=100).rows:
+            got = store.get(row.key)
+            assert got is not None
+            message = message_from_bytes(got[1], policy=policy.default)
+            assert isinstance(message, EmailMessage)
+            found.append((row, message))
+        return found
+
+    def accepted(self, addr_spec: str) -> int:
+        """Return how many messages the playground has taken for an address."""
+        return sum(addr_spec in row.recipients for row, _message in self.mailbox(addr_spec))
+
+    def last_words(self) -> str:
+        """Return the end of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/sign-in", timeout=2) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@contextlib.contextmanager
+def running_house(folder: Path, redis_url: str) -> Iterator[House]:
+    """Start `envoi up` with demonstration data, and stop it with everything it started."""
+    data_dir = folder / "data"
+    data_dir.mkdir()
+    port, smtp_port = free_port(), free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")} | {
+        "ENVOI_DATA_DIR": str(data_dir),
+        "ENVOI_PORT": str(port),
+        "ENVOI_PLAYGROUND_SMTP_PORT": str(smtp_port),
+        "ENVOI_REDIS_URL": redis_url,
+        # Other tests of the session use the same Redis.
+        "ENVOI_QUEUE": f"envoi-journeys-{port}",
+    }
+    house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, folder / "envoi.log")
+    with house.log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "core", "up"],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def ready() -> bool:
+        assert process.poll() is None, f"envoi up ended by itself:\n{house.last_words()}"
+        return house._answers()
+
+    try:
+        wait_until("the sign-in page", ready, START_SECONDS)
+        wait_until("the mailbox", lambda: "takes mail on" in house.log.read_text(), START_SECONDS)
+        yield house
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,188 @@
+"""From a quotation to a credit note, as the salesperson does it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from babel.numbers import format_currency
+from playwright.sync_api import expect
+from pypdf import PdfReader
+
+from tests.journeys.conftest import Desk
+from tests.journeys.words import OLIVER, SOPHIE, Reader
+
+# Quantity, discount, unit price of two lines; what the tax is called; what it all comes to.
+LINES = {"fr": ("LUM-210", "ETU-001"), "en": ("CHR-001", "OIL-500")}
+TAX = {"fr": "TVA 20 %", "en": "VAT 20%"}
+CURRENCY = {"fr": "EUR", "en": "GBP"}
+LOCALE = {"fr": "fr", "en": "en"}
+
+
+def spaces_apart(text: str) -> str:
+    """Return a text without spaces, which a PDF and a page set differently."""
+    return re.sub(r"\s", "", text)
+
+
+def pdf_text(desk: Desk) -> str:
+    """Fetch the PDF of the page with the cookies of the browser, and return what it says."""
+    url = desk.link("PDF").get_attribute("href")
+    answer = desk.page.context.request.get(f"{desk.house.url}{url}")
+    assert answer.ok
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.body().startswith(b"%PDF")
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.body())).pages)
+
+
+@pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+def test_the_list_of_quotations_is_searched_filtered_and_sorted(
+    sit_down: Callable[..., Desk], reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page, rows = desk.page, desk.page.locator("main tbody tr")
+    page.get_by_role("navigation", name=desk("Main menu")).get_by_role(
+        "button", name=desk("Sales"), exact=True
+    ).click()
+    desk.link("Quotations").click()
+    expect(desk.heading()).to_have_text(desk("Quotations"))
+    everything = rows.count()
+    assert everything > 2
+
+    search = page.get_by_role("searchbox", name=desk("Search number or customer"))
+    search.fill(reader.customer[:10])
+    search.press("Enter")
+    expect(rows).not_to_have_count(everything)
+    for row in rows.all():
+        expect(row).to_contain_text(reader.customer)
+
+    page.get_by_role("searchbox").fill("")
+    page.get_by_role("searchbox").press("Enter")
+    expect(rows).to_have_count(everything)
+    filters = page.get_by_role("group", name=desk("Filters"))
+    filters.get_by_role("link", name=desk("Cancelled"), exact=True).click()
+    expect(filters.locator("[aria-current=true]")).to_contain_text(desk("Cancelled"))
+    expect(rows).not_to_have_count(everything)
+    filters.get_by_role("link", name=desk("Cancelled"), exact=True).click()
+    expect(rows).to_have_count(everything)
+
+    # The numbers of a column sort as amounts, up and down.
+    head = page.get_by_role("columnheader", name=desk("Total"))
+    for direction, down in (("descending", True), ("ascending", False)):
+        head.get_by_role("link").click()
+        expect(head).to_have_attribute("aria-sort", direction)
+        shown = [
+            Decimal(re.sub(r"[^\d]", "", text)) for text in page.locator("tbody td.number").all_inner_texts()
+        ]
+        assert shown == sorted(shown, reverse=down)
+
+
+@pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
+    sit_down: Callable[..., Desk], reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page, keyboard = desk.page, desk.page.keyboard
+    desk.go("/sales/quotations")
+    new = desk.link("New quotation")
+    new.focus()
+    keyboard.press("Enter")
+    expect(desk.heading()).to_have_text(desk("New quotation"))
+
+    # The customer: typed, chosen from what is offered.
+    tab_to(desk, page.get_by_role("combobox", name=desk("Customer")))
+    keyboard.type(reader.customer[:9])
+    expect(page.get_by_role("option", name=reader.customer)).to_be_visible()
+    keyboard.press("Enter")
+
+    lines = page.locator("#lines [data-line]")
+    write_line(desk, 0, LINES[reader.language][0], "3", "10")
+    expect(lines).to_have_count(1)
+    keyboard.press("Enter")  # in a field of the last line: the next one
+    expect(lines).to_have_count(2)
+    write_line(desk, 1, LINES[reader.language][1], "2", "")
+    unit_price = lines.nth(1).get_by_label(desk("Unit price"))
+    tab_to(desk, unit_price, back=True)
+    keyboard.press("Control+A")
+    keyboard.type("81,50" if reader.language == "fr" else "81.50")
+    tax = lines.nth(1).get_by_label(desk("Tax"))
+    tab_to(desk, tax)
+    keyboard.type(desk("No tax"))
+    expect(tax.locator("option:checked")).to_have_text(desk("No tax"))
+
+    price = {"fr": Decimal("96.00"), "en": Decimal("139.50")}[reader.language]
+    discounted = price * 3 * Decimal("0.9")
+    taxed = (discounted * Decimal("0.2")).quantize(Decimal("0.01"))
+    total = discounted + taxed + Decimal("163.00")
+    shown = format_currency(total, CURRENCY[reader.language], locale=LOCALE[reader.language])
+    grand = page.locator("#totals tr.grand")
+    expect(grand).to_contain_text(shown)  # without leaving the page
+
+    tab_to(desk, page.locator("form#editor .form-actions").get_by_role("button", name=desk("Save")))
+    keyboard.press("Enter")
+    expect(desk.heading()).to_have_text(re.compile(r"^[A-Z]{1,4}\d+$"))
+    number = desk.heading().inner_text()
+    expect(page.locator("tr.grand")).to_contain_text(shown)
+    expect(page.get_by_role("list", name=desk("State")).locator("[aria-current=step]")).to_have_text(
+        desk("Quotation")
+    )
+    printed = pdf_text(desk)
+    assert number in printed
+    assert spaces_apart(shown) in spaces_apart(printed)
+
+    desk.button("Confirm").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_have_text(desk("Order"))
+    desk.button("Create invoice").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_have_text(desk("Draft"))
+    page.once("dialog", lambda dialog: dialog.accept())
+    desk.button("Post").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_have_text(desk("Posted"))
+    expect(desk.link("Edit")).to_have_count(0)  # frozen from now on
+    invoice = desk.heading().inner_text()
+    assert invoice != number
+    printed = pdf_text(desk)
+    assert invoice in printed
+    assert spaces_apart(shown) in spaces_apart(printed)
+
+    desk.button("Create credit note").click()
+    expect(page.locator(".sheet-title")).to_contain_text(desk("Credit note"))
+    expect(page.locator("main")).to_contain_text(invoice)
+    page.once("dialog", lambda dialog: dialog.accept())
+    desk.button("Post").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_have_text(desk("Posted"))
+    credit_note = desk.heading().inner_text()
+    printed = pdf_text(desk)
+    assert credit_note in printed
+    assert invoice in printed
+    assert spaces_apart(shown) in spaces_apart(printed)
+
+
+def tab_to(desk: Desk, place, *, back: bool = False) -> None:  # type: ignore[no-untyped-def]
+    """Press the tabulator until a field has the focus, as somebody without a mouse does."""
+    for _ in range(60):
+        # One turn of the browser's clock: a choice with search takes the focus over in the next one.
+        if place.evaluate("field => new Promise(done => setTimeout(() => done(field === document.activeElement)))"):
+            return
+        desk.page.keyboard.press("Shift+Tab" if back else "Tab")
+    pytest.fail(f"The keyboard does not lead to {place}.")
+
+
+def write_line(desk: Desk, index: int, code: str, quantity: str, discount: str) -> None:
+    """Write a line: product by its code, quantity, discount; the product brings the rest."""
+    keyboard = desk.page.keyboard
+    line = desk.page.locator("#lines [data-line]").nth(index)
+    if index == 0:
+        tab_to(desk, line.get_by_role("combobox", name=desk("Product")))
+    expect(line.get_by_role("combobox", name=desk("Product"))).to_be_focused()
+    keyboard.type(code)
+    expect(line.get_by_role("listbox").get_by_role("option").first).to_contain_text(code)
+    keyboard.press("Enter")
+    expect(line.get_by_label(desk("Description"))).not_to_have_value("")
+    expect(line.get_by_label(desk("Tax")).locator("option:checked")).to_have_text(TAX[desk.reader.language])
+    for label, typed in (("Quantity", quantity), ("Discount", discount)):
+        if typed:
+            tab_to(desk, line.get_by_label(desk(label)))
+            keyboard.press("Control+A")
+            keyboard.type(typed)

@@ -1,0 +1,197 @@
+"""The queue is a messenger, never the memory: whatever becomes of Redis, every mail leaves, once."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from core import jobs
+from core.config import Settings
+from core.db import db
+from core.embedded import free_port, start_redis, stop_process, wait_for_redis
+from core.testing.fixtures import running_app
+from core.testing.services import SmtpLab
+from modules.outbox import service
+from modules.outbox import sweep as sweeping
+from modules.outbox.models import OutgoingMail
+from tests.outbox.processes import (
+    LEASE_SECONDS,
+    Worker,
+    acceptances,
+    eventually,
+    states_of,
+    sweep,
+    sweep_until,
+    workforce,
+)
+
+pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
+
+
+class OwnRedis:
+    """A Redis server that can be killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        self.process = start_redis(self.folder, self.port)
+        wait_for_redis(self.url, 20, self.process)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(20)
+
+    def forget(self) -> None:
+        """Lose everything, as a Redis that was replaced by an empty one."""
+        with Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    own = OwnRedis(tmp_path / "redis")
+    yield own
+    stop_process(own.process)
+
+
+@pytest.fixture
+def settings(settings: Settings, redis: OwnRedis) -> Settings:
+    return dataclasses.replace(settings, redis_url=redis.url, queue=f"envoi-{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setattr(sweeping, "GRACE", sweeping.GRACE * 0)
+    monkeypatch.setattr(sweeping, "ASK_AGAIN", sweeping.ASK_AGAIN / 30)
+    for app in running_app(settings):
+        app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
+        yield app
+        jobs.queue_for(app).connection.close()
+
+
+@pytest.fixture
+def hire(app: Flask, server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    with workforce(app, tmp_path / "workers") as hire:
+        yield hire
+
+
+def all_sent(states: list[str]) -> bool:
+    return set(states) == {"sent"}
+
+
+def test_mails_submitted_while_redis_is_away_wait_and_leave_when_it_is_back(lab, redis, send, hire):
+    redis.kill()
+    ids = [send(f"n{n}@example.com").id for n in range(3)]
+    assert states_of(ids) == ["queued"] * 3
+    sweep()
+    assert states_of(ids) == ["queued"] * 3
+
+    redis.start()
+    hire()
+    sweep_until(ids, all_sent, "the sweep has asked for them again")
+    assert set(acceptances(lab).values()) == {1}
+    assert len(lab.accepted) == 3
+
+
+def test_a_redis_that_forgets_everything_loses_no_mail(lab, redis, send, hire):
+    ids = [send(f"n{n}@example.com").id for n in range(3)]
+    assert jobs.queue_length() == 3
+    redis.forget()
+    assert jobs.queue_length() == 0
+
+    hire()
+    sweep_until(ids, all_sent, "the sweep has asked for them again")
+    assert set(acceptances(lab).values()) == {1}
+
+
+def test_a_redis_that_forgets_everything_under_a_working_worker_loses_no_mail(lab, redis, send, hire):
+    worker = hire()
+    forgotten = threading.Event()
+
+    def forget(verb: str, _arg: str, stage: str) -> None:
+        if (verb, stage) == ("DATA", "received") and not forgotten.is_set():
+            redis.forget()
+            forgotten.set()
+
+    lab.on_command = forget
+    ids = [send(f"n{n}@example.com").id for n in range(4)]
+    assert forgotten.wait(20)
+    sweep_until(ids, all_sent, "all are sent")
+    assert set(acceptances(lab).values()) == {1}
+    assert worker.alive(), worker.log
+
+
+def test_an_idle_worker_comes_back_within_seconds_of_its_redis(lab, redis, send, hire):
+    worker = hire()
+    first = send("first@example.com").id
+    eventually(lambda: states_of([first]) == ["sent"], "the worker works")
+
+    redis.kill()
+    waiting = send("waiting@example.com").id
+    eventually(lambda: "could not connect to Redis" in worker.log, "it has noticed")
+    redis.start()
+    redis.forget()
+    sweep_until([waiting], all_sent, "the same worker has taken it")
+    assert worker.alive(), worker.log
+    assert set(acceptances(lab).values()) == {1}
+
+
+def test_a_worker_whose_redis_dies_while_it_sends_finishes_and_goes_on_when_it_is_back(
+    lab, redis, send, hire
+):
+    worker = hire()
+    killed = threading.Event()
+
+    def kill(verb: str, _arg: str, stage: str) -> None:
+        if (verb, stage) == ("DATA", "received") and not killed.is_set():
+            redis.kill()
+            killed.set()
+
+    lab.on_command = kill
+    first = send("first@example.com").id
+    assert killed.wait(20)
+    eventually(lambda: states_of([first]) == ["sent"], "the outcome does not need Redis")
+    waiting = send("waiting@example.com").id
+
+    redis.start()
+    redis.forget()
+    sweep_until([waiting], all_sent, "the same worker has taken it")
+    assert worker.alive(), worker.log
+    assert set(acceptances(lab).values()) == {1}
+
+
+def test_a_job_for_mails_that_are_gone_or_done_does_no_harm(lab, send, hire):
+    done = send("done@example.com").id
+    service.cancel([done])
+    hire()
+    assert jobs.enqueue("outbox.deliver_mails", [done, 999_999])
+    assert jobs.enqueue("outbox.deliver_mails", [])
+    after = send("after@example.com").id
+    eventually(lambda: states_of([after]) == ["sent"], "the worker goes on")
+    assert states_of([done]) == ["canceled"]
+    assert len(lab.accepted) == 1
+
+
+def test_what_is_scheduled_or_deferred_comes_back_without_any_memory_of_redis(
+    lab: SmtpLab, redis, send, hire
+):
+    hire()
+    mail = send("later+ann@example.com").id
+    eventually(lambda: states_of([mail]) == ["deferred"], "it is deferred")
+    lab.scripted = False
+    redis.forget()
+    row = db.session.get_one(OutgoingMail, mail)
+    row.next_attempt_at = row.submitted_at
+    db.session.commit()
+    sweep_until([mail], all_sent, "it is tried again")
+    assert len(lab.accepted) == 1
