@@ -154,7 +154,8 @@ class Module:
         processes: Names of commands that `envoi up` keeps running.
         migrations: True when the package has a folder `migrations` of Alembic versions.
         translations: True when the package has a folder `translations`.
-        config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix.
+        config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
+            of the default is the type of the setting.
     """
 
     name: str
@@ -176,4 +177,4 @@ class Module:
     processes: tuple[str, ...] = ()
     migrations: bool = True
     translations: bool = True
-    config_defaults: Mapping[str, str] = field(default_factory=dict)
+    config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from flask import Flask
 from core import __version__, signals
 from core.auth.service import FIRST_ROLES
 from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
-from core.errors import ModuleError
+from core.errors import ConfigError, ModuleError
 from core.i18n import N_
 from core.registry import Registry, resolve, resolve_function
 
@@ -230,16 +230,40 @@ def package_folder(module: Module) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, str | int | float]:
+    """Return the settings of all modules: what was given, read as the type of its default, or the default.
+
+    Raises:
+        ConfigError: With everything that cannot be read so.
+    """
+    settings: dict[str, str | int | float] = {}
+    problems: list[str] = []
+    for module in registry.modules:
+        for key, default in module.config_defaults.items():
+            text = given.get(key, "").strip()
+            try:
+                value = type(default)(text) if text else default
+            except ValueError:
+                wanted = "a whole number" if isinstance(default, int) else "a number"
+                problems.append(f"ENVOI_{key} must be {wanted}, not “{text}”.")
+                continue
+            if isinstance(value, int | float) and not 0 < value < float("inf"):
+                problems.append(f"ENVOI_{key} must be greater than 0, not “{text}”.")
+            settings[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
 def mount(app: Flask, registry: Registry) -> None:
     """Give the application the blueprints, receivers and settings of the modules.
 
     Raises:
+        ConfigError: Settings of modules are wrong, all of them at once.
         ModuleError: A menu entry or document kind names an endpoint that nobody has.
     """
-    settings = app.extensions["envoi_settings"].module_settings
+    app.config.update(module_settings(registry, app.extensions["envoi_settings"].module_settings))
     for module in registry.modules:
-        for key, default in module.config_defaults.items():
-            app.config[key] = settings.get(key, default)
         if module.blueprint is not None:
             app.register_blueprint(resolve(module.blueprint))
         for receiver in module.receivers:

@@ -6,9 +6,11 @@ import logging
 import signal
 import time
 from contextlib import suppress
+from typing import cast
 
 from flask import Flask
 from redis import Redis
+from redis.client import PubSubWorkerThread
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
@@ -41,9 +43,10 @@ class EnvoiWorker(SimpleWorker):
     def teardown(self) -> None:
         """Say goodbye to Redis; it may be the reason for the end."""
         with suppress(RedisError):
-            super().teardown()
-        if self.pubsub_thread is not None:
-            self.pubsub_thread.stop()
+            super().teardown()  # type: ignore[no-untyped-call]
+        # Without this it would go on asking after commands for a worker that is no more.
+        if (thread := cast("PubSubWorkerThread | None", self.pubsub_thread)) is not None:
+            thread.stop()
 
 
 def work(app: Flask, *, burst: bool = False) -> None:

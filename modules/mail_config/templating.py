@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from core.documents.behavior import FieldValue
 from core.errors import UserError
+from core.i18n import lazy_gettext as _l
 from core.mail.addresses import one_line
 from core.web.formats import money as format_money
 from core.web.formats import number as format_number
@@ -153,10 +154,10 @@ def _render(
         text = environment.from_string(source).render(values)
     except (TemplateError, ArithmeticError, TypeError, ValueError, KeyError) as error:
         raise BadTemplateError(
-            gettext("The template cannot be used: %(why)s", why=str(error)), field
+            _l("The template cannot be used: %(why)s", why=str(error)), field
         ) from error
     if len(text) > MAX_OUTPUT:
-        raise BadTemplateError(gettext("The template makes a text that is too long."), field)
+        raise BadTemplateError(_l("The template makes a text that is too long."), field)
     return text
 
 

@@ -79,8 +79,8 @@ module = Module(
     ),
     cli="modules.outbox.cli:commands",
     config_defaults={
-        "OUTBOX_ATTACHMENTS_MB": "25",  # what most providers take
-        "OUTBOX_LEASE_SECONDS": "120",
-        "OUTBOX_SMTP_TIMEOUT_SECONDS": "60",
+        "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
+        "OUTBOX_LEASE_SECONDS": 120.0,
+        "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
     },
 )

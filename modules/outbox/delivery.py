@@ -33,7 +33,7 @@ from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import claims
 from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import ATTACHMENTS, MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.settlement import Settlement, settle, settle_failure
+from modules.outbox.settlement import RecipientResult, Settlement, settle, settle_failure
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,12 @@ class DeliveryRun:
             return
         except UndeliverableError as error:
             settlement = settle_failure(
-                recipients, [r.id for r in due], error.failure, attempts=mail.attempts, now=clock.now()
+                recipients,
+                [r.id for r in due],
+                error.failure,
+                attempts=mail.attempts,
+                now=clock.now(),
+                earlier=_earlier(mail),
             )
         server_name = way.server.name if way is not None and way.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's mark
@@ -206,12 +211,13 @@ class DeliveryRun:
                 _server_failure(submission.failure),
                 attempts=mail.attempts,
                 now=now,
+                earlier=_earlier(mail),
             )
         else:
             outcomes: dict[int, RecipientOutcome] = {
                 recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
             }
-            settlement = settle(recipients, outcomes, attempts=mail.attempts, now=now)
+            settlement = settle(recipients, outcomes, attempts=mail.attempts, now=now, earlier=_earlier(mail))
         return settlement, list(submission.transcript)
 
     def _mark(self, mail: OutgoingMail) -> bool:
@@ -243,6 +249,15 @@ class DeliveryRun:
             # Connecting may take long: the outcome of the mail before must not wait for it.
             self.flush()
         return connection
+
+
+def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
+    """Return what earlier attempts have found about those who are not to be served any more."""
+    return [
+        RecipientResult(r.id, r.state, r.failure_kind, r.reply_code, r.enhanced_code, r.diagnostic)
+        for r in mail.recipients
+        if r.state not in _TO_BE_SERVED
+    ]
 
 
 def _server_failure(failure: Failure) -> Failure:

@@ -121,6 +121,7 @@ def _add_files(form: ComposeForm, kept: Iterable[str], uploads: Iterable[FileSto
             continue
         name = safe_file_name(upload.filename)
         data = upload.stream.read(room + 1)
+        upload.close()  # a large one lies in a temporary file
         if len(data) > room:
             form.error(
                 "files",

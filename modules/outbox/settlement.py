@@ -57,6 +57,7 @@ def settle(
     *,
     attempts: int,
     now: dt.datetime,
+    earlier: Sequence[RecipientResult] = (),
 ) -> Settlement:
     """Settle a mail by the outcome of each recipient that was tried.
 
@@ -65,6 +66,7 @@ def settle(
         outcomes: The outcome of those that were tried, by id.
         attempts: Attempts before this one.
         now: The time.
+        earlier: What earlier attempts have found about those that were not tried now.
     """
     attempts += 1
     delay = retry_delay(attempts)
@@ -84,7 +86,7 @@ def settle(
                 failure.diagnostic if failure else outcome.reply.text if outcome.reply else "",
             )
         )
-    return _conclude(recipients, results, attempts=attempts, delay=delay, now=now)
+    return _conclude(recipients, results, earlier, attempts=attempts, delay=delay, now=now)
 
 
 def settle_failure(
@@ -94,6 +96,7 @@ def settle_failure(
     *,
     attempts: int,
     now: dt.datetime,
+    earlier: Sequence[RecipientResult] = (),
 ) -> Settlement:
     """Settle a mail that could not be spoken about with a server at all.
 
@@ -106,6 +109,7 @@ def settle_failure(
         failure: Why.
         attempts: Attempts before this one.
         now: The time.
+        earlier: What earlier attempts have found about those that were not tried now.
     """
     if failure.kind in WAITS_FOR_SERVER:
         delay: dt.timedelta | None = WAIT_FOR_SERVER
@@ -125,7 +129,7 @@ def settle_failure(
         )
         for recipient_id in tried
     ]
-    return _conclude(recipients, results, attempts=attempts, delay=delay, now=now)
+    return _conclude(recipients, results, earlier, attempts=attempts, delay=delay, now=now)
 
 
 _WORST_FIRST = (
@@ -139,6 +143,7 @@ _WORST_FIRST = (
 def _conclude(
     recipients: Mapping[int, RecipientState],
     results: Sequence[RecipientResult],
+    earlier: Sequence[RecipientResult],
     *,
     attempts: int,
     delay: dt.timedelta | None,
@@ -150,11 +155,13 @@ def _conclude(
     if state is MailState.DEFERRED:
         # Jitter: a thousand mails deferred at once must not all come back at once.
         next_attempt_at = now + (delay or WAIT_FOR_SERVER) * random.uniform(1.0, 1.15)  # noqa: S311 (no secret)
+    # A mail that waits shows why it waits; one at rest, the worst that has happened to anybody.
+    known = results if state is MailState.DEFERRED else [*results, *earlier]
     worst = next(
         (
             result
             for wanted in _WORST_FIRST
-            for result in results
+            for result in known
             if result.state is wanted and result.failure_kind
         ),
         None,

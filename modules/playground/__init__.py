@@ -30,5 +30,5 @@ module = Module(
     cli="modules.playground.cli:mailbox",
     processes=("mailbox",),
     migrations=False,
-    config_defaults={"PLAYGROUND_SMTP_PORT": "2525"},
+    config_defaults={"PLAYGROUND_SMTP_PORT": 2525},
 )

@@ -73,7 +73,8 @@
   function enhance(root) {
     root.querySelectorAll("select[data-search]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) {
-        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, plugins: select.multiple ? ["remove_button"] : [] });
+        // Without a pause: Enter right after typing must take what was typed, not what was marked before.
+        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0, plugins: select.multiple ? ["remove_button"] : [] });
         // The field beside it speaks for it now.
         select.setAttribute("aria-hidden", "true");
       }

@@ -15,7 +15,7 @@
     const row = select.closest("[data-line]");
     const choice = new window.TomSelect(select, {
       valueField: "id", labelField: "label", searchField: ["label", "description"], maxOptions: 50,
-      preload: "focus", allowEmptyOption: true, loadThrottle: 150, refreshThrottle: 0,
+      preload: "focus", allowEmptyOption: true, refreshThrottle: 0, loadThrottle: 150, refreshThrottle: 0,
       load(query, done) {
         fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))

@@ -123,7 +123,9 @@ def test_the_declarations_of_core_are_sound() -> None:
 def entry_points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[importlib.metadata.EntryPoint]:
     """What is installed, for a test to say."""
     points: list[importlib.metadata.EntryPoint] = []
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: list(points))
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "declared_by_others.py").write_text(
         "from core.contract import Module\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from core.demo import PASSWORD
 from tests.journeys.house import House, running_house
@@ -28,7 +30,7 @@ TIMEOUT_MS = 10_000
 # (422), a page that is not there for this person (404), a request without a session (401, 403).
 MEANT = ("status of 422", "status of 404", "status of 403", "status of 401")
 
-_outcomes = pytest.StashKey[bool]()
+CONTEXTS = pytest.StashKey[list[BrowserContext]]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,10 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add what the processes of the house have said to the report of a journey that failed."""
+    """Add what the processes have said, and how the pages look, to the report of a journey that failed."""
     report = yield
     if report.failed and "house" in getattr(item, "funcargs", {}):
-        report.sections.append(("envoi up", item.funcargs["house"].last_words()))
+        house: House = item.funcargs["house"]
+        report.sections.append(("envoi up", house.last_words()))
+        pages = [page for context in item.stash.get(CONTEXTS, []) for page in context.pages]
+        for number, page in enumerate(pages):
+            picture = house.log.with_name(f"{item.name}-{report.when}-{number}.png")
+            with contextlib.suppress(PlaywrightError):  # the page may be gone
+                page.screenshot(path=picture, full_page=True)
+                report.sections.append((f"page {number}", f"{page.url}\n{picture}"))
     return report  # type: ignore[no-any-return]
 
 
@@ -106,9 +115,9 @@ class Desk:
 
 
 @pytest.fixture
-def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
+def new_context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., BrowserContext]]:
     """Make browsers without memory; what goes wrong in one of them fails the test."""
-    contexts: list[BrowserContext] = []
+    contexts = request.node.stash.setdefault(CONTEXTS, [])
     complaints: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:

@@ -94,8 +94,8 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     # The customer: typed, chosen from what is offered.
     tab_to(desk, page.get_by_role("combobox", name=desk("Customer")))
     keyboard.type(reader.customer[:9])
-    expect(page.get_by_role("option", name=reader.customer)).to_be_visible()
-    keyboard.press("Enter")
+    keyboard.press("Enter")  # at once, without waiting for the list
+    expect(page.locator("form#editor")).to_contain_text(reader.customer)
 
     lines = page.locator("#lines [data-line]")
     write_line(desk, 0, LINES[reader.language][0], "3", "10")
@@ -177,7 +177,7 @@ def write_line(desk: Desk, index: int, code: str, quantity: str, discount: str) 
         tab_to(desk, line.get_by_role("combobox", name=desk("Product")))
     expect(line.get_by_role("combobox", name=desk("Product"))).to_be_focused()
     keyboard.type(code)
-    expect(line.get_by_role("listbox").get_by_role("option").first).to_contain_text(code)
+    expect(line.locator(".option.active")).to_contain_text(code)
     keyboard.press("Enter")
     expect(line.get_by_label(desk("Description"))).not_to_have_value("")
     expect(line.get_by_label(desk("Tax")).locator("option:checked")).to_have_text(TAX[desk.reader.language])

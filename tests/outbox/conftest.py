@@ -58,7 +58,9 @@ def customer(company: Company) -> Partner:
     return save_partner(None, {"name": "Client SA", "email": "client@example.com", "language": "fr"})
 
 
-def draft(company: Company, *addresses: str, document: Document | None = None, **changes: object) -> MailDraft:
+def draft(
+    company: Company, *addresses: str, document: Document | None = None, **changes: object
+) -> MailDraft:
     made = MailDraft(
         document_id=document.id if document else None,
         document_revision=document.revision if document else 0,

@@ -292,6 +292,7 @@ class RoughServer:
     def __enter__(self) -> Self:
         self._times: Counter[str] = Counter()
         self._ended = threading.Event()
+        self._open: list[socket.socket] = []
         self._listener = socket.create_server((self.host, 0))
         self._listener.settimeout(0.05)
         self.port = self._listener.getsockname()[1]
@@ -301,6 +302,9 @@ class RoughServer:
 
     def __exit__(self, *_exc: object) -> None:
         self._ended.set()
+        for connection in self._open:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(WAIT_SECONDS)
         self._listener.close()
@@ -310,6 +314,7 @@ class RoughServer:
             with contextlib.suppress(TimeoutError):
                 connection, _address = self._listener.accept()
                 self.connections += 1
+                self._open.append(connection)
                 thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
                 self._threads.append(thread)
                 thread.start()

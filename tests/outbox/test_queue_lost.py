@@ -96,8 +96,9 @@ def test_mails_submitted_while_redis_is_away_wait_and_leave_when_it_is_back(lab,
     sweep()
     assert states_of(ids) == ["queued"] * 3
 
+    early = hire()
+    eventually(lambda: "The queue is away" in early.log, "a worker that came before Redis waits for it")
     redis.start()
-    hire()
     sweep_until(ids, all_sent, "the sweep has asked for them again")
     assert set(acceptances(lab).values()) == {1}
     assert len(lab.accepted) == 3
@@ -168,6 +169,9 @@ def test_a_worker_whose_redis_dies_while_it_sends_finishes_and_goes_on_when_it_i
     sweep_until([waiting], all_sent, "the same worker has taken it")
     assert worker.alive(), worker.log
     assert set(acceptances(lab).values()) == {1}
+
+    worker.process.terminate()
+    assert worker.process.wait(10) == 0, "it still ends when it is told to"
 
 
 def test_a_job_for_mails_that_are_gone_or_done_does_no_harm(lab, send, hire):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.outbox.settlement import WAIT_FOR_SERVER, settle, settle_failure
+from modules.outbox.settlement import WAIT_FOR_SERVER, RecipientResult, settle, settle_failure
 from modules.outbox.states import RETRY_MINUTES, MailState, retry_delay
 
 NOW = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
@@ -42,12 +42,22 @@ OUTCOMES = {
 }
 
 
+EARLIER = {
+    A: lambda number: RecipientResult(number, A, None, 250, "2.0.0", "2.0.0 taken"),
+    R: lambda number: RecipientResult(
+        number, R, FailureKind.RECIPIENT_UNKNOWN, 550, "5.1.1", "550 5.1.1 nobody"
+    ),
+    I: lambda number: RecipientResult(number, I, FailureKind.ADDRESS_INVALID, 0, "", "No address."),
+}
+
+
 def settled(before, outcomes, attempts=0):
     return settle(
         dict(enumerate(before)),
         {number: OUTCOMES[state] for number, state in outcomes.items()},
         attempts=attempts,
         now=NOW,
+        earlier=[EARLIER[state](number) for number, state in enumerate(before) if state in EARLIER],
     )
 
 
@@ -66,10 +76,10 @@ def settled(before, outcomes, attempts=0):
         # A retry is about those who are left; the others keep what is known of them.
         ([A, D], {1: A}, "sent", 2, None),
         ([A, D], {1: R}, "partial", 1, "recipient_unknown"),
-        ([R, D], {1: A}, "partial", 1, None),
+        ([R, D], {1: A}, "partial", 1, "recipient_unknown"),
         ([R, D], {1: R}, "failed", 0, "recipient_unknown"),
         ([A, R, D], {2: D}, "deferred", 1, "server_error"),
-        ([I, P], {1: A}, "partial", 1, None),
+        ([I, P], {1: A}, "partial", 1, "address_invalid"),
     ],
     ids=str,
 )
@@ -154,6 +164,27 @@ def test_the_reply_to_a_refused_sign_in_is_kept():
     settlement = failed(FailureKind.AUTH_FAILED, reply=Reply(535, "5.7.8", "5.7.8 wrong"))
     (result,) = settlement.results
     assert (result.reply_code, result.enhanced_code, result.diagnostic) == (535, "5.7.8", "535 5.7.8 wrong")
+
+
+def test_a_mail_at_rest_keeps_the_reason_of_an_earlier_attempt():
+    """Ann was refused at once, Bob accepted later: what is to be mended is still Ann."""
+    settlement = settled([R, D], {1: A})
+    assert (settlement.failure_kind, settlement.failure_reason) == (
+        FailureKind.RECIPIENT_UNKNOWN,
+        "550 5.1.1 nobody",
+    )
+
+
+def test_a_mail_that_waits_shows_why_it_waits():
+    settlement = settle_failure(
+        {0: R, 1: D},
+        [1],
+        Failure(FailureKind.SERVER_UNTESTED, True, detail="The words."),
+        attempts=0,
+        now=NOW,
+        earlier=[EARLIER[R](0)],
+    )
+    assert settlement.failure_kind is FailureKind.SERVER_UNTESTED
 
 
 @st.composite

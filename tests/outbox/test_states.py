@@ -42,9 +42,7 @@ LEGAL = {
 EVERY = list(product(TRANSITIONS, MailState, MailState))
 
 
-@pytest.mark.parametrize(
-    ("verb", "before", "after"), [step for step in EVERY if step in LEGAL], ids=str
-)
+@pytest.mark.parametrize(("verb", "before", "after"), [step for step in EVERY if step in LEGAL], ids=str)
 def test_a_legal_transition_is_allowed(verb, before, after):
     check_transition(verb, before, after)
 

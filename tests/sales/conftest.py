@@ -3,16 +3,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from flask import Flask
-from flask.testing import FlaskClient
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import db
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.sales.models import Invoice, Order, Tax
@@ -26,25 +22,6 @@ TODAY = dt.date(2026, 3, 12)
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "today", lambda: TODAY)
-
-
-class PageClient(FlaskClient):
-    """Gives each request an application context of its own, as the real server does.
-
-    Flask lets a request use the context that a test has pushed already; the signed-in user and the language
-    that are kept there would then be those of the request before.
-    """
-
-    def open(self, *arguments: Any, **keywords: Any) -> Any:
-        with self.application.app_context():
-            response = super().open(*arguments, **keywords)
-        db.session.rollback()  # the test reads what the page has written
-        return response
-
-
-@pytest.fixture(autouse=True)
-def _own_contexts(app: Flask) -> None:
-    app.test_client_class = PageClient
 
 
 @pytest.fixture

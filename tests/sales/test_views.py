@@ -393,11 +393,15 @@ def test_an_administrator_manages_products_and_taxes(
     assert "Lampe" not in client.get("/sales/products").text
     assert "Archived" in client.get("/sales/products?f=archived").text
     assert (
-        client.post("/sales/taxes/new", data={"name": "TVA 10 %", "rate": "10", "active": "y"}).status_code
+        client.post(
+            "/sales/taxes/new", data={"name": "TVA 10 %", "rate": "10", "active": "y", "company_id": ""}
+        ).status_code
         == 302
     )
     assert "TVA 10 %" in client.get("/sales/taxes").text
-    response = client.post(f"/sales/taxes/{vat.id}", data={"name": "TVA", "rate": "-1", "active": "y"})
+    response = client.post(
+        f"/sales/taxes/{vat.id}", data={"name": "TVA", "rate": "-1", "active": "y", "company_id": ""}
+    )
     assert "must not be below 0" in response.text
 
 

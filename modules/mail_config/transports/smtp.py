@@ -51,21 +51,27 @@ def _own_name() -> str:
 def explain_exception(error: Exception, stage: Stage) -> Failure:
     """Translate what a connection raises into a failure; all of them are worth another try."""
     kind = FailureKind.CONNECT_FAILED
+    if isinstance(error, UnicodeError) and stage is Stage.AUTH:
+        # Its own words would show a character of the password.
+        words = "User name and password may only hold ASCII characters for this sign-in."
+        return Failure(FailureKind.AUTH_FAILED, temporary=True, detail=words)
     if isinstance(error, ssl.SSLError):
         kind = FailureKind.TLS_FAILED
-    elif isinstance(error, socket.gaierror):
+    elif isinstance(error, socket.gaierror | UnicodeError):
+        # A UnicodeError: a name that cannot be one, such as with an empty label.
         kind = FailureKind.HOST_NOT_FOUND
     elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         # smtplib reports a reply that never came as a disconnection, and keeps the truth in the context.
         kind = FailureKind.TIMEOUT
-    elif isinstance(error, smtplib.SMTPServerDisconnected) and stage is not Stage.CONNECT:
-        kind = FailureKind.SERVER_ERROR
+    elif isinstance(error, smtplib.SMTPServerDisconnected):
+        kind = FailureKind.CONNECT_FAILED if stage is Stage.CONNECT else FailureKind.SERVER_ERROR
     elif isinstance(error, smtplib.SMTPNotSupportedError):
         kind = FailureKind.TLS_FAILED if stage is Stage.STARTTLS else FailureKind.AUTH_FAILED
     elif isinstance(error, smtplib.SMTPResponseException):
         return explain_reply(Reply.parse(error.smtp_code, error.smtp_error), stage)
     elif isinstance(error, smtplib.SMTPException):
-        kind = FailureKind.SERVER_ERROR
+        # At AUTH: the server offers no way to sign in that we know.
+        kind = FailureKind.AUTH_FAILED if stage is Stage.AUTH else FailureKind.SERVER_ERROR
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"{type(error).__name__}: {error.verify_message}"
@@ -119,7 +125,8 @@ class SmtpConnection(Connection):
             stage = Stage.HELLO
             self._note(f"C: EHLO {_own_name()}")
             code, text = host.ehlo()
-            if not 200 <= code < 300:
+            if 500 <= code < 600:
+                # An old server; one that answers nonsense is none (RFC 5321 §3.2).
                 code, text = host.helo()
             self._heard(code, text, expect=250, stage=stage)
             if access.encryption is Encryption.STARTTLS:

@@ -1,0 +1,252 @@
+"""Sending a document by email, and what happens when somebody does not get it."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from email.message import EmailMessage
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from pypdf import PdfReader
+
+from tests.journeys.conftest import Desk
+from tests.journeys.house import House, wait_until
+from tests.journeys.words import OLIVER, SOPHIE, Reader
+
+BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+# What every letter says in the language of the customer.
+LETTER = {"fr": ("Bonjour", "devis"), "en": ("Dear", "quotation")}
+
+
+def new_quotation(desk: Desk) -> tuple[str, str]:
+    """Duplicate a quotation of the customer, so that the journey has a document of its own.
+
+    Returns:
+        Its number and the path of its page.
+    """
+    desk.go("/sales/quotations")
+    row = desk.page.locator("tbody tr", has_text=desk.reader.customer).first
+    row.get_by_role("link").first.click()
+    before = desk.heading().inner_text()
+    desk.button("Duplicate").click()
+    expect(desk.heading()).not_to_have_text(before)
+    return desk.heading().inner_text(), desk.page.url.removeprefix(desk.house.url)
+
+
+def open_composer(desk: Desk) -> Locator:
+    """Press "Send by email" and return the dialog."""
+    desk.page.get_by_role("link", name=desk("Send by email")).click()
+    dialog = desk.page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name=desk("Send"), exact=True)).to_be_visible()
+    return dialog
+
+
+def badge(page: Page) -> Locator:
+    """Find the badge beside the title of a document."""
+    return page.locator("#mail-badge")
+
+
+def parts_of(message: EmailMessage) -> tuple[str, str, dict[str, bytes]]:
+    """Return plain text, HTML and the files of a message."""
+    plain, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    files = {
+        str(part.get_filename()): bytes(part.get_payload(decode=True)) for part in message.iter_attachments()
+    }
+    return plain.get_content(), html.get_content(), files
+
+
+@BOTH
+def test_a_quotation_reaches_its_customer_from_the_dialog(
+    sit_down: Callable[..., Desk], house: House, reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    number, path = new_quotation(desk)
+    total = page.locator("tr.grand td.number").inner_text()
+    expect(page.locator("#mail-panel")).to_contain_text(desk("Not sent by email yet."))
+
+    dialog = open_composer(desk)
+    assert page.url == f"{house.url}{path}"  # in place
+    expect(dialog.get_by_role("heading", level=2)).to_have_text(
+        desk("Send %(kind)s %(number)s by email", kind=desk("Quotation"), number=number)
+    )
+    customer = dialog.get_by_role("group", name=desk("Recipients")).locator("li", has_text=reader.customer)
+    expect(customer.get_by_role("checkbox")).to_be_checked()
+    expect(customer).to_contain_text(desk("customer"))
+    address = customer.locator(".muted").inner_text().strip("<>")
+    subject = dialog.get_by_label(desk("Subject"))
+    expect(subject).to_have_value(re.compile(rf"{LETTER[reader.language][1]}.*{number}"))
+    editor = dialog.get_by_role("textbox", name=desk("Text"), exact=True)
+    expect(editor).to_contain_text(LETTER[reader.language][0])
+    expect(editor).to_contain_text(number)
+
+    # A word of one's own, and a file.
+    subject.fill(f"{subject.input_value()} – Ω1")
+    editor.focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("PS: 3 < 5 & 7")
+    dialog.get_by_label(desk("Add files: choose, or drop them here")).set_input_files(
+        {"name": "plan étage.txt", "mimeType": "text/plain", "buffer": "Échelle 1:50".encode()}
+    )
+    page.evaluate("window.neverReloaded = true")
+    dialog.get_by_role("button", name=desk("Send"), exact=True).click()
+
+    # Back on the document; badge and panel follow by themselves.
+    expect(page.get_by_role("status")).to_contain_text(desk("The mail is on the queue."))
+    assert page.url == f"{house.url}{path}"
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.evaluate("window.sinceSent = true")
+    expect(badge(page)).to_contain_text(desk("sent"))
+    line = page.locator("#mail-panel li", has_text="Ω1")
+    expect(line.locator(".state")).to_contain_text(desk("sent"))
+    expect(line).to_contain_text(address)
+    assert page.evaluate("window.sinceSent") is True  # nobody reloaded the page
+
+    # As the customer reads it.
+    ((row, message),) = house.mailbox("Ω1") if reader is SOPHIE else [house.mailbox("Ω1")[0]]
+    assert row.recipients == (address,)
+    assert str(message["Subject"]).endswith("– Ω1")
+    plain, html, files = parts_of(message)
+    for text in (plain, html):
+        assert LETTER[reader.language][0] in text
+        assert number in text
+    assert "PS: 3 < 5 & 7" in plain
+    assert "PS: 3 &lt; 5 &amp; 7" in html
+    pdf = next(data for name, data in files.items() if name.endswith(".pdf"))
+    printed = "".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    assert number in printed
+    assert re.sub(r"\s", "", total) in re.sub(r"\s", "", printed)
+    assert files["plan étage.txt"].decode().strip() == "Échelle 1:50"
+
+    # And in the mailbox of the playground, with a frame that can do nothing.
+    desk.go("/playground/mails?q=%CE%A91")
+    page.locator("tbody tr", has_text=number).get_by_role("link").first.click()
+    frame = page.frame_locator("iframe")
+    expect(frame.locator("body")).to_contain_text(LETTER[reader.language][0])
+    page.get_by_role("tab", name=desk("Plain text")).click()
+    expect(page.get_by_role("tabpanel", name=desk("Plain text"))).to_contain_text("PS: 3 < 5 & 7")
+    expect(page.locator("aside")).to_contain_text("plan étage.txt")
+
+
+@BOTH
+def test_the_composer_is_a_page_of_its_own_as_well(
+    sit_down: Callable[..., Desk], house: House, reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    number, path = new_quotation(desk)
+    document = path.rsplit("/", 1)[1]
+    desk.go(f"/outbox/compose/{document}")
+    expect(desk.heading()).to_have_text(desk("Send by email"))
+    expect(desk.field("Subject")).to_have_value(re.compile(number))
+    desk.button("Send").click()
+    expect(page).to_have_url(f"{house.url}{path}")
+    expect(badge(page)).to_contain_text(desk("sent"))
+    assert len(house.mailbox(number)) >= 1
+
+    # Without scripts, the same form does the same.
+    address = f"bare-{reader.language}@example.com"
+    bare = page.context.browser.new_context(  # type: ignore[union-attr]
+        java_script_enabled=False, storage_state=page.context.storage_state()
+    )
+    plain = bare.new_page()
+    plain.goto(f"{house.url}/outbox/compose/{document}")
+    plain.get_by_label(desk("More recipients")).fill(address)
+    plain.get_by_role("button", name=desk("Send"), exact=True).click()
+    expect(plain).to_have_url(f"{house.url}{path}")
+    bare.close()
+    wait_until("the mail sent without scripts", lambda: house.accepted(address) == 1)
+
+
+def test_the_last_letters_before_send_are_not_lost(sit_down: Callable[..., Desk], house: House) -> None:
+    desk = sit_down(OLIVER)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label(desk("Subject")).fill("Ω2")
+    # Within one turn of the browser's clock, before the editor has drawn what was typed.
+    dialog.locator("trix-editor").evaluate(
+        """editor => {
+            editor.focus();
+            document.execCommand("insertText", false, "at the last moment");
+            editor.closest("form").querySelector("button.send").click();
+        }"""
+    )
+    expect(badge(desk.page)).to_contain_text(desk("sent"))
+    ((_row, message),) = house.mailbox("Ω2")
+    assert "at the last moment" in parts_of(message)[0]
+
+
+@BOTH
+def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
+    sit_down: Callable[..., Desk], house: House, reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    number, path = new_quotation(desk)
+    wrong = f"refused+{reader.login}@example.com"
+    right = f"right.{reader.login}@example.com"
+    dialog = open_composer(desk)
+    customer = dialog.locator("li", has_text=reader.customer).locator(".muted").inner_text().strip("<>")
+    subject = f"{number} {reader.login} {wrong}"
+    dialog.get_by_label(desk("Subject")).fill(subject)
+    dialog.get_by_label(desk("More recipients")).fill(wrong)
+    dialog.get_by_role("button", name=desk("Send"), exact=True).click()
+    half = desk("%(accepted)s of %(count)s accepted", accepted=1, count=2)
+    expect(badge(page)).to_contain_text(half)
+    expect(badge(page).locator(".state-danger")).to_be_visible()
+    expect(page.locator("#mail-panel")).to_contain_text(desk("Address unknown"))
+    # The bell counts the failures of one's own.
+    desk.go(path)
+    page.get_by_role("banner").locator("a:has(.bi-bell-fill)").click()
+
+    rows = page.locator("tbody tr")
+    expect(page.get_by_role("group", name=desk("Filters")).locator("[aria-current=true]")).to_have_count(2)
+    for row in rows.all():
+        expect(row).to_have_class("failed")
+    row = rows.filter(has_text=subject)
+    expect(row).to_contain_text(half)
+    expect(row).to_contain_text(desk("Address unknown"))
+    assert row.locator("td").first.evaluate("cell => getComputedStyle(cell).backgroundColor") != (
+        "rgba(0, 0, 0, 0)"
+    )
+    row.get_by_role("link", name=subject).click()
+
+    # The reason, on a tab of its own: in words, who must act, the server's own reply.
+    expect(page.get_by_role("link", name=desk("Reason of the failure"))).to_have_attribute(
+        "aria-current", "page"
+    )
+    tab = page.locator(".tab-body")
+    expect(tab.get_by_role("heading", level=3)).to_have_text(desk("Address unknown"))
+    expect(tab).to_contain_text(
+        desk(
+            "The recipient's mail server says that this mailbox does not exist. Ask the customer for the right "
+            "address, correct it and resend."
+        )
+    )
+    expect(tab).to_contain_text(desk("The sender"))
+    expect(tab.locator("pre")).to_contain_text(f"550 5.1.1 <{wrong}>: there is no such mailbox here")
+    desk.link("To the place of the repair").click()
+
+    # Correct and resend: only the one who did not get it gets it.
+    failed = page.locator("tr", has_text=wrong)
+    expect(failed).to_contain_text("550 5.1.1")
+    failed.get_by_text(desk("Correct the address")).click()
+    failed.get_by_label(desk("Right address")).fill(right)
+    desk.button("Correct and resend").click()
+    expect(page.locator("tr", has_text=right)).to_contain_text(desk("accepted"))
+    expect(page.locator(".sheet-title .state")).to_contain_text(desk("sent"))
+    assert house.accepted(right) == 1
+    assert [row.recipients for row, message in house.mailbox(subject)] == [(right,), (customer,)]
+    second, first = (message for _row, message in house.mailbox(subject))
+    assert wrong in first["To"]
+    assert right in second["To"]
+    for message in (first, second):
+        del message["To"]
+    assert first.as_bytes() == second.as_bytes()  # the same Message-ID, the same text, the same PDF
+
+    desk.go(path)
+    expect(badge(page)).to_contain_text(desk("sent"))
