@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
+from rq.timeouts import BaseTimeoutException
 
 from core.db import end_reading, on_commit
 from core.registry import current_registry, current_settings, resolve_function
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 ENQUEUE_TIMEOUT_SECONDS = 1.0
 RESULT_TTL_SECONDS = 60
 FAILURE_TTL_SECONDS = 24 * 3600
+
+JobTimeoutError = BaseTimeoutException
+"""Raised in the middle of a job that has taken too long; nobody but the queue may catch it."""
 
 JobArgument = int | str | list[int]
 

@@ -69,6 +69,7 @@ def touch(document: Document, *, seen_revision: int | None = None) -> None:
         ConcurrentChangeError: Somebody else changed the document since.
     """
     with transaction() as session:
+        session.flush()  # what was changed before must not be lost by the refresh
         session.refresh(document, ["revision"], with_for_update=True)
         if seen_revision is not None and document.revision != seen_revision:
             raise ConcurrentChangeError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -24,6 +25,7 @@ from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
 from core.errors import EnvoiError, UserError
 from core.files import FileMissingError, StoreFullError
+from core.jobs import JobTimeoutError
 from core.mail.addresses import Address
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
 from modules.mail_config.models import MailServer
@@ -324,12 +326,23 @@ def deliver(mail_ids: Sequence[int]) -> int:
         return 0
     run = DeliveryRun(token)
     mails = claims.claimed(token)
+    faults: list[Exception] = []
     with claims.kept_alive(token):
         try:
             for mail in mails:
-                run.deliver(mail)
+                try:
+                    run.deliver(mail)
+                except (OperationalError, JobTimeoutError):
+                    raise  # not this mail's doing: the next would fare no better
+                except Exception as error:
+                    # A fault of ours or of a module. It must not keep the mails after it from leaving.
+                    logger.exception("Mail %s broke its delivery.", mail.id)
+                    db.session.rollback()
+                    faults.append(error)
         finally:
             # Also when the job is ended from outside: what is known is written, the rest given back.
             run.flush()
             claims.give_back(token)
+    if faults:
+        raise faults[0]
     return len(mails)

@@ -415,3 +415,44 @@ def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, s
     rows = db.session.query(DeliveryAttempt.mail_id).all()
     db.session.rollback()
     assert sorted(mail_id for (mail_id,) in rows) == ids
+
+
+# ------------------------------------------------------------------------------------------------ a broken mail
+
+
+def test_a_mail_that_breaks_its_delivery_does_not_keep_the_others_back(lab, server, submit, monkeypatch):
+    ids = submit(4, now=False)
+    build = delivery.build_message
+
+    def broken(mail):
+        if mail.id == ids[1]:
+            raise RuntimeError("A fault of ours.")
+        return build(mail)
+
+    monkeypatch.setattr(delivery, "build_message", broken)
+    with pytest.raises(RuntimeError, match="fault of ours"):
+        delivery.deliver(ids)
+    assert states_of(ids) == ["sent", "queued", "sent", "sent"]
+    assert len(lab.accepted) == 3
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_job_that_is_ended_from_outside_writes_what_it_knows_and_gives_the_rest_back(
+    lab, server, submit, monkeypatch, number
+):
+    ids = submit(3, now=False)
+    build = delivery.build_message
+
+    def out_of_time(mail):
+        if mail.id == ids[number]:
+            raise jobs.JobTimeoutError("Too long.")
+        return build(mail)
+
+    monkeypatch.setattr(delivery, "build_message", out_of_time)
+    with pytest.raises(jobs.JobTimeoutError):
+        delivery.deliver(ids)
+    assert states_of(ids) == ["sent"] * number + ["queued"] * (3 - number)
+    monkeypatch.undo()
+    delivery.deliver(ids)
+    assert states_of(ids) == ["sent"] * 3
+    assert set(acceptances(lab).values()) == {1}
