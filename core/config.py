@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -18,7 +18,9 @@ from core.errors import ConfigError
 
 SUPPORTED_LANGUAGES = ("en", "fr")
 MINIMUM_SECRET_LENGTH = 32
-DEFAULT_REDIS_URL = "redis://127.0.0.1:6479/0"
+# A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
+LONGEST_SOCKET_PATH = 100
+FALLBACK_REDIS_URL = "redis://127.0.0.1:6479/0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,21 @@ def _check_secret(text: str) -> str | None:
     return None if len(text) >= MINIMUM_SECRET_LENGTH else "too short"
 
 
+def redis_socket(data_dir: Path) -> Path:
+    """Return where the server that `envoi up` starts listens."""
+    return data_dir / "redis" / "redis.sock"
+
+
+def embedded_redis_url(data_dir: Path) -> str:
+    """Return the URL of the server that `envoi up` starts.
+
+    It is a socket in the data folder, so two installations on one machine never share a queue; only where the
+    path is too long for a socket, a port.
+    """
+    path = str(redis_socket(data_dir))
+    return f"unix://{quote(path)}?db=0" if len(path.encode()) <= LONGEST_SOCKET_PATH else FALLBACK_REDIS_URL
+
+
 def read_or_make_secret(path: Path) -> str:
     """Return the secret kept in the file, and make it on the first start with mode 0600.
 
@@ -195,7 +212,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "database_url": reader.checked(
             "ENVOI_DATABASE_URL", f"sqlite:///{data_dir / 'envoi.db'}", _check_database_url
         ),
-        "redis_url": reader.checked("ENVOI_REDIS_URL", DEFAULT_REDIS_URL, _check_redis_url),
+        "redis_url": reader.checked("ENVOI_REDIS_URL", embedded_redis_url(data_dir), _check_redis_url),
         "redis_embedded": not reader.environ.get("ENVOI_REDIS_URL", "").strip(),
         "modules": tuple(names) if names else None,
         "host": host,

@@ -61,14 +61,15 @@ def die_with_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
-def start_redis(data_dir: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start a Redis server on loopback that keeps what it holds in `data_dir`.
+def start_redis(data_dir: Path, port: int = 0, socket_path: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start a Redis server on this machine that keeps what it holds in `data_dir`.
 
     It may not answer yet: see `wait_for_redis`. It ends with the thread that calls this.
 
     Args:
         data_dir: The folder of its data and its log; made when missing.
-        port: The loopback port to listen on.
+        port: The loopback port to listen on; 0 for none.
+        socket_path: The Unix socket to listen on, for this user alone; None for none.
 
     Returns:
         The process, to be ended with `stop_process`.
@@ -94,6 +95,7 @@ def start_redis(data_dir: Path, port: int) -> subprocess.Popen[bytes]:
                 *die_with_parent(),
                 str(binary),
                 *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir.resolve())),
+                *(("--unixsocket", str(socket_path), "--unixsocketperm", "700") if socket_path else ()),
                 # A job is lost only with the second before a crash of the machine; a snapshot adds nothing.
                 *("--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
                 *("--daemonize", "no"),

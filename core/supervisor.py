@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ from sqlalchemy import select
 
 from core import embedded, migrate
 from core.auth.models import User
-from core.config import Settings
+from core.config import Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
 from core.registry import Registry
@@ -162,10 +163,11 @@ def _start_redis(settings: Settings) -> subprocess.Popen[bytes] | None:
     else:
         return None
     folder = settings.data_dir / "redis"
-    folder.mkdir(exist_ok=True)
-    port = int(settings.redis_url.rsplit(":", 1)[1].split("/")[0])
-    process = embedded.start_redis(folder, port)
-    embedded.wait_for_redis(settings.redis_url, 10)
+    if settings.redis_url.startswith("unix:"):
+        process = embedded.start_redis(folder, socket_path=redis_socket(settings.data_dir))
+    else:
+        process = embedded.start_redis(folder, urlsplit(settings.redis_url).port or 0)
+    embedded.wait_for_redis(settings.redis_url, 10, process)
     return process
 
 

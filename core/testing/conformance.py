@@ -216,7 +216,7 @@ class DeclarationRules:
         fail_if(loader.check_declarations([loader.CORE, *with_what_it_needs(module)]))
 
     def test_the_declaration_is_inert(self, module: Module) -> None:
-        """It says its title and version, and every setting has a default of plain text."""
+        """It says its title and version, and every setting has a plain default."""
         problems = [
             f"The module {module.name} has no {what}."
             for what, text in (("title", module.title), ("version", module.version))
@@ -224,9 +224,9 @@ class DeclarationRules:
         ]
         defaults: Mapping[str, object] = module.config_defaults
         problems += [
-            f"The setting {key} has the default {default!r}; a default is plain text, as variables are."
+            f"The setting {key} has the default {default!r}, which is no text and no number."
             for key, default in defaults.items()
-            if not isinstance(default, str)
+            if not isinstance(default, str | int | float) or isinstance(default, bool)
         ]
         fail_if(problems)
 
@@ -449,8 +449,9 @@ class PageRules:
 
 def _address(app: Flask, rule: Rule, number: int) -> str:
     """Return the address of a page, with the number for each whole number and a word for all else."""
+    words = {"kind": next(iter(app.extensions["envoi_registry"].kinds), "x")}
     values: dict[str, Any] = {
-        name: number if isinstance(rule._converters[name], IntegerConverter) else "x"
+        name: number if isinstance(rule._converters[name], IntegerConverter) else words.get(name, "x")
         for name in rule.arguments
     }
     with app.test_request_context():

@@ -294,7 +294,7 @@ def test_a_deactivated_administrator_does_not_count(app: Flask, make_user: MakeU
     ("changes", "field"),
     [
         ({"login": "SALESPERSON@maison.example.com"}, "login"),
-        ({"login": "nonsense"}, None),
+        ({"login": "nonsense"}, "login"),
         ({"roles": ["salesperson", "emperor"]}, "roles"),
         ({"password": "short"}, "password"),
         ({"password": None}, "password"),

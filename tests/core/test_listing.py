@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from core.companies.models import Company
 from core.config import Settings
-from core.db import db, end_reading, transaction
+from core.db import end_reading, transaction
 from core.documents.models import Document
 from core.testing.fixtures import running_app
 from core.web.listing import Filter, ListPage, ListSpec, SortKey, paginate
@@ -89,14 +89,16 @@ def walk(app: Flask, address: str, direction: str) -> tuple[list[list[str]], Lis
 
 
 @both
-@pytest.mark.parametrize("sort", ["number", "total", "date", "made"])
-@pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_pages_show_each_row_once_forwards_and_backwards_over_ties(
-    app: Flask, company: Company, sort: str, direction: str
-) -> None:
+def test_pages_show_each_row_once_forwards_and_backwards_over_ties(app: Flask, company: Company) -> None:
     # Ten rows, with ties in everything but the number.
     for count in range(10):
         add(company, f"N{count:02}", str(count // 4), date=dt.date(2026, 1, 1 + count % 2))
+    for sort in ("number", "total", "date", "made"):
+        for direction in ("asc", "desc"):
+            walk_there_and_back(app, sort, direction)
+
+
+def walk_there_and_back(app: Flask, sort: str, direction: str) -> None:
     forwards, last = walk(app, f"{ADDRESS}?sort={sort}&dir={direction}", "next")
     assert [len(rows) for rows in forwards] == [3, 3, 3, 1]
     flat = [number for rows in forwards for number in rows]
@@ -162,17 +164,17 @@ HOSTILE = {
 
 
 @both
-@pytest.mark.parametrize("token", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("parameter", ["after", "before"])
 def test_a_token_that_somebody_has_typed_leads_to_the_first_page(
-    app: Flask, company: Company, parameter: str, token: str
+    app: Flask, company: Company, parameter: str
 ) -> None:
     for count in range(5):
         add(company, f"N{count:02}")
-    for sort in ("number", "total", "made"):
-        found = page(app, f"{ADDRESS}?sort={sort}&dir=asc&{parameter}={token}")
-        assert numbers(found) == ["N00", "N01", "N02"]
-        assert found.previous_token is None
+    for name, token in HOSTILE.items():
+        for sort in ("number", "total", "made"):
+            found = page(app, f"{ADDRESS}?sort={sort}&dir=asc&{parameter}={token}")
+            assert numbers(found) == ["N00", "N01", "N02"], name
+            assert found.previous_token is None, name
 
 
 @both
@@ -190,30 +192,27 @@ def test_a_token_of_another_key_leads_to_the_first_page(app: Flask, company: Com
     assert numbers(page(app, f"{ADDRESS}?after={forged}")) == ["N00", "N01", "N02"]
 
 
+QUERIES = [
+    ("", ["A1", "B2", "C5", "D9"]),
+    ("f=cheap", ["A1"]),
+    ("f=cheap&f=dear", ["A1", "C5", "D9"]),
+    ("f=dear&f=french", ["D9"]),
+    ("f=dear&f=french&f=nonsense", ["D9"]),
+    ("f=nonsense", ["A1", "B2", "C5", "D9"]),
+    ("q=c5", ["C5"]),
+    ("q=%20c5%20", ["C5"]),
+    ("q=%25", []),
+    ("q=_", []),
+    ("q=c%005", ["C5"]),
+    ("q=" + "x" * 5000, []),
+    ("sort=nonsense&dir=sideways", ["A1", "B2", "C5", "D9"]),
+    ("sort=total", ["D9", "C5", "B2", "A1"]),
+    ("sort=total&dir=asc", ["A1", "B2", "C5", "D9"]),
+]
+
+
 @both
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", ["A1", "B2", "C5", "D9"]),
-        ("f=cheap", ["A1"]),
-        ("f=cheap&f=dear", ["A1", "C5", "D9"]),
-        ("f=dear&f=french", ["D9"]),
-        ("f=dear&f=french&f=nonsense", ["D9"]),
-        ("f=nonsense", ["A1", "B2", "C5", "D9"]),
-        ("q=c5", ["C5"]),
-        ("q=%20c5%20", ["C5"]),
-        ("q=%25", []),
-        ("q=_", []),
-        ("q=c%005", ["C5"]),
-        ("q=" + "x" * 5000, []),
-        ("sort=nonsense&dir=sideways", ["A1", "B2", "C5", "D9"]),
-        ("sort=total", ["D9", "C5", "B2", "A1"]),
-        ("sort=total&dir=asc", ["A1", "B2", "C5", "D9"]),
-    ],
-)
-def test_filters_of_a_group_are_joined_by_or_and_groups_by_and(
-    app: Flask, company: Company, query: str, found: list[str]
-) -> None:
+def test_filters_of_a_group_are_joined_by_or_and_groups_by_and(app: Flask, company: Company) -> None:
     for number, total, language in (
         ("A1", "1", "fr"),
         ("B2", "2", "fr"),
@@ -221,7 +220,8 @@ def test_filters_of_a_group_are_joined_by_or_and_groups_by_and(
         ("D9", "9", "fr"),
     ):
         add(company, number, total, language=language)
-    assert numbers(page(app, f"{ADDRESS}?{query}", size=10)) == found
+    for query, found in QUERIES:
+        assert numbers(page(app, f"{ADDRESS}?{query}", size=10)) == found, query
 
 
 def test_default_filters_hold_until_the_person_touches_them(app: Flask, company: Company) -> None:
@@ -258,5 +258,5 @@ def test_turning_the_order_round_is_one_click(app: Flask, company: Company) -> N
         found.extra = {}
         assert parse_qs(urlsplit(found.sort_url("number")).query)["dir"] == ["desc"]
         assert parse_qs(urlsplit(found.sort_url("total")).query) == {"sort": ["total"], "dir": ["desc"]}
-    assert numbers(page(app, f"{ADDRESS}?dir=desc")) == ["A1"]
-    assert db.session is not None
+    add(company, "B2")
+    assert numbers(page(app, f"{ADDRESS}?dir=desc")) == ["B2", "A1"]

@@ -18,7 +18,7 @@ from core.contract import (
     Scope,
     SlotFill,
 )
-from core.errors import ModuleError
+from core.errors import ConfigError, ModuleError
 from core.testing.fixtures import test_settings
 
 
@@ -206,3 +206,25 @@ def test_settings_of_a_module_have_defaults_that_the_environment_overrides(
     monkeypatch.setattr(loader, "discover", lambda: {"knob": module})
     app = create_app(test_settings(tmp_path, module_settings={"KNOB_HIGH": "5"}))
     assert (app.config["KNOB_LOW"], app.config["KNOB_HIGH"]) == ("1", "5")
+
+
+def test_every_wrong_setting_of_a_module_is_listed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = declare(
+        "knob",
+        config_defaults={"KNOB_COUNT": 1, "KNOB_RATE": 1.5, "KNOB_WORD": "x", "KNOB_LEFT": 7},
+        translations=False,
+    )
+    monkeypatch.setattr(loader, "discover", lambda: {"knob": module})
+    given = {"KNOB_COUNT": "1.5", "KNOB_RATE": "nan", "KNOB_WORD": "y", "KNOB_LEFT": " "}
+    with pytest.raises(ConfigError) as caught:
+        create_app(test_settings(tmp_path, module_settings=given))
+    assert caught.value.problems == (
+        "ENVOI_KNOB_COUNT must be a whole number, not “1.5”.",
+        "ENVOI_KNOB_RATE must be greater than 0, not “nan”.",
+    )
+    app = create_app(
+        test_settings(tmp_path, module_settings={**given, "KNOB_COUNT": "3", "KNOB_RATE": "0.5"})
+    )
+    assert [app.config[key] for key in module.config_defaults] == [3, 0.5, "y", 7]

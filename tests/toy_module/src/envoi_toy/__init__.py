@@ -40,5 +40,5 @@ module = Module(
     slots=(SlotFill("partner.aside", "envoi_toy.slots:partner_vouchers", order=80),),
     demo="envoi_toy.service:demo",
     cli="envoi_toy.cli:vouchers",
-    config_defaults={"TOY_VALID_DAYS": "365"},
+    config_defaults={"TOY_VALID_DAYS": 365},
 )

@@ -40,7 +40,7 @@ def issue(partner: Partner, company: Company, *, amount: Decimal, greeting: str,
         raise UserError(_l("A voucher is worth more than nothing."), "amount")
     if not greeting.strip():
         raise UserError(_l("A greeting is needed."), "greeting")
-    days = int(current_app.config["TOY_VALID_DAYS"])
+    days: int = current_app.config["TOY_VALID_DAYS"]
     with transaction() as session:
         document = create_document(
             KIND,

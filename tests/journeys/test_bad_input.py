@@ -1,0 +1,149 @@
+"""What is wrong is said beside its field, and nothing that was typed is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, Locator, expect
+
+from tests.journeys.conftest import Desk
+from tests.journeys.house import House
+from tests.journeys.test_sending import badge, new_quotation, open_composer
+from tests.journeys.words import OLIVER
+
+
+def complaint(desk: Desk, text: str | re.Pattern[str]) -> Locator:
+    """Find a sentence about what is wrong."""
+    return desk.page.get_by_role("dialog").get_by_role("alert").filter(has_text=text)
+
+
+def test_the_composer_says_what_is_wrong_and_keeps_everything(
+    sit_down: Callable[..., Desk], house: House
+) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    send = dialog.get_by_role("button", name="Send", exact=True)
+    subject, more = dialog.get_by_label("Subject"), dialog.get_by_label("More recipients")
+    editor = dialog.get_by_role("textbox", name="Text", exact=True)
+    boxes = dialog.get_by_role("group", name="Recipients").get_by_role("checkbox")
+    editor.focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("Kept through everything.")
+
+    def kept() -> None:
+        expect(editor).to_contain_text("Kept through everything.")
+
+    # Nobody is ticked.
+    for box in boxes.all():
+        box.uncheck()
+    subject.fill(f"Everything is wrong with {number}")
+    send.click()
+    expect(complaint(desk, "Nobody would get this mail")).to_be_visible()
+    expect(subject).to_have_value(f"Everything is wrong with {number}")
+    for box in boxes.all():
+        expect(box).not_to_be_checked()
+    kept()
+
+    # No subject.
+    boxes.first.check()
+    subject.fill("")
+    send.click()
+    expect(complaint(desk, "The subject is empty.")).to_be_visible()
+    expect(subject).to_have_attribute("aria-invalid", "true")
+    expect(boxes.first).to_be_checked()
+    kept()
+
+    # Addresses that are none, and one that is there already.
+    subject.fill("No longer empty")
+    customer = dialog.locator(".recipient-list .muted").first.inner_text().strip("<>")
+    typed = f"good@example.com; not an address; {customer}"
+    more.fill(typed)
+    send.click()
+    expect(complaint(desk, "“not an address”")).to_be_visible()
+    expect(complaint(desk, f"Already among the recipients: {customer}.")).to_be_visible()
+    expect(more).to_have_value(typed)
+    expect(more).to_have_attribute("aria-invalid", "true")
+    kept()
+    assert not house.mailbox("good@example.com")
+
+    # A file that no mail server takes; one that fits stays with the mail.
+    more.fill("good@example.com")
+    files = dialog.get_by_label("Add files: choose, or drop them here")
+    files.set_input_files(
+        [
+            {"name": "huge.bin", "mimeType": "application/octet-stream", "buffer": b"\0" * 30_000_000},
+            {"name": "small.txt", "mimeType": "text/plain", "buffer": b"small"},
+        ]
+    )
+    send.click()
+    expect(complaint(desk, "“huge.bin” does not fit")).to_be_visible()
+    expect(complaint(desk, "25 MB")).to_be_visible()
+    kept_file = dialog.locator("[data-kept-file]", has_text="small.txt")
+    expect(kept_file).to_be_visible()
+    expect(more).to_have_value("good@example.com")
+    expect(subject).to_have_value("No longer empty")
+    kept()
+
+    # All is well now.
+    send.click()
+    expect(badge(page)).to_contain_text("sent")
+    ((row, message),) = house.mailbox("good@example.com")
+    assert set(row.recipients) == {"good@example.com", customer}
+    assert "small.txt" in [part.get_filename() for part in message.iter_attachments()]
+    body = message.get_body(("plain",))
+    assert body is not None
+    assert "Kept through everything." in body.get_content()
+
+
+def test_a_document_that_somebody_has_changed_meanwhile_is_looked_at_again(
+    sit_down: Callable[..., Desk], house: House
+) -> None:
+    desk = sit_down(OLIVER)
+    _number, path = new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label("Subject").fill("Written before the change")
+
+    other = sit_down(OLIVER)
+    other.go(f"{path}/edit")
+    other.field("Payment terms").fill("Cash in hand")
+    other.button("Save").first.click()
+    expect(other.page.locator("main")).to_contain_text("Cash in hand")
+
+    send = dialog.get_by_role("button", name="Send", exact=True)
+    send.click()
+    expect(complaint(desk, "The document has changed since you began to write.")).to_be_visible()
+    expect(dialog.get_by_label("Subject")).to_have_value("Written before the change")
+    send.click()
+    expect(badge(desk.page)).to_contain_text("sent")
+    assert len(house.mailbox("Written before the change")) == 1
+
+
+def test_a_session_that_ended_while_composing_is_told_and_loses_nothing(
+    sit_down: Callable[..., Desk],
+) -> None:
+    desk = sit_down(OLIVER)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label("Subject").fill("Written with a session that ends")
+    desk.page.context.clear_cookies()
+    dialog.get_by_role("button", name="Send", exact=True).click()
+    # In place, the text stays where it is, and a sentence says what to do.
+    expect(desk.page.get_by_role("alert")).to_contain_text("Sign in again")
+    expect(dialog.get_by_label("Subject")).to_have_value("Written with a session that ends")
+
+
+def test_a_wrong_password_is_told_without_telling_who_exists(
+    house: House, new_context: Callable[..., BrowserContext]
+) -> None:
+    page = new_context(locale="en-GB").new_page()
+    for login in ("oliver@demo.example.com", "nobody@demo.example.com"):
+        page.goto(f"{house.url}/sign-in")
+        page.get_by_label("Email address").fill(login)
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator("main")).to_contain_text("The email address or the password is wrong.")
+        expect(page.get_by_label("Email address")).to_have_value(login)
+        expect(page.get_by_label("Password")).to_have_value("")
