@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from flask import Flask

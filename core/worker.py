@@ -10,8 +10,10 @@ from typing import cast
 
 from flask import Flask
 from redis import Redis
+from redis.backoff import ConstantBackoff
 from redis.client import PubSubWorkerThread
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.cron import CronScheduler
 
@@ -57,8 +59,9 @@ def work(app: Flask, *, burst: bool = False) -> None:
     """
     jobs.bind_process(app)
     while True:
-        worker = _new_worker(app)
+        worker: EnvoiWorker | None = None
         try:
+            worker = _new_worker(app)
             worker.work(burst=burst, logging_level="WARNING")
         except RedisError as error:
             if burst:
@@ -68,7 +71,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
             # RQ's own handlers would speak to the worker that has ended.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if burst or worker.was_told_to_stop:
+        if burst or (worker is not None and worker.was_told_to_stop):
             return
         time.sleep(RESTART_SECONDS)
 
@@ -76,7 +79,9 @@ def work(app: Flask, *, burst: bool = False) -> None:
 def _new_worker(app: Flask) -> EnvoiWorker:
     settings = app.extensions["envoi_settings"]
     with app.app_context():
-        connection = Redis.from_url(settings.redis_url)
+        # By default the client would keep trying for up to a minute, ever more rarely, and say nothing.
+        retry = Retry(ConstantBackoff(RESTART_SECONDS / 2), 3)
+        connection = Redis.from_url(settings.redis_url, retry=retry)
         worker = EnvoiWorker(
             [Queue(settings.queue, connection=connection)],
             connection=connection,

@@ -317,8 +317,10 @@ class Failure:
     @property
     def diagnostic(self) -> str:
         """The server's own words, or ours."""
-        if self.reply is not None and self.reply.code:
+        if self.reply is not None and self.reply.code >= 200:
             return f"{self.reply.code} {self.reply.text}".strip()
+        if self.reply is not None and self.reply.text:
+            return f"No SMTP reply: {self.reply.text}"
         return printable(self.detail)
 
 

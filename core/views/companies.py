@@ -58,7 +58,7 @@ class CompanyForm(FlaskForm):  # type: ignore[misc]
     email = EmailField(
         _l("Email address"),
         [at_most(254)],
-        description=_l("Documents are sent from it, unless a sender says otherwise."),
+        description=_l("Documents are sent from this address."),
     )
     phone = StringField(_l("Phone"), [at_most(40)])
     website = StringField(_l("Website"), [at_most(200)], render_kw={"inputmode": "url"})

@@ -47,7 +47,9 @@ def document_pdf(document_id: int) -> ResponseReturnValue:
     try:
         data = render_document(row)
     except RenderError as error:
-        raise UserError(str(error)) from error
+        raise UserError(
+            gettext("The PDF could not be made. An administrator finds the reason in the log.")
+        ) from error
     name = file_name(row)
     end_reading()
     response = Response(data, mimetype="application/pdf")

@@ -42,7 +42,9 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         405: gettext("This address cannot be used like that."),
     }
     return _page(
-        code, titles.get(code, gettext("Something is wrong")), texts.get(code, error.description or "")
+        code,
+        titles.get(code, gettext("Something is wrong")),
+        texts.get(code, gettext("The request was not understood; nothing was changed.")),
     )
 
 
@@ -51,13 +53,11 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
     return _page(413, gettext("Too large"), gettext("What you sent is larger than %(limit)s.", limit=limit))
 
 
-def _csrf(error: CSRFError) -> ResponseReturnValue:
+def _csrf(_error: CSRFError) -> ResponseReturnValue:
     return _page(
         400,
         gettext("The page was open for too long"),
-        gettext(
-            "Go back, reload the page and try again; nothing was changed. (%(why)s)", why=error.description
-        ),
+        gettext("Go back, reload the page and try again; nothing was changed."),
     )
 
 

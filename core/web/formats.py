@@ -49,7 +49,7 @@ def ago(value: dt.datetime | None) -> Markup:
         return Markup("")
     delta = value - clock.now()
     if abs(delta) < dt.timedelta(seconds=45):
-        words = gettext("just now")
+        words = gettext("just now") if delta <= dt.timedelta(0) else gettext("in a moment")
     elif abs(delta) > dt.timedelta(days=7):
         words = format_datetime(value, "short")
     else:

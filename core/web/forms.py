@@ -91,8 +91,8 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
     if not form.validate_on_submit():
         if form.errors:
             flash(gettext("Some fields need another look."), "danger")
-            for message in form.errors.get("csrf_token", ()):
-                flash(gettext("The page was open for too long (%(why)s). Try again.", why=message), "danger")
+            if "csrf_token" in form.errors:
+                flash(gettext("The page was open for too long. Try again."), "danger")
         return False
     try:
         action()

@@ -153,9 +153,7 @@ def _render(
     try:
         text = environment.from_string(source).render(values)
     except (TemplateError, ArithmeticError, TypeError, ValueError, KeyError) as error:
-        raise BadTemplateError(
-            _l("The template cannot be used: %(why)s", why=str(error)), field
-        ) from error
+        raise BadTemplateError(_l("The template cannot be used: %(why)s", why=str(error)), field) from error
     if len(text) > MAX_OUTPUT:
         raise BadTemplateError(_l("The template makes a text that is too long."), field)
     return text

@@ -135,8 +135,8 @@ def _add_files(form: ComposeForm, kept: Iterable[str], uploads: Iterable[FileSto
         room -= len(data)
         try:
             sha256 = store.put(data)
-        except StoreFullError as error:
-            form.error("files", gettext("“%(name)s” could not be kept: %(why)s", name=name, why=str(error)))
+        except StoreFullError:
+            form.error("files", gettext("“%(name)s” could not be stored. The disk may be full.", name=name))
             continue
         attachment = DraftAttachment(
             name, (upload.mimetype or "application/octet-stream")[:120], sha256, len(data)

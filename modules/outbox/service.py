@@ -22,6 +22,7 @@ from core.mail.addresses import normalize
 from core.mail.draft import MailDraft
 from core.mail.outcomes import RecipientState
 from core.partners.models import Partner
+from core.web.formats import file_size
 from modules.outbox.bodies import clean_html, plain_text
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, check_transition, summarise
@@ -129,36 +130,41 @@ def check_draft(draft: MailDraft) -> None:
     """Make sure that a draft can be sent.
 
     Raises:
-        UserError: With the field it is about.
+        UserError: The first of `draft_problems`.
     """
-    if not draft.recipients:
-        raise UserError(_l("Nobody would get this mail: add a recipient."), "recipients")
+    for problem in draft_problems(draft):
+        raise problem
+
+
+def draft_problems(draft: MailDraft) -> list[UserError]:
+    """Return everything that keeps a draft from being sent, each with the field it is about."""
+    problems: list[UserError] = []
     keys = [recipient.address.key for recipient in draft.recipients]
+    if not keys:
+        problems.append(UserError(_l("Nobody would get this mail: add a recipient."), "recipients"))
     if len(set(keys)) != len(keys):
-        raise UserError(_l("An address is there twice."), "recipients")
+        problems.append(UserError(_l("An address is there twice."), "recipients"))
     if len(keys) > MAX_RECIPIENTS:
-        raise UserError(
-            _l(
-                "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
-                count=len(keys),
-                limit=MAX_RECIPIENTS,
-            ),
-            "recipients",
+        words = _l(
+            "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
+            count=len(keys),
+            limit=MAX_RECIPIENTS,
         )
+        problems.append(UserError(words, "recipients"))
     if not draft.subject.strip():
-        raise UserError(_l("The subject is empty. Say in a few words what the mail is about."), "subject")
+        words = _l("The subject is empty. Say in a few words what the mail is about.")
+        problems.append(UserError(words, "subject"))
     if len(draft.body_html) > MAX_BODY_LENGTH:
-        raise UserError(_l("The text is too long."), "body")
+        problems.append(UserError(_l("The text is too long."), "body"))
     size = sum(file.size for file in draft.attachments)
     if size > attachment_limit():
-        raise UserError(
-            _l(
-                "The files have %(size)s MB together; %(limit)s MB is the limit.",
-                size=round(size / 1_000_000, 1),
-                limit=round(attachment_limit() / 1_000_000, 1),
-            ),
-            "files",
+        words = _l(
+            "The files have %(size)s together; %(limit)s is the limit.",
+            size=file_size(size),
+            limit=file_size(attachment_limit()),
         )
+        problems.append(UserError(words, "files"))
+    return problems
 
 
 def new_message_id(sender_address: str) -> str:
@@ -222,6 +228,8 @@ def retry_now(mail_ids: Sequence[int]) -> list[int]:
 def cancel(mail_ids: Sequence[int]) -> list[int]:
     """Cancel mails that have not left; one that is being sent cannot be called back.
 
+    A mail that some recipients have got is not canceled but given up for the others: it becomes partial.
+
     Returns:
         The ids of the mails that were canceled.
     """
@@ -229,8 +237,16 @@ def cancel(mail_ids: Sequence[int]) -> list[int]:
     with transaction():
         for mail in _locked(mail_ids):
             if mail.state in CANCELABLE:
-                check_transition("cancel", mail.state, MailState.CANCELED)
-                mail.state, mail.claim_token, mail.lease_until = MailState.CANCELED, None, None
+                # Whoever has got it already has got it: then canceling means to stop trying for the others.
+                state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
+                check_transition("cancel", mail.state, state)
+                mail.state, mail.claim_token, mail.lease_until = state, None, None
+                for recipient in mail.recipients:
+                    if mail.accepted_count and recipient.state in {
+                        RecipientState.DEFERRED,
+                        RecipientState.PENDING,
+                    }:
+                        recipient.state = RecipientState.REFUSED
                 done.append(mail.id)
     return done
 

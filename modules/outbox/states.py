@@ -46,7 +46,7 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState], frozenset[MailState]]] = {
     ),
     "release": (frozenset({MailState.DEFERRED, MailState.SCHEDULED}), frozenset({MailState.QUEUED})),
     "lose": (frozenset({MailState.SENDING}), frozenset({MailState.UNCERTAIN, MailState.QUEUED})),
-    "cancel": (CANCELABLE, frozenset({MailState.CANCELED})),
+    "cancel": (CANCELABLE, frozenset({MailState.CANCELED, MailState.PARTIAL})),
     "resend": (RESENDABLE, frozenset({MailState.QUEUED})),
     "mark": (
         frozenset({MailState.UNCERTAIN}),

@@ -69,12 +69,19 @@
     countSelected(list);
   });
 
+  function noResults() {
+    const line = document.createElement("div");
+    line.className = "no-results";
+    line.textContent = text("messageNone");
+    return line;
+  }
+
   // Selects with search.
   function enhance(root) {
     root.querySelectorAll("select[data-search]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) {
         // Without a pause: Enter right after typing must take what was typed, not what was marked before.
-        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0, plugins: select.multiple ? ["remove_button"] : [] });
+        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0, plugins: select.multiple ? { remove_button: { title: text("messageRemove") } } : {}, render: { no_results: () => noResults() } });
         // The field beside it speaks for it now.
         select.setAttribute("aria-hidden", "true");
       }

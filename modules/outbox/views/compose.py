@@ -16,7 +16,7 @@ from modules.mail_config.templates_service import templates_for
 from modules.mail_config.templating import BadTemplateError
 from modules.outbox.composer import blank_draft, draft_for, reason_text
 from modules.outbox.forms import ComposeForm, read_form
-from modules.outbox.service import submit
+from modules.outbox.service import draft_problems, submit
 from modules.outbox.slots import may_send
 from modules.outbox.views.blueprint import blueprint
 
@@ -48,6 +48,8 @@ def compose_send(document_id: int) -> ResponseReturnValue:
     base = blank_draft(document, user)
     base.template_id = template_id
     form = read_form(base)
+    for problem in draft_problems(form.draft):
+        form.error(problem.field or "", problem.message)
     if not form.errors:
         try:
             submit(form.draft, user)

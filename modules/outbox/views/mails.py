@@ -130,7 +130,7 @@ def mail_eml(mail_id: int) -> ResponseReturnValue:
     try:
         data = build_message(row)
     except FileMissingError as error:
-        raise UserError(gettext("An attachment is missing: %(why)s", why=str(error))) from error
+        raise UserError(gettext("A file of this mail is gone from the store.")) from error
     response = Response(data, mimetype="message/rfc822")
     response.headers.set("Content-Disposition", "attachment", filename=f"envoi-{row.id}.eml")
     return response
