@@ -50,6 +50,16 @@ CORE = Module(
             N_("Edit customers and contacts"),
             granted={"salesperson": Scope.ALL, "support": Scope.ALL, "administrator": Scope.ALL},
         ),
+        Permission(
+            "core.follower.edit",
+            N_("Add and remove followers of documents"),
+            granted={
+                "salesperson": Scope.ALL,
+                "cashier": Scope.ALL,
+                "support": Scope.ALL,
+                "administrator": Scope.ALL,
+            },
+        ),
         Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),

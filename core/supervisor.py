@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -115,6 +116,7 @@ def run_all(app: Flask, *, demo: bool) -> None:
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: stopping.append(got))
+    _demand_free_port(settings)
     redis = _start_redis(settings)
     children: list[_Child] = []
     try:
@@ -143,6 +145,17 @@ def run_all(app: Flask, *, demo: bool) -> None:
         if redis is not None:
             redis.terminate()
             redis.wait(STOP_SECONDS)
+
+
+def _demand_free_port(settings: Settings) -> None:
+    """Say at once what gunicorn would say again and again."""
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            words = f"{settings.host}, port {settings.port}, cannot be listened on ({error.strerror})"
+            raise EnvoiError(f"{words}: set ENVOI_PORT to a free port.") from error
 
 
 def _restart_ended(children: list[_Child]) -> None:

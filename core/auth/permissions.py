@@ -48,6 +48,16 @@ def declared_permission(endpoint: str) -> str | None:
     return cast("str | None", getattr(view, _ATTRIBUTE, None))
 
 
+def session_ended() -> str:
+    """Return what to do about a form in place whose session has ended."""
+    return str(
+        gettext(
+            "Your session has ended. Sign in again in another window, then go on here: "
+            "what you typed is not lost."
+        )
+    )
+
+
 def guard() -> ResponseReturnValue | None:
     """Refuse a request whose user lacks the permission of the page; runs before every request."""
     if request.endpoint is None or request.endpoint == "static" or request.endpoint.endswith(".static"):
@@ -56,6 +66,9 @@ def guard() -> ResponseReturnValue | None:
     if permission == PUBLIC:
         return None
     if not current_user.is_authenticated:
+        if request.headers.get("HX-Request") and request.method != "GET":
+            # The page stays, with what was typed into it; the shell's script shows the sentence in a corner.
+            return session_ended(), 401, {"Content-Type": "text/plain; charset=utf-8"}
         if request.headers.get("HX-Request"):
             # htmx swaps what it gets: send the whole window to the sign-in instead.
             return (

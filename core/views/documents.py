@@ -6,7 +6,7 @@ from flask import Response, abort, flash, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from core.auth.permissions import signed_in, signed_in_user
+from core.auth.permissions import requires, signed_in, signed_in_user
 from core.db import db, end_reading
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
@@ -62,7 +62,7 @@ def document_pdf(document_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/documents/<int:document_id>/followers")
-@signed_in
+@requires("core.follower.edit")
 def follower_add(document_id: int) -> ResponseReturnValue:
     """Make a partner follow a document."""
     row = _readable(document_id)
@@ -75,7 +75,7 @@ def follower_add(document_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/documents/<int:document_id>/followers/<int:follower_id>/remove")
-@signed_in
+@requires("core.follower.edit")
 def follower_remove(document_id: int, follower_id: int) -> ResponseReturnValue:
     """Remove a follower of a document."""
     row = _readable(document_id)

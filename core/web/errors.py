@@ -54,6 +54,9 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
+    if request.headers.get("HX-Request") and not current_user.is_authenticated:
+        # Without a session there is no token: that it ended is what the person should know.
+        return _page(401, "", SESSION_ENDED)
     return _page(
         400,
         gettext("The page was open for too long"),

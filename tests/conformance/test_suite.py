@@ -1,0 +1,185 @@
+"""The conformance suite itself: it notices what it is there to notice, and says so in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from flask import Blueprint, Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from core.auth.permissions import public, requires, signed_in
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.db import transaction
+from core.testing import conformance, template_rules
+from core.testing.conformance import (
+    ModuleConformance,
+    administrator,  # noqa: F401 (a fixture of the suite)
+    demonstration,  # noqa: F401 (a fixture of the suite)
+)
+
+SUITE = ModuleConformance()
+BAD = Module(name="bad", version="1", title="Bad", package="core", migrations=False)
+
+
+def complaint(rule: Callable[..., None], *arguments: object) -> str:
+    """Return what a rule says about what breaks it."""
+    with pytest.raises(pytest.fail.Exception) as caught:
+        rule(*arguments)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("<p>{{ name }}</p>", []),
+        ('<script src="{{ url }}"></script>', []),
+        ('<a href="{{ url }}"{% if on %} class="on"{% endif %}>one</a>', []),
+        ('{# <p style="x"> #}<p>{{ "<script>" }}</p>', []),
+        ("<script>alert(1)</script>", ["an inline <script>"]),
+        ("<style>p { }</style>", ["a <style> element"]),
+        ('<p {% if a %}style="color: {{ color }}"{% endif %}>', ["style= on <p>"]),
+        ("<button ONCLICK='go()'>", ["onclick= on <button>"]),
+        ('<a href=" JavaScript:go()">', ["javascript: in href= of <a>"]),
+    ],
+)
+def test_inline_code_is_noticed(source: str, found: list[str]) -> None:
+    assert template_rules.inline_code(source) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ('<form method="get"><input name="q"></form><form></form>', 0),
+        ('<form method="post"><input name="csrf_token" value="{{ csrf_token() }}"></form>', 0),
+        ("<form class=x method=POST>{{ form.hidden_tag() }}</form>", 0),
+        ('<form method="post"><input></form>', 1),
+        ('<form\n method="{{ method }}"><input></form>', 1),
+        ('<form method="post">{# csrf_token #}</form><form method=post></form>', 2),
+        ('<form method="post">{{ csrf_token() }}</form><form method="post"></form>', 1),
+    ],
+)
+def test_a_form_without_a_token_is_noticed(source: str, count: int) -> None:
+    assert template_rules.forms_without_token(source) == count
+
+
+def test_grants_that_cannot_be_are_noticed() -> None:
+    permissions = (
+        Permission("bad.a.b", "A", granted={"emperor": Scope.OWN}),
+        Permission("bad.c.d", "C", scopes=(Scope.ALL, Scope.OWN)),
+    )
+    said = complaint(SUITE.test_permissions_are_granted_to_known_roles, replace(BAD, permissions=permissions))
+    assert said.splitlines() == [
+        "The permission bad.a.b is granted to the unknown role emperor.",
+        "The permission bad.a.b is granted to emperor with the reach “own”, which it cannot have.",
+        "The permission bad.c.d must list its scopes once, narrowest first.",
+    ]
+
+
+def test_functions_that_cannot_be_called_are_noticed() -> None:
+    here = __name__
+    bad = replace(
+        BAD,
+        install=f"{here}:takes_nothing",
+        jobs=(
+            JobSpec("bad.periodic", f"{here}:takes_one", every=60),
+            JobSpec("bad.keyword", f"{here}:takes_keyword"),
+            JobSpec("bad.value", f"{here}:BAD", timeout=0),
+        ),
+        receivers=(Receiver("mail_server_ready", f"{here}:takes_one"),),
+    )
+    assert complaint(SUITE.test_functions_take_what_they_are_given, bad).splitlines() == [
+        f"{here}:takes_nothing must take the application.",
+        f"The job bad.periodic is periodic, so {here}:takes_one must work without arguments.",
+        "The job bad.keyword has a keyword argument; the queue carries positions only.",
+        f"The job bad.value names {here}:BAD, which cannot be called.",
+        f"{here}:takes_one must take a sender, and server_id by name.",
+    ]
+
+
+def takes_nothing() -> None: ...
+
+
+def takes_one(_one: object) -> None: ...
+
+
+def takes_keyword(*, needed: object) -> None: ...
+
+
+def test_a_slot_that_is_not_there_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = replace(
+        BAD,
+        slots=(
+            SlotFill("document.nowhere", f"{__name__}:takes_one"),
+            SlotFill("partner.aside", f"{__name__}:takes_one"),
+            SlotFill("bad.own", f"{__name__}:takes_one"),
+        ),
+    )
+    monkeypatch.setattr(conformance, "with_what_it_needs", lambda module: [module])
+    first, second = complaint(SUITE.test_slots_exist, bad).splitlines()
+    assert first.startswith("There is no slot document.nowhere; core has document.actions, ")
+    assert second == f"{__name__}:takes_one must take partner."
+
+
+@pytest.fixture
+def bad_pages(app: Flask) -> Module:
+    """A module whose pages break every rule, mounted."""
+    blueprint = Blueprint("bad", __name__)
+
+    def page(rule: str, name: str, view: Callable[..., str], *methods: str) -> None:
+        blueprint.add_url_rule(rule, name, view, methods=methods or ("GET",))
+
+    def write() -> str:
+        with transaction() as session:
+            session.execute(text("UPDATE core_role SET name = name"))
+        return "done"
+
+    page("/elsewhere", "elsewhere", signed_in(lambda: "x"))
+    page("/bad/open", "open", lambda: "x")
+    page("/bad/unknown", "unknown", requires("bad.thing.read")(lambda: "x"))
+    page("/bad/delete", "thing_delete", signed_in(lambda: "x"), "GET", "POST")
+    page("/bad/put", "put", signed_in(lambda: "x"), "PUT")
+    page("/bad/<int:n>", "one", signed_in(lambda n: f"{n}"))
+    page("/bad/writes", "writes", signed_in(write))
+    page("/bad/breaks", "breaks", signed_in(lambda: str(1 / 0)))
+    page("/bad/public", "public", public(lambda: "x"))
+    app.register_blueprint(blueprint)
+    globals()["bad_blueprint"] = blueprint
+    menu = (
+        MenuItem("One", "bad.one", None, "Bad"),
+        MenuItem("Unknown", "bad.unknown", "core.developer", "Bad"),
+    )
+    conformance.resolve.cache_clear()
+    return replace(BAD, blueprint=f"{__name__}:bad_blueprint", menu=menu)
+
+
+def test_pages_that_break_the_rules_are_noticed(
+    app: Flask, bad_pages: Module, make_user: Callable[..., object], sign_in: Callable[..., FlaskClient]
+) -> None:
+    said = complaint(SUITE.test_pages_belong_to_the_module, bad_pages, app)
+    assert said == "The address /elsewhere of bad.elsewhere must begin with /bad/."
+    said = complaint(SUITE.test_every_page_declares_who_may_open_it, bad_pages, app)
+    assert sorted(said.splitlines()) == [
+        "The page bad.open does not declare a permission.",
+        "The page bad.unknown declares the unknown permission bad.thing.read.",
+    ]
+    said = complaint(SUITE.test_menu_entries_lead_somewhere, bad_pages, app)
+    assert said.splitlines() == [
+        "The menu entry One leads to bad.one, which needs arguments.",
+        "The menu entry Unknown is shown for core.developer, but its page needs bad.thing.read.",
+    ]
+    said = complaint(SUITE.test_only_post_changes_something, bad_pages, app)
+    assert sorted(said.splitlines()) == [
+        "The page bad.put takes PUT; use POST.",
+        "The page bad.thing_delete is named by the verb “delete”, so it must take POST only.",
+    ]
+    client = sign_in(make_user("administrator"))
+    said = complaint(SUITE.test_pages_answer_and_reading_changes_nothing, bad_pages, app, client)
+    assert sorted(said.splitlines()) == [
+        "Asking for /bad/writes changes the database: UPDATE core_role SET name = name.",
+        "The page bad.breaks fails: ZeroDivisionError: division by zero",
+        "The page bad.open answers an administrator with 403 at /bad/open.",
+        "The page bad.unknown answers an administrator with 403 at /bad/unknown.",
+    ]
