@@ -142,6 +142,7 @@ class Installation:
         with self.app.app_context():
             migrate.upgrade(self.app)
             migrate.load_demo(self.app)
+            service.cancel(list(db.session.scalars(select(OutgoingMail.id))))
             with transaction() as session:
                 for old in session.scalars(select(MailServer)):
                     old.active = False
@@ -197,7 +198,11 @@ class Installation:
 
     def unsettled(self) -> int:
         with self.app.app_context():
-            query = select(func.count()).select_from(OutgoingMail).where(OutgoingMail.state != MailState.SENT)
+            query = (
+                select(func.count())
+                .select_from(OutgoingMail)
+                .where(OutgoingMail.state.not_in([MailState.SENT, MailState.CANCELED]))
+            )
             return db.session.scalar(query) or 0
 
 

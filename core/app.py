@@ -14,6 +14,7 @@ from flask_mail import Mail
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.engine import make_url
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 import core
 from core import loader
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     shell = shell_folder()
     app = Flask("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
     configure(app, settings, testing=testing)
+    app.url_map.converters["int"] = RecordIdConverter
     app.extensions["envoi_settings"] = settings
     app.extensions["envoi_registry"] = registry
     app.extensions["envoi_files"] = FileStore(settings.data_dir / "files")
@@ -66,6 +68,13 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     app.context_processor(shell_context)
     loader.mount(app, registry)
     return app
+
+
+class RecordIdConverter(IntegerConverter):
+    """A number in an address; one that no column could hold is no page."""
+
+    def __init__(self, map: Map, *args: Any, **kwargs: Any) -> None:  # noqa: A002 (Werkzeug's name)
+        super().__init__(map, *args, **{"max": 2**31 - 1, **kwargs})
 
 
 def shell_folder() -> Path:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from core.auth.models import User, user_company
 from core.contract import Scope
 from core.i18n import gettext
+from core.web.errors import SESSION_ENDED
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -48,14 +49,19 @@ def declared_permission(endpoint: str) -> str | None:
     return cast("str | None", getattr(view, _ATTRIBUTE, None))
 
 
-def session_ended() -> str:
-    """Return what to do about a form in place whose session has ended."""
-    return str(
-        gettext(
-            "Your session has ended. Sign in again in another window, then go on here: "
-            "what you typed is not lost."
-        )
-    )
+def _to_the_sign_in() -> ResponseReturnValue:
+    """Answer somebody who has no session, or none any more."""
+    if request.headers.get("HX-Request"):
+        if request.method != "GET":
+            # The page stays, with what was typed into it; the shell's script shows the sentence in a corner.
+            return str(SESSION_ENDED), 401, {"Content-Type": "text/plain; charset=utf-8"}
+        # htmx swaps what it gets: send the whole window to the sign-in instead.
+        target = url_for("core.sign_in", next=request.headers.get("HX-Current-URL", ""))
+        return "", 401, {"HX-Redirect": target}
+    if request.method == "GET":
+        return redirect(url_for("core.sign_in", next=request.full_path.rstrip("?")))
+    flash(gettext("Your session has ended. Sign in again."), "warning")
+    return redirect(url_for("core.sign_in"))
 
 
 def guard() -> ResponseReturnValue | None:
@@ -66,20 +72,7 @@ def guard() -> ResponseReturnValue | None:
     if permission == PUBLIC:
         return None
     if not current_user.is_authenticated:
-        if request.headers.get("HX-Request") and request.method != "GET":
-            # The page stays, with what was typed into it; the shell's script shows the sentence in a corner.
-            return session_ended(), 401, {"Content-Type": "text/plain; charset=utf-8"}
-        if request.headers.get("HX-Request"):
-            # htmx swaps what it gets: send the whole window to the sign-in instead.
-            return (
-                "",
-                401,
-                {"HX-Redirect": url_for("core.sign_in", next=request.headers.get("HX-Current-URL", ""))},
-            )
-        if request.method == "GET":
-            return redirect(url_for("core.sign_in", next=request.full_path.rstrip("?")))
-        flash(gettext("Your session has ended. Sign in again."), "warning")
-        return redirect(url_for("core.sign_in"))
+        return _to_the_sign_in()
     if permission is None:
         # A view that declares nothing is a mistake of its author; it must not become a hole.
         abort(403)

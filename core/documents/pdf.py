@@ -112,5 +112,14 @@ def render_document(document: Document) -> bytes:
     """
     behavior = behavior_of(document)
     with force_locale(document.language):
-        html = behavior.pdf_html(document)
+        try:
+            html = behavior.pdf_html(document)
+        except EnvoiError:
+            raise
+        except Exception as error:
+            # A module by others may raise anything; the mail that waits for this PDF must learn why.
+            logger.exception("The module of document %s could not lay it out.", document.id)
+            raise RenderError(
+                f"The document could not be laid out ({type(error).__name__}: {error})."
+            ) from error
     return html_to_pdf(html)

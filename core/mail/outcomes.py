@@ -63,6 +63,7 @@ class FailureKind(StrEnum):
     SERVER_MISSING = "server_missing"
     SERVER_UNTESTED = "server_untested"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    INTERNAL_ERROR = "internal_error"
 
 
 class Repair(StrEnum):
@@ -262,6 +263,15 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         Actor.SELLER,
         Repair.MAIL,
     ),
+    FailureKind.INTERNAL_ERROR: Explanation(
+        _l("Fault in Envoi"),
+        _l(
+            "Envoi, or one of its modules, could not handle this mail because of a fault of its own. Nothing was "
+            "sent. The details are in the worker's log."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.NONE,
+    ),
 }
 
 
@@ -409,10 +419,13 @@ def explain_reply(reply: Reply, stage: Stage) -> Failure:
     if not 400 <= reply.code < 600:
         return Failure(FailureKind.SERVER_ERROR, True, reply)
     kind = _BY_ENHANCED.get(reply.enhanced.partition(".")[2])
-    if kind is FailureKind.SPAM_SUSPECTED and stage in {Stage.RCPT, Stage.MAIL}:
-        # x.7.1 before the text was seen is a matter of permission, not of spam (RFC 3463 §3.8); for now, it is
-        # how greylisting speaks.
-        kind = FailureKind.RATE_LIMITED if reply.temporary else _BY_STAGE[stage]
+    if kind is FailureKind.SPAM_SUSPECTED and stage not in {Stage.DATA, Stage.BODY}:
+        # x.7.0 and x.7.1 before the text was seen are a matter of permission, not of spam (RFC 3463 §3.8); for
+        # now, about a sender or recipient, they are how greylisting speaks.
+        if reply.temporary and stage in {Stage.MAIL, Stage.RCPT}:
+            kind = FailureKind.RATE_LIMITED
+        else:
+            kind = FailureKind.AUTH_FAILED if reply.code == 530 else _BY_STAGE[stage]
     if kind is None:
         kind = _BY_CODE_AND_STAGE.get((reply.code, stage), _BY_STAGE[stage])
         if reply.temporary and stage not in {Stage.AUTH, Stage.STARTTLS} and kind is _BY_STAGE[stage]:

@@ -26,7 +26,7 @@ from core.auth.service import save_user
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.config import Settings, read_settings
-from core.db import db
+from core.db import db, end_reading
 from core.testing.services import create_database, postgres_server, redis_server
 
 PASSWORD = "correct horse battery"
@@ -35,15 +35,16 @@ PASSWORD = "correct horse battery"
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks."""
     config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")
+    config.addinivalue_line("markers", "on_database(name): runs on this database only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what is marked so on both databases, everything else on SQLite."""
     if "backend" in metafunc.fixturenames:
         both = metafunc.definition.get_closest_marker("both_databases") is not None
-        metafunc.parametrize(
-            "backend", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=False, scope="function"
-        )
+        one = metafunc.definition.get_closest_marker("on_database")
+        databases = [one.args[0]] if one else ["sqlite", "postgresql"] if both else ["sqlite"]
+        metafunc.parametrize("backend", databases, indirect=False, scope="function")
 
 
 @pytest.fixture(autouse=True)
@@ -224,6 +225,7 @@ def run_jobs(app: Flask) -> Callable[[str], None]:
     """Run a job in this process, as a worker would."""
 
     def run(name: str, *args: Any) -> None:
+        end_reading()  # the job sees what there is now
         jobs.run(name, *args)
         db.session.expire_all()
 

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from core.auth.permissions import requires, signed_in, signed_in_user
+from core.auth.service import companies_of
 from core.db import db, end_reading
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
@@ -29,6 +30,8 @@ def document(document_id: int) -> ResponseReturnValue:
     """Lead to the page of a document, whatever its kind."""
     row = db.session.get(Document, document_id) or abort(404)
     kind = current_registry().kinds.get(row.kind)
+    if kind is None and row.company_id not in companies_of(signed_in_user()):
+        abort(404)
     if kind is None:
         return render_template(
             "core/error.html",

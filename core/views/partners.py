@@ -16,10 +16,10 @@ from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 from core.views.blueprint import blueprint
+from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 
-LANGUAGE_CHOICES = [("en", "English"), ("fr", "Français")]
 TYPE_TITLES = {
     PartnerType.CUSTOMER: _l("Customer"),
     PartnerType.CONTACT: _l("Contact"),

@@ -8,15 +8,22 @@ import secrets
 from flask import Flask, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from core.db import db
 from core.errors import UserError
+from core.i18n import lazy_gettext as _l
 from core.web.formats import file_size
 
 logger = logging.getLogger(__name__)
+
+SESSION_ENDED = _l(
+    "Your session has ended. Sign in again in another window, then go on here: what you typed is not lost."
+)
+"""What to do about a form in place whose session has ended; the page stays."""
 
 
 def _page(code: int, title: str, text: str) -> ResponseReturnValue:
@@ -56,7 +63,7 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
     if request.headers.get("HX-Request") and not current_user.is_authenticated:
         # Without a session there is no token: that it ended is what the person should know.
-        return _page(401, "", SESSION_ENDED)
+        return _page(401, "", str(SESSION_ENDED))
     return _page(
         400,
         gettext("The page was open for too long"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, abort, g, request
 
 
 def csp_nonce() -> str:
@@ -44,7 +44,16 @@ def foreign_html(html: str) -> Response:
     return response
 
 
+def _refuse_nul() -> None:
+    """Refuse NUL in what was typed: no text has it, and PostgreSQL cannot keep it."""
+    if any(
+        "\0" in value for values in (request.args, request.form) for _name, value in values.items(multi=True)
+    ):
+        abort(400)
+
+
 def register(app: Flask) -> None:
-    """Set the headers on every response."""
+    """Set the headers on every response, and refuse what no page takes."""
+    app.before_request(_refuse_nul)
     app.after_request(_set_headers)
     app.jinja_env.globals["csp_nonce"] = csp_nonce

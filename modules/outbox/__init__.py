@@ -77,6 +77,7 @@ module = Module(
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
         SlotFill("shell.bar", "modules.outbox.slots:failure_bell"),
     ),
+    demo="modules.outbox.demo:load",
     cli="modules.outbox.cli:commands",
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take

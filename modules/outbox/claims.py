@@ -130,7 +130,7 @@ def claim(mail_ids: Sequence[int]) -> str | None:
     token = secrets.token_hex(16)
     now = clock.now()
 
-    def attempt() -> int:
+    def attempt() -> bool:
         with transaction() as session:
             result = session.execute(
                 update(MAILS)
@@ -141,7 +141,10 @@ def claim(mail_ids: Sequence[int]) -> str | None:
                     state=MailState.SENDING, claim_token=token, lease_until=now + lease(), in_flight=False
                 )
             )
-        return int(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
+            if result.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one
+                return True
+            # A commit may succeed while its connection dies: then the first attempt has got them already.
+            return session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1)) is not None
 
     return token if patiently(attempt) else None
 

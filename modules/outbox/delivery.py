@@ -80,6 +80,7 @@ class DeliveryRun:
 
     token: str
     unwritten: _Unwritten | None = None
+    in_flight: int | None = None
     ways: dict[tuple[int, int | None, str, str], _Way] = field(default_factory=dict)
 
     def deliver(self, mail: OutgoingMail) -> None:
@@ -98,17 +99,23 @@ class DeliveryRun:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
         except UndeliverableError as error:
-            settlement = settle_failure(
-                recipients,
-                [r.id for r in due],
-                error.failure,
-                attempts=mail.attempts,
-                now=clock.now(),
-                earlier=_earlier(mail),
-            )
+            settlement = _settle_failure(mail, error.failure)
         server_name = way.server.name if way is not None and way.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's mark
         self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
+
+    def give_up(self, mail: OutgoingMail, error: Exception) -> None:
+        """Settle a mail that broke its delivery by a fault of ours or of a module.
+
+        One that was in flight is left to its lease: nobody knows what became of it.
+        """
+        if self.in_flight == mail.id:
+            return
+        words = f"{type(error).__name__}: {error}"
+        settlement = _settle_failure(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+        self.flush()
+        self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
+        self.flush()
 
     def flush(self) -> None:
         """Write down what the last mail has become."""
@@ -205,21 +212,15 @@ class DeliveryRun:
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
-        now = clock.now()
         if submission.failure is not None:
-            settlement = settle_failure(
-                recipients,
-                [r.id for r in due],
-                _server_failure(submission.failure),
-                attempts=mail.attempts,
-                now=now,
-                earlier=_earlier(mail),
-            )
+            settlement = _settle_failure(mail, _server_failure(submission.failure))
         else:
             outcomes: dict[int, RecipientOutcome] = {
                 recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
             }
-            settlement = settle(recipients, outcomes, attempts=mail.attempts, now=now, earlier=_earlier(mail))
+            settlement = settle(
+                recipients, outcomes, attempts=mail.attempts, now=clock.now(), earlier=_earlier(mail)
+            )
         return settlement, list(submission.transcript)
 
     def _mark(self, mail: OutgoingMail) -> bool:
@@ -228,6 +229,7 @@ class DeliveryRun:
             self._write_unwritten_inside()
             mine = claims.mark_in_flight(mail, self.token)
         self.unwritten = None
+        self.in_flight = mail.id if mine else None
         return mine
 
     def _write_unwritten_inside(self) -> None:
@@ -260,6 +262,18 @@ def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
         for r in mail.recipients
         if r.state not in _TO_BE_SERVED
     ]
+
+
+def _settle_failure(mail: OutgoingMail, failure: Failure) -> Settlement:
+    """Settle a mail that no server was asked about."""
+    return settle_failure(
+        {recipient.id: recipient.state for recipient in mail.recipients},
+        [recipient.id for recipient in mail.recipients if recipient.state in _TO_BE_SERVED],
+        failure,
+        attempts=mail.attempts,
+        now=clock.now(),
+        earlier=_earlier(mail),
+    )
 
 
 def _server_failure(failure: Failure) -> Failure:
@@ -338,6 +352,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
                     # A fault of ours or of a module. It must not keep the mails after it from leaving.
                     logger.exception("Mail %s broke its delivery.", mail.id)
                     db.session.rollback()
+                    run.give_up(mail, error)
                     faults.append(error)
         finally:
             # Also when the job is ended from outside: what is known is written, the rest given back.

@@ -24,7 +24,7 @@ ASK_AGAIN = dt.timedelta(seconds=60)
 """How long the sweep waits for a queued mail before it asks for it again."""
 
 LONG_QUEUE = 20
-"""With so many jobs on the queue, it has lost nothing: asking again would only make it longer."""
+"""With so many jobs on the queue, it has hardly lost any: asking again at once would only make it longer."""
 
 
 def sweep() -> int:
@@ -38,9 +38,9 @@ def sweep() -> int:
         logger.warning("Leases ended: %d mails queued again, %d uncertain.", len(queued), len(uncertain))
     released = _release_due()
     length = queue_length()
-    if length is None or length > LONG_QUEUE:
+    if length is None:
         return 0
-    return _ask_again(released)
+    return _ask_again([*queued, *released], GRACE if length <= LONG_QUEUE else LONG_GRACE)
 
 
 def _release_due() -> list[int]:
@@ -65,7 +65,7 @@ def _release_due() -> list[int]:
     return ids
 
 
-def _ask_again(released: list[int]) -> int:
+def _ask_again(released: list[int], grace: dt.timedelta) -> int:
     """Put queued mails on the queue that nobody has taken for a while, and those just released.
 
     `next_attempt_at` of a queued mail tells from when on the sweep may ask for it.
@@ -77,7 +77,7 @@ def _ask_again(released: list[int]) -> int:
                 select(MAILS.c.id)
                 .where(
                     MAILS.c.state == MailState.QUEUED,
-                    (MAILS.c.next_attempt_at <= now - GRACE) | MAILS.c.id.in_(released),
+                    (MAILS.c.next_attempt_at <= now - grace) | MAILS.c.id.in_(released),
                 )
                 .order_by(MAILS.c.next_attempt_at)
                 .limit(BATCH)
@@ -95,6 +95,9 @@ def _ask_again(released: list[int]) -> int:
 
 GRACE = dt.timedelta(seconds=10)
 """A mail just submitted is on the queue already; the sweep does not hurry it."""
+
+LONG_GRACE = dt.timedelta(minutes=10)
+"""The same while the queue is long."""
 
 
 def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)

@@ -7,7 +7,22 @@
   document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["X-CSRFToken"] = document.querySelector("meta[name=csrf-token]").content;
   });
-  document.addEventListener("htmx:responseError", (event) => toast(event.detail.xhr.responseText.slice(0, 400)));
+  let tokenEnded = false;
+  document.addEventListener("htmx:responseError", (event) => {
+    toast(event.detail.xhr.responseText.slice(0, 400));
+    tokenEnded = tokenEnded || [400, 401].includes(event.detail.xhr.status);
+  });
+  // After a session has ended, its token is worth nothing; once somebody has signed in elsewhere, take the new one.
+  document.addEventListener("htmx:confirm", (event) => {
+    if (!tokenEnded || event.detail.verb === "get") return;
+    event.preventDefault();
+    fetch(window.location.href).then((response) => response.text()).then((html) => {
+      const token = new DOMParser().parseFromString(html, "text/html").querySelector("meta[name=csrf-token]").content;
+      document.querySelector("meta[name=csrf-token]").content = token;
+      document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
+      tokenEnded = false;
+    }).finally(() => event.detail.issueRequest(!event.detail.question));
+  });
   document.addEventListener("htmx:sendError", (event) => {
     // Panels that refresh by themselves stay quiet; they will try again.
     if (!event.detail.elt.matches("[data-quiet]")) toast(text("messageLost"));

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
 from playwright.sync_api import Error as PlaywrightError
 
 from core.demo import PASSWORD
@@ -28,7 +37,7 @@ TIMEOUT_MS = 10_000
 
 # What a browser says by itself about an answer that the application means: a form that needs another look
 # (422), a page that is not there for this person (404), a request without a session (401, 403).
-MEANT = ("status of 422", "status of 404", "status of 403", "status of 401")
+MEANT = ("status of 422", "status of 404", "status of 403", "status of 401", "Response Status Error Code 401")
 
 CONTEXTS = pytest.StashKey[list[BrowserContext]]()
 
@@ -43,7 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what the processes have said, and how the pages look, to the report of a journey that failed."""
     report = yield
     if report.failed and "house" in getattr(item, "funcargs", {}):
@@ -55,7 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             with contextlib.suppress(PlaywrightError):  # the page may be gone
                 page.screenshot(path=picture, full_page=True)
                 report.sections.append((f"page {number}", f"{page.url}\n{picture}"))
-    return report  # type: ignore[no-any-return]
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -93,23 +104,44 @@ class Desk:
     def __call__(self, message: str, **values: object) -> str:
         return self.words(message, **values)
 
+    def sign_in(self) -> None:
+        """Sign in with the password of the demonstration."""
+        self.go("/sign-in")
+        self.page.get_by_label(self("Email address")).fill(f"{self.reader.login}@demo.example.com")
+        self.page.get_by_label(self("Password")).fill(PASSWORD)
+        self.button("Sign in").click()
+        expect(self.page.locator("html")).to_have_attribute("lang", self.reader.language)
+        expect(self.page.get_by_role("banner")).to_be_visible()
+
+    def prefer(self, **preference: str) -> None:
+        """Set a preference as the menu of the user does, from whatever page it is."""
+        self.go("/")
+        token = self.page.locator("meta[name=csrf-token]").get_attribute("content") or ""
+        self.page.context.request.post(
+            f"{self.house.url}/preferences",
+            form={"csrf_token": token, **preference},
+            fail_on_status_code=True,
+        )
+
     def go(self, path: str) -> None:
         """Open a page of the house."""
         self.page.goto(f"{self.house.url}{path}")
 
-    def button(self, message: str, **values: object):  # type: ignore[no-untyped-def]
+    def button(self, message: str, **values: object) -> Locator:
         """Find a button by its English name."""
         return self.page.get_by_role("button", name=self(message, **values), exact=True)
 
-    def link(self, message: str, **values: object):  # type: ignore[no-untyped-def]
+    def link(self, message: str, **values: object) -> Locator:
         """Find a link by its English name."""
         return self.page.get_by_role("link", name=self(message, **values), exact=True)
 
-    def field(self, message: str):  # type: ignore[no-untyped-def]
+    def field(self, message: str) -> Locator:
         """Find a field by its English label; a star behind it says that it is needed."""
-        return self.page.get_by_label(self(message)).and_(self.page.locator("input, select, textarea"))
+        return self.page.get_by_label(re.compile(rf"^{re.escape(self(message))}( \*)?$")).and_(
+            self.page.locator("input, select, textarea")
+        )
 
-    def heading(self):  # type: ignore[no-untyped-def]
+    def heading(self) -> Locator:
         """Find the title of the page."""
         return self.page.get_by_role("heading", level=1)
 
@@ -149,12 +181,7 @@ def sit_down(house: House, new_context: Callable[..., BrowserContext]) -> Callab
     def enter(reader: Reader, **options: object) -> Desk:
         context = new_context(locale={"fr": "fr-FR", "en": "en-GB"}[reader.language], **options)
         desk = Desk(house, context.new_page(), reader)
-        desk.go("/sign-in")
-        desk.page.get_by_label(desk("Email address")).fill(f"{reader.login}@demo.example.com")
-        desk.page.get_by_label(desk("Password")).fill(PASSWORD)
-        desk.button("Sign in").click()
-        expect(desk.page.locator("html")).to_have_attribute("lang", reader.language)
-        expect(desk.page.get_by_role("banner")).to_be_visible()
+        desk.sign_in()
         return desk
 
     return enter

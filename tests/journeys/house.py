@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,16 @@ class House:
         """Return the end of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Return whether the sign-in page is there."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=2)
         try:
-            with urllib.request.urlopen(f"{self.url}/sign-in", timeout=2) as response:
-                return bool(response.status == 200)
-        except (urllib.error.URLError, OSError):
+            connection.request("GET", "/sign-in")
+            return connection.getresponse().status == HTTPStatus.OK
+        except OSError:
             return False
+        finally:
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -131,7 +135,7 @@ def running_house(folder: Path, redis_url: str) -> Iterator[House]:
 
     def ready() -> bool:
         assert process.poll() is None, f"envoi up ended by itself:\n{house.last_words()}"
-        return house._answers()
+        return house.answers()
 
     try:
         wait_until("the sign-in page", ready, START_SECONDS)

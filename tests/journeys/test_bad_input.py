@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Locator, expect
 
@@ -19,7 +20,7 @@ def complaint(desk: Desk, text: str | re.Pattern[str]) -> Locator:
 
 
 def test_the_composer_says_what_is_wrong_and_keeps_everything(
-    sit_down: Callable[..., Desk], house: House
+    sit_down: Callable[..., Desk], house: House, tmp_path: Path
 ) -> None:
     desk = sit_down(OLIVER)
     page = desk.page
@@ -72,12 +73,9 @@ def test_the_composer_says_what_is_wrong_and_keeps_everything(
     # A file that no mail server takes; one that fits stays with the mail.
     more.fill("good@example.com")
     files = dialog.get_by_label("Add files: choose, or drop them here")
-    files.set_input_files(
-        [
-            {"name": "huge.bin", "mimeType": "application/octet-stream", "buffer": b"\0" * 30_000_000},
-            {"name": "small.txt", "mimeType": "text/plain", "buffer": b"small"},
-        ]
-    )
+    (tmp_path / "huge.bin").write_bytes(b"\0" * 30_000_000)
+    (tmp_path / "small.txt").write_bytes(b"small")
+    files.set_input_files([tmp_path / "huge.bin", tmp_path / "small.txt"])
     send.click()
     expect(complaint(desk, "“huge.bin” does not fit")).to_be_visible()
     expect(complaint(desk, "25 MB")).to_be_visible()
@@ -122,17 +120,25 @@ def test_a_document_that_somebody_has_changed_meanwhile_is_looked_at_again(
 
 
 def test_a_session_that_ended_while_composing_is_told_and_loses_nothing(
-    sit_down: Callable[..., Desk],
+    sit_down: Callable[..., Desk], house: House
 ) -> None:
     desk = sit_down(OLIVER)
     new_quotation(desk)
     dialog = open_composer(desk)
-    dialog.get_by_label("Subject").fill("Written with a session that ends")
+    subject = dialog.get_by_label("Subject")
+    subject.fill("Written with a session that ends")
     desk.page.context.clear_cookies()
-    dialog.get_by_role("button", name="Send", exact=True).click()
+    send = dialog.get_by_role("button", name="Send", exact=True)
+    send.click()
     # In place, the text stays where it is, and a sentence says what to do.
-    expect(desk.page.get_by_role("alert")).to_contain_text("Sign in again")
-    expect(dialog.get_by_label("Subject")).to_have_value("Written with a session that ends")
+    expect(desk.page.get_by_role("alert")).to_contain_text("Sign in again in another window")
+    expect(subject).to_have_value("Written with a session that ends")
+
+    window = Desk(house, desk.page.context.new_page(), OLIVER)
+    window.sign_in()
+    send.click()
+    expect(badge(desk.page)).to_contain_text("sent")
+    assert len(house.mailbox("Written with a session that ends")) == 1
 
 
 def test_a_wrong_password_is_told_without_telling_who_exists(

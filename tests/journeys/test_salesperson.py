@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from babel.numbers import format_currency
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 from pypdf import PdfReader
 
 from tests.journeys.conftest import Desk
@@ -159,11 +159,13 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     assert spaces_apart(shown) in spaces_apart(printed)
 
 
-def tab_to(desk: Desk, place, *, back: bool = False) -> None:  # type: ignore[no-untyped-def]
+def tab_to(desk: Desk, place: Locator, *, back: bool = False) -> None:
     """Press the tabulator until a field has the focus, as somebody without a mouse does."""
     for _ in range(60):
         # One turn of the browser's clock: a choice with search takes the focus over in the next one.
-        if place.evaluate("field => new Promise(done => setTimeout(() => done(field === document.activeElement)))"):
+        if place.evaluate(
+            "field => new Promise(done => setTimeout(() => done(field === document.activeElement)))"
+        ):
             return
         desk.page.keyboard.press("Shift+Tab" if back else "Tab")
     pytest.fail(f"The keyboard does not lead to {place}.")

@@ -379,9 +379,8 @@ def test_a_locked_database_delays_the_outcome_and_loses_nothing(lab, settings, s
     assert len(lab.accepted) == 2
 
 
+@pytest.mark.on_database("sqlite")  # PostgreSQL does not give up waiting for a lock by itself
 def test_a_database_that_stays_locked_is_asked_again_and_again(lab, server, settings, submit, monkeypatch):
-    if not settings.database_url.startswith("sqlite"):
-        pytest.skip("Only SQLite gives up waiting for a lock by itself.")
     # As when somebody holds the lock for longer than a connection waits for it.
     monkeypatch.setattr(base, "SQLITE_BUSY_SECONDS", 0)
     ids = submit(2, now=False)
@@ -398,10 +397,9 @@ def test_a_database_that_stays_locked_is_asked_again_and_again(lab, server, sett
     assert len(lab.accepted) == 2
 
 
+@pytest.mark.on_database("postgresql")  # SQLite has no connections that could be ended from outside
 @pytest.mark.parametrize("stage", ["before", "received", "after"])
 def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, submit, hire, stage):
-    if settings.database_url.startswith("sqlite"):
-        pytest.skip("SQLite has no connections that could be ended from outside.")
     worker = hire()
     ids = submit(3, now=False)
     db.session.remove()

@@ -35,7 +35,12 @@ LEGAL = {
     *(("settle", "uncertain", after) for after in ("sent", "partial", "failed", "deferred", "uncertain")),
     *(("release", before, "queued") for before in ("deferred", "scheduled")),
     *(("lose", "sending", after) for after in ("uncertain", "queued")),
-    *(("cancel", before, "canceled") for before in ("scheduled", "queued", "deferred")),
+    # Partial: some had got it before the rest was called off.
+    *(
+        ("cancel", before, after)
+        for before in ("scheduled", "queued", "deferred")
+        for after in ("canceled", "partial")
+    ),
     *(("resend", before, "queued") for before in ("failed", "partial", "uncertain", "canceled")),
     *(("mark", "uncertain", after) for after in ("sent", "partial", "failed")),
 }

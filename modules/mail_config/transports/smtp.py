@@ -114,7 +114,9 @@ class SmtpConnection(Connection):
         host: smtplib.SMTP | None = None
         self._note(f"* connecting to {access.host}:{access.port} ({access.encryption.value})")
         try:
-            context = ssl.create_default_context(cafile=access.ca_file)
+            # Reading the certificates of the system costs more than a whole dialogue in the clear.
+            secure = access.encryption is not Encryption.NONE
+            context = ssl.create_default_context(cafile=access.ca_file) if secure else None
             if access.encryption is Encryption.TLS:
                 host = smtplib.SMTP_SSL(local_hostname=_own_name(), timeout=access.timeout, context=context)
             else:
@@ -307,6 +309,12 @@ class SmtpConnection(Connection):
             # Dot-stuffing, RFC 5321 §4.5.2. One write: two would wait for each other (Nagle, delayed ACK).
             end = b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"
             host.send(_LEADING_DOT.sub(b"..", message) + end)
+        except (OSError, smtplib.SMTPException) as error:
+            # The system did not take the last octets, so the server cannot have seen the end of the message.
+            failure = explain_exception(error, Stage.BODY)
+            self._note(f"* {failure.diagnostic}")
+            raise DialogueError(failure) from error
+        try:
             reply = self._note_reply(*host.getreply())
         except (OSError, smtplib.SMTPException) as error:
             # The message has gone out, and nobody has said what became of it.

@@ -170,10 +170,10 @@ def template_preview(template_id: int) -> ResponseReturnValue:
     try:
         rendered, name, _language = service.render_for(row, document)
     except UserError as error:
-        return foreign_html(render_template("mail_config/preview.html", error=str(error)))
+        return foreign_html(render_template("mail_config/mail/preview.html", error=str(error)))
     return foreign_html(
         render_template(
-            "mail_config/preview.html", subject=rendered.subject, body=rendered.body_html, name=name
+            "mail_config/mail/preview.html", subject=rendered.subject, body=rendered.body_html, name=name
         )
     )
 

@@ -1,0 +1,29 @@
+"""Demonstration data: one mail on its way, so that the outbox is not empty on the first look."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import select
+
+from core.auth.models import User
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import behavior_of
+from core.registry import current_registry
+from modules.outbox.composer import draft_for
+from modules.outbox.service import submit
+
+
+def load(app: Flask) -> None:  # noqa: ARG001 (signature of the contract)
+    """Send the first document of the demonstration that can be sent and has a recipient."""
+    kinds = list(current_registry().kinds)
+    for document in db.session.scalars(
+        select(Document).where(Document.kind.in_(kinds)).order_by(Document.id)
+    ):
+        if behavior_of(document).why_not_sendable(document) is not None:
+            continue
+        owner = db.session.get(User, document.owner_id) if document.owner_id else None
+        draft = draft_for(document, None, owner)
+        if draft.recipients:
+            submit(draft, owner)
+            return
