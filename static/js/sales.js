@@ -19,7 +19,8 @@
       load(query, done) {
         fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))
-          .then(done, () => done());
+          // The empty choice is the first by its order; these come behind it.
+          .then((products) => done(products.map((product, place) => ({ ...product, $order: place + 2 }))), () => done());
       },
       render: {
         option(product, escape) {

@@ -220,6 +220,7 @@ def test_a_role_is_changed(bare_app: Flask, admin: FlaskClient) -> None:
         "name": "Till",
         "core.partner.read": "all",
         "core.partner.edit": "all",
+        "core.follower.edit": "",
         "playground.mail.read": "",
     }
     response = admin.post(f"/roles/{role_id(bare_app, 'cashier')}", data=values)

@@ -178,6 +178,7 @@ def write_line(desk: Desk, index: int, code: str, quantity: str, discount: str) 
     if index == 0:
         tab_to(desk, line.get_by_role("combobox", name=desk("Product")))
     expect(line.get_by_role("combobox", name=desk("Product"))).to_be_focused()
+    expect(line.locator(".option", has_text="[").first).to_be_visible()  # the list has come
     keyboard.type(code)
     expect(line.locator(".option.active")).to_contain_text(code)
     keyboard.press("Enter")

@@ -26,6 +26,7 @@ from flask import Flask
 from core import jobs
 from core.config import Settings
 from core.db import base, db
+from core.mail.outcomes import FailureKind
 from core.testing.fixtures import running_app
 from modules.outbox import claims, delivery, service
 from modules.outbox import sweep as sweeping
@@ -430,8 +431,13 @@ def test_a_mail_that_breaks_its_delivery_does_not_keep_the_others_back(lab, serv
     monkeypatch.setattr(delivery, "build_message", broken)
     with pytest.raises(RuntimeError, match="fault of ours"):
         delivery.deliver(ids)
-    assert states_of(ids) == ["sent", "queued", "sent", "sent"]
+    assert states_of(ids) == ["sent", "deferred", "sent", "sent"]
     assert len(lab.accepted) == 3
+    db.session.expire_all()
+    poison = db.session.get_one(OutgoingMail, ids[1])
+    assert poison.failure_kind is FailureKind.INTERNAL_ERROR
+    assert "A fault of ours." in poison.failure_reason
+    assert poison.attempts == 1, "it is counted, so it does not go round for ever"
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -56,7 +56,7 @@ def test_the_list_searches_and_pages(reader: FlaskClient, store: MailStore) -> N
     found = reader.get("/playground/mails?q=NUMBER+07").text
     assert found.count("mail number") == 1
     assert "Nothing matches" in reader.get("/playground/mails?q=zzz").text
-    assert reader.get("/playground/mails?after=%00&before=..").status_code == 200
+    assert reader.get("/playground/mails?after=%01&before=..").status_code == 200
 
 
 def test_the_page_shows_envelope_tabs_and_attachments(reader: FlaskClient, store: MailStore) -> None:
