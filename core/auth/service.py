@@ -252,7 +252,7 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     try:
         sign_in(user.login, current, remote)
     except SignInError as error:
-        raise UserError(_l("This is not your present password."), "current") from error
+        raise UserError(_l("This is not your current password."), "current") from error
     with transaction():
         user.password_hash = _checked_password(new)
         user.session_key = secrets.token_urlsafe(32)

@@ -98,7 +98,7 @@ class Explanation:
 EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.ADDRESS_INVALID: Explanation(
         _l("Invalid address"),
-        _l("The address is not written as an email address can be. Correct it and resend."),
+        _l("This is not a valid email address. Correct it and resend."),
         Actor.SELLER,
         Repair.RECIPIENT,
     ),
@@ -114,7 +114,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.MAILBOX_FULL: Explanation(
         _l("Mailbox full"),
         _l(
-            "The recipient's mailbox takes no more mail. Tell the customer by another way, or resend later or to "
+            "The recipient's mailbox takes no more mail. Reach the customer another way, or resend later or to "
             "another address."
         ),
         Actor.SELLER,
@@ -159,7 +159,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         Repair.SERVER,
     ),
     FailureKind.RATE_LIMITED: Explanation(
-        _l("Asked to wait"),
+        _l("Server asked to wait"),
         _l(
             "The mail server wants this mail later: it gets too many at once, or lets unknown senders wait. Envoi "
             "tries again by itself."
@@ -174,7 +174,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         Repair.SERVER,
     ),
     FailureKind.CONNECT_FAILED: Explanation(
-        _l("Server not reached"),
+        _l("Server unreachable"),
         _l(
             "No connection to the mail server could be made. It may be down, or host, port or firewall may be "
             "wrong. Envoi tries again by itself."
@@ -184,15 +184,15 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.HOST_NOT_FOUND: Explanation(
         _l("Server name unknown"),
-        _l("There is no machine of the name that the mail server's settings give. Correct the host."),
+        _l("No machine has the host name in the mail server's settings. Correct the host."),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
     ),
     FailureKind.TLS_FAILED: Explanation(
         _l("Encryption failed"),
         _l(
-            "No trusted, encrypted connection could be made: the certificate of the server is expired, made out "
-            "to another name or not trusted, or the kind of encryption is wrong for this port."
+            "No trusted, encrypted connection could be made: the certificate of the server is expired, issued "
+            "for another name or not trusted, or the kind of encryption is wrong for this port."
         ),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
@@ -204,13 +204,13 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         Repair.NONE,
     ),
     FailureKind.SERVER_ERROR: Explanation(
-        _l("Mail server in trouble"),
+        _l("Mail server failing"),
         _l("The mail server could not do its work, or gave an answer that makes no sense."),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
     ),
     FailureKind.RENDER_FAILED: Explanation(
-        _l("PDF not made"),
+        _l("PDF could not be made"),
         _l(
             "The PDF of the document could not be made, so nothing was sent. Open the PDF of the document to see why."
         ),

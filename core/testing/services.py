@@ -399,7 +399,7 @@ class _LabHandler:
             server.took_message = True
         lab.call_hook("DATA", "", "received")
         if "drop" in behaviours:
-            # The library answers a cancelled dialogue by closing the connection, without a word.
+            # The library answers a canceled dialogue by closing the connection, without a word.
             raise asyncio.CancelledError
         if "slow" in behaviours:
             await asyncio.sleep(lab.slow_seconds)

@@ -33,7 +33,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     """The present password and a new one."""
 
     current = PasswordField(
-        _l("Present password"), required(), render_kw={"autocomplete": "current-password"}
+        _l("Current password"), required(), render_kw={"autocomplete": "current-password"}
     )
     password = PasswordField(_l("New password"), required(), render_kw={"autocomplete": "new-password"})
 

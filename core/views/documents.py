@@ -86,5 +86,5 @@ def follower_remove(document_id: int, follower_id: int) -> ResponseReturnValue:
     if follower is None or follower.document_id != row.id:
         abort(404)
     followers.unfollow(follower)
-    flash(gettext("%(name)s does not follow this document any more.", name=follower.name), "success")
+    flash(gettext("%(name)s no longer follows this document.", name=follower.name), "success")
     return redirect(url_for("core.document", document_id=row.id))

@@ -46,7 +46,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     texts = {
         403: gettext("Your roles do not allow this. An administrator can give you the permission."),
         404: gettext("There is no such page or record, or it is not yours to see."),
-        405: gettext("This address cannot be used like that."),
+        405: gettext("This page cannot be used that way."),
     }
     return _page(
         code,
@@ -89,7 +89,7 @@ def _database(error: OperationalError) -> ResponseReturnValue:
     logger.error("The database did not answer: %s", error.orig)
     return _page(
         503,
-        gettext("The database is busy or away"),
+        gettext("The database is busy or unavailable"),
         gettext("Nothing was changed. Wait a moment, go back and try again."),
     )
 

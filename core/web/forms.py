@@ -74,7 +74,7 @@ def read_decimal(text: str, places: int = DECIMAL_PLACES) -> Decimal:
 
 def required() -> list[Any]:
     """Return the validators of a field that must be filled in."""
-    return [InputRequired(_l("This is needed."))]
+    return [InputRequired(_l("This field is required."))]
 
 
 def at_most(length: int) -> Any:

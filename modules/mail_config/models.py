@@ -37,7 +37,7 @@ class MailServer(Base):
     from_filter: Mapped[str] = mapped_column(Text, default="")
     """Addresses and domains, separated by commas, that may send by this server; empty for all."""
     priority: Mapped[int] = mapped_column(default=10)
-    """Lower goes first."""
+    """Lower numbers go first."""
     size_limit: Mapped[int | None]
     """The largest message in bytes, or None for what the server announces."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
@@ -84,7 +84,7 @@ class MailTemplate(Base):
     reply_to: Mapped[str] = mapped_column(String(254), default="")
     """Where answers go; empty for the sender."""
     position: Mapped[int] = mapped_column(default=10)
-    """Lower is offered first."""
+    """Lower numbers are offered first."""
     active: Mapped[bool] = mapped_column(default=True)
     shipped_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     """Names the template of a module that it was made from."""

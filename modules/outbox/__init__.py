@@ -27,7 +27,7 @@ module = Module(
     permissions=(
         Permission(
             "outbox.mail.read",
-            N_("Read sent mails and the reasons of failures"),
+            N_("Read sent mails and the reasons for failures"),
             scopes=_REACH,
             granted={
                 "salesperson": Scope.OWN,

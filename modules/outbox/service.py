@@ -68,7 +68,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
         if draft.document_id is not None:
             document = session.get(Document, draft.document_id, populate_existing=True)
             if document is None:
-                raise UserError(_l("The document does not exist any more."))
+                raise UserError(_l("The document no longer exists."))
             if document.revision != draft.document_revision:
                 raise ConcurrentChangeError(
                     _l("The document has changed since you began to write. Check the text, then send.")
@@ -143,7 +143,7 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
     if not keys:
         problems.append(UserError(_l("Nobody would get this mail: add a recipient."), "recipients"))
     if len(set(keys)) != len(keys):
-        problems.append(UserError(_l("An address is there twice."), "recipients"))
+        problems.append(UserError(_l("An address appears twice."), "recipients"))
     if len(keys) > MAX_RECIPIENTS:
         words = _l(
             "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
@@ -159,7 +159,7 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
     size = sum(file.size for file in draft.attachments)
     if size > attachment_limit():
         words = _l(
-            "The files have %(size)s together; %(limit)s is the limit.",
+            "The files total %(size)s; the limit is %(limit)s.",
             size=file_size(size),
             limit=file_size(attachment_limit()),
         )
@@ -299,7 +299,7 @@ def mark_uncertain(mail_id: int, *, accepted: bool) -> None:
     with transaction():
         (mail,) = _locked([mail_id])
         if mail.state is not MailState.UNCERTAIN:
-            raise UserError(_l("This mail is not uncertain any more."))
+            raise UserError(_l("This mail is no longer uncertain."))
         for recipient in mail.recipients:
             if recipient.state is RecipientState.UNCERTAIN:
                 recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
@@ -343,5 +343,5 @@ def _requeue(mail: OutgoingMail) -> None:
 def count_sentence(count: int) -> str:
     """Return how many mails were put on the queue, in words."""
     return str(
-        ngettext("%(num)d mail is on the queue again.", "%(num)d mails are on the queue again.", count)
+        ngettext("%(num)d mail is in the queue again.", "%(num)d mails are in the queue again.", count)
     )

@@ -16,7 +16,7 @@ from modules.sales.pdf import document_html
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import InvoiceState, OrderState
 
-CANCELLED: object = _l("A cancelled document is not sent.")
+CANCELED: object = _l("A canceled document is not sent.")
 DRAFT: object = _l("Post it first: a draft has no number yet.")
 
 _SHARED = (
@@ -100,10 +100,10 @@ class OrderBehavior:
         }
 
     def why_not_sendable(self, document: Document) -> object | None:
-        """Return a sentence when the document has been cancelled."""
+        """Return a sentence when the document has been canceled."""
         order = db.session.get(Order, document.id)
-        if order is not None and order.state is OrderState.CANCELLED:
-            return CANCELLED
+        if order is not None and order.state is OrderState.CANCELED:
+            return CANCELED
         return None
 
 
@@ -139,12 +139,12 @@ class InvoiceBehavior:
         }
 
     def why_not_sendable(self, document: Document) -> object | None:
-        """Return a sentence while it is a draft, or when it has been cancelled."""
+        """Return a sentence while it is a draft, or when it has been canceled."""
         invoice = db.session.get(Invoice, document.id)
         if invoice is None or invoice.state is InvoiceState.DRAFT:
             return DRAFT
-        if invoice.state is InvoiceState.CANCELLED:
-            return CANCELLED
+        if invoice.state is InvoiceState.CANCELED:
+            return CANCELED
         return None
 
 

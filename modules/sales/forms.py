@@ -53,7 +53,7 @@ def _number(text: str, *, default: Decimal | None = None, places: int = 4) -> De
     text = text.strip()
     if not text:
         if default is None:
-            raise ValueError(gettext("This is needed."))
+            raise ValueError(gettext("This field is required."))
         return default
     return read_decimal(text, places)
 
@@ -69,7 +69,7 @@ def _limited(length: int, *, needed: bool = False) -> Callable[[str], str]:
     def read(text: str) -> str:
         text = text.strip()
         if needed and not text:
-            raise ValueError(gettext("This is needed."))
+            raise ValueError(gettext("This field is required."))
         if len(text) > length:
             raise ValueError(gettext("At most %(max)d characters.", max=length))
         return text

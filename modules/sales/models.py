@@ -122,13 +122,13 @@ class Invoice(Base):
 
     __tablename__ = "sales_invoice"
     __table_args__ = (
-        # An order is invoiced once; a cancelled draft makes room for another.
+        # An order is invoiced once; a canceled draft makes room for another.
         Index(
             "uq_sales_invoice_order_id",
             "order_id",
             unique=True,
-            sqlite_where=text("state <> 'cancelled'"),
-            postgresql_where=text("state <> 'cancelled'"),
+            sqlite_where=text("state <> 'canceled'"),
+            postgresql_where=text("state <> 'canceled'"),
         ),
     )
 

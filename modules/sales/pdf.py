@@ -102,10 +102,10 @@ def _draft(order: Order | None, invoice: Invoice | None) -> str:
     """Return the warning of a document that is not valid, or ""."""
     if invoice is not None and invoice.state is InvoiceState.DRAFT:
         return str(gettext("Draft – not valid as an invoice"))
-    if (invoice is not None and invoice.state is InvoiceState.CANCELLED) or (
-        order is not None and order.state is OrderState.CANCELLED
+    if (invoice is not None and invoice.state is InvoiceState.CANCELED) or (
+        order is not None and order.state is OrderState.CANCELED
     ):
-        return str(gettext("Cancelled"))
+        return str(gettext("Canceled"))
     return ""
 
 

@@ -83,7 +83,7 @@ def invoiced(rows: Sequence[Document]) -> set[int]:
         db.session.scalars(
             select(Invoice.order_id).where(
                 Invoice.order_id.in_([document.id for document in rows]),
-                Invoice.state != InvoiceState.CANCELLED,
+                Invoice.state != InvoiceState.CANCELED,
             )
         ).all()
     ) - {None}  # type: ignore[return-value]
@@ -96,12 +96,12 @@ def list_spec(user: User, kind: str) -> ListSpec:
         filters = [
             Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
             Filter("posted", N_("Posted"), Invoice.state == InvoiceState.POSTED, "state"),
-            Filter("cancelled", N_("Cancelled"), Invoice.state == InvoiceState.CANCELLED, "state"),
+            Filter("canceled", N_("Canceled"), Invoice.state == InvoiceState.CANCELED, "state"),
         ]
     else:
         has_invoice = (
             select(Invoice.document_id)
-            .where(Invoice.order_id == Document.id, Invoice.state != InvoiceState.CANCELLED)
+            .where(Invoice.order_id == Document.id, Invoice.state != InvoiceState.CANCELED)
             .exists()
         )
         open_filters = {
@@ -117,7 +117,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
         }
         filters = [
             *open_filters[kind],
-            Filter("cancelled", N_("Cancelled"), Order.state == OrderState.CANCELLED, "state"),
+            Filter("canceled", N_("Canceled"), Order.state == OrderState.CANCELED, "state"),
         ]
     filters.append(Filter("mine", N_("Mine"), Document.owner_id == user.id))
     return ListSpec(

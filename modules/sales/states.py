@@ -13,16 +13,16 @@ INVOICE_KINDS = (INVOICE, CREDIT_NOTE)
 
 
 class OrderState(StrEnum):
-    """A quotation is confirmed to an order; either can be cancelled, and reopened as a quotation."""
+    """A quotation is confirmed to an order; either can be canceled, and reopened as a quotation."""
 
     QUOTATION = "quotation"
     ORDER = "order"
-    CANCELLED = "cancelled"
+    CANCELED = "canceled"
 
 
 class InvoiceState(StrEnum):
-    """A draft is posted, and is final from then on, or cancelled; only drafts change."""
+    """A draft is posted, and is final from then on, or canceled; only drafts change."""
 
     DRAFT = "draft"
     POSTED = "posted"
-    CANCELLED = "cancelled"
+    CANCELED = "canceled"

@@ -91,7 +91,7 @@ def test_every_column_is_on_the_form(admin: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("changes", "field", "sentence"),
     [
-        ({"name": ""}, "name", "This is needed."),
+        ({"name": ""}, "name", "This field is required."),
         ({"email": "nobody"}, "email", "is not a valid email address"),
         ({"country": "XX"}, "country", "Not a valid choice"),
         ({"currency": "DEM"}, "currency", "Not a valid choice"),

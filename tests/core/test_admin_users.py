@@ -83,9 +83,9 @@ def test_a_user_is_made_with_roles_and_companies(bare_app: Flask, admin: FlaskCl
     [
         ({"login": "bob"}, "login", "is not a valid email address"),
         ({"login": "administrator@example.com"}, "login", "Another user has this email address"),
-        ({"name": ""}, "name", "This is needed."),
+        ({"name": ""}, "name", "This field is required."),
         ({"name": "x" * 121}, "name", "At most 120 characters."),
-        ({"password": ""}, "password", "This is needed."),
+        ({"password": ""}, "password", "This field is required."),
         ({"password": "short"}, "password", "at least 10 characters"),
         ({"roles": ["emperor"]}, "roles", "not a valid choice"),
         ({"timezone": "Mars/Olympus"}, "timezone", "Not a valid choice"),
@@ -255,7 +255,11 @@ def test_a_new_role_can_be_given(bare_app: Flask, admin: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     ("code", "sentence"),
-    [("", "This is needed."), ("Big Boss", "Small letters"), ("cashier", "Another role has this code.")],
+    [
+        ("", "This field is required."),
+        ("Big Boss", "Small letters"),
+        ("cashier", "Another role has this code."),
+    ],
 )
 def test_a_bad_code_is_told_beside_it(admin: FlaskClient, code: str, sentence: str) -> None:
     page = admin.post("/roles/new", data={"name": "Auditor", "code": code}).text

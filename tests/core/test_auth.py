@@ -240,7 +240,7 @@ def test_deactivation_ends_every_session_for_good(app: Flask, make_user: MakeUse
 
 def test_the_present_password_is_asked_for(app: Flask, make_user: MakeUser) -> None:
     user = make_user()
-    with pytest.raises(UserError, match="not your present password"):
+    with pytest.raises(UserError, match="not your current password"):
         service.change_password(user, "wrong", "another long one", "192.0.2.1")
     with pytest.raises(UserError, match="at least 10 characters"):
         service.change_password(user, PASSWORD, "short", "192.0.2.1")

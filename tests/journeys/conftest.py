@@ -42,6 +42,7 @@ MEANT = ("status of 422", "status of 404", "status of 403", "status of 401", "Re
 CONTEXTS = pytest.StashKey[list[BrowserContext]]()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All journeys share one house, so they run in one process, and each is marked."""
     for item in items:

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -72,10 +73,16 @@ class House:
         """Send a document by the command line and return the id of the mail."""
         return int(json.loads(self.cli("send", number, "--json", *args))["id"])
 
-    def mail(self, mail_id: int) -> dict[str, Any]:
-        """Return what `envoi outbox show` knows about a mail."""
-        found: dict[str, Any] = json.loads(self.cli("outbox", "show", str(mail_id), "--json"))
-        return found
+    def mail(self, mail_id: int) -> tuple[str, int]:
+        """Return the state of a mail and how often it was tried, as the database has it at this moment."""
+        database = sqlite3.connect(f"file:{self.data_dir / 'envoi.db'}?mode=ro", uri=True)
+        with contextlib.closing(database):
+            state, tries = database.execute(
+                "SELECT state, (SELECT count(*) FROM outbox_attempt WHERE mail_id = mail.id) "
+                "FROM outbox_mail mail WHERE id = ?",
+                (mail_id,),
+            ).fetchone()
+        return str(state), int(tries)
 
     def mailbox(self, search: str) -> list[tuple[StoredMessage, EmailMessage]]:
         """Return the messages of the playground in which a text occurs, newest first."""

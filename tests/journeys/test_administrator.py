@@ -101,7 +101,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
             ("Priority", "5"),
         ):
             desk.field(label).fill(value)
-        desk.field("Encryption").select_option(label=desk("None: only inside your own house"))
+        desk.field("Encryption").select_option(label=desk("None: only inside your own network"))
         save(desk)
         expect(page.locator("#flashes")).to_contain_text(
             desk("The server was saved. Test it: until it passes, it sends nothing.")
@@ -112,7 +112,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         # It sends nothing: a mail waits, and says so.
         address = f"patient-{language}@example.com"
         mail_id = house.send("S00003", "--only", "--to", address, "--company", "Harbour & Finch")
-        wait_until("the mail to wait", lambda: house.mail(mail_id)["state"] == "deferred")
+        wait_until("the mail to wait", lambda: house.mail(mail_id)[0] == "deferred")
         desk.go(f"/outbox/mails/{mail_id}?tab=reason")
         expect(page.locator(".sheet-title .state")).to_contain_text(desk("waiting"))
         expect(page.locator(".tab-body")).to_contain_text(desk("Mail server untested"))
@@ -134,7 +134,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         expect(report.locator("pre").last).to_contain_text("AUTH (secret)")
         expect(page.locator("body")).not_to_contain_text("a wrong one")
         expect(page.locator(".sheet-title")).to_contain_text(desk("untested: sends nothing"))
-        assert house.mail(mail_id)["state"] == "deferred"
+        assert house.mail(mail_id)[0] == "deferred"
 
         desk.link("Edit").click()
         expect(desk.field("Password")).to_have_value("")  # never shown

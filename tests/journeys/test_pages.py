@@ -36,8 +36,8 @@ def mails_of_every_kind(house: House) -> None:
         "--company",
         "Harbour & Finch",
     )
-    wait_until("a mail that was sent", lambda: house.mail(accepted)["state"] == "sent")
-    wait_until("a mail that failed in part", lambda: house.mail(refused)["state"] == "partial")
+    wait_until("a mail that was sent", lambda: house.mail(accepted)[0] == "sent")
+    wait_until("a mail that failed in part", lambda: house.mail(refused)[0] == "partial")
 
 
 def complaints(desk: Desk, language: str) -> Iterator[str]:
@@ -105,7 +105,7 @@ def test_the_keyboard_opens_menus_and_skips_to_the_content(sit_down: Callable[..
     page = desk.page
     desk.go("/sales/quotations")
     page.keyboard.press("Tab")
-    expect(desk.link("To the content")).to_be_focused()
+    expect(desk.link("Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
     desk.button("Sales").focus()

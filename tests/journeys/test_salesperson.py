@@ -62,10 +62,10 @@ def test_the_list_of_quotations_is_searched_filtered_and_sorted(
     page.get_by_role("searchbox").press("Enter")
     expect(rows).to_have_count(everything)
     filters = page.get_by_role("group", name=desk("Filters"))
-    filters.get_by_role("link", name=desk("Cancelled"), exact=True).click()
-    expect(filters.locator("[aria-current=true]")).to_contain_text(desk("Cancelled"))
+    filters.get_by_role("link", name=desk("Canceled"), exact=True).click()
+    expect(filters.locator("[aria-current=true]")).to_contain_text(desk("Canceled"))
     expect(rows).not_to_have_count(everything)
-    filters.get_by_role("link", name=desk("Cancelled"), exact=True).click()
+    filters.get_by_role("link", name=desk("Canceled"), exact=True).click()
     expect(rows).to_have_count(everything)
 
     # The numbers of a column sort as amounts, up and down.

@@ -96,7 +96,7 @@ def test_a_quotation_reaches_its_customer_from_the_dialog(
     dialog.get_by_role("button", name=desk("Send"), exact=True).click()
 
     # Back on the document; badge and panel follow by themselves.
-    expect(page.get_by_role("status")).to_contain_text(desk("The mail is on the queue."))
+    expect(page.get_by_role("status")).to_contain_text(desk("The mail is in the queue."))
     assert page.url == f"{house.url}{path}"
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.evaluate("window.sinceSent = true")
@@ -198,7 +198,7 @@ def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
     row.get_by_role("link", name=subject).click()
 
     # The reason, on a tab of its own: in words, who must act, the server's own reply.
-    expect(page.get_by_role("link", name=desk("Reason of the failure"))).to_have_attribute(
+    expect(page.get_by_role("link", name=desk("Reason for the failure"))).to_have_attribute(
         "aria-current", "page"
     )
     tab = page.locator(".tab-body")
@@ -211,13 +211,13 @@ def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
     )
     expect(tab).to_contain_text(desk("The sender"))
     expect(tab.locator("pre")).to_contain_text(f"550 5.1.1 <{wrong}>: there is no such mailbox here")
-    desk.link("To the place of the repair").click()
+    desk.link("Go and fix it").click()
 
     # Correct and resend: only the one who did not get it gets it.
     failed = page.locator("tr", has_text=wrong)
     expect(failed).to_contain_text("550 5.1.1")
     failed.get_by_text(desk("Correct the address")).click()
-    failed.get_by_label(desk("Right address")).fill(right)
+    failed.get_by_label(desk("Correct address")).fill(right)
     desk.button("Correct and resend").click()
     expect(page.locator("tr", has_text=right)).to_contain_text(desk("accepted"))
     expect(page.locator(".sheet-title .state")).to_contain_text(desk("sent"))

@@ -56,7 +56,7 @@ def test_an_order_is_invoiced_once(make_quotation: MakeOrder, salesperson: User)
         orders.cancel(order)
 
 
-def test_a_cancelled_draft_makes_room_for_another(make_invoice: MakeInvoice, salesperson: User) -> None:
+def test_a_canceled_draft_makes_room_for_another(make_invoice: MakeInvoice, salesperson: User) -> None:
     first = make_invoice(posted=False)
     assert first.order is not None
     invoices.cancel(first)

@@ -90,12 +90,12 @@ def test_a_confirmed_order_is_not_edited(make_quotation: Make, customer: Partner
     assert len(lines_of(order.document_id)) == 1
 
 
-def test_a_cancelled_order_comes_back_as_a_quotation_with_its_number(make_quotation: Make) -> None:
+def test_a_canceled_order_comes_back_as_a_quotation_with_its_number(make_quotation: Make) -> None:
     order = make_quotation()
     orders.confirm(order)
     orders.cancel(order)
-    assert order.state is OrderState.CANCELLED
-    with pytest.raises(UserError, match="has been cancelled"):
+    assert order.state is OrderState.CANCELED
+    with pytest.raises(UserError, match="has been canceled"):
         orders.confirm(order)
     orders.reopen(order)
     assert (order.state, order.document.kind, order.document.number) == (

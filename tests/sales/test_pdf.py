@@ -100,9 +100,7 @@ def test_a_credit_note_names_its_invoice(make_invoice: MakeInvoice, salesperson:
     assert "Brouillon" not in text
 
 
-def test_a_draft_and_a_cancelled_document_say_so(
-    make_invoice: MakeInvoice, make_quotation: MakeOrder
-) -> None:
+def test_a_draft_and_a_canceled_document_say_so(make_invoice: MakeInvoice, make_quotation: MakeOrder) -> None:
     assert "ne vaut pas facture" in _text(make_invoice(posted=False).document)
     order = make_quotation()
     orders.cancel(order)
@@ -240,7 +238,7 @@ def test_what_is_not_final_is_not_sent(make_quotation: MakeOrder, make_invoice: 
     orders.cancel(order)
     invoices.cancel(draft)
     for document in (order.document, draft.document):
-        assert "cancelled" in str(behavior_of(document).why_not_sendable(document))
+        assert "canceled" in str(behavior_of(document).why_not_sendable(document))
 
 
 def test_the_page_shows_the_pdf_of_what_one_may_read(

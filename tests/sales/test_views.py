@@ -176,7 +176,7 @@ def test_bad_input_keeps_everything_and_says_where(client: FlaskClient, customer
     )
     response = client.post("/sales/quotations/new", data=form)
     assert response.status_code == 422
-    for words in ("This is not a number.", "From 0 to 100.", "This is needed."):
+    for words in ("This is not a number.", "From 0 to 100.", "This field is required."):
         assert words in response.text
     for typed in (
         'value="two"',
@@ -405,10 +405,10 @@ def test_an_administrator_manages_products_and_taxes(
     assert "must not be below 0" in response.text
 
 
-def test_drafts_are_cancelled_and_reopened(client: FlaskClient, make_invoice: MakeInvoice) -> None:
+def test_drafts_are_canceled_and_reopened(client: FlaskClient, make_invoice: MakeInvoice) -> None:
     invoice = make_invoice(posted=False)
     client.post(f"/sales/invoices/{invoice.document_id}/cancel")
-    assert invoice.state is InvoiceState.CANCELLED
+    assert invoice.state is InvoiceState.CANCELED
     assert "Back to draft" in client.get(f"/sales/invoices/{invoice.document_id}").text
     client.post(f"/sales/invoices/{invoice.document_id}/reopen")
     assert invoice.state is InvoiceState.DRAFT

@@ -19,7 +19,7 @@ class ServerAccess:
         host: Name or address.
         port: TCP port.
         encryption: How the connection is encrypted.
-        username: Empty for no sign-in.
+        username: Leave empty for no sign-in.
         password: In the clear.
         ca_file: Trusted certificates instead of the system's, for a house authority.
         timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).

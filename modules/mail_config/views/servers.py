@@ -51,15 +51,15 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
         _l("Encryption"),
         choices=[
             SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
-            SelectChoice(Encryption.TLS.value, _l("TLS from the first octet")),
-            SelectChoice(Encryption.NONE.value, _l("None: only inside your own house")),
+            SelectChoice(Encryption.TLS.value, _l("TLS from the first byte")),
+            SelectChoice(Encryption.NONE.value, _l("None: only inside your own network")),
         ],
     )
     username = StringField(
         _l("User name"),
         [at_most(254)],
         render_kw={"autocomplete": "off"},
-        description=_l("Empty for no sign-in"),
+        description=_l("Leave empty for no sign-in"),
     )
     password = PasswordField(
         _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
@@ -73,7 +73,10 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
         ),
     )
     priority = IntegerField(
-        _l("Priority"), [*required(), NumberRange(0, 9999)], default=10, description=_l("Lower goes first")
+        _l("Priority"),
+        [*required(), NumberRange(0, 9999)],
+        default=10,
+        description=_l("Lower numbers go first"),
     )
     size_limit_mb = IntegerField(
         _l("Size limit in MB"),

@@ -48,7 +48,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
         _l("Position"),
         [*required(), NumberRange(0, 9999)],
         default=10,
-        description=_l("Lower is offered first"),
+        description=_l("Lower numbers are offered first"),
     )
     active = BooleanField(_l("Active"), default=True)
     subject_en = StringField(_l("Subject (English)"), [at_most(500)])

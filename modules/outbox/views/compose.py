@@ -59,7 +59,7 @@ def compose_send(document_id: int) -> ResponseReturnValue:
         except UserError as error:
             form.error(error.field or "", error.message)
         else:
-            flash(gettext("The mail is on the queue."), "success")
+            flash(gettext("The mail is in the queue."), "success")
             target = url_for("core.document", document_id=document.id)
             if request.headers.get("HX-Request"):
                 return "", 204, {"HX-Redirect": target}
@@ -81,7 +81,7 @@ def _template(document: Document, template_id: int | None) -> MailTemplate | Non
         return None
     template = next((row for row in templates_for(document) if row.id == template_id), None)
     if template is None:
-        flash(gettext("This template does not exist any more; the usual one is used."), "warning")
+        flash(gettext("This template no longer exists; the usual one is used."), "warning")
     return template
 
 

@@ -164,7 +164,7 @@ def resend(mail_id: int) -> ResponseReturnValue:
     row = _mail(mail_id, "outbox.mail.resend")
     done = service.resend([row.id]) or service.retry_now([row.id])
     if done:
-        flash(gettext("The mail is on the queue again. It goes only to those who did not get it."), "success")
+        flash(gettext("The mail is in the queue again. It goes only to those who did not get it."), "success")
     else:
         flash(gettext("Nothing to resend: the mail is on its way already, or everybody has it."), "info")
     return redirect(url_for("outbox.mail", mail_id=row.id, tab="recipients"))
@@ -202,7 +202,7 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
     keep = "keep" in request.form and signed_in_user().can("core.partner.edit")
     service.correct_recipient(recipient, request.form.get("address", ""), also_partner=keep)
     if "resend" in request.form and (service.resend([row.id]) or service.retry_now([row.id])):
-        flash(gettext("The address was corrected, and the mail is on the queue again."), "success")
+        flash(gettext("The address was corrected, and the mail is in the queue again."), "success")
     else:
         flash(gettext("The address was corrected."), "success")
     return redirect(url_for("outbox.mail", mail_id=row.id, tab="recipients"))

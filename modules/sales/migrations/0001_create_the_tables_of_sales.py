@@ -144,8 +144,8 @@ def upgrade() -> None:
             "uq_sales_invoice_order_id",
             ["order_id"],
             unique=True,
-            sqlite_where=sa.text("state <> 'cancelled'"),
-            postgresql_where=sa.text("state <> 'cancelled'"),
+            sqlite_where=sa.text("state <> 'canceled'"),
+            postgresql_where=sa.text("state <> 'canceled'"),
         )
 
     # ### end Alembic commands ###
@@ -156,8 +156,8 @@ def downgrade() -> None:
     with op.batch_alter_table("sales_invoice", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_sales_invoice_order_id",
-            sqlite_where=sa.text("state <> 'cancelled'"),
-            postgresql_where=sa.text("state <> 'cancelled'"),
+            sqlite_where=sa.text("state <> 'canceled'"),
+            postgresql_where=sa.text("state <> 'canceled'"),
         )
         batch_op.drop_index(batch_op.f("ix_sales_invoice_reversed_id"))
 

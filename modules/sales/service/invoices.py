@@ -160,7 +160,7 @@ def _demand_draft(invoice: Invoice) -> None:
     if invoice.state is InvoiceState.POSTED:
         raise FrozenError
     if invoice.state is not InvoiceState.DRAFT:
-        raise UserError(_l("This document has been cancelled."))
+        raise UserError(_l("This document has been canceled."))
 
 
 def change_invoice(
@@ -177,7 +177,7 @@ def change_invoice(
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
         FrozenError: It has been posted.
-        UserError: It is cancelled, or something in the values is not possible.
+        UserError: It is canceled, or something in the values is not possible.
     """
     with transaction():
         _locked(invoice, seen_revision)
@@ -200,7 +200,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
         FrozenError: It has been posted already.
-        UserError: It is cancelled or empty, its dates are not possible, or a credit note takes back more
+        UserError: It is canceled or empty, its dates are not possible, or a credit note takes back more
             than was invoiced.
     """
     with transaction() as session:
@@ -283,25 +283,25 @@ def cancel(invoice: Invoice, *, seen_revision: int | None = None) -> None:
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
         FrozenError: It has been posted.
-        UserError: It is cancelled already.
+        UserError: It is canceled already.
     """
     with transaction():
         _locked(invoice, seen_revision)
         _demand_draft(invoice)
-        invoice.state = InvoiceState.CANCELLED
+        invoice.state = InvoiceState.CANCELED
 
 
 def reopen(invoice: Invoice, *, seen_revision: int | None = None) -> None:
-    """Make a draft again of a cancelled draft.
+    """Make a draft again of a canceled draft.
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
-        UserError: It is not cancelled, or its order has another invoice by now.
+        UserError: It is not canceled, or its order has another invoice by now.
     """
     with transaction():
         _locked(invoice, seen_revision)
-        if invoice.state is not InvoiceState.CANCELLED:
-            raise UserError(_l("This document is not cancelled."))
+        if invoice.state is not InvoiceState.CANCELED:
+            raise UserError(_l("This document is not canceled."))
         if invoice.order is not None and invoice_of(invoice.order) is not None:
             raise UserError(_l("The order has another invoice by now."))
         invoice.state = InvoiceState.DRAFT

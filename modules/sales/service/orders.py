@@ -107,7 +107,7 @@ def _demand(order: Order, *states: OrderState) -> None:
         {
             OrderState.QUOTATION: _l("This quotation is not confirmed yet."),
             OrderState.ORDER: _l("This quotation has been confirmed; it is an order now."),
-            OrderState.CANCELLED: _l("This document has been cancelled."),
+            OrderState.CANCELED: _l("This document has been canceled."),
         }[order.state]
     )
 
@@ -157,7 +157,7 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
-        UserError: It is cancelled already, or has been invoiced.
+        UserError: It is canceled already, or has been invoiced.
     """
     with transaction():
         _locked(order, seen_revision)
@@ -167,21 +167,21 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
             raise UserError(
                 _l("The order has been invoiced: cancel the draft invoice first.")
                 if invoice.state is InvoiceState.DRAFT
-                else _l("The order has been invoiced, so it cannot be cancelled.")
+                else _l("The order has been invoiced, so it cannot be canceled.")
             )
-        order.state = OrderState.CANCELLED
+        order.state = OrderState.CANCELED
 
 
 def reopen(order: Order, *, seen_revision: int | None = None) -> None:
-    """Make a quotation again of a cancelled quotation or order.
+    """Make a quotation again of a canceled quotation or order.
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
-        UserError: It is not cancelled.
+        UserError: It is not canceled.
     """
     with transaction():
         _locked(order, seen_revision)
-        _demand(order, OrderState.CANCELLED)
+        _demand(order, OrderState.CANCELED)
         order.state = OrderState.QUOTATION
         order.document.kind = QUOTATION
 
@@ -210,5 +210,5 @@ def duplicate(order: Order, by: User | None) -> Order:
 def invoice_of(order: Order) -> Invoice | None:
     """Return the invoice of an order, draft or posted, or None."""
     return db.session.scalar(
-        select(Invoice).where(Invoice.order_id == order.document_id, Invoice.state != InvoiceState.CANCELLED)
+        select(Invoice).where(Invoice.order_id == order.document_id, Invoice.state != InvoiceState.CANCELED)
     )

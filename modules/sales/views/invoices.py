@@ -96,7 +96,7 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
         flash(
             str(FrozenError())
             if row.state is InvoiceState.POSTED
-            else gettext("This document has been cancelled."),
+            else gettext("This document has been canceled."),
             "warning",
         )
         return _page_of(row)
@@ -140,14 +140,14 @@ def invoice_cancel(document_id: int) -> ResponseReturnValue:
     """Cancel a draft."""
     row = _editable(document_id)
     service.cancel(row, seen_revision=_seen())
-    flash(gettext("The draft was cancelled. You can make it a draft again."))
+    flash(gettext("The draft was canceled. You can make it a draft again."))
     return _page_of(row)
 
 
 @blueprint.post("/invoices/<int:document_id>/reopen")
 @requires(queries.EDIT)
 def invoice_reopen(document_id: int) -> ResponseReturnValue:
-    """Make a draft again of a cancelled one."""
+    """Make a draft again of a canceled one."""
     row = _editable(document_id)
     service.reopen(row, seen_revision=_seen())
     return _page_of(row)

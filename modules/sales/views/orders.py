@@ -157,14 +157,14 @@ def order_cancel(document_id: int) -> ResponseReturnValue:
     """Cancel a quotation or an order."""
     row = _editable(document_id)
     service.cancel(row, seen_revision=_seen())
-    flash(gettext("%(number)s was cancelled. You can make it a quotation again.", number=row.document.number))
+    flash(gettext("%(number)s was canceled. You can make it a quotation again.", number=row.document.number))
     return _page_of(row)
 
 
 @blueprint.post("/orders/<int:document_id>/reopen")
 @requires(queries.EDIT)
 def order_reopen(document_id: int) -> ResponseReturnValue:
-    """Make a quotation again of what was cancelled."""
+    """Make a quotation again of what was canceled."""
     row = _editable(document_id)
     service.reopen(row, seen_revision=_seen())
     return _page_of(row)
