@@ -146,6 +146,8 @@ def save_user(
     companies = list(dict.fromkeys(company_ids))
     made = False
     with transaction() as session:
+        # One at a time: two administrators who deactivate each other at once would leave nobody.
+        session.execute(select(Role.id).where(Role.code == "administrator").with_for_update())
         if user is None:
             if not password:
                 raise UserError(_l("A new user needs a password."), "password")

@@ -104,6 +104,6 @@ def current_company(user: User) -> Company:
         UserError: The user works for none.
     """
     company = db.session.get(Company, user.company_id) if user.company_id else None
-    if company is None:
-        raise UserError(_l("You do not work for any company yet. Ask an administrator."))
+    if company is None or not company.active:
+        raise UserError(_l("You do not work for any active company. Ask an administrator."))
     return company

@@ -38,6 +38,19 @@ class RenderError(EnvoiError):
     """The PDF could not be made."""
 
 
+class EngineBusyError(RenderError):
+    """Another PDF is being made at this moment."""
+
+
+@contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    """Let go of a lock that was acquired before, whatever happens."""
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def needs_unicode_font(text: str) -> bool:
     """Return True when the text holds characters that the PDF's built-in fonts (WinAnsi) lack."""
     return _LATIN.fullmatch(text) is None
@@ -80,16 +93,23 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def html_to_pdf(html: str) -> bytes:
+def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
     """Return the PDF of an HTML page.
 
+    Args:
+        html: The page.
+        patience: Seconds to wait for another PDF of this process; -1 for as long as it takes.
+
     Raises:
+        EngineBusyError: Another PDF is being made, and patience has ended.
         RenderError: The engine could not make it, or the page wanted to read something that is not its own.
     """
     out = io.BytesIO()
     if UNICODE_FONT in html:
         _register_fonts(Path(current_app.static_folder or "static") / "vendor" / "fonts")
-    with _one_at_a_time, _no_garbage_collection():
+    if not _one_at_a_time.acquire(timeout=patience):
+        raise EngineBusyError("Another PDF is being made.")
+    with _held(_one_at_a_time), _no_garbage_collection():
         try:
             status = pisa.CreatePDF(html, dest=out, link_callback=_resolve_uri, encoding="utf-8")
         except RenderError:
@@ -103,10 +123,15 @@ def html_to_pdf(html: str) -> bytes:
     return data
 
 
-def render_document(document: Document) -> bytes:
+def render_document(document: Document, *, patience: float = -1) -> bytes:
     """Return the PDF of a document, in the document's language.
 
+    Args:
+        document: The document.
+        patience: As for `html_to_pdf`.
+
     Raises:
+        EngineBusyError: Another PDF is being made, and patience has ended.
         RenderError: It could not be made.
         UserError: The module of the document is not enabled.
     """
@@ -122,4 +147,4 @@ def render_document(document: Document) -> bytes:
             raise RenderError(
                 f"The document could not be laid out ({type(error).__name__}: {error})."
             ) from error
-    return html_to_pdf(html)
+    return html_to_pdf(html, patience=patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.auth.models import User
@@ -42,16 +43,22 @@ def follow(
         by_mail: False to follow in the application only.
     """
     with transaction() as session:
-        follower = session.scalar(
-            select(Follower).where(
-                Follower.document_id == document_id,
-                Follower.partner_id == partner_id,
-                Follower.user_id == user_id,
-            )
+        wanted = select(Follower).where(
+            Follower.document_id == document_id,
+            Follower.partner_id == partner_id,
+            Follower.user_id == user_id,
         )
+        follower = session.scalar(wanted)
         if follower is None:
-            follower = Follower(document_id=document_id, partner_id=partner_id, user_id=user_id)
-            session.add(follower)
+            try:
+                with session.begin_nested():
+                    follower = Follower(
+                        document_id=document_id, partner_id=partner_id, user_id=user_id, reason=reason
+                    )
+                    session.add(follower)
+            except IntegrityError:
+                # Two people add the same one at once: the other was faster.
+                return session.scalars(wanted).one()
         elif reason is not FollowReason.ADDED or follower.removed_at is None:
             return follower
         follower.reason, follower.by_mail, follower.removed_at = reason, by_mail, None

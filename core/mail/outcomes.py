@@ -64,6 +64,9 @@ class FailureKind(StrEnum):
     SERVER_UNTESTED = "server_untested"
     OUTCOME_UNKNOWN = "outcome_unknown"
     INTERNAL_ERROR = "internal_error"
+    DOCUMENT_CHANGED = "document_changed"
+    SENDER_MISSING = "sender_missing"
+    GIVEN_UP = "given_up"
 
 
 class Repair(StrEnum):
@@ -262,6 +265,30 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         ),
         Actor.SELLER,
         Repair.MAIL,
+    ),
+    FailureKind.DOCUMENT_CHANGED: Explanation(
+        _l("Document changed meanwhile"),
+        _l(
+            "The document was changed after the mail was written and before it left, so text and PDF would not "
+            "agree. Nothing was sent. Open the document and send it anew."
+        ),
+        Actor.SELLER,
+        Repair.DOCUMENT,
+    ),
+    FailureKind.SENDER_MISSING: Explanation(
+        _l("No sender address"),
+        _l("The company has no email address to send from. The mail waits; give the company one."),
+        Actor.ADMINISTRATOR,
+        Repair.NONE,
+    ),
+    FailureKind.GIVEN_UP: Explanation(
+        _l("Given up"),
+        _l(
+            "Envoi no longer tries: every try was used, or somebody has decided so. The last words of the server "
+            "say what kept the mail. Resend it when that is mended."
+        ),
+        Actor.SELLER,
+        Repair.RECIPIENT,
     ),
     FailureKind.INTERNAL_ERROR: Explanation(
         _l("Fault in Envoi"),

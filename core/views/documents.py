@@ -10,7 +10,7 @@ from core.auth.permissions import requires, signed_in, signed_in_user
 from core.auth.service import companies_of
 from core.db import db, end_reading
 from core.documents.models import Document
-from core.documents.pdf import RenderError, render_document
+from core.documents.pdf import EngineBusyError, RenderError, render_document
 from core.documents.service import file_name, get_readable
 from core.errors import UserError
 from core.followers import service as followers
@@ -18,6 +18,9 @@ from core.followers.models import Follower
 from core.partners.models import Partner
 from core.registry import current_registry
 from core.views.blueprint import blueprint
+
+# A request that waits for the PDF of another keeps a thread from everybody else.
+PATIENCE_SECONDS = 5.0
 
 
 def _readable(document_id: int) -> Document:
@@ -48,7 +51,11 @@ def document_pdf(document_id: int) -> ResponseReturnValue:
     """Show the PDF of a document as it is now."""
     row = _readable(document_id)
     try:
-        data = render_document(row)
+        data = render_document(row, patience=PATIENCE_SECONDS)
+    except EngineBusyError as error:
+        raise UserError(
+            gettext("Other PDFs are being made at this moment. Try again in a moment.")
+        ) from error
     except RenderError as error:
         raise UserError(
             gettext("The PDF could not be made. An administrator finds the reason in the log.")
@@ -69,7 +76,7 @@ def document_pdf(document_id: int) -> ResponseReturnValue:
 def follower_add(document_id: int) -> ResponseReturnValue:
     """Make a partner follow a document."""
     row = _readable(document_id)
-    partner = db.session.get(Partner, request.form.get("partner_id", 0, type=int))
+    partner = db.session.get(Partner, min(request.form.get("partner_id", 0, type=int), 2**31 - 1))
     if partner is None:
         raise UserError(gettext("Choose somebody from the list."))
     followers.follow(row.id, partner_id=partner.id, by=signed_in_user())

@@ -75,9 +75,10 @@ def _user_error(error: UserError) -> ResponseReturnValue:
     db.session.rollback()
     if request.headers.get("HX-Request"):
         return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
-    flash(str(error.message), "danger")
-    target = request.referrer if request.method == "POST" and _same_site(request.referrer) else None
-    return redirect(target) if target else _page(409, gettext("This cannot be done"), str(error.message))
+    if request.method == "POST" and request.referrer and _same_site(request.referrer):
+        flash(str(error.message), "danger")
+        return redirect(request.referrer)
+    return _page(409, gettext("This cannot be done"), str(error.message))
 
 
 def _same_site(url: str | None) -> bool:

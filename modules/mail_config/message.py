@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from email import policy
 from email.header import Header
 from email.message import Message as EmailMessage
 from email.mime.base import MIMEBase
-from email.utils import formataddr, formatdate
+from email.utils import formatdate
 
 from flask_mail import Attachment, Message
 
@@ -18,6 +19,8 @@ from core.mail.draft import safe_file_name
 # The classic policy: all our headers are ASCII by now, and the newer one parses each of them anew at every
 # look, which doubles the cost of a message.
 _CRLF = policy.compat32.clone(linesep="\r\n", max_line_length=78)
+# A display name that needs no quotes: atoms and blanks (RFC 5322 §3.2.3).
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]+")
 _CRLF_UTF8 = policy.SMTPUTF8.clone(max_line_length=78)
 
 
@@ -95,7 +98,8 @@ def header_address(address: Address) -> str:
     if not name:
         return spec
     if name.isascii():
-        return formataddr((name, spec))
+        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f"{name} <{spec}>" if _ATOMS.fullmatch(name) else f'"{quoted}" <{spec}>'
     return f"{Header(name, 'utf-8', maxlinelen=200).encode()} <{spec}>"
 
 

@@ -74,9 +74,12 @@ def route_for(company: Company, sender: User | None, reply_to: Address | None = 
             if reply_to is not None
             else gettext("Answers go to %(name)s, who sends.", name=answer.display_name or answer.addr_spec)
         )
-    servers = candidates(company.id, company.email) if company.email else []
+    if not company.email:
+        why = [gettext("%(company)s has no email address to send from.", company=company.name)]
+        return Route(None, "", from_address, answer, tuple(why), FailureKind.SENDER_MISSING)
+    servers = candidates(company.id, company.email)
     if not servers:
-        why.append(gettext("No active mail server may send from %(address)s.", address=company.email or "?"))
+        why.append(gettext("No active mail server may send from %(address)s.", address=company.email))
         return Route(None, "", from_address, answer, tuple(why), FailureKind.SERVER_MISSING)
     server = next((candidate for candidate in servers if candidate.ready), servers[0])
     why.append(
@@ -235,7 +238,9 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         connection.close()
     failure = submission.failure or next((o.failure for o in submission.outcomes if o.failure), None)
     passed = failure is None and all(o.state is RecipientState.ACCEPTED for o in submission.outcomes)
-    _remember(server_id, fingerprint, passed=passed)
+    if passed or submission.failure is not None:
+        # A refused recipient says nothing about the server: a mistyped address must not stop it.
+        _remember(server_id, fingerprint, passed=passed)
     return TestReport(passed, recipient, failure, submission.transcript)
 
 

@@ -51,6 +51,12 @@ def _for_company(company_id: int) -> ColumnElement[bool]:
     return (MailTemplate.company_id == company_id) | MailTemplate.company_id.is_(None)
 
 
+def language_of(template: MailTemplate, document: Document) -> str:
+    """Return the language in which a template speaks about a document."""
+    text = template.text(document.language)
+    return text.language if text else document.language
+
+
 def render_for(template: MailTemplate, document: Document) -> tuple[Rendered, str, str]:
     """Return subject and body, the file name of the PDF, and the language in force.
 
@@ -66,12 +72,21 @@ def render_for(template: MailTemplate, document: Document) -> tuple[Rendered, st
     with force_locale(text.language):
         fields = behavior.fields(document)
         rendered = templating.render(text.subject, text.body, fields)
-        pattern = template.attachment_name
-        name = templating.render_line(pattern, fields).replace("/", "-").replace(" ", "_") if pattern else ""
-    pdf_name = safe_file_name(name) if name else file_name(document)
-    if not pdf_name.lower().endswith(".pdf"):
-        pdf_name += ".pdf"
-    return rendered, pdf_name, text.language
+    return rendered, pdf_name_for(template, document), text.language
+
+
+def pdf_name_for(template: MailTemplate, document: Document) -> str:
+    """Return the file name of the PDF by the pattern of a template.
+
+    Raises:
+        BadTemplateError: The pattern uses an unknown field.
+    """
+    if not template.attachment_name:
+        return file_name(document)
+    with force_locale(language_of(template, document)):
+        line = templating.render_line(template.attachment_name, behavior_of(document).fields(document))
+    name = safe_file_name(line.replace("/", "-").replace(" ", "_"), fallback="") or file_name(document)
+    return name if name.lower().endswith(".pdf") else f"{name}.pdf"
 
 
 def check_template(

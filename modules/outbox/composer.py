@@ -13,7 +13,7 @@ from core.followers.service import followers_of
 from core.mail.addresses import Address, InvalidAddressError, normalize
 from core.mail.draft import DraftRecipient, MailDraft, Reason
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.templates_service import render_for, templates_for
+from modules.mail_config.templates_service import language_of, pdf_name_for, render_for, templates_for
 from modules.outbox.bodies import clean_html
 
 
@@ -31,12 +31,23 @@ def draft_for(document: Document, template: MailTemplate | None, user: User | No
     draft = blank_draft(document, user)
     template = template or next(iter(templates_for(document)), None)
     if template is not None:
-        rendered, draft.pdf_name, draft.language = render_for(template, document)
+        rendered, _name, _language = render_for(template, document)
         draft.subject, draft.body_html = rendered.subject, clean_html(rendered.body_html)
-        draft.template_id = template.id
-        if template.reply_to:
-            draft.reply_to = Address(normalize(template.reply_to))
+        take_settings(draft, template, document)
     return draft
+
+
+def take_settings(draft: MailDraft, template: MailTemplate, document: Document) -> None:
+    """Give a draft what a template says beside its text: the name of the PDF, Reply-To, the language.
+
+    Raises:
+        UserError: The template is broken.
+    """
+    draft.template_id = template.id
+    draft.language = language_of(template, document)
+    draft.pdf_name = pdf_name_for(template, document)
+    if template.reply_to:
+        draft.reply_to = Address(normalize(template.reply_to))
 
 
 def blank_draft(document: Document, user: User | None) -> MailDraft:

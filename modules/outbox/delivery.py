@@ -23,6 +23,7 @@ from core.companies.models import Company
 from core.db import db, end_reading, transaction
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
+from core.documents.service import behavior_of
 from core.errors import EnvoiError, UserError
 from core.files import FileMissingError, StoreFullError
 from core.jobs import JobTimeoutError
@@ -40,6 +41,16 @@ from modules.outbox.settlement import RecipientResult, Settlement, settle, settl
 logger = logging.getLogger(__name__)
 
 _TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
+
+_SERVER_IS_DOWN = frozenset(
+    {
+        FailureKind.CONNECT_FAILED,
+        FailureKind.HOST_NOT_FOUND,
+        FailureKind.TLS_FAILED,
+        FailureKind.TIMEOUT,
+        FailureKind.AUTH_FAILED,
+    }
+)
 
 _connections: dict[tuple[int, str], SmtpConnection] = {}
 """The connections of this process, kept from job to job; one to each server."""
@@ -81,6 +92,7 @@ class DeliveryRun:
     token: str
     unwritten: _Unwritten | None = None
     in_flight: int | None = None
+    down: dict[int, Failure] = field(default_factory=dict)
     ways: dict[tuple[int, int | None, str, str], _Way] = field(default_factory=dict)
 
     def deliver(self, mail: OutgoingMail) -> None:
@@ -182,7 +194,7 @@ class DeliveryRun:
             # Nothing that was checked at submission should come here; if it does, a person must see it.
             logger.exception("Mail %s could not be built.", mail.id)
             words = f"The message could not be built ({type(error).__name__}: {error})."
-            raise UndeliverableError(Failure(FailureKind.MESSAGE_REFUSED, False, detail=words)) from error
+            raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
         limit = way.server.size_limit if way.server is not None else None
         if limit is not None and len(message) > limit:
             words = f"The message has {len(message)} bytes; the server's limit is {limit}."
@@ -204,6 +216,9 @@ class DeliveryRun:
     ) -> tuple[Settlement, Sequence[str]]:
         if way.server is None:
             raise UndeliverableError(Failure(FailureKind.SERVER_MISSING, True))
+        if way.server.id in self.down:
+            # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
+            raise UndeliverableError(self.down[way.server.id])
         connection = self._connection(way.server)
         envelope = Envelope(mail.sender_address, tuple(recipient.addr_spec for recipient in due))
 
@@ -213,7 +228,10 @@ class DeliveryRun:
 
         submission = connection.submit(message, envelope, before_body)
         if submission.failure is not None:
-            settlement = _settle_failure(mail, _server_failure(submission.failure))
+            failure = _server_failure(submission.failure)
+            if failure.kind in _SERVER_IS_DOWN:
+                self.down[way.server.id] = failure
+            settlement = _settle_failure(mail, failure)
         else:
             outcomes: dict[int, RecipientOutcome] = {
                 recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
@@ -286,6 +304,11 @@ def _render(mail: OutgoingMail) -> bytes:
     if document is None:
         raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail="The document is gone."))
     try:
+        if document.revision != mail.document_revision or behavior_of(document).why_not_sendable(document):
+            words = (
+                f"Written at revision {mail.document_revision}; the document is at {document.revision} now."
+            )
+            raise UndeliverableError(Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words))
         return render_document(document)
     except UserError as error:
         raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail=str(error))) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class ComposeForm:
         draft: What would be sent.
         offered: Every recipient on the page, with whether it is ticked.
         more: Addresses typed beside.
+        token: Names this opening of the composer, so that pressing Send twice sends once.
         kept: Signed marks of files that were uploaded already.
         errors: Sentences by field; the field "" stands for the page.
     """
@@ -35,6 +37,7 @@ class ComposeForm:
     draft: MailDraft
     offered: list[tuple[DraftRecipient, bool]] = field(default_factory=list)
     more: str = ""
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
     kept: list[str] = field(default_factory=list)
     errors: dict[str, list[str]] = field(default_factory=dict)
 
@@ -48,6 +51,11 @@ class ComposeForm:
         self.errors.setdefault(field_name, []).append(str(message))
 
 
+def new_token() -> str:
+    """Return a name for one opening of the composer."""
+    return secrets.token_hex(16)
+
+
 def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="outbox-file")
 
@@ -58,8 +66,10 @@ def read_form(base: MailDraft) -> ComposeForm:
     Nothing is lost: whatever is wrong is told beside its field, and everything typed is kept.
     """
     posted = request.form
-    form = ComposeForm(base, more=posted.get("more", "")[:100_000])
-    base.subject = posted.get("subject", "")[:500]
+    form = ComposeForm(
+        base, more=posted.get("more", "")[:100_000], token=posted.get("token", "")[:64] or new_token()
+    )
+    base.subject = posted.get("subject", "")[:100_000]
     base.body_html = posted.get("body", "")
     base.document_revision = posted.get("revision", base.document_revision, type=int)
     known = {recipient.address.key: recipient for recipient in base.recipients}
@@ -72,9 +82,20 @@ def read_form(base: MailDraft) -> ComposeForm:
         form.offered.append((recipient, text in ticked))
         if text in ticked:
             base.recipients.append(recipient)
+    _tell_who_left(form, set(posted.getlist("followed")))
     _add_typed(form)
     _add_files(form, posted.getlist("kept"), request.files.getlist("files"))
     return form
+
+
+def _tell_who_left(form: ComposeForm, followed: set[str]) -> None:
+    """Tell of those who followed when the composer opened, and do so no longer: they must get nothing unseen."""
+    for recipient in form.draft.recipients:
+        if recipient.reason is Reason.TYPED and str(recipient.address) in followed:
+            words = gettext(
+                "%(name)s no longer follows this document: take the tick away, or keep it and send again."
+            )
+            form.error("recipients", words % {"name": recipient.address.addr_spec})
 
 
 def _posted_recipient(text: str, field_name: str, known: dict[str, DraftRecipient]) -> DraftRecipient | None:

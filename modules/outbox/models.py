@@ -80,7 +80,9 @@ class OutgoingMail(Base):
     recipient_count: Mapped[int] = mapped_column(default=0)
     accepted_count: Mapped[int] = mapped_column(default=0)
     message_sha256: Mapped[str] = mapped_column(String(64), default="")
-    """Of the message as it was first built; a resend must match it."""
+    """Of the message as it was last built; the next attempt must match it."""
+    submission_token: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """Names the form that was posted, so that pressing Send twice writes one mail."""
 
     recipients: Mapped[list[MailRecipient]] = relationship(
         back_populates="mail", order_by="MailRecipient.position", cascade="all, delete-orphan"

@@ -125,12 +125,12 @@ def failed_count(user: User) -> int:
     return int(count or 0)
 
 
-def document_mails(document_id: int, limit: int = 20) -> list[OutgoingMail]:
-    """Return the newest mails about a document, with their recipients."""
+def document_mails(document_id: int, user: User, limit: int = 20) -> list[OutgoingMail]:
+    """Return the newest mails about a document that the user may read, with their recipients."""
     return list(
         db.session.scalars(
             select(OutgoingMail)
-            .where(OutgoingMail.document_id == document_id)
+            .where(OutgoingMail.document_id == document_id, reach(user, "outbox.mail.read"))
             .options(selectinload(OutgoingMail.recipients), joinedload(OutgoingMail.submitted_by))
             .order_by(OutgoingMail.id.desc())
             .limit(limit)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from flask import current_app
 from flask_babel import ngettext
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.auth.models import User
@@ -20,7 +21,7 @@ from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
 from core.mail.addresses import normalize
 from core.mail.draft import MailDraft
-from core.mail.outcomes import RecipientState
+from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.web.formats import file_size
 from modules.outbox.bodies import clean_html, plain_text
@@ -28,6 +29,7 @@ from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, check_transition, summarise
 
 MAX_RECIPIENTS = 500
+MAX_SUBJECT_LENGTH = 500
 MAX_BODY_LENGTH = 1_000_000
 CHUNK = 25
 """How many mails one job delivers: RQ costs some milliseconds a job, a chunk is redone as a whole."""
@@ -38,22 +40,37 @@ def attachment_limit() -> int:
     return int(float(current_app.config["OUTBOX_ATTACHMENTS_MB"]) * 1_000_000)
 
 
-def submit(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None) -> OutgoingMail:
+def submit(
+    draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None, token: str | None = None
+) -> OutgoingMail:
     """Write a mail with its recipients and attachments, and put it on the queue after the commit.
 
     Args:
         draft: What the composer holds.
         by: Who sends, or None for the system.
         not_before: When it may leave, or None for now.
+        token: Names the form that was posted; the same form posted again leads to the same mail.
 
     Raises:
         UserError: Recipients or subject are missing, or something is too large; nothing is written.
         ConcurrentChangeError: The document has changed since the draft was made.
     """
-    with transaction():
-        mail = write_mail(draft, by, not_before=not_before)
-        if mail.state is MailState.QUEUED:
-            enqueue_delivery([mail.id])
+    same_form = select(OutgoingMail).where(OutgoingMail.submission_token == token)
+    try:
+        with transaction() as session:
+            mail = session.scalar(same_form) if token else None
+            if mail is None:
+                mail = write_mail(draft, by, not_before=not_before)
+                mail.submission_token = token
+                session.flush()
+                if mail.state is MailState.QUEUED:
+                    enqueue_delivery([mail.id])
+    except IntegrityError:
+        # Pressed twice at the same moment: the other press has written it.
+        twin = db.session.scalar(same_form) if token else None
+        if twin is None:
+            raise
+        return twin
     return mail
 
 
@@ -154,6 +171,9 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
     if not draft.subject.strip():
         words = _l("The subject is empty. Say in a few words what the mail is about.")
         problems.append(UserError(words, "subject"))
+    if len(draft.subject) > MAX_SUBJECT_LENGTH:
+        words = _l("The subject is too long: at most %(count)s characters.", count=MAX_SUBJECT_LENGTH)
+        problems.append(UserError(words, "subject"))
     if len(draft.body_html) > MAX_BODY_LENGTH:
         problems.append(UserError(_l("The text is too long."), "body"))
     size = sum(file.size for file in draft.attachments)
@@ -179,11 +199,15 @@ def enqueue_delivery(mail_ids: Sequence[int]) -> None:
         enqueue_after_commit("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]))
 
 
-def resend(mail_ids: Sequence[int]) -> list[int]:
+def resend(mail_ids: Sequence[int], *, uncertain: bool = True) -> list[int]:
     """Put failed mails on the queue again; each reaches only those who did not get it.
 
     Whoever is uncertain is sent to again, since a person has decided so. Mails that have left their failed
     state meanwhile (pressed twice, by two people) are left alone.
+
+    Args:
+        mail_ids: The mails.
+        uncertain: False leaves the uncertain ones alone, whose recipients may have the mail already.
 
     Returns:
         The ids of the mails that were put on the queue.
@@ -191,7 +215,7 @@ def resend(mail_ids: Sequence[int]) -> list[int]:
     done: list[int] = []
     with transaction() as session:
         for mail in _locked(mail_ids):
-            if mail.state not in RESENDABLE:
+            if mail.state not in RESENDABLE or (mail.state is MailState.UNCERTAIN and not uncertain):
                 continue
             check_transition("resend", mail.state, MailState.QUEUED)
             if mail.accepted_count == 0:
@@ -241,12 +265,11 @@ def cancel(mail_ids: Sequence[int]) -> list[int]:
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
                 check_transition("cancel", mail.state, state)
                 mail.state, mail.claim_token, mail.lease_until = state, None, None
+                given_up = {RecipientState.DEFERRED, RecipientState.PENDING} if mail.accepted_count else set()
                 for recipient in mail.recipients:
-                    if mail.accepted_count and recipient.state in {
-                        RecipientState.DEFERRED,
-                        RecipientState.PENDING,
-                    }:
-                        recipient.state = RecipientState.REFUSED
+                    if recipient.state in given_up:
+                        recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
+                _show_worst(mail)
                 done.append(mail.id)
     return done
 
@@ -303,16 +326,23 @@ def mark_uncertain(mail_id: int, *, accepted: bool) -> None:
         for recipient in mail.recipients:
             if recipient.state is RecipientState.UNCERTAIN:
                 recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
+                recipient.failure_kind = None if accepted else FailureKind.GIVEN_UP
                 recipient.settled_at = clock.now()
             elif recipient.state in {RecipientState.DEFERRED, RecipientState.PENDING}:
-                recipient.state = RecipientState.REFUSED
+                recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
         states = [recipient.state for recipient in mail.recipients]
         state = summarise(states)
         check_transition("mark", mail.state, state)
         mail.state, mail.claim_token, mail.in_flight = state, None, False
         mail.accepted_count = states.count(RecipientState.ACCEPTED)
-        if state is MailState.SENT:
-            mail.failure_kind, mail.failure_reason = None, ""
+        _show_worst(mail)
+
+
+def _show_worst(mail: OutgoingMail) -> None:
+    """Show on the mail what has happened to its recipients, after a person has decided."""
+    failed = [r for r in mail.recipients if r.failure_kind and r.state is not RecipientState.ACCEPTED]
+    mail.failure_kind = failed[0].failure_kind if failed and mail.state is not MailState.CANCELED else None
+    mail.failure_reason = failed[0].diagnostic if failed and mail.state is not MailState.CANCELED else ""
 
 
 def _locked(mail_ids: Sequence[int]) -> list[OutgoingMail]:

@@ -13,7 +13,9 @@ from modules.outbox.states import MailState, retry_delay, summarise
 WAIT_FOR_SERVER = dt.timedelta(minutes=1)
 """How often a mail that waits for a server looks whether there is one; a passing test lets it go at once."""
 
-WAITS_FOR_SERVER = frozenset({FailureKind.SERVER_MISSING, FailureKind.SERVER_UNTESTED})
+WAITS_FOR_SERVER = frozenset(
+    {FailureKind.SERVER_MISSING, FailureKind.SERVER_UNTESTED, FailureKind.SENDER_MISSING}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,12 @@ def settle(
         if state is RecipientState.DEFERRED and delay is None:
             state = RecipientState.REFUSED  # tried for days: it is for a person now
         failure = outcome.failure
+        exhausted = outcome.state is RecipientState.DEFERRED and delay is None
         results.append(
             RecipientResult(
                 recipient_id,
                 state,
-                failure.kind if failure else None,
+                FailureKind.GIVEN_UP if exhausted else failure.kind if failure else None,
                 outcome.reply.code if outcome.reply else 0,
                 outcome.reply.enhanced if outcome.reply else "",
                 failure.diagnostic if failure else outcome.reply.text if outcome.reply else "",
@@ -118,11 +121,12 @@ def settle_failure(
         delay = retry_delay(attempts) if failure.temporary else None
     state = RecipientState.REFUSED if delay is None else RecipientState.DEFERRED
     reply = failure.reply
+    kind = FailureKind.GIVEN_UP if failure.temporary and delay is None else failure.kind
     results = [
         RecipientResult(
             recipient_id,
             state,
-            failure.kind,
+            kind,
             reply.code if reply else 0,
             reply.enhanced if reply else "",
             failure.diagnostic,

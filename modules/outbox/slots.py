@@ -51,7 +51,10 @@ def document_list_badge(document: Document) -> str:
 
 def document_panel(document: Document) -> str:
     """Return the panel with the mails of a document."""
-    mails = queries.document_mails(document.id)
+    user = signed_in_user()
+    if not user.can("outbox.mail.read"):
+        return ""
+    mails = queries.document_mails(document.id, user)
     return render_template("outbox/document_panel.html", document=document, mails=mails, oob=False)
 
 

@@ -111,6 +111,7 @@ def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signat
                     MAILS.c.failure_kind.in_(
                         [
                             FailureKind.SERVER_MISSING,
+                            FailureKind.SENDER_MISSING,
                             FailureKind.SERVER_UNTESTED,
                             FailureKind.AUTH_FAILED,
                             FailureKind.CONNECT_FAILED,

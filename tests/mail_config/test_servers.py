@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from core.db import db, transaction
+from core.embedded import free_port
 from core.errors import UserError
 from core.mail.outcomes import FailureKind
 from core.testing.services import SmtpLab
@@ -39,13 +40,21 @@ def test_a_change_of_name_or_priority_asks_for_no_test(lab, company):
     assert server.ready
 
 
-def test_a_failing_test_takes_the_readiness_away(lab, company):
+def test_a_server_that_cannot_be_used_loses_its_readiness(app, company):
+    server = make_ready(make_server(type("Nobody", (), {"host": "127.0.0.1", "port": free_port()})))
+    report = service.test_server(server, "me@example.com", company.email)
+    assert report.failure is not None
+    assert report.failure.kind is FailureKind.CONNECT_FAILED
+    assert not server.ready
+
+
+def test_a_mistyped_recipient_of_a_test_does_not_stop_the_server(lab, company):
     server = make_ready(make_server(lab))
     report = service.test_server(server, "refused+me@example.com", company.email)
     assert not report.passed
     assert report.failure is not None
     assert report.failure.kind is FailureKind.RECIPIENT_UNKNOWN
-    assert not server.ready
+    assert server.ready
 
 
 @pytest.mark.parametrize(
@@ -120,6 +129,14 @@ def test_the_route_prefers_the_companys_own_then_priority_and_passes_over_the_un
     assert route.reply_to.addr_spec == seller.login
     assert route.header_from.addr_spec == company.email
     assert route.problem is None
+
+
+def test_a_company_without_address_is_told_so(lab, company, make_user):
+    make_ready(make_server(lab))
+    seller = make_user()
+    with transaction():
+        company.email = ""
+    assert service.route_for(company, seller).problem is FailureKind.SENDER_MISSING
 
 
 def test_without_a_server_the_route_says_so(company, make_user):

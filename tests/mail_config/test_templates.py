@@ -62,6 +62,11 @@ def test_a_newline_cannot_enter_the_subject(app):
         ("{{ customer['name'] }}", "getitem"),
         ("{% include 'x' %}", "include"),
         ("{% macro m() %}{% endmacro %}", "macro"),
+        ("{% set x = 'y' %}{{ x }}", "assign"),
+        ("{{ 9**(9**9) }}", "pow"),
+        ("{{ " + "(" * 400 + "1" + ")" * 400 + " }}", "nested"),
+        ("{{ document.date|date('dd/MM/yyyy') }}", "date"),
+        ("x" * 60_000, "too long"),
     ],
 )
 def test_what_is_wrong_is_told_when_saving(app, source, words):
@@ -79,11 +84,23 @@ def test_what_is_wrong_is_told_when_saving(app, source, words):
         "{{ document.total.__class__ }}",
         "{{ customer.missing }}",
         "{{ 1/0 }}",
+        "{{ 'x' * 10**9 }}",
+        "{{ 'x' * 1000000000 }}",
+        "{{ '%0999999999d' % 1 }}",
+        "{{ 9**(9**9) }}",
+        "{{ document.total ** 100000000 }}",
+        "{{ 1000000000000000 * 1000000000000000 }}",
+        "{{ document.date|date(1) }}",
+        "{{ document.date|date('dd/MM/yyyy') }}",
     ],
 )
 def test_what_slips_through_cannot_reach_anything(app, source):
     with pytest.raises(BadTemplateError):
         render(source, "", FIELDS)
+
+
+def test_sensible_arithmetic_works(app):
+    assert render("{{ document.total * 2 }} {{ 7 % 4 }}", "", FIELDS).subject == "2,469 3"
 
 
 def test_a_text_that_is_too_long_is_refused(app):

@@ -16,10 +16,13 @@ from core.documents.models import Document
 from core.documents.service import touch
 from core.followers.service import follow, followers_of, unfollow
 from core.mail.draft import Reason
+from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
 from modules.mail_config.models import MailTemplate, MailTemplateText
+from modules.outbox import delivery
 from modules.outbox.composer import draft_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.states import MailState
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 from tests.outbox.conftest import make_ready, make_server
@@ -196,6 +199,65 @@ def test_a_broken_template_is_told_and_leaves_the_text_to_the_person(browser, qu
     response = browser.get(url(quotation))
     assert response.status_code == 200
     assert "The template cannot be used" in response.text
+
+
+def test_the_template_keeps_its_reply_to_its_file_name_and_its_language(browser, quotation):
+    with transaction() as session:
+        for template in session.scalars(select(MailTemplate).where(MailTemplate.kind == "sales.quotation")):
+            template.reply_to = "desk@maison.example.com"
+            template.attachment_name = "Offer-{{ document.number }}-special.pdf"
+            template.texts = [text for text in template.texts if text.language == "en"]
+    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+    (mail,) = mails()
+    assert mail.reply_to_address == "desk@maison.example.com"
+    assert mail.attachments[0].name == f"Offer-{quotation.number}-special.pdf"
+    assert mail.language == "en"
+
+
+def test_pressing_send_twice_sends_once(browser, quotation):
+    form = form_of(browser.get(url(quotation)).text)
+    assert [browser.post(url(quotation), data=form).status_code for _ in range(3)] == [302] * 3
+    assert len(mails()) == 1
+
+
+def test_a_follower_removed_meanwhile_gets_nothing_unseen(browser, quotation):
+    form = form_of(browser.get(url(quotation)).text)
+    for follower in followers_of(quotation.id):
+        unfollow(follower)
+    response = browser.post(url(quotation), data=form)
+    assert response.status_code == 422
+    assert "no longer follows" in response.text
+    assert mails() == []
+    assert browser.post(url(quotation), data=form_of(response.text)).status_code == 302, "kept on purpose"
+
+
+def test_a_subject_of_ten_thousand_characters_is_told_and_kept(browser, quotation):
+    form = form_of(browser.get(url(quotation)).text) | {"subject": "x" * 10_000}
+    response = browser.post(url(quotation), data=form)
+    assert response.status_code == 422
+    assert form_of(response.text)["subject"] == "x" * 10_000
+
+
+@pytest.mark.smtp
+def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(
+    lab, company, browser, quotation
+):
+    make_ready(make_server(lab))
+    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+    (mail,) = mails()
+    with transaction():
+        touch(quotation)
+    delivery.deliver([mail.id])
+    db.session.expire_all()
+    assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.DOCUMENT_CHANGED)
+    assert lab.accepted == []
+
+
+def test_who_may_not_read_mails_sees_none_on_the_document(browser, quotation, make_user, sign_in):
+    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+    assert "client@example.com" in browser.get(f"/outbox/documents/{quotation.id}/panel").text
+    colleague = sign_in(make_user(login="colleague@maison.example.com"))
+    assert "client@example.com" not in colleague.get(f"/outbox/documents/{quotation.id}/panel").text
 
 
 def test_an_unsendable_document_says_why(browser, order, quotation):

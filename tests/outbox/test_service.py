@@ -6,10 +6,12 @@ import pytest
 
 from core.db import db, transaction
 from core.documents.service import create_document, touch
+from core.embedded import free_port
 from core.errors import ConcurrentChangeError, UserError
-from core.mail.outcomes import RecipientState
+from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.signals import mail_server_ready
+from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import delivery, service
 from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
@@ -112,6 +114,46 @@ def test_a_file_name_cannot_leave_its_header_or_its_folder(lab, server, company)
     (message,) = lab.accepted
     assert b"X-Evil: 1" not in message.data.replace(b"_X-Evil_ 1", b"")
     assert b"etc/" not in message.data
+
+
+def test_an_international_address_with_a_plain_name_is_served(lab, server, company):
+    mail = service.submit(
+        draft(company, "Joerg Smith <jörg@example.com>", "Smith, Ann <ok@example.com>"), None
+    )
+    delivery.deliver([mail.id])
+    db.session.expire_all()
+    assert db.session.get_one(OutgoingMail, mail.id).state is MailState.SENT
+    assert "Joerg Smith <jörg@example.com>".encode() in lab.accepted[0].data
+
+
+def test_giving_up_for_the_rest_is_partial_and_says_so(lab, server, send):
+    mail = send("a@example.com", "later+b@example.com")
+    delivery.deliver([mail.id])
+    assert service.cancel([mail.id]) == [mail.id]
+    db.session.expire_all()
+    mail = db.session.get_one(OutgoingMail, mail.id)
+    assert (mail.state, mail.accepted_count) == (MailState.PARTIAL, 1)
+    assert mail.failure_kind is FailureKind.GIVEN_UP
+    assert mail.recipients[1].state is RecipientState.REFUSED
+
+
+def test_resending_many_leaves_the_uncertain_alone(lab, server, send):
+    mail = send("drop+a@example.com")
+    delivery.deliver([mail.id])
+    assert service.resend([mail.id], uncertain=False) == []
+
+
+def test_a_server_that_is_down_is_asked_once_in_a_run(company, send, monkeypatch):
+    make_ready(make_server(type("Nobody", (), {"host": "127.0.0.1", "port": free_port()})))
+    ids = [send(f"n{n}@example.com").id for n in range(4)]
+    asked = []
+    connect = SmtpConnection.configure_host
+    monkeypatch.setattr(SmtpConnection, "configure_host", lambda self: (asked.append(1), connect(self))[1])
+    delivery.deliver(ids)
+    db.session.expire_all()
+    found = {db.session.get_one(OutgoingMail, number).failure_kind for number in ids}
+    assert found == {FailureKind.CONNECT_FAILED}
+    assert len(asked) == 1
 
 
 def test_what_waits_can_be_canceled_and_what_is_sent_cannot(lab, server, send):

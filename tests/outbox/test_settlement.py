@@ -117,7 +117,7 @@ def test_after_the_last_retry_those_still_deferred_are_refused_with_the_servers_
     assert settlement.next_attempt_at is None
     assert settlement.accepted_count == 2
     first = settlement.results[0]
-    assert (first.state, first.reply_code, first.failure_kind) == (R, 451, FailureKind.SERVER_ERROR)
+    assert (first.state, first.reply_code, first.failure_kind) == (R, 451, FailureKind.GIVEN_UP)
 
 
 def failed(kind, *, temporary=True, attempts=0, before=(P,), reply=None):

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("recipient_count", sa.Integer(), nullable=False),
         sa.Column("accepted_count", sa.Integer(), nullable=False),
         sa.Column("message_sha256", sa.String(length=64), nullable=False),
+        sa.Column("submission_token", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["company_id"], ["core_company.id"], name=op.f("fk_outbox_mail_company_id_core_company")
         ),
@@ -67,6 +68,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_mail")),
         sa.UniqueConstraint("message_id", name=op.f("uq_outbox_mail_message_id")),
+        sa.UniqueConstraint("submission_token", name=op.f("uq_outbox_mail_submission_token")),
     )
     with op.batch_alter_table("outbox_mail", schema=None) as batch_op:
         batch_op.create_index("ix_outbox_mail_claim_token", ["claim_token"], unique=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -14,7 +16,7 @@ from modules.mail_config.models import MailTemplate
 from modules.mail_config.service import route_for
 from modules.mail_config.templates_service import templates_for
 from modules.mail_config.templating import BadTemplateError
-from modules.outbox.composer import blank_draft, draft_for, reason_text
+from modules.outbox.composer import blank_draft, draft_for, reason_text, take_settings
 from modules.outbox.forms import ComposeForm, read_form
 from modules.outbox.service import draft_problems, submit
 from modules.outbox.slots import may_send
@@ -43,16 +45,19 @@ def compose_send(document_id: int) -> ResponseReturnValue:
     """Send, or show again what was typed with what is wrong."""
     document = _sendable(document_id)
     user = signed_in_user()
-    template_id = request.form.get("template", type=int)
-    # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
     base = blank_draft(document, user)
-    base.template_id = template_id
+    template_id = request.form.get("template", type=int)
+    template = next((row for row in templates_for(document) if row.id == template_id), None)
+    if template is not None:
+        # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
+        with suppress(UserError):
+            take_settings(base, template, document)
     form = read_form(base)
     for problem in draft_problems(form.draft):
         form.error(problem.field or "", problem.message)
     if not form.errors:
         try:
-            submit(form.draft, user)
+            submit(form.draft, user, token=form.token)
         except ConcurrentChangeError as error:
             form.error("", error.message)
             form.draft.document_revision = document.revision

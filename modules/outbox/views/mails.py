@@ -26,7 +26,6 @@ from modules.outbox.states import (
     RECIPIENT_TITLES,
     RECIPIENT_TONES,
     RESENDABLE,
-    WAITING,
     MailState,
 )
 from modules.outbox.views.blueprint import blueprint
@@ -84,7 +83,7 @@ def mail(mail_id: int) -> ResponseReturnValue:
         may_resend=queries.mail_for(signed_in_user(), mail_id, "outbox.mail.resend") is not None,
         can_resend=row.state in RESENDABLE,
         can_cancel=row.state in CANCELABLE,
-        waiting=row.state in WAITING,
+        waiting=row.state in {MailState.QUEUED, MailState.SENDING},
         recipient_titles=RECIPIENT_TITLES,
         recipient_tones=RECIPIENT_TONES,
         reason_text=reason_text,
@@ -220,13 +219,13 @@ def bulk() -> ResponseReturnValue:
         done = service.cancel(ids)
         message = ngettext("%(num)d mail was canceled.", "%(num)d mails were canceled.", len(done))
     else:
-        done = service.resend(ids) + service.retry_now(ids)
+        done = service.resend(ids, uncertain=False) + service.retry_now(ids)
         message = service.count_sentence(len(done))
     left = len(wanted) - len(done)
     if left:
         message += " " + ngettext(
-            "%(num)d was left as it is: sent, on its way, or not yours.",
-            "%(num)d were left as they are: sent, on their way, or not yours.",
+            "%(num)d was left as it is: sent, on its way, uncertain, or not yours.",
+            "%(num)d were left as they are: sent, on their way, uncertain, or not yours.",
             left,
         )
     flash(message, "success" if done else "info")

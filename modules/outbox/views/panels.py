@@ -17,8 +17,9 @@ from modules.outbox.views.blueprint import blueprint
 @requires("outbox.mail.read")
 def document_panel(document_id: int) -> ResponseReturnValue:
     """Show the mails of a document, and its badge beside."""
-    document = get_readable(signed_in_user(), document_id) or abort(404)
-    mails = queries.document_mails(document.id)
+    user = signed_in_user()
+    document = get_readable(user, document_id) or abort(404)
+    mails = queries.document_mails(document.id, user)
     badge = queries.badges_for([document.id]).get(document.id)
     return render_template(
         "outbox/document_panel.html", document=document, mails=mails, badge=badge, oob=True
