@@ -51,6 +51,8 @@ def declared_permission(endpoint: str) -> str | None:
 
 def _to_the_sign_in() -> ResponseReturnValue:
     """Answer somebody who has no session, or none any more."""
+    if request.headers.get("X-Quiet"):
+        return "", 204  # a panel that refreshes by itself; the page may hold what somebody is writing
     if request.headers.get("HX-Request"):
         if request.method != "GET":
             # The page stays, with what was typed into it; the shell's script shows the sentence in a corner.

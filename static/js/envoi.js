@@ -6,6 +6,8 @@
   // htmx: send the CSRF token, and tell when something went wrong instead of staying silent.
   document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["X-CSRFToken"] = document.querySelector("meta[name=csrf-token]").content;
+    // What refreshes by itself must never take the page away from somebody who is writing.
+    if (event.detail.elt.matches("[data-quiet]")) event.detail.headers["X-Quiet"] = "1";
   });
   let tokenEnded = false;
   document.addEventListener("htmx:responseError", (event) => {

@@ -294,3 +294,19 @@ def test_nothing_is_changed_by_get(browser, quotation):
     for path in ("resend", "cancel", "mark", "recipients/1"):
         assert browser.get(f"/outbox/mails/1/{path}").status_code == 405
     assert browser.get("/outbox/mails/bulk").status_code in {404, 405}
+
+
+@pytest.mark.smtp
+def test_a_wrong_correction_is_told_and_what_was_typed_is_kept(lab, company, browser, quotation, customer):
+    make_ready(make_server(lab))
+    form = form_of(browser.get(url(quotation)).text) | {"more": "refused+x@example.com"}
+    browser.post(url(quotation), data=form)
+    (mail,) = mails()
+    delivery.deliver([mail.id])
+    db.session.expire_all()
+    wrong = mail.recipients[1]
+    path = f"/outbox/mails/{mail.id}/recipients/{wrong.id}"
+    page = browser.post(path, data={"address": "not an address"}, follow_redirects=True).text
+    assert "not a valid email address" in page
+    assert 'value="not an address"' in page
+    assert wrong.addr_spec == "refused+x@example.com"

@@ -199,7 +199,13 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
     if recipient is None or recipient.mail_id != row.id:
         abort(404)
     keep = "keep" in request.form and signed_in_user().can("core.partner.edit")
-    service.correct_recipient(recipient, request.form.get("address", ""), also_partner=keep)
+    typed = request.form.get("address", "")
+    try:
+        service.correct_recipient(recipient, typed, also_partner=keep)
+    except UserError as error:
+        flash(str(error.message), "danger")
+        back = url_for("outbox.mail", mail_id=row.id, tab="recipients", wrong=recipient_id, typed=typed[:254])
+        return redirect(back)
     if "resend" in request.form and (service.resend([row.id]) or service.retry_now([row.id])):
         flash(gettext("The address was corrected, and the mail is in the queue again."), "success")
     else:
