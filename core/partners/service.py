@@ -49,7 +49,7 @@ def find_partners(text: str, limit: int = 20) -> list[Partner]:
     return list(db.session.scalars(query))
 
 
-def customers(limit: int = 1000) -> list[Partner]:
+def customers(limit: int = 10_000) -> list[Partner]:
     """Return active customers, not their contacts, by name."""
     return list(
         db.session.scalars(

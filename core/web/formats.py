@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from babel.dates import format_timedelta
 from babel.numbers import format_currency, format_decimal
@@ -19,8 +19,14 @@ def _locale() -> str:
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Return an amount with its currency, by locale, with the currency's own decimals."""
-    return format_currency(amount, currency, locale=_locale())
+    """Return an amount with its currency, by locale, with the currency's own decimals, a half rounded up."""
+    with localcontext(rounding=ROUND_HALF_UP):
+        return format_currency(amount, currency, locale=_locale())
+
+
+def price(amount: Decimal, currency: str) -> str:
+    """Return a unit price with its currency, by locale, with more decimals than the currency's where it has them."""
+    return format_currency(amount, currency, locale=_locale(), decimal_quantization=False)
 
 
 def number(value: Decimal | int) -> str:
@@ -61,5 +67,5 @@ def ago(value: dt.datetime | None) -> Markup:
 
 def register(app: Flask) -> None:
     """Give the templates these formats as filters."""
-    for function in (money, number, day, file_size, ago):
+    for function in (money, price, number, day, file_size, ago):
         app.add_template_filter(function)

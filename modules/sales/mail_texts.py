@@ -13,12 +13,12 @@ ATTACHMENT_NAME = "{{ document.title }}_{{ document.number }}.pdf"
 
 _SIGNATURE_EN = (
     "<p>Kind regards,</p>"
-    "<p>{{ owner.name | default(company.name) }}<br>{{ company.name }}"
+    "<p>{{ owner.name | default(company.name, true) }}<br>{{ company.name }}"
     "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
 )
 _SIGNATURE_FR = (
     "<p>Bien cordialement,</p>"
-    "<p>{{ owner.name | default(company.name) }}<br>{{ company.name }}"
+    "<p>{{ owner.name | default(company.name, true) }}<br>{{ company.name }}"
     "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
 )
 

@@ -150,6 +150,8 @@ class Invoice(Base):
     """Copied at the posting, with address and VAT number: customers move, posted invoices do not change."""
     customer_address: Mapped[str] = mapped_column(Text, default="")
     customer_vat: Mapped[str] = mapped_column(String(40), default="")
+    issuer: Mapped[str] = mapped_column(Text, default="")
+    """What the company was at the posting; see `modules.sales.service.issuer`. Empty before."""
 
     document: Mapped[Document] = relationship(lazy="joined")
     order: Mapped[Order | None] = relationship(foreign_keys=[order_id])

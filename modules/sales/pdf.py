@@ -18,6 +18,7 @@ from core.documents.service import kind_title
 from core.web.formats import day
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import address_lines
+from modules.sales.service.issuer import Issuer, from_text, issuer_now
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
@@ -43,12 +44,12 @@ def document_html(document: Document) -> str:
     lines = lines_of(document.id)
     customer_name, customer_address, customer_vat = _customer(document, invoice)
     logo, logo_height = _logo(document.company)
-    accent = document.company.accent
+    issuer = from_text(invoice.issuer) if invoice and invoice.issuer else issuer_now(document.company)
     # Not render_template(): the shell's menu and companies are no part of a PDF.
     html = current_app.jinja_env.get_template("sales/pdf/document.html").render(
         document=document,
         kind=document.kind,
-        company=document.company,
+        issuer=issuer,
         title=kind_title(document.kind),
         draft=_draft(order, invoice),
         customer_name=customer_name,
@@ -57,10 +58,10 @@ def document_html(document: Document) -> str:
         facts=_facts(document, order, invoice),
         lines=lines,
         totals=totals_of(document, lines),
-        remarks=_remarks(document, order, invoice),
+        remarks=_remarks(document, order, invoice, issuer),
         logo=logo,
         logo_height=logo_height,
-        accent=accent if _HEX_COLOR.fullmatch(accent) else DEFAULT_ACCENT,
+        accent=issuer.accent if _HEX_COLOR.fullmatch(issuer.accent) else DEFAULT_ACCENT,
         breakable=breakable,
         has_discount=any(line.discount for line in lines),
         font=_FONT_MARK,
@@ -128,13 +129,15 @@ def _facts(document: Document, order: Order | None, invoice: Invoice | None) -> 
     return [fact for fact in facts if fact[1]]
 
 
-def _remarks(document: Document, order: Order | None, invoice: Invoice | None) -> list[tuple[str, str]]:
+def _remarks(
+    document: Document, order: Order | None, invoice: Invoice | None, issuer: Issuer
+) -> list[tuple[str, str]]:
     """Return what stands below the totals: note, payment, bank."""
     row = invoice or order
     remarks = [(gettext("Note"), row.note if row else "")]
     remarks.append((gettext("Payment terms"), row.payment_terms if row else ""))
     if document.kind == INVOICE:
-        bank = document.company.bank_line
+        bank = issuer.bank_line
         if bank and document.number:
             bank += "\n" + gettext("Please quote %(number)s with your payment.", number=document.number)
         remarks.append((gettext("Bank details"), bank))

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import contains_eager
 
-from core.auth.models import User
+from core.auth.models import User, user_company
 from core.auth.permissions import within_reach
+from core.companies.models import Company
+from core.contract import Scope
 from core.db import db
 from core.documents.models import Document
 from core.i18n import N_
@@ -49,6 +51,18 @@ def may_edit(user: User, document: Document) -> bool:
         db.session.scalar(select(Document.id).where(Document.id == document.id, _reach(user, EDIT)))
         is not None
     )
+
+
+def get_company(user: User, company_id: int) -> Company | None:
+    """Return a company for whose documents the user's permission to write is good, or None."""
+    query = select(Company).where(Company.id == company_id)
+    scope = user.scope(EDIT)
+    if scope is None:
+        return None
+    if scope is not Scope.ALL:
+        theirs = select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+        query = query.where(Company.id.in_(theirs))
+    return db.session.scalar(query)
 
 
 def documents(user: User, kind: str) -> Select[Document]:

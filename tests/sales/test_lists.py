@@ -55,7 +55,8 @@ def _fill(company: Company, customer: Partner, count: int = 1500) -> None:
         session.execute(
             text(
                 "INSERT INTO sales_invoice (document_id, state, date_chosen, payment_terms, note, customer_name,"
-                " customer_address, customer_vat) SELECT id, 'posted', 0, '', '', '', '', '' FROM core_document"
+                " customer_address, customer_vat, issuer)"
+                " SELECT id, 'posted', 0, '', '', '', '', '', '' FROM core_document"
                 " WHERE kind IN ('sales.invoice', 'sales.credit_note')"
             )
         )

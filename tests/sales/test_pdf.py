@@ -22,6 +22,7 @@ from core.documents.service import behavior_of
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.sales.models import Invoice, Order
+from modules.sales.pdf import document_html
 from modules.sales.service import invoices, orders
 from modules.sales.service.lines import LineValues
 from tests.sales.conftest import TODAY
@@ -115,6 +116,47 @@ def test_a_posted_invoice_prints_the_customer_of_that_day(
     text = _text(invoice.document)
     assert "Dupont & Fils" in text
     assert "99 avenue Neuve" not in text
+
+
+def test_a_posted_invoice_or_credit_note_prints_the_company_of_that_day(
+    make_invoice: MakeInvoice, make_quotation: MakeOrder, salesperson: User, company: Company
+) -> None:
+    before = {
+        "street": "1 rue d'Avant",
+        "zip_code": "69001",
+        "city": "Lyon",
+        "vat": "FR11111111111",
+        "legal_line": "SARL d'avant, RCS Lyon",
+        "bank_line": "IBAN FR76 1111",
+        "email": "avant@example.com",
+        "phone": "+33 1 11",
+        "website": "avant.example.com",
+        "accent": "#111111",
+    }
+    save_company(company, before)
+    posted, draft, order = make_invoice(), make_invoice(posted=False), make_quotation()
+    note = invoices.create_credit_note(posted, salesperson)
+    invoices.post(note)
+    htmls = [document_html(row.document) for row in (posted, note)]
+    after = {name: value.replace("1", "2").replace("vant", "près") for name, value in before.items()}
+    save_company(company, {**after, "name": "Maison d'après"})
+    assert [document_html(row.document) for row in (posted, note)] == htmls
+    for words in ("IBAN FR76 1111", "SARL d&#39;avant", "1 rue d&#39;Avant", "#111111", "Maison Test"):
+        assert words in htmls[0]
+    for row in (draft, order):
+        html = document_html(row.document)
+        assert "SARL d&#39;après" in html
+        assert "Maison d&#39;après" in html
+
+
+def test_unit_prices_are_printed_with_all_of_their_decimals(
+    make_quotation: MakeOrder, line: LineValues
+) -> None:
+    small = dataclasses.replace(line, quantity=Decimal(1000), unit_price=Decimal("0.0049"))
+    text = _text(make_quotation(lines=[small, line]).document)
+    assert "0,0049 €" in text
+    assert "4,90 €" in text
+    assert "50,00 €" in text
 
 
 def test_sixty_lines_repeat_their_head_and_keep_their_foot(

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import insert
 
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.db import db
 from core.partners.models import Partner
+from core.partners.service import save_partner
 from modules.sales.models import Invoice, Order, Product, Tax
 from modules.sales.service import invoices, orders
 from modules.sales.service.catalogue import save_product
@@ -320,6 +322,58 @@ def test_five_hundred_lines_are_shown_and_saved(
     assert order.document.total == Decimal(1500)
 
 
+@pytest.mark.parametrize(
+    ("count", "description", "sentence"),
+    [
+        (501, "Line", "at most 500 lines"),
+        (26, "W" * 2000, "at most 50000 characters; these have 52000."),
+    ],
+)
+def test_a_document_too_long_for_a_pdf_is_refused_and_nothing_typed_is_lost(
+    client: FlaskClient, company: Company, customer: Partner, vat: Tax, count: int, description: str,
+    sentence: str,
+) -> None:  # fmt: skip
+    columns = {
+        "product_id": "", "description": description, "quantity": "3", "unit": "", "unit_price": "1.23",
+        "discount": "", "tax_id": "",
+    }  # fmt: skip
+    form = _form(customer, vat, **{f"line.{name}": [value] * count for name, value in columns.items()})
+    response = client.post("/sales/quotations/new", data=form)
+    assert response.status_code == 422
+    totals = response.text.split('id="totals"')[1]
+    assert sentence in totals.split("</form>")[0]
+    assert response.text.count(f"\n{description}</textarea>") == count
+    assert response.text.count('value="1.23"') == count
+    assert db.session.query(Order).count() == 0
+    assert sentence in client.post(f"/sales/companies/{company.id}/preview", data=form).text
+    fewer = _form(customer, vat, **{f"line.{name}": [value] * (count - 1) for name, value in columns.items()})
+    assert client.post("/sales/quotations/new", data=fewer).status_code == 302
+
+
+def test_an_archived_customer_stays_on_the_quotation_that_has_it(
+    client: FlaskClient, make_quotation: MakeOrder, customer: Partner, vat: Tax
+) -> None:
+    order = make_quotation()
+    save_partner(customer, {"active": False})
+    address = f"/sales/orders/{order.document_id}/edit"
+    html = client.get(address).text
+    assert f'<option selected value="{customer.id}">' in html
+    form = _form(customer, vat, note="changed", revision=_revision(html))
+    assert client.post(address, data=form).status_code == 302
+    assert (order.document.partner_id, order.note) == (customer.id, "changed")
+    response = client.post("/sales/quotations/new", data=_form(customer, vat))
+    assert 'id="partner_id-errors"' in response.text
+
+
+def test_a_quotation_is_written_for_the_last_of_many_customers(
+    client: FlaskClient, customer: Partner, vat: Tax
+) -> None:
+    save_partner(customer, {"name": "Zoé"})
+    db.session.execute(insert(Partner), [{"name": f"Customer {n}"} for n in range(1000)])
+    db.session.commit()
+    assert client.post("/sales/quotations/new", data=_form(customer, vat)).status_code == 302
+
+
 # ---------------------------------------------------------------------------------------------- totals, search
 
 
@@ -361,6 +415,32 @@ def test_products_are_found_by_name_and_code(client: FlaskClient, company: Compa
         assert found["label"] == "[LUM-210] Lampe Galet"
         assert found["description"] == "Lampe Galet\nCéramique"
         assert (found["unit_price"], found["tax_id"], found["price"]) == ("96.00", str(vat.id), "€96.00")
+
+
+def test_products_and_taxes_of_a_company_out_of_reach_are_not_found(
+    client: FlaskClient, make_user: MakeUser, sign_in: SignIn, company: Company, customer: Partner, vat: Tax
+) -> None:
+    other = save_company(None, {"name": "Other Ltd"})
+    save_product(None, {"name": "Secret", "company_id": other.id})
+    for theirs in (other.id, 999999):
+        assert client.get(f"/sales/companies/{theirs}/products?q=").status_code == 404
+        response = client.post(f"/sales/companies/{theirs}/preview", data=_form(customer, vat))
+        assert response.status_code == 404
+    assert client.get(f"/sales/companies/{company.id}/products?q=").status_code == 200
+    everywhere = sign_in(make_user("administrator", company_ids=[company.id]))
+    assert everywhere.get(f"/sales/companies/{other.id}/products?q=").get_json()[0]["label"] == "Secret"
+
+
+def test_prices_keep_their_decimals_on_the_pages(
+    client: FlaskClient, company: Company, make_quotation: MakeOrder, line: LineValues
+) -> None:
+    order = make_quotation(lines=[dataclasses.replace(line, unit_price=Decimal("0.0049"))])
+    html = client.get(f"/sales/orders/{order.document_id}").text
+    assert "€0.0049" in html
+    assert "€0.01" in html  # the amount of both
+    save_product(None, {"name": "Vis", "unit_price": Decimal("0.0049"), "company_id": company.id})
+    (found,) = client.get(f"/sales/companies/{company.id}/products?q=Vis").get_json()
+    assert found["price"] == "€0.0049"
 
 
 # ------------------------------------------------------------------------------------------ products and taxes

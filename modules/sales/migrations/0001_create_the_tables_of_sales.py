@@ -122,6 +122,7 @@ def upgrade() -> None:
         sa.Column("customer_name", sa.String(length=160), nullable=False),
         sa.Column("customer_address", sa.Text(), nullable=False),
         sa.Column("customer_vat", sa.String(length=40), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["document_id"],
             ["core_document.id"],

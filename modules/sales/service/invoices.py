@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import FrozenError, Invoice, Order
 from modules.sales.service.customers import address_lines, customer
+from modules.sales.service.issuer import issuer_now, to_text
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
@@ -194,8 +195,8 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
     """Post a draft: it takes the next number of its company and year, and never changes again.
 
     Numbers (`INV/2026/00001`, `RINV/2026/00001`) have no gaps and follow the dates, as French law asks
-    (CGI, annexe II, art. 242 nonies A): a date before the last posted one is refused. Name, address and
-    VAT number of the customer are copied.
+    (CGI, annexe II, art. 242 nonies A): a date before the last posted one is refused. What is
+    printed of the customer and of the company is copied.
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
@@ -225,6 +226,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
         document.date = date
         invoice.due_date = due_date
         _copy_customer(invoice)
+        invoice.issuer = to_text(issuer_now(document.company))
         session.flush()  # what is written now is frozen by the next line
         invoice.state = InvoiceState.POSTED
 

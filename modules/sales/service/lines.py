@@ -15,7 +15,9 @@ from core.i18n import lazy_gettext as _l
 from modules.sales.models import Line, Product, Tax
 from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 
-MAX_LINES = 1000
+# A PDF of more would keep the engine, of which a process has one, busy for a minute.
+MAX_LINES = 500
+MAX_DESCRIPTIONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,33 @@ def totals_of(document: Document, lines: Sequence[Line]) -> Totals:
     return compute((_taxed(line) for line in lines), document.currency)
 
 
+def too_long(descriptions: Sequence[str]) -> object | None:
+    """Return a sentence when lines with these descriptions are more than a document holds."""
+    sentence: object | None = None
+    characters = sum(map(len, descriptions))
+    if len(descriptions) > MAX_LINES:
+        sentence = _l("A document has at most %(count)d lines.", count=MAX_LINES)
+    elif characters > MAX_DESCRIPTIONS:
+        sentence = _l(
+            "The descriptions of a document have at most %(count)d characters; these have %(present)d.",
+            count=MAX_DESCRIPTIONS,
+            present=characters,
+        )
+    return sentence
+
+
 def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
     """Give a document other lines, and the header its new total, inside the running transaction.
 
     Names and rates of the taxes are copied as they are now.
 
     Raises:
-        UserError: There are too many lines, an amount is too large, or a product or tax does not exist.
+        UserError: There are too many lines, their descriptions or an amount are too large, or a product or
+            tax does not exist.
     """
-    if len(values) > MAX_LINES:
-        raise UserError(_l("A document has at most %(count)d lines.", count=MAX_LINES))
+    refusal = too_long([value.description.strip() for value in values])
+    if refusal is not None:
+        raise UserError(refusal)
     with transaction() as session:
         taxes = _taxes(document, values)
         _check_products(document, values)

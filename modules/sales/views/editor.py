@@ -18,7 +18,7 @@ from core.errors import ConcurrentChangeError
 from core.i18n import gettext
 from core.partners.models import Partner
 from core.partners.service import customers
-from core.web.formats import money
+from core.web.formats import money, price
 from core.web.forms import submit
 from modules.sales import queries
 from modules.sales.forms import (
@@ -31,7 +31,7 @@ from modules.sales.forms import (
 )
 from modules.sales.models import Product, Tax
 from modules.sales.service.catalogue import find_products, taxes_of
-from modules.sales.service.lines import LineValues
+from modules.sales.service.lines import LineValues, too_long
 from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from modules.sales.views.blueprint import blueprint
 
@@ -102,6 +102,7 @@ class Editor:
             lines=lines,
             new_line=blank_line(),
             totals=totals,
+            too_long=_too_long(lines),
             currency=self.company.currency,
             taxes=[{"id": tax.id, "key": str(tax.id), "name": tax.name} for tax in self._taxes(lines)],
             conflict=self.conflict,
@@ -130,6 +131,11 @@ def _name_products(lines: list[TypedLine]) -> None:
     }
     for line in lines:
         line.product_label = names.get(line.typed["product_id"], "")
+
+
+def _too_long(lines: list[TypedLine]) -> str:
+    """Return the sentence about lines that are more than a document holds, or ""."""
+    return str(too_long([line.typed["description"].strip() for line in lines if not line.blank]) or "")
 
 
 def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
@@ -164,17 +170,23 @@ def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
 @requires(queries.EDIT)
 def preview(company_id: int) -> ResponseReturnValue:
     """Show what the lines in a form come to; nothing is kept."""
-    company = db.session.get(Company, company_id) or abort(404)
+    company = queries.get_company(signed_in_user(), company_id) or abort(404)
     lines = typed_lines(request.form, keep_blank=True)
     totals = _totals(lines, company.currency)
-    return render_template("sales/totals.html", lines=lines, totals=totals, currency=company.currency)
+    return render_template(
+        "sales/totals.html",
+        lines=lines,
+        totals=totals,
+        too_long=_too_long(lines),
+        currency=company.currency,
+    )
 
 
 @blueprint.get("/companies/<int:company_id>/products")
 @requires(queries.EDIT)
 def product_search(company_id: int) -> ResponseReturnValue:
     """Return the products of a company that match a text, for the choice in a line."""
-    company = db.session.get(Company, company_id) or abort(404)
+    company = queries.get_company(signed_in_user(), company_id) or abort(404)
     return jsonify(
         [
             {
@@ -183,7 +195,7 @@ def product_search(company_id: int) -> ResponseReturnValue:
                 "description": f"{product.name}\n{product.description}".strip(),
                 "unit": product.unit,
                 "unit_price": shown_price(product.unit_price, company.currency),
-                "price": money(product.unit_price, company.currency),
+                "price": price(product.unit_price, company.currency),
                 "tax_id": str(product.tax_id or ""),
             }
             for product in find_products(company_id, request.args.get("q", "")[:80].strip())
