@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from flask import Flask
 from sqlalchemy import select
 
+from core import clock
 from core.auth.models import User
 from core.db import db
 from core.documents.models import Document
@@ -12,6 +15,9 @@ from core.documents.service import behavior_of
 from core.registry import current_registry
 from modules.outbox.composer import draft_for
 from modules.outbox.service import submit
+
+# The mailbox of the playground starts beside the worker: the first mail must not find it asleep.
+UNTIL_ALL_IS_UP = dt.timedelta(seconds=15)
 
 
 def load(app: Flask) -> None:  # noqa: ARG001 (signature of the contract)
@@ -25,5 +31,5 @@ def load(app: Flask) -> None:  # noqa: ARG001 (signature of the contract)
         owner = db.session.get(User, document.owner_id) if document.owner_id else None
         draft = draft_for(document, None, owner)
         if draft.recipients:
-            submit(draft, owner)
+            submit(draft, owner, not_before=clock.now() + UNTIL_ALL_IS_UP)
             return
