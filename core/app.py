@@ -22,7 +22,6 @@ from core.auth.permissions import guard, signed_in_user
 from core.auth.service import user_of_session
 from core.companies.service import companies_for
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
-from core.contract import Module
 from core.db import db
 from core.documents.service import kind_title
 from core.files import FileStore
@@ -158,8 +157,3 @@ def shell_context() -> dict[str, Any]:
         "companies": companies_for(user),
         "kind_title": kind_title,
     }
-
-
-def all_installed() -> dict[str, Module]:
-    """Return every installed module, enabled or not."""
-    return loader.discover()

@@ -19,7 +19,7 @@ from rq import Queue
 from rq.timeouts import BaseTimeoutException
 
 from core.db import end_reading, on_commit
-from core.registry import current_registry, current_settings, resolve_function
+from core.registry import current_registry, resolve_function
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,3 @@ def run(name: str, *args: JobArgument) -> None:
 def periodic_jobs() -> list[tuple[str, int]]:
     """Return the name and the interval in seconds of each job that the scheduler repeats."""
     return [(spec.name, spec.every) for spec in current_registry().jobs.values() if spec.every]
-
-
-def queue_name() -> str:
-    """Return the name of the RQ queue."""
-    return current_settings().queue

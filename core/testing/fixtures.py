@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, text
 
 from core import jobs, migrate
 from core.app import create_app
@@ -231,8 +231,3 @@ def run_jobs(app: Flask) -> Callable[[str], None]:
 
     _ = app
     return run
-
-
-def reload_user(login: str) -> User:
-    """Return a user as the database has it now."""
-    return db.session.scalars(select(User).where(User.login == login)).one()

@@ -57,8 +57,8 @@ def language_of(template: MailTemplate, document: Document) -> str:
     return text.language if text else document.language
 
 
-def render_for(template: MailTemplate, document: Document) -> tuple[Rendered, str, str]:
-    """Return subject and body, the file name of the PDF, and the language in force.
+def render_for(template: MailTemplate, document: Document) -> Rendered:
+    """Return subject and body.
 
     The language is the document's if the template has it, else the template's fallback: never two.
 
@@ -68,11 +68,8 @@ def render_for(template: MailTemplate, document: Document) -> tuple[Rendered, st
     text = template.text(document.language)
     if text is None:
         raise UserError(gettext("The template “%(name)s” has no text.", name=template.name))
-    behavior = behavior_of(document)
     with force_locale(text.language):
-        fields = behavior.fields(document)
-        rendered = templating.render(text.subject, text.body, fields)
-    return rendered, pdf_name_for(template, document), text.language
+        return templating.render(text.subject, text.body, behavior_of(document).fields(document))
 
 
 def pdf_name_for(template: MailTemplate, document: Document) -> str:

@@ -31,7 +31,7 @@ def draft_for(document: Document, template: MailTemplate | None, user: User | No
     draft = blank_draft(document, user)
     template = template or next(iter(templates_for(document)), None)
     if template is not None:
-        rendered, _name, _language = render_for(template, document)
+        rendered = render_for(template, document)
         draft.subject, draft.body_html = rendered.subject, clean_html(rendered.body_html)
         take_settings(draft, template, document)
     return draft

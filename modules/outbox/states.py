@@ -32,7 +32,6 @@ FAILED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN})
 """A person must act; shown in red."""
 
 RESENDABLE = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN, MailState.CANCELED})
-RETRYABLE = RESENDABLE | {MailState.DEFERRED}
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState], frozenset[MailState]]] = {

@@ -168,7 +168,7 @@ def template_preview(template_id: int) -> ResponseReturnValue:
     if document is None:
         abort(404)
     try:
-        rendered, name, _language = service.render_for(row, document)
+        rendered, name = service.render_for(row, document), service.pdf_name_for(row, document)
     except UserError as error:
         return foreign_html(render_template("mail_config/mail/preview.html", error=str(error)))
     return foreign_html(
