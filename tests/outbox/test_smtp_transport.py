@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from core.embedded import free_port
 from core.mail.outcomes import FailureKind, RecipientState
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption
-from modules.mail_config.transports import smtp
+from modules.mail_config.transports import connection
 from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess
 from modules.mail_config.transports.smtp import SmtpConnection
 from tests.outbox.processes import BODY, CLOSE, GREETING, HANG, RoughServer, eventually
@@ -287,7 +289,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(connect, monkeypatch
     with RoughServer() as server:
         client = connect(server)
         client.send()
-        monkeypatch.setattr(smtp, "KEEP_SECONDS", 0.0)
+        monkeypatch.setattr(connection, "KEEP_SECONDS", 0.0)
         assert not client.connection.is_open
         assert states(client.send()) == [A, A]
         assert server.connections == 2
@@ -516,3 +518,247 @@ def test_hundreds_of_recipients_each_have_their_outcome(connect):
         assert states(submission) == [R if n % 7 == 0 else A for n in range(300)]
         assert [outcome.addr_spec for outcome in submission.outcomes] == addresses
         assert len(lab.accepted[0].recipients) == len([n for n in range(300) if n % 7])
+
+
+# ----------------------------------------------------------------------------------------- replies without an end
+
+
+class DrippingServer(RoughServer):
+    """A server whose every octet comes in time, and whose reply never ends."""
+
+    def _answer(self, connection, step: str) -> str:
+        if self.answers.get(step) != "drip":
+            return super()._answer(connection, step)
+        for octet in b"250-" + b"x" * 400:
+            if self._ended.wait(0.02):
+                break
+            connection.sendall(bytes([octet]))
+        return ""
+
+
+@pytest.mark.parametrize("step", BEFORE_THE_BODY)
+def test_a_reply_that_drips_for_ever_is_too_slow(connect, step):
+    with DrippingServer({step: "drip"}) as server:
+        client = connect(server, timeout=0.3)
+        started = time.monotonic()
+        submission = client.send()
+        assert time.monotonic() - started < 3
+        assert submission.failure.kind is FailureKind.TIMEOUT
+        assert client.bodies_begun == 0
+
+
+def test_an_answer_to_the_body_that_drips_for_ever_leaves_everybody_uncertain(connect):
+    with DrippingServer({BODY: "drip"}) as server:
+        client = connect(server, timeout=0.3)
+        started = time.monotonic()
+        assert states(client.send()) == [U, U]
+        assert time.monotonic() - started < 3
+
+
+ENDLESS = ["\r\n".join(["250-and on"] * 5000), "250-" + "x" * 1_000_000]
+
+
+@pytest.mark.parametrize("reply", ENDLESS, ids=["lines", "octets"])
+@pytest.mark.parametrize("step", BEFORE_THE_BODY)
+def test_a_reply_without_an_end_is_the_servers_failure(connect, step, reply):
+    with RoughServer({step: reply}) as server:
+        client = connect(server, timeout=2)
+        failure = client.send().failure
+        assert (failure.kind, failure.temporary) == (FailureKind.SERVER_ERROR, True)
+        assert client.bodies_begun == 0
+        assert not client.connection.is_open
+
+
+@pytest.mark.parametrize("reply", ENDLESS, ids=["lines", "octets"])
+def test_an_answer_to_the_body_without_an_end_leaves_everybody_uncertain(connect, reply):
+    with RoughServer({BODY: reply}) as server:
+        client = connect(server, timeout=2)
+        assert states(client.send()) == [U, U]
+        assert not client.connection.is_open
+
+
+def test_a_reply_of_many_lines_and_in_pieces_is_read_whole(connect):
+    with RoughServer({BODY: "550-5.7.1 one\r\n550-5.7.1 two\r\n550 5.7.1 spam"}) as server:
+        submission = connect(server).send()
+        assert submission.outcomes[0].failure.kind is FailureKind.SPAM_SUSPECTED
+        assert "two" in submission.outcomes[0].failure.diagnostic
+
+
+@pytest.mark.parametrize("answer", ["354 go\r\n250 ok", "354 go\r\n550 no"])
+def test_what_a_server_says_before_it_was_asked_is_no_answer_to_the_body(connect, answer):
+    with RoughServer({"DATA": answer}) as server:
+        client = connect(server)
+        assert client.send().failure.kind is FailureKind.SERVER_ERROR
+        assert client.bodies_begun == 0
+
+
+# ------------------------------------------------------------------------------- fewer recipients than there are
+
+MANY = tuple(f"n{n}@example.com" for n in range(7))
+
+
+class NarrowServer(RoughServer):
+    """A server that takes a number of recipients in one transaction, and puts off the others."""
+
+    takes = 3
+    words = "452 4.5.3 Error: too many recipients"
+
+    def _answer(self, connection, step: str) -> str:
+        if step == "MAIL":
+            self.asked: list[str] = []
+        if step == "RCPT":
+            address = self.said[-1].partition("<")[2].partition(">")[0]
+            if "nobody" not in address and len(self.asked) >= self.takes:
+                connection.sendall(self.words.encode() + b"\r\n")
+                return "452"
+            if "nobody" not in address:
+                self.asked.append(address)
+                self.__dict__.setdefault("taken", []).append(address)
+        return super()._answer(connection, step)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "452 4.5.3 Error: too many recipients",
+        "450 Too many recipients",
+        "552 Too many recipients",
+        "550 5.5.3 Too many recipients",
+        "452 no more",
+    ],
+)
+def test_recipients_beyond_what_a_server_takes_at_once_are_served_at_once_too(connect, words):
+    with NarrowServer() as server:
+        server.words = words
+        client = connect(server)
+        submission = client.send(*MANY)
+        assert states(submission) == [A] * 7
+        assert [outcome.addr_spec for outcome in submission.outcomes] == list(MANY)
+        assert server.taken == list(MANY)
+        assert (len(server.accepted), client.bodies_begun, server.connections) == (3, 3, 1)
+        assert set(server.bodies) == {MESSAGE}
+
+
+def test_a_server_that_takes_nobody_is_not_asked_for_ever(connect):
+    with NarrowServer() as server:
+        server.takes = 0
+        client = connect(server)
+        submission = client.send(*MANY)
+        assert states(submission) == [D] * 7
+        assert {o.failure.kind for o in submission.outcomes} == {FailureKind.RATE_LIMITED}
+        assert len([line for line in server.said if line.startswith("MAIL")]) == 1
+
+
+def test_a_refusal_among_many_stays_a_refusal(connect):
+    with NarrowServer({"RCPT": ["250 ok", "550 5.1.1 nobody", "250 ok"]}) as server:
+        submission = connect(server).send(MANY[0], "nobody@example.com", *MANY[1:])
+        assert states(submission) == [A, R, *[A] * 6]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({BODY: ["250 ok", "451 4.3.0 later"]}, [A, A, A, D, D, D, D]),
+        ({BODY: ["250 ok", "554 5.7.1 spam"]}, [A, A, A, R, R, R, D]),
+        ({BODY: ["250 ok", CLOSE]}, [A, A, A, U, U, U, D]),
+        ({BODY: "554 5.7.1 spam"}, [R, R, R, D, D, D, D]),
+        ({"MAIL": ["250 ok", CLOSE]}, [A, A, A, D, D, D, D]),
+        ({"MAIL": ["250 ok", "421 4.3.2 closing"]}, [A, A, A, D, D, D, D]),
+        ({"MAIL": ["250 ok", "550 5.7.1 you may not"]}, [A, A, A, R, R, R, R]),
+        ({"DATA": ["354 go", CLOSE]}, [A, A, A, D, D, D, D]),
+        ({"DATA": ["354 go", "451 4.3.0 later"]}, [A, A, A, D, D, D, D]),
+    ],
+    ids=str,
+)
+def test_what_fails_in_a_later_transaction_takes_nothing_from_those_already_served(
+    connect, answers, expected
+):
+    with NarrowServer(answers) as server:
+        client = connect(server)
+        submission = client.send(*MANY)
+        assert submission.failure is None
+        assert states(submission) == expected
+        assert all(outcome.failure for outcome in submission.outcomes if outcome.state is not A)
+
+
+def test_a_claim_that_is_lost_between_two_transactions_keeps_the_outcomes_of_the_first(connect):
+    with NarrowServer() as server:
+        client = connect(server)
+        times: list[int] = []
+
+        def begin() -> None:
+            times.append(1)
+            if len(times) > 1:
+                raise LostClaimError("gone")
+
+        submission = client.connection.submit(MESSAGE, Envelope(FROM, MANY), begin)
+        assert states(submission) == [A, A, A, D, D, D, D]
+        assert len(server.bodies) == 1
+        assert not client.connection.is_open
+
+
+# ------------------------------------------------------------------------------------ servers of many minds
+
+
+def test_a_server_that_says_it_knows_no_sign_in_after_all_is_not_taken_for_one_that_has_accepted_it(connect):
+    answers = {
+        "EHLO": "250-rough.test\r\n250 AUTH PLAIN",
+        "AUTH": "503 5.5.1 Error: authentication not enabled",
+    }
+    with RoughServer(answers) as server:
+        failure = connect(server, username="ann", password="secret word").send().failure
+        assert (failure.kind, failure.temporary) == (FailureKind.AUTH_FAILED, True)
+        assert not [line for line in server.said if line.startswith("MAIL")]
+
+
+def test_a_server_that_says_that_one_is_signed_in_already_is_believed(connect):
+    answers = {"EHLO": "250-rough.test\r\n250 AUTH PLAIN", "AUTH": "503 5.5.1 already authenticated"}
+    with RoughServer(answers) as server:
+        assert states(connect(server, username="ann", password="secret word").send()) == [A, A]
+
+
+def test_every_failure_before_a_mail_is_spoken_about_may_pass(connect):
+    answers = {"EHLO": "250-rough.test\r\n250 AUTH PLAIN", "AUTH": "535 5.7.8 no"}
+    with RoughServer(answers) as server:
+        assert connect(server, username="ann", password="secret word").send().failure.temporary
+    with RoughServer({GREETING: "554 5.7.1 blocked using zen.spamhaus.org"}) as server:
+        failure = connect(server).send().failure
+        assert (failure.kind, failure.temporary) == (FailureKind.SPAM_SUSPECTED, True)
+
+
+@pytest.mark.parametrize("greeting", ["220 hello\r\n250 STARTTLS", "220 hello"])
+def test_a_password_never_leaves_unencrypted_when_encryption_was_asked(connect, greeting):
+    answers = {
+        GREETING: greeting,
+        "EHLO": "250-rough.test\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN",
+        "STARTTLS": "220 go\r\n250-rough.test\r\n250 AUTH PLAIN",
+        "AUTH": "235 welcome",
+    }
+    with RoughServer(answers) as server:
+        submission = connect(
+            server, encryption=Encryption.STARTTLS, username="ann", password="secret word", timeout=1
+        ).send()
+        assert submission.failure.temporary
+        assert not [line for line in server.said if line.startswith(("AUTH", "MAIL"))]
+
+
+def test_a_server_that_hangs_up_in_the_middle_of_a_message_is_heard_first(connect):
+    class Impatient(RoughServer):
+        def _take(self, connection, lines):
+            lines.readline()
+            connection.sendall(b"552 5.3.4 Message too large\r\n")
+            connection.shutdown(socket.SHUT_RD)
+            self._ended.wait(0.5)
+            return ""
+
+    with Impatient() as server:
+        client = connect(server, timeout=5)
+        submission = client.send(message=MESSAGE + b"x" * 20_000_000 + b"\r\n")
+        if submission.failure is None:
+            assert {o.failure.kind for o in submission.outcomes} <= {
+                FailureKind.MESSAGE_TOO_LARGE,
+                FailureKind.OUTCOME_UNKNOWN,
+            }
+        else:
+            assert submission.failure.temporary
+        assert not client.connection.is_open

@@ -77,7 +77,10 @@ class Transport(Protocol):
             message: The whole message, lines ended by CRLF.
             envelope: Who sends, and to whom.
             before_body: Called the moment before the message itself goes out; when it raises, the message
-                does not go out and the error passes through.
+                does not go out and the error passes through. Where the server takes fewer recipients at once than
+                there are, it is called again before the message goes out to the others, so it must bear that. A
+                LostClaimError does not pass through then, since some are served: their outcome is returned, and the
+                others are deferred. A worker that dies there leaves nobody's outcome, so all are uncertain.
         """
 
     def close(self) -> None:

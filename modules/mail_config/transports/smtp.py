@@ -1,189 +1,71 @@
-"""SMTP (RFC 5321) by Flask-Mail's connection, with the outcome of every recipient."""
+"""SMTP (RFC 5321), with the outcome of every recipient."""
 
 from __future__ import annotations
 
-import re
 import smtplib
-import socket
-import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
-
-from flask_mail import Connection, Mail, Message
+from dataclasses import replace
 
 from core.mail.addresses import ascii_addr_spec, needs_smtputf8
+from core.mail.exceptions import explain_exception
 from core.mail.outcomes import (
+    Advice,
     Failure,
     FailureKind,
     RecipientOutcome,
     RecipientState,
     Reply,
     Stage,
-    explain_reply,
     printable,
 )
-from modules.mail_config.models import Encryption
-from modules.mail_config.transports.base import Envelope, ServerAccess, Submission
+from core.mail.replies import explain_reply
+from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Submission
+from modules.mail_config.transports.connection import GOODBYE_SECONDS, DialogueError, ServerConnection
+from modules.mail_config.transports.wire import PatientSMTP
 
-# Servers end idle connections after some minutes (RFC 5321 §4.5.3.2.7 asks for five): do not trust one
-# that has been quiet for longer than this.
-KEEP_SECONDS = 60.0
-MAX_TRANSCRIPT_LINES = 2000
-_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
-
-
-class DialogueError(Exception):
-    """The dialogue ended before the message was spoken about; carries the failure."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.diagnostic)
-        self.failure = failure
+MOST_AHEAD = 20
+"""To how many recipients the commands are said ahead: the answers must fit into what the system buffers."""
 
 
-@cache
-def _own_name() -> str:
-    """Return the name for EHLO; asked once, since a resolver may take seconds."""
-    name = socket.getfqdn()
-    return name if "." in name else "[127.0.0.1]"
+class SmtpConnection(ServerConnection):
+    """A dialogue that tells the truth.
 
-
-def explain_exception(error: Exception, stage: Stage) -> Failure:
-    """Translate what a connection raises into a failure; all of them are worth another try."""
-    kind = FailureKind.CONNECT_FAILED
-    if isinstance(error, UnicodeError) and stage is Stage.AUTH:
-        # Its own words would show a character of the password.
-        words = "User name and password may only hold ASCII characters for this sign-in."
-        return Failure(FailureKind.AUTH_FAILED, temporary=True, detail=words)
-    if isinstance(error, ssl.SSLError):
-        kind = FailureKind.TLS_FAILED
-    elif isinstance(error, socket.gaierror | UnicodeError):
-        # A UnicodeError: a name that cannot be one, such as with an empty label.
-        kind = FailureKind.HOST_NOT_FOUND
-    elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
-        # smtplib reports a reply that never came as a disconnection, and keeps the truth in the context.
-        kind = FailureKind.TIMEOUT
-    elif isinstance(error, smtplib.SMTPServerDisconnected):
-        kind = FailureKind.CONNECT_FAILED if stage is Stage.CONNECT else FailureKind.SERVER_ERROR
-    elif isinstance(error, smtplib.SMTPNotSupportedError):
-        kind = FailureKind.TLS_FAILED if stage is Stage.STARTTLS else FailureKind.AUTH_FAILED
-    elif isinstance(error, smtplib.SMTPResponseException):
-        return explain_reply(Reply.parse(error.smtp_code, error.smtp_error), stage)
-    elif isinstance(error, smtplib.SMTPException):
-        # At AUTH: the server offers no way to sign in that we know.
-        kind = FailureKind.AUTH_FAILED if stage is Stage.AUTH else FailureKind.SERVER_ERROR
-    detail = f"{type(error).__name__}: {error}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        detail = f"{type(error).__name__}: {error.verify_message}"
-    return Failure(kind, temporary=True, detail=detail)
-
-
-class SmtpConnection(Connection):
-    """Flask-Mail's connection, made to tell the truth.
-
-    It waits for no answer for ever, verifies certificates, keeps the connection from mail to mail, reports
-    each recipient by itself, and does not take a QUIT that fails for a mail that failed.
+    It reports each recipient by itself, and does not take a QUIT that fails for a mail that failed. Where the
+    server lets it, it says the commands of a mail at once (PIPELINING, RFC 2920); the message itself goes out
+    only after the server has asked for it.
     """
 
     def __init__(self, access: ServerAccess) -> None:
-        state = Mail().init_mail(
-            {
-                "MAIL_SERVER": access.host,
-                "MAIL_PORT": access.port,
-                "MAIL_USE_TLS": access.encryption is Encryption.STARTTLS,
-                "MAIL_USE_SSL": access.encryption is Encryption.TLS,
-                "MAIL_USERNAME": access.username or None,
-                "MAIL_PASSWORD": access.password or None,
-            }
-        )
-        super().__init__(state)  # type: ignore[arg-type]  # Flask-Mail passes this state itself in Mail.connect()
-        self.access = access
-        self.transcript: list[str] = []
-        self._last_used = 0.0
-
-    # -- the connection ------------------------------------------------------------------------------
-
-    def configure_host(self) -> smtplib.SMTP:
-        """Connect, encrypt and sign in.
-
-        Raises:
-            DialogueError: With the failure, explained.
-        """
-        access = self.access
-        stage = Stage.CONNECT
-        host: smtplib.SMTP | None = None
-        self._note(f"* connecting to {access.host}:{access.port} ({access.encryption.value})")
-        try:
-            # Reading the certificates of the system costs more than a whole dialogue in the clear.
-            secure = access.encryption is not Encryption.NONE
-            context = ssl.create_default_context(cafile=access.ca_file) if secure else None
-            if access.encryption is Encryption.TLS:
-                host = smtplib.SMTP_SSL(local_hostname=_own_name(), timeout=access.timeout, context=context)
-            else:
-                host = smtplib.SMTP(local_hostname=_own_name(), timeout=access.timeout)
-            # smtplib verifies the certificate against this name, which connect() alone does not set.
-            host._host = access.host  # type: ignore[attr-defined]
-            self._heard(*host.connect(access.host, access.port), expect=220, stage=stage)
-            stage = Stage.HELLO
-            self._note(f"C: EHLO {_own_name()}")
-            code, text = host.ehlo()
-            if 500 <= code < 600:
-                # An old server; one that answers nonsense is none (RFC 5321 §3.2).
-                code, text = host.helo()
-            self._heard(code, text, expect=250, stage=stage)
-            if access.encryption is Encryption.STARTTLS:
-                stage = Stage.STARTTLS
-                self._note("C: STARTTLS")
-                self._heard(*host.starttls(context=context), expect=220, stage=stage)
-                host.ehlo()
-            if access.username:
-                stage = Stage.AUTH
-                self._note("C: AUTH (secret)")
-                self._heard(*host.login(access.username, access.password), expect=235, stage=stage)
-        except DialogueError:
-            _hang_up(host)
-            raise
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            _hang_up(host)
-            failure = explain_exception(error, stage)
-            self._note(f"* {failure.diagnostic}")
-            raise DialogueError(failure) from error
-        return host
-
-    def _heard(self, code: int, text: bytes, *, expect: int, stage: Stage) -> Reply:
-        reply = self._note_reply(code, text)
-        # Any positive answer will do (RFC 5321 §4.2.1): 503 to AUTH means "already signed in".
-        if code != expect and not 200 <= code < 300 and not (stage is Stage.AUTH and code == 503):
-            raise DialogueError(explain_reply(reply, stage))
-        return reply
-
-    def _note(self, line: str) -> None:
-        if len(self.transcript) < MAX_TRANSCRIPT_LINES:
-            self.transcript.append(printable(line))
-
-    def _note_reply(self, code: int, text: bytes) -> Reply:
-        reply = Reply.parse(code, text)
-        self._note(f"S: {code} {reply.text}")
-        return reply
-
-    @property
-    def is_open(self) -> bool:
-        """True when a connection is open that the server is likely to remember."""
-        return self.host is not None and time.monotonic() - self._last_used < KEEP_SECONDS
-
-    def close(self) -> None:
-        """Say goodbye; the answer, or its absence, changes nothing."""
-        host, self.host = self.host, None
-        if host is not None:
-            try:
-                host.quit()
-            except (OSError, smtplib.SMTPException):
-                _hang_up(host)
+        super().__init__(access)
+        self._ahead: deque[str] = deque()
 
     def drop(self) -> None:
         """End the connection at once, without a word."""
-        host, self.host = self.host, None
-        _hang_up(host)
+        self._ahead.clear()
+        super().drop()
+
+    def probe(self, envelope_from: str) -> Failure | None:
+        """Connect, encrypt, sign in and, if one is given, name a sender; send nothing, and hang up.
+
+        Returns:
+            What is wrong, or None when all is well.
+        """
+        self.transcript = []
+        self.drop()
+        try:
+            self.host = self.configure_host()
+            if envelope_from:
+                refused = self._mail_from(envelope_from, 0, utf8=needs_smtputf8(envelope_from))
+                if refused is not None and refused.failure is not None:
+                    return refused.failure
+        except DialogueError as error:
+            self.drop()
+            return error.failure
+        finally:
+            self.close()
+        return None
 
     # -- one message ---------------------------------------------------------------------------------
 
@@ -220,21 +102,66 @@ class SmtpConnection(Connection):
         if utf8 and not host.has_extn("smtputf8"):
             plain = [address for address in envelope.recipients if not needs_smtputf8(address)]
             return self._without_utf8(message, envelope, plain, before_body)
+        known, left = self._transact(
+            message, envelope, range(len(envelope.recipients)), before_body, utf8=utf8
+        )
+        while left:
+            # The server took fewer than all (RFC 5321 §4.5.3.1.10), and those are served: the others at once.
+            self._note(f"* {len(left)} recipients are left for another transaction")
+            try:
+                outcomes, left = self._transact(message, envelope, left, before_body, utf8=utf8)
+            except (DialogueError, LostClaimError) as error:
+                # Whoever was served stays so; the others wait, as the server has asked.
+                self._note(f"* {error}")
+                self.drop()
+                break
+            known |= outcomes
+        return Submission(tuple(known[place] for place in sorted(known)), transcript=self.transcript)
+
+    def _transact(
+        self,
+        message: bytes,
+        envelope: Envelope,
+        places: Sequence[int],
+        before_body: Callable[[], None],
+        *,
+        utf8: bool,
+    ) -> tuple[dict[int, RecipientOutcome], Sequence[int]]:
+        """Speak one transaction for some recipients.
+
+        Returns:
+            The outcome of each, and those of them who were put off only because one transaction takes no more:
+            they may be asked about again at once, since at least one other was served.
+        """
+
+        def everybody(outcome: RecipientOutcome, whom: Sequence[int]) -> dict[int, RecipientOutcome]:
+            return {place: replace(outcome, addr_spec=envelope.recipients[place]) for place in whom}
+
+        self._say_ahead(envelope, places, len(message), utf8=utf8)
         refused = self._mail_from(envelope.envelope_from, len(message), utf8=utf8)
         if refused is not None:
-            return self._all(envelope, refused)
-        answers = [self._rcpt_to(address, utf8=utf8) for address in envelope.recipients]
-        if not any(answer.state is RecipientState.ACCEPTED for answer in answers):
+            return everybody(refused, places), ()
+        outcomes: dict[int, RecipientOutcome] = {}
+        taken: list[int] = []
+        put_off: list[int] = []
+        for number, place in enumerate(places):
+            answer = self._rcpt_to(envelope.recipients[place], utf8=utf8)
+            if taken and _too_many(answer):
+                put_off += places[number : number + 1] if self._ahead else places[number:]
+                outcomes |= everybody(answer, put_off)
+                if not self._ahead:
+                    break
+                continue
+            if answer.state is RecipientState.ACCEPTED:
+                taken.append(place)
+            else:
+                outcomes[place] = answer
+        if not taken:
             self._reset()
-            return Submission(tuple(answers), transcript=self.transcript)
+            return outcomes, ()
         final = self._data(message, before_body)
-        outcomes = tuple(
-            RecipientOutcome(answer.addr_spec, final.state, final.reply, final.failure)
-            if answer.state is RecipientState.ACCEPTED
-            else answer
-            for answer in answers
-        )
-        return Submission(outcomes, transcript=self.transcript)
+        outcomes |= everybody(final, taken)
+        return outcomes, put_off if final.state is RecipientState.ACCEPTED else ()
 
     def _without_utf8(
         self, message: bytes, envelope: Envelope, plain: Sequence[str], before_body: Callable[[], None]
@@ -256,26 +183,59 @@ class SmtpConnection(Connection):
             transcript=transcript,
         )
 
-    def _command(self, stage: Stage, line: str) -> Reply:
+    def _say_ahead(self, envelope: Envelope, places: Sequence[int], size: int, *, utf8: bool) -> None:
+        """Say the commands up to DATA at once, if the server lets us; each is answered all the same."""
+        host = self._in_dialogue()
+        if not host.has_extn("pipelining") or len(places) > MOST_AHEAD or host.spoke_out_of_turn:
+            return
+        lines = [
+            self._mail_line(envelope.envelope_from, size, utf8=utf8),
+            *(_rcpt_line(envelope.recipients[place], utf8=utf8) for place in places),
+            "DATA",
+        ]
+        text = "\r\n".join(lines) + "\r\n"
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+            return  # an address that holds a line end; said alone, it is refused
+        try:
+            host.send_all(text.encode("utf-8" if utf8 else "ascii"))
+        except (OSError, smtplib.SMTPException) as error:
+            raise DialogueError(explain_exception(error, Stage.MAIL)) from error
+        self._ahead.extend(lines)
+
+    def _in_dialogue(self) -> PatientSMTP:
         host = self.host
         assert host is not None  # noqa: S101 (only called inside a dialogue)
+        return host
+
+    def _command(self, stage: Stage, line: str) -> Reply:
+        host = self._in_dialogue()
+        said = bool(self._ahead) and self._ahead[0] == line
+        if said:
+            self._ahead.popleft()
+        elif self._ahead or host.spoke_out_of_turn:
+            # Taken for the answer to this command, it could refuse whom nobody has refused, or the reverse.
+            words = "The server has said more than it was asked."
+            self._note(f"* {words}")
+            raise DialogueError(Failure(FailureKind.SERVER_ERROR, temporary=True, detail=words))
         self._note(f"C: {line}")
         try:
-            host.putcmd(line)
+            if not said:
+                host.putcmd(line)
             return self._note_reply(*host.getreply())
         except (OSError, smtplib.SMTPException) as error:
             failure = explain_exception(error, stage)
             self._note(f"* {failure.diagnostic}")
             raise DialogueError(failure) from error
 
-    def _mail_from(self, address: str, size: int, *, utf8: bool) -> RecipientOutcome | None:
-        host = self.host
-        assert host is not None  # noqa: S101
-        # smtplib writes the command in this encoding.
-        host.command_encoding = "utf-8" if utf8 else "ascii"
-        options = f" SIZE={size}" if host.has_extn("size") else ""
+    def _mail_line(self, address: str, size: int, *, utf8: bool) -> str:
+        options = f" SIZE={size}" if self._in_dialogue().has_extn("size") else ""
         options += " SMTPUTF8" if utf8 else ""
-        reply = self._command(Stage.MAIL, f"MAIL FROM:<{_wire(address, utf8=utf8)}>{options}")
+        return f"MAIL FROM:<{_wire(address, utf8=utf8)}>{options}"
+
+    def _mail_from(self, address: str, size: int, *, utf8: bool) -> RecipientOutcome | None:
+        # smtplib writes the command in this encoding.
+        self._in_dialogue().command_encoding = "utf-8" if utf8 else "ascii"
+        reply = self._command(Stage.MAIL, self._mail_line(address, size, utf8=utf8))
         if 200 <= reply.code < 300:
             return None
         failure = explain_reply(reply, Stage.MAIL)
@@ -285,7 +245,7 @@ class SmtpConnection(Connection):
         return _refusal("", reply, failure)
 
     def _rcpt_to(self, address: str, *, utf8: bool) -> RecipientOutcome:
-        reply = self._command(Stage.RCPT, f"RCPT TO:<{_wire(address, utf8=utf8)}>")
+        reply = self._command(Stage.RCPT, _rcpt_line(address, utf8=utf8))
         if 200 <= reply.code < 300:
             return RecipientOutcome(address, RecipientState.ACCEPTED, reply)
         failure = explain_reply(reply, Stage.RCPT)
@@ -294,8 +254,7 @@ class SmtpConnection(Connection):
         return _refusal(address, reply, failure)
 
     def _data(self, message: bytes, before_body: Callable[[], None]) -> RecipientOutcome:
-        host = self.host
-        assert host is not None  # noqa: S101
+        host = self._in_dialogue()
         reply = self._command(Stage.DATA, "DATA")
         if reply.code != 354:
             failure = explain_reply(reply, Stage.DATA)
@@ -303,14 +262,22 @@ class SmtpConnection(Connection):
                 raise DialogueError(failure)
             self._reset()
             return _refusal("", reply, failure)
+        if host.spoke_out_of_turn:
+            words = "The server has said more than it was asked."
+            raise DialogueError(Failure(FailureKind.SERVER_ERROR, temporary=True, detail=words))
         before_body()
         self._note(f"C: (message of {len(message)} bytes)")
         try:
             # Dot-stuffing, RFC 5321 §4.5.2. One write: two would wait for each other (Nagle, delayed ACK).
             end = b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"
-            host.send(_LEADING_DOT.sub(b"..", message) + end)
+            host.send_all(_with_dots_doubled(message) + end)
         except (OSError, smtplib.SMTPException) as error:
             # The system did not take the last octets, so the server cannot have seen the end of the message.
+            # It may have said why it hung up: that it is too large, for one.
+            last_words = self._last_words(host)
+            if last_words is not None:
+                self.drop()
+                return _refusal("", last_words, explain_reply(last_words, Stage.BODY))
             failure = explain_exception(error, Stage.BODY)
             self._note(f"* {failure.diagnostic}")
             raise DialogueError(failure) from error
@@ -330,34 +297,42 @@ class SmtpConnection(Connection):
             self.drop()
         return _refusal("", reply, explain_reply(reply, Stage.BODY))
 
+    def _last_words(self, host: PatientSMTP) -> Reply | None:
+        """Return the refusal of a server that has hung up in the middle of a message, if it has said one."""
+        try:
+            host.timeout = min(self.access.timeout, GOODBYE_SECONDS)
+            if host.sock is not None:
+                host.sock.settimeout(host.timeout)
+            reply = self._note_reply(*host.getreply())
+        except (OSError, smtplib.SMTPException):
+            return None
+        return reply if 400 <= reply.code < 600 else None
+
     def _reset(self) -> None:
         """Make the connection ready for the next mail; one that cannot be is dropped."""
         try:
+            while self._ahead:
+                if self._command(Stage.DATA, self._ahead[0]).code == 354:
+                    # It waits for a message that nobody is to get.
+                    self.drop()
+                    return
             if self._command(Stage.MAIL, "RSET").code != 250:
                 self.drop()
         except DialogueError:
             self.drop()
 
-    def _all(self, envelope: Envelope, outcome: RecipientOutcome) -> Submission:
-        return Submission(
-            tuple(
-                RecipientOutcome(address, outcome.state, outcome.reply, outcome.failure)
-                for address in envelope.recipients
-            ),
-            transcript=self.transcript,
-        )
-
-    def send(self, message: Message, envelope_from: str | tuple[str, str] | None = None) -> None:
-        """Refuse Flask-Mail's own way of sending, which forgets who was refused.
-
-        Raises:
-            NotImplementedError: Always.
-        """
-        raise NotImplementedError("Use submit(), which returns the outcome of every recipient.")
-
 
 def _wire(address: str, *, utf8: bool) -> str:
     return address if utf8 else ascii_addr_spec(address) if not address.isascii() else address
+
+
+def _rcpt_line(address: str, *, utf8: bool) -> str:
+    return f"RCPT TO:<{_wire(address, utf8=utf8)}>"
+
+
+def _with_dots_doubled(message: bytes) -> bytes:
+    doubled = message.replace(b"\n.", b"\n..")
+    return b"." + doubled if message.startswith(b".") else doubled
 
 
 def _refusal(address: str, reply: Reply, failure: Failure) -> RecipientOutcome:
@@ -365,11 +340,12 @@ def _refusal(address: str, reply: Reply, failure: Failure) -> RecipientOutcome:
     return RecipientOutcome(address, state, reply, failure)
 
 
+def _too_many(outcome: RecipientOutcome) -> bool:
+    """Tell whether a recipient was put off only because a transaction takes no more (RFC 5321 §4.5.3.1.10)."""
+    failure = outcome.failure
+    return failure is not None and failure.temporary and failure.advice is Advice.TOO_MANY_RECIPIENTS
+
+
 def _unknown(detail: str) -> RecipientOutcome:
     failure = Failure(FailureKind.OUTCOME_UNKNOWN, temporary=False, detail=detail)
     return RecipientOutcome("", RecipientState.UNCERTAIN, failure=failure)
-
-
-def _hang_up(host: smtplib.SMTP | None) -> None:
-    if host is not None:
-        host.close()

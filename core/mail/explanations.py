@@ -1,0 +1,290 @@
+"""What a person is told about each kind of failure: what happened, who acts, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.i18n import lazy_gettext as _l
+
+
+class Actor(StrEnum):
+    """Who must act after a failure."""
+
+    SELLER = "seller"
+    ADMINISTRATOR = "administrator"
+    NOBODY = "nobody"
+
+
+class FailureKind(StrEnum):
+    """Why a mail, or one recipient of it, failed."""
+
+    ADDRESS_INVALID = "address_invalid"
+    RECIPIENT_UNKNOWN = "recipient_unknown"
+    MAILBOX_FULL = "mailbox_full"
+    RECIPIENT_REFUSED = "recipient_refused"
+    SENDER_REFUSED = "sender_refused"
+    MESSAGE_REFUSED = "message_refused"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    SPAM_SUSPECTED = "spam_suspected"
+    RATE_LIMITED = "rate_limited"
+    AUTH_FAILED = "auth_failed"
+    CONNECT_FAILED = "connect_failed"
+    HOST_NOT_FOUND = "host_not_found"
+    TLS_FAILED = "tls_failed"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "server_error"
+    RENDER_FAILED = "render_failed"
+    TEMPLATE_ERROR = "template_error"
+    ATTACHMENT_MISSING = "attachment_missing"
+    DOCUMENT_MISSING = "document_missing"
+    SERVER_MISSING = "server_missing"
+    SERVER_UNTESTED = "server_untested"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    INTERNAL_ERROR = "internal_error"
+    DOCUMENT_CHANGED = "document_changed"
+    SENDER_MISSING = "sender_missing"
+    GIVEN_UP = "given_up"
+    PACED = "paced"
+
+
+class Repair(StrEnum):
+    """The place where a failure is repaired."""
+
+    RECIPIENT = "recipient"
+    MAIL = "mail"
+    SERVER = "server"
+    SERVERS = "servers"
+    TEMPLATE = "template"
+    DOCUMENT = "document"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a person is told about a kind of failure.
+
+    Attributes:
+        title: A few words.
+        text: What happened and what to do, in sentences.
+        actor: Who must act.
+        repair: Where.
+    """
+
+    title: object
+    text: object
+    actor: Actor
+    repair: Repair
+
+
+EXPLANATIONS: dict[FailureKind, Explanation] = {
+    FailureKind.ADDRESS_INVALID: Explanation(
+        _l("Invalid address"),
+        _l("This is not a valid email address. Correct it and resend."),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.RECIPIENT_UNKNOWN: Explanation(
+        _l("Address unknown"),
+        _l(
+            "The recipient's mail server says that this mailbox does not exist. Ask the customer for the right "
+            "address, correct it and resend."
+        ),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.MAILBOX_FULL: Explanation(
+        _l("Mailbox full"),
+        _l(
+            "The recipient's mailbox takes no more mail. Reach the customer another way, or resend later or to "
+            "another address."
+        ),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.RECIPIENT_REFUSED: Explanation(
+        _l("Recipient refused"),
+        _l("The mail server does not accept mail for this recipient. Its own words below say why."),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.SENDER_REFUSED: Explanation(
+        _l("Sender refused"),
+        _l(
+            "The mail server does not let Envoi send from this address. Give the server an account that may, or "
+            "correct the From filter of the server."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.MESSAGE_REFUSED: Explanation(
+        _l("Message refused"),
+        _l("The mail server read the message and refused it. Its own words below say why."),
+        Actor.SELLER,
+        Repair.MAIL,
+    ),
+    FailureKind.MESSAGE_TOO_LARGE: Explanation(
+        _l("Message too large"),
+        _l(
+            "The message with its attachments is larger than the mail server allows. Send it with fewer files."
+        ),
+        Actor.SELLER,
+        Repair.MAIL,
+    ),
+    FailureKind.SPAM_SUSPECTED: Explanation(
+        _l("Taken for spam"),
+        _l(
+            "The mail server took the message for spam, or does not trust the server that sent it. The "
+            "administrator should check the sender's domain (SPF, DKIM) and its reputation."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.RATE_LIMITED: Explanation(
+        _l("Server asked to wait"),
+        _l(
+            "The mail server wants this mail later: it gets too many at once, or lets unknown senders wait. Envoi "
+            "tries again by itself."
+        ),
+        Actor.NOBODY,
+        Repair.NONE,
+    ),
+    FailureKind.AUTH_FAILED: Explanation(
+        _l("Sign-in refused"),
+        _l("The mail server does not accept the user name and password. Correct them, then test the server."),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.CONNECT_FAILED: Explanation(
+        _l("Server unreachable"),
+        _l(
+            "No connection to the mail server could be made. It may be down, or host, port or firewall may be "
+            "wrong. Envoi tries again by itself."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.HOST_NOT_FOUND: Explanation(
+        _l("Server name unknown"),
+        _l("No machine has the host name in the mail server's settings. Correct the host."),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.TLS_FAILED: Explanation(
+        _l("Encryption failed"),
+        _l(
+            "No trusted, encrypted connection could be made: the certificate of the server is expired, issued "
+            "for another name or not trusted, or the kind of encryption is wrong for this port."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.TIMEOUT: Explanation(
+        _l("Server too slow"),
+        _l("The mail server did not answer in time. Envoi tries again by itself."),
+        Actor.NOBODY,
+        Repair.NONE,
+    ),
+    FailureKind.SERVER_ERROR: Explanation(
+        _l("Mail server failing"),
+        _l("The mail server could not do its work, or gave an answer that makes no sense."),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.RENDER_FAILED: Explanation(
+        _l("PDF could not be made"),
+        _l(
+            "The PDF of the document could not be made, so nothing was sent. Open the PDF of the document to see why."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.DOCUMENT,
+    ),
+    FailureKind.TEMPLATE_ERROR: Explanation(
+        _l("Error in the template"),
+        _l(
+            "The mail template uses a field that does not exist, or is not well formed. Correct the template."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.TEMPLATE,
+    ),
+    FailureKind.ATTACHMENT_MISSING: Explanation(
+        _l("Attachment missing"),
+        _l("A file of this mail is gone from the store or is damaged. Attach it again in a new mail."),
+        Actor.ADMINISTRATOR,
+        Repair.MAIL,
+    ),
+    FailureKind.DOCUMENT_MISSING: Explanation(
+        _l("Document missing"),
+        _l("The document of this mail cannot be read: its module is disabled, or the document is gone."),
+        Actor.ADMINISTRATOR,
+        Repair.DOCUMENT,
+    ),
+    FailureKind.SERVER_MISSING: Explanation(
+        _l("No mail server"),
+        _l(
+            "No active mail server may send from this address. The mail waits; add a server, or widen a From filter."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVERS,
+    ),
+    FailureKind.SERVER_UNTESTED: Explanation(
+        _l("Mail server untested"),
+        _l(
+            "The mail server has not passed its test since it was last changed. The mail waits; test the "
+            "server."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.SERVER,
+    ),
+    FailureKind.OUTCOME_UNKNOWN: Explanation(
+        _l("Outcome unknown"),
+        _l(
+            "The connection ended after the message had been handed over and before the server answered. "
+            "It was probably accepted. Ask the recipient before you resend."
+        ),
+        Actor.SELLER,
+        Repair.MAIL,
+    ),
+    FailureKind.DOCUMENT_CHANGED: Explanation(
+        _l("Document changed meanwhile"),
+        _l(
+            "The document was changed after the mail was written and before it left, so text and PDF would not "
+            "agree. Nothing was sent. Open the document and send it anew."
+        ),
+        Actor.SELLER,
+        Repair.DOCUMENT,
+    ),
+    FailureKind.SENDER_MISSING: Explanation(
+        _l("No sender address"),
+        _l("The company has no email address to send from. The mail waits; give the company one."),
+        Actor.ADMINISTRATOR,
+        Repair.NONE,
+    ),
+    FailureKind.GIVEN_UP: Explanation(
+        _l("Given up"),
+        _l(
+            "Envoi no longer tries: every try was used, or somebody has decided so. The last words of the server "
+            "say what kept the mail. Resend it when that is mended."
+        ),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.PACED: Explanation(
+        _l("Waiting for its turn"),
+        _l(
+            "The mail server takes a limited number of mails in a time, by its settings or because it has asked "
+            "for it. This mail leaves by itself, at about the time shown."
+        ),
+        Actor.NOBODY,
+        Repair.NONE,
+    ),
+    FailureKind.INTERNAL_ERROR: Explanation(
+        _l("Fault in Envoi"),
+        _l(
+            "Envoi, or one of its modules, could not handle this mail because of a fault of its own. Nothing was "
+            "sent. The details are in the worker's log."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.NONE,
+    ),
+}

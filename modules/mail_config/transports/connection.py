@@ -1,0 +1,169 @@
+"""A connection to an SMTP server, by Flask-Mail's: made, encrypted, signed in, kept, ended."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+import time
+from dataclasses import replace
+from functools import cache
+
+from flask_mail import Connection, Mail, Message
+
+from core.mail.exceptions import BEFORE_THE_MAIL, explain_exception
+from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
+from core.mail.replies import explain_reply
+from modules.mail_config.models import Encryption
+from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
+
+# Servers end idle connections after some minutes (RFC 5321 §4.5.3.2.7 asks for five): do not trust one
+# that has been quiet for longer than this.
+KEEP_SECONDS = 60.0
+# What a server answers to a goodbye is not worth more.
+GOODBYE_SECONDS = 5.0
+MAX_TRANSCRIPT_LINES = 2000
+
+
+class DialogueError(Exception):
+    """The dialogue ended before the message was spoken about; carries the failure."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.diagnostic)
+        self.failure = failure
+
+
+@cache
+def _own_name() -> str:
+    """Return the name for EHLO; asked once, since a resolver may take seconds."""
+    name = socket.getfqdn()
+    return name if "." in name else "[127.0.0.1]"
+
+
+class ServerConnection(Connection):
+    """Flask-Mail's connection: waits for no answer for ever, verifies certificates, is kept from mail to mail."""
+
+    host: PatientSMTP | None
+
+    def __init__(self, access: ServerAccess) -> None:
+        state = Mail().init_mail(
+            {
+                "MAIL_SERVER": access.host,
+                "MAIL_PORT": access.port,
+                "MAIL_USE_TLS": access.encryption is Encryption.STARTTLS,
+                "MAIL_USE_SSL": access.encryption is Encryption.TLS,
+                "MAIL_USERNAME": access.username or None,
+                "MAIL_PASSWORD": access.password or None,
+            }
+        )
+        super().__init__(state)  # type: ignore[arg-type]  # Flask-Mail passes this state itself in Mail.connect()
+        self.access = access
+        self.transcript: list[str] = []
+        self._last_used = 0.0
+
+    # -- the connection ------------------------------------------------------------------------------
+
+    def configure_host(self) -> PatientSMTP:
+        """Connect, encrypt and sign in.
+
+        Raises:
+            DialogueError: With the failure, explained.
+        """
+        access = self.access
+        stage = Stage.CONNECT
+        host: PatientSMTP | None = None
+        self._note(f"* connecting to {access.host}:{access.port} ({access.encryption.value})")
+        try:
+            # Reading the certificates of the system costs more than a whole dialogue in the clear.
+            secure = access.encryption is not Encryption.NONE
+            context = ssl.create_default_context(cafile=access.ca_file) if secure else None
+            if access.encryption is Encryption.TLS:
+                host = PatientSMTPS(local_hostname=_own_name(), timeout=access.timeout, context=context)
+            else:
+                host = PatientSMTP(local_hostname=_own_name(), timeout=access.timeout)
+            # smtplib verifies the certificate against this name, which connect() alone does not set.
+            host._host = access.host  # type: ignore[attr-defined]
+            self._heard(*host.connect(access.host, access.port), expect=220, stage=stage)
+            stage = Stage.HELLO
+            self._note(f"C: EHLO {_own_name()}")
+            code, text = host.ehlo()
+            if 500 <= code < 600:
+                # An old server; one that answers nonsense is none (RFC 5321 §3.2).
+                code, text = host.helo()
+            self._heard(code, text, expect=250, stage=stage)
+            if access.encryption is Encryption.STARTTLS:
+                stage = Stage.STARTTLS
+                self._note("C: STARTTLS")
+                self._heard(*host.starttls(context=context), expect=220, stage=stage)
+                self._heard(*host.ehlo(), expect=250, stage=stage)
+            if secure and not host.is_encrypted:
+                # Cannot be; but if it ever is, nothing secret is said.
+                words = "The connection is not encrypted."
+                raise DialogueError(Failure(FailureKind.TLS_FAILED, temporary=True, detail=words))
+            if access.username:
+                stage = Stage.AUTH
+                self._note("C: AUTH (secret)")
+                self._heard(*host.login(access.username, access.password), expect=235, stage=stage)
+        except DialogueError:
+            _hang_up(host)
+            raise
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            _hang_up(host)
+            failure = explain_exception(error, stage)
+            self._note(f"* {failure.diagnostic}")
+            raise DialogueError(failure) from error
+        return host
+
+    def _heard(self, code: int, text: bytes, *, expect: int, stage: Stage) -> Reply:
+        reply = self._note_reply(code, text)
+        # Any positive answer will do (RFC 5321 §4.2.1). smtplib takes 503 to AUTH for "already signed in", which
+        # on a new connection it can only be where the server says so; Postfix means "there is no sign-in".
+        if code == expect or 200 <= code < 300 or (code == 503 and "already" in reply.text.casefold()):
+            return reply
+        failure = explain_reply(reply, stage)
+        raise DialogueError(replace(failure, temporary=True) if stage in BEFORE_THE_MAIL else failure)
+
+    def _note(self, line: str) -> None:
+        if len(self.transcript) < MAX_TRANSCRIPT_LINES:
+            self.transcript.append(printable(line))
+
+    def _note_reply(self, code: int, text: bytes) -> Reply:
+        reply = Reply.parse(code, text)
+        self._note(f"S: {code} {reply.text}")
+        return reply
+
+    @property
+    def is_open(self) -> bool:
+        """True when a connection is open that the server is likely to remember."""
+        return self.host is not None and time.monotonic() - self._last_used < KEEP_SECONDS
+
+    def close(self) -> None:
+        """Say goodbye; the answer, or its absence, changes nothing."""
+        host, self.host = self.host, None
+        if host is not None:
+            try:
+                host.timeout = min(self.access.timeout, GOODBYE_SECONDS)
+                if host.sock is not None:
+                    host.sock.settimeout(host.timeout)
+                host.quit()
+            except (OSError, smtplib.SMTPException):
+                _hang_up(host)
+
+    def drop(self) -> None:
+        """End the connection at once, without a word."""
+        host, self.host = self.host, None
+        _hang_up(host)
+
+    def send(self, message: Message, envelope_from: str | tuple[str, str] | None = None) -> None:
+        """Refuse Flask-Mail's own way of sending, which forgets who was refused.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError("Use submit(), which returns the outcome of every recipient.")
+
+
+def _hang_up(host: smtplib.SMTP | None) -> None:
+    if host is not None:
+        host.close()
