@@ -13,6 +13,8 @@ SHELL := /bin/bash
 PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
+# More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.
+BENCH_ARGS ?=
 # More arguments for `envoi up`.
 UP_ARGS ?=
 
@@ -65,13 +67,13 @@ translations: setup-dev ## Merge new strings into the catalogues and compile the
 migrate: setup-run ## Bring the database to the newest schema
 	$(BIN)/envoi db upgrade
 
-bench: setup-dev ## Measure
-	$(BIN)/python -m bench
+bench: setup-dev $(STAMPS)/bench ## Measure, beside what Envoi is compared with
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 browser: setup-dev ## Make sure of the browser that the tests drive
 	@$(BIN)/python tools/browser.py
 
-# The dev lock comes first and holds back the other two: one environment can then hold all of them.
+# The dev lock comes first and holds back the others: one environment can then hold all of them.
 UV_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock' $(LOCK_ARGS)
 
@@ -81,6 +83,7 @@ lock: ## Pin the newest versions anew (LOCK_ARGS=--upgrade) or what pyproject.to
 	$(UV_LOCK) --extra embedded --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	$(UV_LOCK) --extra embedded -c requirements/dev.lock pyproject.toml requirements/build.in \
 		-o requirements/runtime.lock
+	$(UV_LOCK) --extra bench -c requirements/dev.lock pyproject.toml -o requirements/bench.lock
 	$(UV_LOCK) -c requirements/dev.lock requirements/node.in -o requirements/node.lock
 	@if grep -nE '://|^-|index-url' requirements/*.lock; then \
 		echo 'A lock file names a place to fetch from; it must not.' >&2; exit 1; fi
@@ -117,6 +120,10 @@ $(STAMPS)/runtime: requirements/runtime.lock | $(STAMPS)/venv
 # After the runtime lock, not beside it: two installers at once would break the environment under `make -j`.
 $(STAMPS)/dev: requirements/dev.lock $(STAMPS)/runtime | $(STAMPS)/project $(VENDOR)
 	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/bench: requirements/bench.lock $(STAMPS)/dev
+	$(PIP) install --quiet --require-hashes -r requirements/bench.lock
 	@touch $@
 
 $(STAMPS)/project: pyproject.toml $(STAMPS)/runtime

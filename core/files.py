@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
+from core import clock
 from core.errors import EnvoiError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -54,7 +59,7 @@ class FileStore:
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             # Read, not only looked at: what is damaged is mended by storing the same bytes again.
-            if path.exists() and path.read_bytes() == data:
+            if self.touch(sha256) and path.read_bytes() == data:
                 return sha256
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("xb") as file:
@@ -75,17 +80,86 @@ class FileStore:
         Raises:
             FileMissingError: They are gone or damaged.
         """
+        if not _SHA256.fullmatch(sha256):
+            raise FileMissingError(f"{sha256!r} is not a SHA-256.")
         try:
-            data = self.path(sha256).read_bytes()
+            # One read of the whole file, without the objects of a path and of a buffer: each mail comes here.
+            with FileIO(f"{self.root}/{sha256[:2]}/{sha256}") as file:
+                data = file.readall()
         except OSError as error:
             raise FileMissingError(f"The file {sha256} is not in the store.") from error
         if hashlib.sha256(data).hexdigest() != sha256:
             raise FileMissingError(f"The file {sha256} in the store is damaged.")
         return data
 
-    def remove(self, sha256: str) -> None:
-        """Forget the bytes of a hash; the caller knows that nothing refers to them any more."""
-        self.path(sha256).unlink(missing_ok=True)
+    def touch(self, sha256: str) -> bool:
+        """Say that somebody is about to refer to the bytes of a hash; False when they are gone.
+
+        From here on `remove` leaves them alone for as long as it is asked to.
+        """
+        path = self.path(sha256)
+        try:
+            with _held(path.parent, exclusive=False):
+                os.utime(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def remove(self, sha256: str, *, untouched_for: float = 0.0) -> bool:
+        """Forget the bytes of a hash that nothing refers to any more; True when they are gone.
+
+        Args:
+            sha256: The hash.
+            untouched_for: Bytes that were stored or touched in so many seconds stay: whoever did that may be
+                about to refer to them.
+        """
+        path = self.path(sha256)
+        try:
+            with _held(path.parent, exclusive=True):
+                if untouched_for and clock.now().timestamp() - path.stat().st_mtime < untouched_for:
+                    return False
+                path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        return True
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders that the store is divided into."""
+        return [f"{number:02x}" for number in range(256)]
+
+    def names(self, folder: str, *, untouched_for: float) -> Iterator[tuple[str, bool]]:
+        """Return what lies in a folder and was not touched for so many seconds.
+
+        Yields:
+            The name, and True where it is a hash, False for what a crash has left behind.
+        """
+        latest = clock.now().timestamp() - untouched_for
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime <= latest:
+                        yield entry.name, bool(_SHA256.fullmatch(entry.name))
+
+    def discard_leftover(self, folder: str, name: str) -> None:
+        """Remove a temporary file that a crash has left behind."""
+        if name.endswith(".tmp"):
+            (self.root / folder / Path(name).name).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path, *, exclusive: bool) -> Iterator[None]:
+    """Hold a folder while a block runs, so that nobody removes what somebody else is about to refer to."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        except OSError as error:
+            # Some network file systems do not lock folders; there the time of the last touch must do.
+            if error.errno not in {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP}:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,59 @@ def test_a_file_appears_whole_or_not_at_all(store: FileStore, monkeypatch: pytes
     before_the_name, after_the_name = seen
     assert [name.endswith(".tmp") for name in before_the_name] == [True]
     assert after_the_name == [SHA256]
+
+
+def age(store: FileStore, seconds: float = 3600) -> None:
+    """Let the file have been stored some time ago."""
+    moment = store.path(SHA256).stat().st_mtime - seconds
+    os.utime(store.path(SHA256), (moment, moment))
+
+
+def test_what_was_stored_or_touched_lately_is_not_removed(store: FileStore) -> None:
+    store.put(DATA)
+    assert store.remove(SHA256, untouched_for=60) is False
+    age(store)
+    assert store.touch(SHA256)
+    assert store.remove(SHA256, untouched_for=60) is False
+    age(store)
+    assert store.put(DATA) == SHA256
+    assert store.remove(SHA256, untouched_for=60) is False
+    age(store)
+    assert store.remove(SHA256, untouched_for=60) is True
+    assert files(store) == []
+
+
+def test_what_is_gone_cannot_be_touched_and_removing_it_is_no_error(store: FileStore) -> None:
+    assert store.touch(SHA256) is False
+    assert store.remove(SHA256, untouched_for=60) is True
+
+
+def test_bytes_stored_while_they_are_being_removed_are_there_afterwards(store: FileStore) -> None:
+    for _ in range(200):
+        store.put(DATA)
+        age(store)
+        together = threading.Barrier(2)
+
+        def remove(together: threading.Barrier = together) -> None:
+            together.wait()
+            store.remove(SHA256, untouched_for=60)
+
+        remover = threading.Thread(target=remove)
+        remover.start()
+        together.wait()
+        store.put(DATA)
+        remover.join()
+        assert store.get(SHA256) == DATA
+
+
+def test_the_names_of_a_folder_tell_hashes_from_leftovers(store: FileStore) -> None:
+    store.put(DATA)
+    folder = SHA256[:2]
+    leftover = store.path(SHA256).with_name(f"{SHA256}.00aa.tmp")
+    leftover.write_bytes(b"half")
+    assert list(store.names(folder, untouched_for=60)) == []
+    assert dict(store.names(folder, untouched_for=-60)) == {SHA256: True, leftover.name: False}
+    assert list(store.names("00", untouched_for=-60)) == []
+    store.discard_leftover(folder, SHA256)
+    store.discard_leftover(folder, leftover.name)
+    assert files(store) == [SHA256]
