@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -25,11 +26,13 @@ from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
 from core.supervisor import run_all, serve_web
 
+_NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
+
 
 def echo_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows as a table, or as JSON for scripts; control characters are made harmless."""
     if as_json:
-        click.echo(json.dumps(rows, default=str, ensure_ascii=False, indent=2))
+        echo_json(rows)
         return
     if not rows:
         click.echo("Nothing.")
@@ -41,6 +44,16 @@ def echo_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
         click.echo(
             "  ".join(cell[:width].ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         )
+
+
+def echo_json(value: Any) -> None:
+    """Print JSON for scripts; what a terminal might obey is escaped, so the value stays exactly the same."""
+
+    def escaped(match: re.Match[str]) -> str:
+        letter = match.group()
+        return letter if printable(letter) == letter else json.dumps(letter)[1:-1]
+
+    click.echo(_NOT_ASCII.sub(escaped, json.dumps(value, default=str, ensure_ascii=False, indent=2)))
 
 
 class EnvoiGroup(click.Group):

@@ -155,7 +155,7 @@ class Module:
         migrations: True when the package has a folder `migrations` of Alembic versions.
         translations: True when the package has a folder `translations`.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
-            of the default is the type of the setting.
+            of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
     """
 
     name: str

@@ -56,12 +56,13 @@ def queue_for(app: Flask) -> Queue:
     return cast("Queue", queue)
 
 
-def enqueue(name: str, *args: JobArgument) -> bool:
+def enqueue(name: str, *args: JobArgument, front: bool = False) -> bool:
     """Put a job on the queue now.
 
     Args:
         name: Name of a declared job.
         args: Plain arguments: ids, never contents.
+        front: True to put it before all others.
 
     Returns:
         False when the queue cannot be reached; what the job is for must then wait for its sweep.
@@ -75,6 +76,7 @@ def enqueue(name: str, *args: JobArgument) -> bool:
             timeout=spec.timeout,
             result_ttl=RESULT_TTL_SECONDS,
             failure_ttl=FAILURE_TTL_SECONDS,
+            at_front=front,
             description=f"{name}{args if len(str(args)) < 80 else '(…)'}",
         )
     except (RedisError, OSError) as error:
@@ -83,9 +85,9 @@ def enqueue(name: str, *args: JobArgument) -> bool:
     return True
 
 
-def enqueue_after_commit(name: str, *args: JobArgument) -> None:
+def enqueue_after_commit(name: str, *args: JobArgument, front: bool = False) -> None:
     """Put a job on the queue once the running transaction is committed."""
-    on_commit(partial(enqueue, name, *args))
+    on_commit(partial(enqueue, name, *args, front=front))
 
 
 def queue_length() -> int | None:

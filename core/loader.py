@@ -257,8 +257,9 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
                 wanted = "a whole number" if isinstance(default, int) else "a number"
                 problems.append(f"ENVOI_{key} must be {wanted}, not “{text}”.")
                 continue
-            if isinstance(value, int | float) and not 0 < value < float("inf"):
-                problems.append(f"ENVOI_{key} must be greater than 0, not “{text}”.")
+            if isinstance(value, int | float) and not 0 < value < float("inf") and not value == default == 0:
+                least = "0 or more" if default == 0 else "greater than 0"
+                problems.append(f"ENVOI_{key} must be {least}, not “{text}”.")
             settings[key] = value
     if problems:
         raise ConfigError(problems)

@@ -137,6 +137,17 @@ def _is_version_table(difference: Any) -> bool:
     )
 
 
+def _made_by_migrations() -> frozenset[str]:
+    """Return the tables and indexes that a model cannot say, so that only migrations make them.
+
+    A model names them in `info["made_by_migrations"]` of its table. The tables in which SQLite keeps a virtual
+    table begin with its name.
+    """
+    return frozenset(
+        name for table in Base.metadata.tables.values() for name in table.info.get("made_by_migrations", ())
+    )
+
+
 def only_tables_of(module: Module) -> Any:
     """Return Alembic's filter that keeps to the tables of a module, known by their prefix.
 
@@ -144,8 +155,11 @@ def only_tables_of(module: Module) -> Any:
     """
     prefix = f"{module.name}_"
     of_others = tuple(f"{name}_" for name in loader.discover() if name.startswith(prefix))
+    unsaid = _made_by_migrations()
 
     def include(name: str | None, type_: str, _parents: Any) -> bool:
+        if name is not None and (name in unsaid or name.startswith(tuple(f"{own}_" for own in unsaid))):
+            return False
         if type_ != "table" or name is None:
             return True
         return name.startswith(prefix) and not name.startswith((*of_others, "core_version_"))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from blinker import Namespace
 
-__all__ = ["KEYWORDS", "document_customer_changed", "mail_server_ready"]
+__all__ = ["KEYWORDS", "document_customer_changed", "mail_server_paused", "mail_server_ready"]
 
 _signals = Namespace()
 
@@ -26,8 +26,15 @@ mail_server_ready = _signals.signal("mail-server-ready")
 Sender: the Flask application. Keywords: `server_id`. Whoever keeps mails that wait for a server lets them go.
 """
 
+mail_server_paused = _signals.signal("mail-server-paused")
+"""Sent after a mail server was paused, since it has failed again and again; outside a transaction, once a pause.
+
+Sender: the Flask application. Keywords: `server_id`. Whoever tells administrators does it now.
+"""
+
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "document_customer_changed": ("previous_id",),
+    "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
 }
 """The keywords with which each signal calls its receivers."""

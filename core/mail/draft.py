@@ -82,6 +82,7 @@ class MailDraft:
         template_id: The template it was made from, or None.
         reply_to: Where answers go, or None.
         without_address: Names of followers that have no address.
+        keep_days: How long contents are kept after the mail has settled, or None for the setting.
     """
 
     document_id: int | None
@@ -96,6 +97,7 @@ class MailDraft:
     template_id: int | None = None
     reply_to: Address | None = None
     without_address: list[str] = field(default_factory=list)
+    keep_days: int | None = None
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from flask import Flask, Response, abort, g, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
 
 def csp_nonce() -> str:
@@ -52,8 +53,19 @@ def _refuse_nul() -> None:
         abort(400)
 
 
+class QuietSessions(SecureCookieSessionInterface):
+    """Sessions that a page which refreshes by itself does not prolong: nobody may be there any more."""
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """Return True when the cookie is to be sent: also without a change, unless the request is a quiet one."""
+        return session.modified or (
+            not request.headers.get("X-Quiet") and super().should_set_cookie(app, session)
+        )
+
+
 def register(app: Flask) -> None:
     """Set the headers on every response, and refuse what no page takes."""
+    app.session_interface = QuietSessions()
     app.before_request(_refuse_nul)
     app.after_request(_set_headers)
     app.jinja_env.globals["csp_nonce"] = csp_nonce

@@ -1,6 +1,6 @@
 """How mail leaves: servers, transports, templates."""
 
-from core.contract import MenuItem, Module, Permission, Scope
+from core.contract import JobSpec, MenuItem, Module, Permission, Scope
 from core.i18n import N_
 
 module = Module(
@@ -36,6 +36,9 @@ module = Module(
         Permission(
             "mail_config.template.edit", N_("Edit mail templates"), granted={"administrator": Scope.ALL}
         ),
+    ),
+    jobs=(
+        JobSpec("mail_config.probe_servers", "modules.mail_config.jobs:probe_servers", timeout=600, every=20),
     ),
     install="modules.mail_config.shipped:install",
     demo="modules.mail_config.shipped:demo",

@@ -12,6 +12,7 @@ from core.companies.models import Company
 from core.db import db
 from core.mail.outcomes import EXPLANATIONS, printable
 from modules.mail_config import service
+from modules.mail_config.failed_tests import sentences
 
 
 @click.group()
@@ -54,8 +55,9 @@ def server_test(name: str, recipient: str, from_address: str | None) -> None:
     for line in report.transcript:
         click.echo(printable(line))
     if report.failure is not None:
-        explanation = EXPLANATIONS[report.failure.kind]
-        click.echo(f"\n{explanation.title}. {explanation.text}", err=True)
+        click.echo(
+            f"\n{EXPLANATIONS[report.failure.kind].title}. {' '.join(sentences(report.failure))}", err=True
+        )
         sys.exit(1)
     click.echo("\nThe server works.")
 

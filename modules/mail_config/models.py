@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
+from core.mail.outcomes import FailureKind
 
 
 class Encryption(StrEnum):
@@ -42,6 +43,10 @@ class MailServer(Base):
     """The largest message in bytes, or None for what the server announces."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company whose mails it sends, or None for all."""
+    rate_per_minute: Mapped[int | None]
+    """The most mails a minute that leave by it, or None for no limit."""
+    rate_per_day: Mapped[int | None]
+    """The most mails in 24 hours, or None for no limit."""
     active: Mapped[bool] = mapped_column(default=True)
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
     """What `fingerprint` was when the server passed its last test."""
@@ -69,6 +74,38 @@ class MailServer(Base):
         return not entries or any(entry in {address, address.rpartition("@")[2]} for entry in entries)
 
 
+class ServerHealth(Base):
+    """How a server has fared: its breaker and its pace. Kept in the database, so that no crash forgets it.
+
+    See `modules.mail_config.health` for what the numbers mean.
+    """
+
+    __tablename__ = "mail_config_server_health"
+
+    server_id: Mapped[int] = mapped_column(
+        ForeignKey("mail_config_server.id", ondelete="CASCADE"), primary_key=True
+    )
+    failures: Mapped[int] = mapped_column(default=0)
+    """Failures of connection, encryption or sign-in in a row."""
+    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    failure_words: Mapped[str] = mapped_column(Text, default="")
+    failure_advice: Mapped[str] = mapped_column(String(32), default="")
+    open_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Since when the server is paused; None while it is in use."""
+    probes: Mapped[int] = mapped_column(default=0)
+    """Probes that have failed since then."""
+    next_probe_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    throttles: Mapped[int] = mapped_column(default=0)
+    """Requests to slow down in a row."""
+    throttled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    throttle_words: Mapped[str] = mapped_column(Text, default="")
+    next_slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """The next moment that is free for a mail, where the rate is limited."""
+    day_started_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    day_count: Mapped[int] = mapped_column(default=0)
+    """Mails since then, where the number a day is limited."""
+
+
 class MailTemplate(Base):
     """The text of mails about a kind of document, in several languages."""
 
@@ -85,6 +122,8 @@ class MailTemplate(Base):
     """Where answers go; empty for the sender."""
     position: Mapped[int] = mapped_column(default=10)
     """Lower numbers are offered first."""
+    keep_days: Mapped[int | None]
+    """How many days text and files of its mails are kept after they have settled; None for the setting."""
     active: Mapped[bool] = mapped_column(default=True)
     shipped_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     """Names the template of a module that it was made from."""

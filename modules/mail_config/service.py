@@ -5,26 +5,27 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
-from flask import Flask, current_app
 from flask_babel import gettext
 from sqlalchemy import false, select, true
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import db, end_reading, transaction
+from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
 from core.mail.outcomes import Failure, FailureKind, RecipientState
 from core.signals import mail_server_ready
-from core.vault import decrypt, encrypt
+from core.vault import encrypt
+from modules.mail_config import health
+from modules.mail_config.access import open_transport
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import MailServer
-from modules.mail_config.transports.base import Envelope, ServerAccess
-from modules.mail_config.transports.smtp import SmtpConnection
+from modules.mail_config.transports.base import Envelope
 
 TEST_TIMEOUT_SECONDS = 15.0
 
@@ -81,14 +82,31 @@ def route_for(company: Company, sender: User | None, reply_to: Address | None = 
     if not servers:
         why.append(gettext("No active mail server may send from %(address)s.", address=company.email))
         return Route(None, "", from_address, answer, tuple(why), FailureKind.SERVER_MISSING)
-    server = next((candidate for candidate in servers if candidate.ready), servers[0])
+    server = best_of(servers)
     why.append(
         gettext(
             "Server “%(name)s”: the first by priority whose From filter takes this address.", name=server.name
         )
     )
-    problem = None if server.ready else FailureKind.SERVER_UNTESTED
+    problem = problem_of(server)
+    if server is not servers[0] and not problem:
+        why.append(gettext("One of higher priority is passed over: it is untested or paused."))
     return Route(server.id, server.name, from_address, answer, tuple(why), problem)
+
+
+def best_of(servers: Sequence[MailServer]) -> MailServer:
+    """Return the server to use of those that may: the first that works, else the first that was tested."""
+    stopped = health.paused_among([server.id for server in servers])
+    ready = [server for server in servers if server.ready]
+    return next((server for server in ready if server.id not in stopped), (ready or list(servers))[0])
+
+
+def problem_of(server: MailServer) -> FailureKind | None:
+    """Return why nothing leaves by a server now, or None."""
+    if not server.ready:
+        return FailureKind.SERVER_UNTESTED
+    known = health.health_of(server.id)
+    return known.failure_kind if known is not None and known.open_since is not None else None
 
 
 def candidates(company_id: int, from_addr_spec: str) -> list[MailServer]:
@@ -102,32 +120,6 @@ def candidates(company_id: int, from_addr_spec: str) -> list[MailServer]:
         .order_by(MailServer.company_id.is_(None), MailServer.priority, MailServer.id)
     )
     return [server for server in rows if server.accepts(from_addr_spec)]
-
-
-def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
-    """Return what is needed to reach a server.
-
-    Raises:
-        UserError: The saved password cannot be read.
-    """
-    return ServerAccess(
-        host=server.host,
-        port=server.port,
-        encryption=server.encryption,
-        username=server.username,
-        password=decrypt(server.secret) if server.secret else "",
-        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
-        timeout=timeout,
-    )
-
-
-def open_transport(server: MailServer, *, timeout: float = 60.0) -> SmtpConnection:
-    """Return a transport to a server; it connects with its first mail.
-
-    Raises:
-        UserError: The saved password cannot be read.
-    """
-    return SmtpConnection(access_to(server, timeout=timeout))
 
 
 def save_server(server: MailServer | None, values: dict[str, Any], password: str | None) -> MailServer:
@@ -158,6 +150,9 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             raise UserError(_l("A password needs a user name."), "username")
         session.add(server)
         session.flush()
+        if server.active and server.ready:
+            # It may be new to a sender: a wider filter, another company, switched on again.
+            on_commit(partial(health.tell, mail_server_ready, server.id))
     return server
 
 
@@ -254,9 +249,9 @@ def _remember(server_id: int, fingerprint: str, *, passed: bool) -> None:
             return  # changed meanwhile: what was tested is not what there is now
         server.tested_fingerprint = fingerprint if passed else ""
         server.tested_at = clock.now()
-    if passed:
-        app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-        mail_server_ready.send(app, server_id=server_id)
+        if passed:
+            health.forget_failures(server_id)
+            on_commit(partial(health.tell, mail_server_ready, server_id))
 
 
 def servers() -> list[MailServer]:

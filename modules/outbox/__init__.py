@@ -23,6 +23,14 @@ module = Module(
             60,
             technical=True,
         ),
+        MenuItem(
+            N_("Personal data"),
+            "outbox.personal",
+            "outbox.personal.manage",
+            N_("Configuration"),
+            70,
+            technical=True,
+        ),
     ),
     permissions=(
         Permission(
@@ -63,12 +71,24 @@ module = Module(
             N_("Read the dialogue with mail servers"),
             granted={"support": Scope.ALL, "administrator": Scope.ALL},
         ),
+        Permission(
+            "outbox.personal.manage",
+            N_("Export and erase what is known about an address"),
+            granted={"administrator": Scope.ALL},
+        ),
     ),
     jobs=(
         JobSpec("outbox.deliver_mails", "modules.outbox.jobs:deliver_mails", timeout=1800),
+        JobSpec("outbox.bulk", "modules.outbox.jobs:bulk", timeout=1800),
         JobSpec("outbox.sweep", "modules.outbox.jobs:sweep", timeout=300, every=15),
+        JobSpec("outbox.mail_alerts", "modules.outbox.jobs:mail_alerts", timeout=300, every=60),
+        JobSpec("outbox.retention", "modules.outbox.jobs:retention", timeout=600, every=3600),
     ),
-    receivers=(Receiver("mail_server_ready", "modules.outbox.sweep:release_waiting"),),
+    receivers=(
+        Receiver("mail_server_ready", "modules.outbox.sweep:release_waiting"),
+        Receiver("mail_server_ready", "modules.outbox.alerts:server_ready"),
+        Receiver("mail_server_paused", "modules.outbox.alerts:server_paused"),
+    ),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),
@@ -76,12 +96,16 @@ module = Module(
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
         SlotFill("shell.bar", "modules.outbox.slots:failure_bell"),
+        SlotFill("mail_config.server_aside", "modules.outbox.server_panel:waiting_mails"),
     ),
     demo="modules.outbox.demo:load",
     cli="modules.outbox.cli:commands",
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
+        "OUTBOX_KEEP_DAYS": 0,  # text and files of settled mails are kept; 0 for ever
         "OUTBOX_LEASE_SECONDS": 120.0,
+        "OUTBOX_RETRY_MINUTES": "1, 5, 15, 60, 180, 360, 720, 1440",  # the last one repeats
+        "OUTBOX_GIVE_UP_DAYS": 4.0,  # RFC 5321, section 4.5.4.1: four to five days
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
     },
 )

@@ -16,16 +16,34 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
 from core import clock
 from core.db import db, transaction
+from core.db.prepared import Batch, Count, Prepared
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox.models import ATTEMPTS, MAILS, RECIPIENTS, OutgoingMail
+from modules.outbox.alert_rows import RETIRE_ALERT, alert_values, write_alert
+from modules.outbox.models import (
+    ALERTS,
+    ATTACHMENTS,
+    ATTEMPTS,
+    EVENTS,
+    MAILS,
+    RECIPIENTS,
+    MailAttachment,
+    OutgoingMail,
+)
 from modules.outbox.settlement import Settlement
-from modules.outbox.states import MailState, check_transition
+from modules.outbox.states import FAILED, MailState, check_transition
+from modules.outbox.transitions import (
+    actor,
+    moving,
+    moving_by_parameter,
+    record,
+    record_claim,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,68 +51,128 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.5
+LOST_WORDS = "The worker ended while the message was being handed over."
 
 
 def _values(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
-# Written once: composing these statements anew for each mail costs more than running them.
-_MARK_IN_FLIGHT = (
+_FROM = ("server_id", "sender_name", "sender_address", "reply_to_name", "reply_to_address")
+_MARKED = ("lease_until", "message_sha256", *_FROM)
+_SETTLED = (
+    *_FROM,
+    "attempts",
+    "accepted_count",
+    "failure_kind",
+    "failure_reason",
+    "failure_also",
+    "failure_advice",
+    "settled_at",
+    "next_attempt_at",
+    "slot_at",
+    "slot_server_id",
+)
+_SERVED = (
+    "state",
+    "failure_kind",
+    "reply_code",
+    "enhanced_code",
+    "diagnostic",
+    "failure_also",
+    "failure_advice",
+    "settled_at",
+)
+_TRIED = (
+    "mail_id",
+    "server_name",
+    "started_at",
+    "ended_at",
+    "outcome",
+    "failure_kind",
+    "summary",
+    "transcript",
+)
+
+_MARK_IN_FLIGHT = Prepared(
     update(MAILS)
     .where(
         MAILS.c.id == bindparam("mail_id"),
         MAILS.c.claim_token == bindparam("token"),
         MAILS.c.state == MailState.SENDING,
     )
-    .values(
-        in_flight=True,
-        **_values(
-            "lease_until",
-            "server_id",
-            "sender_name",
-            "sender_address",
-            "reply_to_name",
-            "reply_to_address",
-            "message_sha256",
-        ),
-    )
+    .values(in_flight=True, **_values(*_MARKED)),
+    "mail_id",
+    "token",
+    *_MARKED,
 )
-_SETTLE_MAIL = (
-    update(MAILS)
-    .where(
-        MAILS.c.id == bindparam("mail_id"),
-        MAILS.c.claim_token == bindparam("token"),
-        MAILS.c.state.in_([MailState.SENDING, MailState.UNCERTAIN]),
-    )
-    .values(
-        in_flight=False,
-        claim_token=None,
-        lease_until=None,
-        **_values(
-            "state",
-            "server_id",
-            "sender_name",
-            "sender_address",
-            "reply_to_name",
-            "reply_to_address",
-            "attempts",
-            "accepted_count",
-            "failure_kind",
-            "failure_reason",
-            "settled_at",
-            "next_attempt_at",
-        ),
-    )
+_HELD = (
+    MAILS.c.id == bindparam("held_id"),
+    MAILS.c.claim_token == bindparam("token"),
+    or_(MAILS.c.state == MailState.SENDING, MAILS.c.state == MailState.UNCERTAIN),
 )
-_SETTLE_RECIPIENT = (
+_RECORD_SETTLED = Prepared(
+    # First, since it locks the mail; it also knows the state before, which may be uncertain by now.
+    insert(EVENTS).from_select(
+        ["mail_id", "at", "verb", "before", "after", "actor", "detail"],
+        select(
+            MAILS.c.id,
+            bindparam("at", type_=EVENTS.c.at.type),
+            literal("settle", EVENTS.c.verb.type),
+            MAILS.c.state,
+            bindparam("state", type_=EVENTS.c.after.type),
+            bindparam("actor", type_=EVENTS.c.actor.type),
+            literal("", EVENTS.c.detail.type),
+        )
+        .where(*_HELD)
+        .with_for_update(),
+    ),
+    "held_id",
+    "token",
+    "at",
+    "state",
+    "actor",
+)
+_SETTLE_RECIPIENT = Prepared(
     update(RECIPIENTS)
-    .where(RECIPIENTS.c.id == bindparam("recipient_id"))
-    .values(
-        **_values("state", "failure_kind", "reply_code", "enhanced_code", "diagnostic", "settled_at"),
-    )
+    .where(RECIPIENTS.c.id == bindparam("recipient_id"), exists(select(MAILS.c.id).where(*_HELD)))
+    .values(**_values(*_SERVED)),
+    "recipient_id",
+    "held_id",
+    "token",
+    *_SERVED,
 )
-_INSERT_ATTEMPT = insert(ATTEMPTS)
+_ALERTED = ("user_id", "mail_id", "failure_kind", "words", "created_at")
+_INSERT_ALERT = Prepared(
+    insert(ALERTS).from_select(
+        list(_ALERTED),
+        select(*(bindparam(name, type_=ALERTS.c[name].type) for name in _ALERTED)).where(
+            exists(select(MAILS.c.id).where(*_HELD))
+        ),
+    ),
+    "held_id",
+    "token",
+    *_ALERTED,
+)
+_RETIRE_ALERT = Prepared(RETIRE_ALERT, "mail", "user", "now")
+_SETTLE_MAIL = Prepared(
+    moving_by_parameter("settle")
+    .where(*_HELD[:2])
+    .values(in_flight=False, claim_token=None, lease_until=None, **_values(*_SETTLED)),
+    "held_id",
+    "token",
+    "state",
+    *_SETTLED,
+)
+_INSERT_ATTEMPT = Prepared(insert(ATTEMPTS).values(**_values(*_TRIED)), *_TRIED)
+_WRITE_FROZEN = Prepared(
+    update(ATTACHMENTS)
+    .where(ATTACHMENTS.c.id == bindparam("attachment_id"))
+    .values(**_values("sha256", "size")),
+    "attachment_id",
+    "sha256",
+    "size",
+)
 
 
 def lease() -> dt.timedelta:
@@ -133,15 +211,12 @@ def claim(mail_ids: Sequence[int]) -> str | None:
     def attempt() -> bool:
         with transaction() as session:
             result = session.execute(
-                update(MAILS)
-                .where(
-                    MAILS.c.id.in_(mail_ids), MAILS.c.state == MailState.QUEUED, MAILS.c.claim_token.is_(None)
-                )
-                .values(
-                    state=MailState.SENDING, claim_token=token, lease_until=now + lease(), in_flight=False
-                )
+                moving("claim", MailState.SENDING)
+                .where(MAILS.c.id.in_(mail_ids), MAILS.c.claim_token.is_(None))
+                .values(claim_token=token, lease_until=now + lease(), in_flight=False)
             )
             if result.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one
+                record_claim(session, token)
                 return True
             # A commit may succeed while its connection dies: then the first attempt has got them already.
             return session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1)) is not None
@@ -169,31 +244,30 @@ def claimed(token: str) -> list[OutgoingMail]:
     return patiently(attempt)
 
 
-def mark_in_flight(mail: OutgoingMail, token: str) -> bool:
-    """Record, inside the running transaction, that the message goes out now.
+def mark_in_flight(batch: Batch, mail: OutgoingMail, token: str) -> Count:
+    """Record, inside a transaction of the ledger, that the message goes out now.
 
     Returns:
-        False when the claim is no longer this worker's; then the message must not go out.
+        Nothing once it is committed, when the claim is no longer this worker's; then the message must not go out.
     """
-    with transaction() as session:
-        result = session.execute(
-            _MARK_IN_FLIGHT,
-            {
-                "mail_id": mail.id,
-                "token": token,
-                "lease_until": clock.now() + lease(),
-                "server_id": mail.server_id,
-                "sender_name": mail.sender_name,
-                "sender_address": mail.sender_address,
-                "reply_to_name": mail.reply_to_name,
-                "reply_to_address": mail.reply_to_address,
-                "message_sha256": mail.message_sha256,
-            },
-        )
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    return batch.run(
+        _MARK_IN_FLIGHT,
+        {
+            "mail_id": mail.id,
+            "token": token,
+            "lease_until": clock.now() + lease(),
+            "message_sha256": mail.message_sha256,
+            **_sender(mail),
+        },
+    )
+
+
+def _sender(mail: OutgoingMail) -> dict[str, Any]:
+    return {name: getattr(mail, name) for name in _FROM}
 
 
 def write_settlement(
+    batch: Batch,
     mail: OutgoingMail,
     token: str,
     settlement: Settlement,
@@ -201,52 +275,47 @@ def write_settlement(
     server_name: str,
     started_at: dt.datetime,
     transcript: Sequence[str],
-) -> bool:
-    """Write, inside the running transaction, what an attempt has found.
+) -> Count:
+    """Write, inside a transaction of the ledger, what an attempt has found.
+
+    A worker that was stopped past its lease, and goes on, knows more than the sweep did: it settles an uncertain
+    mail too, unless a person has decided meanwhile.
 
     Returns:
-        False when the mail was taken away meanwhile (a person has resent it); the attempt is recorded anyway.
+        Nothing once it is committed, when the mail was taken away meanwhile; the attempt is recorded anyway.
+
+    Raises:
+        IllegalTransitionError: The settlement leads to a state that no attempt can lead to.
     """
     check_transition("settle", MailState.SENDING, settlement.state)
     now = clock.now()
-    with transaction() as session:
-        result = session.execute(
-            _SETTLE_MAIL,
+    settled_at = None if settlement.state is MailState.DEFERRED else now
+    held = {"held_id": mail.id, "token": token}
+    batch.run(_RECORD_SETTLED, {**held, "at": now, "state": settlement.state, "actor": actor()})
+    for outcome in settlement.results:
+        batch.run(
+            _SETTLE_RECIPIENT,
             {
-                "mail_id": mail.id,
-                "token": token,
-                "state": settlement.state,
-                "server_id": mail.server_id,
-                "sender_name": mail.sender_name,
-                "sender_address": mail.sender_address,
-                "reply_to_name": mail.reply_to_name,
-                "reply_to_address": mail.reply_to_address,
-                "attempts": settlement.attempts,
-                "accepted_count": settlement.accepted_count,
-                "failure_kind": settlement.failure_kind,
-                "failure_reason": settlement.failure_reason,
-                "settled_at": None if settlement.state is MailState.DEFERRED else now,
-                "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
+                **held,
+                "recipient_id": outcome.recipient_id,
+                "state": outcome.state,
+                "failure_kind": outcome.failure_kind,
+                "reply_code": outcome.reply_code,
+                "enhanced_code": outcome.enhanced_code,
+                "diagnostic": outcome.diagnostic,
+                "failure_also": outcome.also,
+                "failure_advice": outcome.advice,
+                "settled_at": settled_at,
             },
         )
-        mine = bool(result.rowcount)  # type: ignore[attr-defined]
-        if mine:
-            session.execute(
-                _SETTLE_RECIPIENT,
-                [
-                    {
-                        "recipient_id": outcome.recipient_id,
-                        "state": outcome.state,
-                        "failure_kind": outcome.failure_kind,
-                        "reply_code": outcome.reply_code,
-                        "enhanced_code": outcome.enhanced_code,
-                        "diagnostic": outcome.diagnostic,
-                        "settled_at": now,
-                    }
-                    for outcome in settlement.results
-                ],
-            )
-        session.execute(
+    if settlement.state in FAILED and mail.submitted_by_id is not None and not mail.is_alert:
+        alert = alert_values(
+            mail.id, mail.submitted_by_id, settlement.failure_kind, settlement.failure_reason
+        )
+        batch.run(_RETIRE_ALERT, {"mail": mail.id, "user": mail.submitted_by_id, "now": now})
+        batch.run(_INSERT_ALERT, {**alert, **held})
+    if settlement.tried:
+        batch.run(
             _INSERT_ATTEMPT,
             {
                 "mail_id": mail.id,
@@ -259,7 +328,32 @@ def write_settlement(
                 "transcript": "\n".join(transcript),
             },
         )
-    return mine
+    return batch.run(
+        _SETTLE_MAIL,
+        {
+            **held,
+            "state": settlement.state,
+            "attempts": settlement.attempts,
+            "accepted_count": settlement.accepted_count,
+            "failure_kind": settlement.failure_kind,
+            "failure_reason": settlement.failure_reason,
+            "failure_also": settlement.failure_also,
+            "failure_advice": settlement.failure_advice,
+            "settled_at": settled_at,
+            "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
+            "slot_at": mail.slot_at,
+            "slot_server_id": mail.slot_server_id,
+            **_sender(mail),
+        },
+    )
+
+
+def write_frozen(batch: Batch, attachment: MailAttachment) -> None:
+    """Write, inside a transaction of the ledger, where the rendered PDF is kept."""
+    batch.run(
+        _WRITE_FROZEN,
+        {"attachment_id": attachment.id, "sha256": attachment.sha256, "size": attachment.size},
+    )
 
 
 def give_back(token: str) -> None:
@@ -267,15 +361,13 @@ def give_back(token: str) -> None:
 
     def attempt() -> None:
         with transaction() as session:
-            session.execute(
-                update(MAILS)
-                .where(
-                    MAILS.c.claim_token == token,
-                    MAILS.c.state == MailState.SENDING,
-                    MAILS.c.in_flight.is_(False),
-                )
-                .values(state=MailState.QUEUED, claim_token=None, lease_until=None)
-            )
+            ids = session.scalars(
+                moving("return", MailState.QUEUED)
+                .where(MAILS.c.claim_token == token, MAILS.c.in_flight.is_(False))
+                .values(claim_token=None, lease_until=None)
+                .returning(MAILS.c.id)
+            ).all()
+            record(session, ids, "return", MailState.SENDING, MailState.QUEUED)
 
     patiently(attempt)
 
@@ -284,38 +376,38 @@ def lose_expired() -> tuple[list[int], list[int]]:
     """Take mails away from claims whose lease has ended.
 
     A mail whose message had begun to go out becomes uncertain, and a person decides; any other is queued
-    again.
+    again. A lease further ahead than any worker takes one comes from a clock that was put back.
 
     Returns:
         The ids of the queued and of the uncertain ones.
     """
     now = clock.now()
+    ended = or_(MAILS.c.lease_until < now, MAILS.c.lease_until > now + 2 * lease())
     with transaction() as session:
-        expired = [MAILS.c.state == MailState.SENDING, MAILS.c.lease_until < now]
         queued = list(
             session.scalars(
-                update(MAILS)
-                .where(*expired, MAILS.c.in_flight.is_(False))
-                .values(state=MailState.QUEUED, claim_token=None, lease_until=None, next_attempt_at=now)
+                moving("lose", MailState.QUEUED)
+                .where(ended, MAILS.c.in_flight.is_(False))
+                .values(claim_token=None, lease_until=None, next_attempt_at=now)
                 .returning(MAILS.c.id)
             )
         )
-        uncertain = list(
-            session.scalars(
-                update(MAILS)
-                .where(*expired, MAILS.c.in_flight.is_(True))
-                # The token stays: if the worker was only stopped for a while, it still may settle.
-                .values(
-                    state=MailState.UNCERTAIN,
-                    lease_until=None,
-                    settled_at=now,
-                    failure_kind=FailureKind.OUTCOME_UNKNOWN,
-                    failure_reason="The worker ended while the message was being handed over.",
-                )
-                .returning(MAILS.c.id)
+        record(session, queued, "lose", MailState.SENDING, MailState.QUEUED)
+        rows = session.execute(
+            moving("lose", MailState.UNCERTAIN)
+            .where(ended, MAILS.c.in_flight.is_(True))
+            # The token stays: if the worker was only stopped for a while, it still may settle.
+            .values(
+                lease_until=None,
+                settled_at=now,
+                failure_kind=FailureKind.OUTCOME_UNKNOWN,
+                failure_reason=LOST_WORDS,
             )
-        )
+            .returning(MAILS.c.id, MAILS.c.submitted_by_id, MAILS.c.is_alert)
+        ).all()
+        uncertain = [row.id for row in rows]
         if uncertain:
+            record(session, uncertain, "lose", MailState.SENDING, MailState.UNCERTAIN)
             session.execute(
                 update(RECIPIENTS)
                 .where(
@@ -328,6 +420,9 @@ def lose_expired() -> tuple[list[int], list[int]]:
                     settled_at=now,
                 )
             )
+            for row in rows:
+                if row.submitted_by_id is not None and not row.is_alert:
+                    write_alert(session, row.id, row.submitted_by_id, FailureKind.OUTCOME_UNKNOWN, LOST_WORDS)
     return queued, uncertain
 
 

@@ -9,69 +9,57 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from flask import current_app
-from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from core import clock
-from core.auth.models import User
-from core.companies.models import Company
-from core.db import db, end_reading, transaction
-from core.documents.models import Document
-from core.documents.pdf import RenderError, render_document
-from core.documents.service import behavior_of
-from core.errors import EnvoiError, UserError
+from core.db import db, end_reading
+from core.db.prepared import Batch, Count, Ledger
+from core.errors import ConfigError, UserError
 from core.files import FileMissingError, StoreFullError
 from core.jobs import JobTimeoutError
-from core.mail.addresses import Address
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
+from modules.mail_config import health
+from modules.mail_config.access import open_transport
 from modules.mail_config.models import MailServer
-from modules.mail_config.service import candidates, open_transport, route_for
 from modules.mail_config.transports.base import Envelope, LostClaimError
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import claims
+from modules.outbox.failures import MustWaitError, UndeliverableError
 from modules.outbox.mime import build_message, file_store
-from modules.outbox.models import ATTACHMENTS, MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.settlement import RecipientResult, Settlement, settle, settle_failure
+from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.rendering import render_pdf
+from modules.outbox.routes import Way, find_way
+from modules.outbox.settlement import (
+    LOOK_AGAIN,
+    RecipientResult,
+    Settlement,
+    settle,
+    settle_failure,
+    settle_waiting,
+    with_jitter,
+)
+from modules.outbox.states import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
 _TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
-_SERVER_IS_DOWN = frozenset(
-    {
-        FailureKind.CONNECT_FAILED,
-        FailureKind.HOST_NOT_FOUND,
-        FailureKind.TLS_FAILED,
-        FailureKind.TIMEOUT,
-        FailureKind.AUTH_FAILED,
-    }
-)
+AFTER_FAILURE = dt.timedelta(minutes=1)
+"""How long a mail waits whose server has failed, while the server is not paused yet."""
+
+WHILE_PAUSED = dt.timedelta(hours=12)
+"""How long it waits while the server is paused, unless the end of the pause lets it go."""
+
+LONGEST_WAIT_SECONDS = 1.0
+"""A worker waits itself for a moment that is so near."""
 
 _connections: dict[tuple[int, str], SmtpConnection] = {}
 """The connections of this process, kept from job to job; one to each server."""
-
-
-class UndeliverableError(EnvoiError):
-    """The mail cannot be handed to a server; carries the failure."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.diagnostic)
-        self.failure = failure
-
-
-@dataclass(slots=True)
-class _Way:
-    """How the mails of one sender leave, found once in a run."""
-
-    server: MailServer | None
-    header_from: Address
-    reply_to: Address | None
-    problem: FailureKind | None
 
 
 @dataclass(slots=True)
@@ -87,31 +75,47 @@ class _Unwritten:
 
 @dataclass(slots=True)
 class DeliveryRun:
-    """The delivery of one claim."""
+    """The delivery of one claim.
+
+    Attributes:
+        token: Names the claim.
+        policy: When a mail is tried again.
+        unwritten: What the last mail has become, while it waits for its commit.
+        in_flight: The id of the mail that was marked last.
+        down: Servers that have failed in this run, and how.
+        slowed: Servers that have asked in this run to be slowed down.
+        ways: How mails leave, by sender.
+    """
 
     token: str
+    policy: RetryPolicy
+    ledger: Ledger = field(default_factory=lambda: Ledger(db.engine))
     unwritten: _Unwritten | None = None
     in_flight: int | None = None
     down: dict[int, Failure] = field(default_factory=dict)
-    ways: dict[tuple[int, int | None, str, str], _Way] = field(default_factory=dict)
+    slowed: set[int] = field(default_factory=set)
+    ways: dict[tuple[int, int | None, str, str], Way] = field(default_factory=dict)
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it."""
         started = clock.now()
-        recipients = {recipient.id: recipient.state for recipient in mail.recipients}
-        due = [recipient for recipient in mail.recipients if recipient.state in _TO_BE_SERVED]
-        way: _Way | None = None
+        way: Way | None = None
         transcript: Sequence[str] = ()
         try:
             self._freeze_attachments(mail)
             way = self._way(mail)
             message = self._message(mail, way)
-            settlement, transcript = self._hand_over(mail, way, message, due, recipients)
+            server = self._usable(way)
+            self._wait_for_turn(mail, way, server)
+            settlement, transcript = self._hand_over(mail, way, server, message)
+            mail.slot_at = mail.slot_server_id = None
         except LostClaimError:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
+        except MustWaitError as error:
+            settlement = self._waiting(mail, error.failure, error.until)
         except UndeliverableError as error:
-            settlement = _settle_failure(mail, error.failure)
+            settlement = self._failed(mail, error.failure)
         server_name = way.server.name if way is not None and way.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's mark
         self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
@@ -124,31 +128,61 @@ class DeliveryRun:
         if self.in_flight == mail.id:
             return
         words = f"{type(error).__name__}: {error}"
-        settlement = _settle_failure(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+        settlement = self._failed(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
         self.flush()
         self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
         self.flush()
 
     def flush(self) -> None:
         """Write down what the last mail has become."""
-        claims.patiently(self._write_unwritten)
+        if self.unwritten is not None:
+            claims.patiently(self._write_unwritten)
 
     def _write_unwritten(self) -> None:
+        with self.ledger.transaction() as batch:
+            mine = self._write(batch)
+        self._forget_unwritten(mine)
+
+    def _write(self, batch: Batch) -> Count | None:
+        """Write the last settlement inside a transaction; until that is committed it must not be forgotten."""
         unwritten = self.unwritten
         if unwritten is None:
-            return
-        with transaction():
-            mine = claims.write_settlement(
-                unwritten.mail,
-                self.token,
-                unwritten.settlement,
-                server_name=unwritten.server_name,
-                started_at=unwritten.started_at,
-                transcript=unwritten.transcript,
-            )
+            return None
+        return claims.write_settlement(
+            batch,
+            unwritten.mail,
+            self.token,
+            unwritten.settlement,
+            server_name=unwritten.server_name,
+            started_at=unwritten.started_at,
+            transcript=unwritten.transcript,
+        )
+
+    def _forget_unwritten(self, mine: Count | None) -> None:
+        if self.unwritten is not None and not mine:
+            logger.warning("Mail %s was decided by a person before its outcome came.", self.unwritten.mail.id)
         self.unwritten = None
-        if not mine:
-            logger.warning("Mail %s was decided by a person before its outcome came.", unwritten.mail.id)
+
+    def _failed(self, mail: OutgoingMail, failure: Failure) -> Settlement:
+        """Settle a mail that no server was asked about, for a reason of its own."""
+        now = clock.now()
+        return settle_failure(
+            _states(mail),
+            [recipient.id for recipient in _due(mail)],
+            failure,
+            attempts=mail.attempts,
+            age=_age(mail, now),
+            policy=self.policy,
+            now=now,
+            earlier=_earlier(mail),
+        )
+
+    def _waiting(
+        self, mail: OutgoingMail, failure: Failure, until: dt.datetime, *, asked: bool = False
+    ) -> Settlement:
+        """Let a mail wait for its server."""
+        tried = [recipient.id for recipient in _due(mail)]
+        return settle_waiting(_states(mail), tried, failure, attempts=mail.attempts, until=until, asked=asked)
 
     # -- the steps of one mail -----------------------------------------------------------------------
 
@@ -158,7 +192,7 @@ class DeliveryRun:
             if attachment.sha256 or not attachment.generated:
                 continue
             self.flush()
-            data = _render(mail)
+            data = render_pdf(mail)
             try:
                 sha256 = file_store().put(data)
             except StoreFullError as error:
@@ -166,24 +200,29 @@ class DeliveryRun:
                     Failure(FailureKind.RENDER_FAILED, True, detail=str(error))
                 ) from error
             attachment.sha256, attachment.size = sha256, len(data)
-            claims.patiently(lambda row=attachment: _write_frozen(row))  # type: ignore[misc]
+            claims.patiently(lambda row=attachment: self._write_frozen(row))  # type: ignore[misc]
 
-    def _way(self, mail: OutgoingMail) -> _Way:
-        """Return how a mail leaves; its From and Reply-To are fixed from then on."""
+    def _write_frozen(self, attachment: MailAttachment) -> None:
+        with self.ledger.transaction() as batch:
+            claims.write_frozen(batch, attachment)
+
+    def _way(self, mail: OutgoingMail) -> Way:
+        """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
         key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
         way = self.ways.get(key)
         if way is None:
-            way = self.ways[key] = claims.patiently(lambda: _find_way(mail))
+            way = self.ways[key] = claims.patiently(lambda: find_way(mail))
+        mail.server_id = way.server.id if way.server else None
         if way.problem is not None:
-            raise UndeliverableError(Failure(way.problem, True))
+            wait = WHILE_PAUSED if way.paused else LOOK_AGAIN
+            raise MustWaitError(way.problem, clock.now() + with_jitter(wait))
         if not mail.sender_address:
             mail.sender_address, mail.sender_name = way.header_from.addr_spec, way.header_from.display_name
             if way.reply_to is not None:
                 mail.reply_to_address, mail.reply_to_name = way.reply_to.addr_spec, way.reply_to.display_name
-        mail.server_id = way.server.id if way.server else None
         return way
 
-    def _message(self, mail: OutgoingMail, way: _Way) -> bytes:
+    def _message(self, mail: OutgoingMail, way: Way) -> bytes:
         try:
             message = build_message(mail)
         except FileMissingError as error:
@@ -206,20 +245,48 @@ class DeliveryRun:
         mail.message_sha256 = sha256
         return message
 
-    def _hand_over(
-        self,
-        mail: OutgoingMail,
-        way: _Way,
-        message: bytes,
-        due: Sequence[MailRecipient],
-        recipients: dict[int, RecipientState],
-    ) -> tuple[Settlement, Sequence[str]]:
-        if way.server is None:
-            raise UndeliverableError(Failure(FailureKind.SERVER_MISSING, True))
-        if way.server.id in self.down:
+    def _usable(self, way: Way) -> MailServer:
+        """Return the server of a way, unless it has failed in this run already."""
+        server = way.server
+        assert server is not None  # noqa: S101 (a way without one has a problem)
+        if server.id in self.down:
             # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
-            raise UndeliverableError(self.down[way.server.id])
-        connection = self._connection(way.server)
+            raise MustWaitError(self.down[server.id], self._after_failure(server))
+        return server
+
+    def _after_failure(self, server: MailServer) -> dt.datetime:
+        wait = WHILE_PAUSED if health.paused(server.id) else AFTER_FAILURE
+        end_reading()
+        return clock.now() + with_jitter(wait)
+
+    def _wait_for_turn(self, mail: OutgoingMail, way: Way, server: MailServer) -> None:
+        """Make sure that a mail leaves no sooner than the rate of its server allows."""
+        if not way.limited and server.id not in self.slowed:
+            return
+        now = clock.now()
+        closed = server.id in self.slowed or (way.closed_until is not None and now < way.closed_until)
+        slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
+        if slot is None:
+            self.flush()  # the outcome of the mail before must not wait for this
+            slot = claims.patiently(lambda: health.reserve(server.id))
+            mail.slot_at, mail.slot_server_id = slot, server.id
+        wait = (slot - now).total_seconds()
+        if wait > LONGEST_WAIT_SECONDS:
+            raise MustWaitError(Failure(FailureKind.PACED, True), slot)
+        if wait > 0:
+            self.flush()
+            time.sleep(wait)
+
+    def _hand_over(
+        self, mail: OutgoingMail, way: Way, server: MailServer, message: bytes
+    ) -> tuple[Settlement, Sequence[str]]:
+        due = _due(mail)
+        try:
+            connection = self._connection(server)
+        except UserError as error:
+            return self._server_failed(
+                mail, server, Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+            ), ()
         envelope = Envelope(mail.sender_address, tuple(recipient.addr_spec for recipient in due))
 
         def before_body() -> None:
@@ -227,34 +294,55 @@ class DeliveryRun:
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
-        if submission.failure is not None:
-            failure = _server_failure(submission.failure)
-            if failure.kind in _SERVER_IS_DOWN:
-                self.down[way.server.id] = failure
-            settlement = _settle_failure(mail, failure)
-        else:
-            outcomes: dict[int, RecipientOutcome] = {
-                recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
-            }
-            settlement = settle(
-                recipients, outcomes, attempts=mail.attempts, now=clock.now(), earlier=_earlier(mail)
-            )
-        return settlement, list(submission.transcript)
+        transcript = list(submission.transcript)
+        failure = submission.failure
+        if failure is not None:
+            if failure.kind in health.SERVER_FAILURES:
+                return self._server_failed(mail, server, failure), transcript
+            self._slow_down(server, failure)
+            return self._failed(mail, replace(failure, temporary=True)), transcript
+        if way.blemished:
+            claims.patiently(lambda: health.note_success(server.id))
+            way.blemished = False
+        for outcome in submission.outcomes:
+            if outcome.failure is not None:
+                self._slow_down(server, outcome.failure)
+        outcomes: dict[int, RecipientOutcome] = {
+            recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
+        }
+        now = clock.now()
+        settlement = settle(
+            _states(mail),
+            outcomes,
+            attempts=mail.attempts,
+            age=_age(mail, now),
+            policy=self.policy,
+            now=now,
+            earlier=_earlier(mail),
+        )
+        return settlement, transcript
+
+    def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
+        """Count a failure against the server; the mail waits for it, whatever the code was."""
+        failure = replace(failure, temporary=True)
+        self.flush()
+        self.down[server.id] = failure
+        claims.patiently(lambda: health.note_failure(server.id, failure))
+        return self._waiting(mail, failure, self._after_failure(server), asked=True)
+
+    def _slow_down(self, server: MailServer, failure: Failure) -> None:
+        if failure.slows_server and server.id not in self.slowed:
+            self.slowed.add(server.id)
+            claims.patiently(lambda: health.note_throttle(server.id, failure))
 
     def _mark(self, mail: OutgoingMail) -> bool:
         """Commit that a mail is in flight, together with the outcome of the mail before it."""
-        with transaction():
-            self._write_unwritten_inside()
-            mine = claims.mark_in_flight(mail, self.token)
-        self.unwritten = None
+        with self.ledger.transaction() as batch:
+            settled = self._write(batch)
+            mine = claims.mark_in_flight(batch, mail, self.token)
+        self._forget_unwritten(settled)
         self.in_flight = mail.id if mine else None
-        return mine
-
-    def _write_unwritten_inside(self) -> None:
-        kept = self.unwritten
-        self._write_unwritten()
-        # Until the commit has succeeded the settlement must not be forgotten.
-        self.unwritten = kept
+        return bool(mine)
 
     def _connection(self, server: MailServer) -> SmtpConnection:
         key = (server.id, server.fingerprint)
@@ -263,14 +351,24 @@ class DeliveryRun:
         connection = _connections.get(key)
         if connection is None:
             timeout = float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"])
-            try:
-                connection = _connections[key] = open_transport(server, timeout=timeout)
-            except UserError as error:
-                raise UndeliverableError(Failure(FailureKind.AUTH_FAILED, True, detail=str(error))) from error
+            connection = _connections[key] = open_transport(server, timeout=timeout)
         if not connection.is_open:
             # Connecting may take long: the outcome of the mail before must not wait for it.
             self.flush()
         return connection
+
+
+def _states(mail: OutgoingMail) -> dict[int, RecipientState]:
+    return {recipient.id: recipient.state for recipient in mail.recipients}
+
+
+def _due(mail: OutgoingMail) -> list[MailRecipient]:
+    """Return those who are still to be served."""
+    return [recipient for recipient in mail.recipients if recipient.state in _TO_BE_SERVED]
+
+
+def _age(mail: OutgoingMail, now: dt.datetime) -> dt.timedelta:
+    return now - (mail.due_since or mail.submitted_at)
 
 
 def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
@@ -282,75 +380,17 @@ def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
     ]
 
 
-def _settle_failure(mail: OutgoingMail, failure: Failure) -> Settlement:
-    """Settle a mail that no server was asked about."""
-    return settle_failure(
-        {recipient.id: recipient.state for recipient in mail.recipients},
-        [recipient.id for recipient in mail.recipients if recipient.state in _TO_BE_SERVED],
-        failure,
-        attempts=mail.attempts,
-        now=clock.now(),
-        earlier=_earlier(mail),
-    )
+def retry_policy() -> RetryPolicy:
+    """Return the installation's policy.
 
-
-def _server_failure(failure: Failure) -> Failure:
-    """A server that could not be used is not the mail's fault: try again, whatever the code."""
-    return Failure(failure.kind, True, failure.reply, failure.detail)
-
-
-def _render(mail: OutgoingMail) -> bytes:
-    document = db.session.get(Document, mail.document_id) if mail.document_id else None
-    if document is None:
-        raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail="The document is gone."))
+    Raises:
+        ConfigError: The settings make no sense.
+    """
+    config = current_app.config
     try:
-        if document.revision != mail.document_revision or behavior_of(document).why_not_sendable(document):
-            words = (
-                f"Written at revision {mail.document_revision}; the document is at {document.revision} now."
-            )
-            raise UndeliverableError(Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words))
-        return render_document(document)
-    except UserError as error:
-        raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail=str(error))) from error
-    except RenderError as error:
-        raise UndeliverableError(Failure(FailureKind.RENDER_FAILED, False, detail=str(error))) from error
-    finally:
-        end_reading()
-
-
-def _write_frozen(attachment: MailAttachment) -> None:
-    with transaction() as session:
-        session.execute(
-            update(ATTACHMENTS)
-            .where(ATTACHMENTS.c.id == attachment.id)
-            .values(sha256=attachment.sha256, size=attachment.size)
-        )
-
-
-def _find_way(mail: OutgoingMail) -> _Way:
-    company = db.session.get_one(Company, mail.company_id)
-    user = db.session.get(User, mail.submitted_by_id) if mail.submitted_by_id else None
-    if mail.sender_address:
-        # From was fixed by an earlier attempt; the server may have changed since.
-        header_from = Address(mail.sender_address, mail.sender_name)
-        servers = candidates(company.id, mail.sender_address)
-        server = next((candidate for candidate in servers if candidate.ready), None)
-        problem = None if server else FailureKind.SERVER_UNTESTED if servers else FailureKind.SERVER_MISSING
-        way = _Way(server, header_from, None, problem)
-    else:
-        named = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
-        route = route_for(company, user, named)
-        server = (
-            db.session.get(MailServer, route.server_id) if route.server_id and not route.problem else None
-        )
-        way = _Way(server, route.header_from, route.reply_to, route.problem)
-    if server is not None:
-        # Free of the session: it must stay as it is through the commits of the run.
-        with Session(db.engine) as session:
-            way.server = session.get(MailServer, server.id)
-            session.expunge_all()
-    end_reading()
-    return way
+        return RetryPolicy.parse(str(config["OUTBOX_RETRY_MINUTES"]), float(config["OUTBOX_GIVE_UP_DAYS"]))
+    except ValueError as error:
+        raise ConfigError([f"ENVOI_OUTBOX_RETRY_MINUTES and ENVOI_OUTBOX_GIVE_UP_DAYS: {error}"]) from error
 
 
 def deliver(mail_ids: Sequence[int]) -> int:
@@ -361,7 +401,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
     token = claims.claim(mail_ids)
     if token is None:
         return 0
-    run = DeliveryRun(token)
+    run = DeliveryRun(token, retry_policy())
     mails = claims.claimed(token)
     faults: list[Exception] = []
     with claims.kept_alive(token):
@@ -380,6 +420,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
         finally:
             # Also when the job is ended from outside: what is known is written, the rest given back.
             run.flush()
+            run.ledger.close()
             claims.give_back(token)
     if faults:
         raise faults[0]

@@ -11,12 +11,13 @@ from flask_babel import gettext
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.datastructures import FileStorage
 
+from core.config import SUPPORTED_LANGUAGES
 from core.errors import UserError
 from core.files import FileStore, StoreFullError
 from core.mail.addresses import Address, parse_address, parse_addresses
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Reason, RecipientField, safe_file_name
 from core.web.formats import file_size
-from modules.outbox.service import attachment_limit
+from modules.outbox.preflight import attachment_limit
 
 KEPT_FILES_SECONDS = 24 * 3600
 
@@ -46,6 +47,22 @@ class ComposeForm:
         """Return the form for a new draft."""
         return cls(draft, [(recipient, True) for recipient in draft.recipients])
 
+    @classmethod
+    def again(cls, draft: MailDraft, offered: list[tuple[DraftRecipient, bool]]) -> ComposeForm:
+        """Return the form for a draft that was made from a mail; files that are gone are told."""
+        form = cls(draft, offered)
+        store: FileStore = current_app.extensions["envoi_files"]
+        files, draft.attachments = draft.attachments, []
+        for file in files:
+            if not store.path(file.sha256).exists():
+                form.error(
+                    "files", gettext("“%(name)s” is gone from the store. Attach it again.", name=file.name)
+                )
+                continue
+            draft.attachments.append(file)
+            form.kept.append(_mark(file))
+        return form
+
     def error(self, field_name: str, message: object) -> None:
         """Remember what is wrong with a field."""
         self.errors.setdefault(field_name, []).append(str(message))
@@ -60,6 +77,11 @@ def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="outbox-file")
 
 
+def _mark(file: DraftAttachment) -> str:
+    """Return a signed mark of a file in the store, by which the page names it when it is posted again."""
+    return str(_signer().dumps([file.name, file.media_type, file.sha256, file.size]))
+
+
 def read_form(base: MailDraft) -> ComposeForm:
     """Read what was posted over a draft that was just made from the document.
 
@@ -72,6 +94,8 @@ def read_form(base: MailDraft) -> ComposeForm:
     base.subject = posted.get("subject", "")[:100_000]
     base.body_html = posted.get("body", "")
     base.document_revision = posted.get("revision", base.document_revision, type=int)
+    if posted.get("language") in SUPPORTED_LANGUAGES:
+        base.language = posted["language"]
     known = {recipient.address.key: recipient for recipient in base.recipients}
     base.recipients = []
     ticked = set(posted.getlist("r"))
@@ -127,15 +151,18 @@ def _add_typed(form: ComposeForm) -> None:
 
 
 def _add_files(form: ComposeForm, kept: Iterable[str], uploads: Iterable[FileStorage]) -> None:
+    store: FileStore = current_app.extensions["envoi_files"]
     for mark in kept:
         try:
             name, media_type, sha256, size = _signer().loads(mark, max_age=KEPT_FILES_SECONDS)
         except BadSignature:
             form.error("files", gettext("A file has to be chosen again."))
             continue
+        if not store.touch(sha256):  # erased meanwhile with the mail that it was taken from
+            form.error("files", gettext("“%(name)s” is gone from the store. Attach it again.", name=name))
+            continue
         form.kept.append(mark)
         form.draft.attachments.append(DraftAttachment(name, media_type, sha256, size))
-    store: FileStore = current_app.extensions["envoi_files"]
     room = attachment_limit() - sum(file.size for file in form.draft.attachments)
     for upload in uploads:
         if not upload.filename:
@@ -163,4 +190,4 @@ def _add_files(form: ComposeForm, kept: Iterable[str], uploads: Iterable[FileSto
             name, (upload.mimetype or "application/octet-stream")[:120], sha256, len(data)
         )
         form.draft.attachments.append(attachment)
-        form.kept.append(_signer().dumps([attachment.name, attachment.media_type, sha256, attachment.size]))
+        form.kept.append(_mark(attachment))

@@ -21,6 +21,12 @@ from modules.outbox.states import MailState
 
 _DUE = "state IN ('queued', 'deferred', 'scheduled', 'sending')"
 _FAILED = "state IN ('failed', 'partial', 'uncertain')"
+_HAS_CONTENTS = "contents_erased_at IS NULL AND settled_at IS NOT NULL"
+_CANCELED = "state = 'canceled'"
+# The same mails as `_DUE`, said so that SQLite cannot take the index over the state for it, and then sort.
+_NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
+_HAS_FAILURE = "failure_kind IS NOT NULL"
+_OPEN_RUN = "ended_at IS NULL"
 
 
 class OutgoingMail(Base):
@@ -36,10 +42,80 @@ class OutgoingMail(Base):
             postgresql_where=text(_DUE),
         ),
         Index("ix_outbox_mail_failed", "id", sqlite_where=text(_FAILED), postgresql_where=text(_FAILED)),
+        Index(
+            "ix_outbox_mail_waiting",
+            "failure_kind",
+            "id",
+            sqlite_where=text(_DUE),
+            postgresql_where=text(_DUE),
+        ),
+        Index(
+            "ix_outbox_mail_reason",
+            "failure_kind",
+            "server_id",
+            "id",
+            sqlite_where=text(_FAILED),
+            postgresql_where=text(_FAILED),
+        ),
+        Index(
+            "ix_outbox_mail_contents",
+            "keep_days",
+            "settled_at",
+            sqlite_where=text(_HAS_CONTENTS),
+            postgresql_where=text(_HAS_CONTENTS),
+        ),
         Index("ix_outbox_mail_claim_token", "claim_token"),
         Index("ix_outbox_mail_document_id", "document_id", "id"),
-        Index("ix_outbox_mail_submitted_by_id", "submitted_by_id", "id"),
-        Index("ix_outbox_mail_company_id", "company_id", "id"),
+        # What the list walks. Columns behind the id are there so that what two filters leave is found in the index.
+        Index("ix_outbox_mail_submitted_at", "submitted_at", "id"),
+        Index("ix_outbox_mail_submitted_by_id", "submitted_by_id", "submitted_at", "id"),
+        Index("ix_outbox_mail_company_id", "company_id", "submitted_at", "id", "document_kind"),
+        Index("ix_outbox_mail_document_kind", "document_kind", "submitted_at", "id"),
+        Index("ix_outbox_mail_server_id", "server_id", "submitted_at", "id", "company_id", "document_kind"),
+        Index(
+            "ix_outbox_mail_failure_kind",
+            "failure_kind",
+            "submitted_at",
+            "id",
+            sqlite_where=text(_HAS_FAILURE),
+            postgresql_where=text(_HAS_FAILURE),
+        ),
+        Index(
+            "ix_outbox_mail_failed_list",
+            "submitted_at",
+            "id",
+            "state",
+            "failure_kind",
+            "server_id",
+            "company_id",
+            "document_kind",
+            "submitted_by_id",
+            sqlite_where=text(_FAILED),
+            postgresql_where=text(_FAILED),
+        ),
+        Index(
+            "ix_outbox_mail_waiting_list",
+            "submitted_at",
+            "id",
+            "failure_kind",
+            "server_id",
+            sqlite_where=text(_NOT_SETTLED),
+            postgresql_where=text(_NOT_SETTLED),
+        ),
+        Index(
+            "ix_outbox_mail_next_try",
+            "next_attempt_at",
+            "id",
+            sqlite_where=text(_NOT_SETTLED),
+            postgresql_where=text(_NOT_SETTLED),
+        ),
+        Index(
+            "ix_outbox_mail_canceled",
+            "submitted_at",
+            "id",
+            sqlite_where=text(_CANCELED),
+            postgresql_where=text(_CANCELED),
+        ),
         Index("ix_outbox_mail_subject", "subject", "id"),
     )
 
@@ -59,6 +135,8 @@ class OutgoingMail(Base):
     server_id: Mapped[int | None] = mapped_column(ForeignKey("mail_config_server.id", ondelete="SET NULL"))
     company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id"))
     document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id", ondelete="SET NULL"))
+    document_kind: Mapped[str] = mapped_column(String(60), default="")
+    """The kind of the document, kept here so that lists can be narrowed without it."""
     document_revision: Mapped[int] = mapped_column(default=0)
     submitted_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     submitted_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -66,6 +144,8 @@ class OutgoingMail(Base):
     not_before: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     next_attempt_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """From when on a waiting mail may be tried; for a claimed one, unused."""
+    due_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """From when its age counts: when it was submitted for, or was put on the queue again by a person."""
     attempts: Mapped[int] = mapped_column(default=0)
     """Attempts since the mail was last put on the queue by a person."""
     claim_token: Mapped[str | None] = mapped_column(String(32))
@@ -76,13 +156,27 @@ class OutgoingMail(Base):
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
     failure_reason: Mapped[str] = mapped_column(Text, default="")
     """The server's own words."""
+    failure_also: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """The other reading of the failure, where two are possible."""
+    failure_advice: Mapped[str] = mapped_column(String(32), default="")
+    """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """The moment reserved for it at a server with a limited rate."""
+    slot_server_id: Mapped[int | None]
+    """The server at which the moment is reserved."""
     recipient_count: Mapped[int] = mapped_column(default=0)
     accepted_count: Mapped[int] = mapped_column(default=0)
     message_sha256: Mapped[str] = mapped_column(String(64), default="")
     """Of the message as it was last built; the next attempt must match it."""
     submission_token: Mapped[str | None] = mapped_column(String(64), unique=True)
     """Names the form that was posted, so that pressing Send twice writes one mail."""
+    keep_days: Mapped[int | None]
+    """How long contents are kept after the mail has settled; None for the installation's setting."""
+    contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When text and files were erased; the line with its hashes stays."""
+    is_alert: Mapped[bool] = mapped_column(default=False)
+    """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 
     recipients: Mapped[list[MailRecipient]] = relationship(
         back_populates="mail", order_by="MailRecipient.position", cascade="all, delete-orphan"
@@ -92,6 +186,9 @@ class OutgoingMail(Base):
     )
     attempt_rows: Mapped[list[DeliveryAttempt]] = relationship(
         back_populates="mail", order_by="DeliveryAttempt.id.desc()", cascade="all, delete-orphan"
+    )
+    events: Mapped[list[MailEvent]] = relationship(
+        back_populates="mail", order_by="MailEvent.id", cascade="all, delete-orphan"
     )
     document: Mapped[Document | None] = relationship()
     company: Mapped[Company] = relationship()
@@ -122,6 +219,9 @@ class MailRecipient(Base):
     reply_code: Mapped[int] = mapped_column(default=0)
     enhanced_code: Mapped[str] = mapped_column(String(16), default="")
     diagnostic: Mapped[str] = mapped_column(Text, default="")
+    failure_also: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """The other reading of the reply, where two are possible."""
+    failure_advice: Mapped[str] = mapped_column(String(32), default="")
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="recipients")
@@ -136,6 +236,7 @@ class MailAttachment(Base):
     """One file of one mail; its bytes are in the store."""
 
     __tablename__ = "outbox_attachment"
+    __table_args__ = (Index("ix_outbox_attachment_sha256", "sha256"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
@@ -170,8 +271,122 @@ class DeliveryAttempt(Base):
     mail: Mapped[OutgoingMail] = relationship(back_populates="attempt_rows")
 
 
+class MailEvent(Base):
+    """One step in the life of a mail: from which state to which, by whom, and when. Written, never changed."""
+
+    __tablename__ = "outbox_event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    verb: Mapped[str] = mapped_column(String(16))
+    before: Mapped[MailState | None] = mapped_column(StrEnumType(MailState))
+    """None for the first."""
+    after: Mapped[MailState] = mapped_column(StrEnumType(MailState))
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    actor: Mapped[str] = mapped_column(String(80), default="")
+    """What did it, where no person has: a worker with its host and process, the sweep, the command line."""
+    detail: Mapped[str] = mapped_column(String(500), default="")
+
+    mail: Mapped[OutgoingMail] = relationship(back_populates="events")
+    by_user: Mapped[User | None] = relationship()
+
+
+class Alert(Base):
+    """Something a person is told by the bell: a mail of theirs has failed for good, or a server is paused."""
+
+    __tablename__ = "outbox_alert"
+    __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    server_id: Mapped[int | None] = mapped_column(
+        ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
+    )
+    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    words: Mapped[str] = mapped_column(String(500), default="")
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    seen_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    mailed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it was put into a mail to the person, for those who want that."""
+
+    mail: Mapped[OutgoingMail | None] = relationship()
+    server: Mapped[MailServer | None] = relationship()
+
+
+class AlertPreference(Base):
+    """Whether a person is also told by mail; no row means no."""
+
+    __tablename__ = "outbox_alert_preference"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    by_mail: Mapped[bool] = mapped_column(default=False)
+
+
+class MailSearch(Base):
+    """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `search.fold`.
+
+    The trigram index over it is made by the migrations, since a model cannot say it: on SQLite the FTS5 table
+    `outbox_search_index`, kept by triggers, on PostgreSQL the GIN index `ix_outbox_search_text`.
+    """
+
+    __tablename__ = "outbox_search"
+    __table_args__ = ({"info": {"made_by_migrations": ("outbox_search_index", "ix_outbox_search_text")}},)
+
+    mail_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox_mail.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    text: Mapped[str] = mapped_column(Text)
+
+
+class BulkRun(Base):
+    """An action on many mails that a worker does step by step; the page shows how far it is."""
+
+    __tablename__ = "outbox_bulk_run"
+    __table_args__ = (
+        Index("ix_outbox_bulk_run_by_user_id", "by_user_id", "id"),
+        Index(
+            "ix_outbox_bulk_run_open",
+            "touched_at",
+            sqlite_where=text(_OPEN_RUN),
+            postgresql_where=text(_OPEN_RUN),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action: Mapped[str] = mapped_column(String(16))
+    criteria: Mapped[str] = mapped_column(Text)
+    """Which mails: what the list was narrowed to, or ids, as JSON."""
+    by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
+    """Whose reach holds while it runs."""
+    upper_id: Mapped[int] = mapped_column(default=0)
+    """The newest mail there was when it was asked for; later ones are none of its business."""
+    last_id: Mapped[int] = mapped_column(default=0)
+    """The last mail that was looked at; they are taken in the order of their ids."""
+    total: Mapped[int] = mapped_column(default=0)
+    """How many mails there were when it was asked for, as far as they were counted."""
+    changed: Mapped[int] = mapped_column(default=0)
+    left_uncertain: Mapped[int] = mapped_column(default=0)
+    """Left alone, since somebody may have the mail already."""
+    left_other: Mapped[int] = mapped_column(default=0)
+    """Left alone for any other reason: on its way, settled meanwhile, erased."""
+    started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When a step was last done; a run that nobody touches any more is asked for again by the sweep."""
+    ended_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    stopped: Mapped[bool] = mapped_column(default=False)
+    """True when a person has stopped it."""
+    error: Mapped[str] = mapped_column(String(500), default="")
+
+    by_user: Mapped[User] = relationship()
+
+
 # Delivery speaks to the tables themselves: the unit of work costs more than the mail it delivers.
 MAILS = cast("Table", OutgoingMail.__table__)
 RECIPIENTS = cast("Table", MailRecipient.__table__)
 ATTACHMENTS = cast("Table", MailAttachment.__table__)
 ATTEMPTS = cast("Table", DeliveryAttempt.__table__)
+EVENTS = cast("Table", MailEvent.__table__)
+ALERTS = cast("Table", Alert.__table__)
+MAIL_SEARCH = cast("Table", MailSearch.__table__)

@@ -1,24 +1,30 @@
-"""What pages read: lists, badges, panels."""
+"""What pages read: one mail and what can be done about it, badges, panels."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import joinedload, selectinload
 
-from core import clock
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
-from core.documents.models import Document
-from core.i18n import N_
-from core.web.listing import Filter, ListSpec, SortKey
+from core.mail.outcomes import RecipientState
+from core.partners.models import Partner
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.states import FAILED, STATE_TITLES, STATE_TONES, WAITING, MailState
+from modules.outbox.states import (
+    CANCELABLE,
+    RESENDABLE,
+    STATE_TITLES,
+    STATE_TONES,
+    WAITING,
+    MailState,
+)
+
+PANEL_SIZE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,101 +65,111 @@ def reachable_ids(user: User, mail_ids: Iterable[int], permission: str) -> list[
     )
 
 
-def _search(text: str) -> ColumnElement[bool]:
-    return or_(
-        OutgoingMail.subject.icontains(text, autoescape=True),
-        OutgoingMail.message_id.contains(text, autoescape=True),
-        exists(
-            select(MailRecipient.id).where(
-                MailRecipient.mail_id == OutgoingMail.id,
-                or_(
-                    MailRecipient.addr_spec.icontains(text, autoescape=True),
-                    MailRecipient.display_name.icontains(text, autoescape=True),
-                ),
-            )
-        ),
-        exists(
-            select(Document.id).where(
-                Document.id == OutgoingMail.document_id, Document.number.icontains(text, autoescape=True)
-            )
-        ),
-    )
+@dataclass(frozen=True, slots=True)
+class PanelMails:
+    """The mails that a panel shows.
+
+    Attributes:
+        mails: The newest, with what a panel shows of them.
+        more: True when there are older ones.
+        mine: Ids of those that the user may resend, correct and cancel.
+    """
+
+    mails: list[OutgoingMail]
+    more: bool
+    mine: frozenset[int]
+
+    @property
+    def waiting(self) -> bool:
+        """True while something will change by itself."""
+        return any(mail.state in WAITING for mail in self.mails)
+
+    @property
+    def moving(self) -> bool:
+        """True while something changes within seconds."""
+        return any(mail.state in {MailState.QUEUED, MailState.SENDING} for mail in self.mails)
 
 
-def mail_list(user: User) -> ListSpec:
-    """Return how the outbox can be searched, filtered and sorted."""
-    today = dt.datetime.combine(clock.today(), dt.time(), dt.UTC)
-    return ListSpec(
-        identity=OutgoingMail.id,
-        sorts=(
-            SortKey("sent", N_("Submitted"), OutgoingMail.id, lambda row: row.id, descending=True),
-            SortKey("subject", N_("Subject"), OutgoingMail.subject, lambda row: row.subject),
-        ),
-        filters=(
-            Filter("failed", N_("Failed"), OutgoingMail.state.in_(sorted(FAILED)), "state"),
-            Filter("waiting", N_("Waiting"), OutgoingMail.state.in_(sorted(WAITING)), "state"),
-            Filter("uncertain", N_("Uncertain"), OutgoingMail.state == MailState.UNCERTAIN, "state"),
-            Filter("sent", N_("Sent"), OutgoingMail.state == MailState.SENT, "state"),
-            Filter("today", N_("Today"), OutgoingMail.submitted_at >= today, "time"),
-            Filter("mine", N_("Mine"), OutgoingMail.submitted_by_id == user.id, "who"),
-        ),
-        search=_search,
-    )
-
-
-def mails_within(user: User) -> Select[OutgoingMail]:
-    """Return the mails that the user may read, with what a list shows of them."""
-    return (
-        select(OutgoingMail)
-        .where(reach(user, "outbox.mail.read"))
-        .options(
-            selectinload(OutgoingMail.recipients),
-            joinedload(OutgoingMail.document),
-            joinedload(OutgoingMail.submitted_by),
-            joinedload(OutgoingMail.company),
-        )
-    )
-
-
-def failed_count(user: User) -> int:
-    """Return how many of the user's own mails have failed and wait for somebody to act."""
-    count = db.session.scalar(
-        select(func.count())
-        .select_from(OutgoingMail)
-        .where(OutgoingMail.submitted_by_id == user.id, OutgoingMail.state.in_(sorted(FAILED)))
-    )
-    return int(count or 0)
-
-
-def document_mails(document_id: int, user: User, limit: int = 20) -> list[OutgoingMail]:
-    """Return the newest mails about a document that the user may read, with their recipients."""
-    return list(
+def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
+    found = list(
         db.session.scalars(
             select(OutgoingMail)
-            .where(OutgoingMail.document_id == document_id, reach(user, "outbox.mail.read"))
-            .options(selectinload(OutgoingMail.recipients), joinedload(OutgoingMail.submitted_by))
+            .where(condition, reach(user, "outbox.mail.read"))
+            .options(
+                selectinload(OutgoingMail.recipients),
+                joinedload(OutgoingMail.submitted_by),
+                joinedload(OutgoingMail.server),
+                joinedload(OutgoingMail.company),
+            )
             .order_by(OutgoingMail.id.desc())
-            .limit(limit)
+            .limit(PANEL_SIZE + 1)
         )
     )
+    mails = found[:PANEL_SIZE]
+    mine = reachable_ids(user, [mail.id for mail in mails], "outbox.mail.resend") if mails else []
+    return PanelMails(mails, len(found) > PANEL_SIZE, frozenset(mine))
 
 
-def partner_mails(partner_ids: Sequence[int], user: User, limit: int = 20) -> list[OutgoingMail]:
+def document_mails(document_id: int, user: User) -> PanelMails:
+    """Return the newest mails about a document that the user may read."""
+    return _panel(OutgoingMail.document_id == document_id, user)
+
+
+def mails_of_partner(partner: Partner, user: User) -> PanelMails:
     """Return the newest mails to a customer or its contacts that the user may read."""
-    return list(
-        db.session.scalars(
-            select(OutgoingMail)
-            .where(
-                OutgoingMail.id.in_(
-                    select(MailRecipient.mail_id).where(MailRecipient.partner_id.in_(partner_ids))
-                ),
-                reach(user, "outbox.mail.read"),
-            )
-            .options(selectinload(OutgoingMail.recipients), joinedload(OutgoingMail.document))
-            .order_by(OutgoingMail.id.desc())
-            .limit(limit)
-        )
+    ids = [partner.id, *(contact.id for contact in partner.contacts)]
+    to_them = select(MailRecipient.mail_id).where(MailRecipient.partner_id.in_(ids))
+    return _panel(OutgoingMail.id.in_(to_them), user)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a person may do about a mail in its present state.
+
+    Attributes:
+        retry: Back to the queue, for those who have not got it.
+        send_now: The same, first on the queue; or a waiting one at once.
+        cancel: Stop it, or stop trying.
+        mark: Say whether it has arrived.
+        erased: Its contents are gone, so it cannot be sent again.
+    """
+
+    retry: bool
+    send_now: bool
+    cancel: bool
+    mark: bool
+    erased: bool
+
+
+def choices_for(mail: OutgoingMail) -> Choices:
+    """Return what can be done about a mail, whoever asks."""
+    erased = mail.contents_erased_at is not None
+    again = mail.state in RESENDABLE and not erased
+    return Choices(
+        retry=again or mail.state is MailState.DEFERRED,
+        send_now=again or mail.state in {MailState.DEFERRED, MailState.SCHEDULED},
+        cancel=mail.state in CANCELABLE,
+        mark=mail.state is MailState.UNCERTAIN,
+        erased=erased,
     )
+
+
+def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:
+    """Return those whose address can be corrected: they have not got the mail, and nothing is under way.
+
+    While a mail is uncertain nobody's can: resending it would reach those who may have it already, so a person
+    must first say whether it has arrived.
+    """
+    corrected = {
+        MailState.FAILED,
+        MailState.PARTIAL,
+        MailState.CANCELED,
+        MailState.DEFERRED,
+        MailState.SCHEDULED,
+    }
+    if mail.contents_erased_at is not None or mail.state not in corrected:
+        return []
+    return [row for row in mail.recipients if row.state is not RecipientState.ACCEPTED]
 
 
 def badge_of(mail: OutgoingMail | None) -> Badge | None:

@@ -6,7 +6,6 @@ import datetime as dt
 import secrets
 from collections.abc import Sequence
 
-from flask import current_app
 from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -23,21 +22,16 @@ from core.mail.addresses import normalize
 from core.mail.draft import MailDraft
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
-from core.web.formats import file_size
+from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.bodies import clean_html, plain_text
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, check_transition, summarise
+from modules.outbox.preflight import check_draft
+from modules.outbox.search import index_mail
+from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
+from modules.outbox.transitions import move, note
 
-MAX_RECIPIENTS = 500
-MAX_SUBJECT_LENGTH = 500
-MAX_BODY_LENGTH = 1_000_000
-CHUNK = 25
+CHUNK = 50
 """How many mails one job delivers: RQ costs some milliseconds a job, a chunk is redone as a whole."""
-
-
-def attachment_limit() -> int:
-    """Return how many bytes the files of one mail may have together."""
-    return int(float(current_app.config["OUTBOX_ATTACHMENTS_MB"]) * 1_000_000)
 
 
 def submit(
@@ -82,6 +76,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
     """
     check_draft(draft)
     with transaction() as session:
+        document = None
         if draft.document_id is not None:
             document = session.get(Document, draft.document_id, populate_existing=True)
             if document is None:
@@ -105,11 +100,14 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             reply_to_name=draft.reply_to.display_name if draft.reply_to else "",
             company_id=draft.company_id,
             document_id=draft.document_id,
+            document_kind=document.kind if document is not None else "",
             document_revision=draft.document_revision,
             submitted_by_id=by.id if by else None,
             submitted_at=now,
             not_before=not_before,
             next_attempt_at=not_before or now,
+            due_since=not_before if scheduled else now,
+            keep_days=draft.keep_days,
             recipient_count=len(draft.recipients),
         )
         mail.recipients = [
@@ -138,53 +136,11 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             )
             for position, file in enumerate(draft.attachments, start=1)
         ]
+        note(mail, "submit", by, before=None)
         session.add(mail)
         session.flush()
+        index_mail(mail)
     return mail
-
-
-def check_draft(draft: MailDraft) -> None:
-    """Make sure that a draft can be sent.
-
-    Raises:
-        UserError: The first of `draft_problems`.
-    """
-    for problem in draft_problems(draft):
-        raise problem
-
-
-def draft_problems(draft: MailDraft) -> list[UserError]:
-    """Return everything that keeps a draft from being sent, each with the field it is about."""
-    problems: list[UserError] = []
-    keys = [recipient.address.key for recipient in draft.recipients]
-    if not keys:
-        problems.append(UserError(_l("Nobody would get this mail: add a recipient."), "recipients"))
-    if len(set(keys)) != len(keys):
-        problems.append(UserError(_l("An address appears twice."), "recipients"))
-    if len(keys) > MAX_RECIPIENTS:
-        words = _l(
-            "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
-            count=len(keys),
-            limit=MAX_RECIPIENTS,
-        )
-        problems.append(UserError(words, "recipients"))
-    if not draft.subject.strip():
-        words = _l("The subject is empty. Say in a few words what the mail is about.")
-        problems.append(UserError(words, "subject"))
-    if len(draft.subject) > MAX_SUBJECT_LENGTH:
-        words = _l("The subject is too long: at most %(count)s characters.", count=MAX_SUBJECT_LENGTH)
-        problems.append(UserError(words, "subject"))
-    if len(draft.body_html) > MAX_BODY_LENGTH:
-        problems.append(UserError(_l("The text is too long."), "body"))
-    size = sum(file.size for file in draft.attachments)
-    if size > attachment_limit():
-        words = _l(
-            "The files total %(size)s; the limit is %(limit)s.",
-            size=file_size(size),
-            limit=file_size(attachment_limit()),
-        )
-        problems.append(UserError(words, "files"))
-    return problems
 
 
 def new_message_id(sender_address: str) -> str:
@@ -193,21 +149,25 @@ def new_message_id(sender_address: str) -> str:
     return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"
 
 
-def enqueue_delivery(mail_ids: Sequence[int]) -> None:
-    """Put mails on the queue after the commit, in chunks."""
+def enqueue_delivery(mail_ids: Sequence[int], *, front: bool = False) -> None:
+    """Put mails on the queue after the commit, in chunks; at its front, if a person is waiting for them."""
     for start in range(0, len(mail_ids), CHUNK):
-        enqueue_after_commit("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]))
+        enqueue_after_commit("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]), front=front)
 
 
-def resend(mail_ids: Sequence[int], *, uncertain: bool = True) -> list[int]:
+def resend(
+    mail_ids: Sequence[int], *, by: User | None = None, uncertain: bool = True, front: bool = False
+) -> list[int]:
     """Put failed mails on the queue again; each reaches only those who did not get it.
 
     Whoever is uncertain is sent to again, since a person has decided so. Mails that have left their failed
-    state meanwhile (pressed twice, by two people) are left alone.
+    state meanwhile (pressed twice, by two people) are left alone, and so are those whose contents are erased.
 
     Args:
         mail_ids: The mails.
+        by: Who asks for it, or None for the process.
         uncertain: False leaves the uncertain ones alone, whose recipients may have the mail already.
+        front: True to put them before all others.
 
     Returns:
         The ids of the mails that were put on the queue.
@@ -215,9 +175,11 @@ def resend(mail_ids: Sequence[int], *, uncertain: bool = True) -> list[int]:
     done: list[int] = []
     with transaction() as session:
         for mail in _locked(mail_ids):
-            if mail.state not in RESENDABLE or (mail.state is MailState.UNCERTAIN and not uncertain):
+            if mail.state not in RESENDABLE or mail.contents_erased_at is not None:
                 continue
-            check_transition("resend", mail.state, MailState.QUEUED)
+            if mail.state is MailState.UNCERTAIN and not uncertain:
+                continue
+            move(mail, "resend", MailState.QUEUED, by)
             if mail.accepted_count == 0:
                 # Nobody has this message yet: who it is from may be decided anew.
                 mail.sender_address = mail.sender_name = mail.message_sha256 = ""
@@ -227,12 +189,18 @@ def resend(mail_ids: Sequence[int], *, uncertain: bool = True) -> list[int]:
             _requeue(mail)
             done.append(mail.id)
         session.flush()
-        enqueue_delivery(done)
+        settle_alerts(session, done)
+        enqueue_delivery(done, front=front)
     return done
 
 
-def retry_now(mail_ids: Sequence[int]) -> list[int]:
+def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = False) -> list[int]:
     """Let mails that wait for their next try, or for their time, leave now.
+
+    Args:
+        mail_ids: The mails.
+        by: Who asks for it, or None for the process.
+        front: True to put them before all others.
 
     Returns:
         The ids of the mails that were put on the queue.
@@ -241,15 +209,15 @@ def retry_now(mail_ids: Sequence[int]) -> list[int]:
     with transaction() as session:
         for mail in _locked(mail_ids):
             if mail.state in {MailState.DEFERRED, MailState.SCHEDULED}:
-                check_transition("release", mail.state, MailState.QUEUED)
-                mail.state, mail.next_attempt_at = MailState.QUEUED, clock.now()
+                move(mail, "release", MailState.QUEUED, by)
+                mail.next_attempt_at = clock.now()
                 done.append(mail.id)
         session.flush()
-        enqueue_delivery(done)
+        enqueue_delivery(done, front=front)
     return done
 
 
-def cancel(mail_ids: Sequence[int]) -> list[int]:
+def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
     """Cancel mails that have not left; one that is being sent cannot be called back.
 
     A mail that some recipients have got is not canceled but given up for the others: it becomes partial.
@@ -263,8 +231,8 @@ def cancel(mail_ids: Sequence[int]) -> list[int]:
             if mail.state in CANCELABLE:
                 # Whoever has got it already has got it: then canceling means to stop trying for the others.
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
-                check_transition("cancel", mail.state, state)
-                mail.state, mail.claim_token, mail.lease_until = state, None, None
+                move(mail, "cancel", state, by)
+                mail.claim_token, mail.lease_until, mail.settled_at = None, None, clock.now()
                 given_up = {RecipientState.DEFERRED, RecipientState.PENDING} if mail.accepted_count else set()
                 for recipient in mail.recipients:
                     if recipient.state in given_up:
@@ -274,13 +242,16 @@ def cancel(mail_ids: Sequence[int]) -> list[int]:
     return done
 
 
-def correct_recipient(recipient: MailRecipient, address: str, *, also_partner: bool = False) -> None:
+def correct_recipient(
+    recipient: MailRecipient, address: str, *, also_partner: bool = False, by: User | None = None
+) -> None:
     """Give a recipient who did not get the mail another address.
 
     Args:
         recipient: The recipient.
         address: The right address.
         also_partner: True to keep it on the customer or contact as well.
+        by: Who corrects, or None for the process.
 
     Raises:
         UserError: The address is invalid or among the recipients already, the recipient has got the mail, or
@@ -295,6 +266,8 @@ def correct_recipient(recipient: MailRecipient, address: str, *, also_partner: b
         session.refresh(recipient)
         if recipient.state is RecipientState.ACCEPTED:
             raise UserError(_l("This recipient has got the mail already."))
+        if mail.contents_erased_at is not None:
+            raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
         if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
             raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
         if any(
@@ -307,19 +280,21 @@ def correct_recipient(recipient: MailRecipient, address: str, *, also_partner: b
         recipient.addr_spec = address
         # The header changes with the address: from here on it is another message in that line.
         mail.message_sha256 = ""
+        note(mail, "correct", by, before=mail.state, detail=f"{former} → {address}")
+        index_mail(mail)
         if also_partner and recipient.partner_id is not None:
             partner = session.get(Partner, recipient.partner_id)
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address
 
 
-def mark_uncertain(mail_id: int, *, accepted: bool) -> None:
+def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> None:
     """Settle an uncertain mail by the word of a person who has asked.
 
     Raises:
         UserError: The mail is not uncertain any more.
     """
-    with transaction():
+    with transaction() as session:
         (mail,) = _locked([mail_id])
         if mail.state is not MailState.UNCERTAIN:
             raise UserError(_l("This mail is no longer uncertain."))
@@ -332,10 +307,11 @@ def mark_uncertain(mail_id: int, *, accepted: bool) -> None:
                 recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
         states = [recipient.state for recipient in mail.recipients]
         state = summarise(states)
-        check_transition("mark", mail.state, state)
-        mail.state, mail.claim_token, mail.in_flight = state, None, False
+        move(mail, "mark", state, by)
+        mail.claim_token, mail.in_flight = None, False
         mail.accepted_count = states.count(RecipientState.ACCEPTED)
         _show_worst(mail)
+        settle_alerts(session, [mail.id])
 
 
 def _show_worst(mail: OutgoingMail) -> None:
@@ -343,6 +319,7 @@ def _show_worst(mail: OutgoingMail) -> None:
     failed = [r for r in mail.recipients if r.failure_kind and r.state is not RecipientState.ACCEPTED]
     mail.failure_kind = failed[0].failure_kind if failed and mail.state is not MailState.CANCELED else None
     mail.failure_reason = failed[0].diagnostic if failed and mail.state is not MailState.CANCELED else ""
+    mail.failure_also, mail.failure_advice = None, ""
 
 
 def _locked(mail_ids: Sequence[int]) -> list[OutgoingMail]:
@@ -362,12 +339,16 @@ def _reset(recipient: MailRecipient) -> None:
     recipient.state = RecipientState.PENDING
     recipient.failure_kind, recipient.settled_at = None, None
     recipient.reply_code, recipient.enhanced_code, recipient.diagnostic = 0, "", ""
+    recipient.failure_also, recipient.failure_advice = None, ""
 
 
 def _requeue(mail: OutgoingMail) -> None:
-    mail.state, mail.attempts, mail.next_attempt_at = MailState.QUEUED, 0, clock.now()
+    now = clock.now()
+    mail.attempts, mail.next_attempt_at, mail.due_since = 0, now, now
     mail.claim_token, mail.lease_until, mail.in_flight = None, None, False
-    mail.failure_kind, mail.failure_reason, mail.settled_at = None, "", None
+    mail.slot_at = mail.slot_server_id = mail.settled_at = None
+    mail.failure_kind, mail.failure_reason = None, ""
+    mail.failure_also, mail.failure_advice = None, ""
 
 
 def count_sentence(count: int) -> str:

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
-from modules.outbox.states import MailState, retry_delay, summarise
-
-WAIT_FOR_SERVER = dt.timedelta(minutes=1)
-"""How often a mail that waits for a server looks whether there is one; a passing test lets it go at once."""
+from modules.outbox.states import MailState, RetryPolicy, summarise
 
 WAITS_FOR_SERVER = frozenset(
     {FailureKind.SERVER_MISSING, FailureKind.SERVER_UNTESTED, FailureKind.SENDER_MISSING}
 )
+"""What keeps a mail before any server was asked; it is the administrator's turn."""
+
+LOOK_AGAIN = dt.timedelta(minutes=10)
+"""How often such a mail looks by itself whether there is a server; a passing test lets it go at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,25 @@ class RecipientResult:
     reply_code: int = 0
     enhanced_code: str = ""
     diagnostic: str = ""
+    also: FailureKind | None = None
+    advice: str = ""
+
+    @classmethod
+    def failed(
+        cls, recipient_id: int, state: RecipientState, failure: Failure, kind: FailureKind | None = None
+    ) -> RecipientResult:
+        """Return the result of a failure, shown as another kind if one is given."""
+        reply = failure.reply
+        return cls(
+            recipient_id,
+            state,
+            kind or failure.kind,
+            reply.code if reply else 0,
+            reply.enhanced if reply else "",
+            failure.diagnostic,
+            failure.also,
+            failure.advice or "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +62,9 @@ class Settlement:
         next_attempt_at: When to try again, for a deferred mail.
         failure_kind: The failure to show, or None.
         failure_reason: The server's own words, or ours.
+        failure_also: The other reading of the failure, or None.
+        failure_advice: A finer hint, or "".
+        tried: False when no server was asked, so that there is no attempt to record.
     """
 
     state: MailState
@@ -51,6 +74,9 @@ class Settlement:
     next_attempt_at: dt.datetime | None
     failure_kind: FailureKind | None
     failure_reason: str
+    failure_also: FailureKind | None = None
+    failure_advice: str = ""
+    tried: bool = True
 
 
 def settle(
@@ -58,6 +84,8 @@ def settle(
     outcomes: Mapping[int, RecipientOutcome],
     *,
     attempts: int,
+    age: dt.timedelta,
+    policy: RetryPolicy,
     now: dt.datetime,
     earlier: Sequence[RecipientResult] = (),
 ) -> Settlement:
@@ -67,28 +95,36 @@ def settle(
         recipients: The state of every recipient before, by id.
         outcomes: The outcome of those that were tried, by id.
         attempts: Attempts before this one.
+        age: How long ago the mail was due.
+        policy: When to try again.
         now: The time.
         earlier: What earlier attempts have found about those that were not tried now.
     """
     attempts += 1
-    delay = retry_delay(attempts)
+    delay = policy.delay(attempts, age)
     results = []
     for recipient_id, outcome in outcomes.items():
-        state = outcome.state
-        if state is RecipientState.DEFERRED and delay is None:
-            state = RecipientState.REFUSED  # tried for days: it is for a person now
-        failure = outcome.failure
-        exhausted = outcome.state is RecipientState.DEFERRED and delay is None
-        results.append(
-            RecipientResult(
-                recipient_id,
-                state,
-                FailureKind.GIVEN_UP if exhausted else failure.kind if failure else None,
-                outcome.reply.code if outcome.reply else 0,
-                outcome.reply.enhanced if outcome.reply else "",
-                failure.diagnostic if failure else outcome.reply.text if outcome.reply else "",
+        if outcome.failure is None:
+            reply = outcome.reply
+            results.append(
+                RecipientResult(
+                    recipient_id,
+                    outcome.state,
+                    None,
+                    reply.code if reply else 0,
+                    reply.enhanced if reply else "",
+                    reply.text if reply else "",
+                )
             )
-        )
+        elif outcome.state is RecipientState.DEFERRED and delay is None:
+            # Tried for days: it is for a person now.
+            results.append(
+                RecipientResult.failed(
+                    recipient_id, RecipientState.REFUSED, outcome.failure, FailureKind.GIVEN_UP
+                )
+            )
+        else:
+            results.append(RecipientResult.failed(recipient_id, outcome.state, outcome.failure))
     return _conclude(recipients, results, earlier, attempts=attempts, delay=delay, now=now)
 
 
@@ -98,42 +134,71 @@ def settle_failure(
     failure: Failure,
     *,
     attempts: int,
+    age: dt.timedelta,
+    policy: RetryPolicy,
     now: dt.datetime,
     earlier: Sequence[RecipientResult] = (),
 ) -> Settlement:
-    """Settle a mail that could not be spoken about with a server at all.
-
-    A mail that waits for a server to be set up or tested counts no attempt and waits without end: it is
-    the administrator's turn, and nothing is lost by waiting.
+    """Settle a mail that could not be spoken about with a server, for a reason of its own.
 
     Args:
         recipients: The state of every recipient before, by id.
         tried: Ids of those the attempt was for.
         failure: Why.
         attempts: Attempts before this one.
+        age: How long ago the mail was due.
+        policy: When to try again.
         now: The time.
         earlier: What earlier attempts have found about those that were not tried now.
     """
-    if failure.kind in WAITS_FOR_SERVER:
-        delay: dt.timedelta | None = WAIT_FOR_SERVER
-    else:
-        attempts += 1
-        delay = retry_delay(attempts) if failure.temporary else None
+    attempts += 1
+    delay = policy.delay(attempts, age) if failure.temporary else None
     state = RecipientState.REFUSED if delay is None else RecipientState.DEFERRED
-    reply = failure.reply
-    kind = FailureKind.GIVEN_UP if failure.temporary and delay is None else failure.kind
-    results = [
-        RecipientResult(
-            recipient_id,
-            state,
-            kind,
-            reply.code if reply else 0,
-            reply.enhanced if reply else "",
-            failure.diagnostic,
-        )
-        for recipient_id in tried
-    ]
+    kind = FailureKind.GIVEN_UP if failure.temporary and delay is None else None
+    results = [RecipientResult.failed(recipient_id, state, failure, kind) for recipient_id in tried]
     return _conclude(recipients, results, earlier, attempts=attempts, delay=delay, now=now)
+
+
+def settle_waiting(
+    recipients: Mapping[int, RecipientState],
+    tried: Sequence[int],
+    failure: Failure,
+    *,
+    attempts: int,
+    until: dt.datetime,
+    asked: bool = False,
+) -> Settlement:
+    """Let a mail wait for its server: it has done nothing wrong, so no attempt counts, and it waits without end.
+
+    Args:
+        recipients: The state of every recipient before, by id.
+        tried: Ids of those who are still to be served.
+        failure: What is the matter with the server.
+        attempts: Attempts so far.
+        until: When to look again.
+        asked: True when the server was asked just now.
+    """
+    results = [
+        RecipientResult.failed(recipient_id, RecipientState.DEFERRED, failure) for recipient_id in tried
+    ]
+    after = {**recipients, **{result.recipient_id: result.state for result in results}}
+    return Settlement(
+        state=summarise(after.values()),
+        results=tuple(results),
+        accepted_count=sum(1 for value in after.values() if value is RecipientState.ACCEPTED),
+        attempts=attempts,
+        next_attempt_at=until,
+        failure_kind=failure.kind,
+        failure_reason=failure.diagnostic,
+        failure_also=failure.also,
+        failure_advice=failure.advice or "",
+        tried=asked,
+    )
+
+
+def with_jitter(delay: dt.timedelta) -> dt.timedelta:
+    """Return the delay, somewhat longer: a thousand mails deferred at once must not come back at once."""
+    return delay * random.uniform(1.0, 1.15)  # noqa: S311 (no secret)
 
 
 _WORST_FIRST = (
@@ -157,25 +222,22 @@ def _conclude(
     state = summarise(after.values())
     next_attempt_at = None
     if state is MailState.DEFERRED:
-        # Jitter: a thousand mails deferred at once must not all come back at once.
-        next_attempt_at = now + (delay or WAIT_FOR_SERVER) * random.uniform(1.0, 1.15)  # noqa: S311 (no secret)
+        next_attempt_at = now + with_jitter(delay or LOOK_AGAIN)
     # A mail that waits shows why it waits; one at rest, the worst that has happened to anybody.
     known = results if state is MailState.DEFERRED else [*results, *earlier]
-    worst = next(
-        (
-            result
-            for wanted in _WORST_FIRST
-            for result in known
-            if result.state is wanted and result.failure_kind
-        ),
-        None,
-    )
+    worst = None
+    if state is not MailState.SENT:
+        worst = next(
+            (r for wanted in _WORST_FIRST for r in known if r.state is wanted and r.failure_kind), None
+        )
     return Settlement(
         state=state,
         results=tuple(results),
         accepted_count=sum(1 for value in after.values() if value is RecipientState.ACCEPTED),
         attempts=attempts,
         next_attempt_at=next_attempt_at,
-        failure_kind=worst.failure_kind if worst and state is not MailState.SENT else None,
-        failure_reason=worst.diagnostic if worst and state is not MailState.SENT else "",
+        failure_kind=worst.failure_kind if worst else None,
+        failure_reason=worst.diagnostic if worst else "",
+        failure_also=worst.also if worst else None,
+        failure_advice=worst.advice if worst else "",
     )

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from flask import g, render_template
-from sqlalchemy import select
+from flask import g, render_template, request
 
-from core.auth.permissions import signed_in_user, within_reach
+from core.auth.permissions import signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of
+from core.mail.explanations import EXPLANATIONS
 from core.partners.models import Partner
-from modules.outbox import queries
+from modules.outbox import alerts, queries
+from modules.outbox.composer import may_send
 
-
-def may_send(document: Document) -> bool:
-    """Return True when the current user may send this document."""
-    condition = within_reach(
-        signed_in_user(), "outbox.mail.send", owner=Document.owner_id, company=Document.company_id
-    )
-    return db.session.scalar(select(Document.id).where(Document.id == document.id, condition)) is not None
+_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
+"""The pages of what alerts are about, and the argument that names it."""
 
 
 def send_button(document: Document) -> str:
     """Return the button "Send by email"."""
-    if not may_send(document):
+    if not may_send(document, signed_in_user()):
         return ""
     reason = behavior_of(document).why_not_sendable(document)
     return render_template("outbox/send_button.html", document=document, reason=reason)
@@ -54,8 +50,8 @@ def document_panel(document: Document) -> str:
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
-    mails = queries.document_mails(document.id, user)
-    return render_template("outbox/document_panel.html", document=document, mails=mails, oob=False)
+    panel = queries.document_mails(document.id, user)
+    return render_template("outbox/document_panel.html", document=document, panel=panel, oob=False)
 
 
 def partner_panel(partner: Partner) -> str:
@@ -63,13 +59,29 @@ def partner_panel(partner: Partner) -> str:
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
-    ids = [partner.id, *(contact.id for contact in partner.contacts)]
-    return render_template("outbox/partner_panel.html", mails=queries.partner_mails(ids, user))
+    return render_template(
+        "outbox/partner_panel.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+    )
 
 
 def failure_bell() -> str:
-    """Return the bell with the number of the user's own failed mails."""
+    """Return the bell with the number of alerts that the user has not seen.
+
+    On the page of what an alert tells of it asks the browser to say that this was seen: reading changes nothing.
+    """
     user = signed_in_user()
-    if not user.can("outbox.mail.read"):
-        return ""
-    return render_template("outbox/bell.html", count=queries.failed_count(user))
+    count = alerts.count_unseen(user.id)
+    seen: dict[str, int] = {}
+    if count and request.endpoint in _TOLD_ABOUT:
+        name = _TOLD_ABOUT[request.endpoint]
+        seen = {name: (request.view_args or {})[name]}
+        if not alerts.has_unseen(user.id, **seen):
+            seen = {}
+    return render_template(
+        "outbox/bell.html",
+        count=count,
+        most=alerts.MOST_COUNTED,
+        newest=alerts.newest_unseen(user.id) if count else [],
+        explanations=EXPLANATIONS,
+        seen=seen,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import EnvoiError
@@ -34,7 +35,8 @@ FAILED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN})
 RESENDABLE = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN, MailState.CANCELED})
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
-TRANSITIONS: dict[str, tuple[frozenset[MailState], frozenset[MailState]]] = {
+TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {
+    "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED})),
     "claim": (frozenset({MailState.QUEUED}), frozenset({MailState.SENDING})),
     "settle": (
         # A worker that was stopped past its lease and goes on knows more than the sweep did.
@@ -44,6 +46,8 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState], frozenset[MailState]]] = {
         ),
     ),
     "release": (frozenset({MailState.DEFERRED, MailState.SCHEDULED}), frozenset({MailState.QUEUED})),
+    # A worker that ends in good order gives back what it has not begun.
+    "return": (frozenset({MailState.SENDING}), frozenset({MailState.QUEUED})),
     "lose": (frozenset({MailState.SENDING}), frozenset({MailState.UNCERTAIN, MailState.QUEUED})),
     "cancel": (CANCELABLE, frozenset({MailState.CANCELED, MailState.PARTIAL})),
     "resend": (RESENDABLE, frozenset({MailState.QUEUED})),
@@ -52,14 +56,14 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState], frozenset[MailState]]] = {
         frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
     ),
 }
-"""Each verb, the states it starts from, and those it may lead to."""
+"""Each verb, the states it starts from, and those it may lead to; None is before the first."""
 
 
 class IllegalTransitionError(EnvoiError):
     """A mail cannot go from one state to another by this verb."""
 
 
-def check_transition(verb: str, before: MailState, after: MailState) -> None:
+def check_transition(verb: str, before: MailState | None, after: MailState) -> None:
     """Make sure that a verb may lead from one state to another.
 
     Raises:
@@ -93,15 +97,45 @@ def summarise(recipients: Collection[RecipientState]) -> MailState:
     return MailState.PARTIAL if RecipientState.ACCEPTED in states else MailState.FAILED
 
 
-RETRY_MINUTES = (1, 5, 15, 60, 180, 360, 720, 1440)
-"""How long a mail waits after its first, second, … temporary failure."""
+MIN_TRIES = 4
+"""However old a mail is, it is tried as often as this: it may have waited for reasons that were not its own."""
 
 
-def retry_delay(attempts: int) -> dt.timedelta | None:
-    """Return how long to wait after a number of attempts, or None to give up."""
-    if attempts > len(RETRY_MINUTES):
-        return None
-    return dt.timedelta(minutes=RETRY_MINUTES[max(attempts, 1) - 1])
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a mail is tried again after a temporary failure, and when no more.
+
+    Attributes:
+        delays: How long to wait after the first, second, … failure; the last one repeats.
+        max_age: How long after it was due a mail is given up.
+    """
+
+    delays: tuple[dt.timedelta, ...]
+    max_age: dt.timedelta
+
+    @classmethod
+    def parse(cls, minutes: str, days: float) -> RetryPolicy:
+        """Read the settings: minutes separated by commas, and days.
+
+        Raises:
+            ValueError: They make no sense.
+        """
+        delays = tuple(dt.timedelta(minutes=float(part)) for part in minutes.split(","))
+        if not all(dt.timedelta(0) < delay <= dt.timedelta(days=30) for delay in delays) or not days > 0:
+            raise ValueError("delays must be more than nothing and at most 30 days.")
+        return cls(delays, dt.timedelta(days=days))
+
+    def delay(self, attempts: int, age: dt.timedelta) -> dt.timedelta | None:
+        """Return how long to wait after a number of failures, or None to give up.
+
+        Args:
+            attempts: Failures so far, the last one included.
+            age: How long ago the mail was due.
+        """
+        delay = self.delays[min(max(attempts, 1), len(self.delays)) - 1]
+        if attempts >= MIN_TRIES and age + delay > self.max_age:
+            return None
+        return delay
 
 
 STATE_TITLES = {

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Sequence
 
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 
 from core import clock
 from core.db import db, transaction
 from core.jobs import queue_length
-from core.mail.outcomes import FailureKind
+from modules.mail_config.health import SERVER_FAILURES
+from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox import claims
 from modules.outbox.models import MAILS
 from modules.outbox.service import enqueue_delivery
+from modules.outbox.settlement import WAITS_FOR_SERVER
 from modules.outbox.states import MailState
+from modules.outbox.transitions import moving, record
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +27,22 @@ BATCH = 1000
 ASK_AGAIN = dt.timedelta(seconds=60)
 """How long the sweep waits for a queued mail before it asks for it again."""
 
+GRACE = dt.timedelta(seconds=10)
+"""A mail just submitted is on the queue already; the sweep does not hurry it."""
+
+LONG_GRACE = dt.timedelta(minutes=10)
+"""The same while the queue is long."""
+
 LONG_QUEUE = 20
 """With so many jobs on the queue, it has hardly lost any: asking again at once would only make it longer."""
+
+PARKED = dt.timedelta(hours=1)
+"""A mail that waits for a paused server is put off for longer than this."""
+
+LONGEST_DELAY = dt.timedelta(days=31)
+"""No mail is put off for longer; a later time comes from a clock that has been put back."""
+
+_WAITS_FOR_ANY_SERVER = sorted(WAITS_FOR_SERVER | SERVER_FAILURES)
 
 
 def sweep() -> int:
@@ -36,48 +54,83 @@ def sweep() -> int:
     queued, uncertain = claims.lose_expired()
     if queued or uncertain:
         logger.warning("Leases ended: %d mails queued again, %d uncertain.", len(queued), len(uncertain))
-    released = _release_due()
+    released = _release_due() + _release_forgotten()
     length = queue_length()
     if length is None:
         return 0
     return _ask_again([*queued, *released], GRACE if length <= LONG_QUEUE else LONG_GRACE)
 
 
-def _release_due() -> list[int]:
-    """Queue scheduled and deferred mails whose time has come."""
-    now = clock.now()
+def _release(state: MailState, *conditions: ColumnElement[bool], until: dt.datetime) -> list[int]:
+    """Queue up to a batch of mails that wait in a state, those first that are due first."""
     with transaction() as session:
         due = (
             select(MAILS.c.id)
-            .where(
-                MAILS.c.state.in_([MailState.SCHEDULED, MailState.DEFERRED]), MAILS.c.next_attempt_at <= now
-            )
+            .where(MAILS.c.state == state, *conditions)
             .order_by(MAILS.c.next_attempt_at)
             .limit(BATCH)
         )
-        ids = list(session.scalars(due))
+        ids: list[int] = list(session.scalars(due))
         if ids:
-            session.execute(
-                update(MAILS)
-                .where(MAILS.c.id.in_(ids), MAILS.c.state.in_([MailState.SCHEDULED, MailState.DEFERRED]))
-                .values(state=MailState.QUEUED, claim_token=None, next_attempt_at=now)
+            ids = list(
+                session.scalars(
+                    moving("release", MailState.QUEUED)
+                    .where(MAILS.c.id.in_(ids), MAILS.c.state == state)
+                    .values(claim_token=None, next_attempt_at=until)
+                    .returning(MAILS.c.id)
+                )
             )
+            record(session, ids, "release", state, MailState.QUEUED)
     return ids
 
 
-def _ask_again(released: list[int], grace: dt.timedelta) -> int:
+def _release_due() -> list[int]:
+    """Queue scheduled and deferred mails whose time has come."""
+    now = clock.now()
+    due = MAILS.c.next_attempt_at <= now
+    astray = MAILS.c.next_attempt_at > now + LONGEST_DELAY
+    return [
+        *_release(MailState.SCHEDULED, due, until=now),
+        *_release(MailState.DEFERRED, or_(due, astray), until=now),
+    ]
+
+
+def _release_forgotten() -> list[int]:
+    """Queue mails that wait for a paused server which is paused no more, or is switched off.
+
+    The end of a pause lets them go itself; this is for a process that died between the two. Those of a server
+    that is switched off look for another.
+    """
+    now = clock.now()
+    stopped = (
+        select(ServerHealth.server_id)
+        .join(MailServer, MailServer.id == ServerHealth.server_id)
+        .where(ServerHealth.open_since.is_not(None), MailServer.active)
+    )
+    return _release(
+        MailState.DEFERRED,
+        MAILS.c.failure_kind.in_(sorted(SERVER_FAILURES)),
+        MAILS.c.next_attempt_at > now + PARKED,
+        or_(MAILS.c.server_id.is_(None), MAILS.c.server_id.not_in(stopped)),
+        until=now,
+    )
+
+
+def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
     """Put queued mails on the queue that nobody has taken for a while, and those just released.
 
     `next_attempt_at` of a queued mail tells from when on the sweep may ask for it.
     """
     now = clock.now()
+    # Further ahead than anybody puts it: from a clock that was put back.
+    astray = MAILS.c.next_attempt_at > now + max(ASK_AGAIN, LONG_GRACE)
     with transaction() as session:
-        ids = list(
+        ids: list[int] = list(
             session.scalars(
                 select(MAILS.c.id)
                 .where(
                     MAILS.c.state == MailState.QUEUED,
-                    (MAILS.c.next_attempt_at <= now - grace) | MAILS.c.id.in_(released),
+                    or_(MAILS.c.next_attempt_at <= now - grace, MAILS.c.id.in_(released), astray),
                 )
                 .order_by(MAILS.c.next_attempt_at)
                 .limit(BATCH)
@@ -93,41 +146,12 @@ def _ask_again(released: list[int], grace: dt.timedelta) -> int:
     return len(ids)
 
 
-GRACE = dt.timedelta(seconds=10)
-"""A mail just submitted is on the queue already; the sweep does not hurry it."""
-
-LONG_GRACE = dt.timedelta(minutes=10)
-"""The same while the queue is long."""
-
-
 def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
-    """Let mails that wait for a server leave, now that one has passed its test."""
-    with transaction() as session:
-        ids = list(
-            session.scalars(
-                select(MAILS.c.id)
-                .where(
-                    MAILS.c.state == MailState.DEFERRED,
-                    MAILS.c.failure_kind.in_(
-                        [
-                            FailureKind.SERVER_MISSING,
-                            FailureKind.SENDER_MISSING,
-                            FailureKind.SERVER_UNTESTED,
-                            FailureKind.AUTH_FAILED,
-                            FailureKind.CONNECT_FAILED,
-                            FailureKind.HOST_NOT_FOUND,
-                            FailureKind.TLS_FAILED,
-                        ]
-                    ),
-                )
-                .order_by(MAILS.c.id)
-                .limit(BATCH)
-            )
-        )
-        session.execute(
-            update(MAILS)
-            .where(MAILS.c.id.in_(ids), MAILS.c.state == MailState.DEFERRED)
-            .values(state=MailState.QUEUED, next_attempt_at=clock.now() + ASK_AGAIN)
-        )
-        enqueue_delivery(ids)
+    """Let mails that wait for a server leave, now that one works or has passed its test."""
+    waiting = MAILS.c.failure_kind.in_(_WAITS_FOR_ANY_SERVER)
+    while ids := _release(MailState.DEFERRED, waiting, until=clock.now() + ASK_AGAIN):
+        with transaction():
+            enqueue_delivery(ids)
+        if len(ids) < BATCH:
+            break
     db.session.expire_all()

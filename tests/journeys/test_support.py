@@ -62,7 +62,7 @@ def test_support_finds_failures_and_resends_many_at_once(sit_down: Callable[...,
         wait_until("the second refusal", partial(has_failed, house, mail_id, 2))
 
     # Support reads the dialogue with the server.
-    desk.go(f"/outbox/mails/{ids[0]}?tab=attempts")
+    desk.go(f"/outbox/mails/{ids[0]}?tab=timeline")
     page.get_by_text("Dialogue with the server").first.click()
     expect(page.locator(".attempt pre", has_text="RCPT TO").first).to_be_visible()
     page.get_by_role("button", name="Samira Haddad").click()
@@ -94,7 +94,7 @@ def test_a_salesperson_looks_after_their_own_mails_and_sees_no_others(
     expect(page.locator("#flashes")).to_contain_text("1 mail is in the queue again.")
     expect(page.get_by_role("button", name="Configuration")).to_have_count(0)
     wait_until("the second refusal", partial(has_failed, house, int(mail_url.rsplit("/", 1)[1]), 2))
-    oliver.go(f"{mail_url}?tab=attempts")
+    oliver.go(f"{mail_url}?tab=timeline")
     expect(page.get_by_text("Dialogue with the server")).to_have_count(0)  # for support and administrators
 
     # Somebody else's mail is not there: neither in the list nor by its address.

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.mail.advice import Advice
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.outbox.settlement import WAIT_FOR_SERVER, RecipientResult, settle, settle_failure
-from modules.outbox.states import RETRY_MINUTES, MailState, retry_delay
+from modules.outbox.settlement import RecipientResult, settle, settle_failure, settle_waiting
+from modules.outbox.states import MailState, RetryPolicy
 
 NOW = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
-LAST = len(RETRY_MINUTES)
+POLICY = RetryPolicy.parse("1, 5, 15, 60, 180, 360, 720, 1440", 4)
+LAST = 8
+YOUNG, OLD = dt.timedelta(hours=1), dt.timedelta(days=4)
 
 A, D, I, P, R, U = (  # noqa: E741 (a table reads better so)
     RecipientState.ACCEPTED,
@@ -51,11 +54,13 @@ EARLIER = {
 }
 
 
-def settled(before, outcomes, attempts=0):
+def settled(before, outcomes, attempts=0, age=YOUNG):
     return settle(
         dict(enumerate(before)),
         {number: OUTCOMES[state] for number, state in outcomes.items()},
         attempts=attempts,
+        age=age,
+        policy=POLICY,
         now=NOW,
         earlier=[EARLIER[state](number) for number, state in enumerate(before) if state in EARLIER],
     )
@@ -105,14 +110,14 @@ def test_the_servers_own_words_are_kept_for_each_recipient():
 @pytest.mark.parametrize("attempts", range(LAST))
 def test_a_deferred_mail_is_tried_again_after_the_delay_and_a_little_more(attempts):
     settlement = settled([P], {0: D}, attempts=attempts)
-    delay = retry_delay(attempts + 1)
+    delay = POLICY.delay(attempts + 1, YOUNG)
     assert settlement.state is MailState.DEFERRED
     assert settlement.attempts == attempts + 1
     assert NOW + delay <= settlement.next_attempt_at <= NOW + delay * 1.15
 
 
 def test_after_the_last_retry_those_still_deferred_are_refused_with_the_servers_words():
-    settlement = settled([A, D, D], {1: D, 2: A}, attempts=LAST)
+    settlement = settled([A, D, D], {1: D, 2: A}, attempts=LAST, age=OLD)
     assert settlement.state is MailState.PARTIAL
     assert settlement.next_attempt_at is None
     assert settlement.accepted_count == 2
@@ -120,31 +125,34 @@ def test_after_the_last_retry_those_still_deferred_are_refused_with_the_servers_
     assert (first.state, first.reply_code, first.failure_kind) == (R, 451, FailureKind.GIVEN_UP)
 
 
-def failed(kind, *, temporary=True, attempts=0, before=(P,), reply=None):
+def failed(kind, *, temporary=True, attempts=0, before=(P,), reply=None, age=YOUNG):
     tried = [number for number, state in enumerate(before) if state in {P, D}]
     return settle_failure(
         dict(enumerate(before)),
         tried,
         Failure(kind, temporary, reply, detail="The words."),
         attempts=attempts,
+        age=age,
+        policy=POLICY,
         now=NOW,
     )
 
 
-def test_a_server_that_was_not_reached_defers_everybody_who_was_to_be_served():
-    settlement = failed(FailureKind.CONNECT_FAILED, before=(A, P, D, R))
+def test_a_fault_that_may_pass_defers_everybody_who_was_to_be_served():
+    settlement = failed(FailureKind.SERVER_ERROR, before=(A, P, D, R))
     assert settlement.state is MailState.DEFERRED
     assert [(result.recipient_id, result.state) for result in settlement.results] == [(1, D), (2, D)]
     assert settlement.accepted_count == 1
     assert settlement.attempts == 1
-    assert (settlement.failure_kind, settlement.failure_reason) == (FailureKind.CONNECT_FAILED, "The words.")
+    assert (settlement.failure_kind, settlement.failure_reason) == (FailureKind.SERVER_ERROR, "The words.")
 
 
-def test_a_server_that_is_never_reached_is_given_up_after_the_last_retry():
-    assert failed(FailureKind.CONNECT_FAILED, attempts=LAST - 1).state is MailState.DEFERRED
-    given_up = failed(FailureKind.CONNECT_FAILED, attempts=LAST, before=(A, D))
+def test_a_fault_that_does_not_pass_is_given_up_when_the_mail_is_old():
+    assert failed(FailureKind.SERVER_ERROR, attempts=LAST).state is MailState.DEFERRED
+    given_up = failed(FailureKind.SERVER_ERROR, attempts=LAST, before=(A, D), age=OLD)
     assert given_up.state is MailState.PARTIAL
     assert given_up.next_attempt_at is None
+    assert given_up.failure_kind is FailureKind.GIVEN_UP
 
 
 def test_what_no_retry_can_mend_fails_at_once():
@@ -152,12 +160,17 @@ def test_what_no_retry_can_mend_fails_at_once():
     assert (settlement.state, settlement.attempts) == (MailState.FAILED, 1)
 
 
-@pytest.mark.parametrize("kind", [FailureKind.SERVER_MISSING, FailureKind.SERVER_UNTESTED])
-@pytest.mark.parametrize("attempts", [0, LAST, LAST + 5])
+@pytest.mark.parametrize("kind", [FailureKind.SERVER_MISSING, FailureKind.AUTH_FAILED, FailureKind.PACED])
+@pytest.mark.parametrize("attempts", [0, LAST, LAST + 50])
 def test_a_mail_that_waits_for_a_server_waits_without_end_and_counts_no_attempt(kind, attempts):
-    settlement = failed(kind, attempts=attempts)
-    assert (settlement.state, settlement.attempts) == (MailState.DEFERRED, attempts)
-    assert NOW + WAIT_FOR_SERVER <= settlement.next_attempt_at <= NOW + WAIT_FOR_SERVER * 1.15
+    until = NOW + dt.timedelta(hours=3)
+    waiting = settle_waiting(
+        {0: A, 1: P, 2: R}, [1], Failure(kind, True, detail="The words."), attempts=attempts, until=until
+    )
+    assert (waiting.state, waiting.attempts) == (MailState.DEFERRED, attempts)
+    assert (waiting.next_attempt_at, waiting.failure_kind) == (until, kind)
+    assert (waiting.accepted_count, waiting.tried) == (1, False)
+    assert [(result.recipient_id, result.state) for result in waiting.results] == [(1, D)]
 
 
 def test_the_reply_to_a_refused_sign_in_is_kept():
@@ -179,12 +192,35 @@ def test_a_mail_that_waits_shows_why_it_waits():
     settlement = settle_failure(
         {0: R, 1: D},
         [1],
-        Failure(FailureKind.SERVER_UNTESTED, True, detail="The words."),
+        Failure(FailureKind.SERVER_ERROR, True, detail="The words."),
         attempts=0,
+        age=YOUNG,
+        policy=POLICY,
         now=NOW,
         earlier=[EARLIER[R](0)],
     )
-    assert settlement.failure_kind is FailureKind.SERVER_UNTESTED
+    assert settlement.failure_kind is FailureKind.SERVER_ERROR
+
+
+def test_the_finer_hint_and_the_other_reading_reach_the_mail():
+    failure = Failure(
+        FailureKind.SPAM_SUSPECTED,
+        False,
+        Reply(550, "5.7.1", "5.7.1 no"),
+        also=FailureKind.SENDER_REFUSED,
+        advice=Advice.BLOCK_LIST,
+    )
+    settlement = settle(
+        {0: P},
+        {0: RecipientOutcome("", R, failure.reply, failure)},
+        attempts=0,
+        age=YOUNG,
+        policy=POLICY,
+        now=NOW,
+    )
+    (result,) = settlement.results
+    assert result.also is settlement.failure_also is FailureKind.SENDER_REFUSED
+    assert result.advice == settlement.failure_advice == "block_list"
 
 
 @st.composite
@@ -225,7 +261,13 @@ def test_nobody_who_was_tried_is_left_pending_and_nobody_is_forgotten(attempt):
 def test_a_failure_of_the_server_never_touches_who_got_the_mail(attempt, temporary, kind):
     before, outcomes, attempts = attempt
     settlement = settle_failure(
-        dict(enumerate(before)), list(outcomes), Failure(kind, temporary), attempts=attempts, now=NOW
+        dict(enumerate(before)),
+        list(outcomes),
+        Failure(kind, temporary),
+        attempts=attempts,
+        age=YOUNG,
+        policy=POLICY,
+        now=NOW,
     )
     assert settlement.accepted_count == before.count(A)
     assert {result.recipient_id for result in settlement.results} == set(outcomes)

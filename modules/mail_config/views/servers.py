@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -21,14 +23,18 @@ from wtforms import (
 )
 from wtforms.validators import NumberRange, Optional
 
+from core import clock
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
 from core.db import db, transaction
 from core.i18n import lazy_gettext as _l
-from core.mail.outcomes import EXPLANATIONS
+from core.mail.advice import ADVICE, Advice
+from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, required, submit
-from modules.mail_config import service
-from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config import health, service
+from modules.mail_config.failed_tests import sentences
+from modules.mail_config.models import Encryption, MailServer, ServerHealth
+from modules.mail_config.providers import provider_of
 from modules.mail_config.views.blueprint import blueprint
 
 _PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
@@ -83,6 +89,16 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
         [Optional(), NumberRange(1, 1000)],
         description=_l("Empty: what the server announces"),
     )
+    rate_per_minute = IntegerField(
+        _l("Mails a minute"),
+        [Optional(), NumberRange(1, 100_000)],
+        description=_l("The most that leave by this server; empty for no limit"),
+    )
+    rate_per_day = IntegerField(
+        _l("Mails in 24 hours"),
+        [Optional(), NumberRange(1, 10_000_000)],
+        description=_l("Mails beyond wait and show when they leave; empty for no limit"),
+    )
     company_id = SelectField(_l("Company"), coerce=int)
     active = BooleanField(_l("Active"), default=True)
 
@@ -101,6 +117,11 @@ def _form(server: MailServer | None) -> ServerForm:
     form = ServerForm(obj=server, data={"size_limit_mb": size}) if server else ServerForm()
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    form.host.render_kw = {
+        "hx-get": url_for("mail_config.server_hint"),
+        "hx-trigger": "input changed delay:400ms",
+        "hx-target": "#provider-hint",
+    }
     if server is not None and request.method == "GET":
         form.company_id.data = server.company_id or 0
     if server is None or not server.secret:
@@ -124,6 +145,69 @@ def _values(form: ServerForm) -> tuple[dict[str, Any], str | None]:
     return values, "" if forget else password
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a server fares, as its pages show it.
+
+    Attributes:
+        word: In a word or two, translated.
+        tone: As the badge macro knows it.
+        icon: Name of the icon.
+        health: What is known, or None.
+        paused: True while nothing leaves by it.
+        slow_until: Until when it is sent less because it has asked for that, or None.
+        interval: Seconds between two of its mails, where the rate is limited.
+        last_slot: When the last of the mails that wait for their turn leaves, or None.
+        day_ends: When the mails of 24 hours are counted anew, or None.
+    """
+
+    word: str
+    tone: str
+    icon: str
+    health: ServerHealth | None = None
+    paused: bool = False
+    slow_until: dt.datetime | None = None
+    interval: float = 0.0
+    last_slot: dt.datetime | None = None
+    day_ends: dt.datetime | None = None
+
+
+def status_of(server: MailServer, known: ServerHealth | None) -> Status:
+    """Return how a server fares."""
+    now = clock.now()
+    pace = health.pace_of(server, known, now)
+    steps = health.throttle_steps(known, now)
+    paused = known is not None and known.open_since is not None
+    slow_until = (
+        known.throttled_at + steps * health.THROTTLE_FORGOTTEN
+        if known and known.throttled_at and steps
+        else None
+    )
+    began = known.day_started_at if known is not None else None
+    last_slot = None
+    if known is not None and known.next_slot_at is not None and pace.limited:
+        last_slot = known.next_slot_at - pace.interval
+    if not server.active:
+        shown = (gettext("off"), "neutral", "circle")
+    elif not server.ready:
+        shown = (gettext("untested"), "warning", "exclamation-triangle-fill")
+    elif paused:
+        shown = (gettext("paused"), "danger", "pause-circle-fill")
+    elif slow_until is not None:
+        shown = (gettext("slowed down"), "warning", "speedometer2")
+    else:
+        shown = (gettext("in use"), "success", "check-circle-fill")
+    return Status(
+        *shown,
+        health=known,
+        paused=paused and server.active,
+        slow_until=slow_until,
+        interval=pace.interval.total_seconds(),
+        last_slot=last_slot if last_slot is not None and last_slot > now else None,
+        day_ends=began + health.DAY if began is not None and began <= now < began + health.DAY else None,
+    )
+
+
 def _server(server_id: int) -> MailServer:
     return db.session.get(MailServer, server_id) or abort(404)
 
@@ -132,7 +216,20 @@ def _server(server_id: int) -> MailServer:
 @requires("mail_config.server.edit")
 def servers() -> ResponseReturnValue:
     """List mail servers."""
-    return render_template("mail_config/servers.html", servers=service.servers())
+    rows = service.servers()
+    known = {row.server_id: row for row in db.session.scalars(select(ServerHealth))}
+    statuses = {row.id: status_of(row, known.get(row.id)) for row in rows}
+    return render_template(
+        "mail_config/servers.html", servers=rows, statuses=statuses, explanations=EXPLANATIONS
+    )
+
+
+@blueprint.get("/servers/hint")
+@requires("mail_config.server.edit")
+def server_hint() -> ResponseReturnValue:
+    """Say what is known about the limits of the host that is being typed."""
+    provider = provider_of(request.args.get("host", "")[:253])
+    return render_template("mail_config/hint.html", provider=provider)
 
 
 @blueprint.route("/servers/new", methods=["GET", "POST"])
@@ -145,7 +242,11 @@ def server_new() -> ResponseReturnValue:
         flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=made[0].id))
     return render_template(
-        "mail_config/server_form.html", form=form, title=gettext("New mail server"), server=None
+        "mail_config/server_form.html",
+        form=form,
+        title=gettext("New mail server"),
+        server=None,
+        provider=provider_of(form.host.data or ""),
     )
 
 
@@ -159,7 +260,22 @@ def server(server_id: int) -> ResponseReturnValue:
         from_address=service.default_from(row.company or db.session.get(Company, user.company_id or 0)),
         recipient=user.login,
     )
-    return render_template("mail_config/server.html", server=row, form=form, report=None)
+    return _page(row, form)
+
+
+def _page(row: MailServer, form: TestForm, report: service.TestReport | None = None) -> str:
+    return render_template(
+        "mail_config/server.html",
+        server=row,
+        form=form,
+        status=status_of(row, health.health_of(row.id)),
+        provider=provider_of(row.host),
+        report=report,
+        explanations=EXPLANATIONS,
+        advice=ADVICE,
+        advices=frozenset(Advice),
+        sentences=sentences(report.failure) if report and report.failure else [],
+    )
 
 
 @blueprint.route("/servers/<int:server_id>/edit", methods=["GET", "POST"])
@@ -174,7 +290,13 @@ def server_edit(server_id: int) -> ResponseReturnValue:
         else:
             flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=row.id))
-    return render_template("mail_config/server_form.html", form=form, title=gettext("Edit"), server=row)
+    return render_template(
+        "mail_config/server_form.html",
+        form=form,
+        title=gettext("Edit"),
+        server=row,
+        provider=provider_of(form.host.data or ""),
+    )
 
 
 @blueprint.post("/servers/<int:server_id>/test")
@@ -187,14 +309,21 @@ def server_test(server_id: int) -> ResponseReturnValue:
     submit(
         form, lambda: reports.append(service.test_server(row, form.recipient.data, form.from_address.data))
     )
-    report = reports[0] if reports else None
-    return render_template(
-        "mail_config/server.html",
-        server=_server(server_id),
-        form=form,
-        report=report,
-        explanation=EXPLANATIONS[report.failure.kind] if report and report.failure else None,
-    )
+    return _page(_server(server_id), form, reports[0] if reports else None)
+
+
+@blueprint.post("/servers/<int:server_id>/probe")
+@requires("mail_config.server.edit")
+def server_probe(server_id: int) -> ResponseReturnValue:
+    """Try a paused server now; it answers within seconds, or is still paused."""
+    row = _server(server_id)
+    failure = health.probe_now(row.id)
+    if failure is None:
+        flash(gettext("The server works again. The mails that waited for it leave now."), "success")
+    else:
+        title = EXPLANATIONS[failure.kind].title
+        flash(gettext("Still not: %(reason)s. Nothing was sent.", reason=title), "warning")
+    return redirect(url_for("mail_config.server", server_id=server_id))
 
 
 @blueprint.post("/servers/<int:server_id>/delete")

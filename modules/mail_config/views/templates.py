@@ -17,7 +17,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
-from wtforms.validators import NumberRange
+from wtforms.validators import NumberRange, Optional
 
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
@@ -50,6 +50,14 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
         default=10,
         description=_l("Lower numbers are offered first"),
     )
+    keep_days = IntegerField(
+        _l("Keep for … days"),
+        [Optional(), NumberRange(0, 36_500)],
+        description=_l(
+            "Text and files of its mails; the line with subject, recipients and states stays. 0: until everybody "
+            "has accepted. Empty: as everywhere"
+        ),
+    )
     active = BooleanField(_l("Active"), default=True)
     subject_en = StringField(_l("Subject (English)"), [at_most(500)])
     body_en = TextAreaField(_l("Text (English)"), render_kw={"rows": 10})
@@ -67,7 +75,7 @@ def _form(template: MailTemplate | None) -> TemplateForm:
         data["company_id"] = template.company_id or 0
         for text in template.texts:
             data[f"subject_{text.language}"], data[f"body_{text.language}"] = text.subject, text.body
-        fields = ("name", "attachment_name", "reply_to", "position", "active")
+        fields = ("name", "attachment_name", "reply_to", "position", "keep_days", "active")
         data |= {name: getattr(template, name) for name in fields}
     form = TemplateForm(data=data)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
@@ -86,7 +94,7 @@ def _save(form: TemplateForm, template: MailTemplate | None, kind: str) -> MailT
         form[field].errors = [*form[field].errors, *sentences]
     if any(field.errors for field in form):
         raise UserError(gettext("Some fields need another look."))
-    names = ("name", "attachment_name", "reply_to", "position", "active")
+    names = ("name", "attachment_name", "reply_to", "position", "keep_days", "active")
     values = {name: data[name] for name in names} | {"company_id": data["company_id"] or None}
     return service.save_template(template, kind=kind, values=values, texts=texts)
 

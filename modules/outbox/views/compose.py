@@ -8,7 +8,9 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
+from core.companies.models import Company
 from core.documents.models import Document
 from core.documents.service import get_readable
 from core.errors import ConcurrentChangeError, UserError
@@ -16,11 +18,22 @@ from modules.mail_config.models import MailTemplate
 from modules.mail_config.service import route_for
 from modules.mail_config.templates_service import templates_for
 from modules.mail_config.templating import BadTemplateError
-from modules.outbox.composer import blank_draft, draft_for, reason_text, take_settings
+from modules.outbox.composer import (
+    blank_draft,
+    copy_of,
+    draft_for,
+    frame_without_document,
+    may_copy,
+    may_send,
+    reason_text,
+    take_settings,
+)
 from modules.outbox.forms import ComposeForm, read_form
-from modules.outbox.service import draft_problems, submit
-from modules.outbox.slots import may_send
+from modules.outbox.models import OutgoingMail
+from modules.outbox.preflight import draft_problems
+from modules.outbox.service import submit
 from modules.outbox.views.blueprint import blueprint
+from modules.outbox.views.mail import mail_or_404
 
 
 @blueprint.get("/compose/<int:document_id>")
@@ -53,30 +66,76 @@ def compose_send(document_id: int) -> ResponseReturnValue:
         with suppress(UserError):
             take_settings(base, template, document)
     form = read_form(base)
+    if _submitted(form, user, document) is not None:
+        return _go(url_for("core.document", document_id=document.id))
+    return _show(document, form), 422
+
+
+@blueprint.get("/compose/again/<int:mail_id>")
+@requires("outbox.mail.send")
+def compose_again(mail_id: int) -> ResponseReturnValue:
+    """Open the composer with the contents of a mail; a mail about a document leads to one about it again."""
+    mail = _copyable(mail_id)
+    try:
+        draft, offered = copy_of(mail, signed_in_user())
+    except UserError as error:
+        flash(str(error.message), "warning")
+        return _go(url_for("outbox.mail", mail_id=mail.id))
+    return _show(mail.document, ComposeForm.again(draft, offered), mail)
+
+
+@blueprint.post("/compose/again/<int:mail_id>")
+@requires("outbox.mail.send")
+def compose_again_send(mail_id: int) -> ResponseReturnValue:
+    """Send the new mail that was made of one without a document, or show again what was typed."""
+    mail = _copyable(mail_id)
+    if mail.document is not None:
+        abort(404)  # its composer posts to the document's
+    form = read_form(frame_without_document(mail))
+    sent = _submitted(form, signed_in_user())
+    if sent is not None:
+        return _go(url_for("outbox.mail", mail_id=sent.id))
+    return _show(None, form, mail), 422
+
+
+def _submitted(form: ComposeForm, user: User, document: Document | None = None) -> OutgoingMail | None:
+    """Submit what was posted, or tell in the form what is wrong and return None."""
     for problem in draft_problems(form.draft):
         form.error(problem.field or "", problem.message)
-    if not form.errors:
-        try:
-            submit(form.draft, user, token=form.token)
-        except ConcurrentChangeError as error:
-            form.error("", error.message)
+    if form.errors:
+        return None
+    try:
+        mail = submit(form.draft, user, token=form.token)
+    except ConcurrentChangeError as error:
+        form.error("", error.message)
+        if document is not None:
             form.draft.document_revision = document.revision
-        except UserError as error:
-            form.error(error.field or "", error.message)
-        else:
-            flash(gettext("The mail is in the queue."), "success")
-            target = url_for("core.document", document_id=document.id)
-            if request.headers.get("HX-Request"):
-                return "", 204, {"HX-Redirect": target}
-            return redirect(target)
-    return _show(document, form), 422
+    except UserError as error:
+        form.error(error.field or "", error.message)
+    else:
+        flash(gettext("The mail is in the queue."), "success")
+        return mail
+    return None
+
+
+def _go(target: str) -> ResponseReturnValue:
+    if request.headers.get("HX-Request"):
+        return "", 204, {"HX-Redirect": target}
+    return redirect(target)
+
+
+def _copyable(mail_id: int) -> OutgoingMail:
+    mail = mail_or_404(mail_id)
+    if not may_copy(mail, signed_in_user()):
+        abort(404)
+    return mail
 
 
 def _sendable(document_id: int) -> Document:
     document = get_readable(signed_in_user(), document_id)
     if document is None:
         abort(404)
-    if not may_send(document):
+    if not may_send(document, signed_in_user()):
         abort(403)
     return document
 
@@ -90,14 +149,24 @@ def _template(document: Document, template_id: int | None) -> MailTemplate | Non
     return template
 
 
-def _show(document: Document, form: ComposeForm) -> str:
-    name = "outbox/compose_dialog.html" if request.headers.get("HX-Request") else "outbox/compose_page.html"
+def _show(document: Document | None, form: ComposeForm, copied: OutgoingMail | None = None) -> str:
+    """Show the composer: of a document, or of the mail that is made again."""
+    in_place = bool(request.headers.get("HX-Request")) and copied is None
+    name = "outbox/compose_dialog.html" if in_place else "outbox/compose_page.html"
+    if document is not None:
+        company: Company = document.company
+        action = url_for("outbox.compose_send", document_id=document.id)
+    else:
+        assert copied is not None  # noqa: S101 (one of the two is there)
+        company, action = copied.company, url_for("outbox.compose_again_send", mail_id=copied.id)
     return render_template(
         name,
         document=document,
+        copied=copied,
+        action=action,
         form=form,
         draft=form.draft,
-        templates=templates_for(document),
-        route=route_for(document.company, signed_in_user(), form.draft.reply_to),
+        templates=templates_for(document) if document is not None else [],
+        route=route_for(company, signed_in_user(), form.draft.reply_to),
         reason_text=reason_text,
     )

