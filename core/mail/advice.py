@@ -214,7 +214,10 @@ ADVICE: dict[Advice, AdviceText] = {
         )
     ),
     Advice.TLS_TOO_OLD: AdviceText(
-        _l("Server and Envoi have no safe kind of encryption in common; the server is probably too old.")
+        _l(
+            "Server and Envoi have no safe kind of encryption in common; the server is probably too old. "
+            "Whoever runs it must bring it up to date."
+        )
     ),
     Advice.CA_FILE: AdviceText(_l("The file of trusted certificates cannot be read. Correct its path.")),
     Advice.PORT_CLOSED: AdviceText(_l("Nothing listens on this port of the host. Check the port.")),
@@ -233,8 +236,8 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.RELAY_DENIED: AdviceText(
         _l(
-            "The server does not send mail for you to other domains. Sign in to it, or let its administrator allow "
-            "this machine."
+            "The server does not send mail for you to other domains. Give it a user name and a password in "
+            "its settings, or let whoever runs it allow this machine."
         ),
         Actor.ADMINISTRATOR,
     ),
@@ -295,7 +298,8 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.DAILY_QUOTA: AdviceText(
         _l(
-            "The account has sent as much as its provider allows for now. Envoi goes on when the time is over."
+            "The account has sent as much as its provider allows for now. Envoi goes on by itself as soon as "
+            "it may."
         )
     ),
     Advice.GREYLISTED: AdviceText(
@@ -329,23 +333,27 @@ ADVICE: dict[Advice, AdviceText] = {
     Advice.SUPPRESSED: AdviceText(
         _l(
             "Your mail provider no longer sends to this address, since mail to it came back before. Check the "
-            "address, then remove it from the provider's suppression list."
+            "address with the customer; if it is right, the administrator takes it off the provider's "
+            "suppression list."
         )
     ),
     Advice.FORBIDDEN_ATTACHMENT: AdviceText(
         _l("The server does not take this kind of file. Send it without the file, or in another form.")
     ),
     Advice.VIRUS: AdviceText(
-        _l("The server believes that a file holds a virus. Do not send it again before it was checked.")
+        _l("The server believes that a file holds a virus. Do not send it again before it has been checked.")
     ),
     Advice.MAIL_LOOP: AdviceText(
         _l(
-            "The mail goes round in a circle between servers, mostly since a mailbox forwards to itself. Tell the "
-            "recipient."
+            "The mail goes round in a circle between servers, mostly because a mailbox forwards to itself. "
+            "Tell the recipient another way."
         )
     ),
     Advice.MALFORMED: AdviceText(
-        _l("The server finds the form of the message wrong. This is for the administrator."),
+        _l(
+            "The server finds the form of the message wrong, which you cannot mend yourself. The "
+            "administrator should look at the server's words below."
+        ),
         Actor.ADMINISTRATOR,
     ),
     Advice.SYSTEM_FULL: AdviceText(

@@ -37,11 +37,19 @@ _CERTIFICATES = {
     64: Advice.CERTIFICATE_NAME,
 }
 
+# The same in words, where the code was lost on the way.
+_CERTIFICATE_WORDS = (
+    (Advice.CERTIFICATE_NAME, ("mismatch", "not valid for")),
+    (Advice.CERTIFICATE_NOT_YET_VALID, ("not yet valid",)),
+    (Advice.CERTIFICATE_EXPIRED, ("has expired",)),
+)
+
 # Parts of the reasons that OpenSSL gives, of several versions.
 _TLS_REASONS = (
     (Advice.WRONG_TLS_MODE, ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL",
                              "PACKET_LENGTH_TOO_LONG", "NOT_SSL")),
     (Advice.CERTIFICATE_EXPIRED, ("CERTIFICATE_EXPIRED",)),
+    (Advice.CERTIFICATE_NAME, ("UNRECOGNIZED_NAME",)),
     (Advice.CERTIFICATE_UNTRUSTED, ("UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_VERIFY_FAILED")),
     (Advice.TLS_TOO_OLD, ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "NO_SHARED_CIPHER", "NO_CIPHER",
                           "HANDSHAKE_FAILURE", "DH_KEY_TOO_SMALL", "KEY_TOO_SMALL", "EE_KEY_TOO_SMALL",
@@ -124,7 +132,9 @@ def _read_smtp(error: BaseException, names: set[str], stage: Stage) -> tuple[Fai
 
 def _read_tls(error: ssl.SSLError) -> Advice | None:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _CERTIFICATES.get(getattr(error, "verify_code", 0), Advice.CERTIFICATE_UNTRUSTED)
+        code, words = getattr(error, "verify_code", 0), str(error).lower()
+        by_words = (advice for advice, parts in _CERTIFICATE_WORDS if any(part in words for part in parts))
+        return _CERTIFICATES.get(code) or next(by_words, Advice.CERTIFICATE_UNTRUSTED)
     reason = f"{getattr(error, 'reason', '')} {error}".upper()
     return next((advice for advice, parts in _TLS_REASONS if any(part in reason for part in parts)), None)
 

@@ -104,7 +104,10 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.RECIPIENT_REFUSED: Explanation(
         _l("Recipient refused"),
-        _l("The mail server does not accept mail for this recipient. Its own words below say why."),
+        _l(
+            "The mail server does not accept mail for this recipient; its own words below say why. Ask the "
+            "customer for another address, or reach them another way."
+        ),
         Actor.SELLER,
         Repair.RECIPIENT,
     ),
@@ -119,7 +122,10 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.MESSAGE_REFUSED: Explanation(
         _l("Message refused"),
-        _l("The mail server read the message and refused it. Its own words below say why."),
+        _l(
+            "The mail server read the message and refused it; its own words below say why. Often a file is to "
+            "blame: send the mail without it, or show these words to your administrator."
+        ),
         Actor.SELLER,
         Repair.MAIL,
     ),
@@ -174,7 +180,8 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Encryption failed"),
         _l(
             "No trusted, encrypted connection could be made: the certificate of the server is expired, issued "
-            "for another name or not trusted, or the kind of encryption is wrong for this port."
+            "for another name or not trusted, or the kind of encryption is wrong for this port. Check host, "
+            "port and encryption in the server's settings, then test it."
         ),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
@@ -187,7 +194,10 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.SERVER_ERROR: Explanation(
         _l("Mail server failing"),
-        _l("The mail server could not do its work, or gave an answer that makes no sense."),
+        _l(
+            "The mail server could not do its work, or gave an answer that makes no sense. If this goes on, "
+            "show its words below to whoever runs it."
+        ),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
     ),

@@ -29,10 +29,10 @@ __all__ = [
 ]
 
 # Where servers put the enhanced code: first on a line, also after a reply code that was repeated or quoted from
-# another server; behind "#", as qmail and Cisco write it; in parentheses at the end.
+# another server; behind "#", as qmail and Cisco write it; in parentheses or brackets, mostly at the end.
 _ENHANCED = re.compile(
-    r"(?:^\s*(?:\d{3}[ -]+)?#?|said:?\s+(?:\d{3}[ -]+)?#?|\b[45]\d\d[ -]+#?|\(#?|#)"
-    r"([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,)\]]|\.?$|\.\s)",
+    r"(?:^[ \t]*(?:\d{3}[ -]+)?[#<({\[]*|(?:said:?|smtp;)\s*(?:\d{3}[ -]+)?#?|\b[45]\d\d[ -]+#?|[(\[]#?|#)"
+    r"([245]\.\d{1,3}\.\d{1,3})(?=[\s:;,)\]>}-]|\.?$|\.\s)",
     re.MULTILINE,
 )
 # Besides control characters, those that turn the direction of the text and so make it read otherwise.

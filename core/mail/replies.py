@@ -85,11 +85,15 @@ _STEPS = {
 }
 _IN_REPLY_TO = re.compile(r"\(?in reply to (end of data|data|mail from|rcpt to|ehlo|helo|initial)[^)]*\)?")
 _HEAD_OF_LINE = re.compile(
-    r"^\s*(?:[45]\d\d(?:[ -]|$))?\s*#?(?:[245]\.\d{1,3}\.\d{1,3}(?=[\s:;,)]|$))?", re.MULTILINE
+    r"^[ \t]*(?:[45]\d\d(?:[ -]|$))?[ \t]*[#<({\[]*(?:[245]\.\d{1,3}\.\d{1,3}(?=[\s:;,)\]>}-]|$))?",
+    re.MULTILINE,
 )
 _CHALLENGE = re.compile(r"\beyJ[A-Za-z0-9+/]{10,}={0,2}")
 _QUOTED_HOST = re.compile(r"\bhost \S+ (?:\[?\(?[0-9a-f.:]+\)?\]? )?said:? ?")
-_ADDRESS = re.compile(r"<[^<>\s]*@[^<>\s]*>|[^\s<>()\[\]:;,=]+@[^\s<>()\[\]:;,]+")
+_ADDRESS = re.compile(
+    # Begun where a word begins, so that a long word is read once and not once for each of its letters.
+    r"<[^<>\s]*@[^<>\s]*>|(?<![^\s<>()\[\]:;,=])[^\s<>()\[\]:;,=]+@[^\s<>()\[\]:;,]+"
+)
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 # Addresses of pages say nothing – unless they do.
 _TELLING_URL = re.compile(
@@ -106,6 +110,8 @@ _PUNCTUATION = str.maketrans(
     {"-": " ", "_": " ", '"': "", "“": "", "”": "", "«": "", "»": "", "’": "'", "`": "'"}
 )
 _SPACES = re.compile(r"\s+")
+# No server needs more words to say what is wrong; what goes on may be made to keep the rules busy.
+_MAX_WORDS = 800
 
 
 def explain_reply(reply: Reply, stage: Stage) -> Failure:
@@ -148,7 +154,7 @@ def plain_words(text: str) -> tuple[str, Stage | None]:
     quoted = _IN_REPLY_TO.search(text)
     if quoted is not None:
         text = text[: quoted.start()] + text[quoted.end() :]
-    return _SPACES.sub(" ", text).strip(), _STEPS[quoted.group(1)] if quoted else None
+    return _SPACES.sub(" ", text).strip()[:_MAX_WORDS], _STEPS[quoted.group(1)] if quoted else None
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,8 @@
-"""How the tables of replies are read: one tuple for each reply that a server has really given.
+"""How the tables of replies are read: one tuple for each reply.
+
+Most were really given, and found in bounces, log files, questions and the lists of providers, with addresses and
+names made harmless; some were written by hand in the manner of a server. What each must mean was written by hand,
+by what a person in support would make of it.
 
 (step, code, words, kind, temporary, more): `more` names what else must be so – `advice`, `also`, `slows`.
 """

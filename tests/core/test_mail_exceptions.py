@@ -69,6 +69,28 @@ def timed_out_reply() -> smtplib.SMTPServerDisconnected:
         (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), S.CONNECT, K.TLS_FAILED, None),
         (ssl.SSLZeroReturnError(6, "TLS/SSL connection has been closed"), S.STARTTLS, K.TLS_FAILED, None),
         (certificate(10), S.CONNECT, K.TLS_FAILED, "certificate_expired"),
+        (
+            ssl.SSLCertVerificationError(
+                1, "certificate verify failed: Hostname mismatch, certificate is not valid for 'x'."
+            ),
+            S.CONNECT,
+            K.TLS_FAILED,
+            "certificate_name",
+        ),
+        (
+            ssl.SSLCertVerificationError(1, "certificate verify failed: certificate has expired"),
+            S.CONNECT,
+            K.TLS_FAILED,
+            "certificate_expired",
+        ),
+        (tls("TLSV1_UNRECOGNIZED_NAME"), S.CONNECT, K.TLS_FAILED, "certificate_name"),
+        (
+            RuntimeError("AADSTS90072: User account does not exist in tenant"),
+            S.AUTH,
+            K.AUTH_FAILED,
+            "credentials",
+        ),
+        (RuntimeError("invalid_scope"), S.AUTH, K.AUTH_FAILED, "consent_missing"),
         (certificate(9), S.CONNECT, K.TLS_FAILED, "certificate_not_yet_valid"),
         (certificate(62), S.CONNECT, K.TLS_FAILED, "certificate_name"),
         (certificate(64), S.CONNECT, K.TLS_FAILED, "certificate_name"),

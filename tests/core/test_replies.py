@@ -54,13 +54,22 @@ def test_no_words_keep_the_translator_busy() -> None:
         "not ",
         "user ",
         "recipient not ",
+        "not accept mail from ",
         "<a@b> ",
         "exceeded limit ",
-        "a",
-        "-",
+        "https://spamhaus.org/ ",
         "host 1.2.3.4 said: 5",
+        "550-5.1.1 x\n",
+        '"<"',
+        "a",
+        "ß",
+        ".",
+        " ",
+        "\n",
+        "-",
     ):
-        explain_reply(Reply.parse(550, (word * 4000)[:4000]), Stage.BODY)
+        for stage in (Stage.CONNECT, Stage.RCPT, Stage.BODY):
+            explain_reply(Reply.parse(550, word * 16_384), stage)
     assert time.monotonic() - started < 5
 
 
@@ -92,6 +101,15 @@ def test_the_rules_are_well_formed() -> None:
         (553, "sorry, no mailbox here by that name (#5.1.1)", "5.1.1"),
         (550, "Bonjour\n5.7.1 spam", "5.7.1"),
         (550, "550-5.1.1 gone", "5.1.1"),
+        (550, "550-5.1.1 gone\n5.7.1 spam", "5.1.1"),
+        (550, "550 #5.1.1", "5.1.1"),
+        (550, "[5.1.1] gone", "5.1.1"),
+        (550, "gone [5.1.1]", "5.1.1"),
+        (550, "<5.1.1> gone", "5.1.1"),
+        (550, "5.1.1: gone", "5.1.1"),
+        (550, "5.1.1-gone", "5.1.1"),
+        (550, "smtp; 5.1.1 gone", "5.1.1"),
+        (550, "gone (5.7.1 - chkuser)", "5.7.1"),
         (451, "host mx.example.org[192.0.2.7] said: 550 5.1.1 gone", "5.1.1"),
         (535, "5.7.139 no", "5.7.139"),
         # Of two classes, the reply code's counts; the code still says what it is about.
@@ -106,6 +124,7 @@ def test_the_rules_are_well_formed() -> None:
         (550, "gone 5.1.1", ""),
         (550, "5.1.1gone", ""),
         (550, "from 5.1.1.4", ""),
+        (550, "from [5.1.1.4]", ""),
         (550, "", ""),
     ],
 )

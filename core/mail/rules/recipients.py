@@ -18,6 +18,7 @@ CHOOSY = (
         r"""
         does(?: not|n't) have an? (?:\S+ )?account
         (?:account|mailbox|address|user|recipient)(?: or domain)? (?:may|might) not exist
+        or (?:may|might) not exist
         """,
         stages=_NOT_MAIL,
     ),
@@ -91,6 +92,7 @@ CHOOSY = (
         (?:on|in) my (?:kill|black|block|reject|ignore) ?list
         block policy for (?:header|envelope)
         access denied, (?:rejected by recipient|banned recipient)
+        recipient'?s? preferences?
         recipient (?:address )?rejected (?:for|due to|by) policy
         blacklisted (?:from|sender) (?:by|for) (?:user|recipient)
         rule imposed mailbox access
@@ -99,7 +101,9 @@ CHOOSY = (
         stages=_SPOKEN_TO,
         advice=Advice.SENDER_BLOCKED,
     ),
-    Rule(Kind.RECIPIENT_REFUSED, subject=r"7\.50[57]|7\.513", stages=_SPOKEN_TO, advice=Advice.SENDER_BLOCKED),
+    Rule(
+        Kind.RECIPIENT_REFUSED, subject=r"7\.50[57]|7\.513", stages=_SPOKEN_TO, advice=Advice.SENDER_BLOCKED
+    ),
     # SES, SendGrid, Mailgun, Postmark, Mailjet: asked not to send there again.
     Rule(
         Kind.RECIPIENT_REFUSED,
@@ -153,7 +157,7 @@ GONE = (
         r"""
         (?:account|mailbox|mail ?box|user|recipient|address|alias|addressee|inbox|compte|boite|destinataire
             |utilisateur|postfach|konto|empfanger|benutzer|adresse)(?: <a>
-            |:)?.{0,25}?(?:disabled|inactive|in ?actif|suspend(?:ed|s)?|deactivated
+            |:)?.{0,35}?(?:disabled|inactive|in ?actif|suspend(?:ed|s)?|deactivated
             |closed|locked|expired|discontinued|terminated|archive[de]?e?|gesperrt|deaktiviert|geschlossen
             |desactivee?|bloquee?|suspendue?|ferme|frozen|cancell?ed|retired|dormant|abandoned|not active
             |no longer active|un ?activated|not activated|not in service|ceased)\b
@@ -251,7 +255,8 @@ UNKNOWN = (
         (?:unknown|no such|invalid|non ?existent|unrecogni[sz]ed|illegal|unrouteable|unroutable|undeliverable
             |bad|unkown|unbekannte\w*|inconnu\w*|wrong|no|not a|not an?|not (?:a |any )?valid|not known
             |aucun\w*|kein\w*|ungultige\w*
-            |nessun) (?:\w+ )?(?:(?:local|virtual|destination|recipient|e?mail|user|valid|active|known|usable|final|delivery|or) )*
+            |nessun) (?:\w+ )?(?:(?:local|virtual|destination|recipient|e?mail|user|valid|active|known|usable
+            |final|delivery|or) )*
             (?:user|mailbox|recipients?|address|account|alias|person|people|local ?part|id\b|rcpt|one here|inbox
             |mail drop|login|destinataire|utilisateur|empfanger|benutzer|postfach|adresse|utente
             |entry in directory|customer)
@@ -300,7 +305,8 @@ REFUSED = (
         empfanger…(?:abgelehnt|verweigert|nicht akzeptiert)
         administrative prohibition
         misconfigured forward|forward\w*…(?:misconfigured|invalid|failed)
-        (?:account|user) (?:<a> )?is (?:not allowed|not permitted)|(?:account|user|address|mailbox)…(?:restricted|prohibited)
+        (?:account|user) (?:<a> )?is (?:not allowed|not permitted)
+        (?:account|user|address|mailbox)…(?:restricted|prohibited)
         ^\W*(?:<a>\W*)?(?:blocked|rejected|denied|refused|access denied|not allowed|forbidden|no permit|prohibited)\W*$
         envelope recipient
         (?:does not|doesn't|not) accept (?:mail|messages|e?mail)

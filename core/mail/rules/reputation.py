@@ -115,8 +115,8 @@ BLOCKED = (
             |barred)(?! (?:by (?:the )?(?:recipient|user)))(?! attach)
         (?:blocked|banned|rejected|refused|denied)…(?:your|sending|source|client|sender|this|the|from
             |mail) (?:ip|ip address|server|host|network|domain|mta)
-        (?:not|n't|no longer)…(?:accept\w*|allow\w*|permit\w*|welcome)…(?:mail|connections?|connect|messages
-            |e?mails?)?…\bfrom\b(?!:| address| header)…(?:ip|your|this|host|dynamic|server|network|address|client|\d+\.\d+)
+        (?:not|n't|no longer)…(?:accept\w*|allow\w*|permit\w*|welcome).{0,90}?\bfrom\b(?!:| address
+            | header)…(?:ip|your|this|host|dynamic|server|network|address|client|\d+\.\d+)
         (?:all )?messages from…(?:permanently|weren't sent|were not sent|not accepted|blocked|rejected
             |deferred)
         connections? (?:from|will)…not (?:be )?accepted
@@ -232,6 +232,6 @@ SPAM_BY_STEP = (
     Rule(Kind.SENDER_REFUSED, r"\bmx\b|\bdns\b|domain|resolv|not exist", codes=("5",), stages=frozenset({Stage.MAIL}),
          advice=Advice.SENDER_DOMAIN),
     Rule(Kind.SPAM_SUSPECTED, r"administrative prohibition|prohibit", stages=MESSAGE),
-    Rule(Kind.SPAM_SUSPECTED, r"denied|refused|not authori[sz]ed|not allowed|forbidden|rejected|banned", stages=GREETING,
-         codes=("5",), advice=Advice.BLOCK_LIST),
+    Rule(Kind.SPAM_SUSPECTED, r"denied|refused|not authori[sz]ed|not allowed|forbidden|rejected|banned",
+         stages=GREETING, codes=("5",), advice=Advice.BLOCK_LIST),
 )  # fmt: skip

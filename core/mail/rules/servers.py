@@ -51,7 +51,10 @@ SYSTEM_FULL = (
 OWN_TROUBLE = (
     Rule(
         Kind.SERVER_ERROR,
-        r"(?:temporary|internal|local) (?:(?:server|system|internal|local|network|lookup) )+(?:error|problem|failure|fault)",
+        r"""
+        (?:temporary|internal|local) (?:(?:server|system|internal|local|network|lookup) )+(?:error|problem
+            |failure|fault)
+        """,
         codes=("4",),
         stages=SIGNED_IN,
     ),
@@ -121,6 +124,7 @@ SERVER_TROUBLE = (
             |hello) (?:from )?first|no (?:such )?command|pipelin|(?:internal|software|system|configuration
             |local) (?:server )?(?:error|failure|problem)|blame it on the weather|misconfigur
             |incorrectly configured|storedrv|out of service|maintenance|qq trouble|mx list…points? back
+            |service (?:is )?(?:currently |temporarily )?(?:unavailable|not available)$
         """,
         codes=("5",),
         stages=SIGNED_IN,

@@ -54,6 +54,8 @@ TOKENS = (
         r"""
         aadsts50126
         aadsts50034
+        aadsts50020\b
+        aadsts90072
         aadsts50056
         """,
         stages=_AUTH,
@@ -87,6 +89,7 @@ TOKENS = (
         consent
         access denied: application
         insufficient (?:scope|permission)
+        invalid scope
         access(?:token)?…insufficient…scopes
         """,
         stages=_AUTH,

@@ -108,7 +108,7 @@ IDENTITY = (
     Rule(
         Kind.SENDER_REFUSED,
         r"""
-        (?:address|addresses|identit\w*|domain|sender|from|signature)…(?:is |are |not |been )*(?:not|n't
+        (?<!recipient )(?:address|addresses|identit\w*|domain|sender|from|signature)…(?:is |are |not |been )*(?:not|n't
             |un) ?(?:been )?(?:verified|confirmed|validated)
         verif(?:y|ied)…sender identit
         (?:verified|approved|validated|active|registered) (?:sender|domain|identit|from)
