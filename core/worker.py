@@ -42,6 +42,13 @@ class EnvoiWorker(SimpleWorker):
         """True when a person or a supervisor has asked it to end."""
         return self._shutdown_requested_date is not None
 
+    def set_shutdown_requested_date(self) -> None:
+        """Leave out the note for `rq info` that it was told to end.
+
+        RQ writes it inside the handler of the signal. While Redis is away, that would raise in the middle of the
+        job, wherever it is, or hold it up.
+        """
+
     def teardown(self) -> None:
         """Say goodbye to Redis; it may be the reason for the end."""
         with suppress(RedisError):

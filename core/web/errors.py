@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, flash, redirect, render_template, request
+from flask import Flask, current_app, flash, g, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import current_user
@@ -88,6 +88,16 @@ def _same_site(url: str | None) -> bool:
 def _database(error: OperationalError) -> ResponseReturnValue:
     db.session.rollback()
     logger.error("The database did not answer: %s", error.orig)
+    try:
+        return _busy_page()
+    except OperationalError:
+        # Not even who asks can be read now, on whom language and menu depend: a page for anybody.
+        db.session.rollback()
+        g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
+        return _busy_page()
+
+
+def _busy_page() -> ResponseReturnValue:
     return _page(
         503,
         gettext("The database is busy or unavailable"),

@@ -16,148 +16,47 @@ from typing import Any, Generic, TypeVar
 
 from flask import current_app, request, url_for
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
-from werkzeug.datastructures import MultiDict
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import Session
 
 from core.db import db
-from core.web.formats import number
+from core.web.criteria import (
+    MAX_SEARCH_LENGTH,
+    Choice,
+    Count,
+    Criteria,
+    Facet,
+    Filter,
+    ListSpec,
+    Narrowed,
+    SortKey,
+    count_up_to,
+    facet_label,
+    narrow,
+    read_criteria,
+)
+
+__all__ = [
+    "MAX_SEARCH_LENGTH",
+    "PAGE_SIZE",
+    "Chip",
+    "Choice",
+    "Count",
+    "Criteria",
+    "Facet",
+    "Filter",
+    "ListPage",
+    "ListSpec",
+    "Narrowed",
+    "SortKey",
+    "count_up_to",
+    "paginate",
+    "read_criteria",
+]
 
 T = TypeVar("T")
 
 PAGE_SIZE = 40
-MAX_SEARCH_LENGTH = 200
-MAX_VALUE_LENGTH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """A way to sort.
-
-    Attributes:
-        name: As it stands in the address of the page.
-        title: English, marked with `N_`.
-        expression: What is sorted by; must never be NULL.
-        value: Returns the value of the expression for a row.
-        descending: The direction of the first click.
-        within: Name of the filter that this order makes sense for; sorting so turns it on.
-    """
-
-    name: str
-    title: str
-    expression: ColumnElement[Any] | InstrumentedAttribute[Any]
-    value: Callable[[Any], Any]
-    descending: bool = False
-    within: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """A filter that is on or off; filters of one group are joined by OR, groups by AND.
-
-    Attributes:
-        name: As it stands in the address of the page.
-        title: English, marked with `N_`.
-        condition: What it keeps.
-        group: Name of its group.
-    """
-
-    name: str
-    title: str
-    condition: ColumnElement[bool]
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A value of a facet.
-
-    Attributes:
-        value: As it stands in the address of the page.
-        title: What a person reads, translated.
-    """
-
-    value: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facet:
-    """A property by whose value a list can be narrowed; one value of it holds at a time.
-
-    Attributes:
-        name: As it stands in the address of the page; must not be `q`, `f`, `all`, `sort`, `dir`, `after`,
-            `before`.
-        title: English, marked with `N_`.
-        choices: Returns the values that are offered, in their order.
-        condition: Returns what a value keeps, or None for a value that has no meaning: it is left out.
-        label: Returns what a person reads for a value that is in force and not among the choices.
-    """
-
-    name: str
-    title: str
-    choices: Callable[[], Sequence[Choice]]
-    condition: Callable[[str], ColumnElement[bool] | None]
-    label: Callable[[str], str] = str
-
-
-@dataclass(frozen=True, slots=True)
-class Criteria:
-    """What a list is narrowed to.
-
-    Attributes:
-        search: The search text.
-        filters: Names of the filters in force.
-        facets: The value in force of each facet that has one.
-    """
-
-    search: str = ""
-    filters: tuple[str, ...] = ()
-    facets: Mapping[str, str] = field(default_factory=dict)
-
-    def without(self, facet: str) -> Criteria:
-        """Return the same without a facet."""
-        rest = {name: value for name, value in self.facets.items() if name != facet}
-        return Criteria(self.search, self.filters, rest)
-
-
-@dataclass(frozen=True, slots=True)
-class ListSpec:
-    """How a list can be searched, filtered and sorted.
-
-    Attributes:
-        identity: The unique column that breaks ties.
-        sorts: Ways to sort; the first is the default.
-        filters: Filters, in the order in which they are shown.
-        search: Returns the condition of a search text, or None when the list cannot be searched.
-        facets: Facets, in the order in which they are shown.
-        one_of_group: True when of the filters of a group only one holds, so that choosing another replaces it.
-        narrow: Replaces `narrow()` for a list that knows better which index leads.
-    """
-
-    identity: Any
-    sorts: Sequence[SortKey]
-    filters: Sequence[Filter] = ()
-    search: Callable[[str], ColumnElement[bool]] | None = None
-    facets: Sequence[Facet] = ()
-    one_of_group: bool = False
-    narrow: Callable[[Select[Any], Criteria, SortKey], Select[Any]] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many there are, counted up to a bound.
-
-    Attributes:
-        found: How many were found.
-        exact: False when there are more.
-    """
-
-    found: int
-    exact: bool = True
-
-    def __str__(self) -> str:
-        return number(self.found) if self.exact else f"{number(self.found)}+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,52 +218,6 @@ def _beyond(sort: SortKey, identity: Any, key: tuple[Any, int], descending: bool
     return here < there if descending else here > there
 
 
-def facet_label(facet: Facet, value: str) -> str:
-    """Return what a person reads for a value of a facet."""
-    return next((entry.title for entry in facet.choices() if entry.value == value), facet.label(value))
-
-
-def read_criteria(
-    spec: ListSpec, arguments: MultiDict[str, str], default_filters: Sequence[str] = ()
-) -> Criteria:
-    """Return what the arguments of an address narrow a list to; what makes no sense is left out.
-
-    Args:
-        spec: How the list can be narrowed.
-        arguments: Those of the address.
-        default_filters: In force until the person touches the filters (parameter `all`).
-    """
-    known = {entry.name for entry in spec.filters}
-    active = tuple(dict.fromkeys(name for name in arguments.getlist("f") if name in known))
-    facets: dict[str, str] = {}
-    for facet in spec.facets:
-        value = arguments.get(facet.name, "").replace("\0", "")[:MAX_VALUE_LENGTH]
-        if value and facet.condition(value) is not None:
-            facets[facet.name] = value
-    touched = facets or any(name in arguments for name in ("f", "q", "all"))
-    if not active and not touched:
-        active = tuple(default_filters)
-    # PostgreSQL takes no NUL.
-    search = arguments.get("q", "").replace("\0", "").strip()[:MAX_SEARCH_LENGTH]
-    return Criteria(search, active, facets)
-
-
-def count_up_to(statement: Select[Any], bound: int, session: Session | None = None) -> Count:
-    """Count the rows of a statement, but no further than to a bound: a count costs what it counts."""
-    counted = select(func.count()).select_from(statement.limit(bound + 1).subquery())
-    found = (session or db.session()).scalar(counted) or 0
-    return Count(min(found, bound), found <= bound)
-
-
-def filter_condition(spec: ListSpec, names: Sequence[str]) -> ColumnElement[bool] | None:
-    """Return the condition of some filters, or None for none: OR within a group, AND between groups."""
-    groups: dict[str, list[ColumnElement[bool]]] = {}
-    for entry in spec.filters:
-        if entry.name in names:
-            groups.setdefault(entry.group or entry.name, []).append(entry.condition)
-    return and_(*(or_(*conditions) for conditions in groups.values())) if groups else None
-
-
 def paginate(
     statement: Select[T],
     spec: ListSpec,
@@ -391,7 +244,8 @@ def paginate(
         sort = spec.sorts[0]
     descending = {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
 
-    statement = (spec.narrow or partial(narrow, spec))(statement, criteria, sort)
+    narrowed = (spec.narrow or partial(narrow, spec))(statement, criteria, sort)
+    statement, expression = narrowed.statement, narrowed.in_order_of(sort.expression)
     after = _decode(sort, arguments["after"]) if "after" in arguments else None
     before = _decode(sort, arguments["before"]) if "before" in arguments and after is None else None
     backwards = before is not None
@@ -400,9 +254,9 @@ def paginate(
     if key is not None:
         statement = statement.where(_beyond(sort, spec.identity, key, towards_smaller))
     order = (
-        (sort.expression.desc(), spec.identity.desc())
+        (expression.desc(), spec.identity.desc())
         if towards_smaller
-        else (sort.expression.asc(), spec.identity.asc())
+        else (expression.asc(), spec.identity.asc())
     )
     rows = list((session or db.session()).scalars(statement.order_by(*order).limit(size + 1)).unique())
     more = len(rows) > size
@@ -432,18 +286,3 @@ def paginate(
     elif backwards:
         page.next_token = arguments["before"]
     return page
-
-
-def narrow(spec: ListSpec, statement: Select[Any], criteria: Criteria, _sort: SortKey) -> Select[Any]:
-    """Return the statement kept to what a search text, filters and facets leave."""
-    condition = filter_condition(spec, criteria.filters)
-    if condition is not None:
-        statement = statement.where(condition)
-    for facet in spec.facets:
-        if facet.name in criteria.facets:
-            kept = facet.condition(criteria.facets[facet.name])
-            if kept is not None:
-                statement = statement.where(kept)
-    if criteria.search and spec.search is not None:
-        statement = statement.where(spec.search(criteria.search))
-    return statement

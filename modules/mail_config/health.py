@@ -274,6 +274,14 @@ def throttle_steps(health: ServerHealth | None, now: dt.datetime) -> int:
     return max(0, health.throttles - max(0, int((now - health.throttled_at) / THROTTLE_FORGOTTEN)))
 
 
+def reset_pace(server_id: int) -> None:
+    """Begin anew, inside the running transaction: moments that were given by another rate mean nothing now."""
+    health = _locked(server_id)
+    if health is not None:
+        health.next_slot_at = health.day_started_at = None
+        health.day_count = 0
+
+
 def closed_until(health: ServerHealth, now: dt.datetime) -> dt.datetime | None:
     """Return until when nothing leaves by a server because it has asked for it, or None."""
     if health.throttled_at is None or not health.throttles:

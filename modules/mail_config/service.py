@@ -142,6 +142,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         if server is not None and password is None and server.secret and server.host.lower() != host.lower():
             raise UserError(_l("The host has changed: type the password again."), "password")
         server = server or MailServer()
+        former_rates = (server.rate_per_minute, server.rate_per_day)
         for name, value in values.items():
             setattr(server, name, value)
         if password is not None:
@@ -150,6 +151,8 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             raise UserError(_l("A password needs a user name."), "username")
         session.add(server)
         session.flush()
+        if former_rates != (server.rate_per_minute, server.rate_per_day):
+            health.reset_pace(server.id)
         if server.active and server.ready:
             # It may be new to a sender: a wider filter, another company, switched on again.
             on_commit(partial(health.tell, mail_server_ready, server.id))

@@ -167,9 +167,10 @@ def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signatur
         health = session.get(ServerHealth, server_id, populate_existing=True)
         if health is None or health.open_since is None:
             return  # it works again already
-        told = select(Alert.user_id).where(
-            Alert.server_id == server_id, Alert.created_at >= health.open_since
-        )
+        now = clock.now()
+        # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
+        since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
+        told = select(Alert.user_id).where(Alert.server_id == server_id, Alert.created_at >= since)
         managers = session.scalars(
             select(User.id)
             .join(User.roles)

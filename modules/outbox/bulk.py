@@ -25,10 +25,10 @@ from core.db import db, end_reading, transaction
 from core.errors import EnvoiError
 from core.i18n import N_
 from core.jobs import enqueue, enqueue_after_commit
-from core.web.listing import Count, Criteria, count_up_to
+from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import periods, service
-from modules.outbox.listing import RESEND, Part, narrowed, part_of_filter, reach, state_part
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.parts import RESEND, Part, narrowed, part_of_filter, reach, state_part
 from modules.outbox.states import MailState
 
 logger = logging.getLogger(__name__)
@@ -130,10 +130,10 @@ def sentence(action: Action, done: Done) -> str:
 
 def matching(user: User, criteria: Criteria) -> Count:
     """Return how many mails match, of those that the user may act upon."""
-    return count_up_to(narrowed(select(OutgoingMail.id), user, RESEND, criteria), COUNTED)
+    return count_up_to(narrowed(select(OutgoingMail.id), user, RESEND, criteria).statement, COUNTED)
 
 
-def _candidates(action: Action, user: User, criteria: Criteria) -> list[Select[Any]]:
+def _candidates(action: Action, user: User, criteria: Criteria) -> list[Narrowed]:
     """Return statements that find, each by an index, the mails for which the action may do something.
 
     Canceled mails are put on the queue again only when the list was narrowed to them: who resends "all" does
@@ -158,10 +158,10 @@ def _next_ids(run: BulkRun, user: User, limit: int) -> list[int]:
     known = json.loads(run.criteria)
     if "ids" in known:
         return sorted(mail_id for mail_id in known["ids"] if mail_id > run.last_id)[:limit]
-    for statement in _candidates(Action(run.action), user, _criteria(known)):
+    for found in _candidates(Action(run.action), user, _criteria(known)):
         some = (
-            statement.where(OutgoingMail.id > run.last_id, OutgoingMail.id <= run.upper_id)
-            .order_by(OutgoingMail.id)
+            found.statement.where(OutgoingMail.id > run.last_id, OutgoingMail.id <= run.upper_id)
+            .order_by(found.in_order_of(OutgoingMail.id))
             .limit(limit)
         )
         ids += db.session.scalars(some)
@@ -181,7 +181,7 @@ def _kept(user: User, criteria: Criteria) -> str:
         facets["period"] = "today"
     if "period" in facets:
         facets["period"] = periods.fixed(facets["period"], user.timezone)
-    return json.dumps({"search": criteria.search, "filters": filters, "facets": facets})
+    return json.dumps({"search": criteria.search, "filters": filters, "facets": facets}, ensure_ascii=False)
 
 
 # -- runs ----------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def act_on_all(action: Action, criteria: Criteria, by: User) -> Done | BulkRun:
     ids = _next_ids(run, by, STEP + 1)
     if len(ids) <= STEP:
         return act(action, ids, by)
-    counts = [count_up_to(statement, COUNTED) for statement in _candidates(action, by, criteria)]
+    counts = [count_up_to(found.statement, COUNTED) for found in _candidates(action, by, criteria)]
     # A total that is not known to the last mail is no total.
     run.total = sum(count.found for count in counts) if all(count.exact for count in counts) else 0
     return _begin(run)

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, selectinload
 from core import clock
 from core.db import db, transaction
 from core.db.prepared import Batch, Count, Prepared
+from core.errors import ConfigError
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.alert_rows import RETIRE_ALERT, alert_values, write_alert
 from modules.outbox.models import (
@@ -36,7 +37,7 @@ from modules.outbox.models import (
     OutgoingMail,
 )
 from modules.outbox.settlement import Settlement
-from modules.outbox.states import FAILED, MailState, check_transition
+from modules.outbox.states import FAILED, MailState, RetryPolicy, check_transition
 from modules.outbox.transitions import (
     actor,
     moving,
@@ -72,6 +73,7 @@ _SETTLED = (
     "next_attempt_at",
     "slot_at",
     "slot_server_id",
+    "waits_for_server",
 )
 _SERVED = (
     "state",
@@ -154,7 +156,9 @@ _INSERT_ALERT = Prepared(
     "token",
     *_ALERTED,
 )
-_RETIRE_ALERT = Prepared(RETIRE_ALERT, "mail", "user", "now")
+_RETIRE_ALERT = Prepared(
+    RETIRE_ALERT.where(exists(select(MAILS.c.id).where(*_HELD))), "mail", "user", "now", "held_id", "token"
+)
 _SETTLE_MAIL = Prepared(
     moving_by_parameter("settle")
     .where(*_HELD[:2])
@@ -164,7 +168,20 @@ _SETTLE_MAIL = Prepared(
     "state",
     *_SETTLED,
 )
-_INSERT_ATTEMPT = Prepared(insert(ATTEMPTS).values(**_values(*_TRIED)), *_TRIED)
+_INSERT_ATTEMPT = Prepared(
+    # What a worker that was only stopped has to tell must not bring back what was erased meanwhile.
+    insert(ATTEMPTS).from_select(
+        list(_TRIED),
+        select(*(bindparam(name, type_=ATTEMPTS.c[name].type) for name in _TRIED)).where(
+            exists(
+                select(MAILS.c.id).where(
+                    MAILS.c.id == bindparam("mail_id"), MAILS.c.contents_erased_at.is_(None)
+                )
+            )
+        ),
+    ),
+    *_TRIED,
+)
 _WRITE_FROZEN = Prepared(
     update(ATTACHMENTS)
     .where(ATTACHMENTS.c.id == bindparam("attachment_id"))
@@ -178,6 +195,19 @@ _WRITE_FROZEN = Prepared(
 def lease() -> dt.timedelta:
     """Return how long a claim lasts unless it is renewed."""
     return dt.timedelta(seconds=float(current_app.config["OUTBOX_LEASE_SECONDS"]))
+
+
+def retry_policy() -> RetryPolicy:
+    """Return the installation's policy.
+
+    Raises:
+        ConfigError: The settings make no sense.
+    """
+    config = current_app.config
+    try:
+        return RetryPolicy.parse(str(config["OUTBOX_RETRY_MINUTES"]), float(config["OUTBOX_GIVE_UP_DAYS"]))
+    except ValueError as error:
+        raise ConfigError([f"ENVOI_OUTBOX_RETRY_MINUTES and ENVOI_OUTBOX_GIVE_UP_DAYS: {error}"]) from error
 
 
 def patiently(action: Callable[[], T]) -> T:
@@ -312,7 +342,7 @@ def write_settlement(
         alert = alert_values(
             mail.id, mail.submitted_by_id, settlement.failure_kind, settlement.failure_reason
         )
-        batch.run(_RETIRE_ALERT, {"mail": mail.id, "user": mail.submitted_by_id, "now": now})
+        batch.run(_RETIRE_ALERT, {"mail": mail.id, "user": mail.submitted_by_id, "now": now, **held})
         batch.run(_INSERT_ALERT, {**alert, **held})
     if settlement.tried:
         batch.run(
@@ -343,6 +373,7 @@ def write_settlement(
             "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
             "slot_at": mail.slot_at,
             "slot_server_id": mail.slot_server_id,
+            "waits_for_server": settlement.waits_for_server,
             **_sender(mail),
         },
     )

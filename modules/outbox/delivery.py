@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from core import clock
 from core.db import db, end_reading
 from core.db.prepared import Batch, Count, Ledger
-from core.errors import ConfigError, UserError
+from core.errors import UserError
 from core.files import FileMissingError, StoreFullError
 from core.jobs import JobTimeoutError
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
@@ -54,6 +54,9 @@ AFTER_FAILURE = dt.timedelta(minutes=1)
 
 WHILE_PAUSED = dt.timedelta(hours=12)
 """How long it waits while the server is paused, unless the end of the pause lets it go."""
+
+OLD_SLOT = dt.timedelta(minutes=1)
+"""A moment that was missed by more than this is lost; the mail gets the next free one."""
 
 LONGEST_WAIT_SECONDS = 1.0
 """A worker waits itself for a moment that is so near."""
@@ -128,7 +131,11 @@ class DeliveryRun:
         if self.in_flight == mail.id:
             return
         words = f"{type(error).__name__}: {error}"
-        settlement = self._failed(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+        self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+
+    def fail(self, mail: OutgoingMail, failure: Failure) -> None:
+        """Settle a mail that no server was asked about, and write it down."""
+        settlement = self._failed(mail, failure)
         self.flush()
         self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
         self.flush()
@@ -266,6 +273,8 @@ class DeliveryRun:
         now = clock.now()
         closed = server.id in self.slowed or (way.closed_until is not None and now < way.closed_until)
         slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
+        if slot is not None and slot < now - OLD_SLOT:
+            slot = None  # or all that waited while nobody worked would leave in one moment
         if slot is None:
             self.flush()  # the outcome of the mail before must not wait for this
             slot = claims.patiently(lambda: health.reserve(server.id))
@@ -297,9 +306,12 @@ class DeliveryRun:
         transcript = list(submission.transcript)
         failure = submission.failure
         if failure is not None:
-            if failure.kind in health.SERVER_FAILURES:
+            if submission.server_failed and not failure.slows_server:
                 return self._server_failed(mail, server, failure), transcript
             self._slow_down(server, failure)
+            if failure.kind is FailureKind.TIMEOUT:
+                # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
+                self.down[server.id] = failure
             return self._failed(mail, replace(failure, temporary=True)), transcript
         if way.blemished:
             claims.patiently(lambda: health.note_success(server.id))
@@ -380,19 +392,6 @@ def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
     ]
 
 
-def retry_policy() -> RetryPolicy:
-    """Return the installation's policy.
-
-    Raises:
-        ConfigError: The settings make no sense.
-    """
-    config = current_app.config
-    try:
-        return RetryPolicy.parse(str(config["OUTBOX_RETRY_MINUTES"]), float(config["OUTBOX_GIVE_UP_DAYS"]))
-    except ValueError as error:
-        raise ConfigError([f"ENVOI_OUTBOX_RETRY_MINUTES and ENVOI_OUTBOX_GIVE_UP_DAYS: {error}"]) from error
-
-
 def deliver(mail_ids: Sequence[int]) -> int:
     """Claim mails and deliver them; return how many were claimed.
 
@@ -401,7 +400,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
     token = claims.claim(mail_ids)
     if token is None:
         return 0
-    run = DeliveryRun(token, retry_policy())
+    run = DeliveryRun(token, claims.retry_policy())
     mails = claims.claimed(token)
     faults: list[Exception] = []
     with claims.kept_alive(token):
@@ -409,7 +408,14 @@ def deliver(mail_ids: Sequence[int]) -> int:
             for mail in mails:
                 try:
                     run.deliver(mail)
-                except (OperationalError, JobTimeoutError):
+                except JobTimeoutError:
+                    if run.in_flight != mail.id and any(not file.sha256 for file in mail.attachments):
+                        # Its PDF takes for ever: counted, or each run would begin with it and never end.
+                        run.fail(
+                            mail, Failure(FailureKind.RENDER_FAILED, True, detail="The PDF took too long.")
+                        )
+                    raise
+                except OperationalError:
                     raise  # not this mail's doing: the next would fare no better
                 except Exception as error:
                     # A fault of ours or of a module. It must not keep the mails after it from leaving.

@@ -15,8 +15,8 @@ from core.auth.models import User
 from core.db import db
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
 from modules.mail_config.health import SERVER_FAILURES, paused_among
-from modules.outbox.listing import RESEND, reach
 from modules.outbox.models import MailRecipient, OutgoingMail
+from modules.outbox.parts import RESEND, reach
 from modules.outbox.queries import Badge, state_badge
 from modules.outbox.settlement import WAITS_FOR_SERVER
 from modules.outbox.states import FAILED, WAITING, MailState
@@ -120,7 +120,7 @@ def _next(mail: OutgoingMail, paused: set[int]) -> tuple[str, dt.datetime | None
         return "", mail.next_attempt_at
     if mail.state is not MailState.DEFERRED:
         return "", None
-    if mail.failure_kind in SERVER_FAILURES and mail.server_id in paused:
+    if (mail.waits_for_server or mail.failure_kind in SERVER_FAILURES) and mail.server_id in paused:
         return gettext("when the server is back"), None
     if mail.failure_kind in WAITS_FOR_SERVER:
         return gettext("when a server is ready"), None

@@ -161,6 +161,8 @@ class OutgoingMail(Base):
     failure_advice: Mapped[str] = mapped_column(String(32), default="")
     """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    waits_for_server: Mapped[bool] = mapped_column(default=False)
+    """True while it waits for a server to work, to be tested or to be set up; whatever its failure is called."""
     slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """The moment reserved for it at a server with a limited rate."""
     slot_server_id: Mapped[int | None]

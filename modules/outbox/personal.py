@@ -255,7 +255,9 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
         .values(words="")
         .execution_options(synchronize_session=False)
     )
-    _forget_in(session, MailEvent.detail, address, [mail.id])
+    for column in _WORDS:
+        # The reply to a message is kept with each of its recipients.
+        _forget_in(session, column, address, [mail.id])
     session.flush()
     index_mail(mail)
     return True

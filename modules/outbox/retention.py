@@ -165,7 +165,8 @@ def erase_contents(
     session.execute(
         update(MAILS)
         .where(MAILS.c.id.in_(ids))
-        .values(body_html="", body_text="", contents_erased_at=clock.now())
+        # Without its token a worker that was only stopped cannot put off, and so send again, what has no text.
+        .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
     )
     session.execute(
         update(ATTEMPTS).where(ATTEMPTS.c.mail_id.in_(ids), ATTEMPTS.c.transcript != "").values(transcript="")

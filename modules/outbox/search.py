@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     column,
     delete,
+    false,
     func,
     select,
     table,
@@ -145,7 +146,8 @@ def narrowing(typed: str) -> tuple[list[int] | None, ColumnElement[bool] | None]
             return ids, None
     # A scalar subquery, since a join would tempt the planner to read all texts before the first page is full.
     own_text = select(MAIL_SEARCH.c.text).where(MAIL_SEARCH.c.mail_id == OutgoingMail.id).scalar_subquery()
-    return None, and_(*_contain(own_text, words))
+    # PostgreSQL takes such a comparison for rare and would sort all mails; of this it knows nothing.
+    return None, func.coalesce(and_(*_contain(own_text, words)), false())
 
 
 def _contain(place: SQLColumnExpression[str], words: Sequence[str]) -> list[ColumnElement[bool]]:

@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import db, transaction
+from core.db import db, on_commit, transaction
 from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
-from core.jobs import enqueue_after_commit
+from core.jobs import enqueue
 from core.mail.addresses import normalize
 from core.mail.draft import MailDraft
 from core.mail.outcomes import FailureKind, RecipientState
@@ -150,9 +150,18 @@ def new_message_id(sender_address: str) -> str:
 
 
 def enqueue_delivery(mail_ids: Sequence[int], *, front: bool = False) -> None:
-    """Put mails on the queue after the commit, in chunks; at its front, if a person is waiting for them."""
-    for start in range(0, len(mail_ids), CHUNK):
-        enqueue_after_commit("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]), front=front)
+    """Put mails on the queue after the commit, in chunks; at its front, if a person is waiting for them.
+
+    Where the queue does not take one chunk, it is not asked to take the others: each question may last a second,
+    and the sweep finds them.
+    """
+
+    def put() -> None:
+        for start in range(0, len(mail_ids), CHUNK):
+            if not enqueue("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]), front=front):
+                return
+
+    on_commit(put)
 
 
 def resend(
@@ -211,6 +220,7 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
             if mail.state in {MailState.DEFERRED, MailState.SCHEDULED}:
                 move(mail, "release", MailState.QUEUED, by)
                 mail.next_attempt_at = clock.now()
+                mail.slot_at = mail.slot_server_id = None
                 done.append(mail.id)
         session.flush()
         enqueue_delivery(done, front=front)
@@ -280,6 +290,12 @@ def correct_recipient(
         recipient.addr_spec = address
         # The header changes with the address: from here on it is another message in that line.
         mail.message_sha256 = ""
+        if mail.state is MailState.DEFERRED and recipient.state is not RecipientState.DEFERRED:
+            # Whoever corrects wants it to go there: it is served with those who wait.
+            _reset(recipient)
+            recipient.state = RecipientState.DEFERRED
+        # What a worker that was only stopped may still learn is about the former address.
+        mail.claim_token, mail.in_flight = None, False
         note(mail, "correct", by, before=mail.state, detail=f"{former} → {address}")
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:

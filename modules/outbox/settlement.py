@@ -65,6 +65,7 @@ class Settlement:
         failure_also: The other reading of the failure, or None.
         failure_advice: A finer hint, or "".
         tried: False when no server was asked, so that there is no attempt to record.
+        waits_for_server: True when it waits for a server, not for a time.
     """
 
     state: MailState
@@ -77,6 +78,7 @@ class Settlement:
     failure_also: FailureKind | None = None
     failure_advice: str = ""
     tried: bool = True
+    waits_for_server: bool = False
 
 
 def settle(
@@ -193,6 +195,7 @@ def settle_waiting(
         failure_also=failure.also,
         failure_advice=failure.advice or "",
         tried=asked,
+        waits_for_server=failure.kind is not FailureKind.PACED,
     )
 
 

@@ -7,17 +7,16 @@ import logging
 from collections.abc import Sequence
 
 from flask import Flask
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core import clock
 from core.db import db, transaction
 from core.jobs import queue_length
-from modules.mail_config.health import SERVER_FAILURES
+from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox import claims
 from modules.outbox.models import MAILS
 from modules.outbox.service import enqueue_delivery
-from modules.outbox.settlement import WAITS_FOR_SERVER
 from modules.outbox.states import MailState
 from modules.outbox.transitions import moving, record
 
@@ -39,10 +38,8 @@ LONG_QUEUE = 20
 PARKED = dt.timedelta(hours=1)
 """A mail that waits for a paused server is put off for longer than this."""
 
-LONGEST_DELAY = dt.timedelta(days=31)
-"""No mail is put off for longer; a later time comes from a clock that has been put back."""
-
-_WAITS_FOR_ANY_SERVER = sorted(WAITS_FOR_SERVER | SERVER_FAILURES)
+LONGEST_PARKED = dt.timedelta(days=1)
+"""No mail that waits for a server is put off for longer."""
 
 
 def sweep() -> int:
@@ -88,7 +85,9 @@ def _release_due() -> list[int]:
     """Queue scheduled and deferred mails whose time has come."""
     now = clock.now()
     due = MAILS.c.next_attempt_at <= now
-    astray = MAILS.c.next_attempt_at > now + LONGEST_DELAY
+    # Further ahead than anybody puts it: from a clock that was put back. Only a place in a long row may be so far.
+    longest = 1.2 * max(*claims.retry_policy().delays, LONGEST_PARKED)
+    astray = and_(MAILS.c.next_attempt_at > now + longest, MAILS.c.failure_kind != FailureKind.PACED)
     return [
         *_release(MailState.SCHEDULED, due, until=now),
         *_release(MailState.DEFERRED, or_(due, astray), until=now),
@@ -109,7 +108,7 @@ def _release_forgotten() -> list[int]:
     )
     return _release(
         MailState.DEFERRED,
-        MAILS.c.failure_kind.in_(sorted(SERVER_FAILURES)),
+        MAILS.c.waits_for_server,
         MAILS.c.next_attempt_at > now + PARKED,
         or_(MAILS.c.server_id.is_(None), MAILS.c.server_id.not_in(stopped)),
         until=now,
@@ -148,8 +147,7 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
 
 def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
     """Let mails that wait for a server leave, now that one works or has passed its test."""
-    waiting = MAILS.c.failure_kind.in_(_WAITS_FOR_ANY_SERVER)
-    while ids := _release(MailState.DEFERRED, waiting, until=clock.now() + ASK_AGAIN):
+    while ids := _release(MailState.DEFERRED, MAILS.c.waits_for_server, until=clock.now() + ASK_AGAIN):
         with transaction():
             enqueue_delivery(ids)
         if len(ids) < BATCH:

@@ -21,14 +21,15 @@ from core.mail.explanations import FailureKind
 from core.web.listing import Choice, Count, Criteria, Facet
 from modules.mail_config.models import MailServer
 from modules.outbox import search
-from modules.outbox.listing import (
+from modules.outbox.listing import facets_of
+from modules.outbox.models import OutgoingMail
+from modules.outbox.parts import (
     COLUMNS,
     FEW_TO_SORT,
     NONE,
     NOTHING,
     READ,
     Part,
-    facets_of,
     narrowed,
     part_of_facet,
     part_of_filter,
@@ -36,7 +37,6 @@ from modules.outbox.listing import (
     smallest,
     value_of,
 )
-from modules.outbox.models import OutgoingMail
 
 COUNTED = 1000
 """Counts of facets go so far."""
@@ -124,7 +124,7 @@ def _counts_of_few(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[
         OutgoingMail.company_id,
         OutgoingMail.document_kind,
     )
-    mails = db.session.execute(narrowed(select(*columns), user, READ, base)).all()
+    mails = db.session.execute(narrowed(select(*columns), user, READ, base).statement).all()
     counts: dict[str, dict[str, Count | None]] = {}
     for facet in facets:
         if facet.name in _COLUMNS:
@@ -145,7 +145,8 @@ def _part(user: User, facet: Facet, choice: Choice) -> Part:
 
 
 def _count(user: User, base: Criteria, part: Part) -> int:
-    some = narrowed(select(OutgoingMail.id), user, READ, base, parts=[part]).limit(COUNTED + 1).subquery()
+    found = narrowed(select(OutgoingMail.id), user, READ, base, parts=[part])
+    some = found.statement.limit(COUNTED + 1).subquery()
     return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
@@ -235,10 +236,10 @@ def _groups(user: User, criteria: Criteria, section: Part, *, waiting: bool) -> 
         OutgoingMail.server_id,
         OutgoingMail.submitted_at,
     )
+    matching = narrowed(select(*columns), user, READ, criteria, parts=[section])
     mails = (
-        narrowed(select(*columns), user, READ, criteria, parts=[section])
-        .where(OutgoingMail.failure_kind.is_not(None))
-        .order_by(OutgoingMail.submitted_at.desc(), OutgoingMail.id.desc())
+        matching.statement.where(OutgoingMail.failure_kind.is_not(None))
+        .order_by(matching.in_order_of(OutgoingMail.submitted_at).desc(), OutgoingMail.id.desc())
         .limit(GROUPED + 1)
         .subquery()
     )

@@ -81,7 +81,7 @@ def _deferred(mail: OutgoingMail) -> str:
         )
     if mail.failure_kind is FailureKind.PACED and server is not None:
         return _paced(mail, server)
-    if mail.failure_kind in SERVER_FAILURES and server is not None:
+    if (mail.waits_for_server or mail.failure_kind in SERVER_FAILURES) and server is not None:
         return _for_the_server(mail, server)
     return _next_try(mail)
 

@@ -1,23 +1,37 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
 from itsdangerous import URLSafeSerializer
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, select
 
 from core.companies.models import Company
 from core.config import Settings
 from core.db import end_reading, transaction
 from core.documents.models import Document
 from core.testing.fixtures import running_app
-from core.web.listing import Filter, ListPage, ListSpec, SortKey, paginate
+from core.web.listing import (
+    Choice,
+    Count,
+    Criteria,
+    Facet,
+    Filter,
+    ListPage,
+    ListSpec,
+    Narrowed,
+    SortKey,
+    count_up_to,
+    paginate,
+)
 
 both = pytest.mark.both_databases
 
@@ -61,11 +75,13 @@ def add(company: Company, number: str, total: str = "1", **values: object) -> in
     return made
 
 
-def page(app: Flask, address: str = ADDRESS, size: int = 3, **keywords: object) -> ListPage[Document]:
+def page(
+    app: Flask, address: str = ADDRESS, size: int = 3, spec: ListSpec = SPEC, **keywords: object
+) -> ListPage[Document]:
     """Return the page of an address; its own addresses can be followed by `follow`."""
     end_reading()
     with app.test_request_context(address):
-        found = paginate(select(Document), SPEC, size=size, **keywords)  # type: ignore[arg-type]
+        found = paginate(select(Document), spec, size=size, **keywords)  # type: ignore[arg-type]
         found.extra = {
             "next": found.url(after=found.next_token) if found.next_token else "",
             "previous": found.url(before=found.previous_token) if found.previous_token else "",
@@ -260,3 +276,105 @@ def test_turning_the_order_round_is_one_click(app: Flask, company: Company) -> N
         assert parse_qs(urlsplit(found.sort_url("total")).query) == {"sort": ["total"], "dir": ["desc"]}
     add(company, "B2")
     assert numbers(page(app, f"{ADDRESS}?dir=desc")) == ["B2", "A1"]
+
+
+# -- facets --------------------------------------------------------------------------------------------
+
+
+def _language(value: str) -> ColumnElement[bool] | None:
+    return Document.language == value if value in {"en", "fr"} else None
+
+
+FACETED = dataclasses.replace(
+    SPEC,
+    sorts=(*SPEC.sorts, SortKey("dearest", "Dearest", Document.total, lambda row: row.total, within="dear")),
+    facets=(
+        Facet(
+            "language",
+            "Language",
+            lambda: [Choice("en", "English"), Choice("fr", "French")],
+            _language,
+        ),
+        Facet("currency", "Currency", list, lambda value: Document.currency == value, str.upper),
+    ),
+    one_of_group=True,
+)
+
+
+@both
+def test_a_facet_holds_one_value_and_stands_beside_search_and_filters(app: Flask, company: Company) -> None:
+    for number, total, language in (("A1", "1", "fr"), ("B2", "5", "en"), ("C3", "9", "fr")):
+        add(company, number, total, language=language)
+    for query, found in {
+        "language=fr": ["A1", "C3"],
+        "language=fr&f=dear": ["C3"],
+        "language=fr&language=en": ["A1", "C3"],
+        "language=nonsense": ["A1", "B2", "C3"],
+        "language=fr&currency=EUR&q=a": ["A1"],
+        "currency=" + "x" * 5000: [],
+    }.items():
+        assert numbers(page(app, f"{ADDRESS}?{query}", size=10, spec=FACETED)) == found, query
+
+
+def test_facets_stay_in_the_address_until_they_are_taken_away(app: Flask, company: Company) -> None:
+    for count in range(5):
+        add(company, f"N{count}", language="fr")
+    found = page(app, f"{ADDRESS}?q=N&f=cheap&language=fr&currency=EUR", spec=FACETED)
+    query = parse_qs(urlsplit(found.extra["next"]).query)
+    assert query.pop("after")
+    assert query == {"q": ["N"], "f": ["cheap"], "language": ["fr"], "currency": ["EUR"]}
+    with app.test_request_context(ADDRESS):
+        found.extra = {}
+        chips = {chip.title: (chip.label, parse_qs(urlsplit(chip.url).query)) for chip in found.chips()}
+        assert chips["Language"] == ("French", {"q": ["N"], "f": ["cheap"], "currency": ["EUR"]})
+        assert chips["Currency"][0] == "EUR"
+        assert parse_qs(urlsplit(found.choose_url("language", "en")).query)["language"] == ["en"]
+        assert parse_qs(urlsplit(found.clear_url()).query) == {"all": ["1"]}
+        assert found.chosen
+
+
+def test_of_a_group_only_one_filter_holds_where_a_list_wants_that(app: Flask, company: Company) -> None:
+    add(company, "A1", "1")
+    found = page(app, f"{ADDRESS}?f=cheap&f=french", spec=FACETED)
+    with app.test_request_context(ADDRESS):
+        assert parse_qs(urlsplit(found.toggle_url("dear")).query)["f"] == ["french", "dear"]
+        assert parse_qs(urlsplit(found.toggle_url("cheap")).query)["f"] == ["french"]
+
+
+@both
+def test_an_order_that_belongs_to_a_filter_turns_it_on_and_goes_with_it(app: Flask, company: Company) -> None:
+    for number, total in (("A1", "1"), ("B2", "7"), ("C3", "5")):
+        add(company, number, total)
+    found = page(app, spec=FACETED)
+    with app.test_request_context(ADDRESS):
+        found.extra = {}
+        assert parse_qs(urlsplit(found.sort_url("dearest")).query) == {
+            "f": ["dear"],
+            "sort": ["dearest"],
+            "dir": ["asc"],
+        }
+    assert numbers(page(app, f"{ADDRESS}?sort=dearest&f=dear", spec=FACETED)) == ["C3", "B2"]
+    assert numbers(page(app, f"{ADDRESS}?sort=dearest", spec=FACETED)) == ["A1", "B2", "C3"]
+
+
+@both
+def test_a_list_may_say_itself_which_index_leads(app: Flask, company: Company) -> None:
+    for count in range(7):
+        add(company, f"N{count}", "2")
+
+    def few(statement: Select[Any], criteria: Criteria, _sort: SortKey) -> Narrowed:
+        return Narrowed(statement.where(Document.number != criteria.facets["language"]), few=True)
+
+    spec = dataclasses.replace(FACETED, narrow=few)
+    found = page(app, f"{ADDRESS}?language=fr", spec=spec)
+    assert numbers(found) == ["N0", "N1", "N2"]
+    assert numbers(page(app, found.extra["next"], spec=spec)) == ["N3", "N4", "N5"]
+
+
+@both
+def test_a_count_goes_no_further_than_its_bound(app: Flask, company: Company) -> None:
+    for count in range(4):
+        add(company, f"N{count}")
+    with app.test_request_context(ADDRESS):
+        assert [str(count_up_to(select(Document), bound)) for bound in (3, 4, 5)] == ["3+", "4", "4"]
+        assert str(Count(1000, exact=False)) == "1,000+"

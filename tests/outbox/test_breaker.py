@@ -9,16 +9,17 @@ import pytest
 from core import clock
 from core.db import db, transaction
 from core.embedded import free_port
-from core.mail.outcomes import FailureKind
+from core.mail.outcomes import Failure, FailureKind
 from core.testing.services import SmtpLab
 from modules.mail_config import health
 from modules.mail_config.models import MailServer
+from modules.mail_config.service import save_server
 from modules.outbox import delivery, service
 from modules.outbox.models import MAILS, OutgoingMail
 from modules.outbox.states import MailState
 from modules.outbox.sweep import sweep
 from tests.outbox.conftest import make_ready, make_server
-from tests.outbox.processes import CLOSE, GREETING, RoughServer
+from tests.outbox.processes import CLOSE, GREETING, HANG, RoughServer
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
 
@@ -176,6 +177,72 @@ def test_a_server_that_works_again_before_it_is_paused_is_forgiven(down, send, l
     assert health.health_of(down.id).failures == 0
 
 
+def test_a_mail_that_hangs_its_server_counts_its_own_attempts_and_holds_nobody_up(company, send, app):
+    """A content scanner, perhaps, that cannot digest this one: the server itself is well."""
+    app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"] = "0.3"
+    with RoughServer({"RCPT": [HANG, "250 ok"]}) as rough:
+        server = make_ready(make_server(rough))
+        poison, *others = [send(f"n{n}@example.com").id for n in range(3)]
+        delivery.deliver([poison, *others])
+        assert (reread(poison).state, reread(poison).attempts) == (MailState.DEFERRED, 1)
+        assert health.health_of(server.id) is None
+        come_due_and_deliver(others)
+    assert states(others) == ["sent", "sent"]
+
+
+def test_a_server_that_is_restarting_is_paused_and_forgiven_whatever_it_says(company, send, lab):
+    with RoughServer({GREETING: "421 4.3.2 Service not available"}) as rough:
+        server = make_ready(make_server(rough))
+        ids = [send(f"n{n}@example.com").id for n in range(3)]
+        for _ in range(3):
+            come_due_and_deliver(ids)
+        assert health.paused(server.id)
+        assert [reread(mail_id).attempts for mail_id in ids] == [0, 0, 0]
+        assert health.probe_now(server.id) is not None
+    revive(server, lab)
+    assert health.probe_now(server.id) is None
+    delivery.deliver(ids)
+    assert states(ids) == ["sent"] * 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("530 5.7.0 Authentication required", FailureKind.AUTH_FAILED),
+        ("530 5.7.0 Must issue a STARTTLS command first", FailureKind.TLS_FAILED),
+    ],
+)
+def test_a_server_that_suddenly_wants_a_sign_in_is_paused_and_fails_no_mail(company, send, reply, kind):
+    with RoughServer({"MAIL": reply}) as rough:
+        server = make_ready(make_server(rough))
+        ids = [send(f"n{n}@example.com").id for n in range(2)]
+        for _ in range(3):
+            come_due_and_deliver(ids)
+        assert health.paused(server.id)
+    assert states(ids) == ["deferred"] * 2
+    assert {reread(mail_id).failure_kind for mail_id in ids} == {kind}
+
+
+def test_a_sender_that_nobody_uses_does_not_keep_a_server_paused(company, send, lab):
+    with RoughServer({"MAIL": "553 5.1.8 not owned by user"}) as rough:
+        server = make_ready(make_server(rough))
+        for _ in range(3):
+            health.note_failure(server.id, Failure(FailureKind.CONNECT_FAILED, True, detail="gone"))
+        assert health.probe_now(server.id) is None
+        assert not health.paused(server.id)
+
+
+def test_a_reply_about_a_mail_that_sounds_like_the_server_keeps_the_delays_of_the_mail(company, send):
+    with RoughServer({"RCPT": "451 4.4.1 Connection timed out"}) as rough:
+        make_ready(make_server(rough))
+        mail = send("a@example.com").id
+        delivery.deliver([mail])
+        with transaction():
+            reread(mail).next_attempt_at = clock.now() + dt.timedelta(hours=3)
+        sweep()
+        assert states([mail]) == ["deferred"], "the sweep takes it for one that waits for a paused server"
+
+
 # ---------------------------------------------------------------------------------------------------- the pace
 
 
@@ -204,6 +271,30 @@ def test_a_mail_whose_moment_has_come_does_not_wait_again(server, send, lab, mon
     delivery.deliver(ids)
     assert states(ids) == ["sent"] * 3
     assert len(lab.accepted) == 3
+
+
+def test_moments_that_were_missed_are_given_anew(server, send, lab, monkeypatch):
+    with transaction():
+        server.rate_per_minute = 6
+    ids = [send(f"n{n}@example.com").id for n in range(5)]
+    delivery.deliver(ids)
+    later = clock.now() + dt.timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    sweep()
+    delivery.deliver(ids)
+    assert states(ids) == ["sent", "sent", "deferred", "deferred", "deferred"]
+
+
+def test_another_rate_begins_anew(server, send, lab):
+    with transaction():
+        server.rate_per_day = 1
+    ids = [send(f"n{n}@example.com").id for n in range(3)]
+    delivery.deliver(ids)
+    assert states(ids) == ["sent", "deferred", "deferred"]
+    save_server(server, {"host": server.host, "port": server.port, "rate_per_day": 1000}, None)
+    assert service.retry_now(ids) == ids[1:]
+    delivery.deliver(ids)
+    assert states(ids) == ["sent"] * 3
 
 
 def test_a_server_that_asks_for_less_slows_all_its_mails_down(company, send):

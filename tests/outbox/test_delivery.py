@@ -96,6 +96,19 @@ def test_a_corrected_address_is_the_only_one_served(lab, server, send, customer)
     ]
 
 
+def test_a_corrected_address_is_served_with_those_who_wait(lab, server, send):
+    mail = send("later+ann@example.com", "refused+bob@example.com")
+    delivery.deliver([mail.id])
+    mail = reread(mail)
+    assert mail.state is MailState.DEFERRED
+    service.correct_recipient(mail.recipients[1], "bob@example.com")
+    lab.scripted = False
+    assert service.retry_now([mail.id]) == [mail.id]
+    delivery.deliver([mail.id])
+    assert reread(mail).state is MailState.SENT
+    assert list(lab.accepted[0].recipients) == ["later+ann@example.com", "bob@example.com"]
+
+
 def test_a_second_press_of_resend_does_nothing(lab, server, send):
     mail = send("refused+bob@example.com")
     delivery.deliver([mail.id])

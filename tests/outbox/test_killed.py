@@ -235,7 +235,9 @@ def killed_at(points, lab, settings, submit, hire):
             for mail in (db.session.get_one(OutgoingMail, mail_id) for mail_id in ids)
         ]
         db.session.rollback()
-        if " ".join(states) not in {point.states, point.or_states} or taken != [{count} for count in point.accepted]:
+        if " ".join(states) not in {point.states, point.or_states} or taken != [
+            {count} for count in point.accepted
+        ]:
             problems.append(f"{point.name}: {states}, accepted {taken}; promised {point}")
     return problems
 

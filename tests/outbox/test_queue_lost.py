@@ -10,14 +10,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from redis import Redis
 
 from core import jobs
 from core.config import Settings
 from core.db import db
-from core.embedded import free_port, start_redis, stop_process, wait_for_redis
 from core.testing.fixtures import running_app
-from core.testing.services import SmtpLab
+from core.testing.services import RedisServer, SmtpLab
 from modules.outbox import service
 from modules.outbox import sweep as sweeping
 from modules.outbox.models import OutgoingMail
@@ -35,37 +33,15 @@ from tests.outbox.processes import (
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
 
 
-class OwnRedis:
-    """A Redis server that can be killed and started again on the same port."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self) -> None:
-        self.process = start_redis(self.folder, self.port)
-        wait_for_redis(self.url, 20, self.process)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait(20)
-
-    def forget(self) -> None:
-        """Lose everything, as a Redis that was replaced by an empty one."""
-        with Redis.from_url(self.url) as client:
-            client.flushall()
-
-
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    own = OwnRedis(tmp_path / "redis")
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    own = RedisServer(tmp_path / "redis")
     yield own
-    stop_process(own.process)
+    own.stop()
 
 
 @pytest.fixture
-def settings(settings: Settings, redis: OwnRedis) -> Settings:
+def settings(settings: Settings, redis: RedisServer) -> Settings:
     return dataclasses.replace(settings, redis_url=redis.url, queue=f"envoi-{secrets.token_hex(6)}")
 
 

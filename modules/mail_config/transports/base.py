@@ -53,13 +53,16 @@ class Submission:
 
     Attributes:
         outcomes: One per recipient of the envelope, in order; empty when `failure` is set.
-        failure: Why nothing could be said to the server about this mail at all: it was not reached, or it
-            refused the sign-in. Such a failure is the server's, not the mail's.
+        failure: Why the dialogue ended without an outcome: the server was not reached, refused the sign-in, or
+            broke off.
+        server_failed: True when that was no fault of the mail: nothing had been said about it yet, or the server
+            wants a sign-in or encryption.
         transcript: The dialogue, without secrets and without the message.
     """
 
     outcomes: tuple[RecipientOutcome, ...] = ()
     failure: Failure | None = None
+    server_failed: bool = False
     transcript: list[str] = field(default_factory=list)
 
 

@@ -27,11 +27,18 @@ MAX_TRANSCRIPT_LINES = 2000
 
 
 class DialogueError(Exception):
-    """The dialogue ended before the message was spoken about; carries the failure."""
+    """The dialogue ended before the message was taken or refused; carries the failure.
 
-    def __init__(self, failure: Failure) -> None:
+    Attributes:
+        failure: Why.
+        of_server: True when it ended before anything was said about a mail, or because the server wants a sign-in
+            or encryption: then it is no fault of the mail.
+    """
+
+    def __init__(self, failure: Failure, *, of_server: bool = False) -> None:
         super().__init__(failure.diagnostic)
         self.failure = failure
+        self.of_server = of_server
 
 
 @cache
@@ -100,7 +107,9 @@ class ServerConnection(Connection):
             if secure and not host.is_encrypted:
                 # Cannot be; but if it ever is, nothing secret is said.
                 words = "The connection is not encrypted."
-                raise DialogueError(Failure(FailureKind.TLS_FAILED, temporary=True, detail=words))
+                raise DialogueError(
+                    Failure(FailureKind.TLS_FAILED, temporary=True, detail=words), of_server=True
+                )
             if access.username:
                 stage = Stage.AUTH
                 self._note("C: AUTH (secret)")
@@ -112,7 +121,7 @@ class ServerConnection(Connection):
             _hang_up(host)
             failure = explain_exception(error, stage)
             self._note(f"* {failure.diagnostic}")
-            raise DialogueError(failure) from error
+            raise DialogueError(failure, of_server=True) from error
         return host
 
     def _heard(self, code: int, text: bytes, *, expect: int, stage: Stage) -> Reply:
@@ -122,7 +131,9 @@ class ServerConnection(Connection):
         if code == expect or 200 <= code < 300 or (code == 503 and "already" in reply.text.casefold()):
             return reply
         failure = explain_reply(reply, stage)
-        raise DialogueError(replace(failure, temporary=True) if stage in BEFORE_THE_MAIL else failure)
+        raise DialogueError(
+            replace(failure, temporary=True) if stage in BEFORE_THE_MAIL else failure, of_server=True
+        )
 
     def _note(self, line: str) -> None:
         if len(self.transcript) < MAX_TRANSCRIPT_LINES:

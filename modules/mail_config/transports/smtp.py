@@ -57,9 +57,8 @@ class SmtpConnection(ServerConnection):
         try:
             self.host = self.configure_host()
             if envelope_from:
-                refused = self._mail_from(envelope_from, 0, utf8=needs_smtputf8(envelope_from))
-                if refused is not None and refused.failure is not None:
-                    return refused.failure
+                # A refusal of this one sender says nothing about the server.
+                self._mail_from(envelope_from, 0, utf8=needs_smtputf8(envelope_from))
         except DialogueError as error:
             self.drop()
             return error.failure
@@ -80,13 +79,13 @@ class SmtpConnection(ServerConnection):
         except DialogueError as error:
             self.drop()
             if not reused:
-                return Submission(failure=error.failure, transcript=self.transcript)
+                return Submission((), error.failure, error.of_server, self.transcript)
             # The kept connection had died meanwhile, which says nothing about the server: once more, anew.
             try:
                 submission = self._speak(message, envelope, before_body)
             except DialogueError as again:
                 self.drop()
-                return Submission(failure=again.failure, transcript=self.transcript)
+                return Submission((), again.failure, again.of_server, self.transcript)
         except BaseException:
             # before_body has said no, or the worker is being stopped: the server must not get a body.
             self.drop()
@@ -241,6 +240,9 @@ class SmtpConnection(ServerConnection):
         failure = explain_reply(reply, Stage.MAIL)
         if reply.code == 421:
             raise DialogueError(failure)
+        if failure.kind in {FailureKind.AUTH_FAILED, FailureKind.TLS_FAILED}:
+            # It wants a sign-in or encryption before any mail: that is a matter of the server's settings.
+            raise DialogueError(replace(failure, temporary=True), of_server=True)
         self._reset()
         return _refusal("", reply, failure)
 

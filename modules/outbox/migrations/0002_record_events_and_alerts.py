@@ -94,6 +94,9 @@ def upgrade() -> None:
             sa.Column("failure_advice", sa.String(length=32), nullable=False, server_default="")
         )
         batch_op.add_column(sa.Column("due_since", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(
+            sa.Column("waits_for_server", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
         batch_op.add_column(sa.Column("slot_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("slot_server_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("keep_days", sa.Integer(), nullable=True))
@@ -165,6 +168,7 @@ def downgrade() -> None:
         batch_op.drop_column("keep_days")
         batch_op.drop_column("slot_server_id")
         batch_op.drop_column("slot_at")
+        batch_op.drop_column("waits_for_server")
         batch_op.drop_column("due_since")
         batch_op.drop_column("failure_advice")
         batch_op.drop_column("failure_also")

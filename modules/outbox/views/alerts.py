@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -42,6 +42,8 @@ def alerts_seen() -> ResponseReturnValue:
     user = signed_in_user()
     mail_id = request.form.get("mail_id", type=int)
     server_id = request.form.get("server_id", type=int)
+    if max(mail_id or 0, server_id or 0) >= 2**31 or min(mail_id or 0, server_id or 0) < 0:
+        abort(404)
     if mail_id is not None:
         service.seen_mail(user.id, mail_id)
     elif server_id is not None:

@@ -17,8 +17,9 @@ from modules.mail_config.health import paused_among
 from modules.outbox import bulk as bulk_service
 from modules.outbox import periods, search, tallies
 from modules.outbox.lines import lines_of
-from modules.outbox.listing import READ, RESEND, checked, mail_list, reach, reaches_several, rows
+from modules.outbox.listing import mail_list, reaches_several, rows
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.parts import READ, RESEND, checked, reach
 from modules.outbox.reasons import Place, actor_title, reason_of
 from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.repairs import EDIT_SERVERS, Repairs, repairs_of
@@ -211,7 +212,7 @@ def mails_live() -> ResponseReturnValue:
     found = db.session.scalars(rows().where(OutgoingMail.id.in_(known), *mine)).all()
     changed = [line for line in lines_of(found, user) if line.version != known[line.mail.id]]
     criteria = read_criteria(mail_list(user), request.args)
-    seen = min(request.args.get("newest", 0, type=int), 2**31 - 1)
+    seen = max(0, min(request.args.get("newest", 0, type=int), 2**31 - 1))
     news = Count(0)
     if (db.session.scalar(select(func.max(OutgoingMail.id))) or 0) > seen:
         later = checked(select(OutgoingMail.id), user, READ, criteria).where(OutgoingMail.id > seen)

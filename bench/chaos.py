@@ -1,0 +1,155 @@
+"""`python -m bench.chaos`: workers killed at random while thousands of mails leave, judged by the server's record.
+
+Several real workers, a slow SMTP server, SIGKILL again and again at any moment. At the end nothing may be missing
+and nothing doubled:
+
+- delivered + uncertain = submitted, by the mails' own states;
+- no recipient has got the same mail twice;
+- whoever the server has accepted is not called failed, and whoever is called accepted was;
+- a kill leaves at most two mails uncertain: the one in flight and the one whose outcome shares its commit.
+
+It talks to loopback only, ends by itself, and exits with 1 when a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from sqlalchemy import select
+
+from core import jobs, migrate
+from core.companies.service import save_company
+from core.db import db, transaction
+from core.mail.outcomes import RecipientState
+from core.testing.fixtures import running_app, test_settings
+from core.testing.services import postgres_server, redis_server
+from modules.outbox import service
+from modules.outbox import sweep as sweeping
+from modules.outbox.models import MailRecipient, OutgoingMail
+from tests.outbox.conftest import draft, make_ready, make_server
+from tests.outbox.processes import (
+    LEASE_SECONDS,
+    WatchedLab,
+    Worker,
+    acceptances,
+    states_of,
+    sweep,
+    workforce,
+)
+
+WAITING = {"queued", "sending", "deferred", "scheduled"}
+
+
+def slow(verb: str, _arg: str, stage: str) -> None:
+    """Answer like a server that has other things to do."""
+    if stage == "before" or (verb, stage) == ("DATA", "received"):
+        time.sleep(0.003)
+
+
+def broken_promises(ids: list[int], states: list[str], kills: int, lab: WatchedLab) -> list[str]:
+    """Compare what Envoi says with what the server has recorded."""
+    counted, taken = Counter(states), acceptances(lab)
+    problems = [
+        f"{state}: {count} mails" for state, count in counted.items() if state not in {"sent", "uncertain"}
+    ]
+    if counted["uncertain"] > 2 * kills:
+        problems.append(f"{counted['uncertain']} uncertain after {kills} kills")
+    problems += [f"{key} came {count} times" for key, count in taken.items() if count > 1]
+    rows = db.session.execute(
+        select(OutgoingMail.message_id, MailRecipient.addr_spec, MailRecipient.state)
+        .join(MailRecipient)
+        .where(OutgoingMail.id.in_(ids))
+    ).all()
+    for message_id, address, state in rows:
+        came = taken[message_id, address]
+        if state is RecipientState.ACCEPTED and not came:
+            problems.append(f"{address} is called accepted, and got nothing")
+        if came and state not in {RecipientState.ACCEPTED, RecipientState.UNCERTAIN}:
+            problems.append(f"{address} got it, and is called {state}")
+    return problems
+
+
+def kill_at_random(
+    ids: list[int], lab: WatchedLab, hire: Callable[..., Worker], options: argparse.Namespace
+) -> int:
+    """Kill a worker now and then, hire another, and sweep, until nothing waits; return how many were killed."""
+    chance = random.Random(options.seed)  # noqa: S311 (no secret)
+    team = [hire() for _ in range(options.workers)]
+    give_up = time.monotonic() + options.seconds
+    kills, next_kill, next_sweep = 0, 0, 0.0
+    while time.monotonic() < give_up:
+        done = len(lab.accepted)
+        if kills < options.kills and done >= next_kill:
+            time.sleep(chance.random() * 0.02)
+            place = chance.randrange(len(team))
+            team[place].kill()
+            team[place] = hire()
+            kills += 1
+            next_kill = done + max(1, options.mails // (options.kills + 5))
+        if time.monotonic() > next_sweep:
+            sweep()
+            next_sweep = time.monotonic() + 0.5
+            if not WAITING & set(states_of(ids)):
+                break
+        time.sleep(0.01)
+    return kills
+
+
+def main() -> int:
+    """Run, and say what came of it."""
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("--mails", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--seconds", type=int, default=900, help="After which it gives up.")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--postgres", action="store_true", help="On PostgreSQL instead of SQLite.")
+    options = parser.parse_args()
+    sweeping.GRACE *= 0
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envoi-chaos-")))
+        for name in ("redis", "postgres"):
+            (folder / name).mkdir()
+        changes = {"redis_url": stack.enter_context(redis_server(folder / "redis")), "queue": "chaos"}
+        if options.postgres:
+            changes["database_url"] = stack.enter_context(postgres_server(folder / "postgres"))
+        lab = stack.enter_context(WatchedLab(on_command=slow))
+        for app in running_app(test_settings(folder, **changes)):
+            app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
+            migrate.upgrade(app)
+            company = save_company(None, {"name": "Chaos", "email": "a@chaos.example.com", "currency": "EUR"})
+            make_ready(make_server(lab))
+            with transaction():
+                ids = [
+                    service.submit(draft(company, f"a{n}@example.com", f"b{n}@example.com"), None).id
+                    for n in range(options.mails)
+                ]
+            began = time.monotonic()
+            with workforce(app, folder / "workers") as hire:
+                kills = kill_at_random(ids, lab, hire, options)
+            seconds, states = time.monotonic() - began, states_of(ids)
+            problems = broken_promises(ids, states, kills, lab)
+            database = "PostgreSQL" if options.postgres else "SQLite"
+            print(
+                f"{database}, seed {options.seed}: {options.mails} mails, {options.workers} workers, {kills} kills,"
+            )
+            print(f"{seconds:.0f} s; {dict(Counter(states))}; the server took {len(lab.accepted)} messages.")
+            for problem in problems[:20]:
+                print(f"BROKEN: {problem}")
+            print("Every promise was kept." if not problems else f"{len(problems)} promises were broken.")
+            jobs.queue_for(app).connection.close()
+            return 1 if problems else 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""A clock that jumps and a disk that is full: late perhaps, but once, and never lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+from collections.abc import Callable
+
+import pytest
+
+from core import clock
+from core.db import db, transaction
+from core.files import FileStore
+from core.mail.outcomes import FailureKind
+from modules.outbox import claims, delivery, service
+from modules.outbox.mime import file_store
+from modules.outbox.models import MailAttachment, OutgoingMail
+from modules.outbox.states import MailState
+from modules.outbox.sweep import sweep
+from tests.outbox.conftest import draft
+
+pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
+
+NOW = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def jump(monkeypatch) -> Callable[..., None]:
+    """Put the clock on or back."""
+    time = [NOW]
+    monkeypatch.setattr(clock, "now", lambda: time[0])
+
+    def jump(**by: float) -> None:
+        time[0] += dt.timedelta(**by)
+
+    return jump
+
+
+def state(mail_id: int) -> str:
+    db.session.expire_all()
+    return db.session.get_one(OutgoingMail, mail_id).state.value
+
+
+def mark(mail_id: int) -> None:
+    """Claim a mail and mark it in flight, as a worker does that is then heard of no more."""
+    token = claims.claim([mail_id])
+    (mail,) = claims.claimed(token)
+    run = delivery.DeliveryRun(token, claims.retry_policy())
+    assert run._mark(mail)
+    run.ledger.close()
+
+
+JUMPS = [{"days": 3}, {"hours": 2}, {"days": -3}, {"days": -400}]
+
+
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+def test_whatever_the_clock_does_no_mail_is_stuck_and_none_goes_twice(jump, server, send, lab, by):
+    queued, deferred, held, flying = (
+        send(address).id
+        for address in ("queued@example.com", "later+d@example.com", "held@example.com", "flying@example.com")
+    )
+    delivery.deliver([deferred])
+    assert claims.claim([held])
+    mark(flying)
+    assert [state(one) for one in (queued, deferred, held, flying)] == [
+        "queued",
+        "deferred",
+        "sending",
+        "sending",
+    ]
+
+    lab.scripted = False
+    jump(**by)
+    sweep()
+    assert [state(one) for one in (queued, deferred, held, flying)] == [
+        "queued",
+        "queued",
+        "queued",
+        "uncertain",
+    ]
+    for _ in range(2):
+        delivery.deliver([queued, deferred, held, flying])
+    assert [state(one) for one in (queued, deferred, held, flying)] == ["sent", "sent", "sent", "uncertain"]
+    assert len(lab.accepted) == 3
+
+
+def test_a_clock_put_back_does_not_hurry_a_mail_that_a_person_has_scheduled(jump, server, company):
+    later = NOW + dt.timedelta(days=2)
+    scheduled = service.submit(draft(company, "b@example.com"), None, not_before=later).id
+    jump(days=-3)
+    sweep()
+    assert state(scheduled) == "scheduled"
+    jump(days=6)
+    sweep()
+    assert state(scheduled) == "queued"
+
+
+def test_an_old_mail_still_gets_its_tries_after_the_clock_was_put_on(jump, server, send, lab):
+    mail = send("later+a@example.com").id
+    jump(days=30)
+    delivery.deliver([mail])
+    assert state(mail) == "deferred", "it is old by the clock alone"
+
+
+# ---------------------------------------------------------------------------------------------------- the disk
+
+
+@pytest.fixture
+def full_disk(monkeypatch) -> list[bool]:
+    """While the list holds True, the system writes no more than 4 KB to a file of the store."""
+    full = [True]
+    put = FileStore.put
+
+    def put_on_a_full_disk(self: FileStore, data: bytes) -> str:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if full[0]:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            return put(self, data)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    monkeypatch.setattr(FileStore, "put", put_on_a_full_disk)
+    return full
+
+
+def test_a_pdf_that_cannot_be_stored_puts_its_mail_off_and_nothing_is_half_written(
+    monkeypatch, full_disk, server, send, lab
+):
+    pdf = b"%PDF-1.4\n" + bytes(200_000)
+    monkeypatch.setattr(delivery, "render_pdf", lambda _mail: pdf)
+    mail = send("a@example.com")
+    with transaction() as session:
+        session.add(
+            MailAttachment(mail_id=mail.id, name="a.pdf", media_type="application/pdf", generated=True)
+        )
+    delivery.deliver([mail.id])
+    assert state(mail.id) == "deferred"
+    mail = db.session.get_one(OutgoingMail, mail.id)
+    assert mail.failure_kind is FailureKind.RENDER_FAILED
+    assert "could not be stored" in mail.failure_reason
+    assert mail.attachments[0].sha256 == ""
+    assert [path for path in file_store().root.rglob("*") if path.is_file()] == []
+    assert lab.accepted == []
+
+    full_disk[0] = False
+    assert service.retry_now([mail.id]) == [mail.id]
+    delivery.deliver([mail.id])
+    assert state(mail.id) == MailState.SENT
+    assert len(lab.accepted) == 1
