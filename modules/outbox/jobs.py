@@ -19,6 +19,7 @@ def sweep() -> None:
     """Put on the queue what is due."""
     with acting_as(f"sweep {process_name()}"):
         sweeping.sweep()
+        bulk_runs.resume_lost()
 
 
 def mail_alerts() -> None:

@@ -15,6 +15,8 @@ from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
 from modules.outbox import bulk, service
+from modules.outbox import jobs as outbox_jobs
+from modules.outbox import sweep as sweeping
 from modules.outbox.bulk import Action, Done
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.states import MailState
@@ -267,3 +269,11 @@ def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
 def test_the_sentence_says_what_became_of_them():
     done = Done(1, 1, 1) + Done(2, 0, 3)
     assert (done.changed, done.uncertain, done.other) == (3, 1, 4)
+
+
+def test_the_sweep_asks_again_for_a_run_that_nobody_works_on(monkeypatch):
+    asked: list[bool] = []
+    monkeypatch.setattr(bulk, "resume_lost", lambda: asked.append(True))
+    monkeypatch.setattr(sweeping, "sweep", lambda: 0)
+    outbox_jobs.sweep()
+    assert asked == [True]
