@@ -216,9 +216,11 @@ def test_mails_that_failed_for_one_reason_are_resent_together(
     check(desk)
     group.get_by_role("link", name=desk("Error in the template")).click()
     expect(rows(desk)).to_have_count(4)
-    page.go_back()
+    desk.go("/outbox/mails?q=grouped&group=reason")
     desk.button("Resend").click()
+    expect(page.locator("#flashes")).to_contain_text("4")
     wait_until("the whole group", lambda: all(state_of(house, mail_id) == "sent" for mail_id in ids))
+    page.reload()
     expect(page.locator("main")).to_contain_text(desk("Nothing matches."))
 
 
