@@ -195,9 +195,10 @@ def test_a_line_changes_by_itself_and_keeps_selection_and_focus(
     expect(rows(desk)).to_have_count(4)
     # After a sign-out elsewhere the page stays as it is.
     page.context.clear_cookies()
-    with page.expect_response(re.compile("/mails/live"), timeout=20_000) as answer:
-        pass
-    assert answer.value.status == 204
+    with page.expect_response(
+        lambda answer: "/mails/live" in answer.url and answer.status == 204, timeout=20_000
+    ):
+        pass  # one that was asked for before may still come
     expect(rows(desk)).to_have_count(4)
 
 

@@ -25,7 +25,7 @@ from modules.outbox import claims, delivery
 from modules.outbox.models import MAILS
 from modules.outbox.transitions import acting_as
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 90.0
 
 
 class Killed(BaseException):

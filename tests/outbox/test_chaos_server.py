@@ -162,11 +162,17 @@ def check_truth(rough: RoughServer, ids: list[int]) -> None:
         assert (mail.next_attempt_at > clock.now()) or mail.state is not D
 
 
-@pytest.mark.parametrize("ahead", [False, True], ids=["step by step", "pipelining"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+WAYS = [
+    pytest.param(case, ahead, id=f"{case.name}-{'pipelining' if ahead else 'step by step'}")
+    for case in CASES
+    for ahead in (False, True)
+    # A server that says something else to EHLO offers nothing.
+    if not (ahead and "EHLO" in case.answers)
+]
+
+
+@pytest.mark.parametrize(("case", "ahead"), WAYS)
 def test_whatever_the_server_does_what_is_shown_is_true(app, company, send, monkeypatch, case, ahead):
-    if ahead and "EHLO" in case.answers:
-        pytest.skip("it says something else to EHLO")
     app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"] = "0.3"
     offset = [dt.timedelta(0)]
     real = clock.now
