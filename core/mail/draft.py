@@ -26,7 +26,22 @@ class Reason(StrEnum):
 
     CUSTOMER = "customer"
     FOLLOWER = "follower"
+    BILLING = "billing"
+    DELIVERY = "delivery"
+    MAIN = "main"
+    CONTACT = "contact"
+    FUNCTION = "function"
+    COLLEAGUE = "colleague"
+    FIXED = "fixed"
     TYPED = "typed"
+
+
+class Priority(StrEnum):
+    """How urgent a mail is called."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,7 @@ class DraftRecipient:
         address: The mailbox.
         field: To, Cc or Bcc.
         reason: Why it is there.
-        reason_detail: Who added a follower, for example.
+        reason_detail: Who added a follower, the function of a contact, the template that names an address.
         partner_id: The partner it belongs to, where there is one.
     """
 
@@ -57,12 +72,14 @@ class DraftAttachment:
         media_type: For example `application/pdf`.
         sha256: Hexadecimal; the address in the store.
         size: In bytes.
+        content_id: By which the text shows it as a picture (RFC 2392), or "" for a file beside the text.
     """
 
     name: str
     media_type: str
     sha256: str
     size: int
+    content_id: str = ""
 
 
 @dataclass(slots=True)
@@ -79,10 +96,14 @@ class MailDraft:
         recipients: To whom, in order.
         attachments: Files beside the generated PDF.
         pdf_name: File name of the generated PDF, or "" for none.
+        pdf: The generated PDF where it was made already, of the same revision; it is what the person has seen.
         template_id: The template it was made from, or None.
         reply_to: Where answers go, or None.
         without_address: Names of followers that have no address.
         keep_days: How long contents are kept after the mail has settled, or None for the setting.
+        priority: How urgent it is called.
+        delivery_receipt: True to ask the servers on the way for a notification of success (RFC 3461).
+        read_receipt: True to ask the reader's program for a notification (RFC 8098).
     """
 
     document_id: int | None
@@ -94,10 +115,14 @@ class MailDraft:
     recipients: list[DraftRecipient] = field(default_factory=list)
     attachments: list[DraftAttachment] = field(default_factory=list)
     pdf_name: str = ""
+    pdf: DraftAttachment | None = None
     template_id: int | None = None
     reply_to: Address | None = None
     without_address: list[str] = field(default_factory=list)
     keep_days: int | None = None
+    priority: Priority = Priority.NORMAL
+    delivery_receipt: bool = False
+    read_receipt: bool = False
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

@@ -46,6 +46,10 @@ class Partner(Base):
     country: Mapped[str] = mapped_column(String(2), default="FR")
     vat: Mapped[str] = mapped_column(String(40), default="")
     language: Mapped[str] = mapped_column(String(8), default="fr")
+    is_main: Mapped[bool] = mapped_column(default=False)
+    """True for the contact that mails go to where a rule names the main contact; one of a customer at most."""
+    opted_out_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Since when this person wants no mails, or None."""
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
 

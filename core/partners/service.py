@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.db import db, transaction
 from core.errors import UserError
@@ -47,6 +48,35 @@ def find_partners(text: str, limit: int = 20) -> list[Partner]:
             Partner.name.icontains(text, autoescape=True) | Partner.email.icontains(text, autoescape=True)
         )
     return list(db.session.scalars(query))
+
+
+def customer_of(partner: Partner) -> Partner:
+    """Return the customer that a contact belongs to; a customer itself."""
+    return partner.parent if partner.parent is not None else partner
+
+
+def contacts_of(customer: Partner) -> list[Partner]:
+    """Return the active contacts of a customer, the main contact first, then by name."""
+    return list(
+        db.session.scalars(
+            select(Partner)
+            .where(Partner.parent_id == customer.id, Partner.active)
+            .order_by(Partner.is_main.desc(), Partner.name, Partner.id)
+        )
+    )
+
+
+def people_at(addresses: Collection[str]) -> dict[str, list[Partner]]:
+    """Return the active customers and contacts that have one of the addresses, by the address in lower case."""
+    wanted = {address.lower() for address in addresses}
+    found: dict[str, list[Partner]] = {}
+    if wanted:
+        query = (
+            select(Partner).where(Partner.active, func.lower(Partner.email).in_(wanted)).order_by(Partner.id)
+        )
+        for partner in db.session.scalars(query):
+            found.setdefault(partner.email.lower(), []).append(partner)
+    return found
 
 
 def customers(limit: int = 10_000) -> list[Partner]:

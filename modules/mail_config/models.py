@@ -6,12 +6,16 @@ import datetime as dt
 import hashlib
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from core import clock
+from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
+from core.mail.draft import Priority, RecipientField
 from core.mail.outcomes import FailureKind
+from core.partners.models import Partner
 
 
 class Encryption(StrEnum):
@@ -116,6 +120,10 @@ class MailTemplate(Base):
     name: Mapped[str] = mapped_column(String(120))
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company that uses it, or None for all."""
+    partner_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
+    )
+    """The customer it is for, or None for all."""
     attachment_name: Mapped[str] = mapped_column(String(200), default="")
     """Pattern of the PDF's file name, with fields; empty for the usual name."""
     reply_to: Mapped[str] = mapped_column(String(254), default="")
@@ -124,11 +132,23 @@ class MailTemplate(Base):
     """Lower numbers are offered first."""
     keep_days: Mapped[int | None]
     """How many days text and files of its mails are kept after they have settled; None for the setting."""
+    priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
+    delivery_receipt: Mapped[bool] = mapped_column(default=False)
+    read_receipt: Mapped[bool] = mapped_column(default=False)
     active: Mapped[bool] = mapped_column(default=True)
+    revision: Mapped[int] = mapped_column(default=1)
+    """Grows with every change, so that two people cannot overwrite each other unseen."""
     shipped_key: Mapped[str | None] = mapped_column(String(120), unique=True)
     """Names the template of a module that it was made from."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
+    partner: Mapped[Partner | None] = relationship(lazy="joined")
+    recipients: Mapped[list[TemplateRecipient]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by="TemplateRecipient.position"
+    )
+    files: Mapped[list[TemplateFile]] = relationship(
+        cascade="all, delete-orphan", lazy="selectin", order_by="TemplateFile.position"
+    )
     texts: Mapped[list[MailTemplateText]] = relationship(
         back_populates="template",
         cascade="all, delete-orphan",
@@ -155,6 +175,68 @@ class MailTemplateText(Base):
     body: Mapped[str] = mapped_column(Text)
 
     template: Mapped[MailTemplate] = relationship(back_populates="texts")
+
+
+class RecipientRule(StrEnum):
+    """Whom a template names as recipients."""
+
+    FOLLOWERS = "followers"
+    CUSTOMER = "customer"
+    BILLING = "billing"
+    DELIVERY = "delivery"
+    MAIN = "main"
+    FUNCTION = "function"
+    FIXED = "fixed"
+
+
+class TemplateRecipient(Base):
+    """A default recipient of a template; one without any goes to the followers."""
+
+    __tablename__ = "mail_config_template_recipient"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(
+        ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
+    )
+    position: Mapped[int] = mapped_column(default=0)
+    rule: Mapped[RecipientRule] = mapped_column(StrEnumType(RecipientRule))
+    field: Mapped[RecipientField] = mapped_column(StrEnumType(RecipientField), default=RecipientField.TO)
+    value: Mapped[str] = mapped_column(String(254), default="")
+    """The function of the contacts, or the fixed address with its name; empty for other rules."""
+
+
+class TemplateFile(Base):
+    """A file that goes with every mail of a template; its bytes are in the store."""
+
+    __tablename__ = "mail_config_template_file"
+    __table_args__ = (Index("ix_mail_config_template_file_sha256", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(
+        ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
+    )
+    position: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str] = mapped_column(String(200))
+    media_type: Mapped[str] = mapped_column(String(120))
+    size: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
+class TemplateRevision(Base):
+    """A template as it was after a change. Written, never changed."""
+
+    __tablename__ = "mail_config_template_revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    template_id: Mapped[int] = mapped_column(
+        ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
+    )
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    contents: Mapped[str] = mapped_column(Text)
+    """As it is exported, JSON; files by their hashes."""
+
+    by_user: Mapped[User | None] = relationship()
 
 
 class ShippedMark(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, String, Table, Text, text
+from sqlalchemy import ForeignKey, Index, String, Table, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -14,7 +14,7 @@ from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
 from core.documents.models import Document
 from core.mail.addresses import Address
-from core.mail.draft import Reason, RecipientField
+from core.mail.draft import Priority, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
 from modules.outbox.states import MailState
@@ -177,6 +177,11 @@ class OutgoingMail(Base):
     """How long contents are kept after the mail has settled; None for the installation's setting."""
     contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When text and files were erased; the line with its hashes stays."""
+    priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
+    delivery_receipt: Mapped[bool] = mapped_column(default=False)
+    """True to ask the servers for a notification of success (RFC 3461)."""
+    read_receipt: Mapped[bool] = mapped_column(default=False)
+    """True to ask the reader's program for a notification (RFC 8098)."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 
@@ -250,6 +255,8 @@ class MailAttachment(Base):
     """Empty until the generated PDF is frozen."""
     generated: Mapped[bool] = mapped_column(default=False)
     """True for the document's own PDF."""
+    content_id: Mapped[str] = mapped_column(String(120), default="")
+    """By which the text shows it as a picture (RFC 2392); empty for a file beside the text."""
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="attachments")
 
@@ -291,6 +298,54 @@ class MailEvent(Base):
     detail: Mapped[str] = mapped_column(String(500), default="")
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="events")
+    by_user: Mapped[User | None] = relationship()
+
+
+class KeptDraft(Base):
+    """What somebody is writing about a document, kept so that nothing is lost and colleagues can see it."""
+
+    __tablename__ = "outbox_draft"
+    __table_args__ = (
+        UniqueConstraint("document_id", "user_id"),
+        Index("ix_outbox_draft_touched_at", "touched_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
+    token: Mapped[str] = mapped_column(String(64))
+    """Names the opening of the composer that writes it."""
+    contents: Mapped[str] = mapped_column(Text, default="")
+    """What the form holds, as JSON; empty while nothing was changed."""
+    started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the composer was last heard of."""
+
+    user: Mapped[User] = relationship()
+
+
+class DraftFile(Base):
+    """A file of a kept draft; it keeps the bytes in the store from being removed."""
+
+    __tablename__ = "outbox_draft_file"
+    __table_args__ = (Index("ix_outbox_draft_file_sha256", "sha256"),)
+
+    draft_id: Mapped[int] = mapped_column(ForeignKey("outbox_draft.id", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class HandOver(Base):
+    """A note that somebody has taken a mail to their own mail program; what became of it there, nobody knows."""
+
+    __tablename__ = "outbox_hand_over"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"), index=True)
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    subject: Mapped[str] = mapped_column(String(500), default="")
+    recipient_count: Mapped[int] = mapped_column(default=0)
+
     by_user: Mapped[User | None] = relationship()
 
 
