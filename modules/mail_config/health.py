@@ -300,7 +300,7 @@ def note_throttle(server_id: int, failure: Failure) -> None:
         now = clock.now()
         steps = throttle_steps(health, now)
         pause = dt.timedelta(seconds=THROTTLE_SECONDS[min(steps, len(THROTTLE_SECONDS) - 1)])
-        if health.throttled_at is not None and steps and now - health.throttled_at < pause / 2:
+        if closed_until(health, now) is not None:
             return  # mails that were on their way already heard the same request
         health.throttles, health.throttled_at = min(steps + 1, len(THROTTLE_SECONDS)), now
         health.throttle_words = failure.diagnostic

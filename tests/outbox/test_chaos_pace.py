@@ -6,7 +6,7 @@ import datetime as dt
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core import clock
@@ -61,6 +61,7 @@ def test_moments_are_never_closer_than_the_interval_and_never_too_many(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(waits=st.lists(st.integers(0, 5400), min_size=1, max_size=20))
+@example(waits=[0, 30, 60, 120])  # asked again just after the end of a pause that was shorter than the next
 def test_a_server_that_asks_again_and_again_is_never_asked_more_often_and_is_forgiven(
     limited, monkeypatch, waits
 ):
