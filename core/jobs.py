@@ -6,6 +6,7 @@ sweep asks again for what the queue has lost.
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from functools import partial
 from typing import cast
@@ -56,38 +57,45 @@ def queue_for(app: Flask) -> Queue:
     return cast("Queue", queue)
 
 
-def enqueue(name: str, *args: JobArgument, front: bool = False) -> bool:
-    """Put a job on the queue now.
+def enqueue(name: str, *args: JobArgument, front: bool = False, at: dt.datetime | None = None) -> bool:
+    """Put a job on the queue, now or at a moment.
 
     Args:
         name: Name of a declared job.
         args: Plain arguments: ids, never contents.
         front: True to put it before all others.
+        at: When the scheduler puts it on the queue: never before, and within about a second after.
 
     Returns:
         False when the queue cannot be reached; what the job is for must then wait for its sweep.
     """
     spec = current_registry().jobs[name]
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    options = {
+        "job_timeout": spec.timeout,
+        "result_ttl": RESULT_TTL_SECONDS,
+        "failure_ttl": FAILURE_TTL_SECONDS,
+        "at_front": front,
+        "description": f"{name}{args if len(str(args)) < 80 else '(…)'}",
+    }
     try:
-        queue_for(app).enqueue_call(
-            run,
-            args=(name, *args),
-            timeout=spec.timeout,
-            result_ttl=RESULT_TTL_SECONDS,
-            failure_ttl=FAILURE_TTL_SECONDS,
-            at_front=front,
-            description=f"{name}{args if len(str(args)) < 80 else '(…)'}",
-        )
+        if at is None:
+            queue_for(app).enqueue(run, name, *args, **options)
+        else:
+            # RQ keeps whole seconds and cuts off the rest; a job that came too early would find nothing to do.
+            moment = at if not at.microsecond else at.replace(microsecond=0) + dt.timedelta(seconds=1)
+            queue_for(app).enqueue_at(moment, run, name, *args, **options)
     except (RedisError, OSError) as error:
         logger.warning("The queue is away (%s); %s waits for the sweep.", type(error).__name__, name)
         return False
     return True
 
 
-def enqueue_after_commit(name: str, *args: JobArgument, front: bool = False) -> None:
-    """Put a job on the queue once the running transaction is committed."""
-    on_commit(partial(enqueue, name, *args, front=front))
+def enqueue_after_commit(
+    name: str, *args: JobArgument, front: bool = False, at: dt.datetime | None = None
+) -> None:
+    """Put a job on the queue, now or at a moment, once the running transaction is committed."""
+    on_commit(partial(enqueue, name, *args, front=front, at=at))
 
 
 def queue_length() -> int | None:

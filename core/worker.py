@@ -15,7 +15,8 @@ from redis.client import PubSubWorkerThread
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, SimpleWorker
-from rq.cron import CronScheduler
+from rq.cron import CronJob, CronScheduler
+from rq.scheduler import RQScheduler
 
 from core import jobs
 
@@ -25,6 +26,8 @@ MAINTENANCE_SECONDS = 60
 # An idle worker wakes up at this pace; it must be short enough to notice a Redis that was replaced.
 WORKER_TTL_SECONDS = 60
 RESTART_SECONDS = 1.0
+LOOK_SECONDS = 0.5
+"""How often the scheduler looks for jobs whose moment has come."""
 
 
 class EnvoiWorker(SimpleWorker):
@@ -99,14 +102,37 @@ def _new_worker(app: Flask) -> EnvoiWorker:
     return worker
 
 
-def schedule(app: Flask) -> None:
-    """Put the periodic jobs on the queue, each at its interval, until told to stop.
+class EnvoiScheduler(CronScheduler):
+    """Puts the periodic jobs on the queue, and those that were asked for at a moment."""
 
-    The times are kept in this process, so a flushed Redis costs at most one interval. Two schedulers at
-    once do no harm: every periodic job may run twice.
+    # RQ has a scheduler for each, and would run the second one in a process of its own beside a worker; that
+    # process outlives a worker that was killed, and the next one waits for its lock.
+
+    def __init__(self, connection: Redis, queue: str) -> None:
+        super().__init__(connection, logging_level="WARNING")
+        self._moments = RQScheduler([queue], connection, logging_level="WARNING")
+        # Without its lock: two schedulers at once may put a job on the queue twice, which does no harm.
+        self._moments.prepare_registries([queue])
+
+    def enqueue_jobs(self) -> list[CronJob]:
+        """Enqueue everything that is due."""
+        self._moments.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
+        return super().enqueue_jobs()
+
+    def calculate_sleep_interval(self) -> float:
+        """Return for how many seconds there is surely nothing to do."""
+        return min(super().calculate_sleep_interval(), LOOK_SECONDS)
+
+
+def schedule(app: Flask) -> None:
+    """Put jobs on the queue at their time until told to stop: periodic ones, and those asked for at a moment.
+
+    The times of the periodic ones are kept in this process, so a flushed Redis costs at most one interval; the
+    others are gone with it, which is why each has its sweep. Two schedulers at once do no harm: every job may
+    run twice.
     """
     settings = app.extensions["envoi_settings"]
-    scheduler = CronScheduler(Redis.from_url(settings.redis_url), logging_level="WARNING")
+    scheduler = EnvoiScheduler(Redis.from_url(settings.redis_url), settings.queue)
     with app.app_context():
         for name, every in jobs.periodic_jobs():
             timeout = app.extensions["envoi_registry"].jobs[name].timeout

@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
+from core.mail.html import clean_html, plain_text
 from core.registry import current_registry
 
 _hasher = PasswordHasher()
@@ -27,6 +28,7 @@ _hasher = PasswordHasher()
 _NOBODYS_HASH = _hasher.hash(secrets.token_urlsafe(16))
 
 MINIMUM_PASSWORD_LENGTH = 10
+MAX_SIGNATURE_LENGTH = 10_000
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)
 ATTEMPTS_PER_LOGIN = 8
 ATTEMPTS_PER_REMOTE = 40
@@ -243,6 +245,22 @@ def set_preferences(user: User, *, language: str | None = None, company_id: int 
             if company_id not in companies_of(user):
                 raise UserError(_l("You do not work for this company."))
             user.company_id = company_id
+
+
+def set_signature(user: User, html: str) -> None:
+    """Keep what the user's mails end with, cleaned; a signature without any text is none.
+
+    Raises:
+        UserError: It is too long.
+    """
+    if len(html) > MAX_SIGNATURE_LENGTH:
+        raise UserError(
+            _l("The signature is too long; at most %(max)d characters.", max=MAX_SIGNATURE_LENGTH),
+            "signature",
+        )
+    clean = clean_html(html)
+    with transaction():
+        user.signature_html = clean if plain_text(clean).strip() else ""
 
 
 def change_password(user: User, current: str, new: str, remote: str) -> None:

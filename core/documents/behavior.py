@@ -5,12 +5,30 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Protocol
 
 from core.documents.models import Document
 
 FieldValue = str | Decimal | dt.date | int
+
+
+class FieldType(StrEnum):
+    """What the value of a field is, and so how a mail shows it."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    MONEY = "money"
+    """An amount in the currency of the document."""
+    DATE = "date"
+
+
+_USUAL_SAMPLES: Mapping[FieldType, str] = {
+    FieldType.NUMBER: "3",
+    FieldType.MONEY: "1234.50",
+    FieldType.DATE: "2026-03-31",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +38,44 @@ class FieldSpec:
     Attributes:
         name: As written in a template, dotted for a link: `customer.name`.
         title: English, marked with `N_`.
+        type: What its value is; `""` stands for none, whatever the type.
+        sample: What it may look like, for previews without a document: a text (English, marked with `N_` where it
+            has a translation), a number with a decimal point, or a date as 2026-03-31. None for a usual one.
     """
 
     name: str
     title: str
+    type: FieldType = FieldType.TEXT
+    sample: str | None = None
+
+    @property
+    def group(self) -> str:
+        """What it belongs to: `customer` for `customer.name`."""
+        return self.name.partition(".")[0]
+
+    def sample_value(self) -> FieldValue:
+        """Return the sample, or a usual one, as a value; a text is not translated yet.
+
+        Raises:
+            ValueError: It is not what the type says.
+        """
+        text = self.sample if self.sample is not None else _USUAL_SAMPLES.get(self.type, self.title)
+        if self.type is FieldType.DATE:
+            return dt.date.fromisoformat(text)
+        if self.type is FieldType.TEXT:
+            return text
+        try:
+            return Decimal(text)
+        except InvalidOperation as error:
+            raise ValueError(f"{text!r} is no number") from error
+
+    def fits(self, value: object) -> bool:
+        """Return True when a value is one of the type, or "" for none."""
+        if self.type is FieldType.TEXT:
+            return isinstance(value, str)
+        if self.type is FieldType.DATE:
+            return value == "" or isinstance(value, dt.date)
+        return value == "" or (isinstance(value, Decimal | int) and not isinstance(value, bool))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from xhtml2pdf.default import DEFAULT_FONT
 
 from core.documents.models import Document
 from core.documents.service import behavior_of
-from core.errors import EnvoiError
+from core.errors import EnvoiError, UserError
+from core.i18n import lazy_gettext as _l
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ _one_at_a_time = threading.Lock()
 _LATIN = re.compile(
     r"[\x00-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u2013-\u2026\u2030\u2039\u203a\u20ac\u2122\u202f]*"
 )
+
+
+PATIENCE_SECONDS = 5.0
+"""A request that waits for the PDF of another keeps a thread from everybody else."""
 
 
 class RenderError(EnvoiError):
@@ -148,3 +153,19 @@ def render_document(document: Document, *, patience: float = -1) -> bytes:
                 f"The document could not be laid out ({type(error).__name__}: {error})."
             ) from error
     return html_to_pdf(html, patience=patience)
+
+
+def render_for_reader(document: Document) -> bytes:
+    """Return the PDF of a document for somebody who waits for it, who is told in words why there is none.
+
+    Raises:
+        UserError: Other PDFs are being made, it could not be made, or the module is not enabled.
+    """
+    try:
+        return render_document(document, patience=PATIENCE_SECONDS)
+    except EngineBusyError as error:
+        raise UserError(_l("Other PDFs are being made at this moment. Try again in a moment.")) from error
+    except RenderError as error:
+        raise UserError(
+            _l("The PDF could not be made. An administrator finds the reason in the log.")
+        ) from error

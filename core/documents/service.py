@@ -16,7 +16,7 @@ from core.documents.behavior import DocumentBehavior
 from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.followers.models import FollowReason
-from core.followers.service import customer_changed, follow
+from core.followers.service import FormerFollows, customer_changed, follow
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import safe_file_name
 from core.registry import current_registry, resolve
@@ -79,15 +79,30 @@ def touch(document: Document, *, seen_revision: int | None = None) -> None:
         document.updated_at = clock.now()
 
 
-def change_customer(document: Document, partner_id: int, by: User | None) -> None:
-    """Give a document another customer; the followers change with it."""
+def change_customer(
+    document: Document,
+    partner_id: int,
+    by: User | None,
+    *,
+    former: FormerFollows = FormerFollows.STOPS,
+    former_contacts: FormerFollows = FormerFollows.STOPS,
+) -> None:
+    """Give a document another customer, who follows it by mail from now on.
+
+    Args:
+        document: The document.
+        partner_id: The new customer; nothing happens when it is the present one.
+        by: Who changes it.
+        former: Whether the former customer goes on following.
+        former_contacts: The same for its contacts who follow.
+    """
     with transaction() as session:
         previous = document.partner_id
         if previous == partner_id:
             return
         document.partner_id = partner_id
         session.flush()
-        customer_changed(document.id, previous, partner_id, by)
+        customer_changed(document.id, previous, partner_id, by, customer=former, contacts=former_contacts)
         session.expire(document, ["partner"])
         document_customer_changed.send(document, previous_id=previous)
 
@@ -129,9 +144,14 @@ def find_by_number(number: str) -> list[Document]:
     return list(db.session.scalars(select(Document).where(Document.number == number).order_by(Document.id)))
 
 
-def file_name(document: Document) -> str:
-    """Return the usual file name of a document's PDF, for example `Invoice_INV-2026-00001.pdf`."""
-    with force_locale(document.language):
+def file_name(document: Document, language: str | None = None) -> str:
+    """Return the usual file name of a document's PDF, for example `Invoice_INV-2026-00001.pdf`.
+
+    Args:
+        document: The document.
+        language: The language of its mail, where it is not the document's.
+    """
+    with force_locale(language or document.language):
         title = kind_title(document.kind)
     number = document.number.replace("/", "-") or str(document.id)
     return safe_file_name(f"{title}_{number}.pdf".replace(" ", "_"))

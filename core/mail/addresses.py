@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import getaddresses
 
@@ -13,7 +14,12 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
 MAX_TYPED_LENGTH = 100_000
-_SEPARATORS = re.compile(r"[;\n\r]+")
+_LINE_ENDS = re.compile(r"[\n\r]+")
+_MARK = re.compile(r'[;,"]')
+_SEPARATOR = re.compile("[;,]")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+_LONGEST_LINE = 998
+"""Characters of a line of a header (RFC 5322 §2.1.1); no honest address is longer, and long ones take their time."""
 _BLANKS = re.compile(r" {2,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 
@@ -60,6 +66,8 @@ def normalize(text: str) -> str:
         InvalidAddressError: The text is not an addr-spec.
     """
     text = unicodedata.normalize("NFC", text.strip())
+    if "@" not in text or len(text) > _LONGEST_LINE:
+        raise _invalid(text)
     try:
         checked = validate_email(
             text,
@@ -69,11 +77,15 @@ def normalize(text: str) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        shown = one_line(text)
-        if len(shown) > 80:
-            shown = shown[:80] + "…"
-        raise InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text) from error
+        raise _invalid(text) from error
     return f"{checked.local_part}@{checked.domain}"
+
+
+def _invalid(text: str) -> InvalidAddressError:
+    shown = one_line(text)
+    if len(shown) > 80:
+        shown = shown[:80] + "…"
+    return InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text)
 
 
 def ascii_addr_spec(addr_spec: str) -> str:
@@ -106,7 +118,7 @@ def parse_address(text: str) -> Address:
 def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]]:
     """Read addresses separated by `;`, `,` or new lines, in the order in which they were typed.
 
-    A repeated address is taken once. A comma inside a quoted name does not separate.
+    A repeated address is taken once. A `;` or `,` inside a quoted name does not separate.
 
     Returns:
         The addresses, and one error for each part that is none.
@@ -125,10 +137,27 @@ def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]
 
 def _split(text: str) -> list[str]:
     parts: list[str] = []
-    for line in _SEPARATORS.split(text):
-        if "," in line and '"' in line:
-            # Only RFC 5322's own reader knows which commas are quoted.
-            parts.extend(f'"{name}" <{spec}>' if name else spec for name, spec in getaddresses([line]))
-        else:
-            parts.extend(line.split(","))
+    for line in _LINE_ENDS.split(text):
+        for part in _parts_of(line):
+            if '"' in part and "\\" in part and len(part) <= _LONGEST_LINE:
+                # Only RFC 5322's own reader knows what a backslash means in a name.
+                parts.extend(f'"{name}" <{spec}>' if name else spec for name, spec in getaddresses([part]))
+            else:
+                parts.append(part)
     return [part for part in (part.strip() for part in parts) if part]
+
+
+def _parts_of(line: str) -> Iterator[str]:
+    """Return what stands between two `;` or `,`; those inside quotation marks belong to a name."""
+    marks, start, position = _MARK, 0, 0
+    while (mark := marks.search(line, position)) is not None:
+        position = mark.end()
+        if mark[0] != '"':
+            yield line[start : mark.start()]
+            start = position
+        elif (quoted := _QUOTED.match(line, mark.start())) is not None:
+            position = quoted.end()
+        else:
+            # Where one is never closed, no later one is: looking at each would take for ever.
+            marks = _SEPARATOR
+    yield line[start:]

@@ -23,7 +23,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from urllib.parse import unquote
 
 from core.mail.addresses import Address
-from core.mail.draft import safe_file_name
+from core.mail.draft import Priority, safe_file_name
 
 MAX_HEADER_LENGTH = 100_000
 MAX_HEADERS = 1000
@@ -52,6 +52,7 @@ _EXTENSIONS = {
     "text/html": ".html",
     "text/plain": ".txt",
 }
+_PRIORITY_FIELDS = ("x-priority", "importance", "priority")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
 
 
@@ -91,6 +92,8 @@ class ReadMessage:
         reply_to: Reply-To, likewise.
         date: Date, aware, or None when it is missing or no date.
         message_id: Message-ID with its brackets, or "".
+        priority: How urgent it is called, by X-Priority, Importance or Priority.
+        read_receipt_to: Who is to be told that it was displayed (RFC 8098), as it is written.
         html: The HTML body with its inline images as `data:` URIs, "" for none. Foreign: show it only by
             `core.web.security.foreign_html` in a sandboxed frame.
         text: The plain text body, "" for none.
@@ -105,6 +108,8 @@ class ReadMessage:
     reply_to: tuple[Address, ...]
     date: dt.datetime | None
     message_id: str
+    priority: Priority
+    read_receipt_to: tuple[Address, ...]
     html: str
     text: str
     attachments: tuple[ReadAttachment, ...]
@@ -137,6 +142,8 @@ def read_message(data: bytes) -> ReadMessage:
         reply_to=_addresses(message, "reply-to"),
         date=_date(_first(fields, "date")),
         message_id=_first(fields, "message-id"),
+        priority=_priority(fields),
+        read_receipt_to=_addresses(message, "disposition-notification-to"),
         html=shown_html,
         text=body_text,
         attachments=tuple(
@@ -260,6 +267,13 @@ def _addresses(message: Message, name: str) -> tuple[Address, ...]:
             pairs = [("", unfolded)]
         found += [Address(_line(_decode_words(spec)), _line(_decode_words(text))) for text, spec in pairs]
     return tuple(found)
+
+
+def _priority(fields: tuple[tuple[str, str], ...]) -> Priority:
+    words = {_first(fields, name).partition(" ")[0].lower() for name in _PRIORITY_FIELDS}
+    if words & {"1", "2", "high", "urgent"}:
+        return Priority.HIGH
+    return Priority.LOW if words & {"4", "5", "low", "non-urgent"} else Priority.NORMAL
 
 
 def _date(value: str) -> dt.datetime | None:

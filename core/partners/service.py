@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, update
 
+from core import clock
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
-from core.partners.models import Partner
+from core.partners.models import Partner, PartnerType
+from core.partners.search import Person, beyond_ascii, matching, search_people
+
+__all__ = [
+    "ContactExistsError",
+    "Person",
+    "contacts_of",
+    "customer_of",
+    "find_partners",
+    "make_main_contact",
+    "people_at",
+    "save_contact",
+    "save_partner",
+    "search_people",
+]
+
+MAX_NAME = 160
+SPELLINGS_AT_MOST = 5000
+"""How many addresses with letters beyond ASCII are compared one by one."""
+
+
+class ContactExistsError(UserError):
+    """The customer has somebody with this address already; `partner` is who."""
+
+    def __init__(self, partner: Partner) -> None:
+        super().__init__(_l("%(name)s has this address already.", name=partner.name), "email")
+        self.partner = partner
 
 
 def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
     """Create or change a partner.
 
+    A contact that becomes the main one takes that from the former main contact; an archived one is none.
+
     Args:
         partner: The partner to change, or None for a new one.
-        values: Column values; the address is checked, and may be empty.
+        values: Column values; the address is checked, and may be empty. `opted_out` stands for `opted_out_at`:
+            True keeps since when it was so.
 
     Raises:
         UserError: The name is empty, or the address invalid.
@@ -27,27 +58,108 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
     if not str(values.get("name", "x")).strip():
         raise UserError(_l("A name is needed."), "name")
     if values.get("email"):
-        try:
-            values = {**values, "email": normalize(values["email"])}
-        except UserError as error:
-            raise UserError(error.message, "email") from error
+        values = {**values, "email": _checked(values["email"])}
     with transaction() as session:
         partner = partner or Partner()
+        opted_out = values.get("opted_out")
         for name, value in values.items():
-            setattr(partner, name, value)
+            if name != "opted_out":
+                setattr(partner, name, value)
+        if opted_out is not None:
+            partner.opted_out_at = (partner.opted_out_at or clock.now()) if opted_out else None
         session.add(partner)
         session.flush()
+        if partner.is_main:
+            _keep_one_main(partner)
     return partner
 
 
-def find_partners(text: str, limit: int = 20) -> list[Partner]:
-    """Return active partners whose name or address contains the text, by name."""
-    query = select(Partner).where(Partner.active).order_by(Partner.name, Partner.id).limit(limit)
-    if text:
-        query = query.where(
-            Partner.name.icontains(text, autoescape=True) | Partner.email.icontains(text, autoescape=True)
+def _checked(email: str) -> str:
+    try:
+        return normalize(email)
+    except UserError as error:
+        raise UserError(error.message, "email") from error
+
+
+def make_main_contact(contact: Partner) -> None:
+    """Make a contact the main one of its customer.
+
+    Raises:
+        UserError: It is no contact, or archived.
+    """
+    if contact.parent_id is None or not contact.active:
+        raise UserError(_l("Only an active contact of a customer can be its main contact."))
+    save_partner(contact, {"is_main": True})
+
+
+def _keep_one_main(contact: Partner) -> None:
+    if contact.parent_id is None or not contact.active:
+        contact.is_main = False
+        return
+    with transaction() as session:
+        _one_at_a_time(contact.parent_id)  # two people who choose at once must not leave two
+        session.execute(
+            update(Partner)
+            .where(Partner.parent_id == contact.parent_id, Partner.is_main, Partner.id != contact.id)
+            .values(is_main=False)
         )
-    return list(db.session.scalars(query))
+
+
+def _one_at_a_time(customer_id: int) -> None:
+    """Let others who change the contacts of a customer wait until the running transaction ends."""
+    # Not the strongest lock: rows that name the customer, such as its new documents, need not wait for this.
+    with transaction() as session:
+        session.execute(select(Partner.id).where(Partner.id == customer_id).with_for_update(key_share=True))
+
+
+def save_contact(
+    customer: Partner,
+    name: str,
+    email: str,
+    type: PartnerType = PartnerType.CONTACT,  # noqa: A002 (the name of the column)
+    **values: Any,
+) -> Partner:
+    """Make a new contact of a customer, which takes over its language and country.
+
+    Args:
+        customer: The customer, or one of its contacts, whose customer it is then.
+        name: Of the contact; "" for the part of the address before the `@`.
+        email: The address, which may be empty where a name is given.
+        type: What the contact is for.
+        values: Other column values.
+
+    Raises:
+        ContactExistsError: The customer, or an active contact of it, has this address.
+        UserError: Neither name nor address are given, or the address is invalid.
+    """
+    name, email = name.strip(), email.strip()
+    if len(name) > MAX_NAME:
+        raise UserError(_l("At most %(max)d characters.", max=MAX_NAME), "name")
+    email = _checked(email) if email else ""
+    with transaction():
+        customer = customer_of(customer)
+        _one_at_a_time(customer.id)  # two people who add the same one at once must not make two
+        for partner in people_at([email]).get(email.casefold(), []) if email else []:
+            if customer.id in (partner.id, partner.parent_id):
+                raise ContactExistsError(partner)
+        return save_partner(
+            None,
+            {
+                "language": customer.language,
+                "country": customer.country,
+                **values,
+                "name": name or email.partition("@")[0],
+                "email": email,
+                "type": type,
+                "parent_id": customer.id,
+            },
+        )
+
+
+def find_partners(text: str, limit: int = 20) -> list[Partner]:
+    """Return active partners whose name or address has every word of the text, in any case and accents, by name."""
+    query = select(Partner).where(Partner.active, *matching(text, Partner.name, Partner.email))
+    return list(db.session.scalars(query.order_by(Partner.name, Partner.id).limit(limit)))
 
 
 def customer_of(partner: Partner) -> Partner:
@@ -67,25 +179,37 @@ def contacts_of(customer: Partner) -> list[Partner]:
 
 
 def people_at(addresses: Collection[str]) -> dict[str, list[Partner]]:
-    """Return the active customers and contacts that have one of the addresses, by the address in lower case."""
-    wanted = {address.lower() for address in addresses}
+    """Return the active customers and contacts that have one of the addresses, by the address without case.
+
+    The keys are those of `core.mail.addresses.Address.key`.
+    """
+    typed = {unicodedata.normalize("NFC", address) for address in addresses if address}
+    wanted = {address.casefold() for address in typed}
     found: dict[str, list[Partner]] = {}
     if wanted:
-        query = (
-            select(Partner).where(Partner.active, func.lower(Partner.email).in_(wanted)).order_by(Partner.id)
+        spellings = wanted | {address.lower() for address in typed}
+        same = or_(
+            func.lower(Partner.email).in_(spellings), Partner.id.in_(_other_spellings(spellings, wanted))
         )
-        for partner in db.session.scalars(query):
-            found.setdefault(partner.email.lower(), []).append(partner)
+        for partner in db.session.scalars(select(Partner).where(Partner.active, same).order_by(Partner.id)):
+            found.setdefault(partner.email.casefold(), []).append(partner)
     return found
 
 
-def customers(limit: int = 10_000) -> list[Partner]:
-    """Return active customers, not their contacts, by name."""
-    return list(
-        db.session.scalars(
-            select(Partner)
-            .where(Partner.active, Partner.parent_id.is_(None))
-            .order_by(Partner.name, Partner.id)
-            .limit(limit)
+def _other_spellings(spellings: Collection[str], wanted: Collection[str]) -> list[int]:
+    """Return who has one of the wanted addresses in a spelling that no database takes for the same.
+
+    `lower()` of a database may know ASCII only, and none folds `ß`; so Python compares, within the domains asked for.
+    """
+    domains = sorted({address.rpartition("@")[2] for address in spellings})
+    query = (
+        select(Partner.id, Partner.email)
+        .where(
+            Partner.active,
+            beyond_ascii(Partner.email),
+            or_(*(func.lower(Partner.email).endswith(f"@{domain}", autoescape=True) for domain in domains)),
         )
+        .order_by(Partner.id)
+        .limit(SPELLINGS_AT_MOST)
     )
+    return [number for number, email in db.session.execute(query) if email.casefold() in wanted]

@@ -634,7 +634,7 @@ class DocumentRules:
         fail_if(problems)
 
     def test_fields_have_plain_names(self, module: Module) -> None:
-        """Names are dotted words, each once, with a title; none is both a value and a group."""
+        """Names are dotted words, each once, with a title and a sample of its type; none is a value and a group."""
         problems = []
         for kind, behavior in kinds_of(module):
             names = [field.name for field in behavior.catalogue]
@@ -648,6 +648,12 @@ class DocumentRules:
                     problems.append(f"{kind.name}: the field {field.name} has no title.")
                 if any(name.startswith(f"{field.name}.") for name in names):
                     problems.append(f"{kind.name}: {field.name} is a field and a group of fields.")
+                try:
+                    field.sample_value()
+                except ValueError:
+                    problems.append(
+                        f"{kind.name}: the sample of {field.name}, {field.sample!r}, is no {field.type}."
+                    )
         fail_if(problems)
 
     def test_shipped_templates_speak_every_language(self, module: Module) -> None:
@@ -696,7 +702,7 @@ class DocumentRules:
         )
 
     def test_a_document_says_what_its_catalogue_promises(self, module: Module, demonstration: Flask) -> None:
-        """The fields of real documents are those of the catalogue, plain, in every language."""
+        """The fields of real documents are those of the catalogue, plain and of their types, in every language."""
         problems = []
         for kind, behavior, document in self._documents(module, demonstration):
             names = [field.name for field in behavior.catalogue]
@@ -709,6 +715,11 @@ class DocumentRules:
                     f"{kind.name}: the field {name} is a {type(value).__name__}, not text, number or date."
                     for name, value in fields.items()
                     if not isinstance(value, PLAIN_VALUES)
+                ]
+                problems += [
+                    f"{kind.name}: the field {field.name} is a {field.type}, but not in {document.number}."
+                    for field in behavior.catalogue
+                    if field.name in fields and not field.fits(fields[field.name])
                 ]
         fail_if(list(dict.fromkeys(problems)))
 

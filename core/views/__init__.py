@@ -4,9 +4,12 @@ from core.views import (  # noqa: F401 (they register their pages)
     account,
     companies,
     documents,
+    followers,
     modules,
     partners,
+    people,
     roles,
+    signature,
     users,
 )
 from core.views.blueprint import blueprint

@@ -6,7 +6,8 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
-from sqlalchemy import false, select
+from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires
@@ -14,18 +15,18 @@ from core.db import db
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner, PartnerType
-from core.partners.service import save_partner
+from core.partners.search import matching
+from core.partners.service import make_main_contact, save_partner
+from core.partners.titles import CONTACT_TITLES, PARTNER_TITLES
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 
-TYPE_TITLES = {
-    PartnerType.CUSTOMER: _l("Customer"),
-    PartnerType.CONTACT: _l("Contact"),
-    PartnerType.BILLING: _l("Billing contact"),
-    PartnerType.DELIVERY: _l("Delivery contact"),
-}
+
+def _found(text: str) -> ColumnElement[bool]:
+    return and_(true(), *matching(text, Partner.name, Partner.email, Partner.city))
+
 
 PARTNERS = ListSpec(
     identity=Partner.id,
@@ -38,13 +39,10 @@ PARTNERS = ListSpec(
         Filter("customers", N_("Customers"), Partner.parent_id.is_(None), "type"),
         Filter("contacts", N_("Contacts"), Partner.parent_id.is_not(None), "type"),
         Filter("no-address", N_("Without address"), Partner.email == ""),
+        Filter("opted-out", N_("Wants no mails"), Partner.opted_out_at.is_not(None)),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),
-    search=lambda text: (
-        Partner.name.icontains(text, autoescape=True)
-        | Partner.email.icontains(text, autoescape=True)
-        | Partner.city.icontains(text, autoescape=True)
-    ),
+    search=_found,
 )
 
 
@@ -63,6 +61,9 @@ class PartnerForm(FlaskForm):  # type: ignore[misc]
     language = SelectField(
         _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and mails")
     )
+    opted_out = BooleanField(
+        _l("Wants no mails"), description=_l("Whoever sends a mail to this person is asked first.")
+    )
     active = BooleanField(_l("Active"), default=True)
 
 
@@ -71,12 +72,19 @@ class ContactForm(PartnerForm):
 
     type = SelectField(
         _l("Kind of contact"),
-        choices=[SelectChoice(t.value, TYPE_TITLES[t]) for t in PartnerType if t is not PartnerType.CUSTOMER],
+        choices=[SelectChoice(kind.value, title) for kind, title in CONTACT_TITLES.items()],
         default=PartnerType.CONTACT.value,
+    )
+    is_main = BooleanField(
+        _l("Main contact"),
+        description=_l(
+            "Gets the mails that go to the main contact. A customer has one; it takes the place of the former."
+        ),
     )
 
 
 def _values(form: PartnerForm) -> dict[str, object]:
+    """Return what was filled in, by column; `opted_out` stands for since when."""
     values = {name: value for name, value in form.data.items() if name != "csrf_token"}
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
@@ -85,9 +93,9 @@ def _values(form: PartnerForm) -> dict[str, object]:
 @requires("core.partner.read")
 def partners() -> ResponseReturnValue:
     """List customers and contacts."""
-    statement = select(Partner)
+    statement = select(Partner).options(joinedload(Partner.parent))
     page = paginate(statement, PARTNERS, default_filters=("customers",))
-    return render_template("core/partners.html", page=page)
+    return render_template("core/partners.html", page=page, type_titles=PARTNER_TITLES)
 
 
 @blueprint.get("/partners/<int:partner_id>")
@@ -95,7 +103,22 @@ def partners() -> ResponseReturnValue:
 def partner(partner_id: int) -> ResponseReturnValue:
     """Show a customer with its contacts."""
     row = db.session.get(Partner, partner_id) or abort(404)
-    return render_template("core/partner.html", partner=row, type_titles=TYPE_TITLES)
+    return render_template(
+        "core/partner.html",
+        partner=row,
+        contacts=sorted(row.contacts, key=lambda contact: (not contact.active, not contact.is_main)),
+        type_titles=PARTNER_TITLES,
+    )
+
+
+@blueprint.post("/partners/<int:partner_id>/main")
+@requires("core.partner.edit")
+def partner_main(partner_id: int) -> ResponseReturnValue:
+    """Make a contact the main one of its customer."""
+    row = db.session.get(Partner, partner_id) or abort(404)
+    make_main_contact(row)
+    flash(gettext("%(name)s is the main contact now.", name=row.name), "success")
+    return redirect(url_for("core.partner", partner_id=row.parent_id))
 
 
 @blueprint.route("/partners/new", methods=["GET", "POST"])
@@ -121,7 +144,8 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
 def partner_edit(partner_id: int) -> ResponseReturnValue:
     """Change a customer or contact."""
     row = db.session.get(Partner, partner_id) or abort(404)
-    form = ContactForm(obj=row) if row.parent_id else PartnerForm(obj=row)
+    opted_out = row.opted_out_at is not None
+    form = (ContactForm if row.parent_id else PartnerForm)(obj=row, data={"opted_out": opted_out})
     if submit(form, lambda: save_partner(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.partner", partner_id=row.id))

@@ -65,7 +65,15 @@ def ago(value: dt.datetime | None) -> Markup:
     )
 
 
+def translated(text: str) -> str:
+    """Return a text of the database in the current language where the catalogues know it.
+
+    Unlike `_()` in a template, which takes its argument for HTML of ours, the result is escaped like any other text.
+    """
+    return str(gettext(text)) if text else ""
+
+
 def register(app: Flask) -> None:
     """Give the templates these formats as filters."""
-    for function in (money, price, number, day, file_size, ago):
+    for function in (money, price, number, day, file_size, ago, translated):
         app.add_template_filter(function)

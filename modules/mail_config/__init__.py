@@ -36,6 +36,11 @@ module = Module(
         Permission(
             "mail_config.template.edit", N_("Edit mail templates"), granted={"administrator": Scope.ALL}
         ),
+        Permission(
+            "mail_config.template.add",
+            N_("Save the text of a mail as a new template"),
+            granted={"salesperson": Scope.ALL, "administrator": Scope.ALL},
+        ),
     ),
     jobs=(
         JobSpec("mail_config.probe_servers", "modules.mail_config.jobs:probe_servers", timeout=600, every=20),

@@ -6,40 +6,39 @@ import binascii
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from email.utils import formatdate
-from functools import lru_cache
-from typing import TypeVar
 from urllib.parse import quote
 
 from flask_mail import Attachment, Message
 
-from core.mail.addresses import Address, ascii_addr_spec, needs_smtputf8, one_line
-from core.mail.draft import safe_file_name
-
-Piece = TypeVar("Piece", str, bytes)
+from core.mail.addresses import Address, one_line
+from core.mail.draft import Priority, safe_file_name
+from core.mail.fields import (
+    ENCODED_WORD_LENGTH,
+    MAX_LINE_OCTETS,
+    address_field,
+    escapes_are_shorter,
+    header_address,
+    header_field,
+    header_text,
+    packed,
+    text_field,
+)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# A display name that needs no quotes: atoms and blanks (RFC 5322 §3.2.3).
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]+")
-# An addr-spec that can be read in one way only; any other goes through the slow check.
-_PLAIN_SPEC = re.compile(
-    r"[\w!#$%&'*+\-/=?^`{|}~]+(?:\.[\w!#$%&'*+\-/=?^`{|}~]+)*@[\w-]+(?:\.[\w-]+)*", re.ASCII
-)
-_FIELD_NAME = re.compile(r"[A-Za-z0-9-]+")
 _MEDIA_TYPE = re.compile(r"(?!message/|multipart/)[a-z0-9]+/[a-z0-9][a-z0-9.+-]*", re.ASCII | re.IGNORECASE)
+_CONTENT_ID_VALUE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,80}@[A-Za-z0-9.-]{1,80}", re.ASCII)
 _OPAQUE = "application/octet-stream"
 
-# RFC 2047 §2: a line with encoded words has at most 76 characters. The name of a field shares the first.
-_LINE = 76
-_WORD = 60
-_MAX_OCTETS = 998  # RFC 5322 §2.1.1
-_Q_OCTETS = [
-    "_" if code == 0x20 else chr(code) if chr(code).isascii() and chr(code).isalnum() else f"={code:02X}"
-    for code in range(256)
-]
-"""Each octet in the “Q” encoding, so that it may stand in a name too (RFC 2047 §5 (3))."""
-_Q_PLAIN = bytes(code for code in range(256) if len(_Q_OCTETS[code]) == 1)
+_CONTENT_ID = "Content-ID"
+# No field says "normal": that is what a message without one is. X-Priority is what most programs write and read,
+# the others are RFC 2156's.
+_PRIORITY_FIELDS: dict[Priority, tuple[str, ...]] = {
+    Priority.HIGH: ("X-Priority: 1", "Priority: urgent", "Importance: high"),
+    Priority.NORMAL: (),
+    Priority.LOW: ("X-Priority: 5", "Priority: non-urgent", "Importance: low"),
+}
 
 _ASCII = bytes(range(128))
 _BASE64_LINE = 76
@@ -51,6 +50,8 @@ class MailMessage(Message):
 
     A mail that is sent again must be the same mail, octet for octet. Every line ends with CRLF and has at most
     998 octets; all octets are ASCII unless an address can only travel by SMTPUTF8. No value can end its field.
+
+    Attachments with a Content-ID are pictures of the text (RFC 2387); the others stand beside it.
     """
 
     # Written out here: the standard library's classes cost more than all the rest of sending a mail with a PDF.
@@ -63,13 +64,34 @@ class MailMessage(Message):
         sender: Address,
         to: Sequence[Address],
         cc: Sequence[Address] = (),
+        bcc: Sequence[Address] = (),
         reply_to: Address | None = None,
+        read_receipt_to: Address | None = None,
+        priority: Priority = Priority.NORMAL,
         subject: str,
         text: str,
         html: str,
         attachments: Sequence[Attachment] = (),
         headers: dict[str, str] | None = None,
     ) -> None:
+        """Take what the message holds.
+
+        Args:
+            message_id: With its brackets, or "" for none.
+            timestamp: Of the Date, in seconds.
+            sender: From.
+            to: To, in order.
+            cc: Cc, in order.
+            bcc: Named in the message, so only for one that somebody is still to send.
+            reply_to: Where answers go, or None.
+            read_receipt_to: Who is to be told that it was displayed (RFC 8098), or None.
+            priority: How urgent it is called.
+            subject: One line.
+            text: The plain-text body.
+            html: The HTML body.
+            attachments: In order, see `attachment`.
+            headers: Further fields.
+        """
         # Not by Flask-Mail's constructor: it asks the resolver for the name of this host, to make a Message-ID
         # that is thrown away here. These are all its attributes.
         self.subject = one_line(subject)
@@ -90,7 +112,10 @@ class MailMessage(Message):
         self.from_address = sender
         self.to_addresses = tuple(to)
         self.cc_addresses = tuple(cc)
+        self.bcc_addresses = tuple(bcc)
         self.reply_to_address = reply_to
+        self.read_receipt_to = read_receipt_to
+        self.priority = priority
 
     def as_bytes(self) -> bytes:
         """Return the message as it travels.
@@ -99,7 +124,8 @@ class MailMessage(Message):
             ValueError: A value cannot stand in its field, such as an address that is none.
         """
         mark = hashlib.sha256(self.msgId.encode()).hexdigest()[:24]
-        outer, inner = f"=_envoi_{mark}_0", f"=_envoi_{mark}_1"
+        outer, inner, related = (f"=_envoi_{mark}_{number}" for number in range(3))
+        pictures = [file for file in self.attachments if _CONTENT_ID in file.headers]
         fields = "\r\n".join(self._fields())
         parts = [
             (
@@ -112,11 +138,16 @@ class MailMessage(Message):
         ]
         between = f"\r\n--{inner}\r\n".encode()
         for subtype, content in self.alts.items():
-            parts += between, _text_part(subtype, content)
+            part = _text_part(subtype, content)
+            parts += (
+                between,
+                _with_pictures(part, pictures, related) if pictures and subtype == "html" else part,
+            )
         parts.append(f"\r\n--{inner}--\r\n".encode())
         between = f"\r\n--{outer}\r\n".encode()
         for file in self.attachments:
-            parts += between, _file_part(file)
+            if _CONTENT_ID not in file.headers:
+                parts += between, _file_part(file)
         parts.append(f"\r\n--{outer}--\r\n".encode())
         return b"".join(parts)
 
@@ -127,122 +158,33 @@ class MailMessage(Message):
     def _fields(self) -> Iterable[str]:
         # The zone of the machine is nobody's business, and it changes twice a year.
         yield f"Date: {formatdate(self.date)}"
-        yield _address_field("From", self.from_address)
-        if self.reply_to_address:
-            yield _address_field("Reply-To", self.reply_to_address)
-        if self.to_addresses:
-            yield header_field("To", ", ".join(map(header_address, self.to_addresses)))
-        elif not self.cc_addresses:
-            # Everybody is in Bcc; RFC 5322 wants no empty To.
-            yield "To: undisclosed-recipients:;"
-        if self.cc_addresses:
-            yield header_field("Cc", ", ".join(map(header_address, self.cc_addresses)))
+        yield from self._people()
         if self.subject:
             yield header_field("Subject", header_text(one_line(self.subject)))
         if not self.msgId.isascii():
             raise ValueError("A Message-ID is ASCII.")
-        yield header_field("Message-ID", self.msgId)
+        if self.msgId:
+            yield header_field("Message-ID", self.msgId)
+        yield from _PRIORITY_FIELDS[self.priority]
+        if self.read_receipt_to:
+            yield address_field("Disposition-Notification-To", self.read_receipt_to)
         for name, value in (self.extra_headers or {}).items():
-            yield _other_field(name, value)
+            yield text_field(name, value)
 
-
-# -- the head ------------------------------------------------------------------------------------------------
-
-
-def header_field(name: str, value: str) -> str:
-    """Return a field of the head, folded at its blanks.
-
-    Raises:
-        ValueError: The value holds a control character, which could end the field, or a word of no end.
-    """
-    if _CONTROL.search(value):
-        raise ValueError(f"There is a control character in {name}.")
-    line = f"{name}: {value}"
-    if len(line) <= _LINE:
-        return line
-    first, *words = value.split(" ")
-    lines = [f"{name}: {first}"]
-    for word in words:
-        # An empty word, of two blanks, may not begin a line: it would be a line of blanks.
-        if not word or len(lines[-1]) + 1 + len(word) <= _LINE:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(f" {word}")
-    if any(len(line.encode()) > _MAX_OCTETS for line in lines):
-        raise ValueError(f"There is a word of no end in {name}.")
-    return "\r\n".join(lines)
-
-
-def _other_field(name: str, value: str) -> str:
-    if not _FIELD_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not the name of a field.")
-    return header_field(name, header_text(one_line(value)))
-
-
-@lru_cache(maxsize=256)
-def _address_field(name: str, address: Address) -> str:
-    """Return a field with one address; the sender's is the same in mail after mail."""
-    return header_field(name, header_address(address))
-
-
-@lru_cache(maxsize=1024)
-def header_address(address: Address) -> str:
-    """Return an address for a header field (RFC 5322 §3.4), the name encoded by RFC 2047 where it must be.
-
-    Raises:
-        ValueError: The addr-spec is none.
-    """
-    spec = address.addr_spec
-    if not _PLAIN_SPEC.fullmatch(spec):
-        checked = ascii_addr_spec(spec)
-        spec = spec if needs_smtputf8(spec) else checked
-    name = one_line(address.display_name)
-    if not name:
-        return spec
-    encoded = header_text(name)
-    if encoded == name and not _ATOMS.fullmatch(name):
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{quoted}" <{spec}>'
-    return f"{encoded} <{spec}>"
-
-
-def header_text(text: str) -> str:
-    """Return one line of text for a header field, in encoded words (RFC 2047) where it cannot stand as it is."""
-    # What looks like an encoded word would be read as one.
-    if (
-        text.isascii()
-        and "=?" not in text
-        and (len(text) <= _WORD or max(map(len, text.split(" "))) <= _WORD)
-    ):
-        return text
-    data = text.encode()
-    room = _WORD - len("=?utf-8?q??=")
-    # A character may not be shared by two words (RFC 2047 §5).
-    if _escapes_are_shorter(data, _Q_PLAIN):
-        escaped = ("".join([_Q_OCTETS[octet] for octet in character.encode()]) for character in text)
-        return " ".join(f"=?utf-8?q?{''.join(word)}?=" for word in _packed(escaped, room))
-    words = _packed((character.encode() for character in text), room // 4 * 3)
-    return " ".join(
-        f"=?utf-8?b?{binascii.b2a_base64(b''.join(word), newline=False).decode()}?=" for word in words
-    )
-
-
-def _escapes_are_shorter(data: bytes, plain: bytes) -> bool:
-    """Return True when three octets for each that is not plain are fewer than base64 has."""
-    return len(data) + 2 * len(data.translate(None, plain)) <= len(data) * 4 / 3
-
-
-def _packed(pieces: Iterable[Piece], room: int) -> Iterator[list[Piece]]:
-    """Distribute pieces, none of which may be cut, over groups no longer than there is room."""
-    group: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        if size + len(piece) > room:
-            yield group
-            group, size = [], 0
-        group.append(piece)
-        size += len(piece)
-    yield group
+    def _people(self) -> Iterable[str]:
+        yield address_field("From", self.from_address)
+        if self.reply_to_address:
+            yield address_field("Reply-To", self.reply_to_address)
+        if self.msgId and not (self.to_addresses or self.cc_addresses):
+            # Everybody is in Bcc; RFC 5322 wants no empty To.
+            yield "To: undisclosed-recipients:;"
+        for name, people in (
+            ("To", self.to_addresses),
+            ("Cc", self.cc_addresses),
+            ("Bcc", self.bcc_addresses),
+        ):
+            if people:
+                yield header_field(name, ", ".join(map(header_address, people)))
 
 
 # -- the parts -----------------------------------------------------------------------------------------------
@@ -253,15 +195,26 @@ def _text_part(subtype: str, text: str) -> bytes:
     # Boundaries hold "=_", which is neither quoted-printable nor base64.
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     data = "\r\n".join(lines).encode()
-    if text.isascii() and "\0" not in text and "=_" not in text and max(map(len, lines)) <= _MAX_OCTETS:
+    if text.isascii() and "\0" not in text and "=_" not in text and max(map(len, lines)) <= MAX_LINE_OCTETS:
         encoding, body = "7bit", data
-    elif _escapes_are_shorter(data, _ASCII):
+    elif escapes_are_shorter(data, _ASCII):
         # Its soft line breaks end as the first line does: there must be one.
         encoding, body = "quoted-printable", binascii.b2a_qp(data + b"\r\n")[:-2]
     else:
         encoding, body = "base64", base64_lines(data)
     head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
     return head.encode() + body
+
+
+def _with_pictures(html: bytes, pictures: Sequence[Attachment], boundary: str) -> bytes:
+    """Return the HTML together with the pictures it shows (RFC 2387)."""
+    between = f"\r\n--{boundary}\r\n".encode()
+    head = f'Content-Type: multipart/related; type="text/html";\r\n boundary="{boundary}"\r\n\r\n--{boundary}\r\n'
+    parts = [head.encode(), html]
+    for picture in pictures:
+        parts += between, _file_part(picture)
+    parts.append(f"\r\n--{boundary}--\r\n".encode())
+    return b"".join(parts)
 
 
 def _file_part(file: Attachment) -> bytes:
@@ -271,7 +224,10 @@ def _file_part(file: Attachment) -> bytes:
         f"Content-Type: {media_type}",
         "Content-Transfer-Encoding: base64",
         f"{header_field('Content-Disposition', file.disposition)}{_file_name(file.filename or '')}",
-        *(_other_field(name, value) for name, value in file.headers.items()),
+        *(
+            header_field(name, value) if name == _CONTENT_ID else text_field(name, value)
+            for name, value in file.headers.items()
+        ),
     ]
     return "\r\n".join([*fields, "", ""]).encode() + base64_lines(data)
 
@@ -282,10 +238,13 @@ def _file_name(name: str) -> str:
         return ""
     if _CONTROL.search(name):
         raise ValueError("There is a control character in the name of a file.")
-    if name.isascii() and len(name) <= _MAX_OCTETS // 4:
+    if name.isascii() and len(name) <= MAX_LINE_OCTETS // 4:
         quoted = name.replace("\\", "\\\\").replace('"', '\\"')
         return f';\r\n filename="{quoted}"'
-    pieces = ["".join(piece) for piece in _packed((quote(character, safe="") for character in name), _WORD)]
+    pieces = [
+        "".join(piece)
+        for piece in packed((quote(character, safe="") for character in name), ENCODED_WORD_LENGTH)
+    ]
     if len(pieces) == 1:
         return f";\r\n filename*=utf-8''{pieces[0]}"
     pieces[0] = f"utf-8''{pieces[0]}"
@@ -304,9 +263,25 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def attachment(name: str, media_type: str, data: bytes) -> Attachment:
-    """Return a file for a message; its name cannot break out of its header, nor leave the folder it is saved to."""
-    # An attached message or multipart would be taken apart by those who read it.
+def attachment(name: str, media_type: str, data: bytes, content_id: str = "") -> Attachment:
+    """Return a file for a message; its name cannot break out of its header, nor leave the folder it is saved to.
+
+    Args:
+        name: File name.
+        media_type: For example `application/pdf`.
+        data: The octets.
+        content_id: By which the HTML shows it as a picture (RFC 2392), without brackets; "" for a file beside it.
+
+    Raises:
+        ValueError: The Content-ID is none.
+    """
+    if content_id and not _CONTENT_ID_VALUE.fullmatch(content_id):
+        raise ValueError(f"{content_id!r} is not a Content-ID.")
     return Attachment(
-        safe_file_name(name), media_type if _MEDIA_TYPE.fullmatch(media_type) else _OPAQUE, data
+        safe_file_name(name),
+        # An attached message or multipart would be taken apart by those who read it.
+        media_type if _MEDIA_TYPE.fullmatch(media_type) else _OPAQUE,
+        data,
+        "inline" if content_id else "attachment",
+        {_CONTENT_ID: f"<{content_id}>"} if content_id else None,
     )

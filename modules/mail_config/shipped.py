@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from flask import Flask
 from sqlalchemy import select
 
 from core import clock
 from core.db import transaction
-from core.documents.behavior import DocumentBehavior
-from core.registry import current_registry, resolve
+from core.registry import current_registry
+from modules.mail_config.catalogue import shipped_templates
 from modules.mail_config.models import Encryption, MailServer, MailTemplate, MailTemplateText, ShippedMark
+from modules.mail_config.templates_service import keep_revision, shipped_key
 
 
 def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
-    """Insert each template that a module brings, once; a changed or deleted one stays as it is."""
+    """Insert each template that a module brings, once; a changed or deleted one stays as it is.
+
+    What a newer version of the module ships comes only when somebody restores the original.
+    """
     with transaction() as session:
         met = set(session.scalars(select(ShippedMark.key)))
         for kind in current_registry().kinds.values():
-            behavior = cast("DocumentBehavior", resolve(kind.behavior))
-            for position, shipped in enumerate(behavior.templates, start=1):
-                key = f"{kind.name}/{shipped.name}"[:120]
+            for position, shipped in enumerate(shipped_templates(kind.name), start=1):
+                key = shipped_key(kind.name, shipped)
                 if key in met:
                     continue
                 session.add(ShippedMark(key=key))
@@ -37,6 +38,7 @@ def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
                     for language, (subject, body) in shipped.texts.items()
                 ]
                 session.add(template)
+                keep_revision(template, None)
 
 
 def demo(app: Flask) -> None:

@@ -79,6 +79,7 @@ module = Module(
     ),
     jobs=(
         JobSpec("outbox.deliver_mails", "modules.outbox.jobs:deliver_mails", timeout=1800),
+        JobSpec("outbox.release_mails", "modules.outbox.jobs:release_mails", timeout=1800),
         JobSpec("outbox.bulk", "modules.outbox.jobs:bulk", timeout=1800),
         JobSpec("outbox.sweep", "modules.outbox.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.mail_alerts", "modules.outbox.jobs:mail_alerts", timeout=300, every=60),
@@ -97,6 +98,8 @@ module = Module(
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
         SlotFill("shell.bar", "modules.outbox.slots:failure_bell"),
         SlotFill("mail_config.server_aside", "modules.outbox.server_panel:waiting_mails"),
+        SlotFill("mail_config.template_actions", "modules.outbox.template_slots:test_button"),
+        SlotFill("mail_config.template_recipients", "modules.outbox.template_slots:recipients"),
     ),
     demo="modules.outbox.demo:load",
     cli="modules.outbox.cli:commands",
@@ -107,5 +110,6 @@ module = Module(
         "OUTBOX_RETRY_MINUTES": "1, 5, 15, 60, 180, 360, 720, 1440",  # the last one repeats
         "OUTBOX_GIVE_UP_DAYS": 4.0,  # RFC 5321, section 4.5.4.1: four to five days
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
+        "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
 )

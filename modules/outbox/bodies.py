@@ -1,45 +1,128 @@
-"""The text of a mail: HTML made safe, and its plain-text twin."""
+"""The text of a mail: HTML made safe with its pictures, and its plain-text twin."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import unquote, unquote_to_bytes
+
 import nh3
-from inscriptis import get_text
-from inscriptis.css_profiles import CSS_PROFILES
-from inscriptis.model.config import ParserConfig
 
-_TAGS = {
-    "a", "b", "blockquote", "br", "code", "div", "del", "em", "h1", "h2", "h3", "hr", "i", "li", "ol", "p", "pre",
-    "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
-}  # fmt: skip
-_ATTRIBUTES = {
-    "a": {"href", "title"},
-    "td": {"align", "colspan", "rowspan"},
-    "th": {"align", "colspan", "rowspan"},
-}
-_SCHEMES = {"http", "https", "mailto", "tel"}
-_PLAIN = ParserConfig(css=CSS_PROFILES["relaxed"], display_links=True, display_anchors=False)
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.mail import html as mail_html
+from core.mail.draft import DraftAttachment
+from core.mail.html import drop_captions, plain_text, replace_pictures
 
+__all__ = ["PICTURE_TYPES", "clean_html", "page", "plain_text", "show_pictures", "take_pictures"]
+
+PICTURE_TYPES = frozenset({"image/gif", "image/jpeg", "image/png"})
+"""What every mail program shows in a text."""
 _PAGE = (
     '<!doctype html>\n<html lang="{language}">\n<head><meta charset="utf-8"></head>\n'
     '<body style="font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:1.5;color:#1d2733">\n'
     "{body}\n</body>\n</html>\n"
 )
+_OWN_PICTURE = re.compile(r"/outbox/compose/file/([^/?#]+)$")
+_DATA = re.compile(r"data:([a-z0-9.+/-]+)((?:;[^,;]*)*?)(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
-
-def clean_html(html: str) -> str:
-    """Return the HTML with nothing but text, its form, and links; no script, style or remote picture."""
-    return nh3.clean(
-        html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes=_SCHEMES, link_rel="noopener noreferrer"
-    )
-
-
-def plain_text(html: str) -> str:
-    """Return the plain-text twin of clean HTML."""
-    text = get_text(f"<body>{html}</body>", _PLAIN) if html.strip() else ""
-    lines = [line.rstrip() for line in text.replace("\u00a0", " ").splitlines()]
-    return "\n".join(lines).strip() + "\n"
+Resolve = Callable[[str], DraftAttachment | None]
+Keep = Callable[[bytes, str], DraftAttachment | None]
 
 
 def page(html: str, language: str) -> str:
-    """Return the HTML part of the message around a clean body."""
-    return _PAGE.format(language=nh3.clean_text(language), body=html)
+    """Return the HTML part of the message around a clean body; no picture is wider than the reader's screen."""
+    body = html.replace("<img ", '<img style="max-width:100%;height:auto" ')
+    return _PAGE.format(language=nh3.clean_text(language), body=body)
+
+
+def clean_html(html: str) -> str:
+    """Return the HTML with nothing but text, its form, links, and pictures that travel with the mail."""
+    return mail_html.clean_html(html, pictures=True)
+
+
+def take_pictures(
+    html: str, resolve: Resolve, *, keep: Keep | None = None
+) -> tuple[str, list[DraftAttachment]]:
+    """Return what the editor has written as clean HTML, and the pictures in it as files of the mail.
+
+    Each picture is one file, however often the text shows it. Pictures from elsewhere are left out: no mail of
+    ours makes the reader's program ask another place.
+
+    Args:
+        html: What the editor has written.
+        resolve: Returns the file of a mark, or None when it is gone.
+        keep: Stores a picture that was pasted as data; None refuses such pictures.
+
+    Raises:
+        UserError: A picture is gone, is of a kind that mail programs do not show, or could not be kept.
+    """
+    taken: dict[str, DraftAttachment] = {}
+    problems: list[UserError] = []
+
+    def source(address: str) -> tuple[str, str] | None:
+        own = _OWN_PICTURE.search(address)
+        try:
+            file = resolve(unquote(own[1])) if own else _pasted(address, keep)
+            picture = _as_picture(file) if own or file else None
+        except UserError as error:
+            problems.append(error)
+            return None
+        if picture is None:
+            return None
+        taken.setdefault(picture.content_id, picture)
+        return f"cid:{picture.content_id}", picture.name
+
+    body = clean_html(replace_pictures(drop_captions(html), source))
+    if problems:
+        raise problems[0]
+    return body, list(taken.values())
+
+
+def show_pictures(html: str, address_of: Callable[[str], str | None]) -> str:
+    """Return the HTML with the pictures that travel with the mail at addresses where a browser finds them.
+
+    Args:
+        html: A clean body.
+        address_of: Returns the address for a Content-ID, without its brackets; None leaves the picture out.
+    """
+    if "<img" not in html:
+        return html
+
+    def source(address: str) -> tuple[str, str] | None:
+        shown = address_of(address.removeprefix("cid:"))
+        return None if shown is None else (shown, "")
+
+    return replace_pictures(html, source)
+
+
+def _as_picture(file: DraftAttachment | None) -> DraftAttachment:
+    if file is None:
+        raise UserError(_l("A picture in the text is gone. Take it out, or insert it again."), "body")
+    if file.media_type not in PICTURE_TYPES:
+        words = _l(
+            "“%(name)s” cannot be shown in the text: use PNG, JPEG or GIF, or attach it as a file.",
+            name=file.name,
+        )
+        raise UserError(words, "body")
+    # The same octets have the same name everywhere (RFC 2392 wants it to be unique in the world).
+    content_id = f"{file.sha256[:32]}@picture.invalid"
+    return DraftAttachment(file.name, file.media_type, file.sha256, file.size, content_id)
+
+
+def _pasted(address: str, keep: Keep | None) -> DraftAttachment | None:
+    """Return the file of a picture that was pasted as data, or None when the address is no such thing."""
+    found = _DATA.fullmatch(address)
+    if found is None:
+        return None
+    data = b""
+    with suppress(binascii.Error, ValueError):
+        data = base64.b64decode(unquote(found[4])) if found[3] else unquote_to_bytes(found[4])
+    file = keep(data, found[1].lower()) if keep is not None and data else None
+    if file is None:
+        words = _l("A pasted picture cannot be sent as it is. Save it to a file, then insert that file.")
+        raise UserError(words, "body")
+    return file

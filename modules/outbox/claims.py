@@ -124,7 +124,7 @@ _RECORD_SETTLED = Prepared(
             MAILS.c.state,
             bindparam("state", type_=EVENTS.c.after.type),
             bindparam("actor", type_=EVENTS.c.actor.type),
-            literal("", EVENTS.c.detail.type),
+            bindparam("detail", type_=EVENTS.c.detail.type),
         )
         .where(*_HELD)
         .with_for_update(),
@@ -134,6 +134,7 @@ _RECORD_SETTLED = Prepared(
     "at",
     "state",
     "actor",
+    "detail",
 )
 _SETTLE_RECIPIENT = Prepared(
     update(RECIPIENTS)
@@ -321,7 +322,10 @@ def write_settlement(
     now = clock.now()
     settled_at = None if settlement.state is MailState.DEFERRED else now
     held = {"held_id": mail.id, "token": token}
-    batch.run(_RECORD_SETTLED, {**held, "at": now, "state": settlement.state, "actor": actor()})
+    batch.run(
+        _RECORD_SETTLED,
+        {**held, "at": now, "state": settlement.state, "actor": actor(), "detail": settlement.remark},
+    )
     for outcome in settlement.results:
         batch.run(
             _SETTLE_RECIPIENT,

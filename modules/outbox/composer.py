@@ -13,15 +13,14 @@ from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of, file_name
 from core.errors import UserError
-from core.followers.models import Follower, FollowReason
-from core.followers.service import followers_of
-from core.mail.addresses import Address, InvalidAddressError, normalize
-from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Reason
+from core.mail.addresses import Address, normalize
+from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.templates_service import language_of, pdf_name_for, render_for, templates_for
 from modules.outbox.bodies import clean_html
 from modules.outbox.models import OutgoingMail
 from modules.outbox.queries import reach
+from modules.outbox.recipients import Proposal, propose
 
 
 def may_send(document: Document, user: User) -> bool:
@@ -39,7 +38,7 @@ def may_copy(mail: OutgoingMail, user: User) -> bool:
 
 
 def draft_for(document: Document, template: MailTemplate | None, user: User | None) -> MailDraft:
-    """Return a draft for a document: recipients from its followers, text from the template, the PDF.
+    """Return a draft for a document: recipients, text and files from the template, the signature, the PDF.
 
     Args:
         document: The document.
@@ -49,17 +48,37 @@ def draft_for(document: Document, template: MailTemplate | None, user: User | No
     Raises:
         UserError: The document cannot be sent in its present state, or the template is broken.
     """
-    draft = blank_draft(document, user)
+    draft = blank_draft(document)
     template = template or next(iter(templates_for(document)), None)
     if template is not None:
-        rendered = render_for(template, document)
-        draft.subject, draft.body_html = rendered.subject, clean_html(rendered.body_html)
+        take_text(draft, template, document, user)
         take_settings(draft, template, document)
+        take_options(draft, template)
+        draft.attachments = files_of(template)
+    proposal = propose(document, template, user)
+    draft.recipients, draft.without_address = proposal.recipients, proposal.without_address
     return draft
 
 
+def take_text(draft: MailDraft, template: MailTemplate, document: Document, user: User | None) -> None:
+    """Give a draft the text of a template, and the signature of who writes.
+
+    Raises:
+        UserError: The template is broken.
+    """
+    rendered = render_for(template, document)
+    draft.subject = rendered.subject
+    draft.body_html = clean_html(rendered.body_html) + signature_of(user)
+
+
+def signature_of(user: User | None) -> str:
+    """Return what the mails of a user end with, after the line that mail programs know it by; or ""."""
+    # RFC 3676, section 4.3: two hyphens and a blank.
+    return f"<div>--&nbsp;</div>{user.signature_html}" if user is not None and user.signature_html else ""
+
+
 def take_settings(draft: MailDraft, template: MailTemplate, document: Document) -> None:
-    """Give a draft what a template says beside its text: the name of the PDF, Reply-To, the language.
+    """Give a draft what a template says beside its text: the name of the PDF, the language, how long it is kept.
 
     Raises:
         UserError: The template is broken.
@@ -67,12 +86,22 @@ def take_settings(draft: MailDraft, template: MailTemplate, document: Document) 
     draft.template_id, draft.keep_days = template.id, template.keep_days
     draft.language = language_of(template, document)
     draft.pdf_name = pdf_name_for(template, document)
-    if template.reply_to:
-        draft.reply_to = Address(normalize(template.reply_to))
 
 
-def blank_draft(document: Document, user: User | None) -> MailDraft:
-    """Return a draft without a text: recipients from the followers, the PDF.
+def take_options(draft: MailDraft, template: MailTemplate) -> None:
+    """Give a draft what a template says and the person may change: Reply-To, priority, receipts."""
+    draft.reply_to = Address(normalize(template.reply_to)) if template.reply_to else None
+    draft.priority = template.priority
+    draft.delivery_receipt, draft.read_receipt = template.delivery_receipt, template.read_receipt
+
+
+def files_of(template: MailTemplate) -> list[DraftAttachment]:
+    """Return the files that go with every mail of a template."""
+    return [DraftAttachment(file.name, file.media_type, file.sha256, file.size) for file in template.files]
+
+
+def blank_draft(document: Document) -> MailDraft:
+    """Return a draft without text and recipients, with the PDF.
 
     Raises:
         UserError: The document cannot be sent in its present state.
@@ -80,7 +109,7 @@ def blank_draft(document: Document, user: User | None) -> MailDraft:
     reason = behavior_of(document).why_not_sendable(document)
     if reason is not None:
         raise UserError(str(reason))
-    draft = MailDraft(
+    return MailDraft(
         document_id=document.id,
         document_revision=document.revision,
         company_id=document.company_id,
@@ -89,25 +118,25 @@ def blank_draft(document: Document, user: User | None) -> MailDraft:
         body_html="",
         pdf_name=file_name(document),
     )
-    add_followers(draft, followers_of(document.id), user)
-    return draft
 
 
-def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[tuple[DraftRecipient, bool]]]:
-    """Return a draft with the contents of a mail, and everybody it offers with whether they are ticked.
+def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[DraftRecipient]]:
+    """Return a draft with the contents of a mail, and whoever follows the document by now beside its recipients.
 
-    About a document, the draft is of that document as it is now: its PDF is made anew, and whoever follows it by
-    now is offered too, without a tick. Without one, the PDF that was sent goes along as a file.
+    About a document, the draft is of that document as it is now: its PDF is made anew. Without one, the PDF that
+    was sent goes along as a file.
 
     Raises:
         UserError: The contents were erased, or the document cannot be sent in its present state.
     """
     if mail.contents_erased_at is not None:
         raise UserError(gettext("Text and files of this mail were erased, so no new mail can be made of it."))
-    draft = _frame_of(mail, user)
-    followers = {recipient.address.key: recipient for recipient in draft.recipients}
+    draft = _frame_of(mail)
     draft.subject, draft.body_html, draft.language = mail.subject, clean_html(mail.body_html), mail.language
-    draft.recipients = []
+    draft.priority = mail.priority
+    draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
+    proposal = propose(mail.document, None, user) if mail.document is not None else Proposal()
+    followers = {recipient.address.key: recipient for recipient in proposal.recipients}
     for row in mail.recipients:
         follower = followers.pop(row.address.key, None)
         draft.recipients.append(
@@ -115,15 +144,14 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[tupl
                 row.address, row.field, follower.reason, follower.reason_detail, follower.partner_id
             )
             if follower is not None
-            else DraftRecipient(row.address, row.field, partner_id=row.partner_id)
+            else DraftRecipient(row.address, row.field, row.reason, row.reason_detail, row.partner_id)
         )
     draft.attachments = [
-        DraftAttachment(file.name, file.media_type, file.sha256, file.size)
+        DraftAttachment(file.name, file.media_type, file.sha256, file.size, file.content_id)
         for file in mail.attachments
         if file.sha256 and (mail.document is None or not file.generated)
     ]
-    offered = [(recipient, True) for recipient in draft.recipients]
-    return draft, [*offered, *((follower, False) for follower in followers.values())]
+    return draft, list(followers.values())
 
 
 def frame_without_document(mail: OutgoingMail) -> MailDraft:
@@ -139,51 +167,13 @@ def frame_without_document(mail: OutgoingMail) -> MailDraft:
     )
 
 
-def _frame_of(mail: OutgoingMail, user: User | None) -> MailDraft:
+def _frame_of(mail: OutgoingMail) -> MailDraft:
     if mail.document is None:
         return frame_without_document(mail)
-    draft = blank_draft(mail.document, user)
+    draft = blank_draft(mail.document)
     template = next(iter(templates_for(mail.document)), None)
     if template is not None:
         with suppress(UserError):  # a broken template must not keep anybody from sending this text again
             take_settings(draft, template, mail.document)
+            take_options(draft, template)
     return draft
-
-
-def add_followers(draft: MailDraft, followers: list[Follower], user: User | None) -> None:
-    """Put those who follow by mail into the draft, each with the reason, each address once."""
-    seen: set[str] = set()
-    for follower in followers:
-        if not follower.by_mail or (user is not None and follower.user_id == user.id):
-            continue
-        if not follower.email:
-            draft.without_address.append(follower.name)
-            continue
-        try:
-            address = Address(normalize(follower.email), follower.name)
-        except InvalidAddressError:
-            draft.without_address.append(f"{follower.name} ({follower.email})")
-            continue
-        if address.key in seen:
-            continue
-        seen.add(address.key)
-        is_customer = follower.reason is FollowReason.CUSTOMER
-        draft.recipients.append(
-            DraftRecipient(
-                address=address,
-                reason=Reason.CUSTOMER if is_customer else Reason.FOLLOWER,
-                reason_detail="" if is_customer or follower.added_by is None else follower.added_by.name,
-                partner_id=follower.partner_id,
-            )
-        )
-
-
-def reason_text(reason: Reason, detail: str) -> str:
-    """Return in words why somebody is among the recipients."""
-    if reason is Reason.CUSTOMER:
-        return str(gettext("customer"))
-    if reason is Reason.FOLLOWER:
-        return (
-            str(gettext("follower, added by %(name)s", name=detail)) if detail else str(gettext("follower"))
-        )
-    return str(gettext("typed"))

@@ -26,7 +26,8 @@ from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, Recipient
 from modules.mail_config import health
 from modules.mail_config.access import open_transport
 from modules.mail_config.models import MailServer
-from modules.mail_config.transports.base import Envelope, LostClaimError
+from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
+from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import claims
 from modules.outbox.failures import MustWaitError, UndeliverableError
@@ -296,7 +297,12 @@ class DeliveryRun:
             return self._server_failed(
                 mail, server, Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
             ), ()
-        envelope = Envelope(mail.sender_address, tuple(recipient.addr_spec for recipient in due))
+        envelope = Envelope(
+            mail.sender_address,
+            tuple(recipient.addr_spec for recipient in due),
+            delivery_receipt=mail.delivery_receipt,
+            envelope_id=mail.message_id.strip("<>"),
+        )
 
         def before_body() -> None:
             if not claims.patiently(lambda: self._mark(mail)):
@@ -319,6 +325,12 @@ class DeliveryRun:
         for outcome in submission.outcomes:
             if outcome.failure is not None:
                 self._slow_down(server, outcome.failure)
+        return self._settled(mail, due, submission), transcript
+
+    def _settled(
+        self, mail: OutgoingMail, due: Sequence[MailRecipient], submission: Submission
+    ) -> Settlement:
+        """Settle a mail by what the server has answered for each who was to be served."""
         outcomes: dict[int, RecipientOutcome] = {
             recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
         }
@@ -332,7 +344,9 @@ class DeliveryRun:
             now=now,
             earlier=_earlier(mail),
         )
-        return settlement, transcript
+        if submission.no_receipt and settlement.accepted_count:
+            return replace(settlement, remark=OFFERED_NONE)
+        return settlement
 
     def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
         """Count a failure against the server; the mail waits for it, whatever the code was."""

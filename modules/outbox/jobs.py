@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modules.outbox import alerts, delivery
+from modules.outbox import alerts, delivery, service
 from modules.outbox import bulk as bulk_runs
 from modules.outbox import retention as retaining
 from modules.outbox import sweep as sweeping
@@ -13,6 +13,14 @@ def deliver_mails(mail_ids: list[int]) -> None:
     """Deliver mails by their ids."""
     with acting_as(f"worker {process_name()}"):
         delivery.deliver(mail_ids)
+
+
+def release_mails(mail_ids: list[int]) -> None:
+    """Deliver scheduled mails whose time has come."""
+    with acting_as(f"worker {process_name()}"):
+        due = service.release_due(mail_ids)
+        if due:
+            delivery.deliver(due)
 
 
 def sweep() -> None:

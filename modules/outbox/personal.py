@@ -27,8 +27,17 @@ from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.registry import current_settings
-from modules.outbox import service
-from modules.outbox.models import Alert, BulkRun, DeliveryAttempt, MailEvent, MailRecipient, OutgoingMail
+from modules.mail_config.models import MailTemplate, TemplateRecipient
+from modules.outbox import drafts, service
+from modules.outbox.models import (
+    Alert,
+    BulkRun,
+    DeliveryAttempt,
+    HandOver,
+    MailEvent,
+    MailRecipient,
+    OutgoingMail,
+)
 from modules.outbox.preflight import MAX_SUBJECT_LENGTH
 from modules.outbox.retention import erase_contents, hashes_of, remove_files
 from modules.outbox.search import index_mail
@@ -56,6 +65,7 @@ class Known:
         sent: Mails that a user with this address has submitted.
         contacts: Customers and contacts with it, the first `SHOWN`.
         users: Users who sign in with it.
+        templates: Names of mail templates that write to it.
     """
 
     address: str
@@ -64,11 +74,12 @@ class Known:
     sent: int = 0
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
+    templates: list[str] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
         """True when there is something to hand over."""
-        return bool(self.received or self.sent or self.contacts or self.users)
+        return bool(self.received or self.sent or self.contacts or self.users or self.templates)
 
 
 @dataclass(slots=True)
@@ -148,8 +159,24 @@ def known(address: str) -> Known:
         .select_from(OutgoingMail)
         .where(OutgoingMail.submitted_by_id.in_([user.id for user in users]))
     )
+    naming = (
+        select(MailTemplate.name)
+        .outerjoin(TemplateRecipient, TemplateRecipient.template_id == MailTemplate.id)
+        .where(
+            TemplateRecipient.value.icontains(address, autoescape=True)
+            | same_address(MailTemplate.reply_to, address)
+        )
+        .distinct()
+        .order_by(MailTemplate.name)
+    )
     return Known(
-        address, received, waiting, int(sent or 0), list(db.session.scalars(contacts.limit(SHOWN))), users
+        address,
+        received,
+        waiting,
+        int(sent or 0),
+        list(db.session.scalars(contacts.limit(SHOWN))),
+        users,
+        list(db.session.scalars(naming.limit(SHOWN))),
     )
 
 
@@ -195,6 +222,13 @@ def erase(
             update(BulkRun)
             .where(BulkRun.ended_at.is_not(None), BulkRun.criteria.icontains(address, autoescape=True))
             .values(criteria="{}")
+            .execution_options(synchronize_session=False)
+        )
+        drafts.forget_address(address)
+        session.execute(
+            update(HandOver)
+            .where(HandOver.subject.icontains(address, autoescape=True))
+            .values(subject="")
             .execution_options(synchronize_session=False)
         )
     if also_contacts:

@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from flask import current_app
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import MailDraft
 from core.web.formats import file_size
+
+
+class Severity(StrEnum):
+    """What a finding asks for."""
+
+    BLOCK = "block"
+    ASK = "ask"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a mail before it is sent, or worth a question.
+
+    Attributes:
+        key: Names the finding; a person who accepts it accepts this one only.
+        severity: Whether it keeps the mail from being sent, asks, or tells.
+        text: A sentence.
+        repair_url: Where it can be mended, or "".
+        repair_label: What is done there, or "".
+        field: The field of the form that it is about, or "".
+        confirmed: True when the person has accepted it.
+    """
+
+    key: str
+    severity: Severity
+    text: str
+    repair_url: str = ""
+    repair_label: str = ""
+    field: str = ""
+    confirmed: bool = False
+
 
 MAX_RECIPIENTS = 500
 MAX_SUBJECT_LENGTH = 500

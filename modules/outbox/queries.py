@@ -14,7 +14,7 @@ from core.auth.permissions import within_reach
 from core.db import db
 from core.mail.outcomes import RecipientState
 from core.partners.models import Partner
-from modules.outbox.models import MailRecipient, OutgoingMail
+from modules.outbox.models import HandOver, MailRecipient, OutgoingMail
 from modules.outbox.states import (
     CANCELABLE,
     RESENDABLE,
@@ -113,6 +113,19 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
 def document_mails(document_id: int, user: User) -> PanelMails:
     """Return the newest mails about a document that the user may read."""
     return _panel(OutgoingMail.document_id == document_id, user)
+
+
+def hand_overs(document_id: int) -> list[HandOver]:
+    """Return the newest notes that a mail about a document was taken to a mail program."""
+    return list(
+        db.session.scalars(
+            select(HandOver)
+            .where(HandOver.document_id == document_id)
+            .options(joinedload(HandOver.by_user))
+            .order_by(HandOver.id.desc())
+            .limit(PANEL_SIZE)
+        )
+    )
 
 
 def mails_of_partner(partner: Partner, user: User) -> PanelMails:

@@ -2,10 +2,11 @@
 
 A mail that still waits keeps everything. What is erased cannot be sent again.
 
-Bytes in the store are shared by everything with the same hash, so they go only when no mail with contents refers
-to them, and when nobody has stored or touched them lately: whoever did that is about to write a row. A form that
-carries a file touches it again before its mail is written, so between the look at the rows and the removal
-nobody can begin to refer to bytes that go. The store belongs to the outbox alone.
+Bytes in the store are shared by everything with the same hash, so they go only when nothing refers to them – no
+mail with contents, no kept draft, no template present or former – and when nobody has stored or touched them
+lately: whoever did that is about to write a row. A form that carries a file touches it again before its mail is
+written, so between the look at the rows and the removal nobody can begin to refer to bytes that go. The store
+belongs to the outbox alone.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
 from core.db import db, end_reading, transaction
+from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.mime import file_store
-from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS
+from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, DraftFile, KeptDraft
 from modules.outbox.states import WAITING, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
@@ -36,7 +38,11 @@ JOB_SECONDS = 240.0
 JUST_STORED_SECONDS = 15 * 60
 """Whoever has stored or touched a file writes its row within this time."""
 FORGOTTEN_SECONDS = 25 * 3600
-"""A file that no row refers to may lie in an open composer, whose marks are good for a day."""
+"""A file that no row refers to may lie in an open composer; after a day only a kept draft holds it."""
+KEEP_DRAFTS = dt.timedelta(days=30)
+"""What somebody began to write and left is kept for so long after it was last touched."""
+KEEP_SENT_DRAFTS = dt.timedelta(hours=1)
+"""What a mail was made of is kept for so long, to be opened again when its sending is undone."""
 SETTLED = sorted(set(MailState) - WAITING)
 
 
@@ -48,11 +54,13 @@ class Report:
         mails: Mails whose text and dialogues went.
         files: Files removed from the store because of them.
         orphans: Files removed that nothing referred to.
+        drafts: Kept drafts that nobody came back to.
     """
 
     mails: int = 0
     files: int = 0
     orphans: int = 0
+    drafts: int = 0
 
 
 def keep_days_setting() -> int:
@@ -131,6 +139,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
             report.files += remove_files(hashes_of(erased))
             if not erased:
                 break
+    _forget_drafts(report, until)
     if folders is None:
         hour = clock.now().hour
         folders = [name for number, name in enumerate(file_store().folders()) if number % 24 == hour]
@@ -138,9 +147,38 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
         if time.monotonic() >= until:
             break
         report.orphans += sweep_folder(folder)
-    if report.mails or report.orphans:
-        logger.info("Retention: %d mails, %d files, %d orphans.", report.mails, report.files, report.orphans)
+    if report.mails or report.orphans or report.drafts:
+        logger.info(
+            "Retention: %d mails, %d files, %d orphans, %d drafts.",
+            report.mails,
+            report.files,
+            report.orphans,
+            report.drafts,
+        )
     return report
+
+
+def _forget_drafts(report: Report, until: float) -> None:
+    """Delete kept drafts that nobody has touched for long, or whose mail has left, with their files."""
+    now = clock.now()
+    has_left = exists().where(
+        MAILS.c.submission_token == KeptDraft.token, MAILS.c.state != MailState.CANCELED
+    )
+    while time.monotonic() < until:
+        with transaction() as session:
+            old = select(KeptDraft.id).where(
+                or_(
+                    KeptDraft.touched_at < now - KEEP_DRAFTS,
+                    and_(KeptDraft.touched_at < now - KEEP_SENT_DRAFTS, has_left),
+                )
+            )
+            ids = list(session.scalars(old.order_by(KeptDraft.touched_at).limit(BATCH)))
+            hashes = set(session.scalars(select(DraftFile.sha256).where(DraftFile.draft_id.in_(ids))))
+            session.execute(delete(KeptDraft).where(KeptDraft.id.in_(ids)))
+        if not ids:
+            return
+        report.drafts += len(ids)
+        report.files += remove_files(hashes)
 
 
 def erase_contents(
@@ -187,18 +225,27 @@ def hashes_of(mail_ids: Sequence[int]) -> set[str]:
 
 
 def _in_use(hashes: Sequence[str]) -> set[str]:
-    """Return those hashes that a mail with contents refers to."""
-    return set(
-        db.session.scalars(
-            select(ATTACHMENTS.c.sha256)
-            .join(MAILS, MAILS.c.id == ATTACHMENTS.c.mail_id)
-            .where(ATTACHMENTS.c.sha256.in_(hashes), MAILS.c.contents_erased_at.is_(None))
-        )
+    """Return those hashes that a mail with contents, a kept draft or a template refers to."""
+    of_mails = (
+        select(ATTACHMENTS.c.sha256)
+        .join(MAILS, MAILS.c.id == ATTACHMENTS.c.mail_id)
+        .where(ATTACHMENTS.c.sha256.in_(hashes), MAILS.c.contents_erased_at.is_(None))
     )
+    of_drafts = select(DraftFile.sha256).where(DraftFile.sha256.in_(hashes))
+    of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
+    used = set(db.session.scalars(union(of_mails, of_drafts, of_templates)))
+    return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
+
+
+def _in_history(sha256: str) -> bool:
+    """Return True when a template had the file once: whoever goes back to that revision needs it."""
+    # Templates change rarely, and few hashes come here: no index is worth its keep.
+    query = select(TemplateRevision.id).where(TemplateRevision.contents.contains(sha256)).limit(1)
+    return db.session.scalar(query) is not None
 
 
 def remove_files(hashes: Iterable[str], *, untouched_for: float = JUST_STORED_SECONDS) -> int:
-    """Remove files that no mail with contents refers to any more, after the commit that made them so.
+    """Remove files that nothing refers to any more, after the commit that made them so.
 
     One that was stored or touched lately stays; the look for forgotten files finds it a day later.
 

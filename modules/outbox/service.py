@@ -50,21 +50,23 @@ def submit(
         ConcurrentChangeError: The document has changed since the draft was made.
     """
     same_form = select(OutgoingMail).where(OutgoingMail.submission_token == token)
-    try:
-        with transaction() as session:
-            mail = session.scalar(same_form) if token else None
-            if mail is None:
+    with transaction() as session:
+        mail = session.scalar(same_form) if token else None
+        if mail is not None:
+            return mail
+        try:
+            with session.begin_nested():
                 mail = write_mail(draft, by, not_before=not_before)
                 mail.submission_token = token
                 session.flush()
-                if mail.state is MailState.QUEUED:
-                    enqueue_delivery([mail.id])
-    except IntegrityError:
-        # Pressed twice at the same moment: the other press has written it.
-        twin = db.session.scalar(same_form) if token else None
-        if twin is None:
-            raise
-        return twin
+        except IntegrityError:
+            # Pressed twice at the same moment: the other press has written it.
+            twin = session.scalar(same_form) if token else None
+            if twin is None:
+                raise
+            return twin
+        if mail.state is MailState.QUEUED:
+            enqueue_delivery([mail.id])
     return mail
 
 
@@ -108,6 +110,9 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             next_attempt_at=not_before or now,
             due_since=not_before if scheduled else now,
             keep_days=draft.keep_days,
+            priority=draft.priority,
+            delivery_receipt=draft.delivery_receipt,
+            read_receipt=draft.read_receipt,
             recipient_count=len(draft.recipients),
         )
         mail.recipients = [
@@ -124,7 +129,15 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
         ]
         if draft.pdf_name:
             mail.attachments.append(
-                MailAttachment(position=0, name=draft.pdf_name, media_type="application/pdf", generated=True)
+                MailAttachment(
+                    position=0,
+                    name=draft.pdf_name,
+                    media_type="application/pdf",
+                    # Where the person was shown the PDF of this revision, these bytes are what is sent.
+                    size=draft.pdf.size if draft.pdf else 0,
+                    sha256=draft.pdf.sha256 if draft.pdf else "",
+                    generated=True,
+                )
             )
         mail.attachments += [
             MailAttachment(
@@ -133,6 +146,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
                 media_type=file.media_type,
                 size=file.size,
                 sha256=file.sha256,
+                content_id=file.content_id,
             )
             for position, file in enumerate(draft.attachments, start=1)
         ]
@@ -147,6 +161,22 @@ def new_message_id(sender_address: str) -> str:
     """Return a Message-ID (RFC 5322 §3.6.4) in the domain of the sender."""
     domain = sender_address.rpartition("@")[2]
     return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"
+
+
+def release_due(mail_ids: Sequence[int]) -> list[int]:
+    """Let those of scheduled mails whose time has come go on the queue, and return their ids.
+
+    For the job that is asked for at that time; whatever becomes of it, the sweep finds them.
+    """
+    done: list[int] = []
+    with transaction() as session:
+        now = clock.now()
+        for mail in _locked(mail_ids):
+            if mail.state is MailState.SCHEDULED and mail.next_attempt_at <= now:
+                move(mail, "release", MailState.QUEUED)
+                done.append(mail.id)
+        session.flush()
+    return done
 
 
 def enqueue_delivery(mail_ids: Sequence[int], *, front: bool = False) -> None:

@@ -66,6 +66,7 @@ class Settlement:
         failure_advice: A finer hint, or "".
         tried: False when no server was asked, so that there is no attempt to record.
         waits_for_server: True when it waits for a server, not for a time.
+        remark: What else the record of the step says.
     """
 
     state: MailState
@@ -79,6 +80,7 @@ class Settlement:
     failure_advice: str = ""
     tried: bool = True
     waits_for_server: bool = False
+    remark: str = ""
 
 
 def settle(

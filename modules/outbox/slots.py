@@ -51,7 +51,13 @@ def document_panel(document: Document) -> str:
     if not user.can("outbox.mail.read"):
         return ""
     panel = queries.document_mails(document.id, user)
-    return render_template("outbox/document_panel.html", document=document, panel=panel, oob=False)
+    return render_template(
+        "outbox/document_panel.html",
+        document=document,
+        panel=panel,
+        hand_overs=queries.hand_overs(document.id),
+        oob=False,
+    )
 
 
 def partner_panel(partner: Partner) -> str:

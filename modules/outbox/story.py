@@ -13,6 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from core.db import db
 from core.i18n import lazy_gettext as _l
+from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.outbox.models import DeliveryAttempt, MailEvent, OutgoingMail
 from modules.outbox.states import STATE_TONES, MailState
 
@@ -66,6 +67,10 @@ _BY_VERB: Mapping[str, Any] = {
     "correct": _l("Address corrected"),
     "erase": _l("Contents erased"),
 }
+_REMARKS: Mapping[str, Any] = {
+    OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
+}
+"""What the record says in words of its own, for people."""
 _ICONS: Mapping[str, str] = {
     "submit": "envelope-plus",
     "claim": "arrow-right-circle",
@@ -139,7 +144,7 @@ def _step(event: MailEvent) -> Step:
         who=person or event.actor,
         tone=tone,
         icon=_ICONS.get(event.verb) or icon or "circle",
-        detail=event.detail,
+        detail=str(_REMARKS.get(event.detail, event.detail)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -15,14 +15,16 @@ from wtforms import (
     BooleanField,
     DateField,
     HiddenField,
+    RadioField,
     SelectChoice,
     SelectField,
     StringField,
     TextAreaField,
 )
-from wtforms.validators import Optional
+from wtforms.validators import Optional, ValidationError
 
 from core.db.types import DECIMAL_PLACES
+from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.web.forms import LocalDecimalField, at_most, read_decimal, required
 from modules.sales.models import Line, Product, Tax
@@ -177,10 +179,26 @@ def lines_to_edit(lines: Iterable[Line], currency: str) -> list[TypedLine]:
     ]
 
 
+FORMER_CHOICES = [
+    SelectChoice(FormerFollows.STOPS.value, _l("stops following")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("goes on following by mail")),
+    SelectChoice(FormerFollows.IN_APPLICATION.value, _l("goes on following in the application only")),
+]
+FORMER_CONTACTS_CHOICES = [
+    SelectChoice(FormerFollows.STOPS.value, _l("stop following")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("go on following by mail")),
+    SelectChoice(FormerFollows.IN_APPLICATION.value, _l("go on following in the application only")),
+]
+
+
 class DocumentForm(FlaskForm):  # type: ignore[misc]
     """The head of every sales document."""
 
-    partner_id = SelectField(_l("Customer"), required(), render_kw={"data-search": "1"})
+    partner_id = SelectField(_l("Customer"), required(), render_kw={"data-search": ""}, validate_choice=False)
+    former_customer = RadioField(choices=FORMER_CHOICES, default=FormerFollows.STOPS, coerce=FormerFollows)
+    former_contacts = RadioField(
+        choices=FORMER_CONTACTS_CHOICES, default=FormerFollows.STOPS, coerce=FormerFollows
+    )
     date = DateField(_l("Date"), required())
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
     payment_terms = StringField(_l("Payment terms"), [at_most(200)])
@@ -188,12 +206,46 @@ class DocumentForm(FlaskForm):  # type: ignore[misc]
     company_id = HiddenField()
     revision = HiddenField()
 
-    def offer_customers(self, choices: Sequence[tuple[int, str]]) -> None:
-        """Set the customers to choose from."""
-        self.partner_id.choices = [
-            SelectChoice("", ""),
-            *(SelectChoice(str(number), name) for number, name in choices),
-        ]
+    customer_problem = ""
+    former_id: int | None = None
+    former = FormerFollowers()
+
+    def offer_customer(self, number: int | None, name: str, problem: str = "") -> None:
+        """Set the customer that is chosen; the field asks the server for others.
+
+        Args:
+            number: Its id, or None for none.
+            name: What it is called.
+            problem: Why it cannot be taken, or "".
+        """
+        self.partner_id.choices = [SelectChoice("", "")]
+        if number is not None:
+            self.partner_id.choices.append(SelectChoice(str(number), name))
+        self.customer_problem = problem
+
+    def ask_about(self, former_id: int | None, former: FormerFollowers) -> None:
+        """Ask what becomes of those who follow for the present customer once another is chosen."""
+        self.former_id, self.former = former_id, former
+
+    @property
+    def customer_changes(self) -> bool:
+        """True when another customer is chosen than the document has."""
+        return self.former_id is not None and str(self.partner_id.data or "") not in ("", str(self.former_id))
+
+    def validate_partner_id(self, _field: SelectField) -> None:
+        """Refuse a customer that cannot be taken."""
+        if self.customer_problem:
+            raise ValidationError(self.customer_problem)
+
+    def validate_former_customer(self, field: RadioField) -> None:
+        """Ask again when nothing was said about the former customer."""
+        if self.customer_changes and self.former.customer is not None and not field.raw_data:
+            raise ValidationError(gettext("Say what becomes of the former customer."))
+
+    def validate_former_contacts(self, field: RadioField) -> None:
+        """Ask again when nothing was said about the contacts of the former customer."""
+        if self.customer_changes and self.former.contacts and not field.raw_data:
+            raise ValidationError(gettext("Say what becomes of the contacts of the former customer."))
 
     @property
     def seen_revision(self) -> int | None:

@@ -13,12 +13,12 @@ ATTACHMENT_NAME = "{{ document.title }}_{{ document.number }}.pdf"
 
 _SIGNATURE_EN = (
     "<p>Kind regards,</p>"
-    "<p>{{ owner.name | default(company.name, true) }}<br>{{ company.name }}"
+    "<p>{{ owner.name | default(company.name) }}<br>{{ company.name }}"
     "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
 )
 _SIGNATURE_FR = (
     "<p>Bien cordialement,</p>"
-    "<p>{{ owner.name | default(company.name, true) }}<br>{{ company.name }}"
+    "<p>{{ owner.name | default(company.name) }}<br>{{ company.name }}"
     "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
 )
 
@@ -31,18 +31,18 @@ QUOTATION = (
                 "{{ company.name }}: quotation {{ document.number }}",
                 "<p>Dear {{ customer.name }},</p>"
                 "<p>Please find attached our quotation <strong>{{ document.number }}</strong> of "
-                "{{ document.date | date }}, amounting to "
-                "<strong>{{ document.total | money(document.currency) }}</strong> including VAT.</p>"
-                "{% if document.validity %}<p>It is valid until {{ document.validity | date }}.</p>{% endif %}"
+                "{{ document.date }}, amounting to "
+                "<strong>{{ document.total }}</strong> including VAT.</p>"
+                "{% if document.validity %}<p>It is valid until {{ document.validity }}.</p>{% endif %}"
                 "<p>Do not hesitate to get in touch if you have any questions.</p>" + _SIGNATURE_EN,
             ),
             "fr": (
                 "{{ company.name }} : devis {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre devis <strong>{{ document.number }}</strong> du "
-                "{{ document.date | date }}, d’un montant de "
-                "<strong>{{ document.total | money(document.currency) }}</strong> TTC.</p>"
-                "{% if document.validity %}<p>Il est valable jusqu’au {{ document.validity | date }}.</p>{% endif %}"
+                "{{ document.date }}, d’un montant de "
+                "<strong>{{ document.total }}</strong> TTC.</p>"
+                "{% if document.validity %}<p>Il est valable jusqu’au {{ document.validity }}.</p>{% endif %}"
                 "<p>Nous restons à votre disposition pour toute question.</p>" + _SIGNATURE_FR,
             ),
         },
@@ -59,18 +59,18 @@ ORDER = (
                 "<p>Dear {{ customer.name }},</p>"
                 "<p>Thank you for your order. Please find attached its confirmation "
                 "<strong>{{ document.number }}</strong>, amounting to "
-                "<strong>{{ document.total | money(document.currency) }}</strong> including VAT.</p>"
+                "<strong>{{ document.total }}</strong> including VAT.</p>"
                 "{% if document.delivery_date %}<p>Delivery is planned for "
-                "{{ document.delivery_date | date }}.</p>{% endif %}" + _SIGNATURE_EN,
+                "{{ document.delivery_date }}.</p>{% endif %}" + _SIGNATURE_EN,
             ),
             "fr": (
                 "{{ company.name }} : confirmation de votre commande {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Nous vous remercions de votre commande. Veuillez en trouver ci-joint la confirmation "
                 "<strong>{{ document.number }}</strong>, d’un montant de "
-                "<strong>{{ document.total | money(document.currency) }}</strong> TTC.</p>"
+                "<strong>{{ document.total }}</strong> TTC.</p>"
                 "{% if document.delivery_date %}<p>La livraison est prévue le "
-                "{{ document.delivery_date | date }}.</p>{% endif %}" + _SIGNATURE_FR,
+                "{{ document.delivery_date }}.</p>{% endif %}" + _SIGNATURE_FR,
             ),
         },
     ),
@@ -86,8 +86,8 @@ INVOICE = (
                 "<p>Dear {{ customer.name }},</p>"
                 "<p>Please find attached our invoice <strong>{{ document.number }}</strong>"
                 "{% if document.order_number %} for your order {{ document.order_number }}{% endif %}, "
-                "amounting to <strong>{{ document.total | money(document.currency) }}</strong> including VAT.</p>"
-                "<p>Please pay it by {{ document.due_date | date }}"
+                "amounting to <strong>{{ document.total }}</strong> including VAT.</p>"
+                "<p>Please pay it by {{ document.due_date }}"
                 "{% if company.bank_line %}, quoting its number: {{ company.bank_line }}{% endif %}.</p>"
                 + _SIGNATURE_EN,
             ),
@@ -96,8 +96,8 @@ INVOICE = (
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre facture <strong>{{ document.number }}</strong>"
                 "{% if document.order_number %} relative à votre commande {{ document.order_number }}{% endif %}, "
-                "d’un montant de <strong>{{ document.total | money(document.currency) }}</strong> TTC.</p>"
-                "<p>Nous vous remercions de la régler avant le {{ document.due_date | date }}"
+                "d’un montant de <strong>{{ document.total }}</strong> TTC.</p>"
+                "<p>Nous vous remercions de la régler avant le {{ document.due_date }}"
                 "{% if company.bank_line %}, en rappelant son numéro : {{ company.bank_line }}{% endif %}.</p>"
                 + _SIGNATURE_FR,
             ),
@@ -115,16 +115,14 @@ CREDIT_NOTE = (
                 "<p>Dear {{ customer.name }},</p>"
                 "<p>Please find attached our credit note <strong>{{ document.number }}</strong>"
                 "{% if document.reversed_number %} on invoice {{ document.reversed_number }}{% endif %}, "
-                "amounting to <strong>{{ document.total | money(document.currency) }}</strong> including VAT.</p>"
-                + _SIGNATURE_EN,
+                "amounting to <strong>{{ document.total }}</strong> including VAT.</p>" + _SIGNATURE_EN,
             ),
             "fr": (
                 "{{ company.name }} : avoir {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre avoir <strong>{{ document.number }}</strong>"
                 "{% if document.reversed_number %} sur la facture {{ document.reversed_number }}{% endif %}, "
-                "d’un montant de <strong>{{ document.total | money(document.currency) }}</strong> TTC.</p>"
-                + _SIGNATURE_FR,
+                "d’un montant de <strong>{{ document.total }}</strong> TTC.</p>" + _SIGNATURE_FR,
             ),
         },
     ),

@@ -121,17 +121,89 @@
     return line;
   }
 
-  // Selects with search.
+  // Selects with search: in what the page has, or, with the address in data-people, in what the server finds.
   function enhance(root) {
     root.querySelectorAll("select[data-search]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) {
-        // Without a pause: Enter right after typing must take what was typed, not what was marked before.
-        new window.TomSelect(select, { maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0, plugins: select.multiple ? { remove_button: { title: text("messageRemove") } } : {}, render: { no_results: () => noResults() } });
+        const settings = {
+          // Without a pause: Enter right after typing must take what was typed, not what was marked before.
+          maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0,
+          plugins: select.multiple ? { remove_button: { title: text("messageRemove") } } : {},
+          render: { no_results: () => noResults() },
+        };
+        if (select.dataset.people) searchPeople(select, settings);
+        else new window.TomSelect(select, settings);
         // The field beside it speaks for it now.
         select.setAttribute("aria-hidden", "true");
       }
     });
   }
+
+  function searchPeople(select, settings) {
+    let asked = null; // the text that the list will answer, or answers
+    let answered = null;
+    let wanted = null; // the text with which Enter was pressed before the answer came
+    let fits = null; // who was found
+    let chosen = false; // somebody was chosen before the answer came
+    const choice = new window.TomSelect(select, {
+      ...settings,
+      allowEmptyOption: false, preload: "focus", loadThrottle: 150,
+      // The server has decided who fits, and in which order.
+      score: () => (person) => (fits && !fits.has(person.value) ? 0 : 1), sortField: [{ field: "$order" }], searchField: ["text"],
+      shouldLoad: () => true,
+      load(query, done) {
+        asked = query;
+        chosen = false;
+        const url = new URL(select.dataset.people, window.location.href);
+        url.searchParams.set("q", query);
+        fetch(url, { headers: { Accept: "application/json" } })
+          .then((response) => (response.ok ? response.json() : Promise.reject(response)))
+          .then((people) => {
+            // Somebody has typed on; who pressed Enter and went on to the next field waits for this answer, though.
+            if (asked !== query || (choice.inputValue() !== query && wanted !== query)) { done(); return; }
+            choice.clearOptions();
+            fits = new Set(people.map((person) => person.value));
+            done(people);
+            answered = query;
+            if (chosen) choice.close(); // what has come late must not lie over the page again
+            if (wanted === query) take(people);
+          }, () => { wanted = null; done(); toast(text("messageLost")); });
+      },
+      render: { ...settings.render, option: (person, escape) => personLine(person, escape), loading: () => waiting() },
+      onItemAdd() { chosen = true; },
+      onFocus() { if (answered !== null && answered !== "") choice.load(""); },
+    });
+    function take(people) {
+      wanted = null;
+      const first = people.find((person) => !person.disabled);
+      if (!first) return;
+      choice.addItem(first.value);
+      choice.setTextboxValue("");
+      choice.close();
+    }
+    // Before the library sees it: what is marked now was found for an earlier text.
+    choice.control_input.addEventListener("keydown", (event) => {
+      const typed = choice.inputValue();
+      if (event.key !== "Enter" || !typed || typed === answered) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      wanted = typed;
+    }, true);
+    choice.control_input.addEventListener("input", () => { wanted = null; });
+    return choice;
+  }
+
+  function personLine(person, escape) {
+    const more = [person.email, person.detail].filter(Boolean).map((line) => `<span class="choice-more">${escape(line)}</span>`);
+    return `<div>${escape(person.text)}${more.join("")}</div>`;
+  }
+
+  function waiting() {
+    const line = document.createElement("div");
+    line.className = "spinner";
+    return line;
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     enhance(document.body);
     document.querySelectorAll("[data-selectable]").forEach(countSelected);

@@ -142,6 +142,14 @@
     });
   });
 
+  // Another customer: ask at once what becomes of the present one.
+  const former = document.getElementById("former-customer");
+  form.addEventListener("change", (event) => {
+    if (!former || event.target.name !== "partner_id") return;
+    former.hidden = !event.target.value || event.target.value === former.dataset.former;
+    former.disabled = former.hidden;
+  });
+
   // Leaving with something typed and not saved is asked for by the browser.
   let dirty = !!form.querySelector(".is-invalid") || !!document.querySelector(".alert-danger");
   form.addEventListener("input", () => { dirty = true; });

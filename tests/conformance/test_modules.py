@@ -21,11 +21,13 @@ from modules.mail_config.templates_service import check_template
 
 class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through
-    # many mails; a preview needs the document of the template's own kind. Each has tests of its own.
+    # many mails or has added a file to one; a preview needs the document of the template's own kind. Each has
+    # tests of its own.
     untried = frozenset(
         {
             "mail_config.template_preview",
             "outbox.attachment",
+            "outbox.compose_file_show",
             "outbox.run_progress",
             "playground.message",
             "playground.message_html",

@@ -40,6 +40,7 @@ TIMEOUT_MS = 10_000
 MEANT = ("status of 422", "status of 404", "status of 403", "status of 401", "Response Status Error Code 401")
 
 CONTEXTS = pytest.StashKey[list[BrowserContext]]()
+EXPECTED = pytest.StashKey[tuple[str, ...]]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -151,10 +152,14 @@ class Desk:
 def new_context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., BrowserContext]]:
     """Make browsers without memory; what goes wrong in one of them fails the test."""
     contexts = request.node.stash.setdefault(CONTEXTS, [])
+    meant = request.node.get_closest_marker("browser_says")
+    if meant is not None:
+        request.node.stash[EXPECTED] = meant.args
     complaints: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not any(words in message.text for words in MEANT):
+        expected = (*MEANT, *request.node.stash.get(EXPECTED, ()))
+        if message.type in {"error", "warning"} and not any(words in message.text for words in expected):
             complaints.append(f"{message.type}: {message.text} ({message.location})")
 
     def watch(page: Page) -> None:

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import expect
 
 from core.embedded import free_port
+from tests.journeys.composing import new_quotation, nobody, open_composer, type_recipients
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.test_sending import new_quotation, open_composer
 from tests.journeys.words import ADMIN, OLIVER, SOPHIE, Reader
 
 NARROW = {"width": 360, "height": 800}
@@ -28,10 +28,9 @@ def send_to(desk: Desk, *addresses: str) -> str:
     """Send a new quotation to some addresses alone, and return its number."""
     number, _path = new_quotation(desk)
     dialog = open_composer(desk)
-    for checkbox in dialog.get_by_role("group", name=desk("Recipients")).get_by_role("checkbox").all():
-        checkbox.uncheck()
+    nobody(dialog)
     dialog.get_by_label(desk("Subject")).fill(f"{number} to {addresses[0]}")
-    dialog.get_by_label(desk("More recipients")).fill(", ".join(addresses))
+    type_recipients(desk, dialog, ", ".join(addresses))
     dialog.get_by_role("button", name=desk("Send"), exact=True).click()
     expect(desk.page.locator("#mail-badge .state")).to_be_visible()
     return number

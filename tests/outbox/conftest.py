@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 import pytest
+from flask import Flask
 
+from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import transaction
@@ -18,6 +21,15 @@ from modules.mail_config.service import save_server
 from modules.outbox import service
 from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
+from modules.sales.service import orders
+from modules.sales.service.lines import LineValues
+
+
+@pytest.fixture
+def app(app: Flask) -> Flask:
+    """The application, in which a mail leaves at once: no seconds to call it back."""
+    app.config["OUTBOX_UNDO_SECONDS"] = 0.5
+    return app
 
 
 @pytest.fixture
@@ -89,3 +101,17 @@ def send(company: Company) -> Callable[..., OutgoingMail]:
         return service.submit(draft(company, *addresses, **changes), by)
 
     return submit
+
+
+@pytest.fixture
+def seller(make_user: Callable[..., User]) -> User:
+    """A salesperson."""
+    return make_user()
+
+
+@pytest.fixture
+def quotation(company: Company, customer: Partner, seller: User) -> Document:
+    """A quotation of the seller for the customer."""
+    lines = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
+    values = orders.QuotationValues(customer.id, clock.today(), lines)
+    return orders.create_quotation(company, values, seller).document

@@ -49,9 +49,9 @@ def eventually(
 
 
 class Worker:
-    """`envoi worker` in a process of its own, with the settings of a test's application."""
+    """`envoi worker`, or another command, in a process of its own, with the settings of a test's application."""
 
-    def __init__(self, app: Flask, folder: Path, **settings: object) -> None:
+    def __init__(self, app: Flask, folder: Path, command: str = "worker", **settings: object) -> None:
         own: Settings = app.extensions["envoi_settings"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
         environment |= {
@@ -64,10 +64,10 @@ class Worker:
         }
         environment |= {f"ENVOI_{name}": str(value) for name, value in settings.items()}
         folder.mkdir(parents=True, exist_ok=True)
-        self.log_file = folder / f"worker-{time.monotonic_ns()}.log"
+        self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
-                [*die_with_parent(), sys.executable, "-m", "core", "worker"],
+                [*die_with_parent(), sys.executable, "-m", "core", command],
                 cwd=Path(__file__).parents[2],
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -109,8 +109,8 @@ def workforce(app: Flask, folder: Path) -> Iterator[Callable[..., Worker]]:
     """Hire workers, and end all of them at the end; with a failure one reads what they have said."""
     hired: list[Worker] = []
 
-    def hire(**settings: object) -> Worker:
-        hired.append(Worker(app, folder, **settings))
+    def hire(command: str = "worker", **settings: object) -> Worker:
+        hired.append(Worker(app, folder, command, **settings))
         return hired[-1]
 
     try:

@@ -17,8 +17,9 @@ from core.db import db
 from modules.outbox import delivery
 from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
+from tests.outbox.pages import changed, opened, press_send
 from tests.outbox.processes import acceptances, states_of
-from tests.outbox.test_composer import browser, form_of, order, quotation, seller, url  # noqa: F401 (fixtures)
+from tests.outbox.test_composer import browser, order, quotation, seller, url  # noqa: F401 (fixtures)
 
 pytestmark = [pytest.mark.smtp]
 
@@ -72,16 +73,20 @@ def test_a_page_that_cannot_be_saved_says_that_nothing_was_changed(company, make
 
 
 def test_an_upload_that_the_disk_does_not_take_is_said_and_nothing_is_half_written(browser, quotation, disk):
-    form = {**form_of(browser.get(url(quotation)).text), "subject": "What I typed"}
+    form = changed(opened(browser, quotation), subject="What I typed", changed=["subject"])
+
+    def upload():
+        file = (io.BytesIO(b"x" * 100_000), "plan.png")
+        return browser.post("/outbox/compose/file", data={"file": file})
+
     disk(True)
-    answer = browser.post(url(quotation), data={**form, "files": (io.BytesIO(b"x" * 100_000), "plan.png")})
+    answer = upload()
     disk(False)
     assert answer.status_code == 422
-    assert "“plan.png” could not be stored" in answer.text
-    assert "What I typed" in answer.text
+    assert "“plan.png” could not be stored" in answer.get_json()["error"]
     assert [path for path in file_store().root.rglob("*") if path.is_file()] == []
     assert list(db.session.scalars(select(OutgoingMail))) == []
 
-    again = {**form, "files": (io.BytesIO(b"x" * 100_000), "plan.png")}
-    assert browser.post(url(quotation), data=again).status_code == 302
+    again = changed(form, file=[upload().get_json()["mark"]])
+    assert press_send(browser, quotation, again).status_code == 302
     assert len([path for path in file_store().root.rglob("*") if path.is_file()]) == 1

@@ -16,10 +16,10 @@ from core.db import db
 from core.testing.services import RedisServer
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
+from tests.outbox.pages import opened
 from tests.outbox.processes import acceptances, eventually, states_of, sweep_until
 from tests.outbox.test_composer import (  # noqa: F401 (fixtures)
     browser,
-    form_of,
     order,
     quotation,
     seller,
@@ -76,7 +76,7 @@ def test_while_the_queue_is_ill_mails_wait_and_pages_answer_and_afterwards_all_l
     worker = hire()
     first = send("first@example.com").id
     eventually(lambda: states_of([first]) == ["sent"], "the worker works")
-    form = form_of(browser.get(url(quotation)).text)
+    form = opened(browser, quotation)
 
     illness.begin(redis)
     begun = time.monotonic()

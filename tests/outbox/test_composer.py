@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import re
+import datetime as dt
+import zoneinfo
 from decimal import Decimal
+from html import unescape
 
 import pytest
 from sqlalchemy import select
@@ -15,17 +16,18 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.service import touch
 from core.followers.service import follow, followers_of, unfollow
-from core.mail.draft import Reason
+from core.mail.draft import Priority, Reason
 from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
-from modules.mail_config.models import MailTemplate, MailTemplateText
+from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateFile
 from modules.outbox import delivery
 from modules.outbox.composer import draft_for
+from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
-from tests.outbox.conftest import make_ready, make_server
+from tests.outbox.pages import changed, composer_of, opened, press_send
 
 
 @pytest.fixture
@@ -73,36 +75,24 @@ def test_a_customer_without_address_is_named_and_gets_nothing(quotation, custome
     assert draft.without_address == ["Client SA"]
 
 
+def test_the_signature_of_the_person_ends_the_text(quotation, seller):
+    with transaction():
+        seller.signature_html = "<div>Sophie, <strong>Sales</strong></div>"
+    body = draft_for(quotation, None, seller).body_html
+    assert body.endswith("<div>--&nbsp;</div><div>Sophie, <strong>Sales</strong></div>")
+    assert "Sophie, <strong>" not in draft_for(quotation, None, None).body_html
+
+
 # -- the page ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def browser(seller, sign_in):
+def browser(seller, sign_in, server):
     return sign_in(seller)
 
 
 def url(document: Document) -> str:
     return f"/outbox/compose/{document.id}"
-
-
-def form_of(page: str) -> dict[str, object]:
-    """Return what the page would post as it stands."""
-    values: dict[str, object] = {}
-    for tag in re.findall(r"<input [^>]*>", page):
-        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
-        if not name or 'type="file"' in tag or ('type="checkbox"' in tag and "checked" not in tag):
-            continue
-        text = value.group(1) if value else ""
-        for entity, character in (
-            ("&lt;", "<"),
-            ("&gt;", ">"),
-            ("&#34;", '"'),
-            ("&#39;", "'"),
-            ("&amp;", "&"),
-        ):
-            text = text.replace(entity, character)
-        values[name.group(1)] = text
-    return values
 
 
 def mails() -> list[OutgoingMail]:
@@ -112,7 +102,7 @@ def mails() -> list[OutgoingMail]:
 def test_sending_as_it_opens(browser, quotation):
     page = browser.get(url(quotation)).text
     assert "client@example.com" in page
-    response = browser.post(url(quotation), data=form_of(page))
+    response = browser.post(url(quotation), data=composer_of(page))
     assert response.status_code == 302
     (mail,) = mails()
     assert [r.addr_spec for r in mail.recipients] == ["client@example.com"]
@@ -122,74 +112,102 @@ def test_sending_as_it_opens(browser, quotation):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"r": "", "more": ""}, "add a recipient"),
+        ({"to": [], "to_typed": ""}, "add a recipient"),
         ({"subject": " "}, "subject is empty"),
-        ({"more": "nonsense; second@example.com"}, "“nonsense” is not a valid email address"),
-        ({"more": "client@example.com"}, "Already among the recipients"),
-        ({"more": "; ".join(f"n{n}@example.com" for n in range(600))}, "too many"),
+        ({"cc_typed": "nonsense; second@example.com"}, "“nonsense” is not a valid email address"),
+        ({"cc_typed": "client@example.com"}, "Already among the recipients"),
+        ({"bcc_typed": "; ".join(f"n{n}@example.com" for n in range(600))}, "too many"),
+        ({"reply_to": "nobody"}, "“nobody” is not a valid email address"),
+        ({"send_at": "yesterday"}, "not a date and time"),
+        ({"send_at": "2001-01-01T08:00"}, "has passed"),
+        ({"send_at": "2999-01-01T08:00"}, "within a year"),
+        ({"file": "forged"}, "has to be chosen again"),
     ],
 )
 def test_what_is_wrong_is_told_and_everything_typed_is_kept(browser, quotation, changes, words):
-    form = form_of(browser.get(url(quotation)).text)
-    form |= {"body": "<div>My own words</div>", "subject": "My subject"} | changes
+    form = changed(opened(browser, quotation), body="<div>My own words</div>", subject="My subject")
+    form = changed(form, **changes)
     response = browser.post(url(quotation), data=form)
     assert response.status_code == 422
-    page = response.text
-    assert words in page.replace("&#34;", '"')
-    assert "My own words" in page
-    kept = form_of(page)
+    assert words in unescape(response.text)
+    kept = composer_of(response.text)
+    assert "My own words" in kept["body"]
     assert kept["subject"] == form["subject"]
-    assert kept["more"] == form["more"]
+    assert kept["reply_to"] == form["reply_to"]
     assert mails() == []
 
 
-def test_a_file_that_was_uploaded_is_kept_when_something_else_is_wrong(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text)
-    upload = {"files": (io.BytesIO(b"hello"), "../../nota<bene>.txt")}
-    response = browser.post(url(quotation), data={**form, "subject": "", **upload})
-    assert response.status_code == 422
-    again = form_of(response.text)
-    assert again["kept"]
-    assert browser.post(url(quotation), data={**again, "subject": "Now"}).status_code == 302
-    (mail,) = mails()
-    assert [a.name for a in mail.attachments[1:]] == ["nota_bene_.txt"]
-    assert mail.attachments[1].size == 5
+def test_what_could_be_read_of_typed_addresses_becomes_chips_and_the_rest_stays(browser, quotation):
+    form = changed(opened(browser, quotation), cc_typed="Zoe <zoe@example.com>; nonsense\nclient@example.com")
+    kept = composer_of(browser.post(url(quotation), data=form).text)
+    assert kept.getlist("cc") == ["Zoe <zoe@example.com>"]
+    assert kept["cc_typed"] == "nonsense; client@example.com"
 
 
-def test_a_file_of_30_mb_is_told_and_the_rest_is_kept(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text) | {"subject": "Mine"}
-    response = browser.post(
-        url(quotation), data={**form, "files": (io.BytesIO(b"x" * 30_000_000), "film.mp4")}
+def test_every_field_arrives_in_the_mail(browser, quotation):
+    form = changed(
+        opened(browser, quotation),
+        cc=["Zoe <zoe@example.com>"],
+        bcc_typed="quiet@example.com",
+        priority="high",
+        delivery_receipt="1",
+        read_receipt="1",
+        reply_to="Desk <desk@maison.example.com>",
     )
-    response.request.environ["wsgi.input"].close()  # the client leaves its own temporary file open
-    assert response.status_code == 422
-    assert "film.mp4" in response.text
-    assert form_of(response.text)["subject"] == "Mine"
-    assert mails() == []
+    assert press_send(browser, quotation, form).status_code == 302
+    (mail,) = mails()
+    assert [(r.addr_spec, r.field.value) for r in mail.recipients] == [
+        ("client@example.com", "to"),
+        ("zoe@example.com", "cc"),
+        ("quiet@example.com", "bcc"),
+    ]
+    assert (mail.priority, mail.delivery_receipt, mail.read_receipt) == (Priority.HIGH, True, True)
+    assert (mail.reply_to_name, mail.reply_to_address) == ("Desk", "desk@maison.example.com")
 
 
-def test_a_forged_mark_of_a_file_is_refused(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text) | {"kept": "forged"}
-    assert browser.post(url(quotation), data=form).status_code == 422
-    assert mails() == []
+def test_who_is_left_out_this_time_gets_nothing_and_goes_on_following(browser, quotation, seller):
+    friend = save_partner(None, {"name": "Friend", "email": "friend@example.com"})
+    follow(quotation.id, partner_id=friend.id, by=seller)
+    form = opened(browser, quotation)
+    friends = [text for text in form.getlist("to") if "friend@" in text]
+    form = changed(form, to=[text for text in form.getlist("to") if "friend@" not in text], left_out=friends)
+    assert press_send(browser, quotation, form).status_code == 302
+    (mail,) = mails()
+    assert [r.addr_spec for r in mail.recipients] == ["client@example.com"]
+    assert len([f for f in followers_of(quotation.id) if f.partner_id]) == 2
 
 
-def test_a_document_changed_meanwhile_is_told_and_a_second_press_sends(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text)
+def test_send_later_is_in_the_zone_of_the_user(browser, quotation, seller):
+    with transaction():
+        seller.timezone = "America/Montreal"
+    day = (clock.now() + dt.timedelta(days=3)).date()
+    form = changed(opened(browser, quotation), send_at=f"{day}T08:00")
+    assert press_send(browser, quotation, form).status_code == 302
+    (mail,) = mails()
+    local = dt.datetime(day.year, day.month, day.day, 8, tzinfo=zoneinfo.ZoneInfo("America/Montreal"))
+    assert (mail.state, mail.not_before) == (MailState.SCHEDULED, local)
+    assert mail.next_attempt_at == local
+
+
+def test_a_document_changed_meanwhile_is_asked_about_and_a_yes_sends(browser, quotation):
+    form = opened(browser, quotation)
     with transaction():
         touch(quotation)
     response = browser.post(url(quotation), data=form)
     assert response.status_code == 422
     assert "has changed since" in response.text
-    assert browser.post(url(quotation), data=form_of(response.text)).status_code == 302
+    assert mails() == []
+    assert press_send(browser, quotation, form).status_code == 302
+    (mail,) = mails()
+    assert mail.document_revision == quotation.revision
 
 
 def test_a_template_deleted_meanwhile_does_not_matter(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text)
+    form = opened(browser, quotation)
     with transaction() as session:
         for template in session.scalars(select(MailTemplate)):
             session.delete(template)
-    assert browser.post(url(quotation), data=form).status_code == 302
+    assert press_send(browser, quotation, form).status_code == 302
 
 
 def test_a_broken_template_is_told_and_leaves_the_text_to_the_person(browser, quotation):
@@ -201,49 +219,49 @@ def test_a_broken_template_is_told_and_leaves_the_text_to_the_person(browser, qu
     assert "The template cannot be used" in response.text
 
 
-def test_the_template_keeps_its_reply_to_its_file_name_and_its_language(browser, quotation):
+def test_the_template_keeps_its_options_its_file_name_and_its_language(browser, quotation):
+    sha256 = file_store().put(b"terms")
     with transaction() as session:
         for template in session.scalars(select(MailTemplate).where(MailTemplate.kind == "sales.quotation")):
             template.reply_to = "desk@maison.example.com"
             template.attachment_name = "Offer-{{ document.number }}-special.pdf"
             template.texts = [text for text in template.texts if text.language == "en"]
-    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+            template.priority, template.read_receipt, template.keep_days = Priority.LOW, True, 7
+            template.files = [TemplateFile(name="terms.txt", media_type="text/plain", size=5, sha256=sha256)]
+    assert press_send(browser, quotation, opened(browser, quotation)).status_code == 302
     (mail,) = mails()
     assert mail.reply_to_address == "desk@maison.example.com"
-    assert mail.attachments[0].name == f"Offer-{quotation.number}-special.pdf"
-    assert mail.language == "en"
+    assert [a.name for a in mail.attachments] == [f"Offer-{quotation.number}-special.pdf", "terms.txt"]
+    assert (mail.language, mail.priority, mail.read_receipt, mail.keep_days) == ("en", Priority.LOW, True, 7)
 
 
 def test_pressing_send_twice_sends_once(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text)
+    form = opened(browser, quotation)
     assert [browser.post(url(quotation), data=form).status_code for _ in range(3)] == [302] * 3
     assert len(mails()) == 1
 
 
 def test_a_follower_removed_meanwhile_gets_nothing_unseen(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text)
+    form = opened(browser, quotation)
     for follower in followers_of(quotation.id):
         unfollow(follower)
     response = browser.post(url(quotation), data=form)
     assert response.status_code == 422
-    assert "no longer follows" in response.text
+    assert "was removed from the followers" in response.text
     assert mails() == []
-    assert browser.post(url(quotation), data=form_of(response.text)).status_code == 302, "kept on purpose"
+    assert press_send(browser, quotation, form).status_code == 302, "kept on purpose"
 
 
 def test_a_subject_of_ten_thousand_characters_is_told_and_kept(browser, quotation):
-    form = form_of(browser.get(url(quotation)).text) | {"subject": "x" * 10_000}
+    form = changed(opened(browser, quotation), subject="x" * 10_000)
     response = browser.post(url(quotation), data=form)
     assert response.status_code == 422
-    assert form_of(response.text)["subject"] == "x" * 10_000
+    assert composer_of(response.text)["subject"] == "x" * 10_000
 
 
 @pytest.mark.smtp
-def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(
-    lab, company, browser, quotation
-):
-    make_ready(make_server(lab))
-    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(browser, quotation, lab):
+    assert press_send(browser, quotation, opened(browser, quotation)).status_code == 302
     (mail,) = mails()
     with transaction():
         touch(quotation)
@@ -254,7 +272,7 @@ def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(
 
 
 def test_who_may_not_read_mails_sees_none_on_the_document(browser, quotation, make_user, sign_in):
-    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+    press_send(browser, quotation, opened(browser, quotation))
     assert "client@example.com" in browser.get(f"/outbox/documents/{quotation.id}/panel").text
     colleague = sign_in(make_user(login="colleague@maison.example.com"))
     assert "client@example.com" not in colleague.get(f"/outbox/documents/{quotation.id}/panel").text
@@ -276,31 +294,29 @@ def test_others_documents_are_not_found(make_user, sign_in, quotation, app):
     assert browser.post(url(quotation), data={}).status_code == 404
 
 
-def test_the_mails_of_others_are_not_found(browser, quotation, make_user, sign_in, lab):
-    make_ready(make_server(lab))
-    browser.post(url(quotation), data=form_of(browser.get(url(quotation)).text))
+def test_the_mails_of_others_are_not_found(browser, quotation, make_user, sign_in):
+    press_send(browser, quotation, opened(browser, quotation))
     (mail,) = mails()
     assert browser.get(f"/outbox/mails/{mail.id}").status_code == 200
     colleague = sign_in(make_user(login="colleague@maison.example.com"))
     for path in ("", "/html", "/eml"):
         assert colleague.get(f"/outbox/mails/{mail.id}{path}").status_code == 404
-    for verb in ("resend", "cancel", "mark"):
+    for verb in ("resend", "cancel", "mark", "undo"):
         assert colleague.post(f"/outbox/mails/{mail.id}/{verb}").status_code == 404
     support = sign_in(make_user("support", login="support@maison.example.com"))
     assert support.get(f"/outbox/mails/{mail.id}").status_code == 200
 
 
 def test_nothing_is_changed_by_get(browser, quotation):
-    for path in ("resend", "cancel", "mark", "recipients/1"):
+    for path in ("resend", "cancel", "mark", "undo", "recipients/1"):
         assert browser.get(f"/outbox/mails/1/{path}").status_code == 405
     assert browser.get("/outbox/mails/bulk").status_code in {404, 405}
 
 
 @pytest.mark.smtp
-def test_a_wrong_correction_is_told_and_what_was_typed_is_kept(lab, company, browser, quotation, customer):
-    make_ready(make_server(lab))
-    form = form_of(browser.get(url(quotation)).text) | {"more": "refused+x@example.com"}
-    browser.post(url(quotation), data=form)
+def test_a_wrong_correction_is_told_and_what_was_typed_is_kept(browser, quotation):
+    form = changed(opened(browser, quotation), to_typed="refused+x@example.com")
+    press_send(browser, quotation, form)
     (mail,) = mails()
     delivery.deliver([mail.id])
     db.session.expire_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import re
@@ -16,7 +17,7 @@ from sqlalchemy import insert
 from core import clock
 from core.auth.models import User
 from core.db import transaction
-from core.mail.draft import DraftAttachment, RecipientField
+from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox import delivery, service
@@ -24,6 +25,7 @@ from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import ATTEMPTS, MailEvent, OutgoingMail
 from modules.outbox.states import MailState
 from modules.outbox.story import story_of, tell
+from modules.outbox.views import mail as mail_views
 from modules.outbox.waiting import waits_for
 from tests.outbox.conftest import draft, make_server, with_file
 from tests.outbox.mails import HARMFUL, HOSTILE, accepted, become, recipient_becomes, refused, uncertain
@@ -156,6 +158,44 @@ def test_the_text_can_do_nothing(browser, send, seller):
     response = browser.get(f"/outbox/mails/{mail.id}/html")
     assert response.headers["Content-Security-Policy"].endswith("sandbox")
     assert 'sandbox=""' in page(browser, mail, "message")
+
+
+def test_pictures_of_the_text_are_shown_by_their_octets(browser, company, seller):
+    data = b"\x89PNG\r\n\x1a\n a picture"
+    photo = DraftAttachment("photo.png", "image/png", file_store().put(data), len(data), "p@picture.invalid")
+    gone = DraftAttachment("gone.png", "image/png", "0" * 64, 5, "gone@picture.invalid")
+    made = draft(company, "one@example.com", body_html='<img src="cid:p@picture.invalid" alt="Our shop">')
+    made.body_html += '<img src="cid:gone@picture.invalid"><img src="cid:unknown@picture.invalid">'
+    made.attachments += [photo, gone]
+    mail = service.submit(made, seller)
+    response = browser.get(f"/outbox/mails/{mail.id}/html")
+    assert response.headers["Content-Security-Policy"].endswith("sandbox")
+    assert "img-src data:" in response.headers["Content-Security-Policy"]
+    assert re.findall(r'<img [^>]*src="([^"]*)"', response.text) == [
+        f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    ]
+    shown = words(page(browser, mail, "message"))
+    assert "image/png · shown in the text" in shown
+    assert "[Our shop]" in shown
+
+
+def test_pictures_never_make_an_endless_page(browser, company, seller, monkeypatch):
+    monkeypatch.setattr(mail_views, "MAX_SHOWN_PICTURES", 25)
+    photo = DraftAttachment("photo.png", "image/png", file_store().put(b"x" * 10), 10, "p@picture.invalid")
+    made = draft(company, "one@example.com", body_html='<img src="cid:p@picture.invalid">' * 9)
+    made.attachments.append(photo)
+    mail = service.submit(made, seller)
+    assert browser.get(f"/outbox/mails/{mail.id}/html").text.count("<img") == 2
+
+
+def test_priority_and_receipts_are_told(browser, send, seller):
+    mail = send(
+        "one@example.com", by=seller, priority=Priority.HIGH, delivery_receipt=True, read_receipt=True
+    )
+    shown = words(page(browser, mail, "message"))
+    assert "Priority High" in shown
+    assert "delivery receipt wished for, where the server offers it; read receipt asked for" in shown
+    assert "Receipts" not in words(page(browser, send("two@example.com", by=seller), "message"))
 
 
 def test_a_text_of_one_endless_line_is_cut(browser, send, seller):

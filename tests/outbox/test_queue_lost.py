@@ -51,6 +51,7 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     monkeypatch.setattr(sweeping, "ASK_AGAIN", sweeping.ASK_AGAIN / 30)
     for app in running_app(settings):
         app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
+        app.config["OUTBOX_UNDO_SECONDS"] = 0.5
         yield app
         jobs.queue_for(app).connection.close()
 

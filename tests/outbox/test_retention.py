@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
@@ -13,13 +14,15 @@ from core.errors import ConfigError
 from core.files import FileMissingError
 from core.loader import module_settings
 from core.mail.outcomes import RecipientState
-from modules.mail_config.models import MailTemplate
+from modules.mail_config.models import MailTemplate, TemplateFile, TemplateRevision
 from modules.outbox import retention, service
 from modules.outbox.cli_data import outbox_retention
 from modules.outbox.mime import file_store
-from modules.outbox.models import DeliveryAttempt, MailEvent, OutgoingMail
+from modules.outbox.models import DeliveryAttempt, DraftFile, KeptDraft, MailEvent, OutgoingMail
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move
+from modules.sales.service import orders
+from modules.sales.service.lines import LineValues
 from tests.outbox.conftest import draft, with_file
 
 LONG_AGO = 3 * 24 * 3600
@@ -289,14 +292,86 @@ def test_the_time_comes_with_the_template(app, company, sign_in, make_user):
     boss = make_user("administrator")
     browser = sign_in(boss)
     row = db.session.scalars(select(MailTemplate).limit(1)).one()
-    page = f"/mail_config/templates/{row.id}"
-    values = {"name": row.name, "company_id": "0", "position": "10", "active": "y", "keep_days": "-1"}
-    for item in row.texts:
-        values |= {f"subject_{item.language}": item.subject, f"body_{item.language}": item.body}
-    assert browser.post(page, data=values).status_code == 200
-    assert browser.post(page, data={**values, "keep_days": "0"}).status_code == 302
-    db.session.expire_all()
+
+    def save(keep_days: str) -> int:
+        db.session.expire_all()
+        values = {"name": row.name, "company_id": "0", "position": "10", "active": "y", "priority": "normal"}
+        for item in row.texts:
+            values |= {f"subject_{item.language}": item.subject, f"body_{item.language}": item.body}
+        values |= {"keep_days": keep_days, "seen_revision": str(row.revision)}
+        status = browser.post(f"/mail_config/templates/{row.id}", data=values).status_code
+        db.session.expire_all()
+        return status
+
+    assert save("-1") == 422
+    assert save("0") == 302
     assert row.keep_days == 0
-    assert browser.post(page, data={**values, "keep_days": ""}).status_code == 302
-    db.session.expire_all()
+    assert save("") == 302
     assert row.keep_days is None
+
+
+# -- what is not yet, or no more, a mail -------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(customer, make_user, company):
+    """Keep a draft with a file, touched some days ago."""
+    seller = make_user()
+
+    def make(days: float, data: bytes = b"of a draft") -> str:
+        values = orders.QuotationValues(
+            customer.id, clock.today(), [LineValues("Lamp", Decimal(2), Decimal(50))]
+        )
+        document = orders.create_quotation(company, values, seller).document
+        sha256 = file_store().put(data)
+        age(sha256)
+        with transaction() as session:
+            draft = KeptDraft(
+                document_id=document.id,
+                user_id=seller.id,
+                token="t",
+                contents="{}",
+                touched_at=clock.now() - dt.timedelta(days=days),
+            )
+            session.add(draft)
+            session.flush()
+            session.add(DraftFile(draft_id=draft.id, sha256=sha256))
+        return sha256
+
+    return make
+
+
+@pytest.mark.both_databases
+def test_what_somebody_left_unsent_is_kept_for_a_month_with_its_files(app, kept):
+    recent, old = kept(29, b"recent"), kept(31, b"old")
+    assert retention.remove_files([recent, old]) == 0
+    report = retention.apply()
+    assert (report.drafts, report.files) == (1, 1)
+    assert there(recent)
+    assert not there(old)
+    assert db.session.scalars(select(DraftFile.sha256)).all() == [recent]
+    assert retention.apply().drafts == 0
+
+
+def test_a_file_that_a_mail_shares_with_a_forgotten_draft_stays(app, kept, settled):
+    sha256 = kept(31, b"some bytes")
+    settled()
+    assert retention.apply().drafts == 1
+    assert there(sha256)
+
+
+@pytest.mark.both_databases
+def test_files_of_templates_stay_those_of_former_revisions_too(app):
+    now, before, never = (file_store().put(data) for data in (b"now", b"before", b"never"))
+    for sha256 in (now, before, never):
+        age(sha256)
+    with transaction() as session:
+        template = MailTemplate(name="T", kind="sales.order")
+        session.add(template)
+        session.flush()
+        session.add(
+            TemplateFile(template_id=template.id, name="a", media_type="text/plain", size=3, sha256=now)
+        )
+        session.add(TemplateRevision(template_id=template.id, contents=f'{{"files": ["{before}"]}}'))
+    assert retention.apply(folders=file_store().folders()).orphans == 1
+    assert (there(now), there(before), there(never)) == (True, True, False)

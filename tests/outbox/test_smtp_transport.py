@@ -764,3 +764,32 @@ def test_a_server_that_hangs_up_in_the_middle_of_a_message_is_heard_first(connec
         else:
             assert submission.failure.temporary
         assert not client.connection.is_open
+
+
+# ------------------------------------------------------------------------------------------- addresses beyond ASCII
+
+NAMING_BOTH = (
+    "From: a@maison.example.com\r\nTo: 用户@例子.example, bob@example.com\r\nSubject: s\r\n\r\nHello.\r\n"
+).encode()
+
+
+@pytest.mark.parametrize("ehlo", ["250 rough.test", "250-rough.test\r\n250 PIPELINING"])
+def test_an_old_server_gets_no_octet_beyond_ascii(connect, ehlo):
+    with RoughServer({"EHLO": ehlo}) as server:
+        submission = connect(server).send("用户@例子.example", "bob@example.com", message=NAMING_BOTH)
+        assert states(submission) == [R, A]
+        assert "SMTPUTF8" in submission.outcomes[0].failure.diagnostic
+        # The same when it goes only to those whom the server can reach, as in a resend.
+        assert states(connect(server).send("bob@example.com", message=NAMING_BOTH)) == [A]
+        first, second = server.accepted
+        assert first == second
+        assert first.isascii()
+        assert b"bob@example.com" in first
+        assert not any("SMTPUTF8" in line for line in server.said)
+
+
+def test_a_server_that_takes_them_is_told_also_when_only_the_head_needs_it(connect):
+    with RoughServer({"EHLO": "250-rough.test\r\n250 SMTPUTF8"}) as server:
+        assert states(connect(server).send("bob@example.com", message=NAMING_BOTH)) == [A]
+        assert server.accepted == [NAMING_BOTH]
+        assert [line for line in server.said if line.startswith("MAIL")] == [f"MAIL FROM:<{FROM}> SMTPUTF8"]

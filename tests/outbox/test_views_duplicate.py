@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import html
-import re
-from decimal import Decimal
-
 import pytest
 from sqlalchemy import delete, select
 
 from core import clock
 from core.db import db, transaction
-from core.documents.models import Document
 from core.followers.service import follow
-from core.mail.draft import Reason, RecipientField
+from core.mail.draft import DraftAttachment, Reason, RecipientField
 from core.partners.service import save_partner
 from modules.outbox import service
 from modules.outbox.mime import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.sales.service import orders
-from modules.sales.service.lines import LineValues
 from tests.outbox.conftest import draft, with_file
 from tests.outbox.mails import HARMFUL, HOSTILE, become, recipient_becomes, refused
-from tests.outbox.test_composer import form_of
-
-
-@pytest.fixture
-def seller(make_user):
-    return make_user()
+from tests.outbox.pages import changed, composer_of, press_send
 
 
 @pytest.fixture
 def browser(seller, sign_in):
     return sign_in(seller)
-
-
-@pytest.fixture
-def quotation(company, customer, seller) -> Document:
-    lines = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
-    return orders.create_quotation(
-        company, orders.QuotationValues(customer.id, clock.today(), lines), seller
-    ).document
 
 
 def newest() -> OutgoingMail:
@@ -59,14 +40,11 @@ def test_without_a_document_everything_is_filled_in_and_sent_as_a_new_mail(brows
     page = browser.get(again(mail)).text
     assert "Nothing is sent before you press Send." in page
     assert newest().id == mail.id
-    form = form_of(page)
+    form = composer_of(page)
     assert form["subject"] == "A subject"
     assert form["body"] == "<div>Hello <strong>you</strong></div>"
-    form |= {
-        "r": ["one@example.com", "Two <two@example.com>"],
-        "address": ["one@example.com", "Two <two@example.com>"],
-    }
-    response = browser.post(again(mail), data=form | {"field_1": "cc"})
+    assert form.getlist("cc") == ["Two <two@example.com>"]
+    response = press_send(browser, again(mail), form)
     copy = newest()
     assert response.location == f"/outbox/mails/{copy.id}"
     assert copy.id != mail.id
@@ -81,14 +59,14 @@ def test_without_a_document_everything_is_filled_in_and_sent_as_a_new_mail(brows
 
 def test_pressing_send_twice_writes_one_mail(browser, company, seller):
     mail = service.submit(draft(company, "one@example.com"), seller)
-    form = form_of(browser.get(again(mail)).text)
-    first = browser.post(again(mail), data=form).location
-    assert browser.post(again(mail), data=form).location == first
+    form = composer_of(browser.get(again(mail)).text)
+    first = press_send(browser, again(mail), form).location
+    assert press_send(browser, again(mail), form).location == first
 
 
 def test_what_is_wrong_is_told_and_nothing_typed_is_lost(browser, company, seller):
     mail = service.submit(draft(company, "one@example.com"), seller)
-    form = form_of(browser.get(again(mail)).text) | {"subject": "", "more": "not an address"}
+    form = changed(composer_of(browser.get(again(mail)).text), subject="", to_typed="not an address")
     response = browser.post(again(mail), data=form)
     assert response.status_code == 422
     assert "The subject is empty." in response.text
@@ -104,15 +82,11 @@ def test_about_a_document_it_is_the_composer_of_that_document(browser, company, 
     follow(quotation.id, partner_id=friend.id, by=seller)  # since then
     page = browser.get(again(mail)).text
     assert f'action="/outbox/compose/{quotation.id}"' in page
-    form = form_of(page)
+    form = composer_of(page)
     assert form["subject"] == "A subject"
-    boxes = [tag for tag in page.split("<input ") if 'name="r"' in tag]
-    assert ["checked" in box for box in boxes] == [True, True, False], "a new follower is offered, not ticked"
-    everything = [html.unescape(address) for address in re.findall(r'name="address" value="([^"]*)"', page)]
-    response = browser.post(
-        f"/outbox/compose/{quotation.id}",
-        data=form | {"address": everything, "r": everything[:2], "followed": []},
-    )
+    assert "friend@example.com" in page, "a new follower is offered"
+    assert not [text for text in form.getlist("to") if "friend@" in text], "and gets nothing unasked"
+    response = press_send(browser, quotation, form)
     assert response.status_code == 302, response.text
     assert {recipient.addr_spec for recipient in newest().recipients} == {
         "client@example.com",
@@ -123,8 +97,8 @@ def test_about_a_document_it_is_the_composer_of_that_document(browser, company, 
 
 def test_the_reason_of_a_follower_is_that_of_today(browser, company, seller, quotation):
     mail = service.submit(draft(company, "client@example.com", document=quotation), seller)
-    form = form_of(browser.get(again(mail)).text)
-    assert browser.post(f"/outbox/compose/{quotation.id}", data=form).status_code == 302
+    form = composer_of(browser.get(again(mail)).text)
+    assert press_send(browser, quotation, form).status_code == 302
     (recipient,) = newest().recipients
     assert recipient.reason is Reason.CUSTOMER
     assert recipient.partner_id is not None
@@ -145,8 +119,8 @@ def test_when_the_document_is_gone_its_pdf_goes_along_as_a_file(browser, company
                 generated=True,
             )
         )
-    form = form_of(browser.get(again(mail)).text)
-    browser.post(again(mail), data=form)
+    form = composer_of(browser.get(again(mail)).text)
+    press_send(browser, again(mail), form)
     assert [(a.name, a.sha256, a.generated) for a in newest().attachments] == [("Q.pdf", sha256, False)]
 
 
@@ -163,7 +137,7 @@ def test_a_file_that_is_gone_is_told(browser, company, seller):
     file_store().remove(mail.attachments[0].sha256)
     assert "“plan.txt” is gone from the store." in browser.get(again(mail)).text
     # Also when it goes between opening and sending.
-    response = browser.post(again(mail), data=form_of(page))
+    response = browser.post(again(mail), data=composer_of(page))
     assert response.status_code == 422
     assert "“plan.txt” is gone from the store." in response.text
 
@@ -194,8 +168,23 @@ def test_hostile_contents_reach_the_composer_harmlessly(browser, company, seller
 
 def test_deleting_the_original_does_not_matter_to_the_copy(browser, company, seller):
     mail = service.submit(with_file(draft(company, "one@example.com")), seller)
-    browser.post(again(mail), data=form_of(browser.get(again(mail)).text))
+    press_send(browser, again(mail), composer_of(browser.get(again(mail)).text))
     copy = newest().id
     with transaction() as session:
         session.execute(delete(OutgoingMail).where(OutgoingMail.id == mail.id))
     assert browser.get(f"/outbox/mails/{copy}").status_code == 200
+
+
+def test_pictures_of_the_text_are_shown_and_travel_again(browser, company, seller):
+    sha256 = file_store().put(b"\x89PNG\r\n\x1a\n0")
+    made = draft(
+        company, "one@example.com", body_html='<div><img src="cid:dot@picture.invalid" alt="dot"></div>'
+    )
+    made.attachments = [DraftAttachment("dot.png", "image/png", sha256, 9, "dot@picture.invalid")]
+    mail = service.submit(made, seller)
+    form = composer_of(browser.get(again(mail)).text)
+    assert "/outbox/compose/file/" in form["body"]
+    press_send(browser, again(mail), form)
+    (picture,) = newest().attachments
+    assert (picture.sha256, bool(picture.content_id)) == (sha256, True)
+    assert f"cid:{picture.content_id}" in newest().body_html

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.mail.addresses import Address
+from core.mail.draft import Priority
 from core.mail.reader import ReadMessage, read_message, readable_source
 
 PNG = b"\x89PNG\r\n\x1a\nnot really"
@@ -237,3 +238,28 @@ def test_no_bytes_at_all_raise_or_leave_control_characters(data: bytes) -> None:
     text.encode("utf-8")  # no lone surrogates
     assert all("/" not in attachment.name for attachment in message.attachments)
     assert all("\n" not in attachment.media_type for attachment in message.attachments)
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority"),
+    [
+        ("X-Priority: 1 (Highest)", Priority.HIGH),
+        ("X-Priority: 2", Priority.HIGH),
+        ("Importance: High", Priority.HIGH),
+        ("Priority: urgent", Priority.HIGH),
+        ("X-Priority: 5", Priority.LOW),
+        ("Importance: low", Priority.LOW),
+        ("Priority: non-urgent", Priority.LOW),
+        ("X-Priority: 3", Priority.NORMAL),
+        ("X-Priority: \x00 garbage", Priority.NORMAL),
+        ("Subject: urgent", Priority.NORMAL),
+    ],
+)
+def test_how_urgent_a_message_is_called(fields: str, priority: Priority) -> None:
+    assert read_message(f"{fields}\r\n\r\nHello".encode()).priority is priority
+
+
+def test_who_asks_for_a_read_receipt() -> None:
+    data = b"Disposition-Notification-To: =?utf-8?q?Zo=C3=AB?= <zoe@example.com>\r\n\r\nHello"
+    assert read_message(data).read_receipt_to == (Address("zoe@example.com", "Zoë"),)
+    assert read_message(b"Subject: x\r\n\r\nHello").read_receipt_to == ()

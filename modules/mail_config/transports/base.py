@@ -41,10 +41,14 @@ class Envelope:
     Attributes:
         envelope_from: The return path.
         recipients: Addr-specs, in order.
+        delivery_receipt: True to ask for a notification of success, where the server offers that (RFC 3461).
+        envelope_id: By which such a notification names this envelope.
     """
 
     envelope_from: str
     recipients: tuple[str, ...]
+    delivery_receipt: bool = False
+    envelope_id: str = ""
 
 
 @dataclass(slots=True)
@@ -58,12 +62,14 @@ class Submission:
         server_failed: True when that was no fault of the mail: nothing had been said about it yet, or the server
             wants a sign-in or encryption.
         transcript: The dialogue, without secrets and without the message.
+        no_receipt: True when a delivery receipt was wished for and the server offers none.
     """
 
     outcomes: tuple[RecipientOutcome, ...] = ()
     failure: Failure | None = None
     server_failed: bool = False
     transcript: list[str] = field(default_factory=list)
+    no_receipt: bool = False
 
 
 class LostClaimError(EnvoiError):

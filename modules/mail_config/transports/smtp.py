@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from core.mail.addresses import ascii_addr_spec, needs_smtputf8
 from core.mail.exceptions import explain_exception
+from core.mail.fields import downgraded
 from core.mail.outcomes import (
     Advice,
     Failure,
@@ -23,6 +24,7 @@ from core.mail.outcomes import (
 from core.mail.replies import explain_reply
 from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Submission
 from modules.mail_config.transports.connection import GOODBYE_SECONDS, DialogueError, ServerConnection
+from modules.mail_config.transports.receipts import OFFERED_NONE, mail_parameters, recipient_parameters
 from modules.mail_config.transports.wire import PatientSMTP
 
 MOST_AHEAD = 20
@@ -58,7 +60,7 @@ class SmtpConnection(ServerConnection):
             self.host = self.configure_host()
             if envelope_from:
                 # A refusal of this one sender says nothing about the server.
-                self._mail_from(envelope_from, 0, utf8=needs_smtputf8(envelope_from))
+                self._mail_from(Envelope(envelope_from, ()), 0, utf8=needs_smtputf8(envelope_from))
         except DialogueError as error:
             self.drop()
             return error.failure
@@ -98,9 +100,19 @@ class SmtpConnection(ServerConnection):
             self.host = self.configure_host()
         host = self.host
         utf8 = any(needs_smtputf8(address) for address in (envelope.envelope_from, *envelope.recipients))
-        if utf8 and not host.has_extn("smtputf8"):
-            plain = [address for address in envelope.recipients if not needs_smtputf8(address)]
-            return self._without_utf8(message, envelope, plain, before_body)
+        if not host.has_extn("smtputf8"):
+            if utf8:
+                plain = [address for address in envelope.recipients if not needs_smtputf8(address)]
+                return self._without_utf8(message, envelope, plain, before_body)
+            if not message.isascii():
+                # Its head names somebody whom this server cannot reach.
+                self._note("* The server does not offer SMTPUTF8: the message goes out with a head in ASCII.")
+                message = downgraded(message)
+        utf8 = utf8 or not message.isascii()
+        no_receipt = envelope.delivery_receipt and not host.has_extn("dsn")
+        if no_receipt:
+            self._note(f"* {OFFERED_NONE}")
+            envelope = replace(envelope, delivery_receipt=False)
         known, left = self._transact(
             message, envelope, range(len(envelope.recipients)), before_body, utf8=utf8
         )
@@ -115,7 +127,8 @@ class SmtpConnection(ServerConnection):
                 self.drop()
                 break
             known |= outcomes
-        return Submission(tuple(known[place] for place in sorted(known)), transcript=self.transcript)
+        outcomes_in_order = tuple(known[place] for place in sorted(known))
+        return Submission(outcomes_in_order, transcript=self.transcript, no_receipt=no_receipt)
 
     def _transact(
         self,
@@ -137,14 +150,14 @@ class SmtpConnection(ServerConnection):
             return {place: replace(outcome, addr_spec=envelope.recipients[place]) for place in whom}
 
         self._say_ahead(envelope, places, len(message), utf8=utf8)
-        refused = self._mail_from(envelope.envelope_from, len(message), utf8=utf8)
+        refused = self._mail_from(envelope, len(message), utf8=utf8)
         if refused is not None:
             return everybody(refused, places), ()
         outcomes: dict[int, RecipientOutcome] = {}
         taken: list[int] = []
         put_off: list[int] = []
         for number, place in enumerate(places):
-            answer = self._rcpt_to(envelope.recipients[place], utf8=utf8)
+            answer = self._rcpt_to(envelope, place, utf8=utf8)
             if taken and _too_many(answer):
                 put_off += places[number : number + 1] if self._ahead else places[number:]
                 outcomes |= everybody(answer, put_off)
@@ -168,19 +181,15 @@ class SmtpConnection(ServerConnection):
         """Serve those whose address an old server can take; say so of the others."""
         words = "The server does not offer SMTPUTF8 (RFC 6531), which this address needs."
         failure = Failure(FailureKind.RECIPIENT_REFUSED, temporary=False, detail=words)
-        served: dict[str, RecipientOutcome] = {}
-        transcript = self.transcript
+        inner = Submission(transcript=self.transcript)
         if plain and not needs_smtputf8(envelope.envelope_from):
-            inner = self._speak(message, Envelope(envelope.envelope_from, tuple(plain)), before_body)
-            served = {outcome.addr_spec: outcome for outcome in inner.outcomes}
-            transcript = inner.transcript
-        return Submission(
-            tuple(
-                served.get(address) or RecipientOutcome(address, RecipientState.REFUSED, failure=failure)
-                for address in envelope.recipients
-            ),
-            transcript=transcript,
+            inner = self._speak(message, replace(envelope, recipients=tuple(plain)), before_body)
+        served = {outcome.addr_spec: outcome for outcome in inner.outcomes}
+        outcomes = tuple(
+            served.get(address) or RecipientOutcome(address, RecipientState.REFUSED, failure=failure)
+            for address in envelope.recipients
         )
+        return replace(inner, outcomes=outcomes)
 
     def _say_ahead(self, envelope: Envelope, places: Sequence[int], size: int, *, utf8: bool) -> None:
         """Say the commands up to DATA at once, if the server lets us; each is answered all the same."""
@@ -188,8 +197,8 @@ class SmtpConnection(ServerConnection):
         if not host.has_extn("pipelining") or len(places) > MOST_AHEAD or host.spoke_out_of_turn:
             return
         lines = [
-            self._mail_line(envelope.envelope_from, size, utf8=utf8),
-            *(_rcpt_line(envelope.recipients[place], utf8=utf8) for place in places),
+            self._mail_line(envelope, size, utf8=utf8),
+            *(_rcpt_line(envelope, place, utf8=utf8) for place in places),
             "DATA",
         ]
         text = "\r\n".join(lines) + "\r\n"
@@ -226,15 +235,16 @@ class SmtpConnection(ServerConnection):
             self._note(f"* {failure.diagnostic}")
             raise DialogueError(failure) from error
 
-    def _mail_line(self, address: str, size: int, *, utf8: bool) -> str:
+    def _mail_line(self, envelope: Envelope, size: int, *, utf8: bool) -> str:
         options = f" SIZE={size}" if self._in_dialogue().has_extn("size") else ""
         options += " SMTPUTF8" if utf8 else ""
-        return f"MAIL FROM:<{_wire(address, utf8=utf8)}>{options}"
+        options += mail_parameters(envelope.envelope_id) if envelope.delivery_receipt else ""
+        return f"MAIL FROM:<{_wire(envelope.envelope_from, utf8=utf8)}>{options}"
 
-    def _mail_from(self, address: str, size: int, *, utf8: bool) -> RecipientOutcome | None:
+    def _mail_from(self, envelope: Envelope, size: int, *, utf8: bool) -> RecipientOutcome | None:
         # smtplib writes the command in this encoding.
         self._in_dialogue().command_encoding = "utf-8" if utf8 else "ascii"
-        reply = self._command(Stage.MAIL, self._mail_line(address, size, utf8=utf8))
+        reply = self._command(Stage.MAIL, self._mail_line(envelope, size, utf8=utf8))
         if 200 <= reply.code < 300:
             return None
         failure = explain_reply(reply, Stage.MAIL)
@@ -246,8 +256,9 @@ class SmtpConnection(ServerConnection):
         self._reset()
         return _refusal("", reply, failure)
 
-    def _rcpt_to(self, address: str, *, utf8: bool) -> RecipientOutcome:
-        reply = self._command(Stage.RCPT, _rcpt_line(address, utf8=utf8))
+    def _rcpt_to(self, envelope: Envelope, place: int, *, utf8: bool) -> RecipientOutcome:
+        address = envelope.recipients[place]
+        reply = self._command(Stage.RCPT, _rcpt_line(envelope, place, utf8=utf8))
         if 200 <= reply.code < 300:
             return RecipientOutcome(address, RecipientState.ACCEPTED, reply)
         failure = explain_reply(reply, Stage.RCPT)
@@ -328,8 +339,9 @@ def _wire(address: str, *, utf8: bool) -> str:
     return address if utf8 else ascii_addr_spec(address) if not address.isascii() else address
 
 
-def _rcpt_line(address: str, *, utf8: bool) -> str:
-    return f"RCPT TO:<{_wire(address, utf8=utf8)}>"
+def _rcpt_line(envelope: Envelope, place: int, *, utf8: bool) -> str:
+    address = _wire(envelope.recipients[place], utf8=utf8)
+    return f"RCPT TO:<{address}>{recipient_parameters(address) if envelope.delivery_receipt else ''}"
 
 
 def _with_dots_doubled(message: bytes) -> bytes:

@@ -1,6 +1,13 @@
 """The pages of mail configuration."""
 
-from modules.mail_config.views import servers, templates  # noqa: F401 (they register their pages)
+from modules.mail_config.views import (  # noqa: F401 (they register their pages)
+    servers,
+    templates,
+    templates_fields,
+    templates_history,
+    templates_sharing,
+    templates_text,
+)
 from modules.mail_config.views.blueprint import blueprint
 
 __all__ = ["blueprint"]

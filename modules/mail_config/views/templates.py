@@ -1,102 +1,59 @@
-"""Mail templates: list, editor, preview."""
+"""Mail templates: the list, and the page of one."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Container
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
-from flask_wtf import FlaskForm
+from flask_babel import gettext, ngettext
 from sqlalchemy import select
-from wtforms import (
-    BooleanField,
-    EmailField,
-    IntegerField,
-    SelectField,
-    StringField,
-    TextAreaField,
-)
-from wtforms.validators import NumberRange, Optional
 
 from core.auth.permissions import requires, signed_in_user
-from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
 from core.db import db
-from core.documents.models import Document
-from core.documents.service import readable_by
-from core.errors import UserError
-from core.i18n import lazy_gettext as _l
+from core.documents.service import get_readable
+from core.errors import ConcurrentChangeError, UserError
+from core.mail.draft import RecipientField
 from core.registry import current_registry
-from core.web.forms import at_most, required, submit
-from core.web.security import foreign_html
+from core.web.forms import submit
+from modules.mail_config import revisions, selection
 from modules.mail_config import templates_service as service
-from modules.mail_config.models import MailTemplate
+from modules.mail_config.editor import obstacles, to_editor
+from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRevision
+from modules.mail_config.template_form import (
+    FIELDS,
+    RULES,
+    RULES_WITH_A_VALUE,
+    TypedTemplate,
+    newest_change,
+)
+from modules.mail_config.text_differences import Piece, compare
 from modules.mail_config.views.blueprint import blueprint
+from modules.mail_config.views.templates_fields import field_groups, functions_in_use
 
 
-class TemplateForm(FlaskForm):  # type: ignore[misc]
-    """A template with its texts in English and French."""
-
-    name = StringField(_l("Name"), [*required(), at_most(120)])
-    company_id = SelectField(_l("Company"), coerce=int)
-    attachment_name = StringField(
-        _l("File name of the PDF"), [at_most(200)], description=_l("With fields; empty for the usual name")
-    )
-    reply_to = EmailField(_l("Answers to"), [at_most(254)], description=_l("Empty: whoever sends"))
-    position = IntegerField(
-        _l("Position"),
-        [*required(), NumberRange(0, 9999)],
-        default=10,
-        description=_l("Lower numbers are offered first"),
-    )
-    keep_days = IntegerField(
-        _l("Keep for … days"),
-        [Optional(), NumberRange(0, 36_500)],
-        description=_l(
-            "Text and files of its mails; the line with subject, recipients and states stays. 0: until everybody "
-            "has accepted. Empty: as everywhere"
-        ),
-    )
-    active = BooleanField(_l("Active"), default=True)
-    subject_en = StringField(_l("Subject (English)"), [at_most(500)])
-    body_en = TextAreaField(_l("Text (English)"), render_kw={"rows": 10})
-    subject_fr = StringField(_l("Subject (French)"), [at_most(500)])
-    body_fr = TextAreaField(_l("Text (French)"), render_kw={"rows": 10})
-
-
-def _template(template_id: int) -> MailTemplate:
+def template_or_404(template_id: int) -> MailTemplate:
+    """Return a template."""
     return db.session.get(MailTemplate, template_id) or abort(404)
 
 
-def _form(template: MailTemplate | None) -> TemplateForm:
-    data: dict[str, Any] = {}
-    if template is not None:
-        data["company_id"] = template.company_id or 0
-        for text in template.texts:
-            data[f"subject_{text.language}"], data[f"body_{text.language}"] = text.subject, text.body
-        fields = ("name", "attachment_name", "reply_to", "position", "keep_days", "active")
-        data |= {name: getattr(template, name) for name in fields}
-    form = TemplateForm(data=data)
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    return form
+def kind_or_404(kind: str) -> str:
+    """Return the name of a kind that is enabled."""
+    return kind if kind in current_registry().kinds else abort(404)
 
 
-def _save(form: TemplateForm, template: MailTemplate | None, kind: str) -> MailTemplate:
-    data = form.data
-    texts = {
-        language: (data[f"subject_{language}"] or "", data[f"body_{language}"] or "")
-        for language in SUPPORTED_LANGUAGES
-        if data[f"subject_{language}"] or data[f"body_{language}"]
-    }
-    for field, sentences in service.check_template(kind, texts, data["attachment_name"] or "").items():
-        form[field].errors = [*form[field].errors, *sentences]
-    if any(field.errors for field in form):
-        raise UserError(gettext("Some fields need another look."))
-    names = ("name", "attachment_name", "reply_to", "position", "keep_days", "active")
-    values = {name: data[name] for name in names} | {"company_id": data["company_id"] or None}
-    return service.save_template(template, kind=kind, values=values, texts=texts)
+def is_changed(row: MailTemplate) -> bool:
+    """Return True when a template that came with a module no longer says what the module ships."""
+    original = service.shipped_original(row)
+    if original is None:
+        return False
+    texts = {text.language: (text.subject, text.body) for text in row.texts}
+    return (texts, row.attachment_name, row.name) != (
+        dict(original.texts),
+        original.attachment_name,
+        original.name,
+    ) or bool(row.recipients or row.files or row.reply_to or row.company_id or row.partner_id)
 
 
 @blueprint.get("/templates")
@@ -108,88 +65,195 @@ def templates() -> ResponseReturnValue:
             select(MailTemplate).order_by(MailTemplate.kind, MailTemplate.position, MailTemplate.id)
         )
     )
-    kinds = current_registry().kinds
-    return render_template("mail_config/templates.html", rows=rows, kinds=kinds)
-
-
-def _edit(template: MailTemplate | None, kind: str) -> ResponseReturnValue:
-    form = _form(template)
-    saved: list[MailTemplate] = []
-    if submit(form, lambda: saved.append(_save(form, template, kind))):
-        flash(gettext("The template was saved."), "success")
-        return redirect(url_for("mail_config.template", template_id=saved[0].id))
+    by_kind: dict[str, list[MailTemplate]] = {kind: [] for kind in current_registry().kinds}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append(row)  # also those of a module that is not enabled now
     return render_template(
-        "mail_config/template.html",
-        form=form,
-        template=template,
-        kind=kind,
-        fields=service.catalogue(kind),
-        documents=_recent(kind),
-        missing=[
-            code
-            for code in SUPPORTED_LANGUAGES
-            if template and code not in {t.language for t in template.texts}
-        ],
+        "mail_config/templates.html",
+        by_kind=by_kind,
+        enabled=current_registry().kinds,
+        languages=SUPPORTED_LANGUAGES,
+        language_name=selection.language_name,
+        rule_text=selection.rule_text(),
+        rules=RULES,
+        recipient_fields=FIELDS,
+        changed={row.id for row in rows if row.shipped_key and is_changed(row)},
     )
 
 
-def _recent(kind: str) -> list[Document]:
-    return list(
-        db.session.scalars(
-            select(Document)
-            .where(Document.kind == kind, readable_by(signed_in_user()))
-            .order_by(Document.id.desc())
-            .limit(20)
-        )
-    )
+@blueprint.get("/templates/which")
+@requires("mail_config.template.edit")
+def templates_which() -> ResponseReturnValue:
+    """Say which template applies to a document, and why."""
+    document = get_readable(signed_in_user(), request.args.get("document", 0, type=int))
+    offers = selection.offered(document) if document is not None else []
+    return render_template("mail_config/_template_which.html", document=document, offers=offers)
 
 
 @blueprint.route("/templates/new/<kind>", methods=["GET", "POST"])
 @requires("mail_config.template.edit")
 def template_new(kind: str) -> ResponseReturnValue:
     """Add a template for a kind of document."""
-    if kind not in current_registry().kinds:
-        abort(404)
-    return _edit(None, kind)
+    return _edit(None, kind_or_404(kind))
 
 
 @blueprint.route("/templates/<int:template_id>", methods=["GET", "POST"])
 @requires("mail_config.template.edit")
 def template(template_id: int) -> ResponseReturnValue:
     """Change a template."""
-    row = _template(template_id)
+    row = template_or_404(template_id)
     return _edit(row, row.kind)
 
 
-@blueprint.get("/templates/<int:template_id>/preview")
+@blueprint.post("/templates/<int:template_id>/duplicate")
 @requires("mail_config.template.edit")
-def template_preview(template_id: int) -> ResponseReturnValue:
-    """Show what a template makes of a document; in a sandboxed frame."""
-    row = _template(template_id)
-    document = db.session.scalar(
-        select(Document).where(
-            Document.id == request.args.get("document", 0, type=int),
-            Document.kind == row.kind,
-            readable_by(signed_in_user()),
-        )
+def template_duplicate(template_id: int) -> ResponseReturnValue:
+    """Make a copy of a template; it is switched off until somebody has looked at it."""
+    row = template_or_404(template_id)
+    typed = TypedTemplate.stored(row, row.kind)
+    name = str(gettext("%(name)s (copy)", name=gettext(row.name)))
+    copy = service.save_template(
+        None,
+        kind=row.kind,
+        values={**typed.values, "name": name[:120], "active": False},
+        texts=typed.sources,
+        recipients=typed.chosen_recipients,
+        files=typed.attachments,
+        by=signed_in_user(),
     )
-    if document is None:
-        abort(404)
-    try:
-        rendered, name = service.render_for(row, document), service.pdf_name_for(row, document)
-    except UserError as error:
-        return foreign_html(render_template("mail_config/mail/preview.html", error=str(error)))
-    return foreign_html(
-        render_template(
-            "mail_config/mail/preview.html", subject=rendered.subject, body=rendered.body_html, name=name
-        )
-    )
+    flash(gettext("This is the copy. It is switched off until you make it active."), "success")
+    return redirect(url_for("mail_config.template", template_id=copy.id))
 
 
 @blueprint.post("/templates/<int:template_id>/delete")
 @requires("mail_config.template.edit")
 def template_delete(template_id: int) -> ResponseReturnValue:
     """Delete a template."""
-    service.delete_template(_template(template_id))
+    service.delete_template(template_or_404(template_id))
     flash(gettext("The template was deleted."), "success")
     return redirect(url_for("mail_config.templates"))
+
+
+def _edit(row: MailTemplate | None, kind: str) -> ResponseReturnValue:
+    """Show the page of a template; save what it has posted, or show it again with what is wrong."""
+    if request.method == "GET":
+        return show(TypedTemplate.stored(row, kind))
+    typed = TypedTemplate.posted(row, kind)
+    saved: list[MailTemplate] = []
+    others: list[TemplateRevision] = []
+
+    def save() -> None:
+        try:
+            saved.append(_save(typed))
+        except ConcurrentChangeError:
+            others.extend(_unseen_changes(typed))
+
+    if submit(typed.form, save) and saved:
+        flash(gettext("The template was saved."), "success")
+        return redirect(url_for("mail_config.template", template_id=saved[0].id))
+    return show(typed, others), 422
+
+
+def _save(typed: TypedTemplate) -> MailTemplate:
+    typed.check()
+    if typed.wrong:
+        count = sum(len(found) for found in typed.problems.values()) + sum(
+            1 for row in typed.recipients if row.error
+        )
+        raise UserError(
+            ngettext(
+                "One place needs another look before this can be saved.",
+                "%(num)d places need another look before this can be saved.",
+                max(1, count),
+            )
+        )
+    return service.save_template(
+        typed.row,
+        kind=typed.kind,
+        values=typed.values,
+        texts=typed.sources,
+        recipients=typed.chosen_recipients,
+        files=typed.attachments,
+        seen_revision=typed.seen_revision if typed.row is not None else None,
+        by=signed_in_user(),
+    )
+
+
+def _unseen_changes(typed: TypedTemplate) -> list[TemplateRevision]:
+    """Return what others have saved since the page was shown, newest first; pressing Save again goes over it."""
+    row = typed.row
+    if row is None:
+        return []
+    db.session.refresh(row)
+    found = [change for change in revisions.history(row) if change.id > typed.seen_change]
+    typed.seen_revision, typed.seen_change = row.revision, newest_change(row)
+    return found
+
+
+def show(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> str:
+    """Return the page of a template.
+
+    Args:
+        typed: What stands on it.
+        others: What others have saved meanwhile, newest first.
+    """
+    samples = {text.language: service.samples(typed.kind, None, text.language) for text in typed.texts}
+    return render_template(
+        "mail_config/template.html",
+        typed=typed,
+        form=typed.form,
+        template=typed.row,
+        kind=typed.kind,
+        others=others or [],
+        differences=_differences(typed, others or []),
+        editors={
+            text.language: editor_of(
+                typed.kind, text.body, samples[text.language], typed.wrong_in(text.language)
+            )
+            for text in typed.texts
+        },
+        groups=field_groups(typed.kind, samples[typed.texts[0].language]),
+        rules=RULES,
+        rules_with_a_value=RULES_WITH_A_VALUE,
+        recipient_fields=FIELDS,
+        functions=functions_in_use(),
+        language_name=selection.language_name,
+    )
+
+
+def editor_of(
+    kind: str, body: str, samples: dict[str, str], wrong: Container[str] = ()
+) -> tuple[str, list[str]]:
+    """Return a text for the rich-text editor, and what keeps it from being edited there."""
+    found = obstacles(body)
+    return ("" if found else to_editor(body, kind, samples, wrong)), found
+
+
+def shown_changes(changes: list[revisions.Change]) -> list[tuple[str, list[Piece]]]:
+    """Return changes as a page shows them: the title of each, and the pieces of its text."""
+    shown = []
+    for change in changes:
+        before, after = change.before, change.after
+        if change.field == "recipients":
+            before, after = _recipients_in_words(before), _recipients_in_words(after)
+        shown.append((change.title, compare(before, after, is_html=change.field.startswith("body_"))))
+    return shown
+
+
+def _recipients_in_words(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        where, _, rest = line.partition(": ")
+        rule, _, value = rest.partition(" ")
+        titles = (FIELDS.get(RecipientField(where), where), RULES.get(RecipientRule(rule), rule))
+        lines.append(f"{titles[0]}: {titles[1]} {value}".strip())
+    return "\n".join(lines)
+
+
+def _differences(typed: TypedTemplate, others: list[TemplateRevision]) -> list[tuple[str, list[Piece]]]:
+    """Return what others have changed, all their changes together."""
+    if not others or typed.row is None:
+        return []
+    known = revisions.history(typed.row)
+    before = next((change for change in known if change.id < others[-1].id), None)
+    return shown_changes(revisions.difference(before, others[0])) if before is not None else []

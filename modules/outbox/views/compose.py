@@ -1,37 +1,29 @@
-"""The composer, in place or as a page of its own."""
+"""The composer, in place or as a page of its own: open, change the template, send, undo."""
 
 from __future__ import annotations
-
-from contextlib import suppress
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from markupsafe import Markup
 
-from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
+from core.db import db
 from core.documents.models import Document
 from core.documents.service import get_readable
-from core.errors import ConcurrentChangeError, UserError
+from core.errors import UserError
 from modules.mail_config.models import MailTemplate
+from modules.mail_config.selection import offered
 from modules.mail_config.service import route_for
-from modules.mail_config.templates_service import templates_for
-from modules.mail_config.templating import BadTemplateError
-from modules.outbox.composer import (
-    blank_draft,
-    copy_of,
-    draft_for,
-    frame_without_document,
-    may_copy,
-    may_send,
-    reason_text,
-    take_settings,
-)
-from modules.outbox.forms import ComposeForm, read_form
-from modules.outbox.models import OutgoingMail
-from modules.outbox.preflight import draft_problems
-from modules.outbox.service import submit
+from modules.outbox import composing, drafts
+from modules.outbox.composer import copy_of, frame_without_document, may_copy, may_send
+from modules.outbox.form_files import Origin
+from modules.outbox.forms import ComposeForm, fresh_form, read_form
+from modules.outbox.models import KeptDraft, OutgoingMail
+from modules.outbox.preflight import attachment_limit
+from modules.outbox.recipients import Proposal
+from modules.outbox.states import MailState
 from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.mail import mail_or_404
 
@@ -39,88 +31,124 @@ from modules.outbox.views.mail import mail_or_404
 @blueprint.get("/compose/<int:document_id>")
 @requires("outbox.mail.send")
 def compose(document_id: int) -> ResponseReturnValue:
-    """Open the composer, filled in."""
-    document = _sendable(document_id)
-    template = _template(document, request.args.get("template", type=int))
-    user = signed_in_user()
-    try:
-        form = ComposeForm.fresh(draft_for(document, template, user))
-    except BadTemplateError as error:
-        # A broken template must not keep anybody from writing: say so, and leave the text to the person.
-        form = ComposeForm.fresh(blank_draft(document, user))
-        form.error("", error.message)
-    return _show(document, form)
+    """Open the composer: as it was kept, or filled in anew."""
+    document, user = sendable(document_id), signed_in_user()
+    wanted = request.args.get("template", type=int)
+    kept = drafts.kept_draft(document.id, user)
+    form = None
+    if kept is not None and wanted is None and not request.args.get("fresh"):
+        form = composing.restored_form(document, user)
+    if form is None:
+        # Started anew, it is another opening of the letter that is kept, and takes its place once it is written.
+        lineage = drafts.lineage_kept(document.id, user) if request.args.get("fresh") else ""
+        form = composing.open_form(document, _template(document, wanted), user)
+        form.token = drafts.new_token(lineage)
+        kept = None
+    return show(document, form, kept=kept)
 
 
 @blueprint.post("/compose/<int:document_id>")
 @requires("outbox.mail.send")
 def compose_send(document_id: int) -> ResponseReturnValue:
     """Send, or show again what was typed with what is wrong."""
-    document = _sendable(document_id)
-    user = signed_in_user()
-    base = blank_draft(document, user)
-    template_id = request.form.get("template", type=int)
-    template = next((row for row in templates_for(document) if row.id == template_id), None)
-    if template is not None:
-        # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
-        with suppress(UserError):
-            take_settings(base, template, document)
-    form = read_form(base)
-    if _submitted(form, user, document) is not None:
-        return _go(url_for("core.document", document_id=document.id))
-    return _show(document, form), 422
+    document, user = sendable(document_id), signed_in_user()
+    form = composing.posted_form(document, request.form, user)
+    _add_uploads(form)
+    mail = composing.send(form)
+    if mail is None:
+        return show(document, form), 422
+    composing.keep_sent(form, mail, request.form)
+    _tell_sent(mail)
+    return _go(url_for("core.document", document_id=document.id))
+
+
+@blueprint.post("/compose/<int:document_id>/template")
+@requires("outbox.mail.send")
+def compose_template(document_id: int) -> ResponseReturnValue:
+    """Fill the composer in by another template."""
+    document, user = sendable(document_id), signed_in_user()
+    form = composing.posted_form(document, request.form, user)
+    template = _template(document, request.form.get("template", type=int))
+    if template is None:
+        return show(document, form), 422
+    keep_mine = request.form.get("keep_mine") == "1"
+    return show(document, composing.change_template(form, document, template, keep_mine=keep_mine))
+
+
+@blueprint.post("/compose/<int:document_id>/discard")
+@requires("outbox.mail.send")
+def compose_discard(document_id: int) -> ResponseReturnValue:
+    """Forget what was written."""
+    document = sendable(document_id)
+    drafts.discard(document.id, signed_in_user())
+    return _go(url_for("core.document", document_id=document.id), stay=True)
+
+
+@blueprint.post("/mails/<int:mail_id>/undo")
+@requires("outbox.mail.send")
+def mail_undo(mail_id: int) -> ResponseReturnValue:
+    """Call back a mail that has not left, and open its composer again."""
+    mail, user = mail_or_404(mail_id), signed_in_user()
+    if mail.submitted_by_id != user.id:
+        abort(404)
+    if not composing.call_back(mail, user) and mail.state is not MailState.CANCELED:
+        flash(gettext("Too late: the mail is on its way."), "warning")
+        return _go(url_for("outbox.mail", mail_id=mail.id))
+    flash(gettext("The mail was not sent. Here it is again, as you wrote it."), "success")
+    if drafts.draft_of_mail(mail, user) is None:
+        return _go(url_for("outbox.compose_again", mail_id=mail.id))
+    return _go(url_for("outbox.compose", document_id=mail.document_id))
 
 
 @blueprint.get("/compose/again/<int:mail_id>")
 @requires("outbox.mail.send")
 def compose_again(mail_id: int) -> ResponseReturnValue:
     """Open the composer with the contents of a mail; a mail about a document leads to one about it again."""
-    mail = _copyable(mail_id)
+    mail, user = _copyable(mail_id), signed_in_user()
     try:
-        draft, offered = copy_of(mail, signed_in_user())
+        draft, others = copy_of(mail, user)
     except UserError as error:
         flash(str(error.message), "warning")
         return _go(url_for("outbox.mail", mail_id=mail.id))
-    return _show(mail.document, ComposeForm.again(draft, offered), mail)
+    form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
+    form.changed = {"subject", "body", "options"}
+    return show(mail.document, form, copied=mail)
 
 
 @blueprint.post("/compose/again/<int:mail_id>")
 @requires("outbox.mail.send")
 def compose_again_send(mail_id: int) -> ResponseReturnValue:
     """Send the new mail that was made of one without a document, or show again what was typed."""
-    mail = _copyable(mail_id)
-    if mail.document is not None:
+    copied = _copyable(mail_id)
+    if copied.document is not None:
         abort(404)  # its composer posts to the document's
-    form = read_form(frame_without_document(mail))
-    sent = _submitted(form, signed_in_user())
-    if sent is not None:
-        return _go(url_for("outbox.mail", mail_id=sent.id))
-    return _show(None, form, mail), 422
+    form = read_form(frame_without_document(copied), request.form, signed_in_user())
+    _add_uploads(form)
+    mail = composing.send(form)
+    if mail is None:
+        return show(None, form, copied=copied), 422
+    _tell_sent(mail)
+    return _go(url_for("outbox.mail", mail_id=mail.id))
 
 
-def _submitted(form: ComposeForm, user: User, document: Document | None = None) -> OutgoingMail | None:
-    """Submit what was posted, or tell in the form what is wrong and return None."""
-    for problem in draft_problems(form.draft):
-        form.error(problem.field or "", problem.message)
-    if form.errors:
-        return None
-    try:
-        mail = submit(form.draft, user, token=form.token)
-    except ConcurrentChangeError as error:
-        form.error("", error.message)
-        if document is not None:
-            form.draft.document_revision = document.revision
-    except UserError as error:
-        form.error(error.field or "", error.message)
-    else:
+def _add_uploads(form: ComposeForm) -> None:
+    """Take files that were posted with the form itself, by a browser without script."""
+    composing.add_uploads(form, request.files.getlist("files"))
+
+
+def _tell_sent(mail: OutgoingMail) -> None:
+    seconds = composing.seconds_to_undo(mail)
+    if seconds:
+        flash(Markup(render_template("outbox/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
+    elif mail.state is MailState.SCHEDULED:
+        flash(gettext("The mail is scheduled."), "success")
+    elif mail.state is MailState.QUEUED:
         flash(gettext("The mail is in the queue."), "success")
-        return mail
-    return None
 
 
-def _go(target: str) -> ResponseReturnValue:
+def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:
     if request.headers.get("HX-Request"):
-        return "", 204, {"HX-Redirect": target}
+        return ("", 204) if stay else ("", 204, {"HX-Redirect": target})
     return redirect(target)
 
 
@@ -131,7 +159,8 @@ def _copyable(mail_id: int) -> OutgoingMail:
     return mail
 
 
-def _sendable(document_id: int) -> Document:
+def sendable(document_id: int) -> Document:
+    """Return a document that the user may send; abort with 404 or 403 otherwise."""
     document = get_readable(signed_in_user(), document_id)
     if document is None:
         abort(404)
@@ -143,30 +172,42 @@ def _sendable(document_id: int) -> Document:
 def _template(document: Document, template_id: int | None) -> MailTemplate | None:
     if template_id is None:
         return None
-    template = next((row for row in templates_for(document) if row.id == template_id), None)
+    template = composing.template_of(document, template_id)
     if template is None:
         flash(gettext("This template no longer exists; the usual one is used."), "warning")
     return template
 
 
-def _show(document: Document | None, form: ComposeForm, copied: OutgoingMail | None = None) -> str:
-    """Show the composer: of a document, or of the mail that is made again."""
+def show(
+    document: Document | None,
+    form: ComposeForm,
+    *,
+    copied: OutgoingMail | None = None,
+    kept: KeptDraft | None = None,
+) -> str:
+    """Return the composer: of a document, or of the mail that is made again."""
     in_place = bool(request.headers.get("HX-Request")) and copied is None
     name = "outbox/compose_dialog.html" if in_place else "outbox/compose_page.html"
+    user = signed_in_user()
     if document is not None:
-        company: Company = document.company
         action = url_for("outbox.compose_send", document_id=document.id)
     else:
         assert copied is not None  # noqa: S101 (one of the two is there)
-        company, action = copied.company, url_for("outbox.compose_again_send", mail_id=copied.id)
+        action = url_for("outbox.compose_again_send", mail_id=copied.id)
+    company = db.session.get_one(Company, form.draft.company_id)
     return render_template(
         name,
         document=document,
         copied=copied,
         action=action,
+        dialog=in_place,
         form=form,
         draft=form.draft,
-        templates=templates_for(document) if document is not None else [],
-        route=route_for(company, signed_in_user(), form.draft.reply_to),
-        reason_text=reason_text,
+        offers=offered(document) if document is not None else [],
+        route=route_for(company, user, form.draft.reply_to),
+        presence=drafts.others_writing(document.id, user) if document is not None else [],
+        kept=kept.touched_at if kept is not None else None,
+        undo_seconds=composing.undo_seconds(),
+        limit=attachment_limit(),
+        timezone=user.timezone,
     )

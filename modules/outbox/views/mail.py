@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -22,11 +24,13 @@ from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
 from core.web.security import foreign_html
 from modules.outbox import queries
+from modules.outbox.bodies import PICTURE_TYPES, show_pictures
 from modules.outbox.bodies import page as html_page
-from modules.outbox.composer import may_copy, reason_text
+from modules.outbox.composer import may_copy
 from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.reasons import Reason, actor_title, reason_of
+from modules.outbox.recipients import reason_text
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
 from modules.outbox.story import story_of
 from modules.outbox.views.blueprint import blueprint
@@ -34,6 +38,8 @@ from modules.outbox.views.repairs import Repairs, repairs_of
 from modules.outbox.waiting import waits_for
 
 TABS = ("recipients", "message", "reason", "timeline")
+MAX_SHOWN_PICTURES = 8 * 1024 * 1024
+"""Bytes of pictures that one page shows; the others are in the exact message."""
 SHOWN_TEXT_LENGTH = 200_000
 """A browser shows no more of the plain text at once; the rest is in the exact message."""
 
@@ -228,7 +234,31 @@ def _exact_message(row: OutgoingMail) -> bytes:
 def mail_html(mail_id: int) -> ResponseReturnValue:
     """Return the HTML of a mail for its sandboxed frame."""
     row = mail_or_404(mail_id)
-    return foreign_html(html_page(row.body_html, row.language))
+    return foreign_html(html_page(show_pictures(row.body_html, pictures_of(row)), row.language))
+
+
+def pictures_of(row: OutgoingMail) -> Callable[[str], str | None]:
+    """Return what gives the picture of a Content-ID as a `data:` address.
+
+    The frame that shows it has an origin of its own, so its browser would ask for a picture without our cookie.
+    """
+    files = {file.content_id: file for file in row.attachments if file.content_id and file.sha256}
+    room = MAX_SHOWN_PICTURES
+
+    def address_of(content_id: str) -> str | None:
+        nonlocal room
+        file = files.get(content_id)
+        # What is shown often counts each time, or a small mail could become an endless page.
+        if file is None or file.media_type not in PICTURE_TYPES or file.size > room:
+            return None
+        try:
+            data = file_store().get(file.sha256)
+        except FileMissingError:
+            return None
+        room -= len(data)
+        return f"data:{file.media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+    return address_of
 
 
 @blueprint.get("/mails/<int:mail_id>/eml")

@@ -25,7 +25,12 @@ def document_panel(document_id: int) -> ResponseReturnValue:
     badge = queries.badges_for([document.id]).get(document.id)
     panel = queries.document_mails(document.id, user)
     return render_template(
-        "outbox/document_panel.html", document=document, panel=panel, badge=badge, oob=True
+        "outbox/document_panel.html",
+        document=document,
+        panel=panel,
+        hand_overs=queries.hand_overs(document.id),
+        badge=badge,
+        oob=True,
     )
 
 

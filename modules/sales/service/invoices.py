@@ -17,6 +17,7 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.service import change_customer, create_document, touch
 from core.errors import UserError
+from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import FrozenError, Invoice, Order
 from modules.sales.service.customers import address_lines, customer
@@ -42,6 +43,8 @@ class InvoiceValues:
         due_date: The last day of payment, or None for 30 days after the date.
         payment_terms: Printed.
         note: Printed below the lines.
+        former_customer: Whether the former customer goes on following, where the customer changes.
+        former_contacts: The same for its contacts who follow.
     """
 
     partner_id: int
@@ -51,6 +54,8 @@ class InvoiceValues:
     due_date: dt.date | None = None
     payment_terms: str = ""
     note: str = ""
+    former_customer: FormerFollows = FormerFollows.STOPS
+    former_contacts: FormerFollows = FormerFollows.STOPS
 
 
 def _create(
@@ -186,7 +191,13 @@ def change_invoice(
         partner = customer(values.partner_id)
         if invoice.reversed_id is not None and partner.id != invoice.document.partner_id:
             raise UserError(_l("A credit note goes to the customer of its invoice."), "partner_id")
-        change_customer(invoice.document, partner.id, by)
+        change_customer(
+            invoice.document,
+            partner.id,
+            by,
+            former=values.former_customer,
+            former_contacts=values.former_contacts,
+        )
         invoice.document.language = values.language or partner.language
         _write(invoice, values)
 

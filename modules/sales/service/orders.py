@@ -15,6 +15,7 @@ from core.companies.service import next_number
 from core.db import db, transaction
 from core.documents.service import change_customer, create_document, touch
 from core.errors import UserError
+from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import customer
@@ -37,6 +38,8 @@ class QuotationValues:
         delivery_date: When it will be delivered, or None.
         payment_terms: Printed, and handed on to the invoice.
         note: Printed below the lines.
+        former_customer: Whether the former customer goes on following, where the customer changes.
+        former_contacts: The same for its contacts who follow.
     """
 
     partner_id: int
@@ -47,6 +50,8 @@ class QuotationValues:
     delivery_date: dt.date | None = None
     payment_terms: str = ""
     note: str = ""
+    former_customer: FormerFollows = FormerFollows.STOPS
+    former_contacts: FormerFollows = FormerFollows.STOPS
 
 
 def _write(order: Order, values: QuotationValues) -> None:
@@ -131,7 +136,13 @@ def change_quotation(
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION)
         partner = customer(values.partner_id)
-        change_customer(order.document, partner.id, by)
+        change_customer(
+            order.document,
+            partner.id,
+            by,
+            former=values.former_customer,
+            former_contacts=values.former_contacts,
+        )
         order.document.language = values.language or partner.language
         _write(order, values)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import abort, flash, jsonify, render_template, request
+from flask import abort, flash, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -15,9 +15,9 @@ from core.companies.service import companies_for, current_company
 from core.db import db
 from core.documents.models import Document
 from core.errors import ConcurrentChangeError
+from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.partners.models import Partner
-from core.partners.service import customers
 from core.web.formats import money, price
 from core.web.forms import submit
 from modules.sales import queries
@@ -49,12 +49,33 @@ def company_of_form() -> Company:
     ) or current_company(user)
 
 
-def customer_choices(form: DocumentForm, chosen: Partner | None) -> None:
-    """Offer the customers, among them the one that the document has already."""
-    rows = customers()
-    if chosen is not None and all(row.id != chosen.id for row in rows):
-        rows.insert(0, chosen)
-    form.offer_customers([(row.id, row.name) for row in rows])
+def offer_customer(form: DocumentForm, document: Document | None, *, fixed: bool = False) -> None:
+    """Show the customer that is chosen, and ask what becomes of the present one when it is another.
+
+    Args:
+        form: The form.
+        document: The document, or None for a new one.
+        fixed: True when the document cannot have another customer, so nothing is asked.
+    """
+    form.partner_id.render_kw = {
+        **form.partner_id.render_kw,
+        "data-people": url_for("core.people", only="customers"),
+    }
+    present = document.partner_id if document is not None else None
+    text = str(form.partner_id.data or "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    chosen = db.session.get(Partner, number) if number is not None else None
+    problem = ""
+    if text and chosen is None:
+        problem = gettext("This customer does not exist any more.")
+    elif chosen is not None and chosen.id != present:
+        if not chosen.active:
+            problem = gettext("%(name)s is archived. Choose another customer.", name=chosen.name)
+        elif chosen.parent_id is not None:
+            problem = gettext("%(name)s is a contact. Choose a customer.", name=chosen.name)
+    form.offer_customer(chosen.id if chosen else None, chosen.name if chosen else "", problem)
+    if document is not None and not fixed:
+        form.ask_about(present, followers_of_customer(document.id, present))
 
 
 class Editor:

@@ -6,9 +6,8 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
-from core.followers.service import followers_of
+from core.documents.following import follower_panel
 from core.i18n import gettext
-from core.partners.service import find_partners
 from modules.sales import queries
 from modules.sales.forms import InvoiceForm, lines_to_edit
 from modules.sales.models import FrozenError, Invoice
@@ -16,8 +15,7 @@ from modules.sales.service import invoices as service
 from modules.sales.service.lines import LineValues, lines_of, totals_of
 from modules.sales.states import InvoiceState
 from modules.sales.views.blueprint import blueprint
-from modules.sales.views.editor import Editor, company_of_form, customer_choices
-from modules.sales.views.orders import MAX_FOLLOWER_CHOICES
+from modules.sales.views.editor import Editor, company_of_form, offer_customer
 
 
 def _editable(document_id: int) -> Invoice:
@@ -53,8 +51,7 @@ def invoice(document_id: int) -> ResponseReturnValue:
         lines=lines,
         totals=totals_of(row.document, lines),
         editable=queries.may_edit(user, row.document),
-        followers=followers_of(document_id),
-        partners=find_partners("", MAX_FOLLOWER_CHOICES),
+        panel=follower_panel(row.document),
         crumbs=[list_of(row)],
     )
 
@@ -68,6 +65,8 @@ def _values(form: InvoiceForm, lines: list[LineValues]) -> service.InvoiceValues
         due_date=form.due_date.data,
         payment_terms=form.payment_terms.data or "",
         note=form.note.data or "",
+        former_customer=form.former_customer.data,
+        former_contacts=form.former_contacts.data,
     )
 
 
@@ -77,7 +76,7 @@ def invoice_new() -> ResponseReturnValue:
     """Write an invoice without an order."""
     company = company_of_form()
     form = InvoiceForm(company_id=company.id)
-    customer_choices(form, None)
+    offer_customer(form, None)
     editor = Editor(form, company, [], None)
     made: list[Invoice] = []
     user = signed_in_user()
@@ -111,7 +110,7 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
         company_id=document.company_id,
         revision=document.revision,
     )
-    customer_choices(form, partner)
+    offer_customer(form, document, fixed=row.reversed_id is not None)
     editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
     user = signed_in_user()
     if editor.submit(

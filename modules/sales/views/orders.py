@@ -9,10 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from core import clock
 from core.auth.permissions import requires, signed_in_user
-from core.followers.service import followers_of
+from core.documents.following import follower_panel
 from core.i18n import gettext
 from core.partners.models import Partner
-from core.partners.service import find_partners
 from modules.sales import queries
 from modules.sales.forms import QuotationForm, lines_to_edit
 from modules.sales.models import Order
@@ -21,9 +20,7 @@ from modules.sales.service import orders as service
 from modules.sales.service.lines import LineValues, lines_of, totals_of
 from modules.sales.states import ORDER, OrderState
 from modules.sales.views.blueprint import blueprint
-from modules.sales.views.editor import Editor, company_of_form, customer_choices
-
-MAX_FOLLOWER_CHOICES = 1000
+from modules.sales.views.editor import Editor, company_of_form, offer_customer
 
 
 def _editable(document_id: int) -> Order:
@@ -61,8 +58,7 @@ def order(document_id: int) -> ResponseReturnValue:
         invoice=service.invoice_of(row),
         editable=queries.may_edit(user, row.document),
         expired=_expired(row, clock.today()),
-        followers=followers_of(document_id),
-        partners=find_partners("", MAX_FOLLOWER_CHOICES),
+        panel=follower_panel(row.document),
         crumbs=[list_of(row)],
     )
 
@@ -81,6 +77,8 @@ def _values(form: QuotationForm, lines: list[LineValues]) -> service.QuotationVa
         delivery_date=form.delivery_date.data,
         payment_terms=form.payment_terms.data or "",
         note=form.note.data or "",
+        former_customer=form.former_customer.data,
+        former_contacts=form.former_contacts.data,
     )
 
 
@@ -93,7 +91,7 @@ def quotation_new() -> ResponseReturnValue:
     form = QuotationForm(date=today, validity_date=today + service.VALID_FOR, company_id=company.id)
     if request.method == "GET":
         form.partner_id.data = request.args.get("partner_id", "")
-    customer_choices(form, None)
+    offer_customer(form, None)
     editor = Editor(form, company, [], None)
     made: list[Order] = []
     user = signed_in_user()
@@ -128,7 +126,7 @@ def order_edit(document_id: int) -> ResponseReturnValue:
         company_id=document.company_id,
         revision=document.revision,
     )
-    customer_choices(form, partner)
+    offer_customer(form, document)
     editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
     user = signed_in_user()
     if editor.submit(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import current_app
 
 from core.db import db
-from core.documents.behavior import FieldSpec, FieldValue, ShippedTemplate
+from core.documents.behavior import FieldSpec, FieldType, FieldValue, ShippedTemplate
 from core.documents.models import Document
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
@@ -18,12 +18,12 @@ class VoucherBehavior:
     """See `core.documents.behavior.DocumentBehavior`."""
 
     catalogue = (
-        FieldSpec("voucher.number", N_("Number")),
-        FieldSpec("voucher.amount", N_("Amount")),
-        FieldSpec("voucher.currency", N_("Currency")),
+        FieldSpec("voucher.number", N_("Number"), sample="V00007"),
+        FieldSpec("voucher.amount", N_("Amount"), FieldType.MONEY, "50.00"),
+        FieldSpec("voucher.currency", N_("Currency"), sample="EUR"),
         FieldSpec("voucher.greeting", N_("Greeting")),
-        FieldSpec("voucher.expires_on", N_("Valid until")),
-        FieldSpec("customer.name", N_("Name of the customer")),
+        FieldSpec("voucher.expires_on", N_("Valid until"), FieldType.DATE),
+        FieldSpec("customer.name", N_("Name of the customer"), sample="Dupont & Fils"),
         FieldSpec("company.name", N_("Name of the company")),
     )
     templates = (
@@ -35,16 +35,16 @@ class VoucherBehavior:
                     "{{ company.name }}: your gift voucher {{ voucher.number }}",
                     (
                         "<p>Dear {{ customer.name }},</p><p>{{ voucher.greeting }} Please find attached your voucher "
-                        "of <strong>{{ voucher.amount | money(voucher.currency) }}</strong>, valid until "
-                        "{{ voucher.expires_on | date }}.</p>"
+                        "of <strong>{{ voucher.amount }}</strong>, valid until "
+                        "{{ voucher.expires_on }}.</p>"
                     ),
                 ),
                 "fr": (
                     "{{ company.name }} : votre chèque-cadeau {{ voucher.number }}",
                     (
                         "<p>Bonjour {{ customer.name }},</p><p>{{ voucher.greeting }} Vous trouverez ci-joint votre "
-                        "chèque-cadeau de <strong>{{ voucher.amount | money(voucher.currency) }}</strong>, valable "
-                        "jusqu’au {{ voucher.expires_on | date }}.</p>"
+                        "chèque-cadeau de <strong>{{ voucher.amount }}</strong>, valable "
+                        "jusqu’au {{ voucher.expires_on }}.</p>"
                     ),
                 ),
             },

@@ -13,13 +13,12 @@ from wtforms import IntegerField, StringField
 from core.auth.permissions import requires, signed_in_user, within_reach
 from core.companies.service import current_company
 from core.db import db
+from core.documents.following import follower_panel
 from core.documents.models import Document
 from core.errors import UserError
-from core.followers.service import followers_of
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
-from core.partners.service import find_partners
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import ListSpec, SortKey, paginate
 from envoi_toy import service
@@ -62,8 +61,7 @@ def voucher(document_id: int) -> ResponseReturnValue:
         "toy/voucher.html",
         voucher=row,
         document=row.document,
-        followers=followers_of(document_id),
-        partners=find_partners("", 100),
+        panel=follower_panel(row.document),
     )
 
 

@@ -1,0 +1,121 @@
+"""HTML that people write, made safe, and its plain-text twin."""
+
+from __future__ import annotations
+
+import html as entities
+import re
+from collections.abc import Callable
+from itertools import islice
+
+import nh3
+
+from core.mail.text import plain_text
+
+__all__ = ["clean_html", "drop_captions", "plain_text", "replace_pictures"]
+
+_TAGS = {
+    "a", "b", "blockquote", "br", "code", "div", "del", "em", "h1", "h2", "h3", "hr", "i", "li", "ol", "p", "pre",
+    "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "td": {"align", "colspan", "rowspan"},
+    "th": {"align", "colspan", "rowspan"},
+}
+_SCHEMES = {"http", "https", "mailto", "tel"}
+_PICTURE_ATTRIBUTES = {"src", "alt", "width", "height"}
+# What nh3 writes: names in lower case, values in double quotes without a bare one inside.
+_PICTURE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')
+_ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
+_CID = re.compile(r"cid:[A-Za-z0-9.!#$%&'*+/=?^_{|}~@-]{1,120}")
+_LENGTH = re.compile(r"[0-9]{1,4}")
+MAX_ELEMENTS = 10_000
+"""That may stand inside each other. Nobody writes so many, and the cleaner takes its time for deep nests."""
+_FLAT = "area|base|br|col|hr|img|input|li|link|meta|p|param|source|tbody|td|tfoot|th|thead|tr|track|wbr"
+_NESTING = re.compile(rf"<(?!(?:{_FLAT})[\s/>])[a-z]", re.IGNORECASE)
+_ANY_TAG = re.compile(r"<[^<>]*>?")
+# The editor puts the name and the size of a file below it; only an edited caption is a person's words.
+_CAPTION = re.compile(r'<figcaption(?: class="([^"]*)")?>(.*?)</figcaption>', re.DOTALL)
+
+
+def clean_html(html: str, *, pictures: bool = False) -> str:
+    """Return the HTML with nothing but text, its form, and links; no script, style or remote picture.
+
+    Args:
+        html: What somebody has written or pasted.
+        pictures: True to keep pictures that travel with the mail (`cid:`, RFC 2392).
+    """
+    if not pictures:
+        return nh3.clean(
+            _bounded(html),
+            tags=_TAGS,
+            attributes=_ATTRIBUTES,
+            url_schemes=_SCHEMES,
+            link_rel="noopener noreferrer",
+        )
+    cleaned = nh3.clean(
+        _bounded(html),
+        tags=_TAGS | {"img"},
+        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
+        attribute_filter=_only_own_pictures,
+        url_schemes=_SCHEMES | {"cid"},
+        link_rel="noopener noreferrer",
+    )
+    return _PICTURE.sub(lambda found: found[0] if ' src="' in found[1] else "", cleaned)
+
+
+def _bounded(html: str) -> str:
+    """Return the HTML with no more elements than there are in any honest text; what comes after is only text."""
+    beyond = next(islice(_NESTING.finditer(html), MAX_ELEMENTS, None), None)
+    if beyond is None:
+        return html
+    return html[: beyond.start()] + _ANY_TAG.sub(" ", html[beyond.start() :])
+
+
+def _only_own_pictures(tag: str, name: str, value: str) -> str | None:
+    if tag != "img":
+        return None if name == "href" and value.casefold().startswith("cid:") else value
+    if name == "src":
+        return value if _CID.fullmatch(value) else None
+    return value if name == "alt" or _LENGTH.fullmatch(value) else None
+
+
+def replace_pictures(html: str, source: Callable[[str], tuple[str, str] | None]) -> str:
+    """Return the HTML, not safe yet, with the address of each picture replaced.
+
+    Args:
+        html: What somebody has written.
+        source: Returns for an address the new one with the words for those who do not see the picture; None
+            removes it. Words that are there already stay.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        values = {name: entities.unescape(value) for name, value in _ATTRIBUTE.findall(found[1])}
+        new = source(values.get("src", ""))
+        if new is None:
+            return ""
+        values["src"], words = new
+        values["alt"] = values.get("alt") or words
+        written = [f'{name}="{entities.escape(value)}"' for name, value in values.items()]
+        return f"<img {' '.join(written)}>"
+
+    normalized = nh3.clean(
+        _bounded(html),
+        tags=_TAGS | {"img"},
+        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
+        url_schemes=_SCHEMES | {"cid", "data"},
+    )
+    return _PICTURE.sub(replaced, normalized)
+
+
+def drop_captions(html: str) -> str:
+    """Return the HTML of the editor without the names and sizes below pictures; captions that were typed stay."""
+    if "<figcaption" not in html.casefold():
+        return html
+    normalized = nh3.clean(
+        _bounded(html),
+        tags=_TAGS | {"img", "figure", "figcaption"},
+        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES, "figcaption": {"class"}},
+        url_schemes=_SCHEMES | {"cid", "data"},
+    )
+    return _CAPTION.sub(lambda found: f"<br>{found[2]}" if "--edited" in (found[1] or "") else "", normalized)

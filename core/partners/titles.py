@@ -1,0 +1,18 @@
+"""What the kinds of partners are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.i18n import lazy_gettext as _l
+from core.partners.models import PartnerType
+
+CONTACT_TITLES: Mapping[PartnerType, object] = {
+    PartnerType.CONTACT: _l("Contact"),
+    PartnerType.BILLING: _l("Billing contact"),
+    PartnerType.DELIVERY: _l("Delivery contact"),
+}
+"""The kinds that a contact of a customer can have, translated when shown."""
+
+PARTNER_TITLES: Mapping[PartnerType, object] = {PartnerType.CUSTOMER: _l("Customer"), **CONTACT_TITLES}
+"""All kinds, translated when shown."""

@@ -1,0 +1,159 @@
+"""Which template applies to a document, in which language, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from babel import Locale
+from flask_babel import get_locale, gettext
+from sqlalchemy import select, true
+
+from core.companies.models import Company
+from core.db import db
+from core.documents.models import Document
+from core.partners.service import customer_of
+from modules.mail_config.models import MailTemplate, MailTemplateText
+
+ENGLISH = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A template that may be used for a document.
+
+    Attributes:
+        template: The template.
+        language: The one language in which it would speak: text, dates, amounts and file names.
+        why: Why it stands where it stands, one phrase each: whom it is for, and why in this language.
+    """
+
+    template: MailTemplate
+    language: str
+    why: list[str]
+
+
+def offered(document: Document) -> list[Offer]:
+    """Return the active templates for a document, the one that applies first; `rule_text` says by which rule."""
+    partners = _partners(document)
+    rows = db.session.scalars(
+        select(MailTemplate).where(
+            MailTemplate.kind == document.kind,
+            MailTemplate.active == true(),
+            MailTemplate.company_id.is_(None) | (MailTemplate.company_id == document.company_id),
+            MailTemplate.partner_id.is_(None) | MailTemplate.partner_id.in_(partners),
+        )
+    )
+
+    def rank(template: MailTemplate) -> tuple[int, bool, bool, int, int]:
+        return (
+            partners.index(template.partner_id) if template.partner_id is not None else len(partners),
+            template.company_id is None,
+            not _speaks(template, document.language),
+            template.position,
+            template.id,
+        )
+
+    return [
+        Offer(template, language_of(template, document), _why(template, document))
+        for template in sorted(rows, key=rank)
+    ]
+
+
+def text_for(
+    template: MailTemplate, document: Document, *, language: str | None = None
+) -> MailTemplateText | None:
+    """Return the text for a document: in its language, else in its company's, else in English, else in any.
+
+    Args:
+        template: The template.
+        document: The document.
+        language: The language that is wanted instead of the document's.
+
+    Returns:
+        The text, or None when the template has none at all.
+    """
+    by_language = {text.language: text for text in template.texts}
+    for wanted in (language or document.language, document.company.language, ENGLISH, *sorted(by_language)):
+        if wanted in by_language:
+            return by_language[wanted]
+    return None
+
+
+def language_of(template: MailTemplate, document: Document) -> str:
+    """Return the language in which a template speaks about a document."""
+    text = text_for(template, document)
+    return text.language if text else document.language
+
+
+def rule_text() -> list[str]:
+    """Return the rule by which the template of a document is chosen, one sentence each."""
+    return [
+        gettext(
+            "A template for the customer goes before one for the company, and that before one for everybody."
+        ),
+        gettext(
+            "Among equals, one that has the language of the document goes first; then the lower position."
+        ),
+        gettext(
+            "A template that does not have the language of the document speaks the company’s, else English, else the "
+            "first that it has."
+        ),
+        gettext("A mail has one language: its text, dates, amounts and file name are never in two."),
+        gettext("Inactive templates are not offered."),
+    ]
+
+
+def language_name(language: str) -> str:
+    """Return the name of a language in the current one: `French` for `fr`."""
+    names = Locale.parse(str(get_locale() or ENGLISH)).languages
+    return str(names.get(language, language))
+
+
+def _partners(document: Document) -> list[int]:
+    """Return the customer of a document and, of a contact, the customer it belongs to; the nearest first."""
+    if document.partner is None:
+        return []
+    return list(dict.fromkeys([document.partner.id, customer_of(document.partner).id]))
+
+
+def _speaks(template: MailTemplate, language: str) -> bool:
+    return any(text.language == language for text in template.texts)
+
+
+def _why(template: MailTemplate, document: Document) -> list[str]:
+    phrases = [*_for_whom(template, document), *_in_which_language(template, document)]
+    return [str(phrase) for phrase in phrases]
+
+
+def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
+    if template.partner is not None:
+        if document.partner is not None and template.partner_id == document.partner.id:
+            yield gettext("for this customer")
+        else:
+            yield gettext("for the customer %(name)s", name=template.partner.name)
+    if template.company is not None:
+        yield gettext("for the company %(name)s", name=template.company.name)
+    if template.partner is None and template.company is None:
+        yield gettext("for everybody")
+
+
+def _in_which_language(template: MailTemplate, document: Document) -> Iterable[str]:
+    text = text_for(template, document)
+    if text is None:
+        yield gettext("without a text")
+        return
+    name = language_name(text.language)
+    if text.language == document.language:
+        yield gettext("in %(language)s, the language of the document", language=name)
+        return
+    missing = language_name(document.language)
+    company: Company = document.company
+    if text.language == company.language:
+        yield gettext(
+            "in %(language)s, the language of the company, since it has no text in %(missing)s",
+            language=name,
+            missing=missing,
+        )
+    else:
+        yield gettext("in %(language)s, since it has no text in %(missing)s", language=name, missing=missing)

@@ -1,0 +1,450 @@
+"""Templates as a file: written by one installation, read by another, trusted by none.
+
+A file says what it would do before it does it. What it holds is read as if a stranger had written it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import mimetypes
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from flask import current_app
+from flask_babel import gettext
+from sqlalchemy import select
+
+from core.auth.models import User
+from core.companies.models import Company
+from core.config import SUPPORTED_LANGUAGES
+from core.db import db, transaction
+from core.errors import UserError
+from core.files import FileMissingError, FileStore, StoreFullError
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.mail.draft import DraftAttachment, Priority, RecipientField, safe_file_name
+from core.partners.models import Partner
+from core.registry import current_registry
+from modules.mail_config.models import MailTemplate, RecipientRule
+from modules.mail_config.template_checks import RecipientChoice, check_template, checked_recipients
+from modules.mail_config.template_contents import contents_of
+from modules.mail_config.templates_service import MAX_FILE_BYTES, MAX_FILES, checked_values, store_template
+
+FORMAT = "envoi-mail-templates"
+VERSION = 1
+MAX_BYTES = 40_000_000
+MAX_TEMPLATES = 500
+FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), RecipientField.BCC: N_("Bcc")}
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
+"""RFC 6838 §4.2."""
+
+
+class Action(StrEnum):
+    """What the import of a template does."""
+
+    NEW = "new"
+    REPLACE = "replace"
+    SKIP = "skip"
+
+
+@dataclass(slots=True)
+class Entry:
+    """A template in a file.
+
+    Attributes:
+        key: Names it within the file, for `apply_plan`.
+        name: Its name.
+        kind: Its document kind.
+        action: What the import does: skip where it cannot be used here.
+        problems: What the person should know before, one sentence each. An entry with problems may still be
+            importable: then `action` is not skip, and it is imported inactive.
+    """
+
+    key: str
+    name: str
+    kind: str
+    action: Action
+    problems: list[str] = field(default_factory=list)
+    replaces_id: int | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    recipients: list[RecipientChoice] = field(default_factory=list)
+    files: list[tuple[str, str, bytes]] = field(default_factory=list)
+
+    @property
+    def position(self) -> int | None:
+        """The place in the list that it would get; None where it cannot be used."""
+        return self.values.get("position")
+
+    @property
+    def fixed(self) -> list[tuple[str, str]]:
+        """The addresses that every mail would go to, each with the name of its field: To, Cc or Bcc."""
+        return [
+            (gettext(FIELD_NAMES[row.field]), row.value)
+            for row in self.recipients
+            if row.rule is RecipientRule.FIXED
+        ]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a file would do.
+
+    Attributes:
+        entries: Its templates, in its order.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------------------------------------------- export
+
+
+def export_templates(templates: Iterable[MailTemplate]) -> bytes:
+    """Return templates as one file, with their files.
+
+    Raises:
+        UserError: The bytes of a file are gone from the store.
+    """
+    store: FileStore = current_app.extensions["envoi_files"]
+    rows: list[dict[str, Any]] = []
+    for template in templates:
+        row: dict[str, Any] = dict(contents_of(template))
+        # It names a template of this installation; another has its own.
+        del row["shipped_key"]
+        try:
+            row["files"] = [
+                {**file, "data": base64.b64encode(store.get(file["sha256"])).decode()}
+                for file in row["files"]
+            ]
+        except FileMissingError as error:
+            raise UserError(
+                _l("A file of the template “%(name)s” is gone from the store.", name=template.name)
+            ) from error
+        rows.append(row)
+    written = {"format": FORMAT, "version": VERSION, "templates": rows}
+    return (json.dumps(written, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+# --------------------------------------------------------------------------------------------------------- read
+
+
+class _BadValueError(Exception):
+    """A value of an entry is not what it should be; the message is a sentence."""
+
+
+def read_export(data: bytes) -> Plan:
+    """Return what the import of a file would do, without doing it.
+
+    A template replaces one of the same kind and name that is for the same company and the same customer.
+
+    Raises:
+        UserError: The file is too large, or not a file of templates that this version can read.
+    """
+    if len(data) > MAX_BYTES:
+        raise UserError(_l("The file is larger than %(most)s MB.", most=MAX_BYTES // 10**6), "file")
+    try:
+        written = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(_l("This is not a file of mail templates."), "file") from error
+    if not isinstance(written, dict) or written.get("format") != FORMAT:
+        raise UserError(_l("This is not a file of mail templates."), "file")
+    if written.get("version") != VERSION:
+        raise UserError(_l("This file was written by another version and cannot be read."), "file")
+    rows = written.get("templates")
+    if not isinstance(rows, list):
+        raise UserError(_l("This is not a file of mail templates."), "file")
+    if len(rows) > MAX_TEMPLATES:
+        raise UserError(_l("The file has more than %(most)s templates.", most=MAX_TEMPLATES), "file")
+    plan, taken = Plan(), set()
+    for number, row in enumerate(rows):
+        entry = _entry(str(number), row)
+        if entry.replaces_id is not None and entry.replaces_id in taken:
+            entry.action = Action.SKIP
+            entry.problems.append(gettext("The file has this template twice."))
+        if entry.replaces_id is not None:
+            taken.add(entry.replaces_id)
+        plan.entries.append(entry)
+    return plan
+
+
+def _entry(key: str, row: Any) -> Entry:
+    entry = Entry(key, "?", "?", Action.SKIP)
+    try:
+        if not isinstance(row, dict):
+            raise _BadValueError(gettext("This is no template."))
+        entry.name = _text(row, "name", 120)
+        entry.kind = _text(row, "kind", 60)
+        if not entry.name.strip():
+            raise _BadValueError(gettext("It has no name."))
+        if entry.kind not in current_registry().kinds:
+            raise _BadValueError(gettext("There is no kind of document “%(kind)s” here.", kind=entry.kind))
+        _read_values(entry, row)
+        entry.texts = _texts(row)
+        entry.recipients = _recipients(row)
+        entry.files = _files(row)
+    except _BadValueError as error:
+        entry.problems.append(str(error))
+        return entry
+    found = check_template(entry.kind, entry.texts, entry.values["attachment_name"])
+    if found:
+        entry.problems += [
+            f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences
+        ]
+    _check_values(entry)
+    if entry.problems:
+        return entry
+    entry.action = Action.NEW
+    if _find_owners(entry, row):
+        entry.replaces_id = _existing(entry)
+        entry.action = Action.NEW if entry.replaces_id is None else Action.REPLACE
+    return entry
+
+
+def _check_values(entry: Entry) -> None:
+    """Make values and recipients what is stored, so that nothing is refused only when they are."""
+    try:
+        entry.values = checked_values(entry.values, is_new=True)
+    except UserError as error:
+        entry.problems.append(f"{error.field}: {error.message}")
+    try:
+        entry.recipients = checked_recipients(entry.recipients)
+    except UserError as error:
+        entry.problems.append(f"{error.field}: {error.message}")
+
+
+def _text(row: Mapping[str, Any], name: str, longest: int) -> str:
+    value = row.get(name, "")
+    if not isinstance(value, str) or len(value) > longest:
+        raise _BadValueError(gettext("“%(name)s” is not a text, or too long.", name=name))
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise _BadValueError(gettext("“%(name)s” has characters that cannot be stored.", name=name))
+    return value
+
+
+def _flag(row: Mapping[str, Any], name: str, *, usual: bool) -> bool:
+    value = row.get(name, usual)
+    if not isinstance(value, bool):
+        raise _BadValueError(gettext("“%(name)s” is not true or false.", name=name))
+    return value
+
+
+def _whole(row: Mapping[str, Any], name: str, usual: int | None, most: int) -> int | None:
+    value = row.get(name, usual)
+    if value is None and usual is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise _BadValueError(gettext("“%(name)s” is not a number that is possible.", name=name))
+    return value
+
+
+def _list(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = row.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise _BadValueError(gettext("“%(name)s” is not a list.", name=name))
+    return value
+
+
+def _read_values(entry: Entry, row: Mapping[str, Any]) -> None:
+    try:
+        priority = Priority(_text(row, "priority", 20) or Priority.NORMAL)
+    except ValueError as error:
+        raise _BadValueError(gettext("“%(name)s” has a value that is not known.", name="priority")) from error
+    entry.values = {
+        "name": entry.name.strip(),
+        "attachment_name": _text(row, "attachment_name", 200),
+        "reply_to": _text(row, "reply_to", 254),
+        "position": _whole(row, "position", 10, 9999),
+        "keep_days": _whole(row, "keep_days", None, 36_500),
+        "priority": priority,
+        "delivery_receipt": _flag(row, "delivery_receipt", usual=False),
+        "read_receipt": _flag(row, "read_receipt", usual=False),
+        "active": _flag(row, "active", usual=True),
+        "company_id": None,
+        "partner_id": None,
+    }
+
+
+def _texts(row: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    texts = row.get("texts")
+    if not isinstance(texts, dict) or not texts:
+        raise _BadValueError(gettext("It has no text."))
+    read: dict[str, tuple[str, str]] = {}
+    for language, text in texts.items():
+        if language not in SUPPORTED_LANGUAGES:
+            raise _BadValueError(gettext("There is no language “%(code)s” here.", code=language[:20]))
+        if not isinstance(text, dict):
+            raise _BadValueError(gettext("It has no text."))
+        read[language] = (_text(text, "subject", 500), _text(text, "body", 50_000))
+    return read
+
+
+def _recipients(row: Mapping[str, Any]) -> list[RecipientChoice]:
+    try:
+        return [
+            RecipientChoice(
+                RecipientRule(_text(item, "rule", 40)),
+                RecipientField(_text(item, "field", 40) or RecipientField.TO),
+                _text(item, "value", 254),
+            )
+            for item in _list(row, "recipients")
+        ]
+    except ValueError as error:
+        raise _BadValueError(
+            gettext("“%(name)s” has a value that is not known.", name="recipients")
+        ) from error
+
+
+def _files(row: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
+    items = _list(row, "files")
+    if len(items) > MAX_FILES:
+        raise _BadValueError(gettext("It has too many files."))
+    files: list[tuple[str, str, bytes]] = []
+    for item in items:
+        name = _text(item, "name", 200)
+        try:
+            data = base64.b64decode(_text(item, "data", MAX_BYTES), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise _BadValueError(gettext("The file “%(name)s” is damaged.", name=name)) from error
+        if hashlib.sha256(data).hexdigest() != item.get("sha256"):
+            raise _BadValueError(gettext("The file “%(name)s” is damaged.", name=name))
+        name = safe_file_name(name)
+        files.append((name, _media_type(_text(item, "media_type", 120), name), data))
+    if sum(len(data) for _, _, data in files) > MAX_FILE_BYTES:
+        raise _BadValueError(gettext("Its files are too large."))
+    return files
+
+
+def _media_type(text: str, name: str) -> str:
+    """Return a media type as it may stand in a header, that of the name where the text is none."""
+    text = text.strip().lower()
+    return (
+        text if _MEDIA_TYPE.fullmatch(text) else mimetypes.guess_type(name)[0] or "application/octet-stream"
+    )
+
+
+def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
+    """Find the company and the customer that a template is for, and return True when both are known.
+
+    Where one is not, the template may be imported all the same, but inactive: what was written for one customer
+    must not be offered for all.
+    """
+    company, customer = row.get("company"), row.get("customer")
+    known = True
+    if company is not None:
+        name = _text(row, "company", 120) if isinstance(company, str) else "?"
+        entry.values["company_id"] = db.session.scalar(select(Company.id).where(Company.name == name))
+        if entry.values["company_id"] is None:
+            known = False
+            entry.problems.append(
+                gettext("There is no company “%(name)s” here: it is imported inactive, for all.", name=name)
+            )
+    if customer is not None:
+        name, entry.values["partner_id"] = _customer(customer)
+        if entry.values["partner_id"] is None:
+            known = False
+            entry.problems.append(
+                gettext("There is no customer “%(name)s” here: it is imported inactive, for all.", name=name)
+            )
+    if not known:
+        entry.values["active"] = False
+    return known
+
+
+def _customer(customer: Any) -> tuple[str, int | None]:
+    """Return the name of a customer and its id; None when there is none here, or several."""
+    if not isinstance(customer, dict):
+        return "?", None
+    try:
+        name, email = _text(customer, "name", 160), _text(customer, "email", 254)
+    except _BadValueError:
+        return "?", None
+    query = select(Partner.id).where(Partner.name == name, Partner.active)
+    if email:
+        query = query.where(Partner.email == email)
+    ids = list(db.session.scalars(query.limit(2)))
+    return name, ids[0] if len(ids) == 1 else None
+
+
+def _existing(entry: Entry) -> int | None:
+    same = {column: entry.values[column] for column in ("company_id", "partner_id")}
+    return db.session.scalar(
+        select(MailTemplate.id)
+        .where(
+            MailTemplate.kind == entry.kind,
+            MailTemplate.name == entry.values["name"],
+            *(
+                getattr(MailTemplate, column).is_(None)
+                if value is None
+                else getattr(MailTemplate, column) == value
+                for column, value in same.items()
+            ),
+        )
+        .order_by(MailTemplate.id)
+        .limit(1)
+    )
+
+
+# -------------------------------------------------------------------------------------------------------- apply
+
+
+def apply_plan(plan: Plan, chosen: Collection[str], by: User | None) -> list[MailTemplate]:
+    """Import the chosen entries of a plan: all of them, or none.
+
+    Args:
+        plan: What `read_export` has made of the file.
+        chosen: Keys of the entries; those that cannot be used are left out.
+        by: Who imports.
+
+    Returns:
+        The templates, in the order of the file.
+
+    Raises:
+        UserError: One of them cannot be saved, or its files cannot be stored.
+    """
+    entries = [
+        (entry, _stored_files(entry))
+        for entry in plan.entries
+        if entry.key in chosen and entry.action is not Action.SKIP
+    ]
+    with transaction() as session:
+        saved = []
+        for entry, files in entries:
+            template = session.get(MailTemplate, entry.replaces_id) if entry.replaces_id else None
+            try:
+                saved.append(
+                    store_template(
+                        template,
+                        kind=entry.kind,
+                        values=entry.values,
+                        texts=entry.texts,
+                        recipients=entry.recipients,
+                        files=files,
+                        by=by,
+                    )
+                )
+            except UserError as error:
+                raise UserError(f"{entry.name}: {error.message}") from error
+        return saved
+
+
+def _stored_files(entry: Entry) -> list[DraftAttachment]:
+    store: FileStore = current_app.extensions["envoi_files"]
+    try:
+        return [
+            DraftAttachment(name, media_type, store.put(data), len(data))
+            for name, media_type, data in entry.files
+        ]
+    except StoreFullError as error:
+        raise UserError(
+            _l(
+                "The files of “%(name)s” could not be stored. The disk may be full. Nothing was imported.",
+                name=entry.name,
+            )
+        ) from error

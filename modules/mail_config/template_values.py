@@ -1,0 +1,319 @@
+"""What the values in a template can do: be shown by locale, be computed with, be filtered. Nothing else."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, DecimalException, localcontext
+from typing import Self
+
+from babel.numbers import format_decimal
+from flask_babel import format_date, get_locale
+from jinja2 import pass_context
+from jinja2.runtime import Context, Undefined
+
+from core.i18n import lazy_gettext as _l
+from core.web.formats import money as format_money
+from core.web.formats import number as format_number
+
+MAX_TEXT = 100_000
+"""The longest text that a value may be, or become."""
+LARGEST = Decimal(10) ** 15
+DATE_STYLES = ("short", "medium", "long", "full")
+CURRENCY = "(currency)"
+"""The name, which no template can write, under which the rendering keeps the currency of the document."""
+
+_DIGITS = 40
+_MOST_DECIMALS = 6
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
+_CODE = re.compile(r"[A-Z]{3}")
+
+
+class FormulaError(Exception):
+    """A formula cannot be computed; the message says why, for a person."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class Amount(Decimal):
+    """An amount of money; it is shown with its currency, and keeps it when it is computed with."""
+
+    __slots__ = ("currency",)
+    currency: str
+
+    def __new__(cls, value: Decimal | int | str, currency: str) -> Self:
+        """Return the amount in a currency (ISO 4217)."""
+        amount = super().__new__(cls, value)
+        amount.currency = currency
+        return amount
+
+
+class Empty(str):
+    """The value of a field that the document does not have.
+
+    It is shown as nothing, counts as false, is neither less nor more than anything, and what is computed with it
+    is empty as well: a condition on a date that is not there must not fail.
+    """
+
+    __slots__ = ()
+
+    def _never(self, _other: object) -> bool:
+        return False
+
+    __lt__ = __le__ = __gt__ = __ge__ = _never
+
+
+EMPTY = Empty()
+
+
+def shown(value: object) -> str:
+    """Return a value as text, numbers and dates by locale.
+
+    Raises:
+        FormulaError: It is no single value.
+    """
+    if isinstance(value, Amount):
+        return format_money(value, value.currency)
+    if isinstance(value, float):
+        value = number_of(value)
+    if isinstance(value, Decimal):
+        return format_number(value)
+    if isinstance(value, dt.date):
+        return str(format_date(value, "long"))
+    if isinstance(value, bool) or value is None:
+        return ""  # a comparison that is written as if it were a value
+    if isinstance(value, dict | list | tuple):
+        raise FormulaError(_l("A group or a list cannot be shown: choose one value."))
+    return _bounded(str(value))
+
+
+def number_of(value: object) -> Decimal:
+    """Return a value as a number; an amount keeps its currency.
+
+    Raises:
+        FormulaError: It is none, or beyond anything that a document can say.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = value.strip()
+    elif isinstance(value, float):
+        value = repr(value)
+    elif isinstance(value, bool) or not isinstance(value, Decimal | int):
+        raise FormulaError(_l("A number is needed here, not “%(value)s”.", value=_brief(value)))
+    number = value if isinstance(value, Decimal) else Decimal(value)
+    if not number.is_finite() or abs(number) > LARGEST:
+        raise FormulaError(_l("The number is too large."))
+    return number
+
+
+def _brief(value: object) -> str:
+    text = shown(value)
+    return f"{text[:40]}…" if len(text) > 40 else text
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise FormulaError(_l("The text becomes too long."))
+    return text
+
+
+# --------------------------------------------------------------------------------------------------- arithmetic
+
+
+def compute(operator: str, left: object, right: object) -> object:
+    """Return what an operator makes of two values: numbers, amounts, dates and days, or texts to be joined.
+
+    Raises:
+        FormulaError: It cannot be computed.
+    """
+    if isinstance(left, Undefined) or isinstance(right, Undefined):
+        raise FormulaError(_l("A value is missing in this formula."))
+    if operator == "+" and isinstance(left, str) and isinstance(right, str):
+        return _bounded(str(left) + str(right))
+    if isinstance(left, Empty) or isinstance(right, Empty):
+        return EMPTY
+    if isinstance(left, dt.date):
+        return _compute_date(operator, left, right)
+    if _is_number(left) and _is_number(right):
+        return _compute_number(operator, number_of(left), number_of(right))
+    raise FormulaError(
+        _l(
+            "“%(operator)s” cannot be used with “%(left)s” and “%(right)s”.",
+            operator=operator,
+            left=_brief(left),
+            right=_brief(right),
+        )
+    )
+
+
+def negate(value: object) -> object:
+    """Return the value with the other sign.
+
+    Raises:
+        FormulaError: It is no number.
+    """
+    return value if isinstance(value, Empty) else compute("-", 0, number_of(value))
+
+
+def _compute_date(operator: str, left: dt.date, right: object) -> object:
+    if operator == "-" and isinstance(right, dt.date):
+        return Decimal((left - right).days)
+    if operator in {"+", "-"} and _is_number(right):
+        days = number_of(right)
+        if days == days.to_integral_value():
+            try:
+                return left + dt.timedelta(days=int(days if operator == "+" else -days))
+            except OverflowError as error:
+                raise FormulaError(_l("The date is too far away.")) from error
+    raise FormulaError(_l("A date can be computed with whole days only."))
+
+
+_OPERATORS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": lambda left, right: left / right,
+    "//": lambda left, right: (left / right).to_integral_value(ROUND_FLOOR),
+    "%": lambda left, right: left - right * (left / right).to_integral_value(ROUND_FLOOR),
+}
+
+
+def _compute_number(operator: str, left: Decimal, right: Decimal) -> Decimal:
+    if operator not in _OPERATORS:
+        raise FormulaError(_l("“%(operator)s” cannot be used here.", operator=operator))
+    if operator in {"/", "//", "%"} and not right:
+        raise FormulaError(_l("The formula divides by zero."))
+    try:
+        with localcontext(prec=_DIGITS):
+            result = _OPERATORS[operator](left, right)
+    except DecimalException as error:
+        raise FormulaError(_l("The number is too large.")) from error
+    if abs(result) > LARGEST:
+        raise FormulaError(_l("The number is too large."))
+    currency = _currency_of(operator, left, right)
+    return Amount(result, currency) if currency else result
+
+
+def _currency_of(operator: str, left: Decimal, right: Decimal) -> str | None:
+    """Return the currency of a result: of an amount and a number, or of the sum of two amounts."""
+    if isinstance(left, Amount) and isinstance(right, Amount):
+        if left.currency != right.currency:
+            raise FormulaError(_l("Amounts in different currencies cannot be computed with each other."))
+        return left.currency if operator in {"+", "-", "%"} else None
+    if isinstance(left, Amount):
+        return left.currency
+    return right.currency if isinstance(right, Amount) and operator in {"+", "-", "*"} else None
+
+
+# ------------------------------------------------------------------------------------------------------ filters
+
+
+def _like(number: Decimal, result: Decimal) -> Decimal:
+    return Amount(result, number.currency) if isinstance(number, Amount) else result
+
+
+def _digits(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_DECIMALS:
+        return value
+    raise FormulaError(_l("The number of decimals is from 0 to %(most)s.", most=_MOST_DECIMALS))
+
+
+@pass_context
+def _money(context: Context, value: object, currency: object = "") -> str:
+    """Show an amount with its currency; a number has that of the document."""
+    if isinstance(value, Empty):
+        return ""
+    number = number_of(value)
+    code = str(currency or getattr(number, "currency", "") or context.get(CURRENCY) or "")
+    if not _CODE.fullmatch(code):
+        raise FormulaError(_l("“money” needs a currency such as EUR, not “%(code)s”.", code=_brief(code)))
+    return format_money(number, code)
+
+
+def _date(value: object, style: object = "long") -> str:
+    if style not in DATE_STYLES:
+        raise FormulaError(
+            _l(
+                "“date” takes one of %(styles)s, not “%(style)s”.",
+                styles=", ".join(DATE_STYLES),
+                style=_brief(style),
+            )
+        )
+    if isinstance(value, Empty):
+        return ""
+    if not isinstance(value, dt.date):
+        raise FormulaError(_l("A date is needed here, not “%(value)s”.", value=_brief(value)))
+    return str(format_date(value, style))
+
+
+def _number(value: object, digits: object = None) -> str:
+    if isinstance(value, Empty):
+        return ""
+    number = number_of(value)
+    if digits is None:
+        return format_number(Decimal(number))
+    places = "0" * _digits(digits)
+    with localcontext(rounding=ROUND_HALF_UP):
+        pattern = f"#,##0.{places}" if places else "#,##0"
+        return str(format_decimal(Decimal(number), format=pattern, locale=str(get_locale() or "en")))
+
+
+def _round(value: object, digits: object = 0) -> object:
+    if isinstance(value, Empty):
+        return value
+    number = number_of(value)
+    with localcontext(prec=_DIGITS):
+        return _like(number, number.quantize(Decimal(1).scaleb(-_digits(digits)), ROUND_HALF_UP))
+
+
+def _abs(value: object) -> object:
+    if isinstance(value, Empty):
+        return value
+    number = number_of(value)
+    return _like(number, abs(number))
+
+
+def _default(value: object, other: object = "", boolean: object = False) -> object:
+    """Return another value where there is none; with `boolean`, for 0 as well, as in Jinja."""
+    missing = value is None or isinstance(value, Undefined) or value == "" or (boolean and not value)
+    return other if missing else value
+
+
+def _replace(value: object, old: object, new: object) -> str:
+    text, searched, instead = shown(value), shown(old), shown(new)
+    if not searched:
+        raise FormulaError(_l("“replace” needs a text to look for."))
+    if len(text) + text.count(searched) * len(instead) > MAX_TEXT:
+        raise FormulaError(_l("The text becomes too long."))
+    return text.replace(searched, instead)
+
+
+def _title(value: object) -> str:
+    return re.sub(r"[^\W_]+", lambda word: word[0][:1].upper() + word[0][1:].lower(), shown(value))
+
+
+FILTERS: Mapping[str, Callable[..., object]] = {
+    "money": _money,
+    "date": _date,
+    "number": _number,
+    "round": _round,
+    "abs": _abs,
+    "default": _default,
+    "d": _default,
+    "replace": _replace,
+    "title": _title,
+    "upper": lambda value: shown(value).upper(),
+    "lower": lambda value: shown(value).lower(),
+    "capitalize": lambda value: shown(value).capitalize(),
+    "trim": lambda value: shown(value).strip(),
+}
+"""What may stand behind `|`."""

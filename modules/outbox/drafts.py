@@ -1,0 +1,206 @@
+"""Drafts that are kept while somebody writes, so that nothing is lost, and colleagues know of each other.
+
+There is one for each document and user. It is also what a mail is made of again when its sending is undone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import secrets
+from collections.abc import Iterable
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from werkzeug.datastructures import MultiDict
+
+from core import clock
+from core.auth.models import User
+from core.db import db, transaction
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
+from modules.outbox.states import MailState
+
+PRESENT = dt.timedelta(seconds=50)
+"""A composer that was not heard of for so long is closed, or its browser is away."""
+
+KEPT_FIELDS = (
+    "token", "filled_by", "proposed", "revision", "language", "template", "changed", "to", "cc", "bcc", "left_out",
+    "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
+    "delivery_receipt", "read_receipt", "send_at",
+)  # fmt: skip
+MAX_CONTENTS = 3_000_000
+
+
+def kept_draft(document_id: int, user: User) -> KeptDraft | None:
+    """Return what a user has written about a document and not sent, or None.
+
+    What was sent is a draft no more, unless the sending was undone.
+    """
+    draft = db.session.scalar(
+        select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
+    )
+    if draft is None or not draft.contents or was_sent(draft.token):
+        return None
+    return draft
+
+
+def draft_of_mail(mail: OutgoingMail, user: User) -> KeptDraft | None:
+    """Return the draft that a mail was made of, while it is still that and nothing else; else None."""
+    if mail.document_id is None or mail.submission_token is None:
+        return None
+    return db.session.scalar(
+        select(KeptDraft).where(
+            KeptDraft.document_id == mail.document_id,
+            KeptDraft.user_id == user.id,
+            KeptDraft.token == mail.submission_token,
+            KeptDraft.contents != "",
+        )
+    )
+
+
+def was_sent(token: str) -> bool:
+    """Return True when the form of a token was sent, and not called back."""
+    state = db.session.scalar(select(OutgoingMail.state).where(OutgoingMail.submission_token == token))
+    return state is not None and state is not MailState.CANCELED
+
+
+def was_called_back(token: str) -> bool:
+    """Return True when the form of a token was sent, and called back."""
+    state = db.session.scalar(select(OutgoingMail.state).where(OutgoingMail.submission_token == token))
+    return state is MailState.CANCELED
+
+
+def contents_of(draft: KeptDraft) -> MultiDict[str, str]:
+    """Return what the form held, as it was posted."""
+    return MultiDict(
+        [(name, value) for name, values in json.loads(draft.contents).items() for value in values]
+    )
+
+
+def keep(
+    document_id: int,
+    user: User,
+    posted: MultiDict[str, str],
+    hashes: Iterable[str] = (),
+    *,
+    worth: bool = True,
+    sent_as: str | None = None,
+) -> KeptDraft:
+    """Keep what stands in a composer, and note that it is open.
+
+    Args:
+        document_id: What it is about.
+        user: Who writes.
+        posted: What the form holds.
+        hashes: The files it refers to; they stay in the store as long as the draft is kept.
+        worth: False where nothing was changed: then only the presence is noted.
+        sent_as: The token of the mail that was just made of it, or None while it is being written.
+
+    Raises:
+        UserError: The text is too long to be kept, or would replace another letter of the same person.
+    """
+    contents = json.dumps(
+        {name: posted.getlist(name) for name in KEPT_FIELDS if posted.getlist(name)}, ensure_ascii=False
+    )
+    if len(contents) > MAX_CONTENTS:
+        raise UserError(_l("The text is too long to be kept."), "body")
+    wanted = select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
+    token = posted.get("token", "")[:64]
+    with transaction() as session:
+        draft = session.scalar(wanted.with_for_update())
+        if draft is None:
+            try:
+                with session.begin_nested():
+                    draft = KeptDraft(document_id=document_id, user_id=user.id, token=token)
+                    session.add(draft)
+            except IntegrityError:
+                # Two windows of one person at once: the other was faster.
+                draft = session.scalars(wanted).one()
+        draft.touched_at = clock.now()
+        if sent_as is None and not worth and draft.contents and _token_in(draft) != token:
+            return draft  # another window, in which nothing was written
+        if sent_as is None and draft.contents and not _replaces(draft, token):
+            if not was_sent(draft.token):
+                raise UserError(
+                    _l(
+                        "Another letter of yours about this document is kept already. This one is not: send or "
+                        "discard it, or open the composer again to go on with the other."
+                    )
+                )
+            if lineage_of(_token_in(draft)) == lineage_of(token):
+                return draft  # the letter that has just been sent
+        draft.token = sent_as or token
+        draft.contents = contents if worth else ""
+        session.execute(delete(DraftFile).where(DraftFile.draft_id == draft.id))
+        session.flush()
+        if worth:
+            session.add_all(DraftFile(draft_id=draft.id, sha256=sha256) for sha256 in sorted(set(hashes)))
+    return draft
+
+
+def _token_in(draft: KeptDraft) -> str:
+    """Return the token of the form that was kept; that of the row is the mail's once it was sent."""
+    found: list[str] = json.loads(draft.contents).get("token", [])
+    return found[0] if found else ""
+
+
+def _replaces(draft: KeptDraft, token: str) -> bool:
+    """Return True when a form goes on with what is kept: another opening of the same letter, not sent yet."""
+    return lineage_of(_token_in(draft)) == lineage_of(token) and not was_sent(draft.token)
+
+
+def new_token(lineage: str = "") -> str:
+    """Return a name for one opening of the composer.
+
+    Args:
+        lineage: What the openings of one letter have in common; "" for a new letter.
+    """
+    return f"{lineage or secrets.token_hex(10)}.{secrets.token_hex(8)}"
+
+
+def lineage_of(token: str) -> str:
+    """Return what the openings of one letter have in common."""
+    return token.partition(".")[0]
+
+
+def lineage_kept(document_id: int, user: User) -> str:
+    """Return the lineage of what a user has kept about a document, or "" for nothing."""
+    kept = kept_draft(document_id, user)
+    return lineage_of(_token_in(kept)) if kept is not None else ""
+
+
+def discard(document_id: int, user: User) -> None:
+    """Forget what a user has written about a document."""
+    with transaction() as session:
+        session.execute(
+            delete(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
+        )
+
+
+def forget_address(address: str) -> None:
+    """Forget all drafts in which an address stands, inside the running transaction."""
+    with transaction() as session:
+        # As JSON writes it.
+        written = json.dumps(address, ensure_ascii=False)[1:-1]
+        session.execute(
+            delete(KeptDraft)
+            .where(KeptDraft.contents.icontains(written, autoescape=True))
+            .execution_options(synchronize_session=False)
+        )
+
+
+def others_writing(document_id: int, user: User) -> list[str]:
+    """Return the names of colleagues who have the composer of a document open now."""
+    rows = db.session.scalars(
+        select(User.name)
+        .join(KeptDraft, KeptDraft.user_id == User.id)
+        .where(
+            KeptDraft.document_id == document_id,
+            KeptDraft.user_id != user.id,
+            KeptDraft.touched_at > clock.now() - PRESENT,
+        )
+        .order_by(User.name)
+    )
+    return list(rows)

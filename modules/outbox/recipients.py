@@ -1,0 +1,331 @@
+"""Who a mail about a document goes to, and why: followers, the rules of the template, everybody who is known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from flask_babel import gettext
+from sqlalchemy import func, select
+
+from core.auth.models import User
+from core.db import db
+from core.documents.following import mailable_followers
+from core.documents.models import Document
+from core.followers.models import Follower, FollowReason
+from core.followers.service import followers_of
+from core.mail.addresses import Address, InvalidAddressError, normalize, parse_address
+from core.mail.draft import DraftRecipient, Reason, RecipientField
+from core.partners.models import Partner, PartnerType
+from core.partners.service import contacts_of, customer_of, people_at
+from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
+
+TYPE_REASONS = {
+    PartnerType.CUSTOMER: Reason.CUSTOMER,
+    PartnerType.BILLING: Reason.BILLING,
+    PartnerType.DELIVERY: Reason.DELIVERY,
+    PartnerType.CONTACT: Reason.CONTACT,
+}
+"""Why a partner of a type is among the recipients."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """Who a mail would go to.
+
+    Attributes:
+        recipients: In order, each address once.
+        left_out: Who a rule names but somebody has removed from the followers.
+        choices: Other addresses of the customer, to choose from.
+        without_address: Names of those who have no address, or none that is valid.
+        skipped: Followers by mail who may not get it any more, each with why.
+    """
+
+    recipients: list[DraftRecipient] = field(default_factory=list)
+    left_out: list[DraftRecipient] = field(default_factory=list)
+    choices: list[DraftRecipient] = field(default_factory=list)
+    without_address: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def keys(self) -> set[str]:
+        """What the addresses of the recipients have in common with their other spellings."""
+        return {recipient.address.key for recipient in self.recipients}
+
+    def add(self, recipient: DraftRecipient, *, removed: bool = False) -> None:
+        """Add somebody, unless the address is there already."""
+        there = self.left_out if removed else self.recipients
+        if recipient.address.key not in self.keys | {other.address.key for other in self.left_out}:
+            there.append(recipient)
+
+
+def propose(document: Document, template: MailTemplate | None, user: User | None) -> Proposal:
+    """Return who a mail about a document goes to by default.
+
+    The rules of the template say who, the followers where it has none. Somebody who was removed from the
+    followers gets nothing, whatever a rule says. A customer without an address of its own is reached by the one
+    address that its contacts have; where they have several, a person chooses.
+
+    Args:
+        document: The document.
+        template: The template, or None for the followers.
+        user: Who writes; never a recipient because of following.
+    """
+    proposal = Proposal()
+    customer = customer_of(document.partner) if document.partner is not None else None
+    contacts = contacts_of(customer) if customer is not None else []
+    removed = removed_keys(document)
+    rules: Sequence[TemplateRecipient] = template.recipients if template is not None else ()
+    for rule in rules or (
+        TemplateRecipient(rule=RecipientRule.FOLLOWERS, field=RecipientField.TO, value=""),
+    ):
+        if rule.rule is RecipientRule.FOLLOWERS:
+            _add_followers(proposal, document, user, rule.field)
+        elif rule.rule is RecipientRule.FIXED:
+            _add_fixed(proposal, rule, template, removed)
+        elif document.partner is not None and customer is not None:
+            named = _named_by(rule, document.partner, contacts)
+            for partner in named:
+                recipient = recipient_of(partner, rule.field, _reason_of(rule, partner))
+                if recipient is None:
+                    _name_missing(proposal, partner.name, partner.email)
+                else:
+                    proposal.add(recipient, removed=recipient.address.key in removed)
+    if customer is not None:
+        _offer_others(proposal, document.partner or customer, [customer, *contacts], removed)
+    return proposal
+
+
+def _removed(document_id: int) -> list[Follower]:
+    return list(
+        db.session.scalars(
+            select(Follower).where(Follower.document_id == document_id, Follower.removed_at.is_not(None))
+        )
+    )
+
+
+def removed_keys(document: Document) -> frozenset[str]:
+    """Return the keys of the addresses of those who were removed from the followers of a document."""
+    there = {follower.email.casefold() for follower in followers_of(document.id)}
+    return frozenset(
+        {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
+    )
+
+
+def _name_missing(proposal: Proposal, name: str, email: str) -> None:
+    words = f"{name} ({email})" if email else name
+    if words not in proposal.without_address:
+        proposal.without_address.append(words)
+
+
+def _add_followers(proposal: Proposal, document: Document, user: User | None, where: RecipientField) -> None:
+    mailable, skipped = mailable_followers(document)
+    for follower in skipped:
+        proposal.skipped.append((follower.name, _why_skipped(follower)))
+    for follower in mailable:
+        if user is not None and follower.user_id == user.id:
+            continue
+        recipient = _following(follower, where)
+        if recipient is None:
+            _name_missing(proposal, follower.name, follower.email)
+        else:
+            proposal.add(recipient)
+
+
+def _why_skipped(follower: Follower) -> str:
+    if follower.user is None:
+        return str(gettext("the contact is archived"))
+    if not follower.user.active:
+        return str(gettext("the colleague is deactivated"))
+    return str(gettext("the colleague may not read this document"))
+
+
+def _following(follower: Follower, where: RecipientField) -> DraftRecipient | None:
+    address = _address(follower.email, follower.name)
+    if address is None:
+        return None
+    is_customer = follower.reason is FollowReason.CUSTOMER
+    return DraftRecipient(
+        address,
+        where,
+        Reason.CUSTOMER if is_customer else Reason.FOLLOWER,
+        "" if is_customer or follower.added_by is None else follower.added_by.name,
+        follower.partner_id,
+    )
+
+
+def _add_fixed(
+    proposal: Proposal, rule: TemplateRecipient, template: MailTemplate | None, removed: Collection[str]
+) -> None:
+    try:
+        address = parse_address(rule.value)
+    except InvalidAddressError:
+        _name_missing(proposal, rule.value, "")
+        return
+    recipient = DraftRecipient(address, rule.field, Reason.FIXED, template.name if template else "")
+    proposal.add(recipient, removed=address.key in removed)
+
+
+def _named_by(rule: TemplateRecipient, partner: Partner, contacts: Iterable[Partner]) -> list[Partner]:
+    match rule.rule:
+        case RecipientRule.CUSTOMER:
+            return [partner]
+        case RecipientRule.BILLING:
+            return [contact for contact in contacts if contact.type is PartnerType.BILLING]
+        case RecipientRule.DELIVERY:
+            return [contact for contact in contacts if contact.type is PartnerType.DELIVERY]
+        case RecipientRule.MAIN:
+            return [contact for contact in contacts if contact.is_main]
+        case RecipientRule.FUNCTION:
+            wanted = rule.value.strip().casefold()
+            return [
+                contact for contact in contacts if wanted and contact.function.strip().casefold() == wanted
+            ]
+        case _:
+            return []
+
+
+def _reason_of(rule: TemplateRecipient, partner: Partner) -> Reason:
+    match rule.rule:
+        case RecipientRule.MAIN:
+            return Reason.MAIN
+        case RecipientRule.FUNCTION:
+            return Reason.FUNCTION
+        case _:
+            return reason_for(partner)
+
+
+def reason_for(partner: Partner) -> Reason:
+    """Return why a customer or contact is among the recipients, by what it is."""
+    if partner.parent_id is not None and partner.type is PartnerType.CUSTOMER:
+        return Reason.CONTACT  # a contact that nobody has given a type
+    return TYPE_REASONS[partner.type]
+
+
+def _offer_others(
+    proposal: Proposal, partner: Partner, people: Iterable[Partner], removed: Collection[str]
+) -> None:
+    """Offer the other addresses of a customer; the only one there is, is simply taken."""
+    others: list[DraftRecipient] = []
+    there = proposal.keys | {recipient.address.key for recipient in proposal.left_out}
+    for person in people:
+        recipient = recipient_of(person)
+        if recipient is not None and recipient.address.key not in there:
+            there.add(recipient.address.key)
+            others.append(recipient)
+    customer_is_missing = not partner.email and partner.name in proposal.without_address
+    if customer_is_missing and len(others) == 1 and others[0].address.key not in removed:
+        proposal.recipients.insert(0, others[0])
+        proposal.without_address.remove(partner.name)
+    else:
+        proposal.choices = others
+
+
+def recipient_of(
+    partner: Partner, where: RecipientField = RecipientField.TO, reason: Reason | None = None
+) -> DraftRecipient | None:
+    """Return a customer or contact as a recipient, or None without a valid address."""
+    address = _address(partner.email, partner.name)
+    if address is None:
+        return None
+    reason = reason or (Reason.MAIN if partner.is_main else reason_for(partner))
+    detail = partner.function if reason in {Reason.FUNCTION, Reason.CONTACT} else ""
+    return DraftRecipient(address, where, reason, detail, partner.id)
+
+
+def _address(email: str, name: str) -> Address | None:
+    try:
+        return Address(normalize(email), name) if email else None
+    except InvalidAddressError:
+        return None
+
+
+def recognize(
+    addresses: Collection[tuple[Address, RecipientField]], document: Document | None, proposal: Proposal
+) -> list[DraftRecipient]:
+    """Return posted addresses as recipients, each with the reason why it is there.
+
+    Those of the proposal keep theirs; then come followers and contacts of the customer, colleagues, and other
+    customers and contacts; what nobody has is called typed.
+    """
+    known = _known_around(document, proposal)
+    unknown = {address.key for address, _field in addresses} - known.keys()
+    spelled = [address.addr_spec for address, _field in addresses if address.key in unknown]
+    strangers = people_at(spelled)
+    colleagues = _colleagues_at({*unknown, *(spelling.lower() for spelling in spelled)})
+    found: list[DraftRecipient] = []
+    for address, where in addresses:
+        base = known.get(address.key) or colleagues.get(address.key)
+        if base is None and address.key in strangers:
+            partner = strangers[address.key][0]
+            base = recipient_of(partner)
+            if base is not None:
+                base = replace(base, reason=Reason.CONTACT, reason_detail=customer_of(partner).name)
+        found.append(
+            DraftRecipient(address, where)
+            if base is None
+            else DraftRecipient(address, where, base.reason, base.reason_detail, base.partner_id)
+        )
+    return found
+
+
+def _known_around(document: Document | None, proposal: Proposal) -> dict[str, DraftRecipient]:
+    known: dict[str, DraftRecipient] = {}
+    for recipient in (*proposal.recipients, *proposal.left_out, *proposal.choices):
+        known.setdefault(recipient.address.key, recipient)
+    if document is not None:
+        for follower in followers_of(document.id):
+            recipient_or_none = _following(follower, RecipientField.TO)
+            if recipient_or_none is not None:
+                known.setdefault(recipient_or_none.address.key, recipient_or_none)
+    return known
+
+
+def _colleagues_at(keys: Collection[str]) -> dict[str, DraftRecipient]:
+    if not keys:
+        return {}
+    rows = db.session.scalars(select(User).where(User.active, func.lower(User.login).in_(keys)))
+    return {
+        row.login.casefold(): DraftRecipient(Address(row.login, row.name), reason=Reason.COLLEAGUE)
+        for row in rows
+    }
+
+
+def reason_text(reason: Reason, detail: str) -> str:
+    """Return in words why somebody is among the recipients."""
+    match reason:
+        case Reason.FOLLOWER if detail:
+            return str(gettext("follower, added by %(name)s", name=detail))
+        case Reason.FUNCTION if detail:
+            return str(gettext("contact, %(function)s", function=detail))
+        case Reason.FIXED if detail:
+            return str(gettext("named by the template “%(name)s”", name=gettext(detail)))
+        case Reason.CONTACT if detail:
+            return str(gettext("contact, %(function)s", function=detail))
+    words = {
+        Reason.CUSTOMER: gettext("customer"),
+        Reason.FOLLOWER: gettext("follower"),
+        Reason.BILLING: gettext("billing contact"),
+        Reason.DELIVERY: gettext("delivery contact"),
+        Reason.MAIN: gettext("main contact"),
+        Reason.CONTACT: gettext("contact"),
+        Reason.FUNCTION: gettext("contact"),
+        Reason.COLLEAGUE: gettext("colleague"),
+        Reason.FIXED: gettext("named by the template"),
+        Reason.TYPED: gettext("typed"),
+    }
+    return str(words[reason])
+
+
+REASON_ICONS = {
+    Reason.CUSTOMER: "building",
+    Reason.FOLLOWER: "eye",
+    Reason.BILLING: "receipt",
+    Reason.DELIVERY: "truck",
+    Reason.MAIN: "star",
+    Reason.CONTACT: "person",
+    Reason.FUNCTION: "person-badge",
+    Reason.COLLEAGUE: "person-workspace",
+    Reason.FIXED: "pin-angle",
+    Reason.TYPED: "keyboard",
+}

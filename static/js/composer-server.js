@@ -1,0 +1,73 @@
+// Talking to the server about a mail that is being written: posts that wait, uploads with progress, a new token.
+const meta = () => document.querySelector("meta[name=csrf-token]");
+
+function headers(quiet) {
+  const head = { "HX-Request": "true", "X-CSRFToken": meta().content };
+  if (quiet) head["X-Quiet"] = "1";
+  return head;
+}
+
+/** Post a form or named values; the answer as {status, text}. Status 0: nobody answered. A file is left to the caller. */
+export async function post(url, data, { quiet = false } = {}) {
+  let body = data;
+  if (!(data instanceof FormData)) {
+    body = new FormData();
+    for (const [name, value] of Object.entries(data)) body.append(name, value);
+  }
+  try {
+    const answer = await fetch(url, { method: "POST", body, headers: headers(quiet), redirect: "error" });
+    const file = (answer.headers.get("Content-Disposition") || "").startsWith("attachment");
+    return { status: answer.status, text: file ? "" : await answer.text(), answer };
+  } catch {
+    return { status: 0, text: "" };
+  }
+}
+
+export async function getJson(url) {
+  try {
+    const answer = await fetch(url, { headers: { "X-Quiet": "1", Accept: "application/json" } });
+    return answer.status === 200 ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Send one file; `progress` is told the share that has gone out. Rejects with a sentence, or with "". */
+export function upload(url, file, { picture = false, progress = () => {}, signal = null } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const body = new FormData();
+    body.append("file", file, file.name || "image.png");
+    if (picture) body.append("picture", "1");
+    request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) progress(event.loaded / event.total); });
+    request.addEventListener("load", () => {
+      let answer = {};
+      try { answer = JSON.parse(request.responseText); } catch { /* not ours: a proxy's page */ }
+      if (request.status === 200 && answer.mark) resolve(answer);
+      else reject(answer.error || "");
+    });
+    request.addEventListener("error", () => reject(""));
+    request.addEventListener("abort", () => reject(""));
+    signal?.addEventListener("abort", () => request.abort());
+    request.open("POST", url);
+    for (const [name, value] of Object.entries(headers(false))) request.setRequestHeader(name, value);
+    request.send(body);
+  });
+}
+
+/** After a session has ended its token is worth nothing: take the one of the session that there is now.
+ *  Returns the id of the user who is signed in, "" when nobody is, null when the server is away. */
+export async function renewToken() {
+  try {
+    const answer = await fetch(window.location.href, { headers: { "X-Quiet": "1" } });
+    if (answer.status === 204) return "";
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector("meta[name=csrf-token]")?.content;
+    if (!answer.ok || !token) return answer.ok ? "" : null;
+    meta().content = token;
+    document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
+    return page.body.dataset.user || "";
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,355 @@
+// The page of a mail template: fields into texts, formulas as chips, the live preview, the lines of the form.
+(() => {
+  "use strict";
+  const form = document.getElementById("template-form");
+  if (!form) return;
+  const panel = document.getElementById("fields-panel");
+  const search = document.getElementById("field-search");
+  const list = document.getElementById("field-list");
+  const news = document.getElementById("template-news");
+  const preview = document.getElementById("template-preview");
+  const isEditor = (element) => element.matches("trix-editor");
+  const targets = () => [...form.querySelectorAll("[data-takes-fields]")].filter((element) => element.offsetParent !== null);
+  function tell(what, name) {
+    news.textContent = "";
+    news.textContent = news.dataset[what].replace("…", name || "…");
+  }
+
+  // -- what has changed, and the preview ----------------------------------------------------------------
+  let dirty = document.querySelector(".alert-danger, .is-invalid") !== null;
+  let timer = 0;
+  function refresh(wait) {
+    clearTimeout(timer);
+    timer = setTimeout(() => window.htmx.trigger(preview, "template-changed"), wait);
+  }
+  function changed() { dirty = true; refresh(500); }
+  form.addEventListener("input", changed);
+  form.addEventListener("change", changed);
+  form.addEventListener("trix-change", (event) => {
+    const touched = event.target.closest("[data-text]").querySelector("[data-touched]");
+    if (event.target.shownValue === undefined || event.target.shownValue === event.target.value) return;
+    touched.value = "1";
+    changed();
+  });
+  document.addEventListener("trix-initialize", (event) => {
+    // What the editor makes of a text by itself is no change by the person.
+    if (event.target.matches("[data-template-editor]")) event.target.shownValue = event.target.value;
+  });
+  document.getElementById("preview-controls").addEventListener("change", () => refresh(0));
+  let leaving = false; // what still comes in while the form is sent is no change
+  form.addEventListener("submit", () => { leaving = true; setTimeout(() => { leaving = false; }, 4000); });
+  window.addEventListener("beforeunload", (event) => { if (dirty && !leaving) event.preventDefault(); });
+  document.addEventListener("shown.bs.tab", (event) => {
+    const language = event.target.dataset.language;
+    if (!language) return;
+    document.getElementById("preview-language").value = language;
+    lastTarget = null;
+    showTarget();
+    refresh(0);
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === preview) preview.ariaBusy = "true"; });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target === preview) {
+      preview.ariaBusy = "false";
+      showSamples(JSON.parse(preview.querySelector("[data-samples-now]")?.dataset.samplesNow || "{}"));
+    } else if (event.detail.target.matches?.("[data-text]")) {
+      // Shown again in another way: go on where one was.
+      window.bootstrap.Modal.getInstance(document.getElementById("dialog"))?.hide();
+      lastTarget = null;
+      showTarget();
+      const text = document.getElementById(event.detail.target.id);
+      const button = text.querySelector("[data-switch-source]");
+      if (event.detail.elt.matches("[data-switch-source]")) button.focus(); else text.querySelector("[data-body]").focus();
+      changed();
+    }
+  });
+
+  // -- the list of fields -------------------------------------------------------------------------------
+  let lastTarget = null;
+  function target() {
+    const there = targets();
+    if (there.includes(lastTarget)) return lastTarget;
+    return there.find((element) => element.matches("[data-body]")) || there[0];
+  }
+  function showTarget() {
+    const line = document.getElementById("fields-target");
+    const element = target();
+    line.textContent = element ? line.dataset.into.replace("…", element.dataset.name) : "";
+  }
+  form.addEventListener("focusin", (event) => {
+    const element = event.target.closest("[data-takes-fields]");
+    if (element) { lastTarget = element; element.wasFocused = true; showTarget(); }
+  });
+  const choices = () => [...list.querySelectorAll(".field-choice")];
+  const shown = () => choices().filter((choice) => !choice.closest("li").hidden);
+  const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  function filter() {
+    const words = folded(search.value).split(/\s+/).filter(Boolean);
+    for (const choice of choices()) {
+      const text = folded(`${choice.textContent} ${choice.dataset.field}`);
+      choice.closest("li").hidden = !words.every((word) => text.includes(word));
+    }
+    list.querySelectorAll("[data-field-group]").forEach((group) => {
+      group.hidden = !group.querySelector("li:not([hidden])");
+    });
+    list.querySelector("[data-no-field]").hidden = shown().length > 0;
+  }
+  search.addEventListener("input", filter);
+  function showSamples(samples) {
+    for (const choice of choices()) choice.querySelector("[data-sample]").textContent = samples[choice.dataset.field] ?? "";
+  }
+  function openFields() {
+    panel.classList.add("open");
+    search.focus();
+    search.select();
+    // An editor that was about to show its caret again would take the focus back.
+    requestAnimationFrame(() => { if (panel.classList.contains("open")) search.focus(); });
+    panel.scrollIntoView({ block: "nearest" });
+  }
+  function closeFields() {
+    panel.classList.remove("open");
+    const element = target();
+    if (element) element.focus();
+  }
+  function takeBest(there) {
+    // What was typed may be the whole name of a field, and the beginning of others.
+    const named = there.find((choice) => folded(choice.querySelector(".field-title").textContent) === folded(search.value.trim()));
+    const best = named || there[0];
+    if (best) insert(best);
+  }
+  panel.addEventListener("keydown", (event) => {
+    const there = shown();
+    const at = there.indexOf(document.activeElement);
+    if (event.key === "Escape") { event.preventDefault(); closeFields(); }
+    else if (event.key === "ArrowDown") { event.preventDefault(); (there[at + 1] || there[0])?.focus(); }
+    else if (event.key === "ArrowUp") { event.preventDefault(); (at > 0 ? there[at - 1] : search).focus(); }
+    else if (event.key === "Enter" && event.target === search) { event.preventDefault(); takeBest(there); }
+  });
+  document.addEventListener("click", (event) => {
+    const choice = event.target.closest(".field-choice");
+    if (choice) { insert(choice); return; }
+    const button = event.target.closest("[data-fields-for]");
+    if (button) { lastTarget = document.getElementById(button.dataset.fieldsFor); showTarget(); openFields(); }
+    if (event.target.closest("[data-close-fields]")) closeFields();
+  });
+
+  // -- into the text ------------------------------------------------------------------------------------
+  const chipOf = (choice) => JSON.parse(choice.dataset.chip);
+  function insert(choice) {
+    const element = target();
+    if (!element) return;
+    panel.classList.remove("open");
+    insertInto(element, choice.dataset.formula, chipOf(choice));
+    search.value = "";
+    filter();
+    tell("inserted", element.dataset.name);
+  }
+  function insertInto(element, formula, chip) {
+    if (isEditor(element)) {
+      const untouched = !element.wasFocused;
+      element.focus();
+      if (untouched) element.editor.setSelectedRange(element.editor.getDocument().toString().length - 1);
+      element.editor.insertAttachment(new window.Trix.Attachment(chip));
+    } else {
+      const end = element.wasFocused ? element.selectionEnd : element.value.length;
+      element.focus();
+      element.setRangeText(formula, element.wasFocused ? element.selectionStart : end, end, "end");
+      element.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+  }
+
+  const DRAGGED = "application/x-envoi-field";
+  list.addEventListener("dragstart", (event) => {
+    const choice = event.target.closest(".field-choice");
+    event.dataTransfer.effectAllowed = "copy";
+    event.dataTransfer.setData(DRAGGED, choice.dataset.field);
+    event.dataTransfer.setData("text/plain", choice.dataset.formula); // what a plain field takes by itself
+  });
+  const draggedOver = (event) => event.dataTransfer?.types.includes(DRAGGED) && event.target.closest?.("trix-editor");
+  // Before the editor: it takes only what it knows.
+  for (const name of ["dragenter", "dragover"]) {
+    document.addEventListener(name, (event) => {
+      if (!draggedOver(event)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      event.dataTransfer.dropEffect = "copy";
+    }, true);
+  }
+  document.addEventListener("drop", (event) => {
+    const element = draggedOver(event);
+    if (!element) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const choice = list.querySelector(`[data-field="${CSS.escape(event.dataTransfer.getData(DRAGGED))}"]`);
+    const place = document.caretRangeFromPoint?.(event.clientX, event.clientY);
+    element.focus();
+    if (place && element.contains(place.startContainer)) {
+      window.getSelection().setBaseAndExtent(place.startContainer, place.startOffset, place.startContainer, place.startOffset);
+    }
+    element.wasFocused = true;
+    // The editor learns of the selection a moment later.
+    setTimeout(() => { insertInto(element, choice.dataset.formula, chipOf(choice)); tell("inserted", element.dataset.name); }, 60);
+  }, true);
+  document.addEventListener("trix-file-accept", (event) => {
+    if (event.target.matches("[data-template-editor]")) event.preventDefault();
+  });
+
+  // What a chip stands for, on hover; not as a title, since the editor would notice and draw itself anew.
+  const tip = document.getElementById("chip-tip");
+  document.addEventListener("mouseover", (event) => {
+    const figure = event.target.closest?.("[data-template-editor] figure[data-trix-attachment]");
+    tip.hidden = !figure;
+    if (!figure) return;
+    const { formula, sample } = JSON.parse(figure.dataset.trixAttachment);
+    const name = /^\{\{\s*([\w.]+)\s*\}\}$/.exec(formula)?.[1];
+    const shownNow = name && list.querySelector(`[data-field="${CSS.escape(name)}"] [data-sample]`)?.textContent;
+    tip.textContent = [formula, shownNow || sample].filter(Boolean).join(" → ");
+    const box = figure.getBoundingClientRect();
+    tip.style.left = `${Math.max(4, Math.min(box.left, window.innerWidth - tip.offsetWidth - 4))}px`;
+    tip.style.top = `${box.top - tip.offsetHeight - 4}px`;
+  });
+
+  // -- one formula --------------------------------------------------------------------------------------
+  const dialog = document.getElementById("formula-dialog");
+  const source = document.getElementById("formula-source");
+  let edited = null;
+  function edit(element, attachment) {
+    edited = { element, attachment };
+    source.value = attachment.getAttribute("formula");
+    source.setCustomValidity("");
+    dialog.returnValue = "";
+    dialog.showModal();
+    source.focus();
+  }
+  document.addEventListener("mousedown", (event) => {
+    // Or the editor, when it gets the focus by this very press, would let go of the chip again.
+    const element = event.target.closest?.("figure[data-trix-attachment]")?.closest("[data-template-editor]");
+    if (element && document.activeElement !== element) element.focus();
+  }, true);
+  document.addEventListener("trix-attachment-before-toolbar", (event) => {
+    const element = event.target.closest("[data-template-editor]");
+    if (!element) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "formula-edit";
+    button.textContent = element.dataset.edit;
+    button.title = event.attachment.getAttribute("formula");
+    button.addEventListener("click", (click) => { click.preventDefault(); click.stopPropagation(); edit(element, event.attachment); });
+    event.toolbar.append(button);
+    element.chosenFormula = event.attachment;
+  });
+  document.addEventListener("keydown", (event) => {
+    // Enter on a chosen chip opens it, as a click on its button does.
+    const element = event.target.closest?.("[data-template-editor]");
+    if (!element || event.key !== "Enter" || !element.querySelector("[data-trix-mutable] .formula-edit")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    edit(element, element.chosenFormula);
+  }, true);
+  source.addEventListener("input", () => source.setCustomValidity(""));
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    if (event.submitter?.value !== "ok") return;
+    event.preventDefault();
+    const text = edited.element.closest("[data-text]");
+    const url = new URL(form.dataset.chip, window.location.href);
+    url.searchParams.set("formula", source.value);
+    url.searchParams.set("language", text.dataset.text);
+    fetch(url, { headers: { Accept: "application/json" } })
+      .then((response) => response.json())
+      .then((chip) => {
+        if (chip.error) { source.setCustomValidity(chip.error); source.reportValidity(); return; }
+        edited.attachment.setAttributes(chip);
+        edited.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
+        dialog.close("ok");
+        edited.element.focus();
+      }, () => window.envoiToast(document.body.dataset.messageLost));
+  });
+  dialog.querySelector("button[value='']").addEventListener("click", () => edited?.element.focus());
+
+  // -- fields of other systems --------------------------------------------------------------------------
+  function look(event) {
+    const text = event.target.closest("[data-text]");
+    if (event.type === "paste" && event.target.closest("trix-editor")) return; // the editor tells when it has taken it
+    if (text) setTimeout(() => window.htmx.trigger(text.querySelector("[data-legacy-note]"), "look"), 100);
+  }
+  form.addEventListener("paste", look);
+  form.addEventListener("trix-paste", look);
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-dismiss-note]")) event.target.closest("[data-legacy-note]").replaceChildren();
+  });
+
+  // -- default recipients -------------------------------------------------------------------------------
+  const rules = document.getElementById("recipient-rules");
+  function fit(row) {
+    const chosen = row.querySelector("[name=recipient_rule]");
+    const takes = chosen.selectedOptions[0].dataset.takes;
+    const input = row.querySelector("[name=recipient_value]");
+    row.querySelector(".recipient-value").hidden = !takes;
+    input.placeholder = takes ? input.dataset[takes] : "";
+    input.setAttribute("aria-label", takes ? input.dataset[takes] : "");
+    if (takes === "function") input.setAttribute("list", "functions"); else input.removeAttribute("list");
+  }
+  rules.querySelectorAll("li").forEach(fit);
+  rules.addEventListener("change", (event) => {
+    if (!event.target.matches("[name=recipient_rule]")) return;
+    const row = event.target.closest("li");
+    fit(row);
+    const input = row.querySelector("[name=recipient_value]");
+    input.value = "";
+  });
+  form.querySelector("[data-add-recipient]").addEventListener("click", () => {
+    const row = document.getElementById("new-recipient").content.firstElementChild.cloneNode(true);
+    rules.append(row);
+    fit(row);
+    row.querySelector("[name=recipient_rule]").focus();
+    tell("added");
+    changed();
+  });
+  rules.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-remove-recipient]")) return;
+    const row = event.target.closest("li");
+    const next = row.nextElementSibling || row.previousElementSibling;
+    row.remove();
+    (next?.querySelector("[data-remove-recipient]") || form.querySelector("[data-add-recipient]")).focus();
+    tell("removed");
+    changed();
+  });
+
+  // -- files --------------------------------------------------------------------------------------------
+  const files = document.getElementById("template-files");
+  const upload = document.getElementById("files");
+  const progress = document.getElementById("files-progress");
+  files.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-remove-template-file]")) return;
+    event.target.closest("li").remove();
+    upload.focus();
+    tell("fileRemoved");
+    changed();
+  });
+  upload.addEventListener("htmx:beforeRequest", () => {
+    files.querySelectorAll("[data-file-error]").forEach((line) => line.remove());
+    progress.hidden = false;
+  });
+  upload.addEventListener("htmx:xhr:progress", (event) => {
+    if (event.detail.lengthComputable) progress.value = (100 * event.detail.loaded) / event.detail.total;
+  });
+  upload.addEventListener("htmx:afterRequest", (event) => {
+    progress.hidden = true;
+    progress.value = 0;
+    if (event.detail.successful) { upload.value = ""; changed(); }
+  });
+  document.addEventListener("drop", (event) => {
+    // What is dropped lies in the input by then.
+    const zone = event.target.closest?.("[data-dropzone]");
+    if (zone?.contains(upload)) setTimeout(() => window.htmx.trigger(upload, "change"));
+  });
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-clear-select]");
+    if (!button) return;
+    const select = document.getElementById(button.dataset.clearSelect);
+    select.tomselect?.clear();
+    select.tomselect?.focus();
+  });
+  if (panel) showTarget();
+})();

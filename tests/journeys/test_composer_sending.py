@@ -1,0 +1,252 @@
+"""Ways out of the composer: with options, later, taken back, in one's own mail program; and what is checked before."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import zoneinfo
+from collections.abc import Callable, Iterator
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.journeys.composing import (
+    addresses,
+    badge,
+    chip,
+    editor,
+    new_quotation,
+    nobody,
+    open_composer,
+    opener,
+    posted,
+    send,
+    type_recipients,
+)
+from tests.journeys.conftest import Desk
+from tests.journeys.house import House, running_house, wait_until
+from tests.journeys.words import OLIVER, SOPHIE, Reader
+
+BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+SIZES = pytest.mark.parametrize(
+    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
+)
+ZONES = {"fr": "Europe/Paris", "en": "Europe/London"}
+
+
+@pytest.fixture(scope="module")
+def patient_house(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[House]:
+    """A house in which Send can be taken back for as long as a journey needs."""
+    folder = tmp_path_factory.mktemp("patient")
+    with running_house(folder, redis_url, ENVOI_OUTBOX_UNDO_SECONDS="60") as house:
+        yield house
+
+
+@SIZES
+@BOTH
+def test_priority_receipts_and_reply_to(
+    sit_down: Callable[..., Desk], house: House, reader: Reader, viewport: dict[str, int]
+) -> None:
+    desk = sit_down(reader, viewport=viewport)
+    page = desk.page
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    subject = f"Options {reader.language} {number}"
+    dialog.get_by_label(desk("Subject")).fill(subject)
+    dialog.locator("#compose-options summary").focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_label(desk("Priority")).select_option("high")
+    dialog.get_by_label(desk("Ask the reader for a read receipt")).press("Space")
+    dialog.get_by_label(desk("Ask the servers for a delivery receipt")).press("Space")
+    answers = dialog.get_by_label(desk("Answers go to (Reply-To)"))
+    answers.fill("nowhere at all")
+    send(desk, dialog)
+    expect(answers).to_have_attribute("aria-invalid", "true")
+    expect(answers).to_be_focused()
+    answers.fill("Answers <answers@example.com>")
+    send(desk, dialog)
+    expect(badge(page)).to_contain_text(desk("sent"))
+    ((_row, message),) = house.mailbox(subject)
+    assert message["Reply-To"] == "Answers <answers@example.com>"
+    assert message["X-Priority"] == "1" or str(message["Importance"]).lower() == "high"
+    assert message["Disposition-Notification-To"]
+
+
+@BOTH
+def test_later_at_a_time_of_ones_own_zone(sit_down: Callable[..., Desk], reader: Reader) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_role("button", name=desk("Other ways to send")).press("Enter")
+    dialog.get_by_role("button", name=desk("Send later…")).press("Enter")
+    expect(dialog.get_by_text(ZONES[reader.language])).to_be_visible()
+    tomorrow = dialog.get_by_role("button", name=desk("Tomorrow 8:00"))
+    expect(tomorrow).to_be_focused()
+    page.keyboard.press("Enter")
+    day = dt.datetime.now(zoneinfo.ZoneInfo(ZONES[reader.language])).date() + dt.timedelta(days=1)
+    expect(dialog.locator("#compose-send-at")).to_have_value(f"{day}T08:00")
+    dialog.get_by_role("button", name=desk("Monday 8:00")).press("Enter")
+    monday = dt.date.fromisoformat(dialog.locator("#compose-send-at").input_value()[:10])
+    assert monday.weekday() == 0
+    assert 0 < (monday - day).days + 1 <= 7
+    # The button says what it does now.
+    later = dialog.get_by_role("button", name=desk("Send later"), exact=True)
+    later.click()
+    expect(badge(page)).to_contain_text(desk("scheduled"))
+
+
+def test_a_time_that_has_passed_is_told(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.locator("#compose-options summary").click()
+    at = dialog.locator("#compose-send-at")
+    at.fill("2020-01-01T08:00")
+    dialog.get_by_role("button", name="Send later", exact=True).click()
+    expect(at).to_have_attribute("aria-invalid", "true")
+    expect(at).to_be_focused()
+    expect(at).to_have_value("2020-01-01T08:00")
+
+
+@BOTH
+def test_send_is_taken_back_by_the_keyboard(
+    new_context: Callable[..., object], patient_house: House, reader: Reader
+) -> None:
+    context = new_context(locale={"fr": "fr-FR", "en": "en-GB"}[reader.language])
+    desk = Desk(patient_house, context.new_page(), reader)  # type: ignore[attr-defined]
+    desk.sign_in()
+    page = desk.page
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    customer = addresses(dialog)[0]
+    dialog.get_by_label(desk("Subject")).fill(f"Taken back {reader.language} {number}")
+    type_recipients(desk, dialog, "taken.back@example.com", "To")
+    send(desk, dialog)
+    toast = page.locator(".undo")
+    expect(toast).to_be_focused()
+    expect(toast).to_contain_text(re.compile(r"\d+ s"))
+    page.keyboard.press("Tab")
+    expect(toast.get_by_role("button", name=desk("Undo"))).to_be_focused()
+    page.keyboard.press("Enter")
+    # Back in the composer, with everything.
+    composer = page.locator("[data-composer][data-ready]")
+    expect(composer.get_by_label(desk("Subject"))).to_have_value(f"Taken back {reader.language} {number}")
+    assert addresses(composer) == [customer, "taken.back@example.com"]
+    assert patient_house.mailbox(f"Taken back {reader.language} {number}") == []
+
+
+@BOTH
+def test_the_mail_is_opened_in_ones_own_mail_program(sit_down: Callable[..., Desk], reader: Reader) -> None:
+    desk = sit_down(reader)
+    number, path = new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label(desk("Subject")).fill(f"Étage – {number}")
+    dialog.get_by_role("button", name=desk("Add a field for blind copies")).press("Enter")
+    type_recipients(desk, dialog, "secret@example.com", "Bcc")
+    expect(dialog.locator("#compose-pdf").get_by_role("link")).to_be_visible()
+    dialog.get_by_role("button", name=desk("Other ways to send")).click()
+    with desk.page.expect_download() as download:
+        dialog.get_by_role("button", name=desk("Open in my mail program")).click()
+    assert download.value.suggested_filename.endswith(".eml")
+    message = message_from_bytes(Path(download.value.path()).read_bytes(), policy=policy.default)
+    assert message["X-Unsent"] == "1"
+    assert message["Subject"] == f"Étage – {number}"
+    assert "secret@example.com" in message["Bcc"]
+    assert any(part.get_content_type() == "application/pdf" for part in message.walk())
+    expect(dialog.locator("[data-news]")).to_contain_text(
+        desk("Open the downloaded file: your mail program shows the mail, ready to be sent there.")
+    )
+    expect(dialog).to_be_visible()
+    desk.go(path)
+    expect(badge(desk.page)).not_to_contain_text(desk("sent"))
+
+
+@SIZES
+@BOTH
+def test_what_is_wrong_is_told_while_one_writes_and_blocks(
+    sit_down: Callable[..., Desk], reader: Reader, viewport: dict[str, int]
+) -> None:
+    desk = sit_down(reader, viewport=viewport)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    blocking = dialog.locator(".finding-block")
+    expect(blocking).to_have_count(0)
+    nobody(dialog)
+    expect(blocking).to_contain_text(desk("Nobody would get this mail: add a recipient."))
+    blocking.get_by_role("button", name=desk("Show the place")).press("Enter")
+    expect(dialog.locator("#compose-to")).to_be_focused()
+    dialog.get_by_role("button", name=re.compile(f"^{re.escape(desk('Put back'))}")).first.click()
+    expect(blocking).to_have_count(0)
+    dialog.get_by_label(desk("Subject")).fill("")
+    expect(blocking).to_contain_text(desk("The subject is empty. Say in a few words what the mail is about."))
+    # Send jumps to it.
+    send(desk, dialog)
+    subject = dialog.get_by_label(desk("Subject"))
+    expect(subject).to_have_attribute("aria-invalid", "true")
+    expect(subject).to_be_focused()
+    # Send stays in sight, however long all this is.
+    expect(dialog.get_by_role("button", name=desk("Send"), exact=True)).to_be_in_viewport()
+
+
+@BOTH
+def test_what_is_doubtful_asks_for_a_nod(sit_down: Callable[..., Desk], house: House, reader: Reader) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label(desk("Subject")).fill(f"Nod {reader.language} {number}")
+    send(desk, dialog)
+    expect(badge(page)).to_contain_text(desk("sent"))
+    # The same document to the same address, a moment later.
+    dialog = open_composer(desk)
+    dialog.get_by_label(desk("Subject")).fill(f"Nod {reader.language} {number} again")
+    asks = dialog.locator(".finding-ask")
+    expect(asks).to_have_count(1)
+    expect(asks.get_by_role("link")).to_have_attribute("target", "_blank")
+    send(desk, dialog)
+    nod = dialog.get_by_role("checkbox", name=desk("Send anyway"))
+    expect(asks).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(nod).to_be_focused()
+    page.keyboard.press("Space")
+    expect(nod).to_be_checked()
+    # It stays given while one writes on.
+    editor(desk, dialog).focus()
+    with page.expect_response("**/check"):
+        page.keyboard.type("Again. ")
+    expect(nod).to_be_checked()
+    send(desk, dialog)
+    wait_until("the second mail", lambda: len(house.mailbox(f"Nod {reader.language} {number} again")) == 1)
+
+
+@BOTH
+def test_server_from_and_reply_to_are_explained_in_one_line(
+    sit_down: Callable[..., Desk], reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    route = dialog.locator(".compose-route")
+    expect(route.locator("summary")).to_contain_text("Playground")
+    expect(route.locator("li").first).to_be_hidden()
+    route.locator("summary").focus()
+    desk.page.keyboard.press("Enter")
+    expect(route.locator("li").first).to_be_visible()
+
+
+def test_discard_asks_and_forgets(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    type_recipients(desk, dialog, "discarded@example.com")
+    desk.page.once("dialog", lambda question: question.accept())
+    dialog.get_by_role("button", name="Discard", exact=True).click()
+    expect(dialog).to_be_hidden()
+    expect(opener(desk)).to_be_focused()
+    dialog = open_composer(desk)
+    expect(chip(dialog, "discarded@example.com")).to_have_count(0)
+    assert posted(dialog, "changed") == []

@@ -1,0 +1,286 @@
+"""What somebody is writing is kept, and colleagues know of each other."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+
+import pytest
+from sqlalchemy import select
+
+from core import clock
+from core.db import db, transaction
+from core.documents.models import Document
+from modules.outbox import drafts, retention
+from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
+from modules.outbox.personal import erase
+from modules.outbox.service import release_due
+from modules.outbox.states import MailState
+from tests.outbox.pages import changed, composer_of, opened, press_send
+
+
+@pytest.fixture
+def browser(seller, sign_in, server):
+    return sign_in(seller)
+
+
+def path(document: Document, part: str = "") -> str:
+    return f"/outbox/compose/{document.id}{part}"
+
+
+def rows() -> list[KeptDraft]:
+    return list(db.session.scalars(select(KeptDraft).execution_options(populate_existing=True)))
+
+
+def upload(browser, data: bytes = b"hello", name: str = "plan.txt", **more: str) -> dict[str, str]:
+    response = browser.post("/outbox/compose/file", data={"file": (io.BytesIO(data), name), **more})
+    assert response.status_code == 200, response.text
+    return response.get_json()
+
+
+def test_what_was_written_is_there_again_when_the_composer_opens(browser, quotation):
+    mark = upload(browser)["mark"]
+    form = changed(
+        opened(browser, quotation),
+        subject="My subject",
+        body="<div>My own words</div>",
+        changed=["subject", "body"],
+        cc=["Zoe <zoe@example.com>"],
+        to=[],
+        left_out=["Client SA <client@example.com>"],
+        bcc_typed="half an addr",
+        file=[mark],
+        priority="high",
+        read_receipt="1",
+    )
+    assert browser.post(path(quotation, "/keep"), data=form).status_code == 200
+    again = opened(browser, quotation)
+    for name in ("subject", "body", "cc", "to", "left_out", "bcc_typed", "file", "priority", "read_receipt"):
+        assert again.getlist(name) == form.getlist(name), name
+    assert again["token"] != form["token"], "each opening sends by itself"
+    browser.post(path(quotation, "/keep"), data=changed(again, subject="Later"))
+    assert opened(browser, quotation)["subject"] == "Later", "a second opening goes on with the same letter"
+
+
+def test_starting_anew_forgets_what_was_kept(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    assert opened(browser, quotation)["subject"] == "Mine"
+    assert opened(browser, quotation, fresh=1)["subject"] != "Mine"
+    browser.post(path(quotation, "/discard"))
+    assert rows() == []
+    assert opened(browser, quotation)["subject"] != "Mine"
+
+
+def test_an_untouched_composer_leaves_no_draft_only_the_presence(browser, quotation):
+    assert browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).status_code == 200
+    (row,) = rows()
+    assert row.contents == ""
+    assert drafts.kept_draft(quotation.id, row.user) is None
+
+
+def test_an_untouched_second_window_takes_nothing_from_the_first(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    other = opened(browser, quotation, fresh=1)
+    browser.post(path(quotation, "/keep"), data=other)
+    assert opened(browser, quotation)["subject"] == "Mine"
+
+
+def test_another_letter_never_replaces_the_one_that_is_kept(browser, quotation, company, seller):
+    fresh = opened(browser, quotation)
+    form = changed(opened(browser, quotation), subject="Long work", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    answer = browser.post(path(quotation, "/keep"), data=changed(fresh, subject="Other", changed=["subject"]))
+    assert "Another letter of yours about this document is kept already" in answer.text
+    assert opened(browser, quotation)["subject"] == "Long work"
+    anew = changed(opened(browser, quotation, fresh=1), subject="Begun anew", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=anew)
+    assert opened(browser, quotation)["subject"] == "Begun anew"
+
+
+def test_what_the_browser_keeps_too_late_does_not_bring_a_sent_letter_back(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    assert press_send(browser, quotation, form).status_code == 302
+    browser.post(path(quotation, "/keep"), data=form)
+    assert opened(browser, quotation)["subject"] != "Mine"
+    other = changed(opened(browser, quotation), subject="Next", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=other)
+    assert opened(browser, quotation)["subject"] == "Next"
+
+
+def test_two_who_write_about_one_document_see_each_other_until_one_leaves(
+    browser, quotation, make_user, sign_in, monkeypatch
+):
+    oliver = sign_in(make_user(login="oliver@maison.example.com", name="Oliver"))
+    browser.post(path(quotation, "/keep"), data=opened(browser, quotation))
+    answer = oliver.post(path(quotation, "/keep"), data=opened(oliver, quotation))
+    assert "is writing about this document too" in answer.text
+    assert "Oliver" in browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).text
+    later = clock.now() + dt.timedelta(minutes=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert "Oliver" not in browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).text
+
+
+def test_files_of_a_draft_are_held_in_the_store_as_long_as_it_is_kept(browser, quotation):
+    mark = upload(browser)["mark"]
+    form = changed(opened(browser, quotation), file=[mark])
+    browser.post(path(quotation, "/keep"), data=form)
+    assert len(list(db.session.scalars(select(DraftFile.sha256)))) == 1
+    browser.post(path(quotation, "/keep"), data=changed(form, file=[], subject="x", changed=["subject"]))
+    assert list(db.session.scalars(select(DraftFile.sha256))) == []
+
+
+def test_who_is_signed_out_is_told_and_nothing_is_kept(app, quotation):
+    stranger = app.test_client()
+    response = stranger.post(path(quotation, "/keep"), data={"subject": "x"}, headers={"HX-Request": "true"})
+    assert response.status_code == 401
+    assert rows() == []
+
+
+def test_a_text_without_end_is_told_and_the_former_draft_stays(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    huge = changed(form, body="x" * 3_000_001)
+    assert "too long to be kept" in browser.post(path(quotation, "/keep"), data=huge).text
+    assert opened(browser, quotation)["subject"] == "Mine"
+
+
+def test_a_mail_that_was_sent_is_no_draft_any_more(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    assert press_send(browser, quotation, form).status_code == 302
+    assert opened(browser, quotation)["subject"] != "Mine"
+
+
+@pytest.mark.parametrize(
+    ("hours", "send", "kept"), [(0.5, True, 1), (2, True, 0), (2, False, 1), (24 * 31, False, 0)]
+)
+def test_drafts_go_soon_after_their_mail_has_left_or_when_nobody_comes_back(
+    browser, quotation, monkeypatch, hours, send, kept
+):
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    if send:
+        assert press_send(browser, quotation, form).status_code == 302
+    later = clock.now() + dt.timedelta(hours=hours)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    retention.apply(folders=[])
+    assert len(rows()) == kept
+
+
+def test_a_draft_with_an_address_that_is_erased_goes_with_it(browser, quotation):
+    form = changed(opened(browser, quotation), cc_typed="Zoë@example.com", to=["x@example.com"])
+    browser.post(path(quotation, "/keep"), data=form)
+    erase("other@example.com", None)
+    assert len(rows()) == 1
+    erase("zoë@example.com", None)
+    assert rows() == []
+
+
+# -- undo ----------------------------------------------------------------------------------------------
+
+
+def the_mail() -> OutgoingMail:
+    return db.session.scalars(select(OutgoingMail).execution_options(populate_existing=True)).one()
+
+
+@pytest.fixture
+def undoable(app):
+    app.config["OUTBOX_UNDO_SECONDS"] = 10.0
+
+
+@pytest.mark.usefixtures("undoable")
+def test_send_waits_some_seconds_and_can_be_undone_with_everything_in_place(browser, quotation):
+    mark = upload(browser)["mark"]
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"], file=[mark])
+    response = browser.post(path(quotation), data=form, follow_redirects=True)
+    assert "data-undo" in response.text
+    mail = the_mail()
+    assert mail.state is MailState.SCHEDULED
+    assert 0 < (mail.not_before - clock.now()).total_seconds() <= 10
+    response = browser.post(f"/outbox/mails/{mail.id}/undo", follow_redirects=True)
+    assert the_mail().state is MailState.CANCELED
+    again = composer_of(response.text)
+    assert (again["subject"], again.getlist("file")) == ("Mine", [mark])
+    assert again["token"] != form["token"], "what is sent now is another mail"
+    assert press_send(browser, quotation, again).status_code == 302
+    states = db.session.scalars(select(OutgoingMail.state).order_by(OutgoingMail.id))
+    assert list(states) == [MailState.CANCELED, MailState.SCHEDULED]
+
+
+@pytest.mark.usefixtures("undoable")
+def test_what_was_typed_last_is_there_after_undo_though_it_was_never_kept(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Never kept", changed=["subject"])
+    browser.post(path(quotation), data=form)
+    again = composer_of(browser.post(f"/outbox/mails/{the_mail().id}/undo", follow_redirects=True).text)
+    assert again["subject"] == "Never kept"
+
+
+@pytest.mark.usefixtures("undoable")
+def test_the_same_page_sent_again_after_undo_really_sends(browser, quotation):
+    form = opened(browser, quotation)
+    browser.post(path(quotation), data=form)
+    browser.post(f"/outbox/mails/{the_mail().id}/undo")
+    assert press_send(browser, quotation, form).status_code == 302
+    assert press_send(browser, quotation, form).status_code == 302, "twice, and once"
+    states = list(db.session.scalars(select(OutgoingMail.state).order_by(OutgoingMail.id)))
+    assert states == [MailState.CANCELED, MailState.SCHEDULED]
+
+
+@pytest.mark.usefixtures("undoable")
+def test_undo_opens_what_was_sent_though_something_else_is_kept_or_nothing(browser, quotation):
+    form = changed(opened(browser, quotation), subject="Sent", changed=["subject"])
+    browser.post(path(quotation), data=form)
+    other = changed(opened(browser, quotation), subject="Other", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=other)
+    again = browser.post(f"/outbox/mails/{the_mail().id}/undo", follow_redirects=True)
+    assert composer_of(again.text)["subject"] == "Sent"
+    browser.post(path(quotation, "/discard"))
+    assert opened(browser, quotation)["subject"] not in {"Sent", "Other"}
+
+
+@pytest.mark.usefixtures("undoable")
+def test_a_file_posted_with_the_form_itself_comes_back_with_undo(browser, quotation):
+    form = opened(browser, quotation)
+    data = {**form.to_dict(flat=False), "files": (io.BytesIO(b"plain"), "plain.txt")}
+    assert browser.post(path(quotation), data=data).status_code == 302
+    again = composer_of(browser.post(f"/outbox/mails/{the_mail().id}/undo", follow_redirects=True).text)
+    assert len(again.getlist("file")) == 1
+
+
+def test_two_windows_of_one_draft_send_two_letters(browser, quotation):
+    form = changed(opened(browser, quotation), subject="One", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=form)
+    first, second = opened(browser, quotation), opened(browser, quotation)
+    assert press_send(browser, quotation, first).status_code == 302
+    second = changed(second, subject="Two", to=["other@example.com"])
+    assert press_send(browser, quotation, second).status_code == 302
+    subjects = list(db.session.scalars(select(OutgoingMail.subject).order_by(OutgoingMail.id)))
+    assert subjects == ["One", "Two"]
+
+
+@pytest.mark.usefixtures("undoable")
+def test_too_late_is_said(browser, quotation):
+    browser.post(path(quotation), data=opened(browser, quotation))
+    with transaction():
+        the_mail().not_before = the_mail().next_attempt_at = clock.now()
+    assert release_due([the_mail().id]) == [the_mail().id]
+    response = browser.post(f"/outbox/mails/{the_mail().id}/undo", follow_redirects=True)
+    assert "Too late" in response.text
+    assert the_mail().state is MailState.QUEUED
+
+
+@pytest.mark.usefixtures("undoable")
+def test_a_mail_that_is_not_due_is_not_released(browser, quotation):
+    browser.post(path(quotation), data=opened(browser, quotation))
+    assert release_due([the_mail().id]) == []
+    assert the_mail().state is MailState.SCHEDULED
+
+
+@pytest.mark.usefixtures("undoable")
+def test_nobody_undoes_the_mail_of_another(browser, quotation, make_user, sign_in):
+    browser.post(path(quotation), data=opened(browser, quotation))
+    support = sign_in(make_user("support", login="support@maison.example.com"))
+    assert support.post(f"/outbox/mails/{the_mail().id}/undo").status_code == 404
+    assert the_mail().state is MailState.SCHEDULED
