@@ -14,6 +14,8 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
 MAX_TYPED_LENGTH = 100_000
+MAX_AT_ONCE = 2000
+"""More than any mail may have: reading a hundred thousand characters of nonsense would take seconds."""
 _LINE_ENDS = re.compile(r"[\n\r]+")
 _MARK = re.compile(r'[;,"]')
 _SEPARATOR = re.compile("[;,]")
@@ -125,7 +127,14 @@ def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]
     """
     found: dict[str, Address] = {}
     errors: list[InvalidAddressError] = []
-    for part in _split(text[:MAX_TYPED_LENGTH]):
+    parts = _split(text[:MAX_TYPED_LENGTH])
+    if len(parts) > MAX_AT_ONCE:
+        rest = "; ".join(parts[MAX_AT_ONCE:])
+        words = _l(
+            "%(count)s addresses are read at once; the others are left as they are.", count=MAX_AT_ONCE
+        )
+        errors.append(InvalidAddressError(words, rest))
+    for part in parts[:MAX_AT_ONCE]:
         try:
             address = parse_address(part)
         except InvalidAddressError as error:

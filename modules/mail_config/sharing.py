@@ -6,11 +6,7 @@ A file says what it would do before it does it. What it holds is read as if a st
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
 import json
-import mimetypes
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,27 +18,46 @@ from sqlalchemy import select
 
 from core.auth.models import User
 from core.companies.models import Company
-from core.config import SUPPORTED_LANGUAGES
 from core.db import db, transaction
 from core.errors import UserError
 from core.files import FileMissingError, FileStore, StoreFullError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.mail.draft import DraftAttachment, Priority, RecipientField, safe_file_name
+from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
 from core.registry import current_registry
 from modules.mail_config.models import MailTemplate, RecipientRule
 from modules.mail_config.template_checks import RecipientChoice, check_template, checked_recipients
 from modules.mail_config.template_contents import contents_of
-from modules.mail_config.templates_service import MAX_FILE_BYTES, MAX_FILES, checked_values, store_template
+from modules.mail_config.template_rows import (
+    MAX_BYTES,
+    BadValueError,
+    files_in,
+    flag_in,
+    recipients_in,
+    text_in,
+    texts_in,
+    whole_in,
+)
+from modules.mail_config.templates_service import checked_values, store_template
+
+__all__ = [
+    "FORMAT",
+    "MAX_BYTES",
+    "MAX_TEMPLATES",
+    "VERSION",
+    "Action",
+    "Entry",
+    "Plan",
+    "apply_plan",
+    "export_templates",
+    "read_export",
+]
 
 FORMAT = "envoi-mail-templates"
 VERSION = 1
-MAX_BYTES = 40_000_000
 MAX_TEMPLATES = 500
 FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), RecipientField.BCC: N_("Bcc")}
-_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*")
-"""RFC 6838 §4.2."""
 
 
 class Action(StrEnum):
@@ -135,10 +150,6 @@ def export_templates(templates: Iterable[MailTemplate]) -> bytes:
 # --------------------------------------------------------------------------------------------------------- read
 
 
-class _BadValueError(Exception):
-    """A value of an entry is not what it should be; the message is a sentence."""
-
-
 def read_export(data: bytes) -> Plan:
     """Return what the import of a file would do, without doing it.
 
@@ -178,18 +189,18 @@ def _entry(key: str, row: Any) -> Entry:
     entry = Entry(key, "?", "?", Action.SKIP)
     try:
         if not isinstance(row, dict):
-            raise _BadValueError(gettext("This is no template."))
-        entry.name = _text(row, "name", 120)
-        entry.kind = _text(row, "kind", 60)
+            raise BadValueError(gettext("This is no template."))
+        entry.name = text_in(row, "name", 120)
+        entry.kind = text_in(row, "kind", 60)
         if not entry.name.strip():
-            raise _BadValueError(gettext("It has no name."))
+            raise BadValueError(gettext("It has no name."))
         if entry.kind not in current_registry().kinds:
-            raise _BadValueError(gettext("There is no kind of document “%(kind)s” here.", kind=entry.kind))
+            raise BadValueError(gettext("There is no kind of document “%(kind)s” here.", kind=entry.kind))
         _read_values(entry, row)
-        entry.texts = _texts(row)
-        entry.recipients = _recipients(row)
-        entry.files = _files(row)
-    except _BadValueError as error:
+        entry.texts = texts_in(row)
+        entry.recipients = recipients_in(row)
+        entry.files = files_in(row)
+    except BadValueError as error:
         entry.problems.append(str(error))
         return entry
     found = check_template(entry.kind, entry.texts, entry.values["attachment_name"])
@@ -212,121 +223,32 @@ def _check_values(entry: Entry) -> None:
     try:
         entry.values = checked_values(entry.values, is_new=True)
     except UserError as error:
-        entry.problems.append(f"{error.field}: {error.message}")
+        title = gettext("Answers to") if error.field == "reply_to" else error.field
+        entry.problems.append(f"{title}: {error.message}")
     try:
         entry.recipients = checked_recipients(entry.recipients)
     except UserError as error:
-        entry.problems.append(f"{error.field}: {error.message}")
-
-
-def _text(row: Mapping[str, Any], name: str, longest: int) -> str:
-    value = row.get(name, "")
-    if not isinstance(value, str) or len(value) > longest:
-        raise _BadValueError(gettext("“%(name)s” is not a text, or too long.", name=name))
-    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-        raise _BadValueError(gettext("“%(name)s” has characters that cannot be stored.", name=name))
-    return value
-
-
-def _flag(row: Mapping[str, Any], name: str, *, usual: bool) -> bool:
-    value = row.get(name, usual)
-    if not isinstance(value, bool):
-        raise _BadValueError(gettext("“%(name)s” is not true or false.", name=name))
-    return value
-
-
-def _whole(row: Mapping[str, Any], name: str, usual: int | None, most: int) -> int | None:
-    value = row.get(name, usual)
-    if value is None and usual is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise _BadValueError(gettext("“%(name)s” is not a number that is possible.", name=name))
-    return value
-
-
-def _list(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    value = row.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise _BadValueError(gettext("“%(name)s” is not a list.", name=name))
-    return value
+        entry.problems.append(f"{gettext('Recipients')}: {error.message}")
 
 
 def _read_values(entry: Entry, row: Mapping[str, Any]) -> None:
     try:
-        priority = Priority(_text(row, "priority", 20) or Priority.NORMAL)
+        priority = Priority(text_in(row, "priority", 20) or Priority.NORMAL)
     except ValueError as error:
-        raise _BadValueError(gettext("“%(name)s” has a value that is not known.", name="priority")) from error
+        raise BadValueError(gettext("“%(name)s” has a value that is not known.", name="priority")) from error
     entry.values = {
         "name": entry.name.strip(),
-        "attachment_name": _text(row, "attachment_name", 200),
-        "reply_to": _text(row, "reply_to", 254),
-        "position": _whole(row, "position", 10, 9999),
-        "keep_days": _whole(row, "keep_days", None, 36_500),
+        "attachment_name": text_in(row, "attachment_name", 200),
+        "reply_to": text_in(row, "reply_to", 254),
+        "position": whole_in(row, "position", 10, 9999),
+        "keep_days": whole_in(row, "keep_days", None, 36_500),
         "priority": priority,
-        "delivery_receipt": _flag(row, "delivery_receipt", usual=False),
-        "read_receipt": _flag(row, "read_receipt", usual=False),
-        "active": _flag(row, "active", usual=True),
+        "delivery_receipt": flag_in(row, "delivery_receipt", usual=False),
+        "read_receipt": flag_in(row, "read_receipt", usual=False),
+        "active": flag_in(row, "active", usual=True),
         "company_id": None,
         "partner_id": None,
     }
-
-
-def _texts(row: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    texts = row.get("texts")
-    if not isinstance(texts, dict) or not texts:
-        raise _BadValueError(gettext("It has no text."))
-    read: dict[str, tuple[str, str]] = {}
-    for language, text in texts.items():
-        if language not in SUPPORTED_LANGUAGES:
-            raise _BadValueError(gettext("There is no language “%(code)s” here.", code=language[:20]))
-        if not isinstance(text, dict):
-            raise _BadValueError(gettext("It has no text."))
-        read[language] = (_text(text, "subject", 500), _text(text, "body", 50_000))
-    return read
-
-
-def _recipients(row: Mapping[str, Any]) -> list[RecipientChoice]:
-    try:
-        return [
-            RecipientChoice(
-                RecipientRule(_text(item, "rule", 40)),
-                RecipientField(_text(item, "field", 40) or RecipientField.TO),
-                _text(item, "value", 254),
-            )
-            for item in _list(row, "recipients")
-        ]
-    except ValueError as error:
-        raise _BadValueError(
-            gettext("“%(name)s” has a value that is not known.", name="recipients")
-        ) from error
-
-
-def _files(row: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
-    items = _list(row, "files")
-    if len(items) > MAX_FILES:
-        raise _BadValueError(gettext("It has too many files."))
-    files: list[tuple[str, str, bytes]] = []
-    for item in items:
-        name = _text(item, "name", 200)
-        try:
-            data = base64.b64decode(_text(item, "data", MAX_BYTES), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise _BadValueError(gettext("The file “%(name)s” is damaged.", name=name)) from error
-        if hashlib.sha256(data).hexdigest() != item.get("sha256"):
-            raise _BadValueError(gettext("The file “%(name)s” is damaged.", name=name))
-        name = safe_file_name(name)
-        files.append((name, _media_type(_text(item, "media_type", 120), name), data))
-    if sum(len(data) for _, _, data in files) > MAX_FILE_BYTES:
-        raise _BadValueError(gettext("Its files are too large."))
-    return files
-
-
-def _media_type(text: str, name: str) -> str:
-    """Return a media type as it may stand in a header, that of the name where the text is none."""
-    text = text.strip().lower()
-    return (
-        text if _MEDIA_TYPE.fullmatch(text) else mimetypes.guess_type(name)[0] or "application/octet-stream"
-    )
 
 
 def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
@@ -338,7 +260,7 @@ def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
     company, customer = row.get("company"), row.get("customer")
     known = True
     if company is not None:
-        name = _text(row, "company", 120) if isinstance(company, str) else "?"
+        name = text_in(row, "company", 120) if isinstance(company, str) else "?"
         entry.values["company_id"] = db.session.scalar(select(Company.id).where(Company.name == name))
         if entry.values["company_id"] is None:
             known = False
@@ -362,8 +284,8 @@ def _customer(customer: Any) -> tuple[str, int | None]:
     if not isinstance(customer, dict):
         return "?", None
     try:
-        name, email = _text(customer, "name", 160), _text(customer, "email", 254)
-    except _BadValueError:
+        name, email = text_in(customer, "name", 160), text_in(customer, "email", 254)
+    except BadValueError:
         return "?", None
     query = select(Partner.id).where(Partner.name == name, Partner.active)
     if email:

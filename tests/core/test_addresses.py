@@ -181,3 +181,9 @@ def test_quotation_marks_hold_together_what_they_enclose(text: str) -> None:
     """Where one is never closed it is a letter like any other."""
     in_one_pattern = re.findall(r'(?:"(?:\\.|[^"\\])*"|[^;,])+', text)
     assert [part for part in _parts_of(text) if part] == in_one_pattern
+
+
+def test_of_too_many_addresses_the_others_come_back_as_text():
+    found, errors = parse_addresses("; ".join(f"n{number}@example.com" for number in range(2003)))
+    assert len(found) == 2000
+    assert [error.text for error in errors] == ["n2000@example.com; n2001@example.com; n2002@example.com"]
