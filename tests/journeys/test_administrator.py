@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -199,37 +198,3 @@ def test_a_user_is_added_and_a_role_is_changed(
         )
         newcomer.go("/sales/quotations")
         expect(newcomer.link("New quotation")).to_have_count(count)
-
-
-@LANGUAGES
-def test_a_template_with_an_unknown_field_is_told_and_kept_until_it_is_right(
-    desk: Desk, language: str
-) -> None:
-    page = desk.page
-    menu(desk, "Configuration").get_by_role("link", name=desk("Mail templates"), exact=True).click()
-    page.locator("section", has_text=desk("Quotation")).get_by_role("link", name=":").first.click()
-    subject = desk.field("Subject (English)")
-    before = subject.input_value()
-    wrong = before + " {{ customer.nonsense }}"
-    subject.fill(wrong)
-    save(desk)
-    error = page.locator("#subject_en-errors")
-    expect(error).to_have_text(
-        desk("Line %(line)s: there is no field “%(name)s”.", line=1, name="customer.nonsense")
-    )
-    expect(subject).to_have_attribute("aria-describedby", "subject_en-errors")
-    expect(subject).to_have_value(wrong)
-
-    subject.fill(before + " {{ customer.city }}")
-    save(desk)
-    expect(page.locator("#flashes")).to_contain_text(desk("The template was saved."))
-    # The preview shows what becomes of a document that is there.
-    page.locator("aside").get_by_role("link", name=re.compile(r"S\d+")).and_(
-        page.locator("li", has_text="Kestrel").get_by_role("link")
-    ).first.click()
-    preview = page.frame_locator("iframe[name=preview]").locator("body")
-    expect(preview).to_contain_text("Dear Kestrel Engineering Ltd")
-    expect(preview.locator("h1")).to_have_text(re.compile(r"Harbour & Finch: quotation S\d+ Manchester"))
-    subject.fill(before)
-    save(desk)
-    expect(page.locator("#flashes")).to_contain_text(desk("The template was saved."))

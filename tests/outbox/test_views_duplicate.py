@@ -74,6 +74,13 @@ def test_what_is_wrong_is_told_and_nothing_typed_is_lost(browser, company, selle
     assert newest().id == mail.id
 
 
+def test_nobody_is_asked_why_somebody_is_there_whom_that_mail_went_to(browser, company, seller, quotation):
+    mail = service.submit(draft(company, "typed@example.com", document=quotation), seller)
+    form = composer_of(browser.get(again(mail)).text)
+    response = browser.post(f"/outbox/compose/{quotation.id}/check", data=form)
+    assert "when you began" not in response.text
+
+
 def test_about_a_document_it_is_the_composer_of_that_document(browser, company, seller, quotation, customer):
     friend = save_partner(None, {"name": "Friend", "email": "friend@example.com"})
     made = with_file(draft(company, "client@example.com", "typed@example.com", document=quotation))

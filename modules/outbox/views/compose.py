@@ -112,6 +112,7 @@ def compose_again(mail_id: int) -> ResponseReturnValue:
         return _go(url_for("outbox.mail", mail_id=mail.id))
     form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
     form.changed = {"subject", "body", "options"}
+    form.proposed = []  # whom that mail went to was decided then
     return show(mail.document, form, copied=mail)
 
 
