@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.journeys.conftest import Desk
+from tests.journeys.house import wait_until
 
 
 def new_quotation(desk: Desk) -> tuple[str, str]:
@@ -96,6 +97,11 @@ def posted(composer: Locator, name: str) -> list[str]:
         "(form, name) => new FormData(form).getAll(name)", name
     )
     return values
+
+
+def expect_posted(composer: Locator, name: str, words: str) -> None:
+    """Wait until the form would post words under a name: the editor writes a moment after the keys."""
+    wait_until(f"{words} in {name}", lambda: any(words in value for value in posted(composer, name)))
 
 
 def hold(page: Page, url: str) -> list[Route]:

@@ -11,14 +11,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.journeys.composing import (
-    badge,
-    editor,
-    new_quotation,
-    open_composer,
-    posted,
-    send,
-)
+from tests.journeys.composing import badge, editor, expect_posted, new_quotation, open_composer, posted, send
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
 from tests.journeys.words import OLIVER, SOPHIE, Reader
@@ -55,6 +48,14 @@ def insert_picture(desk: Desk, dialog: Locator) -> Locator:
     return shown
 
 
+def describe(dialog: Locator, words: str) -> None:
+    """Describe the picture in the text, below it."""
+    dialog.locator("trix-editor figcaption").click()
+    words_of_it = dialog.locator("trix-editor figure textarea").first
+    expect(words_of_it).to_be_focused()  # the editor puts it there a moment after the click
+    words_of_it.press_sequentially(words, delay=20)
+
+
 def hide_template(house: House, name: str) -> None:
     """Take a template away from the other journeys."""
     with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=10)) as database, database:
@@ -83,8 +84,8 @@ def test_the_toolbar_speaks_the_language_and_is_reached_by_the_keyboard(
     page.keyboard.press("Control+Home")
     page.keyboard.press("Control+b")
     expect(bold).to_have_attribute("aria-pressed", "true")
-    page.keyboard.type("Ω2")
-    assert "<strong>Ω2</strong>" in posted(dialog, "body")[0]
+    page.keyboard.type("Ω2", delay=40)
+    expect_posted(dialog, "body", "<strong>Ω2</strong>")
     assert "body" in posted(dialog, "changed")
 
 
@@ -102,10 +103,9 @@ def test_a_picture_inside_the_text_goes_with_the_mail(
     shown = insert_picture(desk, dialog)
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 12
     # What describes it.
-    dialog.locator("trix-editor figcaption").click()
-    page.keyboard.type("The plan, in blue")
+    describe(dialog, "The plan, in blue")
     dialog.get_by_label("Subject").fill(f"Picture {viewport['width']} {number}")
-    assert 'alt="The plan, in blue"' in posted(dialog, "body")[0]
+    expect_posted(dialog, "body", 'alt="The plan, in blue"')
     assert "<figure" not in posted(dialog, "body")[0]
     send(desk, dialog)
     expect(badge(page)).to_contain_text("sent")
@@ -124,15 +124,14 @@ def test_a_picture_survives_a_refusal_with_its_description(sit_down: Callable[..
     new_quotation(desk)
     dialog = open_composer(desk)
     shown = insert_picture(desk, dialog)
-    dialog.locator("trix-editor figcaption").click()
-    desk.page.keyboard.type("Blue")
+    describe(dialog, "Blue")
     subject = dialog.get_by_label("Subject")
     subject.fill("")
     send(desk, dialog)
     expect(subject).to_have_attribute("aria-invalid", "true")
     expect(subject).to_be_focused()
     expect(shown).to_be_visible()
-    assert 'alt="Blue"' in posted(dialog, "body")[0]
+    expect_posted(dialog, "body", 'alt="Blue"')
 
 
 def test_what_is_no_picture_becomes_an_attachment(sit_down: Callable[..., Desk]) -> None:

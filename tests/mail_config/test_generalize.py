@@ -172,7 +172,7 @@ def test_no_text_takes_long(
     template = make_template(texts={"fr": ("x", "<p>a</p><p>c</p>" * 3000)})
     began = time.process_time()
     generalize(document, template, "fr", "x", body)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10  # seconds of CPU; what is quadratic takes minutes
 
 
 def test_paragraphs_that_repeat_are_compared_in_no_long_time(
@@ -181,7 +181,7 @@ def test_paragraphs_that_repeat_are_compared_in_no_long_time(
     template = make_template(texts={"fr": ("x", "<p>a</p><p>b</p>" * 100)})
     began = time.process_time()
     generalize(document, template, "fr", "x", "<p>a</p><p>c</p><p>b</p>" * 66)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 10  # seconds of CPU; what is quadratic takes minutes
 
 
 def test_a_text_that_is_longer_than_a_template_may_be_is_refused(document: Document) -> None:

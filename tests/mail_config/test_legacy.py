@@ -177,4 +177,4 @@ def test_converting_twice_changes_nothing_more(app: Flask, text: str) -> None:
 def test_no_text_takes_long(app: Flask, text: str) -> None:
     began = time.process_time()
     find(INVOICE, text)
-    assert time.process_time() - began < 0.3
+    assert time.process_time() - began < 3  # seconds of CPU; what is quadratic takes minutes

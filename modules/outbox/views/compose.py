@@ -143,7 +143,7 @@ def _tell_sent(mail: OutgoingMail) -> None:
         flash(Markup(render_template("outbox/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
     elif mail.state is MailState.SCHEDULED:
         flash(gettext("The mail is scheduled."), "success")
-    elif mail.state is MailState.QUEUED:
+    elif mail.state is not MailState.CANCELED:  # a worker may have it already
         flash(gettext("The mail is in the queue."), "success")
 
 
