@@ -238,6 +238,7 @@ def test_fields_of_another_system_are_converted_when_they_are_pasted(
     page.keyboard.press("Control+V")
     note = page.locator("#legacy-note-en")
     expect(note).to_contain_text("NUMDEV, NOMCLIENT, <NOMSOC>, #1, [CODE]")
+    page.wait_for_load_state("networkidle")  # the note is looked for anew while somebody types
     note.get_by_role("button", name=desk("Convert them …")).press("Enter")
     dialog = page.locator("#dialog")
     expect(dialog.locator("#legacy-result")).to_contain_text("{{ company.name }} #1 [CODE]")
