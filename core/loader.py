@@ -29,6 +29,8 @@ CORE = Module(
     blueprint="core.views:blueprint",
     menu=(
         MenuItem(N_("Customers"), "core.partners", "core.partner.read", N_("Contacts"), 200),
+        MenuItem(N_("Products"), "core.products", "core.product.edit", N_("Products"), 150),
+        MenuItem(N_("Taxes"), "core.taxes", "core.product.edit", N_("Products"), 160),
         MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
         MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),
         MenuItem(N_("Companies"), "core.companies", "core.company.edit", N_("Configuration"), 30),
@@ -59,6 +61,9 @@ CORE = Module(
                 "support": Scope.ALL,
                 "administrator": Scope.ALL,
             },
+        ),
+        Permission(
+            "core.product.edit", N_("Manage products and taxes"), granted={"administrator": Scope.ALL}
         ),
         Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),

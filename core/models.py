@@ -5,6 +5,7 @@ from core.companies.models import Company, Sequence
 from core.documents.models import Document
 from core.followers.models import Follower
 from core.partners.models import Partner
+from core.products.models import Product, Tax
 
 __all__ = [
     "Company",
@@ -13,8 +14,10 @@ __all__ = [
     "Grant",
     "KnownPermission",
     "Partner",
+    "Product",
     "Role",
     "Sequence",
     "SignInAttempt",
+    "Tax",
     "User",
 ]

@@ -8,6 +8,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     modules,
     partners,
     people,
+    products,
     roles,
     signature,
     users,

@@ -18,8 +18,6 @@ module = Module(
         MenuItem(N_("Orders"), "sales.orders", "sales.document.read", _SECTION, 20),
         MenuItem(N_("Invoices"), "sales.invoices", "sales.document.read", _SECTION, 30),
         MenuItem(N_("Credit notes"), "sales.credit_notes", "sales.document.read", _SECTION, 40),
-        MenuItem(N_("Products"), "sales.products", "sales.product.edit", _SECTION, 50),
-        MenuItem(N_("Taxes"), "sales.taxes", "sales.product.edit", _SECTION, 60),
     ),
     document_kinds=(
         DocumentKind(
@@ -59,9 +57,6 @@ module = Module(
             N_("Write quotations, orders and invoices"),
             scopes=_SCOPES,
             granted={"salesperson": Scope.COMPANY, "administrator": Scope.ALL},
-        ),
-        Permission(
-            "sales.product.edit", N_("Manage products and taxes"), granted={"administrator": Scope.ALL}
         ),
     ),
     demo="modules.sales.demo:load",

@@ -1,4 +1,4 @@
-"""Demonstration data of sales: taxes, products, documents in every state, in French and English."""
+"""Demonstration data of sales: documents in every state, in French and English."""
 
 from __future__ import annotations
 
@@ -8,49 +8,14 @@ from decimal import Decimal
 
 from flask import Flask
 
-from core import clock, demo
+from core import clock, demo, demo_products
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import transaction
-from modules.sales.models import Invoice, Order, Product, Tax
-from modules.sales.service import catalogue, invoices, orders
+from core.products.models import Product
+from modules.sales.models import Invoice, Order
+from modules.sales.service import invoices, orders
 from modules.sales.service.lines import LineValues
-
-# Name and rate in percent.
-_FRENCH_TAXES = (
-    ("TVA 20 %", "20"),
-    ("TVA 10 %", "10"),
-    ("TVA 5,5 %", "5.5"),
-    ("Exonéré (art. 262 ter I du CGI)", "0"),
-)
-_ENGLISH_TAXES = (("VAT 20%", "20"), ("VAT zero-rated", "0"))
-
-# Code, name, description, price, unit, place of the tax in the tables above.
-_Products = Sequence[tuple[str, str, str, str, str, int]]
-_FRENCH_PRODUCTS: _Products = (
-    ("LUM-100", "Suspension Aube", "Laiton brossé, ø 30 cm, ampoule comprise", "189.00", "pce", 0),
-    ("LUM-110", "Suspension Aube XL", "Laiton brossé, ø 50 cm, ampoule comprise", "329.00", "pce", 0),
-    ("LUM-200", "Applique Rivage", "Verre soufflé, IP44", "124.50", "pce", 0),
-    ("LUM-210", "Lampe de table Galet", "Céramique et lin", "96.00", "pce", 0),
-    ("LUM-300", "Rail Mistral 2 m", "Avec quatre spots orientables", "268.90", "pce", 0),
-    ("AMP-027", "Ampoule LED E27", "9 W, 2 700 K", "6.35", "pce", 0),
-    ("CAB-003", "Câble textile", "3 × 0,75 mm²", "4.80", "m", 0),
-    ("POS-001", "Pose et raccordement", "Dans un logement de plus de deux ans", "58.00", "h", 1),
-    ("ETU-001", "Étude d’éclairage", "Plan, calcul et nuancier", "75.00", "h", 0),
-    ("LIV-001", "Livraison", "", "35.00", "", 0),
-    ("LIB-001", "Guide « Bien s’éclairer »", "Broché, 128 pages", "24.64", "pce", 2),
-)
-_ENGLISH_PRODUCTS: _Products = (
-    ("DSK-120", "Oak desk 120", "Solid oak, 120 × 70 cm", "412.00", "pc", 0),
-    ("DSK-160", "Oak desk 160", "Solid oak, 160 × 80 cm", "548.00", "pc", 0),
-    ("CHR-001", "Finch chair", "Steam-bent ash, stackable", "139.50", "pc", 0),
-    ("CHR-002", "Finch chair, padded", "With wool cushion", "168.00", "pc", 0),
-    ("SHF-010", "Quay shelf", "Three boards, wall-mounted", "95.25", "pc", 0),
-    ("OIL-500", "Hard wax oil", "500 ml tin", "17.99", "tin", 0),
-    ("SVC-001", "Assembly on site", "", "42.00", "hr", 0),
-    ("DLV-001", "Delivery and collection", "", "60.00", "", 0),
-    ("BOO-001", "Care booklet", "Printed", "8.50", "pc", 1),
-)
 
 _Quantities = Sequence[tuple[str, str, str]]
 """Code of the product, quantity, discount in percent."""
@@ -63,31 +28,11 @@ def load(app: Flask) -> None:
     if french is None or english is None:
         return
     with transaction():
-        products = {
-            **_catalogue(french, _FRENCH_TAXES, _FRENCH_PRODUCTS),
-            **_catalogue(english, _ENGLISH_TAXES, _ENGLISH_PRODUCTS),
-        }
+        products = demo_products.load()
         _french_documents(_Seller(french, demo.demo_user("sophie"), products, "30 jours net, par virement"))
         _english_documents(
             _Seller(english, demo.demo_user("oliver"), products, "30 days net, by bank transfer")
         )
-
-
-def _catalogue(company: Company, taxes: Sequence[tuple[str, str]], products: _Products) -> dict[str, Product]:
-    rows: list[Tax] = [
-        catalogue.save_tax(None, {"name": name, "rate": Decimal(rate), "company_id": company.id})
-        for name, rate in taxes
-    ]
-    return {
-        code: catalogue.save_product(
-            None,
-            {
-                "code": code, "name": name, "description": description, "unit_price": Decimal(price),
-                "unit": unit, "tax_id": rows[tax].id, "company_id": company.id,
-            },
-        )
-        for code, name, description, price, unit, tax in products
-    }  # fmt: skip
 
 
 class _Seller:

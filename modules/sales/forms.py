@@ -1,4 +1,4 @@
-"""What people type: the head of a document, its lines, products and taxes."""
+"""What people type: the head of a document and its lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from flask_babel import get_locale, gettext
 from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import (
-    BooleanField,
     DateField,
     HiddenField,
     RadioField,
@@ -26,8 +25,8 @@ from wtforms.validators import Optional, ValidationError
 from core.db.types import DECIMAL_PLACES
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
-from core.web.forms import LocalDecimalField, at_most, read_decimal, required
-from modules.sales.models import Line, Product, Tax
+from core.web.forms import at_most, read_decimal, required
+from modules.sales.models import Line
 from modules.sales.service.lines import LineValues
 
 LANGUAGE_CHOICES = [
@@ -270,56 +269,3 @@ class InvoiceForm(DocumentForm):
     due_date = DateField(_l("Due date"), [Optional()], description=_l("Empty: 30 days after the date"))
 
     order = ("partner_id", "date", "due_date", "language", "payment_terms")
-
-
-def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]:
-    return [
-        SelectChoice("", _l("All companies")),
-        *(SelectChoice(str(number), name) for number, name in companies),
-    ]
-
-
-class ProductForm(FlaskForm):  # type: ignore[misc]
-    """A product."""
-
-    name = StringField(_l("Name"), [*required(), at_most(160)])
-    code = StringField(_l("Code"), [at_most(40)])
-    unit_price = LocalDecimalField(_l("Unit price"), required(), description=_l("Without tax"))
-    unit = StringField(_l("Unit"), [at_most(MAX_UNIT)])
-    tax_id = SelectField(_l("Tax"))
-    company_id = SelectField(_l("Company"))
-    description = TextAreaField(
-        _l("Description"), [at_most(MAX_DESCRIPTION)], description=_l("Below the name, on documents")
-    )
-    active = BooleanField(_l("Active"), default=True)
-
-    def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
-        """Set the taxes and companies to choose from."""
-        self.tax_id.choices = [
-            SelectChoice("", _l("No tax")),
-            *(
-                SelectChoice(str(tax.id), f"{tax.name} – {tax.company.name}" if tax.company else tax.name)
-                for tax in taxes
-            ),
-        ]
-        self.company_id.choices = _company_choices(companies)
-
-
-class TaxForm(FlaskForm):  # type: ignore[misc]
-    """A tax."""
-
-    name = StringField(
-        _l("Name"), [*required(), at_most(60)], description=_l("As printed, for example “VAT 20 %”")
-    )
-    rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0))
-    company_id = SelectField(_l("Company"))
-    active = BooleanField(_l("Active"), default=True)
-
-    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
-        """Set the companies to choose from."""
-        self.company_id.choices = _company_choices(companies)
-
-
-def product_label(product: Product) -> str:
-    """Return what a product is called in a list to choose from."""
-    return f"[{product.code}] {product.name}" if product.code else product.name

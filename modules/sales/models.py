@@ -1,4 +1,4 @@
-"""Products, taxes, and the rows of sales documents beside the header in `core_document`."""
+"""The rows of sales documents beside the header in `core_document`."""
 
 from __future__ import annotations
 
@@ -10,56 +10,12 @@ from sqlalchemy import Connection, ForeignKey, Index, String, Text, event, inspe
 from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
 from sqlalchemy.orm.attributes import History
 
-from core.companies.models import Company
 from core.db import Base, ExactDecimal, StrEnumType
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.products.models import Product
 from modules.sales.states import CREDIT_NOTE, INVOICE_KINDS, InvoiceState, OrderState
-
-
-class Tax(Base):
-    """A tax on sales."""
-
-    __tablename__ = "sales_tax"
-    __table_args__ = (Index("ix_sales_tax_name_id", "name", "id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(60))
-    """As printed on documents, for example "TVA 20 %"."""
-    rate: Mapped[Decimal] = mapped_column(ExactDecimal)
-    """In percent."""
-    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
-    """The company it belongs to, or None for all."""
-    active: Mapped[bool] = mapped_column(default=True)
-
-    company: Mapped[Company | None] = relationship(lazy="joined")
-
-
-class Product(Base):
-    """Something that is sold."""
-
-    __tablename__ = "sales_product"
-    __table_args__ = (
-        Index("ix_sales_product_name_id", "name", "id"),
-        Index("ix_sales_product_code_id", "code", "id"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(String(40), default="")
-    name: Mapped[str] = mapped_column(String(160))
-    description: Mapped[str] = mapped_column(Text, default="")
-    """Stands below the name in the line of a document."""
-    unit_price: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
-    """Without tax, in the currency of the company."""
-    unit: Mapped[str] = mapped_column(String(20), default="")
-    tax_id: Mapped[int | None] = mapped_column(ForeignKey("sales_tax.id", ondelete="SET NULL"))
-    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
-    """The company that sells it, or None for all."""
-    active: Mapped[bool] = mapped_column(default=True)
-
-    tax: Mapped[Tax | None] = relationship(lazy="joined")
-    company: Mapped[Company | None] = relationship(lazy="joined")
 
 
 class Line(Base):
@@ -76,7 +32,7 @@ class Line(Base):
     position: Mapped[int]
     """From 1, in the order of the document."""
     product_id: Mapped[int | None] = mapped_column(
-        ForeignKey("sales_product.id", ondelete="SET NULL"), index=True
+        ForeignKey("core_product.id", ondelete="SET NULL"), index=True
     )
     description: Mapped[str] = mapped_column(Text)
     quantity: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -85,12 +41,12 @@ class Line(Base):
     """Without tax."""
     discount: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """In percent."""
-    tax_id: Mapped[int | None] = mapped_column(ForeignKey("sales_tax.id", ondelete="SET NULL"))
+    tax_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax.id", ondelete="SET NULL"))
     tax_name: Mapped[str] = mapped_column(String(60), default="")
     tax_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     """In percent; None where no tax applies."""
     subtotal: Mapped[Decimal] = mapped_column(ExactDecimal)
-    """Rounded, without tax; see `modules.sales.totals`."""
+    """Rounded, without tax; see `core.totals`."""
 
     product: Mapped[Product | None] = relationship()
 

@@ -11,9 +11,10 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.partners.models import Partner
 from core.partners.service import save_partner
-from modules.sales.models import Invoice, Order, Tax
+from core.products.models import Tax
+from core.products.service import save_tax
+from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
-from modules.sales.service.catalogue import save_tax
 from modules.sales.service.lines import LineValues
 
 TODAY = dt.date(2026, 3, 12)

@@ -16,9 +16,10 @@ from core.documents.service import touch
 from core.errors import ConcurrentChangeError, UserError
 from core.partners.models import Partner
 from core.partners.service import save_partner
-from modules.sales.models import FrozenError, Invoice, Line, Order, Tax
+from core.products.models import Tax
+from core.products.service import save_tax
+from modules.sales.models import FrozenError, Invoice, Line, Order
 from modules.sales.service import invoices, orders
-from modules.sales.service.catalogue import save_tax
 from modules.sales.service.lines import LineValues, lines_of, values_of
 from modules.sales.states import InvoiceState
 from tests.sales.conftest import TODAY

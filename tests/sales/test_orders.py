@@ -17,9 +17,10 @@ from core.errors import ConcurrentChangeError, UserError
 from core.followers.service import followers_of
 from core.partners.models import Partner
 from core.partners.service import save_partner
-from modules.sales.models import Order, Tax
+from core.products.models import Tax
+from core.products.service import save_tax
+from modules.sales.models import Order
 from modules.sales.service import orders
-from modules.sales.service.catalogue import save_tax
 from modules.sales.service.lines import LineValues, lines_of
 from modules.sales.states import ORDER, QUOTATION, OrderState
 from tests.sales.conftest import TODAY

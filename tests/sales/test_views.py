@@ -17,9 +17,10 @@ from core.companies.service import save_company
 from core.db import db
 from core.partners.models import Partner
 from core.partners.service import save_partner
-from modules.sales.models import Invoice, Order, Product, Tax
+from core.products.models import Product, Tax
+from core.products.service import save_product
+from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
-from modules.sales.service.catalogue import save_product
 from modules.sales.service.lines import LineValues, lines_of
 from modules.sales.states import InvoiceState, OrderState
 
@@ -76,7 +77,7 @@ def test_a_visitor_is_sent_to_the_sign_in(app: Flask, address: str) -> None:
     assert (response.status_code, response.location.split("?")[0]) == (302, "/sign-in")
 
 
-@pytest.mark.parametrize("address", [*PAGES, "/sales/products"])
+@pytest.mark.parametrize("address", [*PAGES, "/products"])
 def test_a_cashier_is_refused(make_user: MakeUser, sign_in: SignIn, address: str) -> None:
     assert sign_in(make_user("cashier")).get(address).status_code == 403
 
@@ -460,27 +461,27 @@ def test_an_administrator_manages_products_and_taxes(
         "description": "",
         "active": "y",
     }
-    assert client.post("/sales/products/new", data=form).status_code == 302
+    assert client.post("/products/new", data=form).status_code == 302
     product = db.session.query(Product).one()
     assert (product.unit_price, product.tax_id, product.company_id) == (Decimal("12.50"), vat.id, company.id)
-    response = client.post("/sales/products/new", data={**form, "name": "Other"})
+    response = client.post("/products/new", data={**form, "name": "Other"})
     assert "Another product has this code." in response.text
-    response = client.post(f"/sales/products/{product.id}", data={**form, "unit_price": "dear"})
+    response = client.post(f"/products/{product.id}", data={**form, "unit_price": "dear"})
     assert 'value="dear"' in response.text
-    client.post(f"/sales/products/{product.id}", data={**form, "active": ""})
+    client.post(f"/products/{product.id}", data={**form, "active": ""})
     assert not product.active
-    client.get("/sales/products")  # shows that it was saved
-    assert "Lampe" not in client.get("/sales/products").text
-    assert "Archived" in client.get("/sales/products?f=archived").text
+    client.get("/products")  # shows that it was saved
+    assert "Lampe" not in client.get("/products").text
+    assert "Archived" in client.get("/products?f=archived").text
     assert (
         client.post(
-            "/sales/taxes/new", data={"name": "TVA 10 %", "rate": "10", "active": "y", "company_id": ""}
+            "/taxes/new", data={"name": "TVA 10 %", "rate": "10", "active": "y", "company_id": ""}
         ).status_code
         == 302
     )
-    assert "TVA 10 %" in client.get("/sales/taxes").text
+    assert "TVA 10 %" in client.get("/taxes").text
     response = client.post(
-        f"/sales/taxes/{vat.id}", data={"name": "TVA", "rate": "-1", "active": "y", "company_id": ""}
+        f"/taxes/{vat.id}", data={"name": "TVA", "rate": "-1", "active": "y", "company_id": ""}
     )
     assert "must not be below 0" in response.text
 

@@ -1,1 +1,1 @@
-"""The verbs of sales: orders, invoices, the catalogue of products and taxes."""
+"""The verbs of sales: orders and invoices."""

@@ -12,8 +12,9 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from modules.sales.models import Line, Product, Tax
-from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
+from core.products.models import Product, Tax
+from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
+from modules.sales.models import Line
 
 # A PDF of more would keep the engine, of which a process has one, busy for a minute.
 MAX_LINES = 500

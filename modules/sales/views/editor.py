@@ -18,6 +18,9 @@ from core.errors import ConcurrentChangeError
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.partners.models import Partner
+from core.products.models import Product, Tax
+from core.products.service import find_products, product_label, taxes_of
+from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
 from core.web.forms import submit
 from modules.sales import queries
@@ -25,14 +28,10 @@ from modules.sales.forms import (
     DocumentForm,
     TypedLine,
     blank_line,
-    product_label,
     shown_price,
     typed_lines,
 )
-from modules.sales.models import Product, Tax
-from modules.sales.service.catalogue import find_products, taxes_of
 from modules.sales.service.lines import LineValues, too_long
-from modules.sales.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from modules.sales.views.blueprint import blueprint
 
 

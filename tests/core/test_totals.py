@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.sales.totals import (
+from core.totals import (
     LARGEST_AMOUNT,
     AmountTooLargeError,
     TaxedAmount,

@@ -1,4 +1,4 @@
-"""The arithmetic of sales documents, in one place and without I/O.
+"""The arithmetic of documents that sell, in one place and without I/O.
 
 A line's subtotal is quantity × unit price × (1 − discount / 100), rounded to the decimals of the currency.
 Tax is computed for each rate on the sum of the rounded subtotals of that rate, and rounded once for each

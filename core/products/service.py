@@ -9,7 +9,7 @@ from sqlalchemy import select
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from modules.sales.models import Product, Tax
+from core.products.models import Product, Tax
 
 
 def save_product(product: Product | None, values: dict[str, Any]) -> Product:
@@ -20,18 +20,22 @@ def save_product(product: Product | None, values: dict[str, Any]) -> Product:
         values: Column values.
 
     Raises:
-        UserError: Another active product of the company has the code, or the tax is another company's.
+        UserError: Another active product of the company has the code or barcode, or the tax is another company's.
     """
-    code, company_id = values.get("code", ""), values.get("company_id")
+    company_id = values.get("company_id")
     with transaction() as session:
-        if code:
-            same = select(Product.id).where(Product.code == code, Product.active)
+        for column, message in (
+            (Product.code, _l("Another product has this code.")),
+            (Product.barcode, _l("Another product has this barcode.")),
+        ):
+            text = values.get(column.key, "")
+            same = select(Product.id).where(column == text, Product.active)
             if company_id is not None:
                 same = same.where((Product.company_id == company_id) | Product.company_id.is_(None))
             if product is not None:
                 same = same.where(Product.id != product.id)
-            if session.scalar(same.limit(1)) is not None:
-                raise UserError(_l("Another product has this code."), "code")
+            if text and session.scalar(same.limit(1)) is not None:
+                raise UserError(message, column.key)
         tax = session.get(Tax, values["tax_id"]) if values.get("tax_id") else None
         if tax is not None and tax.company_id not in {None, company_id}:
             raise UserError(_l("This tax belongs to another company."), "tax_id")
@@ -71,7 +75,7 @@ def taxes_of(company_id: int) -> list[Tax]:
 
 
 def find_products(company_id: int, text: str, limit: int = 30) -> list[Product]:
-    """Return active products of a company whose code or name contains the text, by name."""
+    """Return active products of a company whose code or name contains the text, or whose barcode it is, by name."""
     query = (
         select(Product)
         .where(Product.active, (Product.company_id == company_id) | Product.company_id.is_(None))
@@ -80,6 +84,13 @@ def find_products(company_id: int, text: str, limit: int = 30) -> list[Product]:
     )
     if text:
         query = query.where(
-            Product.name.icontains(text, autoescape=True) | Product.code.icontains(text, autoescape=True)
+            Product.name.icontains(text, autoescape=True)
+            | Product.code.icontains(text, autoescape=True)
+            | (Product.barcode == text)
         )
     return list(db.session.scalars(query))
+
+
+def product_label(product: Product) -> str:
+    """Return what a product is called in a list to choose from."""
+    return f"[{product.code}] {product.name}" if product.code else product.name

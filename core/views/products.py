@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from sqlalchemy import false, select
+from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
 
 from core.auth.permissions import requires
 from core.companies.models import Company
 from core.db import db
 from core.i18n import N_, gettext
-from core.web.forms import submit
+from core.i18n import lazy_gettext as _l
+from core.products.models import Product, Tax
+from core.products.service import save_product, save_tax
+from core.views.blueprint import blueprint
+from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
-from modules.sales.forms import ProductForm, TaxForm
-from modules.sales.models import Product, Tax
-from modules.sales.service.catalogue import save_product, save_tax
-from modules.sales.views.blueprint import blueprint
 
-EDIT = "sales.product.edit"
+EDIT = "core.product.edit"
 
 PRODUCTS = ListSpec(
     identity=Product.id,
@@ -34,7 +37,9 @@ PRODUCTS = ListSpec(
         Filter("archived", N_("Archived"), Product.active == false(), "active"),
     ),
     search=lambda text: (
-        Product.name.icontains(text, autoescape=True) | Product.code.icontains(text, autoescape=True)
+        Product.name.icontains(text, autoescape=True)
+        | Product.code.icontains(text, autoescape=True)
+        | (Product.barcode == text)
     ),
 )
 TAXES = ListSpec(
@@ -49,6 +54,57 @@ TAXES = ListSpec(
     ),
     search=lambda text: Tax.name.icontains(text, autoescape=True),
 )
+
+
+def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]:
+    return [
+        SelectChoice("", _l("All companies")),
+        *(SelectChoice(str(number), name) for number, name in companies),
+    ]
+
+
+class ProductForm(FlaskForm):  # type: ignore[misc]
+    """A product."""
+
+    name = StringField(_l("Name"), [*required(), at_most(160)])
+    code = StringField(_l("Code"), [at_most(40)])
+    barcode = StringField(_l("Barcode"), [at_most(40)], description=_l("What a scanner reads"))
+    category = StringField(_l("Category"), [at_most(60)], description=_l("Groups the tiles of the till"))
+    unit_price = LocalDecimalField(_l("Unit price"), required(), description=_l("Without tax"))
+    unit = StringField(_l("Unit"), [at_most(20)])
+    tax_id = SelectField(_l("Tax"))
+    company_id = SelectField(_l("Company"))
+    description = TextAreaField(
+        _l("Description"), [at_most(2000)], description=_l("Below the name, on documents")
+    )
+    over_the_counter = BooleanField(_l("Sold at the till"), default=True)
+    active = BooleanField(_l("Active"), default=True)
+
+    def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
+        """Set the taxes and companies to choose from."""
+        self.tax_id.choices = [
+            SelectChoice("", _l("No tax")),
+            *(
+                SelectChoice(str(tax.id), f"{tax.name} – {tax.company.name}" if tax.company else tax.name)
+                for tax in taxes
+            ),
+        ]
+        self.company_id.choices = _company_choices(companies)
+
+
+class TaxForm(FlaskForm):  # type: ignore[misc]
+    """A tax."""
+
+    name = StringField(
+        _l("Name"), [*required(), at_most(60)], description=_l("As printed, for example “VAT 20 %”")
+    )
+    rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0))
+    company_id = SelectField(_l("Company"))
+    active = BooleanField(_l("Active"), default=True)
+
+    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
+        """Set the companies to choose from."""
+        self.company_id.choices = _company_choices(companies)
 
 
 def _companies() -> list[tuple[int, str]]:
@@ -69,7 +125,7 @@ def _values(form: FlaskForm) -> dict[str, Any]:
 def products() -> ResponseReturnValue:
     """List products."""
     page = paginate(select(Product), PRODUCTS, default_filters=("active",))
-    return render_template("sales/products.html", page=page)
+    return render_template("core/products.html", page=page)
 
 
 def _product_form(row: Product | None) -> ProductForm:
@@ -87,8 +143,8 @@ def product_new() -> ResponseReturnValue:
     """Make a product."""
     form = _product_form(None)
     if submit(form, lambda: save_product(None, _values(form))):
-        return redirect(url_for("sales.products"))
-    crumbs = [(gettext("Products"), url_for("sales.products"))]
+        return redirect(url_for("core.products"))
+    crumbs = [(gettext("Products"), url_for("core.products"))]
     return render_template("core/form.html", form=form, title=gettext("New product"), crumbs=crumbs)
 
 
@@ -100,8 +156,8 @@ def product(product_id: int) -> ResponseReturnValue:
     form = _product_form(row)
     if submit(form, lambda: save_product(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
-        return redirect(url_for("sales.products"))
-    crumbs = [(gettext("Products"), url_for("sales.products"))]
+        return redirect(url_for("core.products"))
+    crumbs = [(gettext("Products"), url_for("core.products"))]
     return render_template("core/form.html", form=form, title=row.name, crumbs=crumbs)
 
 
@@ -110,7 +166,7 @@ def product(product_id: int) -> ResponseReturnValue:
 def taxes() -> ResponseReturnValue:
     """List taxes."""
     page = paginate(select(Tax), TAXES, default_filters=("active",))
-    return render_template("sales/taxes.html", page=page)
+    return render_template("core/taxes.html", page=page)
 
 
 def _tax_form(row: Tax | None) -> TaxForm:
@@ -127,8 +183,8 @@ def tax_new() -> ResponseReturnValue:
     """Make a tax."""
     form = _tax_form(None)
     if submit(form, lambda: save_tax(None, _values(form))):
-        return redirect(url_for("sales.taxes"))
-    crumbs = [(gettext("Taxes"), url_for("sales.taxes"))]
+        return redirect(url_for("core.taxes"))
+    crumbs = [(gettext("Taxes"), url_for("core.taxes"))]
     return render_template("core/form.html", form=form, title=gettext("New tax"), crumbs=crumbs)
 
 
@@ -140,6 +196,6 @@ def tax(tax_id: int) -> ResponseReturnValue:
     form = _tax_form(row)
     if submit(form, lambda: save_tax(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
-        return redirect(url_for("sales.taxes"))
-    crumbs = [(gettext("Taxes"), url_for("sales.taxes"))]
+        return redirect(url_for("core.taxes"))
+    crumbs = [(gettext("Taxes"), url_for("core.taxes"))]
     return render_template("core/form.html", form=form, title=row.name, crumbs=crumbs)

@@ -1,0 +1,1 @@
+"""What is sold, and the taxes on it; every module that sells uses the same products."""

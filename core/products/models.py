@@ -1,0 +1,62 @@
+"""A product, and a tax on sales."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.companies.models import Company
+from core.db import Base, ExactDecimal
+
+
+class Tax(Base):
+    """A tax on sales."""
+
+    __tablename__ = "core_tax"
+    __table_args__ = (Index("ix_core_tax_name_id", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    """As printed on documents, for example "TVA 20 %"."""
+    rate: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """In percent."""
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company it belongs to, or None for all."""
+    active: Mapped[bool] = mapped_column(default=True)
+
+    company: Mapped[Company | None] = relationship(lazy="joined")
+
+
+class Product(Base):
+    """Something that is sold."""
+
+    __tablename__ = "core_product"
+    __table_args__ = (
+        Index("ix_core_product_name_id", "name", "id"),
+        Index("ix_core_product_code_id", "code", "id"),
+        Index("ix_core_product_barcode", "barcode"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), default="")
+    barcode: Mapped[str] = mapped_column(String(40), default="")
+    """What a scanner reads (EAN, UPC, …), or ""."""
+    name: Mapped[str] = mapped_column(String(160))
+    category: Mapped[str] = mapped_column(String(60), default="")
+    """What it is shown under where products are many, or ""."""
+    description: Mapped[str] = mapped_column(Text, default="")
+    """Stands below the name in the line of a document."""
+    unit_price: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    """Without tax, in the currency of the company."""
+    unit: Mapped[str] = mapped_column(String(20), default="")
+    tax_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax.id", ondelete="SET NULL"))
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company that sells it, or None for all."""
+    over_the_counter: Mapped[bool] = mapped_column(default=True)
+    """True for what is sold at a till as well."""
+    active: Mapped[bool] = mapped_column(default=True)
+
+    tax: Mapped[Tax | None] = relationship(lazy="joined")
+    company: Mapped[Company | None] = relationship(lazy="joined")
