@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import create_engine, text
+from werkzeug.routing import Rule
 
 from core import jobs, migrate
 from core.app import create_app
+from core.auth import service as auth_service
 from core.auth.models import User
 from core.auth.service import save_user
 from core.companies.models import Company
@@ -158,9 +162,54 @@ class _Browser(FlaskClient):
         return response
 
 
+class _CompiledTemplates(BytecodeCache):
+    """What Jinja has compiled, kept for the applications of all tests: compiling costs more than most tests."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill a bucket with what was compiled before; Jinja looks whether the source is still the same."""
+        if bucket.key in self.code:
+            bucket.bytecode_from_string(self.code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self.code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_password_hashes() -> Iterator[None]:
+    """Let tests hash passwords as Argon2 does, without the cost that is meant for those who guess."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auth_service, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _urls_compiled_once() -> Iterator[None]:
+    """Let Werkzeug compile the builder of each URL once, not again for the application of every test."""
+    known: dict[tuple[object, ...], Any] = {}
+    compile_builder = Rule._compile_builder
+
+    def once(rule: Rule, append_unknown: bool = True) -> Any:
+        key = (rule.rule, rule.endpoint, rule.subdomain, str(rule.defaults), append_unknown)
+        if key not in known:
+            known[key] = compile_builder(rule, append_unknown)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", once)
+        yield
+
+
 def running_app(settings: Settings) -> Iterator[Flask]:
     """Yield an application for a test, and clean up after it."""
     app = create_app(settings, testing=True)
+    app.jinja_env.bytecode_cache = _COMPILED
     app.config["WTF_CSRF_ENABLED"] = False
     app.test_client_class = _Browser
     jobs.bind_process(app)

@@ -147,6 +147,8 @@ def candidate_detail(found: following.Candidate) -> str:
 @requires("core.follower.edit")
 def follower_add(document_id: int) -> ResponseReturnValue:
     """Let a partner or a colleague follow a document."""
+    if not signed_in_user().can("core.partner.read"):
+        abort(403)  # the panel would show the name and address of whoever is added
 
     def add(document: Document, said: Said) -> None:
         follower = following.add_follower(document, **_chosen(), by=signed_in_user())

@@ -71,7 +71,7 @@ def route_for(company: Company, sender: User | None, reply_to: Address | None = 
     why = [gettext("From: the address of %(company)s.", company=company.name)]
     if answer is not None:
         why.append(
-            gettext("Answers go to the address that the template names.")
+            gettext("Answers go to %(address)s.", address=reply_to.addr_spec)
             if reply_to is not None
             else gettext("Answers go to %(name)s, who sends.", name=answer.display_name or answer.addr_spec)
         )

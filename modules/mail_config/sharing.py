@@ -260,7 +260,10 @@ def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
     company, customer = row.get("company"), row.get("customer")
     known = True
     if company is not None:
-        name = text_in(row, "company", 120) if isinstance(company, str) else "?"
+        try:
+            name = text_in(row, "company", 120)
+        except BadValueError:
+            name = "?"
         entry.values["company_id"] = db.session.scalar(select(Company.id).where(Company.name == name))
         if entry.values["company_id"] is None:
             known = False

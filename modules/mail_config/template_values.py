@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, DecimalException, localcontext
 from typing import Self
 
@@ -19,6 +21,8 @@ from core.web.formats import number as format_number
 
 MAX_TEXT = 100_000
 """The longest text that a value may be, or become."""
+MAX_WORK = 1_000_000
+"""Characters that the filters of one rendering may go through together."""
 LARGEST = Decimal(10) ** 15
 DATE_STYLES = ("short", "medium", "long", "full")
 CURRENCY = "(currency)"
@@ -26,6 +30,7 @@ CURRENCY = "(currency)"
 
 _DIGITS = 40
 _MOST_DECIMALS = 6
+_work: ContextVar[list[int] | None] = ContextVar("template_work", default=None)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _CODE = re.compile(r"[A-Z]{3}")
 
@@ -118,6 +123,27 @@ def _brief(value: object) -> str:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+@contextmanager
+def bounded_work() -> Iterator[None]:
+    """Bound what the filters of one rendering go through together: each is bounded, and there may be many."""
+    token = _work.set([MAX_WORK])
+    try:
+        yield
+    finally:
+        _work.reset(token)
+
+
+def _text(value: object) -> str:
+    """Return a value as the text that a filter works on, and count it."""
+    text = shown(value)
+    left = _work.get()
+    if left is not None:
+        left[0] -= len(text)
+        if left[0] < 0:
+            raise FormulaError(_l("The formulas of this text take too long."))
+    return text
 
 
 def _bounded(text: str) -> str:
@@ -289,7 +315,7 @@ def _default(value: object, other: object = "", boolean: object = False) -> obje
 
 
 def _replace(value: object, old: object, new: object) -> str:
-    text, searched, instead = shown(value), shown(old), shown(new)
+    text, searched, instead = _text(value), shown(old), shown(new)
     if not searched:
         raise FormulaError(_l("“replace” needs a text to look for."))
     if len(text) + text.count(searched) * len(instead) > MAX_TEXT:
@@ -298,7 +324,7 @@ def _replace(value: object, old: object, new: object) -> str:
 
 
 def _title(value: object) -> str:
-    return re.sub(r"[^\W_]+", lambda word: word[0][:1].upper() + word[0][1:].lower(), shown(value))
+    return re.sub(r"[^\W_]+", lambda word: word[0][:1].upper() + word[0][1:].lower(), _text(value))
 
 
 FILTERS: Mapping[str, Callable[..., object]] = {
@@ -311,9 +337,9 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "d": _default,
     "replace": _replace,
     "title": _title,
-    "upper": lambda value: shown(value).upper(),
-    "lower": lambda value: shown(value).lower(),
-    "capitalize": lambda value: shown(value).capitalize(),
-    "trim": lambda value: shown(value).strip(),
+    "upper": lambda value: _text(value).upper(),
+    "lower": lambda value: _text(value).lower(),
+    "capitalize": lambda value: _text(value).capitalize(),
+    "trim": lambda value: _text(value).strip(),
 }
 """What may stand behind `|`."""

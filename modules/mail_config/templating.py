@@ -16,7 +16,7 @@ from core.documents.behavior import FieldValue
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import one_line
 from modules.mail_config.template_sandbox import MAX_SOURCE, BadTemplateError, compiled
-from modules.mail_config.template_values import CURRENCY, EMPTY, FormulaError
+from modules.mail_config.template_values import CURRENCY, EMPTY, FormulaError, bounded_work
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "BadTemplateError", "Rendered", "render", "render_line"]
 
@@ -91,11 +91,12 @@ def _render(source: str, values: dict[str, Any], field: str) -> str:
     parts: list[str] = []
     size = 0
     try:
-        for part in compiled(source, is_html(field)).generate(values):
-            parts.append(part)
-            size += len(part)
-            if size > MAX_OUTPUT:
-                raise BadTemplateError(_l("The template makes a text that is too long."))
+        with bounded_work():
+            for part in compiled(source, is_html(field)).generate(values):
+                parts.append(part)
+                size += len(part)
+                if size > MAX_OUTPUT:
+                    raise BadTemplateError(_l("The template makes a text that is too long."))
     except BadTemplateError as error:
         raise BadTemplateError(error.message, field) from error
     except Exception as error:

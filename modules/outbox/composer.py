@@ -135,6 +135,11 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     draft.subject, draft.body_html, draft.language = mail.subject, clean_html(mail.body_html), mail.language
     draft.priority = mail.priority
     draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
+    draft.keep_days = mail.keep_days
+    # Who sends gets the answers unless somebody else was named; another sender is not to be named for the former.
+    former = mail.submitted_by.login if mail.submitted_by is not None else ""
+    if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():
+        draft.reply_to = Address(mail.reply_to_address, mail.reply_to_name)
     proposal = propose(mail.document, None, user) if mail.document is not None else Proposal()
     followers = {recipient.address.key: recipient for recipient in proposal.recipients}
     for row in mail.recipients:

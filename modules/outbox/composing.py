@@ -18,6 +18,7 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.pdf import render_for_reader
 from core.errors import UserError
+from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
 from core.mail.draft import MailDraft
 from modules.mail_config.models import MailTemplate
@@ -162,7 +163,8 @@ def change_template(
         if "subject" in form.changed:
             new.draft.subject = form.draft.subject
         if "body" in form.changed:
-            new.draft.body_html = form.draft.body_html
+            # The language goes with the text: what was written stays in the one it was written in.
+            new.draft.body_html, new.draft.language = form.draft.body_html, form.draft.language
         if "reply_to" in form.changed:
             new.reply_to, new.draft.reply_to = form.reply_to, form.draft.reply_to
         if "options" in form.changed:
@@ -236,9 +238,10 @@ def route_of(form: ComposeForm) -> Route:
 
 def look_through(form: ComposeForm) -> None:
     """Find what is wrong with a mail as it stands."""
+    draft = None
     with suppress(UserError):
-        complete_draft(form)
-    form.findings = findings_of(form, route_of(form))
+        draft = complete_draft(form)
+    form.findings = findings_of(form, route_of(form), draft)
 
 
 def send(form: ComposeForm) -> OutgoingMail | None:
@@ -260,7 +263,7 @@ def send(form: ComposeForm) -> OutgoingMail | None:
         form.draft.document_revision = form.document.revision
     token = _submission_token(form, draft) if draft is not None else ""
     if not drafts.was_sent(token):
-        form.findings = findings_of(form, route_of(form))
+        form.findings = findings_of(form, route_of(form), draft)
     if draft is None or open_questions(form.findings):
         _tell_beside_fields(form)
         return None
@@ -324,12 +327,16 @@ def take_along(form: ComposeForm) -> bytes:
     Raises:
         UserError: Something of it is gone, or its PDF could not be made.
     """
+    for field, sentences in form.errors.items():
+        raise UserError(sentences[0], field)
     draft = complete_draft(form)
     pdf = None
     if form.document is not None:
         shown = draft.pdf or make_pdf(form.document, draft.pdf_name).attachment
         pdf = file_store().get(shown.sha256)
     route = route_of(form)
+    if not route.header_from.addr_spec:
+        raise UserError(_l("The company has no email address to write from."))
     data = unsent_message(draft, route.header_from, pdf)
     if form.document is not None:
         with transaction() as session:

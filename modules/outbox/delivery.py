@@ -33,7 +33,7 @@ from modules.outbox import claims
 from modules.outbox.failures import MustWaitError, UndeliverableError
 from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.rendering import render_pdf
+from modules.outbox.rendering import check_unchanged, render_pdf
 from modules.outbox.routes import Way, find_way
 from modules.outbox.settlement import (
     LOOK_AGAIN,
@@ -197,7 +197,12 @@ class DeliveryRun:
     def _freeze_attachments(self, mail: OutgoingMail) -> None:
         """Render the document's PDF, once; whatever happens later, the mail keeps these bytes."""
         for attachment in mail.attachments:
-            if attachment.sha256 or not attachment.generated:
+            if not attachment.generated:
+                continue
+            if attachment.sha256:
+                if mail.not_before is not None and not mail.attempts and not mail.accepted_count:
+                    self.flush()
+                    check_unchanged(mail)
                 continue
             self.flush()
             data = render_pdf(mail)

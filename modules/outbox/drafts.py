@@ -121,15 +121,17 @@ def keep(
         draft.touched_at = clock.now()
         if sent_as is None and not worth and draft.contents and _token_in(draft) != token:
             return draft  # another window, in which nothing was written
-        if sent_as is None and draft.contents and not _replaces(draft, token):
+        if draft.contents and not _replaces(draft, token):
             if not was_sent(draft.token):
+                if sent_as is not None:
+                    return draft  # another letter: it stays, though this one has been sent
                 raise UserError(
                     _l(
                         "Another letter of yours about this document is kept already. This one is not: send or "
                         "discard it, or open the composer again to go on with the other."
                     )
                 )
-            if lineage_of(_token_in(draft)) == lineage_of(token):
+            if sent_as is None and lineage_of(_token_in(draft)) == lineage_of(token):
                 return draft  # the letter that has just been sent
         draft.token = sent_as or token
         draft.contents = contents if worth else ""
@@ -171,12 +173,21 @@ def lineage_kept(document_id: int, user: User) -> str:
     return lineage_of(_token_in(kept)) if kept is not None else ""
 
 
-def discard(document_id: int, user: User) -> None:
-    """Forget what a user has written about a document."""
+def discard(document_id: int, user: User, token: str) -> None:
+    """Forget what a user has written about a document; another letter than that of the token stays.
+
+    Args:
+        document_id: What it is about.
+        user: Who wrote.
+        token: Names the composer in which it is discarded; "" for whatever is kept.
+    """
+    wanted = select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
     with transaction() as session:
-        session.execute(
-            delete(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
-        )
+        draft = session.scalar(wanted.with_for_update())
+        if draft is None:
+            return
+        if not token or not draft.contents or lineage_of(_token_in(draft)) == lineage_of(token):
+            session.delete(draft)
 
 
 def forget_address(address: str) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import func, select
 from core import clock
 from core.db import db
 from core.documents.models import Document
+from core.mail.draft import MailDraft
 from core.mail.explanations import EXPLANATIONS
-from core.mail.outcomes import FailureKind
+from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
 from core.web.formats import file_size
 from modules.mail_config.models import MailServer
@@ -37,17 +38,22 @@ _LANGUAGES = {"en": "English", "fr": "français"}
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
 
 
-def findings_of(form: ComposeForm, route: Route) -> list[Finding]:
+def findings_of(form: ComposeForm, route: Route, complete: MailDraft | None = None) -> list[Finding]:
     """Return what is worth telling about a mail as it stands, what keeps it from being sent first.
 
     Nothing is changed, and no server is asked.
+
+    Args:
+        form: The composer.
+        route: How the mail would leave.
+        complete: The draft with the pictures of its text, or None where one of them is gone.
     """
     found = [
         *_blocking(form),
         *_about_addresses(form),
         *_about_text(form),
         *_about_document(form),
-        *_about_route(form, route),
+        *_about_route(form, route, complete or form.draft),
     ]
     confirmed = [
         replace(
@@ -154,7 +160,8 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
         .where(
             OutgoingMail.document_id == document.id,
-            OutgoingMail.submitted_at > now - RECENTLY,
+            func.coalesce(OutgoingMail.not_before, OutgoingMail.submitted_at) > now - RECENTLY,
+            MailRecipient.state.not_in([RecipientState.REFUSED, RecipientState.INVALID]),
             OutgoingMail.state.not_in(_NOT_LEFT),
             OutgoingMail.submission_token.is_distinct_from(form.token),
             func.lower(MailRecipient.addr_spec).in_(specs),
@@ -167,10 +174,13 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         if addr_spec.lower() in told:
             continue
         told.add(addr_spec.lower())
-        minutes = int((now - mail.submitted_at).total_seconds() // 60)
+        moment = mail.not_before or mail.submitted_at
+        minutes = max(0, int((now - moment).total_seconds() // 60))
         who = mail.submitted_by.name if mail.submitted_by is not None else "Envoi"
         mine = mail.submitted_by_id == form.user.id
-        if not minutes:
+        if moment > now and mail.state is MailState.SCHEDULED:
+            words = gettext("This is scheduled for %(address)s already.", address=addr_spec)
+        elif not minutes:
             words = (
                 gettext("You sent this to %(address)s just now.", address=addr_spec)
                 if mine
@@ -253,9 +263,9 @@ def _about_document(form: ComposeForm) -> Iterator[Finding]:
     )
 
 
-def _about_route(form: ComposeForm, route: Route) -> Iterator[Finding]:
+def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterator[Finding]:
     server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
-    yield from _about_size(form, server)
+    yield from _about_size(form, server, complete)
     if route.problem is None:
         return
     if route.problem is FailureKind.SENDER_MISSING:
@@ -280,13 +290,15 @@ def _about_route(form: ComposeForm, route: Route) -> Iterator[Finding]:
     yield Finding(f"route:{route.problem.value}", Severity.ASK, words % values, url, label)
 
 
-def _about_size(form: ComposeForm, server: MailServer | None) -> Iterator[Finding]:
+def _about_size(form: ComposeForm, server: MailServer | None, complete: MailDraft) -> Iterator[Finding]:
     """Compare what the message will have with the limits: the installation's of files, the server's of messages."""
-    for problem in draft_problems(form.draft):
+    for problem in draft_problems(complete):
         if problem.field == "files":
             yield Finding("files", Severity.BLOCK, str(problem.message), field="files")
     limit = server.size_limit if server is not None else None
-    expected = int(form.size * _ENCODED) + len(form.draft.body_html)
+    files = sum(file.size for file in complete.attachments) + (form.pdf.size if form.pdf else 0)
+    # The text goes twice: as HTML and as plain text.
+    expected = int(files * _ENCODED) + 2 * len(complete.body_html.encode())
     if server is not None and limit is not None and expected > limit:
         yield Finding(
             "size",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User
 from core.auth.permissions import within_reach
@@ -17,6 +17,7 @@ from core.partners.models import Partner
 from modules.outbox.models import HandOver, MailRecipient, OutgoingMail
 from modules.outbox.states import (
     CANCELABLE,
+    FAILED,
     RESENDABLE,
     STATE_TITLES,
     STATE_TONES,
@@ -78,6 +79,8 @@ class PanelMails:
     mails: list[OutgoingMail]
     more: bool
     mine: frozenset[int]
+    others: int = 0
+    """How many of the newest are about the same, and not for this person to read."""
 
     @property
     def waiting(self) -> bool:
@@ -111,8 +114,13 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
 
 
 def document_mails(document_id: int, user: User) -> PanelMails:
-    """Return the newest mails about a document that the user may read."""
-    return _panel(OutgoingMail.document_id == document_id, user)
+    """Return the newest mails about a document that the user may read, and how many others there are."""
+    panel = _panel(OutgoingMail.document_id == document_id, user)
+    if panel.more:
+        return panel
+    newest = select(OutgoingMail.id).where(OutgoingMail.document_id == document_id).limit(PANEL_SIZE + 1)
+    there = len(db.session.scalars(newest).all())
+    return replace(panel, others=there - len(panel.mails))
 
 
 def hand_overs(document_id: int) -> list[HandOver]:
@@ -203,7 +211,11 @@ def state_badge(state: MailState, accepted: int, count: int) -> Badge:
 
 
 def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
-    """Return the badge of each document that has mails, by one query."""
+    """Return the badge of each document that has mails, by two queries.
+
+    The latest mail speaks for the document, unless an earlier one has failed for the customer or a contact whom
+    no later mail has reached, at whatever address: a failure is not hidden by a mail to somebody else.
+    """
     if not document_ids:
         return {}
     latest = (
@@ -219,8 +231,44 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
             OutgoingMail.recipient_count,
         ).where(OutgoingMail.id.in_(latest))
     )
-    return {
+    badges = {
         document_id: state_badge(state, accepted, count)
         for document_id, state, accepted, count in rows
         if document_id is not None
     }
+    for document_id, state, accepted, count in db.session.execute(_unreached(document_ids)):
+        if document_id is not None and badges[document_id].tone == STATE_TONES[MailState.SENT][0]:
+            badges[document_id] = state_badge(state, accepted, count)
+    return badges
+
+
+def _unreached(document_ids: Sequence[int]) -> Select[int | None, MailState, int, int]:
+    """Return what finds the failed mails of documents with a known recipient who has got no later one, oldest first."""
+    later, reached = aliased(OutgoingMail), aliased(MailRecipient)
+    got_it_later = exists().where(
+        later.document_id == OutgoingMail.document_id,
+        later.id > OutgoingMail.id,
+        reached.mail_id == later.id,
+        reached.state == RecipientState.ACCEPTED,
+        or_(
+            reached.partner_id == MailRecipient.partner_id,
+            func.lower(reached.addr_spec) == func.lower(MailRecipient.addr_spec),
+        ),
+    )
+    return (
+        select(
+            OutgoingMail.document_id,
+            OutgoingMail.state,
+            OutgoingMail.accepted_count,
+            OutgoingMail.recipient_count,
+        )
+        .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
+        .where(
+            OutgoingMail.document_id.in_(document_ids),
+            OutgoingMail.state.in_(sorted(FAILED)),
+            MailRecipient.state != RecipientState.ACCEPTED,
+            MailRecipient.partner_id.is_not(None),
+            ~got_it_later,
+        )
+        .order_by(OutgoingMail.id)
+    )

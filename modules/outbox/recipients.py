@@ -27,6 +27,8 @@ TYPE_REASONS = {
     PartnerType.CONTACT: Reason.CONTACT,
 }
 """Why a partner of a type is among the recipients."""
+MAX_CHOICES = 50
+"""Contacts that are offered beside; the others are found by typing, and in the address book."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ def propose(document: Document, template: MailTemplate | None, user: User | None
                 else:
                     proposal.add(recipient, removed=recipient.address.key in removed)
     if customer is not None:
-        _offer_others(proposal, document.partner or customer, [customer, *contacts], removed)
+        _offer_others(proposal, document.partner or customer, [customer, *contacts[:MAX_CHOICES]], removed)
     return proposal
 
 
@@ -106,7 +108,7 @@ def _removed(document_id: int) -> list[Follower]:
 
 def removed_keys(document: Document) -> frozenset[str]:
     """Return the keys of the addresses of those who were removed from the followers of a document."""
-    there = {follower.email.casefold() for follower in followers_of(document.id)}
+    there = {follower.email.casefold() for follower in followers_of(document.id) if follower.by_mail}
     return frozenset(
         {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
     )
@@ -257,10 +259,11 @@ def recognize(
     for address, where in addresses:
         base = known.get(address.key) or colleagues.get(address.key)
         if base is None and address.key in strangers:
-            partner = strangers[address.key][0]
-            base = recipient_of(partner)
+            # An address that several customers share says nothing of which of them is meant.
+            base = recipient_of(strangers[address.key][0]) if len(strangers[address.key]) == 1 else None
             if base is not None:
-                base = replace(base, reason=Reason.CONTACT, reason_detail=customer_of(partner).name)
+                owner = customer_of(strangers[address.key][0])
+                base = replace(base, reason=Reason.CONTACT, reason_detail=owner.name)
         found.append(
             DraftRecipient(address, where)
             if base is None

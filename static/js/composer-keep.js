@@ -61,7 +61,8 @@ export function begin(composer) {
     busy = false;
     if (over) return;
     if (status === 200) {
-      arrived(text);
+      // What was refused stays in this browser, and unsaved: the person is told, and decides.
+      if (!arrived(text)) { dirty ||= writing; later(PRESENCE_MS); return; }
       later(dirty ? PAUSE_MS : PRESENCE_MS);
       return;
     }
@@ -88,19 +89,22 @@ export function begin(composer) {
     return false;
   }
 
+  /** Show what the server says of what was posted; return false where it was not kept. */
   function arrived(html) {
-    if (!dirty && !offering) forgetHere();
+    const made = document.createElement("template");
+    made.innerHTML = html;
+    const refused = Boolean(made.content.querySelector("[data-not-kept]"));
+    if (!dirty && !offering && !refused) forgetHere();
     if (line.dataset.said && !offering) {
       say("");
       composer.tell(composer.word("connected"));
       root.dispatchEvent(new CustomEvent("compose-connected"));
     }
     away = 0;
-    const made = document.createElement("template");
-    made.innerHTML = html;
     const fresh = made.content.querySelector("#compose-presence");
     const old = form.querySelector("#compose-presence");
     if (fresh && old && fresh.textContent.trim() !== old.textContent.trim()) old.replaceWith(fresh);
+    return !refused;
   }
 
   form.addEventListener("compose-changed", () => {
@@ -133,7 +137,7 @@ export function begin(composer) {
     if (dirty) {
       // The editor takes what was typed last with the next frame.
       const frame = new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
-      const keeping = frame.then(() => post(urls.urlKeep, new FormData(form))).then(({ status }) => { if (status === 200) forgetHere(); });
+      const keeping = frame.then(() => post(urls.urlKeep, new FormData(form))).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
       document.dispatchEvent(new CustomEvent("compose-keeping", { detail: keeping }));
     }
     const opener = document.querySelector(`a[hx-get="${urls.url}"]`);
@@ -167,7 +171,7 @@ export function begin(composer) {
     over = true;
     clearTimeout(timer);
     forgetHere();
-    await post(urls.urlDiscard, {});
+    await post(urls.urlDiscard, { token: form.elements.token.value });
   }
   const reload = (url) => window.htmx.ajax("GET", url, { target: "#composer", select: "#composer", swap: "outerHTML show:none" });
 

@@ -9,9 +9,14 @@ export function begin(composer) {
   if (!select) return;
 
   const former = select.value;
-  const change = (keepMine) => window.htmx.ajax("POST", urls.urlTemplate, {
+  // A file on its way is part of what is kept: the form is not swapped before it has come in.
+  const change = async (keepMine) => {
+    select.disabled = true;
+    try { await Promise.allSettled([...composer.pending]); } finally { select.disabled = false; }
+    window.htmx.ajax("POST", urls.urlTemplate, {
     source: form, target: "#composer", select: "#composer", swap: "outerHTML show:none", values: { keep_mine: keepMine },
-  });
+    }).finally(() => { if (form.isConnected) select.value = former; }); // nobody answered
+  };
 
   select.addEventListener("change", () => {
     const changed = [...form.querySelectorAll("input[name=changed]")].map((input) => composer.word(`changed${input.value[0].toUpperCase()}${input.value.slice(1)}`));
@@ -40,8 +45,11 @@ export function begin(composer) {
     (content.querySelector("[aria-invalid], input") || content.querySelector("button"))?.focus();
   }
   button?.addEventListener("click", () => { content.replaceChildren(); composer.open(save); show({ name: "" }); });
-  save?.addEventListener("submit", (event) => {
+  save?.addEventListener("submit", async (event) => {
     event.preventDefault();
-    show({ name: content.querySelector("[name=name]").value, save: "1" });
+    if (save.hasAttribute("aria-busy")) return; // pressed twice
+    save.setAttribute("aria-busy", "true");
+    await show({ name: content.querySelector("[name=name]").value, save: "1" });
+    save.removeAttribute("aria-busy");
   });
 }

@@ -459,3 +459,10 @@ def test_a_formula_that_passes_the_check_can_be_computed(app: Flask, formula: st
     if told(source) == []:
         for fields in (FIELDS, EMPTY):
             assert isinstance(render("", source, fields, currency="EUR").body_html, str)
+
+
+def test_many_filters_that_are_each_within_bounds_are_bounded_together(app: Flask) -> None:
+    grow = "|replace('a','aaaaaaaaaa')" * 4
+    formula = "{{ ('aaaaaaaa'" + grow + "|title" * 16 + ")|replace('a','') }}"
+    with pytest.raises(BadTemplateError, match="take too long"):
+        render("", formula * 20, FIELDS)

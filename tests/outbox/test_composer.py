@@ -20,7 +20,8 @@ from core.mail.draft import Priority, Reason
 from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateFile
-from modules.outbox import delivery
+from modules.mail_config.templates_service import save_template
+from modules.outbox import composing, delivery, service
 from modules.outbox.composer import draft_for
 from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
@@ -326,3 +327,47 @@ def test_a_wrong_correction_is_told_and_what_was_typed_is_kept(browser, quotatio
     assert "not a valid email address" in page
     assert 'value="not an address"' in page
     assert wrong.addr_spec == "refused+x@example.com"
+
+
+@pytest.mark.smtp
+@pytest.mark.parametrize("how", ["changed", "canceled"])
+def test_a_mail_for_later_whose_pdf_was_shown_does_not_leave_once_the_document_is_another(
+    browser, order, quotation, lab, monkeypatch, how
+):
+    form = opened(browser, quotation)
+    browser.post(f"{url(quotation)}/pdf", data=form)
+    shown = composing.make_pdf(quotation, "Offer.pdf")
+    later = clock.now() + dt.timedelta(days=3)
+    local = later.astimezone(zoneinfo.ZoneInfo("Europe/Paris")).strftime("%Y-%m-%dT%H:%M")
+    sent = press_send(browser, quotation, changed(form, pdf=shown.mark, send_at=local))
+    assert sent.status_code == 302
+    (mail,) = mails()
+    assert mail.attachments[0].sha256 == shown.sha256, "what was looked at is what it carries"
+    if how == "changed":
+        with transaction():
+            touch(quotation)
+    else:
+        orders.cancel(order)
+    monkeypatch.setattr(clock, "now", lambda: later + dt.timedelta(minutes=1))
+    service.release_due([mail.id])
+    delivery.deliver([mail.id])
+    db.session.expire_all()
+    assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.DOCUMENT_CHANGED)
+    assert lab.accepted == []
+
+
+def test_a_kept_text_keeps_its_language_under_another_template(browser, quotation):
+    english = save_template(
+        None,
+        kind="sales.quotation",
+        values={"name": "English"},
+        texts={"en": ("Offer", "<div>Dear customer</div>")},
+    )
+    form = changed(
+        opened(browser, quotation), body="<div>Bonjour</div>", changed=["body"], template=str(english.id)
+    )
+    page = browser.post(f"{url(quotation)}/template", data={**form.to_dict(flat=False), "keep_mine": "1"})
+    again = composer_of(page.text)
+    assert (again["body"], again["language"]) == ("<div>Bonjour</div>", "fr")
+    page = browser.post(f"{url(quotation)}/template", data={**form.to_dict(flat=False), "keep_mine": "0"})
+    assert composer_of(page.text)["language"] == "en"

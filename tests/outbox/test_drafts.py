@@ -11,11 +11,13 @@ from sqlalchemy import select
 from core import clock
 from core.db import db, transaction
 from core.documents.models import Document
-from modules.outbox import drafts, retention
+from modules.outbox import drafts, retention, service
 from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
 from modules.outbox.personal import erase
 from modules.outbox.service import release_due
 from modules.outbox.states import MailState
+from tests.outbox.conftest import draft
+from tests.outbox.mails import refused
 from tests.outbox.pages import changed, composer_of, opened, press_send
 
 
@@ -175,6 +177,19 @@ def test_a_draft_with_an_address_that_is_erased_goes_with_it(browser, quotation)
     erase("other@example.com", None)
     assert len(rows()) == 1
     erase("zoë@example.com", None)
+    assert rows() == []
+
+
+def test_a_letter_made_of_an_old_mail_leaves_the_kept_one_alone(browser, quotation, company, seller):
+    old = refused(service.submit(draft(company, "one@example.com", document=quotation), seller))
+    mine = changed(opened(browser, quotation), subject="Long work", changed=["subject"])
+    browser.post(path(quotation, "/keep"), data=mine)
+    copy = composer_of(browser.get(f"/outbox/compose/again/{old.id}").text)
+    browser.post(path(quotation, "/discard"), data={"token": copy["token"]})
+    assert opened(browser, quotation)["subject"] == "Long work"
+    assert press_send(browser, quotation, copy).status_code == 302
+    assert opened(browser, quotation)["subject"] == "Long work"
+    browser.post(path(quotation, "/discard"), data={"token": opened(browser, quotation)["token"]})
     assert rows() == []
 
 

@@ -17,10 +17,17 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.service import touch
 from core.followers.service import follow, followers_of
+from core.mail.draft import DraftAttachment
 from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
 from modules.mail_config.models import ServerHealth
+from modules.outbox import service
+from modules.outbox.form_files import Origin, marked
+from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
+from modules.outbox.states import MailState
+from tests.outbox.conftest import draft
+from tests.outbox.mails import become, refused
 from tests.outbox.pages import changed, opened, press_send, questions
 
 
@@ -218,3 +225,34 @@ def test_only_who_may_send_may_look_through(quotation, make_user, sign_in):
     for part in ("check", "keep", "chips", "pdf", "eml", "template", "discard", "save-template", "contact"):
         assert stranger.post(f"/outbox/compose/{quotation.id}/{part}").status_code in {403, 404}, part
     assert stranger.get(f"/outbox/compose/{quotation.id}/addresses").status_code in {403, 404}
+
+
+def test_pictures_of_the_text_count_against_the_limit_of_the_server(browser, quotation, server):
+    with transaction():
+        server.size_limit = 20_000
+    sha256 = file_store().put(bytes(range(256)) * 120)
+    mark = marked(DraftAttachment("p.png", "image/png", sha256, 30_720, "p@x"), Origin.PICTURE).mark
+    form = opened(browser, quotation)
+    form = changed(form, body=f'<div>See <img src="/outbox/compose/file/{mark}"></div>')
+    assert "takes 20 kB" in check(browser, quotation, form)
+
+
+@pytest.mark.usefixtures("server")
+def test_who_has_it_from_a_mail_that_waited_is_told_and_who_was_refused_is_not(
+    browser, quotation, company, seller
+):
+    made = draft(company, "client@example.com", document=quotation)
+    mail = become(
+        service.submit(made, seller),
+        submitted_at=clock.now() - dt.timedelta(hours=2),
+        not_before=clock.now() - dt.timedelta(minutes=3),
+    )
+    assert "You sent this to client@example.com 3 minutes ago" in check(
+        browser, quotation, opened(browser, quotation)
+    )
+    become(mail, not_before=clock.now() + dt.timedelta(hours=1), state=MailState.SCHEDULED)
+    assert "is scheduled for client@example.com already" in check(
+        browser, quotation, opened(browser, quotation)
+    )
+    refused(mail, state=MailState.PARTIAL, not_before=clock.now())
+    assert "client@example.com" not in check(browser, quotation, opened(browser, quotation))

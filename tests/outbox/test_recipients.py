@@ -8,11 +8,11 @@ from core.db import transaction
 from core.followers.service import follow, followers_of, unfollow
 from core.mail.addresses import Address, parse_address
 from core.mail.draft import DraftRecipient, Reason, RecipientField
-from core.partners.models import PartnerType
+from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
 from modules.outbox.chips import opted_out_among
-from modules.outbox.recipients import propose, reason_text, recognize
+from modules.outbox.recipients import MAX_CHOICES, propose, reason_text, recognize
 
 
 def contact(customer, name, email, **values):
@@ -189,3 +189,31 @@ def test_a_colleague_is_recognized_in_every_spelling(quotation, seller, make_use
     make_user(login=typed.lower(), name="Colleague")
     (found,) = recognize([(parse_address(typed), TO)], quotation, propose(quotation, None, seller))
     assert found.reason is Reason.COLLEAGUE
+
+
+def test_a_customer_removed_stays_removed_though_a_contact_with_the_address_follows_in_the_application(
+    quotation, customer, seller
+):
+    twin = contact(customer, "Twin", "client@example.com")
+    unfollow(followers_of(quotation.id)[0])
+    follow(quotation.id, partner_id=twin.id, by=seller, by_mail=False)
+    proposal = propose(quotation, template_with((RecipientRule.CUSTOMER, TO, "")), seller)
+    assert shown(proposal.recipients) == []
+    assert [r.address.addr_spec for r in proposal.left_out] == ["client@example.com"]
+
+
+def test_an_address_that_several_customers_share_is_filed_with_none_of_them(quotation, seller):
+    for name in ("One", "Two"):
+        save_partner(None, {"name": name, "email": "accountant@example.com"})
+    known = propose(quotation, None, seller)
+    (found,) = recognize([(parse_address("accountant@example.com"), TO)], quotation, known)
+    assert (found.partner_id, found.reason) == (None, Reason.TYPED)
+
+
+def test_a_customer_with_thousands_of_contacts_offers_some(quotation, customer, seller):
+    with transaction() as session:
+        session.add_all(
+            Partner(name=f"C{n}", email=f"c{n}@example.com", parent_id=customer.id, type=PartnerType.CONTACT)
+            for n in range(300)
+        )
+    assert len(propose(quotation, None, seller).choices) == MAX_CHOICES

@@ -8,6 +8,7 @@ from sqlalchemy import delete, select
 from core import clock
 from core.db import db, transaction
 from core.followers.service import follow
+from core.mail.addresses import parse_address
 from core.mail.draft import DraftAttachment, Reason, RecipientField
 from core.partners.service import save_partner
 from modules.outbox import service
@@ -195,3 +196,12 @@ def test_pictures_of_the_text_are_shown_and_travel_again(browser, company, selle
     (picture,) = newest().attachments
     assert (picture.sha256, bool(picture.content_id)) == (sha256, True)
     assert f"cid:{picture.content_id}" in newest().body_html
+
+
+def test_reply_to_and_retention_go_along(browser, company, seller):
+    made = draft(company, "one@example.com", reply_to=parse_address("Desk <desk@example.com>"), keep_days=0)
+    mail = refused(service.submit(made, seller))
+    form = composer_of(browser.get(again(mail)).text)
+    assert form["reply_to"] == "Desk <desk@example.com>"
+    press_send(browser, again(mail), form)
+    assert newest().keep_days == 0

@@ -146,7 +146,7 @@ def test_more_than_twenty_lead_to_the_list(browser, quotation, about):
 
 def test_the_mails_of_others_have_no_menu_and_no_line(browser, quotation, about, make_user, sign_in):
     mail = about("one@example.com", by=make_user("support"))
-    assert "Not sent by email yet." in words(document_panel(browser, quotation))
+    assert "Sent by somebody else" in words(document_panel(browser, quotation))
     support = sign_in(make_user("support", login="s@maison.example.com"))
     assert f'action="/outbox/mails/{mail.id}/cancel"' in document_panel(support, quotation)
 
@@ -227,3 +227,18 @@ def test_the_panel_asks_the_database_as_often_for_many_as_for_one(app, browser, 
     for _ in range(19):
         refused(about("one@example.com"))
     assert asked() == for_one
+
+
+def test_a_failure_for_the_customer_is_not_hidden_by_a_mail_to_somebody_else(
+    quotation, customer, company, seller
+):
+    def sent_to(address: str, partner: Partner | None = None) -> OutgoingMail:
+        made = draft(company, document=quotation)
+        made.recipients = [DraftRecipient(parse_address(address), partner_id=partner.id if partner else None)]
+        return service.submit(made, seller)
+
+    refused(sent_to("client@example.com", customer))
+    accepted(sent_to("myself@example.com"))
+    assert queries.badges_for([quotation.id])[quotation.id].tone == "danger"
+    accepted(sent_to("client.new@example.com", customer))
+    assert queries.badges_for([quotation.id])[quotation.id].tone == "success"

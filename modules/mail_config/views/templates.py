@@ -85,7 +85,8 @@ def templates() -> ResponseReturnValue:
 @requires("mail_config.template.edit")
 def templates_which() -> ResponseReturnValue:
     """Say which template applies to a document, and why."""
-    document = get_readable(signed_in_user(), request.args.get("document", 0, type=int))
+    number = request.args.get("document", 0, type=int)
+    document = get_readable(signed_in_user(), number) if 0 < number < 2**31 else None
     offers = selection.offered(document) if document is not None else []
     return render_template("mail_config/_template_which.html", document=document, offers=offers)
 

@@ -80,7 +80,7 @@ def compose_template(document_id: int) -> ResponseReturnValue:
 def compose_discard(document_id: int) -> ResponseReturnValue:
     """Forget what was written."""
     document = sendable(document_id)
-    drafts.discard(document.id, signed_in_user())
+    drafts.discard(document.id, signed_in_user(), request.form.get("token", "")[:64])
     return _go(url_for("core.document", document_id=document.id), stay=True)
 
 

@@ -25,6 +25,8 @@ from modules.outbox.views.compose import sendable
 
 SUGGESTIONS = 12
 MAX_FOUND = 20
+MAX_CONTACTS = 100
+"""Contacts of one customer that the address book shows; the others are found by typing."""
 
 
 def _field() -> RecipientField:
@@ -100,13 +102,15 @@ def compose_addresses(document_id: int) -> ResponseReturnValue:
 def _entry(customer: Partner, document: Document) -> dict[str, object]:
     """Return the addresses of a customer by what they are for; one that is missing is there as well."""
     columns: dict[str, list[dict[str, object]]] = {"contact": [], "billing": [], "delivery": []}
-    people = [(person, recipient_of(person)) for person in (customer, *contacts_of(customer))]
+    contacts = contacts_of(customer)
+    more, contacts = len(contacts) > MAX_CONTACTS, contacts[:MAX_CONTACTS]
+    people = [(person, recipient_of(person)) for person in (customer, *contacts)]
     shown = [recipient for _person, recipient in people if recipient is not None]
     chips = iter(chips_of(shown, signed_in_user(), of_customer=document.partner_id is not None))
     for person, recipient in people:
         column = person.type.value if person.type.value in columns else "contact"
         columns[column].append({"person": person, "chip": next(chips) if recipient is not None else None})
-    return {"customer": customer, "columns": columns}
+    return {"customer": customer, "columns": columns, "more": more}
 
 
 @blueprint.post("/compose/<int:document_id>/check")
