@@ -185,7 +185,9 @@ _COMPILED = _CompiledTemplates()
 def _cheap_password_hashes() -> Iterator[None]:
     """Let tests hash passwords as Argon2 does, without the cost that is meant for those who guess."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(auth_service, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr(auth_service, "_hasher", hasher)
+        patch.setattr(auth_service, "_NOBODYS_HASH", hasher.hash(secrets.token_urlsafe(16)))
         yield
 
 

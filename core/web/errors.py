@@ -64,11 +64,25 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
     if request.headers.get("HX-Request") and not current_user.is_authenticated:
         # Without a session there is no token: that it ended is what the person should know.
         return _page(401, "", str(SESSION_ENDED))
+    if request.method == "POST" and _is_from_here():
+        # What was typed comes back: it goes out again once there is a session, by the press of a button.
+        return render_template(
+            "core/go_on.html",
+            fields=[(name, value) for name, value in request.form.items(multi=True) if name != "csrf_token"],
+            files=[file.filename for file in request.files.values() if file.filename],
+            signed_in=current_user.is_authenticated,
+        ), 400
     return _page(
         400,
         gettext("The page was open for too long"),
         gettext("Go back, reload the page and try again; nothing was changed."),
     )
+
+
+def _is_from_here() -> bool:
+    """Return True when a browser says that a form of our own pages was posted, and it holds no password."""
+    own = request.host_url.rstrip("/")
+    return request.headers.get("Origin") == own and not any("password" in name for name in request.form)
 
 
 def _user_error(error: UserError) -> ResponseReturnValue:

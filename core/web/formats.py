@@ -12,6 +12,8 @@ from flask_babel import format_date, format_datetime, get_locale, gettext
 from markupsafe import Markup, escape
 
 from core import clock
+from core.mail.addresses import one_line
+from core.mail.outcomes import printable
 
 
 def _locale() -> str:
@@ -73,7 +75,12 @@ def translated(text: str) -> str:
     return str(gettext(text)) if text else ""
 
 
+def harmless(text: object) -> str:
+    """Return a text of others as one line, without control characters and turned directions."""
+    return printable(one_line(str(text)))
+
+
 def register(app: Flask) -> None:
     """Give the templates these formats as filters."""
-    for function in (money, price, number, day, file_size, ago, translated):
+    for function in (money, price, number, day, file_size, ago, translated, harmless):
         app.add_template_filter(function)

@@ -95,19 +95,21 @@ def key_of(markup: str) -> str:
     return " ".join("".join(parts).split())
 
 
+_BLANK_LINE = re.compile(r"<br\s*/?>\s*<br\s*/?>\s*$", re.IGNORECASE)
+
+
 def _paragraphs(markup: str, depth: int = 0) -> Iterator[str]:
     lines: list[str] = []  # of `<div>`s that follow each other: an editor's lines
     for piece in _pieces(markup):
         if piece.name == "div" and not _has_blocks(piece.inner):
-            for number, paragraph in enumerate(_split_lines(piece.inner)):
-                if (number or not key_of(paragraph)) and lines:
-                    yield f"<p>{'<br>'.join(lines)}</p>"
-                    lines = []
-                if key_of(paragraph):
-                    lines.append(paragraph)
+            *ended, lines = _runs(lines, _split_lines(piece.inner))
+            yield from map(_lines_as_paragraph, ended)
+            if _BLANK_LINE.search(piece.inner) and lines:
+                yield _lines_as_paragraph(lines)  # the editor ends a paragraph with a blank line inside
+                lines = []
             continue
         if lines and piece.markup.strip():
-            yield f"<p>{'<br>'.join(lines)}</p>"
+            yield _lines_as_paragraph(lines)
             lines = []
         if piece.name == "p" or not piece.name:
             inner = piece.inner if piece.name else piece.markup
@@ -117,7 +119,22 @@ def _paragraphs(markup: str, depth: int = 0) -> Iterator[str]:
         else:
             yield piece.markup
     if lines:
-        yield f"<p>{'<br>'.join(lines)}</p>"
+        yield _lines_as_paragraph(lines)
+
+
+def _lines_as_paragraph(lines: list[str]) -> str:
+    return f"<p>{'<br>'.join(lines)}</p>"
+
+
+def _runs(lines: list[str], paragraphs: list[str]) -> list[list[str]]:
+    """Return the runs of lines that an element goes on with or begins; the last one may go on in the next element."""
+    runs = [lines]
+    for number, paragraph in enumerate(paragraphs):
+        if (number or not key_of(paragraph)) and runs[-1]:
+            runs.append([])
+        if key_of(paragraph):
+            runs[-1].append(paragraph)
+    return runs
 
 
 def _has_blocks(markup: str) -> bool:

@@ -156,7 +156,8 @@ def change_template(
     kept_aside = {recipient.address.key for recipient in new.put_aside}
     new.put_aside += [r for r in form.put_aside if r.address.key not in kept_aside | there]
     new.files += [file for file in form.files if file.origin is Origin.ADDED]
-    new.pdf, new.typed, new.token = form.pdf, form.typed, form.token
+    new.pdf, new.typed = form.pdf, form.typed
+    new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
     new.draft.document_revision = form.draft.document_revision
     if keep_mine:
@@ -183,7 +184,7 @@ def restored_form(document: Document, user: User) -> ComposeForm | None:
     form = posted_form(document, drafts.contents_of(kept), user)
     # What has become wrong meanwhile is told when it is looked at again, not as an answer to opening.
     form.errors = {name: sentences for name, sentences in form.errors.items() if name == "files"}
-    form.token = drafts.new_token(drafts.lineage_of(form.token))
+    form.resumed, form.token = form.token, drafts.new_token(drafts.lineage_of(form.token))
     form.pdf = None  # customer or company may have changed: it is made again beside
     return form
 

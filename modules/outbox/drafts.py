@@ -119,20 +119,8 @@ def keep(
                 # Two windows of one person at once: the other was faster.
                 draft = session.scalars(wanted).one()
         draft.touched_at = clock.now()
-        if sent_as is None and not worth and draft.contents and _token_in(draft) != token:
-            return draft  # another window, in which nothing was written
-        if draft.contents and not _replaces(draft, token):
-            if not was_sent(draft.token):
-                if sent_as is not None:
-                    return draft  # another letter: it stays, though this one has been sent
-                raise UserError(
-                    _l(
-                        "Another letter of yours about this document is kept already. This one is not: send or "
-                        "discard it, or open the composer again to go on with the other."
-                    )
-                )
-            if sent_as is None and lineage_of(_token_in(draft)) == lineage_of(token):
-                return draft  # the letter that has just been sent
+        if not _may_write(draft, token, posted.get("resumed", ""), worth=worth, sent=sent_as is not None):
+            return draft
         draft.token = sent_as or token
         draft.contents = contents if worth else ""
         session.execute(delete(DraftFile).where(DraftFile.draft_id == draft.id))
@@ -140,6 +128,45 @@ def keep(
         if worth:
             session.add_all(DraftFile(draft_id=draft.id, sha256=sha256) for sha256 in sorted(set(hashes)))
     return draft
+
+
+def _may_write(draft: KeptDraft, token: str, resumed: str, *, worth: bool, sent: bool) -> bool:
+    """Return True when a form may take the place of what is kept, False when what is kept simply stays.
+
+    Args:
+        draft: The row.
+        token: Names the form.
+        resumed: The opening that the form goes on with.
+        worth: False where nothing was changed in the form.
+        sent: True when a mail was just made of it.
+
+    Raises:
+        UserError: The person must know that it is not kept: there is another letter, or another window.
+    """
+    if not draft.contents:
+        return True
+    kept = _token_in(draft)
+    if not sent and not worth and kept != token:
+        return False  # another window, in which nothing was written
+    if not _replaces(draft, token):
+        if not was_sent(draft.token):
+            if sent:
+                return False  # another letter: it stays, though this one has been sent
+            raise UserError(
+                _l(
+                    "Another letter of yours about this document is kept already. This one is not: send or "
+                    "discard it, or open the composer again to go on with the other."
+                )
+            )
+        return sent or lineage_of(kept) != lineage_of(token)  # not the letter that has just been sent
+    if not sent and kept not in {token, resumed}:
+        raise UserError(
+            _l(
+                "You have gone on with this letter in another window, and that is what is kept. To write on "
+                "here, copy what you need and open the composer again."
+            )
+        )
+    return True
 
 
 def _token_in(draft: KeptDraft) -> str:
@@ -167,10 +194,10 @@ def lineage_of(token: str) -> str:
     return token.partition(".")[0]
 
 
-def lineage_kept(document_id: int, user: User) -> str:
-    """Return the lineage of what a user has kept about a document, or "" for nothing."""
+def token_kept(document_id: int, user: User) -> str:
+    """Return the token of what a user has kept about a document, or "" for nothing."""
     kept = kept_draft(document_id, user)
-    return lineage_of(_token_in(kept)) if kept is not None else ""
+    return _token_in(kept) if kept is not None else ""
 
 
 def discard(document_id: int, user: User, token: str) -> None:

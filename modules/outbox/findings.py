@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from babel import Locale
 from flask import url_for
-from flask_babel import gettext, ngettext
+from flask_babel import get_locale, gettext, ngettext
 from sqlalchemy import func, select
 
 from core import clock
@@ -19,6 +20,7 @@ from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
 from core.web.formats import file_size
+from modules.mail_config.legacy import find as find_legacy
 from modules.mail_config.models import MailServer
 from modules.mail_config.service import Route
 from modules.outbox.chips import opted_out_among
@@ -34,7 +36,6 @@ _TAG = re.compile(r"<[^<>]*>")
 _ENCODED = 4 / 3 * 78 / 76
 """What base64 with its line ends makes of octets (RFC 2045 §6.8)."""
 
-_LANGUAGES = {"en": "English", "fr": "français"}
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
 
 
@@ -226,22 +227,38 @@ def _about_text(form: ComposeForm) -> Iterator[Finding]:
                 ),
                 field=field,
             )
+        if form.document is not None:
+            for legacy in find_legacy(form.document.kind, text)[:3]:
+                yield Finding(
+                    f"legacy:{field}:{legacy.found[:40]}",
+                    Severity.ASK,
+                    gettext(
+                        "“%(field)s” looks like a field of an older system that nobody has filled in.",
+                        field=legacy.found[:40],
+                    ),
+                    field=field,
+                )
     if not words.replace("&nbsp;", " ").strip() and "<img" not in draft.body_html:
         yield Finding("empty_text", Severity.ASK, gettext("The mail has no text."), field="body")
     partner = form.document.partner if form.document is not None else None
     if partner is not None and partner.language != draft.language:
-        spoken = _LANGUAGES.get(partner.language, partner.language)
+        spoken = _language(partner.language)
         yield Finding(
             f"language:{draft.language}",
             Severity.ASK,
             gettext(
                 "The text is in %(language)s; %(name)s reads %(spoken)s.",
-                language=_LANGUAGES.get(draft.language, draft.language),
+                language=_language(draft.language),
                 name=customer_of(partner).name,
                 spoken=spoken,
             ),
             field="template",
         )
+
+
+def _language(code: str) -> str:
+    """Return the name of a language in the current one."""
+    return str(Locale.parse(str(get_locale() or "en")).languages.get(code, code))
 
 
 def _about_document(form: ComposeForm) -> Iterator[Finding]:

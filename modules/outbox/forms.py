@@ -59,6 +59,7 @@ class ComposeForm:
         changed: What the person has changed since the template filled it in, of `CHANGEABLE`.
         confirmed: Keys of findings that the person has accepted.
         token: Names this opening of the composer, so that pressing Send twice sends once.
+        resumed: The token of the opening that this one goes on with, or "".
         proposed: Who the composer was filled with, as `field:Name <address>`.
         errors: Sentences by field; the field "" stands for the page.
         findings: What was found wrong, or worth a question.
@@ -78,6 +79,7 @@ class ComposeForm:
     changed: set[str] = field(default_factory=set)
     confirmed: set[str] = field(default_factory=set)
     token: str = field(default_factory=new_token)
+    resumed: str = ""
     proposed: list[str] = field(default_factory=list)
     errors: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -199,6 +201,7 @@ def read_form(
     """
     form = ComposeForm(base, user, document, proposal or Proposal())
     form.token = posted.get("token", "")[:64] or form.token
+    form.resumed = posted.get("resumed", "")[:64]
     base.subject = posted.get("subject", "")[:MAX_TYPED]
     base.body_html = posted.get("body", "")[:MAX_TEXT]
     base.document_revision = posted.get("revision", base.document_revision, type=int)

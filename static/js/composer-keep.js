@@ -30,6 +30,8 @@ export function begin(composer) {
   function say(sentence, ...more) {
     if (line.dataset.said === sentence) return;
     line.dataset.said = sentence;
+    // Beside “you are signed out” nothing may say that it was kept just now.
+    form.querySelectorAll("#compose-presence .presence-kept").forEach((words) => { words.hidden = Boolean(sentence); });
     line.replaceChildren(...(sentence ? [Object.assign(document.createElement("i"), { className: "bi bi-cloud-slash", ariaHidden: "true" }), ` ${sentence} `, ...more] : []));
   }
   const link = (href, words) => Object.assign(document.createElement("a"), { href, target: "_blank", rel: "noopener", textContent: words });
@@ -67,7 +69,7 @@ export function begin(composer) {
       return;
     }
     dirty ||= writing;
-    if ([204, 400, 401].includes(status)) {
+    if ([204, 401].includes(status)) {
       const first = !signedOut;
       signedOut = true;
       later(first ? 0 : SIGN_IN_MS);

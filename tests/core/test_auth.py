@@ -412,3 +412,28 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Flask, make_user: 
     cookie = response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
+
+
+# -- a form whose session has ended --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "fields", "kept"),
+    [
+        ("http://localhost", {"name": "Long <work>"}, True),
+        ("http://evil.example.com", {"name": "Long <work>"}, False),
+        (None, {"name": "Long <work>"}, False),
+        ("http://localhost", {"name": "Long <work>", "password": "secret"}, False),
+    ],
+)
+def test_what_was_typed_into_our_own_form_comes_back_when_the_session_has_ended(
+    app: Flask, make_user: MakeUser, origin: str | None, fields: dict[str, str], kept: bool
+) -> None:
+    make_user("administrator")
+    app.config["WTF_CSRF_ENABLED"] = True
+    headers = {"Origin": origin} if origin else {}
+    answer = app.test_client().post("/partners/new", data=fields, headers=headers)
+    assert answer.status_code == 400
+    assert ("Long &lt;work&gt;</textarea>" in answer.text) is kept
+    assert ("Go on" in answer.text) is kept
+    assert "secret" not in answer.text

@@ -68,10 +68,15 @@ def as_editor(body: str) -> str:
     return f"<div>{'<br><br>'.join(paragraphs)}</div>"
 
 
+def as_trix(body: str) -> str:
+    """The HTML of the editor once it has read paragraphs: each a `<div>` that ends with a blank line."""
+    return "".join(f"<div>{paragraph}<br><br></div>" for paragraph in re.findall(r"<p>(.*?)</p>", body))
+
+
 # -------------------------------------------------------------------------------------------- paragraphs are kept
 
 
-@pytest.mark.parametrize("editor", [str, as_editor], ids=["paragraphs", "lines"])
+@pytest.mark.parametrize("editor", [str, as_editor, as_trix], ids=["paragraphs", "lines", "blank-lines"])
 def test_an_unchanged_text_is_the_template_itself(
     document: Document, template: MailTemplate, editor: Callable[[str], str]
 ) -> None:
@@ -81,7 +86,7 @@ def test_an_unchanged_text_is_the_template_itself(
     assert (made.kept_blocks, made.replaced, made.left) == (5, [], [])
 
 
-@pytest.mark.parametrize("editor", [str, as_editor], ids=["paragraphs", "lines"])
+@pytest.mark.parametrize("editor", [str, as_editor, as_trix], ids=["paragraphs", "lines", "blank-lines"])
 def test_only_the_changed_paragraph_is_generalized(
     document: Document, template: MailTemplate, editor: Callable[[str], str]
 ) -> None:

@@ -193,6 +193,25 @@ def test_a_letter_made_of_an_old_mail_leaves_the_kept_one_alone(browser, quotati
     assert rows() == []
 
 
+def test_two_windows_with_one_letter_do_not_overwrite_each_other_unseen(browser, quotation):
+    browser.post(
+        path(quotation, "/keep"), data=changed(opened(browser, quotation), subject="One", changed=["subject"])
+    )
+    first, second = opened(browser, quotation), opened(browser, quotation)
+    assert (
+        "data-not-kept"
+        not in browser.post(path(quotation, "/keep"), data=changed(second, subject="Two")).text
+    )
+    answer = browser.post(path(quotation, "/keep"), data=changed(first, subject="Three"))
+    assert "in another window" in answer.text
+    assert "data-not-kept" in answer.text
+    assert opened(browser, quotation)["subject"] == "Two"
+    assert (
+        "data-not-kept"
+        not in browser.post(path(quotation, "/keep"), data=changed(second, subject="Four")).text
+    )
+
+
 # -- undo ----------------------------------------------------------------------------------------------
 
 

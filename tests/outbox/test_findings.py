@@ -22,6 +22,7 @@ from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
 from modules.mail_config.models import ServerHealth
 from modules.outbox import service
+from modules.outbox.composing import make_pdf
 from modules.outbox.form_files import Origin, marked
 from modules.outbox.mime import file_store
 from modules.outbox.models import OutgoingMail
@@ -57,7 +58,7 @@ def test_nothing_is_told_where_nothing_is_wrong(browser, quotation):
         ({"subject": "Offer {{ document.number }}"}, "{{ document.number }} stands in the text", False),
         ({"body": "<div>Dear {% if x %}</div>"}, "{% if x %} stands in the text", False),
         ({"body": "<div><br></div>"}, "The mail has no text", False),
-        ({"language": "en"}, "The text is in English; Client SA reads français", False),
+        ({"language": "en"}, "The text is in English; Client SA reads French", False),
     ],
 )
 def test_what_stands_there_is_looked_through(browser, quotation, changes, words, blocks):
@@ -256,3 +257,19 @@ def test_who_has_it_from_a_mail_that_waited_is_told_and_who_was_refused_is_not(
     )
     refused(mail, state=MailState.PARTIAL, not_before=clock.now())
     assert "client@example.com" not in check(browser, quotation, opened(browser, quotation))
+
+
+@pytest.mark.usefixtures("server")
+def test_a_field_of_an_older_system_is_asked_about(browser, quotation):
+    page = check(browser, quotation, changed(opened(browser, quotation), subject="Invoice NUMFACT"))
+    assert "“NUMFACT” looks like a field of an older system" in page
+
+
+@pytest.mark.usefixtures("server")
+def test_a_pdf_that_shows_the_document_as_it_was_is_made_again(browser, quotation):
+    shown = make_pdf(quotation, "Offer.pdf")
+    form = changed(opened(browser, quotation), pdf=shown.mark)
+    assert 'id="compose-pdf"' not in check(browser, quotation, form)
+    with transaction():
+        touch(quotation)
+    assert 'id="compose-pdf"' in check(browser, quotation, form)

@@ -40,9 +40,9 @@ def compose(document_id: int) -> ResponseReturnValue:
         form = composing.restored_form(document, user)
     if form is None:
         # Started anew, it is another opening of the letter that is kept, and takes its place once it is written.
-        lineage = drafts.lineage_kept(document.id, user) if request.args.get("fresh") else ""
+        former = drafts.token_kept(document.id, user) if request.args.get("fresh") else ""
         form = composing.open_form(document, _template(document, wanted), user)
-        form.token = drafts.new_token(lineage)
+        form.resumed, form.token = former, drafts.new_token(drafts.lineage_of(former))
         kept = None
     return show(document, form, kept=kept)
 

@@ -120,7 +120,15 @@ def compose_check(document_id: int) -> ResponseReturnValue:
     document = sendable(document_id)
     form = composing.posted_form(document, request.form, signed_in_user())
     composing.look_through(form)
-    return render_template("outbox/_compose_findings.html", findings=form.findings, document=document)
+    # Once the document has changed, the PDF that is shown is not the one that would leave: it is made again.
+    outdated = form.pdf is not None and form.pdf.revision != document.revision
+    return render_template(
+        "outbox/_compose_findings.html",
+        findings=form.findings,
+        document=document,
+        draft=form.draft,
+        outdated=outdated,
+    )
 
 
 @blueprint.post("/compose/<int:document_id>/keep")

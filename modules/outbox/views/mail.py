@@ -19,7 +19,6 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
 from core.files import FileMissingError
-from core.mail.addresses import one_line
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
 from core.web.security import foreign_html
@@ -42,12 +41,6 @@ MAX_SHOWN_PICTURES = 8 * 1024 * 1024
 """Bytes of pictures that one page shows; the others are in the exact message."""
 SHOWN_TEXT_LENGTH = 200_000
 """A browser shows no more of the plain text at once; the rest is in the exact message."""
-
-
-@blueprint.app_template_filter()
-def harmless(text: object) -> str:
-    """Return a text of others as one line, without control characters and turned directions."""
-    return printable(one_line(str(text)))
 
 
 @blueprint.app_template_filter()
