@@ -10,7 +10,13 @@ from collections.abc import Mapping
 
 from blinker import Namespace
 
-__all__ = ["KEYWORDS", "document_customer_changed", "mail_server_paused", "mail_server_ready"]
+__all__ = [
+    "KEYWORDS",
+    "document_customer_changed",
+    "document_mail_wanted",
+    "mail_server_paused",
+    "mail_server_ready",
+]
 
 _signals = Namespace()
 
@@ -18,6 +24,17 @@ document_customer_changed = _signals.signal("document-customer-changed")
 """Sent inside the transaction that gives a document another customer.
 
 Sender: the `Document`. Keywords: `previous_id`, the id of the former partner or None.
+"""
+
+document_mail_wanted = _signals.signal("document-mail-wanted")
+"""Sent inside the transaction that wrote a document, to have it mailed without anybody composing.
+
+Sender: the `Document`. Keywords: `addresses`, a tuple of `core.mail.addresses.Address` to write to, or an empty one
+for those whom the mail template of its kind names, else its followers; `by`, the user who asks, or None; `private`,
+True where the addresses are used and not kept; `keep_days`, for how long contents are kept, or None for the setting.
+
+A receiver that takes the task writes the mail in that transaction and returns its id; one that cannot returns None
+or raises a `UserError`, whose sentence the sender shows, and which must not cost the sender its own rows.
 """
 
 mail_server_ready = _signals.signal("mail-server-ready")
@@ -34,6 +51,7 @@ Sender: the Flask application. Keywords: `server_id`. Whoever tells administrato
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "document_customer_changed": ("previous_id",),
+    "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
     "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
 }

@@ -5,6 +5,10 @@ Tax is computed for each rate on the sum of the rounded subtotals of that rate, 
 rate, as EN 16931 asks of European invoices (BR-CO-10, BR-CO-14, BR-CO-17). Totals are sums of those, so
 that a reader who adds up the printed figures finds the printed total.
 
+At a till prices include tax (`gross_price`, `compute_gross`): a line is quantity × price with tax × (1 − discount /
+100), rounded; the total is the sum of the lines, what the customer pays; the tax that is in it is computed for each
+rate on the sum of the lines of that rate, and rounded once.
+
 Rounding is half away from zero (commercial rounding): a credit note is to the cent what its invoice was.
 """
 
@@ -129,3 +133,42 @@ def compute(lines: Iterable[TaxedAmount], currency: str) -> Totals:
     if max(abs(untaxed), abs(total)) >= LARGEST_AMOUNT:
         raise AmountTooLargeError
     return Totals(round_money(untaxed, currency), taxes, round_money(total, currency))
+
+
+def gross_price(unit_price: Decimal, rate: Decimal | None, currency: str) -> Decimal:
+    """Return a price with tax, rounded to the decimals of the currency.
+
+    Args:
+        unit_price: Without tax.
+        rate: In percent, or None where no tax applies.
+        currency: ISO 4217.
+    """
+    with localcontext(prec=_DIGITS):
+        return round_money(unit_price * (HUNDRED + (rate or 0)) / HUNDRED, currency)
+
+
+def compute_gross(lines: Iterable[TaxedAmount], currency: str) -> Totals:
+    """Return the totals of lines whose subtotals include tax, in a currency (ISO 4217).
+
+    Raises:
+        AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
+    """
+    total = Decimal(0)
+    sums: dict[Decimal, Decimal] = {}
+    names: dict[Decimal, dict[str, None]] = {}
+    for line in lines:
+        total += line.subtotal
+        if line.tax_rate is not None:
+            sums[line.tax_rate] = sums.get(line.tax_rate, Decimal(0)) + line.subtotal
+            names.setdefault(line.tax_rate, {})[line.tax_name] = None
+    if abs(total) >= LARGEST_AMOUNT:
+        raise AmountTooLargeError
+    taxes = []
+    for rate, gross in sorted(sums.items(), reverse=True):
+        with localcontext(prec=_DIGITS):
+            base = round_money(gross * HUNDRED / (HUNDRED + rate), currency)
+        taxes.append(
+            TaxTotal(rate, ", ".join(filter(None, names[rate])), base, round_money(gross - base, currency))
+        )
+    untaxed = total - sum((tax.amount for tax in taxes), Decimal(0))
+    return Totals(round_money(untaxed, currency), tuple(taxes), round_money(total, currency))

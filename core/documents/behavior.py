@@ -93,6 +93,12 @@ class ShippedTemplate:
     texts: Mapping[str, tuple[str, str]]
 
 
+class RollHtml(str):
+    """HTML of a page that is as long as its contents: a receipt from a roll of paper."""
+
+    __slots__ = ()
+
+
 class DocumentBehavior(Protocol):
     """What `DocumentKind.behavior` names."""
 
@@ -100,10 +106,16 @@ class DocumentBehavior(Protocol):
     templates: Sequence[ShippedTemplate]
 
     def pdf_html(self, document: Document) -> str:
-        """Return the document as HTML for the PDF engine; the locale is already the document's."""
+        """Return the document as HTML for the PDF engine; the locale is already the document's.
+
+        A `RollHtml` has one page, cut where its contents end.
+        """
 
     def fields(self, document: Document) -> Mapping[str, FieldValue]:
         """Return a plain value for each name of the catalogue."""
 
     def why_not_sendable(self, document: Document) -> object | None:
         """Return a sentence when the document cannot be sent in its present state."""
+
+    # A behavior may also have `keeps_addresses_private(document) -> bool`: True where whoever gets a mail about the
+    # document has given the address for that alone. It is then encrypted, and erased once the mail is settled.

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from flask import current_app
 from flask_babel import force_locale
+from pypdf import PdfReader, PdfWriter
 from reportlab.lib.fonts import addMapping
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from xhtml2pdf import pisa
 from xhtml2pdf.default import DEFAULT_FONT
 
+from core.documents.behavior import RollHtml
 from core.documents.models import Document
 from core.documents.service import behavior_of
 from core.errors import EnvoiError, UserError
@@ -35,6 +37,8 @@ _LATIN = re.compile(
 )
 
 
+BELOW_THE_LAST_LINE = 17.0
+"""Points (1/72 inch) of paper below the last line of a receipt: 6 mm."""
 PATIENCE_SECONDS = 5.0
 """A request that waits for the PDF of another keeps a thread from everybody else."""
 
@@ -125,7 +129,32 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
     data = out.getvalue()
     if status.err or not data.startswith(b"%PDF-"):
         raise RenderError("The PDF could not be made.")
-    return data
+    return _cut(data) if isinstance(html, RollHtml) else data
+
+
+def _cut(data: bytes) -> bytes:
+    """Return a PDF whose pages end below the last text on them, as a roll of paper is cut.
+
+    The engine wants to know the height of a page before it knows what comes onto it, so the page is laid out long.
+    """
+    writer = PdfWriter()
+    for page in PdfReader(io.BytesIO(data)).pages:
+        ends: list[float] = [float(page.mediabox.top)]
+
+        def note(
+            text: str, outer: list[float], matrix: list[float], *_font: object, ends: list[float] = ends
+        ) -> None:
+            if text.strip():
+                ends.append(matrix[4] * outer[1] + matrix[5] * outer[3] + outer[5])
+
+        page.extract_text(visitor_text=note)
+        bottom = max(0.0, min(ends) - BELOW_THE_LAST_LINE)
+        for box in (page.mediabox, page.cropbox, page.trimbox, page.artbox, page.bleedbox):
+            box.lower_left = (float(page.mediabox.left), bottom)
+        writer.add_page(page)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
 
 
 def render_document(document: Document, *, patience: float = -1) -> bytes:

@@ -119,6 +119,12 @@ def behavior_of(document: Document) -> DocumentBehavior:
     return cast("DocumentBehavior", resolve(kind.behavior))
 
 
+def keeps_addresses_private(document: Document) -> bool:
+    """Return True when the addresses that mails about a document go to are used and not kept."""
+    asked = getattr(behavior_of(document), "keeps_addresses_private", None)
+    return bool(asked(document)) if asked is not None else False
+
+
 def kind_title(kind: str) -> str:
     """Return the title of a kind in the current language, or its name when its module is not enabled."""
     from_registry = current_registry().kinds.get(kind)

@@ -104,6 +104,7 @@ class MailDraft:
         priority: How urgent it is called.
         delivery_receipt: True to ask the servers on the way for a notification of success (RFC 3461).
         read_receipt: True to ask the reader's program for a notification (RFC 8098).
+        private: True where the addresses are used and not kept: a walk-in's receipt.
     """
 
     document_id: int | None
@@ -123,6 +124,7 @@ class MailDraft:
     priority: Priority = Priority.NORMAL
     delivery_receipt: bool = False
     read_receipt: bool = False
+    private: bool = False
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

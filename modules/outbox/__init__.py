@@ -86,6 +86,7 @@ module = Module(
         JobSpec("outbox.retention", "modules.outbox.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
+        Receiver("document_mail_wanted", "modules.outbox.wanted:mail_wanted"),
         Receiver("mail_server_ready", "modules.outbox.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts:server_paused"),
@@ -110,6 +111,7 @@ module = Module(
         "OUTBOX_RETRY_MINUTES": "1, 5, 15, 60, 180, 360, 720, 1440",  # the last one repeats
         "OUTBOX_GIVE_UP_DAYS": 4.0,  # RFC 5321, section 4.5.4.1: four to five days
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
+        "OUTBOX_PRIVATE_KEEP_DAYS": 7,  # after which the address of a private mail that failed is erased
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
 )

@@ -19,6 +19,7 @@ from modules.mail_config.models import MailTemplate
 from modules.mail_config.templates_service import language_of, pdf_name_for, render_for, templates_for
 from modules.outbox.bodies import clean_html
 from modules.outbox.models import OutgoingMail
+from modules.outbox.private import address_of
 from modules.outbox.queries import reach
 from modules.outbox.recipients import Proposal, propose
 
@@ -135,7 +136,7 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     draft.subject, draft.body_html, draft.language = mail.subject, clean_html(mail.body_html), mail.language
     draft.priority = mail.priority
     draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
-    draft.keep_days = mail.keep_days
+    draft.keep_days, draft.private = mail.keep_days, mail.private
     # Who sends gets the answers unless somebody else was named; another sender is not to be named for the former.
     former = mail.submitted_by.login if mail.submitted_by is not None else ""
     if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():
@@ -143,13 +144,12 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     proposal = propose(mail.document, None, user) if mail.document is not None else Proposal()
     followers = {recipient.address.key: recipient for recipient in proposal.recipients}
     for row in mail.recipients:
-        follower = followers.pop(row.address.key, None)
+        address = address_of(row)
+        follower = followers.pop(address.key, None)
         draft.recipients.append(
-            DraftRecipient(
-                row.address, row.field, follower.reason, follower.reason_detail, follower.partner_id
-            )
+            DraftRecipient(address, row.field, follower.reason, follower.reason_detail, follower.partner_id)
             if follower is not None
-            else DraftRecipient(row.address, row.field, row.reason, row.reason_detail, row.partner_id)
+            else DraftRecipient(address, row.field, row.reason, row.reason_detail, row.partner_id)
         )
     draft.attachments = [
         DraftAttachment(file.name, file.media_type, file.sha256, file.size, file.content_id)

@@ -17,6 +17,7 @@ from core.companies.models import Company
 from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.pdf import render_for_reader
+from core.documents.service import keeps_addresses_private
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
@@ -197,7 +198,8 @@ def keep_form(document: Document, posted: MultiDict[str, str], user: User) -> dt
     """
     form = posted_form(document, posted, user)
     worth = form.worth_keeping
-    kept = drafts.keep(document.id, user, posted, _hashes(form), worth=worth)
+    private = keeps_addresses_private(document)
+    kept = drafts.keep(document.id, user, posted, _hashes(form), worth=worth, private=private)
     return kept.touched_at if worth else None
 
 
@@ -208,7 +210,14 @@ def keep_sent(form: ComposeForm, mail: OutgoingMail, posted: MultiDict[str, str]
     whole = MultiDict(posted)
     whole.setlist("file", [file.mark for file in form.files])
     with suppress(UserError):  # too long: then the mail itself is what the composer opens again with
-        drafts.keep(form.document.id, form.user, whole, _hashes(form), sent_as=mail.submission_token)
+        drafts.keep(
+            form.document.id,
+            form.user,
+            whole,
+            _hashes(form),
+            sent_as=mail.submission_token,
+            private=mail.private,
+        )
 
 
 def _hashes(form: ComposeForm) -> list[str]:
@@ -265,6 +274,8 @@ def send(form: ComposeForm) -> OutgoingMail | None:
     token = _submission_token(form, draft) if draft is not None else ""
     if not drafts.was_sent(token):
         form.findings = findings_of(form, route_of(form), draft)
+    if draft is not None and form.document is not None and keeps_addresses_private(form.document):
+        draft = replace(draft, private=True)
     if draft is None or open_questions(form.findings):
         _tell_beside_fields(form)
         return None

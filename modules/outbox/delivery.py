@@ -33,7 +33,9 @@ from modules.outbox import claims
 from modules.outbox.failures import MustWaitError, UndeliverableError
 from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.private import address_of, scrubbed
 from modules.outbox.rendering import check_unchanged, render_pdf
+from modules.outbox.retention import erase_private
 from modules.outbox.routes import Way, find_way
 from modules.outbox.settlement import (
     LOOK_AGAIN,
@@ -304,7 +306,7 @@ class DeliveryRun:
             ), ()
         envelope = Envelope(
             mail.sender_address,
-            tuple(recipient.addr_spec for recipient in due),
+            tuple(address_of(recipient).addr_spec for recipient in due),
             delivery_receipt=mail.delivery_receipt,
             envelope_id=mail.message_id.strip("<>"),
         )
@@ -314,6 +316,7 @@ class DeliveryRun:
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
+        submission = scrubbed(submission, envelope.recipients if mail.private else ())
         transcript = list(submission.transcript)
         failure = submission.failure
         if failure is not None:
@@ -447,6 +450,9 @@ def deliver(mail_ids: Sequence[int]) -> int:
             run.flush()
             run.ledger.close()
             claims.give_back(token)
+    private = [mail.id for mail in mails if mail.private]
+    if private:
+        erase_private(private)
     if faults:
         raise faults[0]
     return len(mails)

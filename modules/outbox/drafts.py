@@ -19,6 +19,7 @@ from core.auth.models import User
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.vault import decrypt, encrypt
 from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
 from modules.outbox.states import MailState
 
@@ -31,6 +32,7 @@ KEPT_FIELDS = (
     "delivery_receipt", "read_receipt", "send_at",
 )  # fmt: skip
 MAX_CONTENTS = 3_000_000
+_SEALED = "sealed:"  # no JSON begins so
 
 
 def kept_draft(document_id: int, user: User) -> KeptDraft | None:
@@ -74,9 +76,19 @@ def was_called_back(token: str) -> bool:
 
 def contents_of(draft: KeptDraft) -> MultiDict[str, str]:
     """Return what the form held, as it was posted."""
-    return MultiDict(
-        [(name, value) for name, values in json.loads(draft.contents).items() for value in values]
-    )
+    return MultiDict([(name, value) for name, values in _fields(draft).items() for value in values])
+
+
+def _sealed(contents: str) -> str:
+    return _SEALED + encrypt(contents).decode()
+
+
+def _fields(draft: KeptDraft) -> dict[str, list[str]]:
+    """Return what the form held, by name."""
+    sealed = draft.contents.startswith(_SEALED)
+    contents = decrypt(draft.contents.removeprefix(_SEALED).encode()) if sealed else draft.contents
+    fields: dict[str, list[str]] = json.loads(contents)
+    return fields
 
 
 def keep(
@@ -87,6 +99,7 @@ def keep(
     *,
     worth: bool = True,
     sent_as: str | None = None,
+    private: bool = False,
 ) -> KeptDraft:
     """Keep what stands in a composer, and note that it is open.
 
@@ -97,6 +110,7 @@ def keep(
         hashes: The files it refers to; they stay in the store as long as the draft is kept.
         worth: False where nothing was changed: then only the presence is noted.
         sent_as: The token of the mail that was just made of it, or None while it is being written.
+        private: True to encrypt it, since an address in it is not to be kept.
 
     Raises:
         UserError: The text is too long to be kept, or would replace another letter of the same person.
@@ -122,7 +136,7 @@ def keep(
         if not _may_write(draft, token, posted.get("resumed", ""), worth=worth, sent=sent_as is not None):
             return draft
         draft.token = sent_as or token
-        draft.contents = contents if worth else ""
+        draft.contents = (_sealed(contents) if private else contents) if worth else ""
         session.execute(delete(DraftFile).where(DraftFile.draft_id == draft.id))
         session.flush()
         if worth:
@@ -171,7 +185,7 @@ def _may_write(draft: KeptDraft, token: str, resumed: str, *, worth: bool, sent:
 
 def _token_in(draft: KeptDraft) -> str:
     """Return the token of the form that was kept; that of the row is the mail's once it was sent."""
-    found: list[str] = json.loads(draft.contents).get("token", [])
+    found: list[str] = _fields(draft).get("token", [])
     return found[0] if found else ""
 
 

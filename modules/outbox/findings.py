@@ -27,6 +27,7 @@ from modules.outbox.chips import opted_out_among
 from modules.outbox.forms import MAX_KEY, ComposeForm
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.preflight import Finding, Severity, draft_problems
+from modules.outbox.private import mark_of
 from modules.outbox.recipients import removed_keys
 from modules.outbox.states import MailState
 
@@ -152,9 +153,11 @@ def _no_longer_proposed(form: ComposeForm, removed: frozenset[str]) -> Iterator[
 
 
 def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
-    specs = [recipient.address.addr_spec.lower() for recipient in form.draft.recipients]
+    specs = {recipient.address.addr_spec.lower(): "" for recipient in form.draft.recipients}
     if not specs:
         return
+    # Of a private mail only the mark is known; whoever types the address again is told all the same.
+    specs |= {mark_of(spec): spec for spec in specs}
     now = clock.now()
     rows = db.session.execute(
         select(OutgoingMail, MailRecipient.addr_spec)
@@ -171,7 +174,8 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         .limit(100)
     )
     told: set[str] = set()
-    for mail, addr_spec in rows:
+    for mail, known_as in rows:
+        addr_spec = specs.get(known_as) or known_as
         if addr_spec.lower() in told:
             continue
         told.add(addr_spec.lower())

@@ -14,6 +14,7 @@ from core.mail.draft import DraftAttachment, MailDraft, RecipientField
 from modules.mail_config.message import MailMessage, attachment
 from modules.outbox.bodies import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
+from modules.outbox.private import address_of
 
 
 def file_store() -> FileStore:
@@ -35,7 +36,7 @@ def build_message(mail: OutgoingMail) -> bytes:
         if not row.sha256:
             raise FileMissingError(f"{row.name} was never made.")
         files.append(_from_store(row))
-    people = _by_field((recipient.field, recipient.address) for recipient in mail.recipients)
+    people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
     reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
     message = MailMessage(

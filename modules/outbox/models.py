@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -117,6 +117,13 @@ class OutgoingMail(Base):
             postgresql_where=text(_CANCELED),
         ),
         Index("ix_outbox_mail_subject", "subject", "id"),
+        Index(
+            "ix_outbox_mail_private",
+            "state",
+            "settled_at",
+            sqlite_where=text("private = 1 AND contents_erased_at IS NULL"),
+            postgresql_where=text("private AND contents_erased_at IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -182,6 +189,8 @@ class OutgoingMail(Base):
     """True to ask the servers for a notification of success (RFC 3461)."""
     read_receipt: Mapped[bool] = mapped_column(default=False)
     """True to ask the reader's program for a notification (RFC 8098)."""
+    private: Mapped[bool] = mapped_column(default=False)
+    """True where the addresses are used and not kept, nor what was sent; see `modules.outbox.private`."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 
@@ -217,6 +226,8 @@ class MailRecipient(Base):
     position: Mapped[int] = mapped_column(default=0)
     field: Mapped[RecipientField] = mapped_column(StrEnumType(RecipientField), default=RecipientField.TO)
     addr_spec: Mapped[str] = mapped_column(String(254))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The address of a private mail, encrypted; its `addr_spec` is a mark then. None once it is erased."""
     display_name: Mapped[str] = mapped_column(String(160), default="")
     reason: Mapped[Reason] = mapped_column(StrEnumType(Reason), default=Reason.TYPED)
     reason_detail: Mapped[str] = mapped_column(String(160), default="")

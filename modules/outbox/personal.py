@@ -8,8 +8,6 @@ The record says who has erased and when, never what.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
 import re
 import time
@@ -26,7 +24,6 @@ from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
-from core.registry import current_settings
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import drafts, service
 from modules.outbox.models import (
@@ -39,6 +36,7 @@ from modules.outbox.models import (
     OutgoingMail,
 )
 from modules.outbox.preflight import MAX_SUBJECT_LENGTH
+from modules.outbox.private import mark_of
 from modules.outbox.retention import erase_contents, hashes_of, remove_files
 from modules.outbox.search import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState
@@ -129,9 +127,7 @@ def pseudonym(address: str) -> str:
 
     It is keyed by the installation's secret, so that nobody can try out addresses.
     """
-    key = current_settings().secret_key.encode()
-    mark = hmac.new(key, b"envoi/erased/1:" + address.casefold().encode(), hashlib.sha256).hexdigest()
-    return f"erased-{mark[:12]}@erased.invalid"
+    return mark_of(address, "erased")
 
 
 def same_address(column: InstrumentedAttribute[str], address: str) -> ColumnElement[bool]:
@@ -140,8 +136,9 @@ def same_address(column: InstrumentedAttribute[str], address: str) -> ColumnElem
 
 
 def mails_to(address: str) -> Select[int]:
-    """Return the ids of the mails that have an address among their recipients."""
-    return select(MailRecipient.mail_id).where(same_address(MailRecipient.addr_spec, address)).distinct()
+    """Return the ids of the mails that have an address among their recipients, private ones too."""
+    sent_to = or_(same_address(MailRecipient.addr_spec, address), MailRecipient.addr_spec == mark_of(address))
+    return select(MailRecipient.mail_id).where(sent_to).distinct()
 
 
 def known(address: str) -> Known:
@@ -256,7 +253,11 @@ def _locked(session: Session, mail_ids: Sequence[int]) -> list[OutgoingMail]:
 def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | None, done: Erasure) -> bool:
     """Erase an address from one mail, inside the running transaction; False when the mail must be left."""
     key = address.casefold()
-    mine = [recipient for recipient in mail.recipients if recipient.addr_spec.casefold() == key]
+    mine = [
+        recipient
+        for recipient in mail.recipients
+        if recipient.addr_spec.casefold() == key or recipient.addr_spec == mark_of(address)
+    ]
     if not mine:
         return False  # corrected meanwhile
     if mail.state is MailState.SENDING:
@@ -269,7 +270,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
         done.canceled += 1
     stands_for_it = pseudonym(address)
     for recipient in mine:
-        recipient.addr_spec, recipient.display_name = stands_for_it, ""
+        recipient.addr_spec, recipient.display_name, recipient.sealed = stands_for_it, "", None
         recipient.diagnostic = recipient.reason_detail = ""
         recipient.partner_id = None
     mail.failure_reason = ""

@@ -26,7 +26,7 @@ from core.auth.models import User
 from core.db import db, end_reading, transaction
 from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.mime import file_store
-from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, DraftFile, KeptDraft
+from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, DraftFile, KeptDraft
 from modules.outbox.states import WAITING, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
@@ -86,6 +86,11 @@ def _older_than(days: int, now: dt.datetime) -> ColumnElement[bool]:
     return MAILS.c.settled_at <= now - dt.timedelta(days=days)
 
 
+def private_keep_days() -> int:
+    """Return for how many days the address of a private mail that failed is kept, to be corrected."""
+    return int(current_app.config["OUTBOX_PRIVATE_KEEP_DAYS"])
+
+
 def due_conditions() -> list[ColumnElement[bool]]:
     """Return the conditions of the mails whose time has passed; each is answered by the index alone.
 
@@ -99,6 +104,11 @@ def due_conditions() -> list[ColumnElement[bool]]:
     conditions = (
         [and_(has_contents, MAILS.c.keep_days.is_(None), _older_than(setting, now))] if setting else []
     )
+    private = and_(has_contents, MAILS.c.private)
+    conditions += [
+        and_(private, MAILS.c.state == MailState.SENT),
+        and_(private, _older_than(private_keep_days(), now)),
+    ]
     for days in _keep_values():
         due = _older_than(days, now)
         if days == 0:
@@ -209,11 +219,39 @@ def erase_contents(
     session.execute(
         update(ATTEMPTS).where(ATTEMPTS.c.mail_id.in_(ids), ATTEMPTS.c.transcript != "").values(transcript="")
     )
+    session.execute(
+        update(RECIPIENTS)
+        .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.sealed.is_not(None))
+        .values(sealed=None)
+    )
     who = {} if by is None else {"by_user_id": by.id, "actor": ""}
     session.execute(
         INSERT_EVENT, [{**event_values(row.id, "erase", row.state, row.state, detail), **who} for row in rows]
     )
     return ids
+
+
+def erase_private(mail_ids: Sequence[int]) -> list[int]:
+    """Erase, with their files and drafts, those of some private mails that everybody has got, and return their ids.
+
+    For the worker that has just sent them; whatever becomes of it, the next run of `apply` finds them.
+    """
+    with transaction() as session:
+        ids = list(
+            session.scalars(
+                select(MAILS.c.id).where(
+                    MAILS.c.id.in_(mail_ids), MAILS.c.private, MAILS.c.state == MailState.SENT
+                )
+            )
+        )
+        erased = erase_contents(session, ids, detail="private")
+        tokens = select(MAILS.c.submission_token).where(MAILS.c.id.in_(erased))
+        session.execute(
+            delete(KeptDraft).where(KeptDraft.token.in_(tokens)).execution_options(synchronize_session=False)
+        )
+    # The PDF of one mail: nobody else can be about to refer to these very bytes.
+    remove_files(hashes_of(erased), untouched_for=0)
+    return erased
 
 
 def hashes_of(mail_ids: Sequence[int]) -> set[str]:

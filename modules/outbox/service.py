@@ -26,6 +26,7 @@ from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.bodies import clean_html, plain_text
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.preflight import check_draft
+from modules.outbox.private import mark_of, seal
 from modules.outbox.search import index_mail
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
 from modules.outbox.transitions import move, note
@@ -113,6 +114,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             priority=draft.priority,
             delivery_receipt=draft.delivery_receipt,
             read_receipt=draft.read_receipt,
+            private=draft.private,
             recipient_count=len(draft.recipients),
         )
         mail.recipients = [
@@ -127,6 +129,9 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             )
             for position, recipient in enumerate(draft.recipients)
         ]
+        if draft.private:
+            for row in mail.recipients:
+                seal(row, row.addr_spec)
         if draft.pdf_name:
             mail.attachments.append(
                 MailAttachment(
@@ -310,14 +315,17 @@ def correct_recipient(
             raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
         if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
             raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
+        former, taken = recipient.addr_spec, mark_of(address) if mail.private else address
         if any(
-            other.addr_spec.casefold() == address.casefold()
+            other.addr_spec.casefold() == taken.casefold()
             for other in mail.recipients
             if other is not recipient
         ):
             raise UserError(_l("This address is among the recipients already."), "address")
-        former = recipient.addr_spec
-        recipient.addr_spec = address
+        if mail.private:
+            seal(recipient, address)
+        else:
+            recipient.addr_spec = address
         # The header changes with the address: from here on it is another message in that line.
         mail.message_sha256 = ""
         if mail.state is MailState.DEFERRED and recipient.state is not RecipientState.DEFERRED:
@@ -326,7 +334,7 @@ def correct_recipient(
             recipient.state = RecipientState.DEFERRED
         # What a worker that was only stopped may still learn is about the former address.
         mail.claim_token, mail.in_flight = None, False
-        note(mail, "correct", by, before=mail.state, detail=f"{former} → {address}")
+        note(mail, "correct", by, before=mail.state, detail=f"{former} → {recipient.addr_spec}")
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:
             partner = session.get(Partner, recipient.partner_id)

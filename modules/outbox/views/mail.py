@@ -21,6 +21,7 @@ from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
+from core.web.formats import harmless
 from core.web.security import foreign_html
 from modules.outbox import queries
 from modules.outbox.bodies import PICTURE_TYPES, show_pictures
@@ -28,6 +29,7 @@ from modules.outbox.bodies import page as html_page
 from modules.outbox.composer import may_copy
 from modules.outbox.mime import build_message, file_store
 from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, OutgoingMail
+from modules.outbox.private import address_of, is_mark
 from modules.outbox.reasons import Reason, actor_title, reason_of
 from modules.outbox.recipients import reason_text
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
@@ -41,6 +43,20 @@ MAX_SHOWN_PICTURES = 8 * 1024 * 1024
 """Bytes of pictures that one page shows; the others are in the exact message."""
 SHOWN_TEXT_LENGTH = 200_000
 """A browser shows no more of the plain text at once; the rest is in the exact message."""
+
+
+@blueprint.app_template_filter()
+def addressee(addr_spec: object) -> str:
+    """Return an address of the outbox as lists show it; a mark stands for somebody whose address is not kept."""
+    return str(gettext("walk-in, address not kept")) if is_mark(str(addr_spec)) else harmless(addr_spec)
+
+
+@blueprint.app_template_global()
+def sealed_address(recipient: MailRecipient) -> str:
+    """Return the address of a recipient for whoever may correct it, that of a walk-in while it is still there."""
+    if is_mark(recipient.addr_spec) and recipient.sealed is None:
+        return addressee(recipient.addr_spec)
+    return harmless(address_of(recipient).addr_spec)
 
 
 @blueprint.app_template_filter()

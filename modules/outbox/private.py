@@ -1,0 +1,113 @@
+"""Addresses that are used and not kept: a walk-in's, who wants a receipt and nothing else.
+
+The address of a recipient of a private mail is encrypted (`sealed`) from the first moment. In its place stands a
+mark: the same for the same address, keyed by the installation's secret so that nobody can try out addresses, and
+no way back. Lists, search, logs, exports and backups know the mark only. Servers repeat addresses in their answers,
+so what they have said is scrubbed before anything keeps it. Once everybody has the mail, the sealed address goes
+too, with the message and its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from core.mail.addresses import Address, ascii_addr_spec
+from core.mail.outcomes import Failure, RecipientOutcome, Reply
+from core.registry import current_settings
+from core.vault import decrypt, encrypt
+from modules.mail_config.transports.base import Submission
+from modules.outbox.models import MailRecipient
+
+SCRUBBED = "‹address›"
+_SHORTEST_LOCAL_PART = 3
+
+
+def mark_of(address: str, purpose: str = "private") -> str:
+    """Return what stands in place of an address: the same for the same address, and no way back.
+
+    Args:
+        address: An addr-spec; its case makes no difference.
+        purpose: Marks of one purpose say nothing about those of another.
+    """
+    key = current_settings().secret_key.encode()
+    text = f"envoi/{purpose}/1:{address.casefold()}"
+    mark = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return f"{purpose}-{mark[:12]}@{purpose}.invalid"
+
+
+def is_mark(addr_spec: str) -> bool:
+    """Return True for what stands in place of a private address."""
+    return addr_spec.endswith("@private.invalid")
+
+
+def seal(recipient: MailRecipient, address: str) -> None:
+    """Give a recipient an address that is used and not kept."""
+    recipient.addr_spec, recipient.sealed, recipient.display_name = mark_of(address), encrypt(address), ""
+
+
+def address_of(recipient: MailRecipient) -> Address:
+    """Return the mailbox that a mail goes to; that of a private one whose time is over is its mark.
+
+    Raises:
+        UserError: It was sealed under another `ENVOI_SECRET_KEY`.
+    """
+    if recipient.sealed is None:
+        return recipient.address
+    return Address(decrypt(recipient.sealed))
+
+
+def _names(addresses: Iterable[str]) -> re.Pattern[str] | None:
+    words: set[str] = set()
+    for address in addresses:
+        words |= {address, ascii_addr_spec(address)}
+        local = address.rpartition("@")[0]
+        # Some servers repeat the part before the @ alone; a shorter one would blot out ordinary words.
+        if len(local) >= _SHORTEST_LOCAL_PART:
+            words.add(local)
+    if not words:
+        return None
+    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    return re.compile(longest_first, re.IGNORECASE)
+
+
+def scrub(text: str, addresses: Iterable[str]) -> str:
+    """Return a text in which none of some addresses, nor what stands before their `@`, is left."""
+    names = _names(addresses)
+    return names.sub(SCRUBBED, text) if names is not None else text
+
+
+def scrubbed(submission: Submission, addresses: Sequence[str]) -> Submission:
+    """Return what an attempt did without the addresses in what the server has said."""
+    names = _names(addresses)
+    if names is None:
+        return submission
+
+    def clean(text: str) -> str:
+        return names.sub(SCRUBBED, text)
+
+    def reply(given: Reply | None) -> Reply | None:
+        return None if given is None else replace(given, text=clean(given.text))
+
+    def failure(given: Failure | None) -> Failure | None:
+        if given is None:
+            return None
+        return replace(given, reply=reply(given.reply), detail=clean(given.detail))
+
+    def outcome(given: RecipientOutcome) -> RecipientOutcome:
+        return replace(
+            given,
+            addr_spec=mark_of(given.addr_spec),
+            reply=reply(given.reply),
+            failure=failure(given.failure),
+        )
+
+    return replace(
+        submission,
+        outcomes=tuple(outcome(one) for one in submission.outcomes),
+        failure=failure(submission.failure),
+        transcript=[clean(line) for line in submission.transcript],
+    )
