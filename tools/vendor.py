@@ -49,6 +49,7 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
         "dejavu-fonts-ttf",
         ("ttf/DejaVuSans.ttf", "ttf/DejaVuSans-Bold.ttf", "ttf/DejaVuSans-Oblique.ttf"),
     ),
+    "idb": ("idb", ("build/index.js",)),
     "axe": ("axe-core", ("axe.min.js", "LICENSE-3RD-PARTY.txt")),
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from babel import Locale
 from flask_babel import get_locale
 
+from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.documents.behavior import FieldSpec, FieldType, FieldValue
 from core.documents.models import Document
@@ -20,7 +21,6 @@ from core.partners.models import Partner
 from core.partners.service import contacts_of, customer_of
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import address_lines
-from modules.sales.service.issuer import Issuer, from_text, issuer_now
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import InvoiceState
 

@@ -107,7 +107,7 @@ class Invoice(Base):
     customer_address: Mapped[str] = mapped_column(Text, default="")
     customer_vat: Mapped[str] = mapped_column(String(40), default="")
     issuer: Mapped[str] = mapped_column(Text, default="")
-    """What the company was at the posting; see `modules.sales.service.issuer`. Empty before."""
+    """What the company was at the posting; see `core.companies.issuer`. Empty before."""
 
     document: Mapped[Document] = relationship(lazy="joined")
     order: Mapped[Order | None] = relationship(foreign_keys=[order_id])

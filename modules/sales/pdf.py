@@ -10,6 +10,7 @@ from flask import current_app
 from flask_babel import gettext
 from PIL import Image, UnidentifiedImageError
 
+from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.db import db
 from core.documents.models import Document
@@ -18,7 +19,6 @@ from core.documents.service import kind_title
 from core.web.formats import day
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import address_lines
-from modules.sales.service.issuer import Issuer, from_text, issuer_now
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 

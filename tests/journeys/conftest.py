@@ -46,6 +46,8 @@ EXPECTED = pytest.StashKey[tuple[str, ...]]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All journeys share one house, so they run in one process, and each is marked."""
+    # First: they take longest, and in one process of two.
+    items.sort(key=lambda item: Path(__file__).parent not in item.path.parents)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.journey)

@@ -193,6 +193,7 @@ def test_a_text_becomes_a_template_and_templates_are_changed(
     asking.get_by_role("button", name=desk("Take the template's")).press("Enter")
     expect(subject).to_have_value(original)
     expect(choice).to_have_value(former)
+    expect(dialog.locator("[data-composer][data-ready]")).to_be_attached()  # the form that came in listens
     # Nothing of one's own is left: the next change does not ask.
     choice.select_option(other)
     expect(subject).to_have_value(f"Mine about {number}")  # the field, filled in

@@ -187,7 +187,7 @@ def test_two_customers_of_one_name_are_not_guessed_between(app: Flask, company: 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "pos.ticket"}, "no kind of document “pos.ticket”"),
+        ({"kind": "pos.coupon"}, "no kind of document “pos.coupon”"),
         ({"kind": None}, "“kind” is not a text"),
         ({"name": ""}, "It has no name."),
         ({"name": "x" * 121}, "“name” is not a text, or too long."),

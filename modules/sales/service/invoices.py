@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from core import clock
 from core.auth.models import User
+from core.companies.issuer import issuer_now, to_text
 from core.companies.models import Company
 from core.companies.service import next_number
 from core.db import db, transaction
@@ -21,7 +22,6 @@ from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import FrozenError, Invoice, Order
 from modules.sales.service.customers import address_lines, customer
-from modules.sales.service.issuer import issuer_now, to_text
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState

@@ -1,4 +1,4 @@
-"""The company as a document prints it: as it is, or as it was when the invoice was posted."""
+"""The company as a document prints it: as it is, or as it was when the document became final."""
 
 from __future__ import annotations
 

@@ -1,0 +1,134 @@
+"""What a ticket can do: its receipt, the fields and texts of its mails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from core.db import db
+from core.documents.behavior import FieldSpec, FieldType, FieldValue, ShippedTemplate
+from core.documents.models import Document
+from core.documents.service import kind_title
+from core.errors import UserError
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.totals import TaxedAmount, compute_gross
+from modules.pos.models import Ticket
+from modules.pos.pdf import receipt_html
+from modules.pos.service.registers import receipt_name
+
+CATALOGUE: Sequence[FieldSpec] = (
+    FieldSpec("document.title", N_("Kind of document"), sample=N_("Ticket")),
+    FieldSpec("document.number", N_("Number"), sample="C1-000004"),
+    FieldSpec("document.date", N_("Date"), FieldType.DATE),
+    FieldSpec("document.currency", N_("Currency"), sample="EUR"),
+    FieldSpec("document.untaxed", N_("Total without tax"), FieldType.MONEY, "10.42"),
+    FieldSpec("document.tax", N_("Tax"), FieldType.MONEY, "2.08"),
+    FieldSpec("document.total", N_("Total"), FieldType.MONEY, "12.50"),
+    FieldSpec("document.line_count", N_("Number of lines"), FieldType.NUMBER),
+    FieldSpec("document.file_name", N_("File name by the register's pattern"), sample="C1-000004-BRICO.pdf"),
+    FieldSpec("register.code", N_("Code of the register"), sample="C1"),
+    FieldSpec("register.name", N_("Name of the register"), sample=N_("Main till")),
+    FieldSpec("cashier.name", N_("Name of the cashier"), sample="Camille Petit"),
+    FieldSpec("customer.name", N_("Name of the customer"), sample="Dupont & Fils"),
+    FieldSpec("customer.email", N_("Email address of the customer"), sample="contact@dupont.example.com"),
+    FieldSpec("customer.city", N_("City of the customer"), sample="Paris"),
+    FieldSpec("company.name", N_("Name of the company"), sample="Maison Lumière"),
+    FieldSpec("company.email", N_("Email address of the company"), sample="sales@lumiere.example.com"),
+    FieldSpec("company.phone", N_("Phone of the company"), sample="+33 1 99 00 45 67"),
+    FieldSpec("company.website", N_("Website of the company"), sample="https://lumiere.example.com"),
+    FieldSpec("company.city", N_("City of the company"), sample="Lyon"),
+    FieldSpec("company.vat", N_("VAT number of the company"), sample="FR83404833048"),
+)
+
+TEMPLATES = (
+    ShippedTemplate(
+        name=N_("Ticket: receipt"),
+        attachment_name="{{ document.file_name }}",
+        texts={
+            "en": (
+                "{{ company.name }}: your receipt {{ document.number }}",
+                (
+                    "<p>Hello,</p><p>Thank you for your purchase of {{ document.date }}. Your receipt "
+                    "<strong>{{ document.number }}</strong> over <strong>{{ document.total }}</strong> is attached.</p>"
+                    "<p>See you soon,</p><p>{{ company.name }}"
+                    "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
+                ),
+            ),
+            "fr": (
+                "{{ company.name }} : votre ticket {{ document.number }}",
+                (
+                    "<p>Bonjour,</p><p>Merci de votre achat du {{ document.date }}. Votre ticket "
+                    "<strong>{{ document.number }}</strong> de <strong>{{ document.total }}</strong> est joint.</p>"
+                    "<p>À bientôt,</p><p>{{ company.name }}"
+                    "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
+                ),
+            ),
+        },
+    ),
+)
+
+
+def ticket_of(document: Document) -> Ticket:
+    """Return the module's row of a ticket.
+
+    Raises:
+        UserError: It is gone.
+    """
+    row = db.session.get(Ticket, document.id)
+    if row is None:
+        raise UserError(_l("This ticket no longer exists."))
+    return row
+
+
+class TicketBehavior:
+    """A ticket; see `core.documents.behavior.DocumentBehavior`."""
+
+    catalogue = CATALOGUE
+    templates = TEMPLATES
+
+    def pdf_html(self, document: Document) -> str:
+        """Return the receipt as HTML for the PDF engine."""
+        return receipt_html(document, ticket_of(document))
+
+    def fields(self, document: Document) -> Mapping[str, FieldValue]:
+        """Return a plain value for each name of the catalogue."""
+        row = ticket_of(document)
+        lines = row.lines
+        totals = compute_gross(
+            (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
+        )
+        company, partner = document.company, document.partner
+        return {
+            "document.title": kind_title(document.kind),
+            "document.number": document.number,
+            "document.date": document.date,
+            "document.currency": document.currency,
+            "document.untaxed": totals.untaxed,
+            "document.tax": totals.tax,
+            "document.total": totals.total,
+            "document.line_count": len(lines),
+            "document.file_name": receipt_name(row, company.name),
+            "register.code": row.register.code,
+            "register.name": row.register.name,
+            "cashier.name": document.owner.name if document.owner is not None else "",
+            "customer.name": partner.name if partner is not None else "",
+            "customer.email": partner.email if partner is not None else "",
+            "customer.city": partner.city if partner is not None else "",
+            "company.name": company.name,
+            "company.email": company.email,
+            "company.phone": company.phone,
+            "company.website": company.website,
+            "company.city": company.city,
+            "company.vat": company.vat,
+        }
+
+    def why_not_sendable(self, document: Document) -> object | None:  # noqa: ARG002 (every ticket can be sent)
+        """Return None: a ticket is final."""
+        return None
+
+    def keeps_addresses_private(self, document: Document) -> bool:
+        """Return True for a walk-in's ticket: nobody has agreed that the address be kept."""
+        return document.partner_id is None
+
+
+ticket = TicketBehavior()

@@ -1,0 +1,101 @@
+"""What people type: registers, payment methods, settings, cash, PINs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    IntegerField,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import NumberRange, Optional
+
+from core.i18n import lazy_gettext as _l
+from core.web.forms import LocalDecimalField, at_most, required
+from modules.pos.models import FILE_PATTERN
+from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES
+
+
+def _titled(titles: Iterable[tuple[str, str]]) -> list[SelectChoice]:
+    return [SelectChoice(value, _l(title)) for value, title in titles]
+
+
+class RegisterForm(FlaskForm):  # type: ignore[misc]
+    """A register."""
+
+    code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C1-000001"))
+    name = StringField(_l("Name"), [*required(), at_most(60)])
+    company_id = SelectField(_l("Company"))
+    receipt_format = SelectField(
+        _l("Receipt"), choices=_titled((value.value, title) for value, title in FORMAT_TITLES.items())
+    )
+    file_pattern = StringField(
+        _l("File name of receipts"),
+        [*required(), at_most(120)],
+        default=FILE_PATTERN,
+        description=_l("May use {register}, {number}, {company} and {date}"),
+    )
+    active = BooleanField(_l("Active"), default=True)
+
+
+class MethodForm(FlaskForm):  # type: ignore[misc]
+    """A payment method."""
+
+    name = StringField(_l("Name"), [*required(), at_most(60)])
+    kind = SelectField(
+        _l("Kind"), choices=_titled((value.value, title) for value, title in PAYMENT_TITLES.items())
+    )
+    company_id = SelectField(_l("Company"))
+    position = IntegerField(_l("Position"), [NumberRange(0, 9999)], default=10)
+    active = BooleanField(_l("Active"), default=True)
+
+
+class SettingsForm(FlaskForm):  # type: ignore[misc]
+    """What the tills of a company do."""
+
+    propose_mail = BooleanField(
+        _l("Propose to mail the receipt"),
+        description=_l("The payment screen is filled in with the customer's address"),
+    )
+    to_customer = BooleanField(_l("Receipts of known customers go to the customer's address"))
+    to_main_contact = BooleanField(_l("… and to the main contact"))
+    fixed_addresses = TextAreaField(
+        _l("… and to these addresses"), [at_most(2000)], description=_l("Separated by ;")
+    )
+    keep_days = IntegerField(
+        _l("Keep text and files of these mails for days"),
+        [Optional(), NumberRange(0, 36_500)],
+        description=_l(
+            "Empty: as the installation says; 0: until everybody has it. A walk-in's always goes at once."
+        ),
+    )
+    footer = TextAreaField(
+        _l("Below the ticket"), [at_most(1000)], description=_l("Terms of exchange, a greeting")
+    )
+
+
+class CashForm(FlaskForm):  # type: ignore[misc]
+    """What was counted when a session is closed."""
+
+    counted_cash = LocalDecimalField(_l("Cash counted"), required(), places=2, minimum=Decimal(0))
+    note = StringField(_l("Note"), [at_most(300)])
+
+
+class OpeningForm(FlaskForm):  # type: ignore[misc]
+    """What is in the drawer when a register is opened."""
+
+    opening_cash = LocalDecimalField(_l("Cash in the drawer"), required(), places=2, minimum=Decimal(0))
+
+
+class PinForm(FlaskForm):  # type: ignore[misc]
+    """A new PIN."""
+
+    password = PasswordField(_l("Your password"), required())
+    pin = PasswordField(_l("New PIN"), required(), description=_l("4 to 8 digits"))

@@ -1,0 +1,232 @@
+"""Registers, sessions, and the rows of tickets beside the header in `core_document`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import Base, ExactDecimal, StrEnumType, UtcDateTime
+from core.documents.models import Document
+from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
+
+FILE_PATTERN = "{register}-{number}-{company}.pdf"
+
+
+class Register(Base):
+    """A till of a company."""
+
+    __tablename__ = "pos_register"
+    __table_args__ = (UniqueConstraint("company_id", "code"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    code: Mapped[str] = mapped_column(String(8))
+    """Begins the numbers of its tickets: `C1`."""
+    name: Mapped[str] = mapped_column(String(60))
+    receipt_format: Mapped[ReceiptFormat] = mapped_column(
+        StrEnumType(ReceiptFormat), default=ReceiptFormat.ROLL_80
+    )
+    file_pattern: Mapped[str] = mapped_column(String(120), default=FILE_PATTERN)
+    """How the PDFs of its receipts are called; knows {register}, {number}, {company} and {date}."""
+    active: Mapped[bool] = mapped_column(default=True)
+
+    company: Mapped[Company] = relationship(lazy="joined")
+
+
+class PaymentMethod(Base):
+    """A way to pay at a till."""
+
+    __tablename__ = "pos_payment_method"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    kind: Mapped[PaymentKind] = mapped_column(StrEnumType(PaymentKind))
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company that takes it, or None for all."""
+    position: Mapped[int] = mapped_column(default=10)
+    active: Mapped[bool] = mapped_column(default=True)
+
+    company: Mapped[Company | None] = relationship(lazy="joined")
+
+
+class Session(Base):
+    """The time from opening a register with its cash to closing it with the count."""
+
+    __tablename__ = "pos_session"
+    __table_args__ = (
+        Index(
+            "uq_pos_session_open",
+            "register_id",
+            unique=True,
+            sqlite_where=text("state = 'open'"),
+            postgresql_where=text("state = 'open'"),
+        ),
+        Index("ix_pos_session_register_id_opened_at", "register_id", "opened_at"),
+        Index("ix_pos_session_opened_at", "opened_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="CASCADE"))
+    state: Mapped[SessionState] = mapped_column(StrEnumType(SessionState), default=SessionState.OPEN)
+    opened_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    opening_cash: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    closed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    expected_cash: Mapped[Decimal | None] = mapped_column(ExactDecimal)
+    """What should have been in the drawer when it was closed."""
+    counted_cash: Mapped[Decimal | None] = mapped_column(ExactDecimal)
+    """What was there."""
+    note: Mapped[str] = mapped_column(String(300), default="")
+    rescue: Mapped[bool] = mapped_column(default=False)
+    """True for one that was opened by itself, for tickets of a register that had been closed elsewhere."""
+
+    register: Mapped[Register] = relationship(lazy="joined")
+    opened_by: Mapped[User | None] = relationship(foreign_keys=[opened_by_id])
+    closed_by: Mapped[User | None] = relationship(foreign_keys=[closed_by_id])
+
+    @property
+    def difference(self) -> Decimal | None:
+        """How much more was counted than expected; negative where cash is missing, None while it is open."""
+        if self.counted_cash is None or self.expected_cash is None:
+            return None
+        return self.counted_cash - self.expected_cash
+
+
+class Ticket(Base):
+    """A sale at a till, or a refund. Once it is written it never changes, but for the format of its receipt."""
+
+    __tablename__ = "pos_ticket"
+    __table_args__ = (
+        UniqueConstraint("register_id", "sequence"),
+        Index("ix_pos_ticket_session_id", "session_id"),
+    )
+
+    document_id: Mapped[int] = mapped_column(
+        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+    )
+    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id"))
+    session_id: Mapped[int] = mapped_column(ForeignKey("pos_session.id"))
+    sequence: Mapped[int]
+    """Its number in the register, from 1 without gaps."""
+    client_id: Mapped[str] = mapped_column(String(36), unique=True)
+    """Made by the page that rang it up, so that posting it again writes nothing."""
+    rung_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    """When the sale was made."""
+    posted_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the server learned of it; later, where it was away."""
+    receipt_format: Mapped[ReceiptFormat] = mapped_column(StrEnumType(ReceiptFormat))
+    refund_of_id: Mapped[int | None] = mapped_column(ForeignKey("pos_ticket.document_id"), index=True)
+    change: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    """Given back in cash."""
+    issuer: Mapped[str] = mapped_column(Text, default="")
+    """What the company was at the sale; see `core.companies.issuer`."""
+    footer: Mapped[str] = mapped_column(Text, default="")
+    mail_problem: Mapped[str] = mapped_column(String(300), default="")
+    """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
+
+    document: Mapped[Document] = relationship(lazy="joined")
+    register: Mapped[Register] = relationship(lazy="joined")
+    session: Mapped[Session] = relationship()
+    refund_of: Mapped[Ticket | None] = relationship(remote_side=[document_id])
+    lines: Mapped[list[TicketLine]] = relationship(
+        primaryjoin="Ticket.document_id == foreign(TicketLine.document_id)",
+        order_by="TicketLine.position",
+        viewonly=True,
+    )
+    payments: Mapped[list[Payment]] = relationship(
+        primaryjoin="Ticket.document_id == foreign(Payment.document_id)",
+        order_by="Payment.position",
+        viewonly=True,
+    )
+
+    @property
+    def is_refund(self) -> bool:
+        """True when it takes goods of another ticket back."""
+        return self.refund_of_id is not None
+
+
+class TicketLine(Base):
+    """A line of a ticket; name, price and tax are copied, so that it stays what the customer paid."""
+
+    __tablename__ = "pos_line"
+    __table_args__ = (Index("ix_pos_line_document_id_position", "document_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    product_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_product.id", ondelete="SET NULL"), index=True
+    )
+    description: Mapped[str] = mapped_column(String(200))
+    quantity: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """Negative in a refund."""
+    unit_price: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """With tax."""
+    discount: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    """In percent."""
+    tax_name: Mapped[str] = mapped_column(String(60), default="")
+    tax_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
+    """In percent; None where no tax applies."""
+    total: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """Rounded, with tax."""
+    refunds_id: Mapped[int | None] = mapped_column(ForeignKey("pos_line.id"), index=True)
+    """The line that it takes back."""
+
+
+class Payment(Base):
+    """What was paid with one method; what was given back in cash is on the ticket."""
+
+    __tablename__ = "pos_payment"
+    __table_args__ = (Index("ix_pos_payment_document_id", "document_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    method_id: Mapped[int | None] = mapped_column(ForeignKey("pos_payment_method.id", ondelete="SET NULL"))
+    name: Mapped[str] = mapped_column(String(60))
+    kind: Mapped[PaymentKind] = mapped_column(StrEnumType(PaymentKind))
+    amount: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """As it was handed over; negative in a refund."""
+
+
+class Pin(Base):
+    """The few digits by which somebody takes over a till."""
+
+    __tablename__ = "pos_pin"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    hash: Mapped[str] = mapped_column(String(255))
+    failures: Mapped[int] = mapped_column(default=0)
+    """Wrong guesses since the last right one."""
+    locked_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+
+    user: Mapped[User] = relationship(lazy="joined")
+
+
+class TillSettings(Base):
+    """What the tills of a company do; no row means the defaults."""
+
+    __tablename__ = "pos_settings"
+
+    company_id: Mapped[int] = mapped_column(
+        ForeignKey("core_company.id", ondelete="CASCADE"), primary_key=True
+    )
+    propose_mail: Mapped[bool] = mapped_column(default=True)
+    """True to fill in the customer's address in the payment screen."""
+    to_customer: Mapped[bool] = mapped_column(default=True)
+    """True to send receipts of known customers to the address of the customer."""
+    to_main_contact: Mapped[bool] = mapped_column(default=False)
+    """True to send them to the main contact of the customer as well."""
+    fixed_addresses: Mapped[str] = mapped_column(Text, default="")
+    """Further addresses that get every receipt of a known customer, separated by `;`."""
+    keep_days: Mapped[int | None]
+    """How long the mails of receipts keep their contents, or None for the installation's setting."""
+    footer: Mapped[str] = mapped_column(Text, default="")
+    """Printed below the ticket."""

@@ -1,0 +1,59 @@
+"""The receipt of a ticket as HTML for the PDF engine: a roll as long as needed, or A4."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+
+from babel.dates import format_time
+from flask import current_app
+from flask_babel import get_locale
+
+from core.companies.issuer import from_text, issuer_now
+from core.documents.behavior import RollHtml
+from core.documents.models import Document
+from core.documents.pdf import UNICODE_FONT, needs_unicode_font
+from core.totals import TaxedAmount, compute_gross
+from modules.pos.models import Ticket
+from modules.pos.states import ReceiptFormat
+
+# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
+_SPACES = str.maketrans({"\u202f": "\u00a0"})
+_WIDTHS = {ReceiptFormat.ROLL_80: 80, ReceiptFormat.ROLL_58: 58}
+_LONGEST_MM = 5000
+"""What the PDF format allows a page to have (200 inches)."""
+_LINE_MM = 11
+_REST_MM = 160
+
+
+def receipt_html(document: Document, ticket: Ticket) -> str:
+    """Return the receipt; the locale is already the document's. Everything typed is escaped."""
+    lines, payments = ticket.lines, ticket.payments
+    totals = compute_gross(
+        (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
+    )
+    width = _WIDTHS.get(ticket.receipt_format)
+    zone = zoneinfo.ZoneInfo(document.owner.timezone) if document.owner is not None else dt.UTC
+    html = (
+        current_app.jinja_env.get_template("pos/pdf/receipt.html")
+        .render(
+            document=document,
+            ticket=ticket,
+            issuer=from_text(ticket.issuer) if ticket.issuer else issuer_now(document.company),
+            lines=lines,
+            payments=payments,
+            totals=totals,
+            width=width,
+            height=min(
+                _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
+            ),
+            cashier=document.owner.name if document.owner is not None else "",
+        time=format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
+            refunds=ticket.refund_of.document.number if ticket.refund_of is not None else "",
+            font=UNICODE_FONT,
+        )
+        .translate(_SPACES)
+    )
+    if not needs_unicode_font(html):
+        html = html.replace(UNICODE_FONT, "Helvetica", 1)
+    return RollHtml(html) if width is not None else html

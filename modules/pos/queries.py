@@ -1,0 +1,129 @@
+"""Which registers, sessions and tickets a user may see, and the lists of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Select, select, true
+from sqlalchemy.orm import joinedload
+
+from core.auth.models import User, user_company
+from core.contract import Scope
+from core.db import db
+from core.documents.models import Document
+from core.i18n import N_
+from core.partners.models import Partner
+from core.web.listing import Filter, ListSpec, SortKey
+from modules.pos.models import Register, Session, Ticket
+from modules.pos.states import SessionState
+
+USE = "pos.till.use"
+READ = "pos.ticket.read"
+EDIT = "pos.register.edit"
+
+
+def in_reach(user: User, permission: str) -> ColumnElement[bool]:
+    """Return the condition that keeps a query over `Register` to those that a permission of the user reaches."""
+    scope = user.scope(permission)
+    if scope is Scope.ALL:
+        return true()
+    theirs = select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+    return Register.company_id.in_(theirs) if scope is not None else ~true()
+
+
+def register_for(user: User, register_id: int, permission: str = USE) -> Register | None:
+    """Return a register within the reach of a permission of the user, or None."""
+    return db.session.scalar(select(Register).where(Register.id == register_id, in_reach(user, permission)))
+
+
+def registers_for(user: User) -> list[Register]:
+    """Return the registers that a user may sell at, by company and code."""
+    return list(
+        db.session.scalars(
+            select(Register)
+            .where(Register.active, in_reach(user, USE))
+            .order_by(Register.company_id, Register.code)
+        )
+    )
+
+
+def open_sessions() -> dict[int, Session]:
+    """Return the open sessions by register."""
+    rows = db.session.scalars(
+        select(Session).where(Session.state == SessionState.OPEN).options(joinedload(Session.opened_by))
+    )
+    return {row.register_id: row for row in rows}
+
+
+def session_for(user: User, session_id: int, permission: str = READ) -> Session | None:
+    """Return a session within the reach of a permission of the user, or None."""
+    return db.session.scalar(
+        select(Session).join(Session.register).where(Session.id == session_id, in_reach(user, permission))
+    )
+
+
+def ticket_for(user: User, document_id: int, permission: str = READ) -> Ticket | None:
+    """Return a ticket within the reach of a permission of the user, or None."""
+    return db.session.scalar(
+        select(Ticket)
+        .join(Ticket.register)
+        .where(Ticket.document_id == document_id, in_reach(user, permission))
+    )
+
+
+def tickets_for(user: User) -> Select[Document]:
+    """Return the statement of the tickets that the user may read."""
+    return (
+        select(Document)
+        .join(Ticket, Ticket.document_id == Document.id)
+        .join(Register, Register.id == Ticket.register_id)
+        .where(Document.kind == "pos.ticket", in_reach(user, READ))
+    )
+
+
+def rows_of(documents: list[Document]) -> dict[int, Ticket]:
+    """Return the module's rows of some tickets, by id, with one query."""
+    ids = [document.id for document in documents]
+    return {
+        row.document_id: row
+        for row in db.session.scalars(
+            select(Ticket).where(Ticket.document_id.in_(ids)).options(joinedload(Ticket.document))
+        )
+    }
+
+
+def _finds(text: str) -> ColumnElement[bool]:
+    named = select(Partner.id).where(Partner.name.icontains(text, autoescape=True))
+    return Document.number.icontains(text, autoescape=True) | Document.partner_id.in_(named)
+
+
+TICKETS = ListSpec(
+    identity=Document.id,
+    sorts=(
+        SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
+        SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),
+        SortKey("total", N_("Total"), Document.total, lambda row: row.total, descending=True),
+    ),
+    filters=(
+        Filter("refunds", N_("Refunds"), Ticket.refund_of_id.is_not(None), "kind"),
+        Filter("walk-in", N_("Walk-in"), Document.partner_id.is_(None), "customer"),
+        Filter("customers", N_("Known customers"), Document.partner_id.is_not(None), "customer"),
+    ),
+    search=_finds,
+)
+SESSIONS = ListSpec(
+    identity=Session.id,
+    sorts=(SortKey("opened", N_("Opened"), Session.opened_at, lambda row: row.opened_at, descending=True),),
+    filters=(
+        Filter("open", N_("Open"), Session.state == SessionState.OPEN, "state"),
+        Filter("closed", N_("Closed"), Session.state == SessionState.CLOSED, "state"),
+    ),
+)
+
+
+def sessions_for(user: User) -> Select[Session]:
+    """Return the statement of the sessions that the user may read."""
+    return (
+        select(Session)
+        .join(Session.register)
+        .where(in_reach(user, READ))
+        .options(joinedload(Session.opened_by), joinedload(Session.closed_by))
+    )

@@ -1,0 +1,211 @@
+"""Registers, payment methods, settings, sessions."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from core import clock
+from core.auth.models import User
+from core.db import db, transaction
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.mail.addresses import parse_addresses
+from core.mail.draft import safe_file_name
+from core.totals import LARGEST_AMOUNT
+from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TillSettings
+from modules.pos.states import PaymentKind, SessionState
+
+FILE_FIELDS = ("register", "number", "company", "date")
+
+
+class SessionOpenError(UserError):
+    """A register is open already."""
+
+
+def check_pattern(pattern: str) -> str:
+    """Return a pattern of file names that can be filled in.
+
+    Raises:
+        UserError: It names something else than `FILE_FIELDS`, or its braces do not match.
+    """
+    try:
+        name = pattern.format_map(dict.fromkeys(FILE_FIELDS, "x"))
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise UserError(
+            _l("The file name may use {register}, {number}, {company} and {date}."), "file_pattern"
+        ) from error
+    if not name.strip():
+        raise UserError(_l("The file name is empty."), "file_pattern")
+    return pattern.strip()
+
+
+def receipt_name(ticket: Ticket, company: str) -> str:
+    """Return the file name of a ticket's PDF by the pattern of its register: `C1-000004-BRICO.pdf`."""
+    fields = {
+        "register": ticket.register.code,
+        "number": f"{ticket.sequence:06d}",
+        "company": "_".join(company.split()),
+        "date": ticket.document.date.isoformat(),
+    }
+    name = ticket.register.file_pattern.format_map(fields)
+    return safe_file_name(name if name.lower().endswith(".pdf") else f"{name}.pdf")
+
+
+def save_register(register: Register | None, values: dict[str, Any]) -> Register:
+    """Create or change a register.
+
+    Args:
+        register: The register to change, or None for a new one.
+        values: Column values.
+
+    Raises:
+        UserError: The company has another register of this code, or the pattern of file names is wrong.
+    """
+    with transaction() as session:
+        register = register or Register()
+        for name, value in values.items():
+            setattr(register, name, value)
+        if "file_pattern" in values:
+            register.file_pattern = check_pattern(str(values["file_pattern"]))
+        session.add(register)
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise UserError(_l("Another register of the company has this code."), "code") from error
+    return register
+
+
+def save_method(method: PaymentMethod | None, values: dict[str, Any]) -> PaymentMethod:
+    """Create or change a payment method; tickets that were paid with it keep its former name."""
+    with transaction() as session:
+        method = method or PaymentMethod()
+        for name, value in values.items():
+            setattr(method, name, value)
+        session.add(method)
+        session.flush()
+    return method
+
+
+def methods_of(company_id: int) -> list[PaymentMethod]:
+    """Return the active payment methods of a company, in their order."""
+    return list(
+        db.session.scalars(
+            select(PaymentMethod)
+            .where(
+                PaymentMethod.active,
+                (PaymentMethod.company_id == company_id) | PaymentMethod.company_id.is_(None),
+            )
+            .order_by(PaymentMethod.position, PaymentMethod.id)
+        )
+    )
+
+
+def settings_of(company_id: int) -> TillSettings:
+    """Return the settings of a company; the defaults where nobody has set any."""
+    return db.session.get(TillSettings, company_id) or TillSettings(
+        company_id=company_id,
+        propose_mail=True,
+        to_customer=True,
+        to_main_contact=False,
+        fixed_addresses="",
+        keep_days=None,
+        footer="",
+    )
+
+
+def save_settings(company_id: int, values: dict[str, Any]) -> TillSettings:
+    """Change the settings of a company.
+
+    Raises:
+        UserError: One of the fixed addresses is none.
+    """
+    _found, errors = parse_addresses(str(values.get("fixed_addresses", "")))
+    for error in errors:
+        raise UserError(error.message, "fixed_addresses")
+    with transaction() as session:
+        row = session.get(TillSettings, company_id) or TillSettings(company_id=company_id)
+        for name, value in values.items():
+            setattr(row, name, value)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def open_session_of(register_id: int) -> Session | None:
+    """Return the open session of a register, or None."""
+    return db.session.scalar(
+        select(Session).where(Session.register_id == register_id, Session.state == SessionState.OPEN)
+    )
+
+
+def _amount(value: Decimal, field: str) -> Decimal:
+    if not value.is_finite() or not 0 <= value < LARGEST_AMOUNT:
+        raise UserError(_l("Count the cash: an amount of 0 or more."), field)
+    return value
+
+
+def open_session(
+    register: Register, opening_cash: Decimal, by: User | None, *, rescue: bool = False
+) -> Session:
+    """Open a register with the cash that is in its drawer.
+
+    Args:
+        register: The register.
+        opening_cash: In the currency of its company.
+        by: Who opens it.
+        rescue: True for one that opens by itself, for tickets of a register that was closed elsewhere.
+
+    Raises:
+        SessionOpenError: It is open already.
+        UserError: The register is archived, or the amount makes no sense.
+    """
+    if not register.active and not rescue:
+        raise UserError(_l("This register is archived."))
+    with transaction() as session:
+        row = Session(
+            register_id=register.id,
+            opened_by_id=by.id if by else None,
+            opening_cash=_amount(opening_cash, "opening_cash"),
+            rescue=rescue,
+        )
+        try:
+            with session.begin_nested():
+                session.add(row)
+        except IntegrityError as error:
+            raise SessionOpenError(_l("This register is open already.")) from error
+    return row
+
+
+def cash_in(session: Session) -> Decimal:
+    """Return what should be in the drawer: the opening cash, what was paid in cash, less what was given back."""
+    own = select(Ticket.document_id).where(Ticket.session_id == session.id)
+    paid = db.session.scalar(
+        select(func.coalesce(func.sum(Payment.amount), Decimal(0))).where(
+            Payment.document_id.in_(own), Payment.kind == PaymentKind.CASH
+        )
+    )
+    given = db.session.scalar(
+        select(func.coalesce(func.sum(Ticket.change), Decimal(0))).where(Ticket.session_id == session.id)
+    )
+    return session.opening_cash + (paid or Decimal(0)) - (given or Decimal(0))
+
+
+def close_session(session: Session, counted: Decimal, by: User | None, *, note: str = "") -> None:
+    """Close a register with the cash that was counted; the difference is kept.
+
+    Raises:
+        UserError: It is closed already, or the amount makes no sense.
+    """
+    with transaction() as database:
+        database.refresh(session, with_for_update=True)
+        if session.state is SessionState.CLOSED:
+            raise UserError(_l("This session was closed meanwhile."))
+        session.counted_cash = _amount(counted, "counted_cash")
+        session.expected_cash = cash_in(session)
+        session.state = SessionState.CLOSED
+        session.closed_at, session.closed_by_id = clock.now(), by.id if by else None
+        session.note = note.strip()[:300]

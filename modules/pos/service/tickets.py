@@ -1,0 +1,436 @@
+"""Ringing up a sale, and taking goods back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from core import clock
+from core.auth.models import User
+from core.companies.issuer import issuer_now, to_text
+from core.companies.service import next_number
+from core.db import db, transaction
+from core.documents.service import create_document, touch
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.mail.addresses import Address, parse_addresses
+from core.partners.models import Partner
+from core.partners.service import contacts_of, customer_of
+from core.products.models import Product
+from core.signals import document_mail_wanted
+from core.totals import AmountTooLargeError, TaxedAmount, compute_gross, line_subtotal, round_money
+from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine
+from modules.pos.service.registers import open_session, open_session_of, settings_of
+from modules.pos.states import TICKET, PaymentKind, ReceiptFormat
+
+MAX_LINES = 500
+LONGEST_AGE = dt.timedelta(days=60)
+"""A sale is no older when the server learns of it; a clock that says more is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaleLine:
+    """A line as it was rung up.
+
+    Attributes:
+        description: What the receipt says.
+        quantity: Negative where goods are taken back.
+        unit_price: With tax.
+        discount: In percent.
+        tax_name: As printed.
+        tax_rate: In percent, or None where no tax applies.
+        product_id: The product, which may be gone by now, or None.
+        refunds_id: The line of another ticket that it takes back, or None.
+    """
+
+    description: str
+    quantity: Decimal
+    unit_price: Decimal
+    discount: Decimal = Decimal(0)
+    tax_name: str = ""
+    tax_rate: Decimal | None = None
+    product_id: int | None = None
+    refunds_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SalePayment:
+    """What was handed over by one method; negative in a refund.
+
+    Attributes:
+        kind: Cash, card or other.
+        name: What the method is called.
+        amount: In the currency of the company.
+        method_id: The method, which may be gone by now, or None.
+    """
+
+    kind: PaymentKind
+    name: str
+    amount: Decimal
+    method_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A sale as a till posts it.
+
+    Attributes:
+        client_id: Made by the till; the same sale posted again leads to the same ticket.
+        lines: In their order.
+        payments: What was handed over.
+        session_id: The session in which it was rung up, or None for the open one.
+        age: How long ago, by the till's own clock.
+        partner_id: The customer, or None for a walk-in.
+        receipt_format: The paper, or None for that of the register.
+        refund_of_id: The ticket whose goods it takes back, or None.
+        address: Where a walk-in wants the receipt, or None.
+        mail: True to send the receipt to the customer as the settings say.
+    """
+
+    client_id: str
+    lines: Sequence[SaleLine]
+    payments: Sequence[SalePayment]
+    session_id: int | None = None
+    age: dt.timedelta = dt.timedelta()
+    partner_id: int | None = None
+    receipt_format: ReceiptFormat | None = None
+    refund_of_id: int | None = None
+    address: Address | None = None
+    mail: bool = False
+
+
+@dataclass(slots=True)
+class _Counted:
+    """A sale, computed."""
+
+    lines: list[TicketLine] = field(default_factory=list)
+    total: Decimal = Decimal(0)
+    change: Decimal = Decimal(0)
+
+
+def ring_up(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+    """Write the ticket of a sale, and the mail with its receipt where one is wanted; once, however often it is posted.
+
+    A sale that was made is never refused for what has changed since: a product that is gone stays in the line by its
+    name, and where the session was closed meanwhile the ticket goes into the one that is open now, or into one that
+    is opened for it.
+
+    Args:
+        register: Where it was rung up.
+        sale: What the till says.
+        cashier: Who sold.
+
+    Raises:
+        UserError: The sale makes no sense: no lines, too little was paid, more was taken back than sold.
+    """
+    with transaction() as session:
+        twin = _posted(sale.client_id)
+        if twin is not None:
+            return twin
+        try:
+            with session.begin_nested():
+                ticket = _write(register, sale, cashier)
+        except IntegrityError:
+            # Two tabs at the same moment: the other was faster.
+            twin = _posted(sale.client_id)
+            if twin is None:
+                raise
+            return twin
+        if sale.address is not None or sale.mail:
+            _mail(ticket, sale, cashier)
+    return ticket
+
+
+def _posted(client_id: str) -> Ticket | None:
+    return db.session.scalar(select(Ticket).where(Ticket.client_id == client_id))
+
+
+def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+    with transaction() as session:
+        company = register.company
+        partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
+        original = _original(register, sale)
+        counted = _count(sale, company.currency)
+        now = clock.now()
+        rung_at = now - min(max(sale.age, dt.timedelta()), LONGEST_AGE)
+        zone = zoneinfo.ZoneInfo(cashier.timezone) if cashier is not None else dt.UTC
+        sequence = next_number(company.id, f"pos.ticket/{register.id}")
+        document = create_document(
+            TICKET,
+            company_id=company.id,
+            partner_id=partner.id if partner is not None else None,
+            owner=cashier,
+            language=partner.language if partner is not None else company.language,
+            currency=company.currency,
+            date=rung_at.astimezone(zone).date(),
+            number=f"{register.code}-{sequence:06d}",
+        )
+        document.total = counted.total
+        ticket = Ticket(
+            document=document,
+            register=register,
+            session=_session_for(register, sale, cashier),
+            sequence=sequence,
+            client_id=sale.client_id,
+            rung_at=rung_at,
+            posted_at=now,
+            receipt_format=sale.receipt_format or register.receipt_format,
+            refund_of_id=original.document_id if original is not None else None,
+            change=counted.change,
+            issuer=to_text(issuer_now(company)),
+            footer=settings_of(company.id).footer,
+        )
+        session.add(ticket)
+        session.flush()
+        products = _those_there(Product, [line.product_id for line in counted.lines])
+        for line in counted.lines:
+            line.document_id = document.id
+            if line.product_id not in products:
+                line.product_id = None
+        methods = _those_there(PaymentMethod, [payment.method_id for payment in sale.payments])
+        session.add_all(counted.lines)
+        session.add_all(
+            Payment(
+                document_id=document.id,
+                position=position,
+                method_id=payment.method_id if payment.method_id in methods else None,
+                name=payment.name.strip()[:60],
+                kind=payment.kind,
+                amount=payment.amount,
+            )
+            for position, payment in enumerate(sale.payments, 1)
+        )
+        session.flush()
+    return ticket
+
+
+def _those_there(model: type[Product | PaymentMethod], ids: Sequence[int | None]) -> set[int]:
+    wanted = {number for number in ids if number is not None}
+    return set(db.session.scalars(select(model.id).where(model.id.in_(wanted)))) if wanted else set()
+
+
+def _session_for(register: Register, sale: Sale, cashier: User | None) -> Session:
+    """Return the session that a sale belongs to; a closed one takes nothing any more."""
+    present = open_session_of(register.id)
+    if present is not None:
+        return present
+    if sale.session_id is None:
+        raise UserError(_l("This register is not open. Open it first."))
+    return open_session(register, Decimal(0), cashier, rescue=True)
+
+
+def _count(sale: Sale, currency: str) -> _Counted:
+    if not sale.lines:
+        raise UserError(_l("There is nothing on this ticket."))
+    if len(sale.lines) > MAX_LINES:
+        raise UserError(_l("A ticket has at most %(count)s lines.", count=MAX_LINES))
+    counted = _Counted()
+    amounts = []
+    try:
+        for position, line in enumerate(sale.lines, 1):
+            if not line.quantity or not 0 <= line.discount <= 100 or not line.description.strip():
+                raise UserError(_l("Line %(number)d makes no sense.", number=position))
+            total = line_subtotal(line.quantity, line.unit_price, line.discount, currency)
+            amounts.append(TaxedAmount(total, line.tax_rate, line.tax_name))
+            counted.lines.append(
+                TicketLine(
+                    position=position,
+                    product_id=line.product_id,
+                    description=line.description.strip()[:200],
+                    quantity=line.quantity,
+                    unit_price=line.unit_price,
+                    discount=line.discount,
+                    tax_name=line.tax_name[:60],
+                    tax_rate=line.tax_rate,
+                    total=total,
+                    refunds_id=line.refunds_id,
+                )
+            )
+        counted.total = compute_gross(amounts, currency).total
+    except AmountTooLargeError as error:
+        raise UserError(_l("The total is too large.")) from error
+    counted.change = _change(sale, counted.total, currency)
+    return counted
+
+
+def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
+    """Return what is given back in cash.
+
+    Raises:
+        UserError: Too little was paid, or more than there is cash to give back from.
+    """
+    if any(payment.amount != round_money(payment.amount, currency) for payment in sale.payments):
+        raise UserError(_l("A payment has more decimals than the currency."))
+    if any((payment.amount < 0) is not (total < 0) for payment in sale.payments if payment.amount):
+        raise UserError(_l("A payment goes in the wrong direction."))
+    paid = sum((payment.amount for payment in sale.payments), Decimal(0))
+    if total < 0:
+        if paid != total:
+            raise UserError(_l("What is paid back is not what was taken back."))
+        return Decimal(0)
+    if paid < total:
+        raise UserError(_l("The payment is below the total."))
+    cash = sum((p.amount for p in sale.payments if p.kind is PaymentKind.CASH), Decimal(0))
+    change = paid - total
+    if change > cash:
+        raise UserError(_l("Change is given in cash only: more was paid by card than is owed."))
+    return change
+
+
+# ---------------------------------------------------------------------------------------------------- refunds
+
+
+def _original(register: Register, sale: Sale) -> Ticket | None:
+    """Return the ticket whose goods a sale takes back, once it is sure that it may.
+
+    Raises:
+        UserError: It takes back what was not sold there, more than was sold, or at another price.
+    """
+    back = {line.refunds_id: line for line in sale.lines if line.refunds_id is not None}
+    if sale.refund_of_id is None:
+        if back or any(line.quantity < 0 for line in sale.lines):
+            raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
+        return None
+    with transaction() as session:
+        ticket = session.get(Ticket, sale.refund_of_id, with_for_update=True)
+        if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
+            raise UserError(_l("This ticket cannot be refunded."))
+        left = refundable(ticket)
+        if len(back) != len(sale.lines):
+            raise UserError(_l("A refund takes goods of its ticket back, and nothing else."))
+        sold = {line.id: line for line in ticket.lines}
+        for number, line in back.items():
+            if number not in sold or -line.quantity > left[number] or line.quantity >= 0:
+                raise UserError(_l("More would be taken back than was sold."))
+            if (line.unit_price, line.discount) != (sold[number].unit_price, sold[number].discount):
+                raise UserError(_l("Goods are taken back at the price at which they were sold."))
+    return ticket
+
+
+def refundable(ticket: Ticket) -> dict[int | None, Decimal]:
+    """Return how much of each line of a ticket can still be taken back, by the id of the line."""
+    ids = [line.id for line in ticket.lines]
+    taken: Mapping[int | None, Decimal] = {
+        row.refunds_id: row.quantity
+        for row in db.session.execute(
+            select(TicketLine.refunds_id, func.sum(TicketLine.quantity).label("quantity"))
+            .where(TicketLine.refunds_id.in_(ids))
+            .group_by(TicketLine.refunds_id)
+        )
+    }
+    return {line.id: max(Decimal(0), line.quantity + taken.get(line.id, Decimal(0))) for line in ticket.lines}
+
+
+def refund(
+    ticket: Ticket,
+    quantities: Mapping[int, Decimal],
+    register: Register,
+    method: PaymentMethod,
+    cashier: User | None,
+    client_id: str,
+) -> Ticket:
+    """Take goods of a ticket back, and pay for them by one method.
+
+    Args:
+        ticket: On which they were sold.
+        quantities: How much of each line, by its id; those that are 0 are left.
+        register: Where they are taken back; it must be open.
+        method: How the money goes back.
+        cashier: Who takes them back.
+        client_id: Names the form, so that pressing twice refunds once.
+
+    Raises:
+        UserError: Nothing is taken back, or more than was sold; or the register is not open.
+    """
+    lines = [
+        SaleLine(
+            line.description,
+            -quantities[line.id],
+            line.unit_price,
+            line.discount,
+            line.tax_name,
+            line.tax_rate,
+            line.product_id,
+            line.id,
+        )
+        for line in ticket.lines
+        if quantities.get(line.id)
+    ]
+    if not lines:
+        raise UserError(_l("Say how much of what is taken back."))
+    currency = ticket.document.currency
+    try:
+        total = sum(
+            (line_subtotal(line.quantity, line.unit_price, line.discount, currency) for line in lines),
+            Decimal(0),
+        )
+    except AmountTooLargeError as error:
+        raise UserError(_l("The total is too large.")) from error
+    sale = Sale(
+        client_id=client_id,
+        lines=lines,
+        payments=[SalePayment(method.kind, method.name, total, method.id)] if total else [],
+        partner_id=ticket.document.partner_id,
+        receipt_format=ticket.receipt_format,
+        refund_of_id=ticket.document_id,
+    )
+    return ring_up(register, sale, cashier)
+
+
+def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
+    """Print a ticket on other paper from now on."""
+    with transaction():
+        if ticket.receipt_format is not receipt_format:
+            touch(ticket.document)
+            ticket.receipt_format = receipt_format
+
+
+# ------------------------------------------------------------------------------------------------ the receipt
+
+
+def usual_addresses(company_id: int, partner: Partner | None) -> list[Address]:
+    """Return where the receipts of a customer go by the settings of a company; no address twice."""
+    settings = settings_of(company_id)
+    found: dict[str, Address] = {}
+    if partner is not None:
+        people = [partner] if settings.to_customer else []
+        if settings.to_main_contact:
+            people += [contact for contact in contacts_of(customer_of(partner)) if contact.is_main]
+        for person in people:
+            for address in parse_addresses(person.email)[0]:
+                named = Address(address.addr_spec, person.name)
+                found.setdefault(address.key, named)
+    for address in parse_addresses(settings.fixed_addresses)[0]:
+        found.setdefault(address.key, address)
+    return list(found.values())
+
+
+def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
+    """Ask for the mail with the receipt; a reason why there is none must not cost the sale."""
+    document = ticket.document
+    private = document.partner_id is None
+    addresses = usual_addresses(document.company_id, document.partner) if not private and sale.mail else []
+    if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
+        addresses.insert(0, sale.address)
+    if not addresses:
+        ticket.mail_problem = str(_l("There was no address to send the receipt to."))
+        return
+    try:
+        with db.session.begin_nested():
+            answers = document_mail_wanted.send(
+                document,
+                addresses=tuple(addresses),
+                by=cashier,
+                private=private,
+                keep_days=settings_of(document.company_id).keep_days,
+            )
+        if all(answer is None for _receiver, answer in answers):
+            ticket.mail_problem = str(_l("No module that sends mails is enabled."))
+    except UserError as error:
+        ticket.mail_problem = str(error.message)[:300]

@@ -1,0 +1,47 @@
+"""The words of the till."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from core.i18n import N_
+
+TICKET = "pos.ticket"
+
+
+class ReceiptFormat(StrEnum):
+    """The paper of a receipt."""
+
+    ROLL_80 = "roll80"
+    ROLL_58 = "roll58"
+    A4 = "a4"
+
+
+FORMAT_TITLES: Mapping[ReceiptFormat, str] = {
+    ReceiptFormat.ROLL_80: N_("Roll, 80 mm"),
+    ReceiptFormat.ROLL_58: N_("Roll, 58 mm"),
+    ReceiptFormat.A4: N_("A4"),
+}
+
+
+class PaymentKind(StrEnum):
+    """What a customer pays with; change is given in cash only."""
+
+    CASH = "cash"
+    CARD = "card"
+    OTHER = "other"
+
+
+PAYMENT_TITLES: Mapping[PaymentKind, str] = {
+    PaymentKind.CASH: N_("Cash"),
+    PaymentKind.CARD: N_("Card"),
+    PaymentKind.OTHER: N_("Other"),
+}
+
+
+class SessionState(StrEnum):
+    """Whether a register sells."""
+
+    OPEN = "open"
+    CLOSED = "closed"

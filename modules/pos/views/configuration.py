@@ -1,0 +1,171 @@
+"""Registers, payment methods, settings, and one's own PIN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from wtforms import SelectChoice
+
+from core.auth.permissions import requires, signed_in_user
+from core.auth.service import SignInError, sign_in
+from core.companies.models import Company
+from core.companies.service import current_company
+from core.db import db
+from core.errors import UserError
+from core.i18n import gettext
+from core.i18n import lazy_gettext as _l
+from core.web.forms import submit
+from modules.pos import queries
+from modules.pos.forms import MethodForm, PinForm, RegisterForm, SettingsForm
+from modules.pos.models import PaymentMethod, Register
+from modules.pos.service.cashiers import set_pin
+from modules.pos.service.registers import save_method, save_register, save_settings, settings_of
+from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES, PaymentKind, ReceiptFormat
+from modules.pos.views.blueprint import blueprint
+
+
+def _companies(*, everybody: bool) -> list[SelectChoice]:
+    rows = db.session.execute(select(Company.id, Company.name).where(Company.active).order_by(Company.name))
+    first = [SelectChoice("", gettext("All companies"))] if everybody else []
+    return [*first, *(SelectChoice(str(number), name) for number, name in rows)]
+
+
+def _values(form: FlaskForm) -> dict[str, Any]:
+    values = {name: value for name, value in form.data.items() if name != "csrf_token"}
+    if "company_id" in values:
+        values["company_id"] = int(values["company_id"]) if values["company_id"] else None
+    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+
+@blueprint.get("/registers")
+@requires(queries.USE)
+def registers() -> ResponseReturnValue:
+    """Show the registers, and which of them are open."""
+    user = signed_in_user()
+    rows = queries.registers_for(user)
+    archived = (
+        list(db.session.scalars(select(Register).where(~Register.active).order_by(Register.code)))
+        if user.can(queries.EDIT)
+        else []
+    )
+    return render_template(
+        "pos/registers.html",
+        registers=rows,
+        archived=archived,
+        sessions=queries.open_sessions(),
+        formats=FORMAT_TITLES,
+    )
+
+
+def _register_page(row: Register | None) -> ResponseReturnValue:
+    form = RegisterForm(obj=row)
+    form.company_id.choices = _companies(everybody=False)
+    if not form.is_submitted():
+        form.company_id.data = str(row.company_id if row else current_company(signed_in_user()).id)
+        form.receipt_format.data = (row.receipt_format if row else ReceiptFormat.ROLL_80).value
+
+    def save() -> None:
+        values = _values(form)
+        if row is not None and row.company_id != values["company_id"]:
+            raise UserError(_l("A register stays with its company."), "company_id")
+        save_register(row, {**values, "receipt_format": ReceiptFormat(values["receipt_format"])})
+
+    if submit(form, save):
+        flash(gettext("%(name)s was saved.", name=form.name.data), "success")
+        return redirect(url_for("pos.registers"))
+    crumbs = [(gettext("Registers"), url_for("pos.registers"))]
+    title = row.name if row is not None else gettext("New register")
+    return render_template("core/form.html", form=form, title=title, crumbs=crumbs)
+
+
+@blueprint.route("/registers/new", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def register_new() -> ResponseReturnValue:
+    """Make a register."""
+    return _register_page(None)
+
+
+@blueprint.route("/registers/<int:register_id>", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def register(register_id: int) -> ResponseReturnValue:
+    """Change a register."""
+    return _register_page(db.session.get(Register, register_id) or abort(404))
+
+
+@blueprint.get("/methods")
+@requires(queries.EDIT)
+def methods() -> ResponseReturnValue:
+    """Show the payment methods."""
+    rows = db.session.scalars(select(PaymentMethod).order_by(PaymentMethod.position, PaymentMethod.id))
+    return render_template("pos/methods.html", methods=list(rows), titles=PAYMENT_TITLES)
+
+
+def _method_page(row: PaymentMethod | None) -> ResponseReturnValue:
+    form = MethodForm(obj=row)
+    form.company_id.choices = _companies(everybody=True)
+    if not form.is_submitted():
+        form.company_id.data = str(row.company_id or "") if row else ""
+        form.kind.data = (row.kind if row else PaymentKind.CASH).value
+
+    def save() -> None:
+        values = _values(form)
+        save_method(row, {**values, "kind": PaymentKind(values["kind"])})
+
+    if submit(form, save):
+        flash(gettext("%(name)s was saved.", name=form.name.data), "success")
+        return redirect(url_for("pos.methods"))
+    crumbs = [(gettext("Payment methods"), url_for("pos.methods"))]
+    title = row.name if row is not None else gettext("New payment method")
+    return render_template("core/form.html", form=form, title=title, crumbs=crumbs)
+
+
+@blueprint.route("/methods/new", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def method_new() -> ResponseReturnValue:
+    """Make a payment method."""
+    return _method_page(None)
+
+
+@blueprint.route("/methods/<int:method_id>", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def method(method_id: int) -> ResponseReturnValue:
+    """Change a payment method."""
+    return _method_page(db.session.get(PaymentMethod, method_id) or abort(404))
+
+
+@blueprint.route("/settings", methods=["GET", "POST"])
+@requires(queries.EDIT)
+def settings() -> ResponseReturnValue:
+    """Change what the tills of the present company do."""
+    company = current_company(signed_in_user())
+    form = SettingsForm(obj=settings_of(company.id))
+    if submit(form, lambda: save_settings(company.id, _values(form))):
+        flash(gettext("The settings were saved."), "success")
+        return redirect(url_for("pos.settings"))
+    title = gettext("Till settings of %(company)s", company=company.name)
+    return render_template("core/form.html", form=form, title=title, crumbs=[])
+
+
+@blueprint.route("/pin", methods=["GET", "POST"])
+@requires(queries.USE)
+def pin() -> ResponseReturnValue:
+    """Set one's own PIN."""
+    form = PinForm()
+    user = signed_in_user()
+
+    def save() -> None:
+        try:
+            sign_in(user.login, form.password.data, request.remote_addr or "")
+        except SignInError as error:
+            raise UserError(_l("This is not your password."), "password") from error
+        set_pin(user, form.pin.data)
+
+    if submit(form, save):
+        flash(gettext("Your PIN was saved. It takes over any till of your companies."), "success")
+        return redirect(url_for("pos.registers"))
+    crumbs = [(gettext("Registers"), url_for("pos.registers"))]
+    return render_template("core/form.html", form=form, title=gettext("My PIN"), crumbs=crumbs)

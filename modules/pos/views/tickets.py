@@ -1,0 +1,118 @@
+"""Tickets: the list, one ticket, its refund."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core.auth.permissions import requires, signed_in_user
+from core.errors import UserError
+from core.i18n import gettext
+from core.totals import TaxedAmount, compute_gross
+from core.web.forms import read_decimal
+from core.web.listing import paginate
+from modules.pos import queries
+from modules.pos.models import Ticket
+from modules.pos.service.registers import methods_of, open_session_of
+from modules.pos.service.tickets import change_format, refund, refundable
+from modules.pos.states import FORMAT_TITLES, ReceiptFormat
+from modules.pos.views.blueprint import blueprint
+
+
+@blueprint.get("/tickets")
+@requires(queries.READ)
+def tickets() -> ResponseReturnValue:
+    """List the tickets."""
+    page = paginate(queries.tickets_for(signed_in_user()), queries.TICKETS)
+    return render_template("pos/tickets.html", page=page, rows=queries.rows_of(page.rows))
+
+
+def _ticket(document_id: int, permission: str = queries.READ) -> Ticket:
+    return queries.ticket_for(signed_in_user(), document_id, permission) or abort(404)
+
+
+@blueprint.get("/tickets/<int:document_id>")
+@requires(queries.READ)
+def ticket(document_id: int) -> ResponseReturnValue:
+    """Show a ticket."""
+    row = _ticket(document_id)
+    document, lines = row.document, row.lines
+    left = refundable(row)
+    return render_template(
+        "pos/ticket.html",
+        ticket=row,
+        document=document,
+        lines=lines,
+        payments=row.payments,
+        totals=compute_gross(
+            (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
+        ),
+        formats=FORMAT_TITLES,
+        may_refund=not row.is_refund and any(left.values()) and signed_in_user().can(queries.USE),
+        crumbs=[(gettext("Tickets"), url_for("pos.tickets"))],
+    )
+
+
+@blueprint.post("/tickets/<int:document_id>/format")
+@requires(queries.USE)
+def ticket_format(document_id: int) -> ResponseReturnValue:
+    """Print a ticket on other paper from now on, and show it so."""
+    row = _ticket(document_id, queries.USE)
+    try:
+        change_format(row, ReceiptFormat(request.form.get("format", "")))
+    except ValueError:
+        abort(400)
+    return redirect(url_for("core.document_pdf", document_id=document_id))
+
+
+@blueprint.route("/tickets/<int:document_id>/refund", methods=["GET", "POST"])
+@requires(queries.USE)
+def ticket_refund(document_id: int) -> ResponseReturnValue:
+    """Take goods of a ticket back."""
+    row = _ticket(document_id, queries.USE)
+    user, left = signed_in_user(), refundable(row)
+    registers = [
+        register
+        for register in queries.registers_for(user)
+        if register.company_id == row.document.company_id and open_session_of(register.id) is not None
+    ]
+    methods = methods_of(row.document.company_id)
+    errors: dict[int, str] = {}
+    if request.method == "POST":
+        quantities: dict[int, Decimal] = {}
+        for line in row.lines:
+            typed = request.form.get(f"line-{line.id}", "").strip()
+            try:
+                quantities[line.id] = read_decimal(typed, 3) if typed else Decimal(0)
+            except ValueError as error:
+                errors[line.id] = str(error)
+        register = next((r for r in registers if str(r.id) == request.form.get("register")), None)
+        method = next((m for m in methods if str(m.id) == request.form.get("method")), None)
+        if errors or register is None or method is None:
+            flash(gettext("Some fields need another look."), "danger")
+        else:
+            try:
+                made = refund(row, quantities, register, method, user, request.form.get("token", "")[:36])
+            except UserError as error:
+                flash(str(error.message), "danger")
+            else:
+                flash(gettext("%(number)s takes it back.", number=made.document.number), "success")
+                return redirect(url_for("pos.ticket", document_id=made.document_id))
+    page = render_template(
+        "pos/refund.html",
+        ticket=row,
+        document=row.document,
+        left=left,
+        registers=registers,
+        methods=methods,
+        errors=errors,
+        token=request.form.get("token") or str(uuid.uuid4()),
+        crumbs=[
+            (gettext("Tickets"), url_for("pos.tickets")),
+            (row.document.number, url_for("pos.ticket", document_id=document_id)),
+        ],
+    )
+    return page, 422 if request.method == "POST" else 200

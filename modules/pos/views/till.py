@@ -1,0 +1,228 @@
+"""The page behind the counter, and what it asks the server: what is sold, who sells, each ticket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from babel.numbers import get_currency_precision, get_currency_symbol
+from flask import (
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_babel import get_locale
+from flask_wtf.csrf import generate_csrf
+from sqlalchemy import select
+
+from core import clock
+from core.auth.permissions import public, requires, signed_in_user
+from core.db import db
+from core.documents.models import Document
+from core.errors import UserError
+from core.partners.models import Partner
+from core.products.models import Product
+from core.totals import gross_price
+from core.web.slots import slot
+from modules.pos import queries
+from modules.pos.models import Register, Session, Ticket
+from modules.pos.service.cashiers import cashier_of, cashiers_of, take_over
+from modules.pos.service.registers import methods_of, open_session_of, settings_of
+from modules.pos.service.tickets import ring_up
+from modules.pos.states import FORMAT_TITLES, SessionState
+from modules.pos.views.blueprint import blueprint
+from modules.pos.views.sale import read_sale
+
+MAX_PRODUCTS = 10_000
+MAX_CUSTOMERS = 5_000
+MAX_ASKED = 50
+
+
+def _register(register_id: int) -> Register:
+    return queries.register_for(signed_in_user(), register_id) or abort(404)
+
+
+@blueprint.get("/till/<int:register_id>")
+@requires(queries.USE)
+def till(register_id: int) -> ResponseReturnValue:
+    """Show the till of a register; everything else comes as data, and stays in the browser."""
+    row = _register(register_id)
+    return render_template(
+        "pos/till.html", register=row, session=open_session_of(row.id), formats=FORMAT_TITLES
+    )
+
+
+@blueprint.get("/till/worker.js")
+@public
+def till_worker() -> ResponseReturnValue:
+    """Return the script that shows the till while the server is away; it may act on the till's pages only."""
+    folder = Path(current_app.static_folder or "static") / "js"
+    response: Response = send_from_directory(folder, "till-worker.js", mimetype="text/javascript")
+    response.headers["Service-Worker-Allowed"] = url_for("pos.registers").removesuffix("registers") + "till/"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _session_data(session: Session | None) -> dict[str, Any] | None:
+    if session is None:
+        return None
+    return {
+        "id": session.id,
+        "opened_at": session.opened_at.isoformat(),
+        "opened_by": session.opened_by.name if session.opened_by is not None else "",
+        "url": url_for("pos.session", session_id=session.id),
+        "rescue": session.rescue,
+    }
+
+
+@blueprint.get("/till/<int:register_id>/data")
+@requires(queries.USE)
+def till_data(register_id: int) -> ResponseReturnValue:
+    """Return everything that a till needs to sell without asking again."""
+    row, user = _register(register_id), signed_in_user()
+    company = row.company
+    currency = company.currency
+    theirs = (Product.company_id == company.id) | Product.company_id.is_(None)
+    products = db.session.scalars(
+        select(Product)
+        .where(Product.active, Product.over_the_counter, theirs)
+        .order_by(Product.category, Product.name, Product.id)
+        .limit(MAX_PRODUCTS)
+    )
+    customers = db.session.scalars(
+        select(Partner)
+        .where(Partner.active, Partner.parent_id.is_(None))
+        .order_by(Partner.name, Partner.id)
+        .limit(MAX_CUSTOMERS)
+    )
+    locale = str(get_locale() or "en")
+    settings = settings_of(company.id)
+    return jsonify(
+        register={
+            "id": row.id,
+            "code": row.code,
+            "name": row.name,
+            "company": company.name,
+            "format": row.receipt_format,
+        },
+        user={"id": user.id, "name": user.name},
+        session=_session_data(open_session_of(row.id)),
+        currency={
+            "code": currency,
+            "places": get_currency_precision(currency),
+            "symbol": get_currency_symbol(currency, locale=locale),
+        },
+        propose_mail=settings.propose_mail,
+        products=[
+            {
+                "id": product.id,
+                "code": product.code,
+                "barcode": product.barcode,
+                "name": product.name,
+                "category": product.category,
+                "unit": product.unit,
+                "price": str(
+                    gross_price(product.unit_price, product.tax.rate if product.tax else None, currency)
+                ),
+                "tax_name": product.tax.name if product.tax else "",
+                "tax_rate": str(product.tax.rate) if product.tax else None,
+            }
+            for product in products
+        ],
+        customers=[
+            {"id": customer.id, "name": customer.name, "city": customer.city, "email": customer.email}
+            for customer in customers
+        ],
+        methods=[
+            {"id": method.id, "name": method.name, "kind": method.kind} for method in methods_of(company.id)
+        ],
+        cashiers=[{"id": cashier.id, "name": cashier.name} for cashier in cashiers_of(row)],
+        csrf=generate_csrf(),
+        now=clock.now().isoformat(),
+    )
+
+
+@blueprint.post("/till/<int:register_id>/cashier")
+@requires(queries.USE)
+def till_cashier(register_id: int) -> ResponseReturnValue:
+    """Let somebody take over the till by a PIN."""
+    posted = request.get_json(silent=True)
+    posted = posted if isinstance(posted, dict) else {}
+    user_id, pin = posted.get("user_id"), posted.get("pin")
+    try:
+        user, token = take_over(
+            _register(register_id),
+            user_id if isinstance(user_id, int) else 0,
+            pin if isinstance(pin, str) else "",
+        )
+    except UserError as error:
+        return jsonify(problem=str(error.message)), 422
+    return jsonify(id=user.id, name=user.name, token=token)
+
+
+@blueprint.post("/till/<int:register_id>/tickets")
+@requires(queries.USE)
+def till_ring_up(register_id: int) -> ResponseReturnValue:
+    """Write the ticket of a sale, once however often it is posted, and the mail with its receipt."""
+    row, user = _register(register_id), signed_in_user()
+    posted = request.get_json(silent=True)
+    try:
+        sale = read_sale(posted)
+        assert isinstance(posted, dict)  # noqa: S101 (a sale is one)
+        token = posted.get("cashier_token")
+        cashier = cashier_of(token, row) if isinstance(token, str) and token else user
+        ticket = ring_up(row, sale, cashier or user)
+    except UserError as error:
+        return jsonify(problem=str(error.message)), 422
+    return jsonify(_ticket_data(ticket))
+
+
+def _ticket_data(ticket: Ticket) -> dict[str, Any]:
+    document = ticket.document
+    return {
+        "client_id": ticket.client_id,
+        "id": ticket.document_id,
+        "number": document.number,
+        "total": str(document.total),
+        "change": str(ticket.change),
+        "url": url_for("pos.ticket", document_id=document.id),
+        "pdf": url_for("core.document_pdf", document_id=document.id),
+        "session_id": ticket.session_id,
+        "mail": str(slot("document.list_status", document=document)),
+        "problem": ticket.mail_problem,
+    }
+
+
+@blueprint.post("/till/<int:register_id>/states")
+@requires(queries.USE)
+def till_states(register_id: int) -> ResponseReturnValue:
+    """Tell whether the register is open, and what became of the mails of some tickets."""
+    row = _register(register_id)
+    posted = request.get_json(silent=True)
+    asked = posted.get("tickets") if isinstance(posted, dict) else None
+    ids = [one for one in asked if isinstance(one, int)][:MAX_ASKED] if isinstance(asked, list) else []
+    tickets = list(
+        db.session.scalars(
+            select(Ticket)
+            .join(Document, Document.id == Ticket.document_id)
+            .where(Ticket.document_id.in_(ids), Ticket.register_id == row.id)
+        )
+    )
+    last = db.session.scalar(
+        select(Session)
+        .where(Session.register_id == row.id, Session.state == SessionState.CLOSED)
+        .order_by(Session.closed_at.desc())
+        .limit(1)
+    )
+    return jsonify(
+        session=_session_data(open_session_of(row.id)),
+        closed_by=last.closed_by.name if last is not None and last.closed_by is not None else "",
+        tickets=[_ticket_data(ticket) for ticket in tickets],
+        csrf=generate_csrf(),
+    )

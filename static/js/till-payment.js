@@ -1,0 +1,153 @@
+// The payment screen: several payments, change, the receipt by mail; one key, and the next customer.
+import { completions, couldBe, meant } from "./till-address.js";
+
+export function begin(till) {
+  const { find, element, word, money, read, write } = till;
+  const dialog = find("payment");
+  const amount = find("amount");
+  const address = find("address");
+  const { places } = till.data.currency;
+  let payments = [];
+  let method = null;
+
+  const paid = () => payments.reduce((sum, payment) => sum + payment.amount, 0n);
+  const left = () => till.total() - paid();
+  const cash = () => payments.filter((payment) => payment.kind === "cash").reduce((sum, payment) => sum + payment.amount, 0n);
+
+  function choose(chosen) {
+    method = chosen;
+    for (const button of find("methods").children) button.setAttribute("aria-pressed", String(button.dataset.method === String(chosen.id)));
+    find("quick").hidden = chosen.kind !== "cash";
+    amount.focus();
+    amount.select();
+  }
+
+  function show() {
+    const rest = left();
+    find("payment-total").textContent = money(till.total());
+    find("payments").replaceChildren(...payments.map((payment) => {
+      const remove = element("button", { type: "button", className: "btn btn-sm btn-link", ariaLabel: `${word("remove")} – ${payment.name}` }, till.icon("x-lg"));
+      remove.addEventListener("click", () => { payments.splice(payments.indexOf(payment), 1); show(); amount.focus(); });
+      return element("li", {}, element("span", { textContent: payment.name }), element("output", { textContent: money(payment.amount) }), remove);
+    }));
+    const words = rest > 0n ? word("below", { amount: money(rest) }) : rest === 0n ? word("exact") : -rest > cash() ? word("tooMuch") : word("change", { amount: money(-rest) });
+    const place = find("left");
+    place.textContent = words;
+    place.className = `payment-left ${rest > 0n || -rest > cash() ? "text-danger" : "payment-ready"}`;
+    find("finish").disabled = rest > 0n || (rest < 0n && -rest > cash());
+    amount.value = rest > 0n ? write(rest, places) : "";
+    const notes = places ? [5n, 10n, 20n, 50n, 100n, 200n].map((note) => note * 10n ** BigInt(places)) : [1000n, 5000n, 10000n];
+    find("quick").replaceChildren(...notes.filter((note) => note > rest && rest > 0n).slice(0, 4).map((note) => {
+      const button = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: money(note) });
+      button.addEventListener("click", () => { amount.value = write(note, places); add(); });
+      return button;
+    }));
+  }
+
+  /** Take what stands in the amount as a payment; false when it makes no sense. */
+  function add() {
+    const value = read(amount.value, places);
+    if (value === null || value <= 0n) { amount.classList.add("is-invalid"); amount.setAttribute("aria-invalid", "true"); return false; }
+    amount.classList.remove("is-invalid");
+    amount.removeAttribute("aria-invalid");
+    payments.push({ method_id: method.id, name: method.name, kind: method.kind, amount: value });
+    show();
+    return true;
+  }
+
+  // ---------------------------------------------------------------------------------------------- the address
+
+  function look() {
+    const text = address.value.trim();
+    const wrong = Boolean(text) && !couldBe(text);
+    const better = text ? meant(text, till.language) : "";
+    const suggestion = find("suggestion");
+    suggestion.hidden = !better;
+    suggestion.textContent = better ? word("mean", { address: better }) : "";
+    suggestion.dataset.address = better;
+    find("loud").textContent = text;
+    address.classList.toggle("is-invalid", wrong && document.activeElement !== address);
+    document.getElementById("payment-domains").replaceChildren(...completions(text, till.language).map((value) => element("option", { value })));
+    return !wrong;
+  }
+  address.addEventListener("input", look);
+  address.addEventListener("blur", look);
+  find("suggestion").addEventListener("click", (event) => {
+    address.value = event.currentTarget.dataset.address;
+    look();
+    find("finish").focus();
+  });
+
+  // ------------------------------------------------------------------------------------------------ the steps
+
+  function open() {
+    if (!till.sale.lines.length || dialog.open) return;
+    if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
+    payments = [];
+    const { customer } = till.sale;
+    const usual = Boolean(customer?.email);
+    find("usual").hidden = !usual;
+    find("usual-box").checked = usual && till.data.propose_mail;
+    find("usual-address").textContent = customer?.email || "";
+    find("address-note").hidden = Boolean(customer);
+    address.value = "";
+    address.setCustomValidity("");
+    find("format").value = till.data.register.format;
+    dialog.showModal();
+    show();
+    look();
+    choose(method && till.data.methods.find((one) => one.id === method.id) || till.data.methods[0]);
+  }
+
+  async function finish() {
+    if (left() > 0n && amount.value.trim() && document.activeElement !== address) {
+      if (!add()) { amount.focus(); return; }
+    }
+    if (left() > 0n || (left() < 0n && -left() > cash())) { amount.focus(); return; }
+    const typed = address.value.trim();
+    if (!look()) { find("loud").textContent = word("address"); address.classList.add("is-invalid"); address.focus(); return; }
+    const usual = !find("usual").hidden && find("usual-box").checked;
+    const { customer, lines } = till.sale;
+    const total = till.total();
+    const change = -left();
+    const sale = {
+      client_id: crypto.randomUUID(),
+      session_id: till.session?.id ?? null,
+      partner_id: customer?.id ?? null,
+      cashier_token: till.cashier?.token ?? "",
+      format: find("format").value,
+      address: typed,
+      mail: usual,
+      lines: lines.map((line) => ({ product_id: line.product_id, description: line.description, quantity: line.quantity, unit_price: line.price, discount: line.discount || null, tax_name: line.tax_name, tax_rate: line.tax_rate })),
+      payments: payments.map((payment) => ({ ...payment, amount: write(payment.amount, places) })),
+    };
+    // Kept first: whatever happens from here on, the ticket is there.
+    await till.store.add({ client_id: sale.client_id, at: Date.now(), total: money(total), sale });
+    dialog.close();
+    const words = change > 0n ? word("soldChange", { total: money(total), change: money(change) }) : word("sold", { total: money(total) });
+    const mail = typed || (usual ? customer.email : "");
+    till.notice("sold", mail ? `${words} ${word("mailing", { address: mail })}` : words, "success");
+    till.newSale();
+    till.tickets.added();
+    till.queue.kick();
+  }
+
+  find("methods").replaceChildren(...till.data.methods.map((one) => {
+    const button = element("button", { type: "button", className: "btn btn-outline-primary", textContent: one.name });
+    button.dataset.method = one.id;
+    button.addEventListener("click", () => choose(one));
+    return button;
+  }));
+  find("add-payment").addEventListener("click", () => { add(); amount.focus(); });
+  amount.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    if (left() > 0n) add();
+    // Paid in full: the next Enter ends the sale, unless somebody tabs to the address first.
+    if (left() <= 0n) find("finish").focus();
+  });
+  address.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); finish(); } });
+  dialog.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); finish(); });
+  dialog.addEventListener("close", () => { find("search").focus(); });
+  return { open };
+}

@@ -1,0 +1,74 @@
+// Posts what a till has sold: in order, one at a time, once each – in whatever tab, whenever the server is there.
+
+const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
+const TIMEOUT_MS = 15000;
+
+async function ask(url, options = {}) {
+  try {
+    const answer = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), headers: { "X-Quiet": "1", "HX-Request": "true", Accept: "application/json", ...options.headers }, ...options.more });
+    // 204: a session that has ended, to a page that asks by itself. A redirect leads to the sign-in.
+    if (answer.type === "opaqueredirect" || [204, 401].includes(answer.status)) return { status: 401 };
+    const json = (answer.headers.get("Content-Type") || "").includes("json");
+    return { status: answer.status, data: json ? await answer.json() : null };
+  } catch {
+    return { status: 0 };
+  }
+}
+
+export function begin({ store, urls, token, onState, onSettled }) {
+  let failures = 0;
+  let timer;
+  let running = null;
+
+  const get = (url) => ask(url);
+  const post = (url, data) => ask(url, { headers: { "Content-Type": "application/json", "X-CSRFToken": token.value }, more: { method: "POST", body: JSON.stringify(data) } });
+
+  /** After a sign-in there is another token. */
+  async function renew() {
+    const { status, data } = await get(urls.data);
+    if (status === 200 && data) token.value = data.csrf;
+    return status === 200;
+  }
+
+  async function postAll() {
+    let posted = 0;
+    for (;;) {
+      const [ticket] = await store.waiting();
+      if (!ticket) return posted;
+      const sale = { ...ticket.sale, age_ms: Math.max(0, Date.now() - ticket.at) };
+      let { status, data } = await post(urls.tickets, sale);
+      if ([400, 401].includes(status) && await renew()) ({ status, data } = await post(urls.tickets, sale));
+      if (status === 200 && data) {
+        await store.settle(ticket.order, "posted", data);
+        posted += 1;
+        onSettled(ticket, data);
+      } else if (status === 422 && data) {
+        // The server has read it and says no: it stays here, seen, and the next ones are not held up by it.
+        await store.settle(ticket.order, "refused", data);
+        onSettled(ticket, data);
+      } else {
+        throw Object.assign(new Error("not posted"), { signedOut: [400, 401, 403].includes(status) });
+      }
+    }
+  }
+
+  function later() {
+    clearTimeout(timer);
+    timer = setTimeout(kick, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
+  }
+
+  /** Post what waits, now. Two tabs take turns, so that the order holds. */
+  function kick() {
+    if (running) return running;
+    clearTimeout(timer);
+    running = navigator.locks.request(`envoi-till-${urls.register}`, postAll)
+      .then(() => { failures = 0; onState("online"); })
+      .catch((error) => { onState(error.signedOut ? "signed-out" : "offline"); failures += 1; later(); })
+      .finally(() => { running = null; });
+    return running;
+  }
+
+  window.addEventListener("online", kick);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) kick(); });
+  return { kick, get, post, renew };
+}

@@ -1,0 +1,64 @@
+// The tickets of this till: those that wait for the server, those it has, and what became of their receipts.
+
+export function begin(till) {
+  const { find, element, word, store } = till;
+  const dialog = find("tickets-dialog");
+  const place = find("tickets");
+  const count = find("waiting-count");
+  let tickets = [];
+
+  async function load() {
+    tickets = (await store.all()).reverse();
+    const waiting = tickets.filter((ticket) => ticket.state === "waiting").length;
+    const refused = tickets.filter((ticket) => ticket.state === "refused").length;
+    count.hidden = !waiting && !refused;
+    count.textContent = waiting + refused;
+    count.className = `badge ${refused ? "text-bg-danger" : "text-bg-secondary"}`;
+    count.setAttribute("aria-label", `${waiting + refused} ${word(refused ? "refused" : "waiting")}`);
+    if (dialog.open) show();
+  }
+
+  function state(ticket) {
+    if (ticket.state === "posted") {
+      const { answer } = ticket;
+      const cell = element("span", { className: "till-ticket-mail" });
+      cell.innerHTML = answer.mail; // made by the server
+      if (answer.problem) cell.append(element("span", { className: "text-danger", textContent: word("receiptFailed", { why: answer.problem }) }));
+      return cell;
+    }
+    const [tone, sign, name] = ticket.state === "refused" ? ["danger", "x-octagon-fill", "refused"] : ["info", "hourglass-split", "waiting"];
+    return element("span", { className: `state state-${tone}` }, till.icon(sign), ` ${word(name)}`);
+  }
+
+  function show() {
+    const time = new Intl.DateTimeFormat(till.language, { timeStyle: "short" });
+    place.replaceChildren(...tickets.map((ticket) => {
+      const { answer } = ticket;
+      const number = answer?.number ? element("a", { href: answer.url, textContent: answer.number }) : element("span", { textContent: "—" });
+      const line = element("li", {}, element("time", { textContent: time.format(new Date(ticket.at)) }), number, element("span", { className: "number", textContent: ticket.total }), state(ticket));
+      if (answer?.pdf) line.append(element("a", { className: "btn btn-sm btn-outline-secondary", href: answer.pdf, target: "_blank", rel: "noopener" }, till.icon("printer"), ` ${word("receipt")}`));
+      if (ticket.state === "refused") {
+        const again = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: word("again") });
+        again.addEventListener("click", async () => { await store.again(ticket.order); await load(); till.queue.kick(); });
+        line.append(element("span", { className: "text-danger", textContent: answer?.problem || "" }), again);
+      }
+      return line;
+    }));
+    if (!tickets.length) place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
+  }
+
+  find("show-tickets").addEventListener("click", async () => { dialog.showModal(); await load(); });
+  load();
+  return {
+    added: load,
+    settled: load,
+    /** Ids of the tickets whose mails may still change, the newest first. */
+    moving: () => tickets.filter((ticket) => ticket.state === "posted" && ticket.answer?.id && /data-waiting|arrow-repeat|hourglass|clock|send/.test(ticket.answer.mail || "waiting")).slice(0, 20).map((ticket) => ticket.answer.id),
+    async update(answers) {
+      const by = new Map(answers.map((answer) => [answer.client_id, answer]));
+      const changed = tickets.filter((ticket) => ticket.state === "posted" && by.has(ticket.client_id) && by.get(ticket.client_id).mail !== ticket.answer.mail);
+      for (const ticket of changed) await store.settle(ticket.order, "posted", by.get(ticket.client_id));
+      if (changed.length) await load();
+    },
+  };
+}
