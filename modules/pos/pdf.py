@@ -48,7 +48,7 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
                 _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
             ),
             cashier=document.owner.name if document.owner is not None else "",
-        time=format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
+            time=format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
             refunds=ticket.refund_of.document.number if ticket.refund_of is not None else "",
             font=UNICODE_FONT,
         )

@@ -465,7 +465,9 @@ def test_a_filter_that_leaves_few_is_asked_first_and_its_mails_are_sorted(app, c
     # Not an index that has the order, which would be walked in vain where the mails are rare.
     assert "ix_outbox_mail_subject" not in plan, plan
     if db.engine.dialect.name == "sqlite":
-        assert re.search(r"outbox_mail USING INDEX ix_outbox_mail_(fail|reason|server_id|submitted_at)", plan), plan
+        assert re.search(
+            r"outbox_mail USING INDEX ix_outbox_mail_(fail|reason|server_id|submitted_at)", plan
+        ), plan
         assert "TEMP B-TREE FOR ORDER BY" in plan, plan
 
 

@@ -68,7 +68,7 @@ def take_over(register: Register, user_id: int, pin: str) -> tuple[User, str]:
     if user is None:
         raise UserError(_l("This person cannot take over the till by a PIN."), "pin")
     with transaction() as session:
-        row = session.get_one(Pin, user.id, with_for_update=True)
+        row = session.get_one(Pin, user.id, with_for_update={"of": Pin})
         if row.locked_until is not None and row.locked_until > clock.now():
             raise UserError(_l("Too many wrong PINs. Wait five minutes."), "pin")
         right = _is(row, pin)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -32,15 +34,19 @@ def check_pattern(pattern: str) -> str:
     Raises:
         UserError: It names something else than `FILE_FIELDS`, or its braces do not match.
     """
-    try:
-        name = pattern.format_map(dict.fromkeys(FILE_FIELDS, "x"))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+    name = _filled(pattern, dict.fromkeys(FILE_FIELDS, "x"))
+    if "{" in name or "}" in name:
         raise UserError(
             _l("The file name may use {register}, {number}, {company} and {date}."), "file_pattern"
-        ) from error
+        )
     if not name.strip():
         raise UserError(_l("The file name is empty."), "file_pattern")
     return pattern.strip()
+
+
+def _filled(pattern: str, fields: Mapping[str, str]) -> str:
+    """Return a pattern with its fields filled in; nothing of `str.format` beyond a plain name."""
+    return re.sub(r"\{(\w+)\}", lambda match: fields.get(match[1], match[0]), pattern)
 
 
 def receipt_name(ticket: Ticket, company: str) -> str:
@@ -51,7 +57,7 @@ def receipt_name(ticket: Ticket, company: str) -> str:
         "company": "_".join(company.split()),
         "date": ticket.document.date.isoformat(),
     }
-    name = ticket.register.file_pattern.format_map(fields)
+    name = _filled(ticket.register.file_pattern, fields)
     return safe_file_name(name if name.lower().endswith(".pdf") else f"{name}.pdf")
 
 
@@ -201,7 +207,7 @@ def close_session(session: Session, counted: Decimal, by: User | None, *, note: 
         UserError: It is closed already, or the amount makes no sense.
     """
     with transaction() as database:
-        database.refresh(session, with_for_update=True)
+        database.refresh(session, with_for_update={"of": Session})
         if session.state is SessionState.CLOSED:
             raise UserError(_l("This session was closed meanwhile."))
         session.counted_cash = _amount(counted, "counted_cash")

@@ -298,7 +298,7 @@ def _original(register: Register, sale: Sale) -> Ticket | None:
             raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
         return None
     with transaction() as session:
-        ticket = session.get(Ticket, sale.refund_of_id, with_for_update=True)
+        ticket = session.get(Ticket, sale.refund_of_id, with_for_update={"of": Ticket})
         if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
             raise UserError(_l("This ticket cannot be refunded."))
         left = refundable(ticket)

@@ -9,6 +9,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
+from core.documents.following import follower_panel
 from core.errors import UserError
 from core.i18n import gettext
 from core.totals import TaxedAmount, compute_gross
@@ -51,6 +52,7 @@ def ticket(document_id: int) -> ResponseReturnValue:
             (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
         ),
         formats=FORMAT_TITLES,
+        panel=follower_panel(document),
         may_refund=not row.is_refund and any(left.values()) and signed_in_user().can(queries.USE),
         crumbs=[(gettext("Tickets"), url_for("pos.tickets"))],
     )

@@ -13,7 +13,6 @@ from flask import (
     jsonify,
     render_template,
     request,
-    send_from_directory,
     url_for,
 )
 from flask.typing import ResponseReturnValue
@@ -62,8 +61,8 @@ def till(register_id: int) -> ResponseReturnValue:
 @public
 def till_worker() -> ResponseReturnValue:
     """Return the script that shows the till while the server is away; it may act on the till's pages only."""
-    folder = Path(current_app.static_folder or "static") / "js"
-    response: Response = send_from_directory(folder, "till-worker.js", mimetype="text/javascript")
+    script = Path(current_app.static_folder or "static") / "js" / "till-worker.js"
+    response = Response(script.read_bytes(), mimetype="text/javascript")
     response.headers["Service-Worker-Allowed"] = url_for("pos.registers").removesuffix("registers") + "till/"
     response.headers["Cache-Control"] = "no-cache"
     return response

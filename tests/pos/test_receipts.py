@@ -1,0 +1,187 @@
+"""The receipt: its paper, its name, and its mail, truthfully and privately."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+
+import pytest
+from pypdf import PdfReader
+from sqlalchemy import select
+
+from core.db import db, transaction
+from core.documents.pdf import render_document
+from core.documents.service import behavior_of
+from core.errors import UserError
+from core.mail.addresses import Address
+from core.partners.models import PartnerType
+from core.partners.service import save_partner
+from modules.mail_config.shipped import install
+from modules.outbox import delivery
+from modules.outbox.models import OutgoingMail
+from modules.outbox.private import mark_of
+from modules.outbox.queries import badges_for
+from modules.outbox.states import MailState
+from modules.pos.service.registers import check_pattern, receipt_name, save_register, save_settings
+from modules.pos.service.tickets import ring_up
+from modules.pos.states import ReceiptFormat
+from tests.outbox.test_private import is_nowhere
+from tests.pos.conftest import line, paid, sale
+
+MM = 72 / 25.4
+WALK_IN = "Jeanne.Passage@walk-in.example.com"
+
+
+@pytest.fixture(autouse=True)
+def _templates(app):
+    install(app)
+
+
+def pages(ticket):
+    return PdfReader(io.BytesIO(render_document(ticket.document))).pages
+
+
+@pytest.mark.parametrize(("paper", "width"), [(ReceiptFormat.ROLL_80, 80), (ReceiptFormat.ROLL_58, 58)])
+def test_a_roll_is_as_wide_as_its_paper_and_as_long_as_needed(sell, paper, width):
+    short = sell(receipt_format=paper)
+    long = sell(*[line() for _ in range(40)], payments=[paid("500")], receipt_format=paper)
+    heights = []
+    for ticket in (short, long):
+        (page,) = pages(ticket)
+        assert round(float(page.mediabox.width) / MM) == width
+        heights.append(float(page.mediabox.height) / MM)
+        assert ticket.document.number in page.extract_text()
+    assert 70 < heights[0] < 180
+    assert heights[1] > heights[0] + 100
+
+
+def test_a_ticket_of_five_hundred_lines_fits(sell):
+    ticket = sell(*[line("2", discount=Decimal(0)) for _ in range(500)], payments=[paid("12500")])
+    assert sum(page.extract_text().count("Lamp") for page in pages(ticket)) == 500
+
+
+def test_a4_and_everything_that_the_law_wants(sell, company):
+    with transaction():
+        company.legal_line = "SARL au capital de 1 000 €"
+        company.vat = "FR12 345"
+    save_settings(company.id, {"footer": "Thank you & <b>goodbye</b>"})
+    ticket = sell(line("2"), payments=[paid("30")], receipt_format=ReceiptFormat.A4)
+    (page,) = pages(ticket)
+    assert round(float(page.mediabox.height) / MM) == 297
+    text = page.extract_text()
+    for words in ("Maison Test", "FR12 345", "SARL au capital", "TVA 20 %", "20,83", "4,17", "25,00", "5,00",
+                  "Thank you & <b>goodbye</b>", "C1-000001"):  # fmt: skip
+        assert words in text, words
+
+
+def test_a_hostile_name_is_printed_not_obeyed(sell):
+    ticket = sell(line(tax_name="<img src=file:///etc/passwd>"))
+    assert "passwd" in pages(ticket)[0].extract_text()
+
+
+def test_the_file_is_named_by_the_pattern_of_the_register(sell, register, company):
+    ticket = sell()
+    assert receipt_name(ticket, "BRICO") == "C1-000001-BRICO.pdf"
+    save_register(register, {"file_pattern": "{date} {number}/{company}"})
+    assert receipt_name(ticket, "Brico & Co").endswith("Brico_&_Co.pdf")
+    for wrong in ("{nope}", "{register", "{register.__class__}", "{0}", "  "):
+        with pytest.raises(UserError):
+            check_pattern(wrong)
+
+
+def test_every_field_of_the_catalogue_has_a_value(sell):
+    ticket = sell()
+    behavior = behavior_of(ticket.document)
+    fields = behavior.fields(ticket.document)
+    assert set(fields) == {spec.name for spec in behavior.catalogue}
+    assert all(spec.fits(fields[spec.name]) for spec in behavior.catalogue)
+
+
+# -- by mail -------------------------------------------------------------------------------------------
+
+
+def the_mail() -> OutgoingMail:
+    return db.session.scalars(select(OutgoingMail).execution_options(populate_existing=True)).one()
+
+
+@pytest.mark.smtp
+@pytest.mark.usefixtures("server")
+def test_a_walk_in_gets_the_receipt_and_is_not_kept(sell, settings, lab):
+    ticket = sell(address=Address(WALK_IN))
+    mail = the_mail()
+    assert (mail.private, mail.recipients[0].addr_spec) == (True, mark_of(WALK_IN))
+    is_nowhere(settings, WALK_IN, "jeanne")
+    delivery.deliver([mail.id])
+    (message,) = lab.accepted
+    assert message.recipients == (WALK_IN,)
+    assert b"C1-000001-Maison_Test.pdf" in message.data
+    assert the_mail().state is MailState.SENT
+    assert badges_for([ticket.document_id])[ticket.document_id].tone == "success"
+    is_nowhere(settings, WALK_IN, "jeanne")
+    assert not list((settings.data_dir / "files").rglob("??/*")) or not any(
+        path.is_file() for path in (settings.data_dir / "files").rglob("*")
+    )
+
+
+@pytest.mark.smtp
+@pytest.mark.usefixtures("server")
+def test_what_the_ticket_says_of_a_refused_receipt_is_true(sell, settings):
+    ticket = sell(address=Address(f"refused+{WALK_IN}"))
+    delivery.deliver([the_mail().id])
+    db.session.expire_all()
+    badge = badges_for([ticket.document_id])[ticket.document_id]
+    assert badge.tone == "danger"
+    is_nowhere(settings, "jeanne")
+
+
+@pytest.fixture
+def customer():
+    row = save_partner(None, {"name": "Client SA", "email": "client@example.com", "language": "en"})
+    save_partner(
+        None,
+        {
+            "name": "Maya", "email": "maya@example.com", "parent_id": row.id, "is_main": True,
+            "type": PartnerType.CONTACT,
+        },
+    )  # fmt: skip
+    return row
+
+
+@pytest.mark.parametrize(
+    ("settings_", "expected"),
+    [
+        ({}, ["client@example.com"]),
+        ({"to_main_contact": True}, ["client@example.com", "maya@example.com"]),
+        ({"to_customer": False, "to_main_contact": True}, ["maya@example.com"]),
+        (
+            {"fixed_addresses": "Books <books@example.com>; client@example.com"},
+            ["client@example.com", "books@example.com"],
+        ),
+    ],
+)
+def test_receipts_of_known_customers_go_where_the_settings_say(sell, company, customer, settings_, expected):
+    save_settings(company.id, settings_)
+    sell(partner_id=customer.id, mail=True)
+    mail = the_mail()
+    assert [row.addr_spec for row in mail.recipients] == expected
+    assert not mail.private
+    assert mail.language == "en"
+
+
+def test_a_fixed_address_that_is_none_is_told(company):
+    with pytest.raises(UserError, match="nonsense"):
+        save_settings(company.id, {"fixed_addresses": "books@example.com; nonsense"})
+
+
+def test_a_sale_is_not_lost_for_want_of_an_address(sell, company):
+    nobody = save_partner(None, {"name": "No address", "email": ""})
+    ticket = sell(partner_id=nobody.id, mail=True)
+    assert "no address" in ticket.mail_problem
+    assert db.session.scalars(select(OutgoingMail)).all() == []
+
+
+def test_the_same_ticket_posted_again_is_mailed_once(sell, register, cashier):
+    posted = sale(address=Address(WALK_IN))
+    ring_up(register, posted, cashier)
+    ring_up(register, posted, cashier)
+    the_mail()

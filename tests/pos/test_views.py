@@ -1,0 +1,232 @@
+"""The pages of the till, and what the page behind the counter asks."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import select
+
+from core.companies.service import save_company
+from core.db import db
+from core.documents.models import Document
+from core.partners.service import save_partner
+from modules.mail_config.shipped import install
+from modules.outbox.models import OutgoingMail
+from modules.pos.models import Session, Ticket
+from modules.pos.service.cashiers import set_pin, take_over
+from modules.pos.service.registers import close_session
+from modules.pos.states import SessionState
+from tests.pos.conftest import line, paid
+
+
+@pytest.fixture
+def browser(cashier, sign_in):
+    return sign_in(cashier)
+
+
+def posted(**changes):
+    return {
+        "client_id": str(uuid.uuid4()),
+        "lines": [
+            {
+                "description": "Lamp",
+                "quantity": "1",
+                "unit_price": "12.50",
+                "tax_name": "TVA",
+                "tax_rate": "20",
+            }
+        ],
+        "payments": [{"kind": "cash", "name": "Cash", "amount": "20.00"}],
+        **changes,
+    }
+
+
+def test_a_till_gets_everything_it_needs_at_once(browser, register, session, lamp, cash, card, cashier):
+    save_partner(None, {"name": "Client SA", "email": "client@example.com", "city": "Lyon"})
+    set_pin(cashier, "2468")
+    data = browser.get(f"/pos/till/{register.id}/data").get_json()
+    assert data["products"] == [
+        {
+            "id": lamp.id, "code": "L1", "barcode": "376000000", "name": "Lamp", "category": "Lamps", "unit": "",
+            "price": "12.50", "tax_name": "TVA 20 %", "tax_rate": "20.0000",
+        }
+    ]  # fmt: skip
+    assert [method["name"] for method in data["methods"]] == ["Cash", "Card"]
+    assert data["session"]["id"] == session.id
+    assert data["customers"][0]["name"] == "Client SA"
+    assert data["cashiers"] == [{"id": cashier.id, "name": cashier.name}]
+    assert data["currency"] == {"code": "EUR", "places": 2, "symbol": "€"}
+    assert b"data-till" in browser.get(f"/pos/till/{register.id}").data
+
+
+def test_a_sale_is_posted_once_and_answered_the_same(browser, register, session, cashier):
+    sale = posted(session_id=session.id)
+    first = browser.post(f"/pos/till/{register.id}/tickets", json=sale).get_json()
+    again = browser.post(f"/pos/till/{register.id}/tickets", json=sale).get_json()
+    assert first == again
+    assert (first["number"], first["total"], first["change"]) == ("C1-000001", "12.5000", "7.5000")
+    assert db.session.scalars(select(Ticket)).one().document.owner_id == cashier.id
+
+
+def test_the_receipt_is_asked_for_with_the_sale(app, browser, register, session):
+    install(app)
+    answer = browser.post(
+        f"/pos/till/{register.id}/tickets", json=posted(address="walk@in.example.com")
+    ).get_json()
+    assert "state" in answer["mail"]
+    assert db.session.scalars(select(OutgoingMail)).one().private
+    states = browser.post(f"/pos/till/{register.id}/states", json={"tickets": [answer["id"]]}).get_json()
+    assert states["tickets"][0]["mail"] == answer["mail"]
+    assert "walk@in" not in json.dumps(states)
+
+
+def test_whoever_took_over_by_pin_is_the_cashier(browser, register, session, make_user, cashier):
+    other = make_user("cashier", login="other@maison.example.com", name="Other")
+    set_pin(other, "2468")
+    wrong = browser.post(f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "9999"})
+    assert (wrong.status_code, wrong.get_json()["problem"]) == (422, "This PIN is wrong.")
+    taken = browser.post(
+        f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "2468"}
+    ).get_json()
+    browser.post(f"/pos/till/{register.id}/tickets", json=posted(cashier_token=taken["token"]))
+    assert db.session.scalars(select(Document)).one().owner_id == other.id
+
+
+@pytest.mark.parametrize(
+    "sale",
+    [
+        None, [], "x", {}, posted(client_id="x"), posted(lines="x"), posted(lines=[1]), posted(payments={}),
+        posted(format="a5"), posted(session_id="1"), posted(partner_id=-1), posted(partner_id=True),
+        posted(address="no address"), posted(address="a" * 300), posted(age_ms="x"), posted(age_ms=float("nan")),
+        posted(lines=[{"description": "x", "quantity": 1, "unit_price": "1"}]),
+        posted(lines=[{"description": "x", "quantity": "NaN", "unit_price": "1"}]),
+        posted(lines=[{"description": "x", "quantity": "1", "unit_price": "1e99"}]),
+        posted(lines=[{"description": "x\0", "quantity": "1", "unit_price": "1"}]),
+        posted(lines=[{"description": "x" * 201, "quantity": "1", "unit_price": "1"}]),
+        posted(payments=[{"kind": "gold", "name": "x", "amount": "1"}]),
+    ],
+)  # fmt: skip
+def test_what_is_no_sale_is_refused_with_a_sentence(browser, register, session, sale):
+    answer = browser.post(f"/pos/till/{register.id}/tickets", json=sale)
+    assert answer.status_code == 422
+    assert len(answer.get_json()["problem"]) > 10
+    assert db.session.scalars(select(Document)).all() == []
+
+
+def test_a_till_of_another_company_is_not_there(browser, register, make_user, sign_in):
+    other = save_company(None, {"name": "Other", "email": "o@other.example.com", "language": "en"})
+    stranger = sign_in(make_user("cashier", login="s@other.example.com", company_ids=[other.id]))
+    for path in (f"/pos/till/{register.id}", f"/pos/till/{register.id}/data"):
+        assert stranger.get(path).status_code == 404
+    assert stranger.post(f"/pos/till/{register.id}/tickets", json=posted()).status_code == 404
+    assert browser.get("/pos/registers").status_code == 200
+    assert "Main till" not in stranger.get("/pos/registers").text
+
+
+def test_a_salesperson_has_no_till(register, make_user, sign_in):
+    seller = sign_in(make_user("salesperson"))
+    assert seller.get(f"/pos/till/{register.id}").status_code == 403
+    assert seller.get("/pos/tickets").status_code == 403
+
+
+def test_a_register_is_opened_counted_and_closed(browser, register, cashier):
+    browser.post(f"/pos/registers/{register.id}/open", data={"opening_cash": "150"})
+    row = db.session.scalars(select(Session)).one()
+    assert row.opening_cash == 150
+    browser.post(f"/pos/till/{register.id}/tickets", json=posted())
+    page = browser.get(f"/pos/sessions/{row.id}").text
+    assert "C1-000001" in page
+    assert "€162.50" in page
+    wrong = browser.post(f"/pos/sessions/{row.id}", data={"counted_cash": "much"})
+    assert (wrong.status_code, "not a number" in wrong.text) == (422, True)
+    browser.post(f"/pos/sessions/{row.id}", data={"counted_cash": "160", "note": "short"})
+    db.session.expire_all()
+    assert (row.state, row.difference) == (SessionState.CLOSED, Decimal("-2.50"))
+    again = browser.post(f"/pos/sessions/{row.id}", data={"counted_cash": "160"})
+    assert "closed meanwhile" in again.text
+    assert "150" not in browser.get(f"/pos/registers/{register.id}/open").text
+    assert 'value="160"' in browser.get(f"/pos/registers/{register.id}/open").text
+
+
+def test_the_till_is_told_that_the_register_was_closed_elsewhere(browser, register, session, cashier):
+    close_session(session, Decimal(100), cashier)
+    data = browser.post(f"/pos/till/{register.id}/states", json={}).get_json()
+    assert (data["session"], data["closed_by"]) == (None, cashier.name)
+    sold = browser.post(f"/pos/till/{register.id}/tickets", json=posted(session_id=session.id)).get_json()
+    assert sold["session_id"] != session.id
+
+
+def test_a_ticket_is_refunded_on_its_page(browser, sell, register, cash):
+    ticket = sell(line("2"), payments=[paid("25")])
+    url = f"/pos/tickets/{ticket.document_id}/refund"
+    assert "Can be taken back" in browser.get(url).text
+    number = ticket.lines[0].id
+    form = {"register": register.id, "method": cash.id, "token": str(uuid.uuid4())}
+    assert browser.post(url, data={**form, f"line-{number}": "3"}).status_code == 422
+    assert "not a number" in browser.post(url, data={**form, f"line-{number}": "x"}).text
+    answer = browser.post(url, data={**form, f"line-{number}": "1"})
+    assert browser.get(answer.location).status_code == 200
+    assert browser.post(url, data={**form, f"line-{number}": "1"}).location == answer.location
+    assert "Refund C1-000002" in browser.get(answer.location).text
+    assert "C1-000001" in browser.get("/pos/tickets?f=walk-in").text
+    assert "C1-000001" not in browser.get("/pos/tickets?f=refunds").text
+
+
+def test_other_paper_is_chosen_on_the_page(browser, sell):
+    ticket = sell()
+    answer = browser.post(f"/pos/tickets/{ticket.document_id}/format", data={"format": "a4"})
+    assert browser.get(answer.location).data.startswith(b"%PDF")
+    assert browser.post(f"/pos/tickets/{ticket.document_id}/format", data={"format": "a5"}).status_code == 400
+
+
+def test_a_pin_asks_for_the_password(browser, cashier, register):
+    assert "not your password" in browser.post("/pos/pin", data={"password": "x", "pin": "2468"}).text
+    answer = browser.post("/pos/pin", data={"password": "correct horse battery", "pin": "2468"})
+    assert answer.status_code == 302
+    assert take_over(register, cashier.id, "2468")[0] is cashier
+
+
+def test_an_administrator_sets_it_up(make_user, sign_in, company, cashier):
+    admin = sign_in(make_user("administrator"))
+    form = {"code": "T1", "name": "Counter", "company_id": company.id, "receipt_format": "roll58",
+            "file_pattern": "{number}.pdf", "active": "y"}  # fmt: skip
+    assert admin.post("/pos/registers/new", data=form).status_code == 302
+    assert "Another register" in admin.post("/pos/registers/new", data=form).text
+    assert (
+        "may use" in admin.post("/pos/registers/new", data={**form, "code": "T2", "file_pattern": "{x}"}).text
+    )
+    assert (
+        admin.post(
+            "/pos/methods/new",
+            data={"name": "Cash", "kind": "cash", "company_id": "", "position": "1", "active": "y"},
+        ).status_code
+        == 302
+    )
+    assert "Cash" in admin.get("/pos/methods").text
+    assert admin.post("/pos/settings", data={"fixed_addresses": "nonsense"}).status_code == 200
+    assert (
+        admin.post("/pos/settings", data={"fixed_addresses": "a@example.com", "footer": "Bye"}).status_code
+        == 302
+    )
+    assert "a@example.com" in admin.get("/pos/settings").text
+
+
+def test_support_reads_tickets_and_resends_without_selling(sell, make_user, sign_in, register):
+    ticket = sell()
+    support = sign_in(make_user("support"))
+    assert support.get(f"/pos/tickets/{ticket.document_id}").status_code == 200
+    assert support.get(f"/pos/till/{register.id}").status_code == 403
+
+
+def test_the_script_for_the_time_without_server_may_act_on_tills_only(client_without_session):
+    answer = client_without_session.get("/pos/till/worker.js")
+    assert answer.mimetype == "text/javascript"
+    assert answer.headers["Service-Worker-Allowed"] == "/pos/till/"
+
+
+@pytest.fixture
+def client_without_session(app):
+    return app.test_client()
