@@ -13,8 +13,6 @@ SHELL := /bin/bash
 PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
-# All journeys run in one of two processes, since they share a browser and a house, the other tests beside them.
-PYTEST_PROCESSES ?= -n 2 --dist loadgroup
 # More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.
 BENCH_ARGS ?=
 # More arguments for `envoi up`.
@@ -42,11 +40,11 @@ run: setup-run ## Start Envoi with its workers and, where the machine has none, 
 	$(BIN)/envoi up $(UP_ARGS)
 
 test: setup-dev browser ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_PROCESSES) $(PYTEST_ARGS)
+	$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tools/tests.py)
 
 check: setup-dev browser ## What CI runs: format, lint, types, layers, translations, tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(PYTEST_PROCESSES) $(PYTEST_ARGS)
+	$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tools/tests.py)
 
 lint: setup-dev ## Every check but the tests
 	$(BIN)/ruff check .

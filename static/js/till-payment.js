@@ -64,7 +64,7 @@ export function begin(till) {
     const suggestion = find("suggestion");
     suggestion.hidden = !better;
     suggestion.textContent = better ? word("mean", { address: better }) : "";
-    suggestion.dataset.address = better;
+    suggestion.dataset.better = better;
     find("loud").textContent = text;
     address.classList.toggle("is-invalid", wrong && document.activeElement !== address);
     document.getElementById("payment-domains").replaceChildren(...completions(text, till.language).map((value) => element("option", { value })));
@@ -73,7 +73,7 @@ export function begin(till) {
   address.addEventListener("input", look);
   address.addEventListener("blur", look);
   find("suggestion").addEventListener("click", (event) => {
-    address.value = event.currentTarget.dataset.address;
+    address.value = event.currentTarget.dataset.better;
     look();
     find("finish").focus();
   });
@@ -112,7 +112,7 @@ export function begin(till) {
     const change = -left();
     const sale = {
       client_id: crypto.randomUUID(),
-      session_id: till.session?.id ?? null,
+      session_id: till.session?.id ?? till.lastSession ?? null,
       partner_id: customer?.id ?? null,
       cashier_token: till.cashier?.token ?? "",
       format: find("format").value,
@@ -138,11 +138,11 @@ export function begin(till) {
     button.addEventListener("click", () => choose(one));
     return button;
   }));
-  find("add-payment").addEventListener("click", () => { add(); amount.focus(); });
+  find("add-payment").addEventListener("click", () => { add(); amount.focus(); amount.select(); });
   amount.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
-    if (left() > 0n) add();
+    if (left() > 0n) { add(); amount.select(); }
     // Paid in full: the next Enter ends the sale, unless somebody tabs to the address first.
     if (left() <= 0n) find("finish").focus();
   });

@@ -13,12 +13,18 @@ export async function openStore(register) {
       tickets.createIndex("state", "state");
     },
   });
+  // What one tab does, the others show.
+  const tabs = new BroadcastChannel(`envoi-till-${register}`);
   return {
+    onChange(act) { tabs.addEventListener("message", act); },
     get: (name) => database.get("values", name),
     set: (name, value) => database.put("values", value, name),
 
     /** Keep a ticket before anything else happens to it; it has its place in the order then. */
-    async add(ticket) { return database.add("tickets", { ...ticket, state: "waiting" }); },
+    async add(ticket) {
+      await database.add("tickets", { ...ticket, state: "waiting" });
+      tabs.postMessage("added");
+    },
     waiting: () => database.getAllFromIndex("tickets", "state", "waiting"),
     all: () => database.getAll("tickets"),
 
@@ -32,6 +38,7 @@ export async function openStore(register) {
       }
       await done.done;
       if (state === "posted") await forget(database);
+      tabs.postMessage("settled");
     },
     async again(order) {
       const ticket = await database.get("tickets", order);

@@ -49,6 +49,7 @@ export function begin(till) {
 
   find("show-tickets").addEventListener("click", async () => { dialog.showModal(); await load(); });
   load();
+  store.onChange(load);
   return {
     added: load,
     settled: load,

@@ -65,8 +65,7 @@ async function start() {
   till.money = formatter(language, till.data.currency);
   till.session = till.data.session;
   till.cashier = await store.get("cashier") || null;
-  till.sale = await store.get("sale") || till.sale;
-  till.save = () => store.set("sale", till.sale);
+  await keepSale(till);
   till.price = (product) => read(product.price, till.data.currency.places);
   till.lineTotal = (line) => lineTotal(read(line.price, till.data.currency.places), read(line.quantity, 3), read(line.discount || "0", 2));
   till.total = () => till.sale.lines.reduce((sum, line) => sum + till.lineTotal(line), 0n);
@@ -84,6 +83,22 @@ async function start() {
   beginOffline(urls);
   root.dataset.ready = "1";
   find("search").focus();
+}
+
+/** The sale that is being rung up survives a reload in its own tab; and closing the tab, in the one that opens next. */
+async function keepSale(till) {
+  const name = `envoi-till-sale-${till.urls.register}`;
+  // The first tab keeps it for whoever comes after it is closed: two tabs must not ring up one sale.
+  const first = await new Promise((known) => {
+    navigator.locks.request(name, { ifAvailable: true }, (lock) => { known(Boolean(lock)); return lock ? new Promise(() => {}) : null; });
+  });
+  const kept = window.sessionStorage.getItem(name) || (first ? window.localStorage.getItem(name) : null);
+  try { till.sale = JSON.parse(kept) || till.sale; } catch { /* begun anew */ }
+  till.save = () => {
+    const text = JSON.stringify(till.sale);
+    window.sessionStorage.setItem(name, text);
+    if (first) window.localStorage.setItem(name, text);
+  };
 }
 
 // ------------------------------------------------------------------------------------------ server and session
@@ -120,6 +135,7 @@ async function watch(till) {
 
 function showSession(till) {
   const { session } = till;
+  if (session) till.lastSession = session.id; // closed elsewhere, the server knows what to do with what is sold
   find("session-link")?.toggleAttribute("hidden", !session);
   if (till.closedBy !== undefined && till.closedBy !== "" && !session) {
     till.notice("session", till.word("closed", { name: till.closedBy }));

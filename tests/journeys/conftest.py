@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import (
@@ -43,16 +42,10 @@ CONTEXTS = pytest.StashKey[list[BrowserContext]]()
 EXPECTED = pytest.StashKey[tuple[str, ...]]()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All journeys share one house, so they run in one process, and each is marked."""
-    # First: they take longest, and in one process of two.
-    items.sort(key=lambda item: Path(__file__).parent not in item.path.parents)
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.journey)
-            item.add_marker(pytest.mark.smtp)
-            item.add_marker(pytest.mark.xdist_group("journeys"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark each journey."""
+    item.add_marker(pytest.mark.journey)
+    item.add_marker(pytest.mark.smtp)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,7 +13,14 @@ from babel.support import Translations
 
 ROOT = Path(__file__).resolve().parents[2]
 # In the order in which the application merges them: the later one wins.
-PARTS = ("core", "modules/mail_config", "modules/outbox", "modules/playground", "modules/sales")
+PARTS = (
+    "core",
+    "modules/mail_config",
+    "modules/outbox",
+    "modules/playground",
+    "modules/pos",
+    "modules/sales",
+)
 
 
 @dataclass(frozen=True)

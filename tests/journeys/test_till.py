@@ -1,0 +1,380 @@
+"""The till: sold by keyboard and by touch, with the server there and away; receipts by mail, truly and privately."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from core.demo import PASSWORD
+from core.embedded import free_port
+from tests.journeys.conftest import Desk
+from tests.journeys.house import House, running_house, wait_until
+from tests.journeys.test_pages import complaints
+from tests.journeys.words import ADMIN, Reader
+
+CAMILLE = Reader("cashier", "fr", "Dupont & Fils", "Atelier Lumen")
+# What a browser says by itself while the server is away, and the till says in words of its own.
+AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "status of 401")
+NUMBER = re.compile(r"^[A-Z]\d-\d{6}$")
+
+
+@pytest.fixture
+def enter(sit_down: Callable[..., Desk]) -> Callable[..., Desk]:
+    """Let somebody sign in with a window of some width, in which the check for accessibility may run."""
+
+    def at(reader: Reader, width: int = 1280, **more: object) -> Desk:
+        return sit_down(reader, viewport={"width": width, "height": 800}, bypass_csp=True, **more)
+
+    return at
+
+
+def open_till(desk: Desk, register: str = "C1") -> Page:
+    """Open the till of a register, and the register where it is closed."""
+    desk.go("/pos/registers")
+    card = desk.page.locator(".register-card", has_text=f"{register} –")
+    sell = card.get_by_role("link", name=desk("Sell"))
+    if not sell.count():
+        card.get_by_role("link", name=desk("Open")).click()
+        desk.field("Cash in the drawer").fill("100")
+        desk.button("Save").click()
+    else:
+        sell.click()
+    ready(desk.page)
+    return desk.page
+
+
+def ready(page: Page) -> None:
+    expect(page.locator("[data-till][data-ready]")).to_be_attached()
+
+
+def tickets(desk: Desk) -> Locator:
+    """Open the list of this till's tickets, and return its lines, the newest first."""
+    dialog = desk.page.locator("[data-tickets-dialog]")
+    if not dialog.is_visible():
+        desk.page.locator("[data-show-tickets]").click()
+    expect(dialog).to_be_visible()
+    return dialog.locator("li")
+
+
+def close_tickets(desk: Desk) -> None:
+    desk.page.keyboard.press("Escape")
+    expect(desk.page.locator("[data-tickets-dialog]")).to_be_hidden()
+
+
+def sell_one(page: Page, address: str = "") -> None:
+    """Sell the first product for cash, by keyboard."""
+    page.locator("[data-search]").fill("ampoule")
+    page.keyboard.press("Enter")
+    page.keyboard.press("F9")
+    expect(page.locator("[data-payment]")).to_be_visible()
+    if address:
+        page.locator("#payment-address").fill(address)
+        page.locator("[data-amount]").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-finish]")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-payment]")).to_be_hidden()
+    expect(page.locator("[data-search]")).to_be_focused()
+
+
+def test_a_sale_by_keyboard_alone_with_change_and_a_discount(enter: Callable[..., Desk]) -> None:
+    desk = enter(CAMILLE)
+    page, keyboard = open_till(desk), desk.page.keyboard
+    expect(page.locator("[data-search]")).to_be_focused()
+    keyboard.type("3760001000271")  # a scanner types the barcode, and Enter
+    keyboard.press("Enter")
+    keyboard.type("cable")  # without its accent
+    keyboard.press("Enter")
+    lines = page.locator(".till-line")
+    expect(lines).to_have_count(2)
+    quantity = page.get_by_role("textbox", name=f"{desk('Quantity')} – Câble textile")
+    quantity.fill("2,5")
+    quantity.press("Tab")
+    discount = page.get_by_role("textbox", name=f"{desk('Discount in percent')} – Ampoule LED E27")
+    discount.fill("10")
+    discount.press("Enter")
+    expect(page.locator("[data-total]")).to_have_text("21,26 €")  # 6,86 + 14,40
+    assert not list(complaints(desk, "fr"))
+    keyboard.press("F9")
+    payment = page.locator("[data-payment]")
+    expect(payment.locator("[data-amount]")).to_be_focused()
+    expect(payment.locator("[data-payment-total]")).to_have_text("21,26 €")
+    keyboard.type("1")
+    keyboard.press("Enter")
+    expect(payment.locator("[data-left]")).to_contain_text("20,26 €")
+    keyboard.type("50")
+    keyboard.press("Enter")
+    expect(payment.locator("[data-left]")).to_contain_text("29,74 €")
+    assert not list(complaints(desk, "fr"))
+    expect(payment.locator("[data-finish]")).to_be_focused()
+    keyboard.press("Enter")
+    expect(page.locator("[data-notice=sold]")).to_contain_text("29,74 €")
+    expect(lines).to_have_count(0)
+    newest = tickets(desk).first
+    expect(newest.get_by_role("link").first).to_have_text(NUMBER)
+    expect(newest).to_contain_text("21,26 €")
+    assert not list(complaints(desk, "fr"))
+    newest.get_by_role("link").first.click()
+    expect(page.locator("main")).to_contain_text("29,74 €")
+    expect(page.locator("main")).to_contain_text("2,5")
+    assert not list(complaints(desk, "fr"))
+
+
+def test_a_receipt_for_a_walk_in_by_touch_on_a_telephone(enter: Callable[..., Desk], house: House) -> None:
+    desk = enter(CAMILLE, 360, has_touch=True)
+    page = open_till(desk)
+    page.locator(".tile").first.tap()
+    page.locator("[data-pay]").tap()
+    payment = page.locator("[data-payment]")
+    address = payment.locator("#payment-address")
+    address.fill("jeanne.passage@gmial.com")
+    expect(payment.locator("[data-loud]")).to_have_text("jeanne.passage@gmial.com")
+    assert not list(complaints(desk, "fr"))
+    payment.get_by_role(
+        "button", name=desk("Did you mean {address}?").format(address="jeanne.passage@gmail.com")
+    ).tap()
+    expect(address).to_have_value("jeanne.passage@gmail.com")
+    address.fill("jeanne@@")
+    address.blur()
+    expect(address).to_have_class(re.compile("is-invalid"))
+    address.fill("jeanne.passage@walk-in.example.com")
+    payment.get_by_role("button", name="Carte bancaire").tap()
+    payment.locator("[data-add-payment]").tap()
+    payment.locator("[data-finish]").tap()
+    expect(payment).to_be_hidden()
+    expect(page.locator("[data-notice=sold]")).to_contain_text("jeanne.passage@walk-in.example.com")
+    _row, message = wait_until("the receipt", lambda: house.mailbox("jeanne.passage@walk-in.example.com"))[0]
+    (pdf,) = [part for part in message.iter_attachments() if part.get_content_type() == "application/pdf"]
+    assert re.fullmatch(r"C1-\d{6}-Atelier_Lumen\.pdf", str(pdf.get_filename()))
+    expect(tickets(desk).first.locator(".state")).to_contain_text(desk("sent"))
+    assert not list(complaints(desk, "fr"))
+    # The server that took it has it; Envoi has nothing of it any more.
+    assert_nowhere(house, b"jeanne.passage")
+    kept = page.evaluate(
+        """async () => {
+            const open = indexedDB.open("envoi-till-1");
+            const db = await new Promise((done) => { open.onsuccess = () => done(open.result); });
+            const all = db.transaction("tickets").objectStore("tickets").getAll();
+            return new Promise((done) => { all.onsuccess = () => done(JSON.stringify(all.result)); });
+        }"""
+    )
+    assert "jeanne" not in kept
+
+
+def assert_nowhere(house: House, words: bytes) -> None:
+    """Look for words in everything that Envoi keeps: database, files, log, queue; the mailbox is somebody else's."""
+
+    def left() -> list[str]:
+        found = [
+            str(path)
+            for path in house.data_dir.rglob("*")
+            if path.is_file() and "playground" not in path.parts and words in path.read_bytes().lower()
+        ]
+        if words in house.log.read_bytes().lower():
+            found.append("log")
+        server = redis.Redis.from_url(house.environ["ENVOI_REDIS_URL"])
+        with contextlib.closing(server):
+            for key in server.scan_iter(f"*{house.environ['ENVOI_QUEUE']}*"):
+                found += [str(key)] if words in (server.dump(key) or b"").lower() else []
+            for key in server.scan_iter("rq:job:*"):
+                found += [str(key)] if words in repr(server.hgetall(key)).lower().encode() else []
+        return found
+
+    wait_until(f"{words!r} to be nowhere: {left()}", lambda: not left())
+
+
+def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
+    enter: Callable[..., Desk], house: House
+) -> None:
+    desk = enter(CAMILLE)
+    page = open_till(desk)
+    sell_one(page, "refused+walk-in@example.com")
+    newest = tickets(desk).first
+    expect(newest.locator(".state-danger")).to_contain_text(desk("failed"))
+    newest.get_by_role("link").first.click()
+    panel = page.get_by_role("region", name=desk("Mails")).or_(page.locator("#mail-panel"))
+    expect(panel).to_contain_text(desk("walk-in, address not kept"))
+    assert not list(complaints(desk, "fr"))
+    assert_nowhere(house, b"refused+walk-in@")
+
+
+def test_the_full_composer_mails_a_ticket_later(enter: Callable[..., Desk], house: House) -> None:
+    desk = enter(CAMILLE)
+    page = open_till(desk)
+    sell_one(page)
+    link = tickets(desk).first.get_by_role("link").first
+    number = link.inner_text()
+    link.click()
+    page.get_by_role("link", name=desk("Send by email")).click()
+    dialog = page.locator("#dialog")
+    expect(dialog.locator("[data-composer][data-ready]")).to_be_attached()
+    box = dialog.get_by_role("combobox", name=desk("To"), exact=True)
+    box.fill("later.on@walk-in.example.com")
+    box.press("Enter")
+    dialog.get_by_role("button", name=desk("Send"), exact=True).click()
+    _row, message = wait_until("the receipt", lambda: house.mailbox("later.on@walk-in.example.com"))[0]
+    assert number in str(message["subject"])
+    assert_nowhere(house, b"later.on@")
+
+
+def test_a_known_customer_whose_address_is_there(enter: Callable[..., Desk], house: House) -> None:
+    desk = enter(CAMILLE)
+    page = open_till(desk)
+    page.locator("[data-customer]").fill("Dupont")
+    page.locator("[data-customer]").press("Tab")
+    expect(page.locator("[data-customer]")).to_have_value(re.compile("^Dupont & Fils"))
+    before = house.accepted("contact@dupont.example.com")
+    page.locator(".tile").first.click()
+    page.keyboard.press("F9")
+    expect(page.locator("[data-usual-box]")).to_be_checked()
+    expect(page.locator("[data-usual]")).to_contain_text("contact@dupont.example.com")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    wait_until("the receipt", lambda: house.accepted("contact@dupont.example.com") > before)
+    expect(page.locator("[data-customer]")).to_have_value("")
+
+
+def test_a_cashier_takes_over_by_pin(enter: Callable[..., Desk]) -> None:
+    desk = enter(ADMIN)
+    desk.page.context.request.post(
+        f"{desk.house.url}/preferences",
+        form={"csrf_token": token_of(desk), "language": "en"},
+    )
+    page = open_till(desk)
+    page.locator("[data-show-cashier]").click()
+    dialog = page.locator("[data-cashier-dialog]")
+    dialog.locator("select").select_option(label="Camille Petit")
+    dialog.locator("[data-cashier-pin]").fill("1357")
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("alert")).to_have_text("This PIN is wrong.")
+    dialog.locator("[data-cashier-pin]").fill("2468")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-cashier-name]")).to_have_text("Camille Petit")
+    sell_one(page)
+    tickets(desk).first.get_by_role("link").first.click()
+    expect(page.locator(".sheet-facts")).to_contain_text("Camille Petit")
+
+
+def token_of(desk: Desk) -> str:
+    return desk.page.locator("meta[name=csrf-token]").get_attribute("content") or ""
+
+
+def test_a_ticket_is_refunded_and_the_register_counted_and_closed(enter: Callable[..., Desk]) -> None:
+    desk = enter(CAMILLE)
+    page = open_till(desk, "C2")
+    sell_one(page)
+    tickets(desk).first.get_by_role("link").first.click()
+    desk.link("Refund").click()
+    page.get_by_role("textbox", name=re.compile(f"^{desk('Taken back')}")).fill("2")
+    desk.button("Refund").click()
+    expect(page.locator("#flashes")).to_contain_text(desk("More would be taken back than was sold."))
+    page.get_by_role("textbox", name=re.compile(f"^{desk('Taken back')}")).fill("1")
+    assert not list(complaints(desk, "fr"))
+    desk.button("Refund").click()
+    expect(desk.heading()).to_have_text(NUMBER)
+    expect(page.locator("main")).to_contain_text(desk("Takes back from"))
+    page.locator(".sheet-facts").get_by_role("link", name=re.compile("^C2")).click()
+    # A till that is still open elsewhere is told, and what it sells is not lost.
+    other = desk.page.context.new_page()
+    other.goto(page.url.replace("/sessions/", "/sessions/"))
+    other.goto(f"{desk.house.url}/pos/registers")
+    other.locator(".register-card", has_text="C2 –").get_by_role("link", name=desk("Sell")).click()
+    ready(other)
+    desk.field("Cash counted").fill("99,50")
+    desk.button("Close the register").click()
+    expect(page.locator("#flashes")).to_contain_text(desk("The register is closed."))
+    expect(page.locator("main")).to_contain_text("-0,50")
+    expect(other.locator("[data-notice=session]")).to_contain_text("Camille Petit")
+    sell_one(other)
+    expect(other.locator("[data-waiting-count]")).to_be_hidden()
+    page.goto(f"{desk.house.url}/pos/sessions?f=open")
+    expect(page.locator("main")).to_contain_text(desk("Opened by itself"))
+
+
+# -- without the server --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(tmp_path: Path, redis_url: str) -> tuple[Path, str, tuple[int, int]]:
+    return tmp_path, redis_url, (free_port(), free_port())
+
+
+def sign_in(context: BrowserContext, house: House) -> Page:
+    page = context.new_page()
+    page.goto(f"{house.url}/sign-in")
+    page.locator("[name=login]").fill("cashier@demo.example.com")
+    page.locator("[name=password]").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("banner")).to_be_visible()
+    return page
+
+
+def rows(house: House) -> list[tuple[str, str]]:
+    """Return number and client id of the tickets that the server has, in their order."""
+    database = sqlite3.connect(f"file:{house.data_dir / 'envoi.db'}?mode=ro", uri=True)
+    with contextlib.closing(database):
+        query = "SELECT number, client_id FROM pos_ticket JOIN core_document ON id = document_id ORDER BY sequence"
+        return [(str(number), str(client)) for number, client in database.execute(query)]
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.browser_says(*AWAY)
+def test_the_till_goes_on_selling_while_the_server_is_away(
+    shop: tuple[Path, str, tuple[int, int]], new_context: Callable[..., BrowserContext]
+) -> None:
+    folder, redis_url, ports = shop
+    context = new_context(locale="fr-FR")
+    with running_house(folder, redis_url, ports=ports) as house:
+        page = sign_in(context, house)
+        page.goto(f"{house.url}/pos/till/1")
+        ready(page)
+        expect(page.locator("[data-till][data-offline]")).to_be_attached()
+        other = context.new_page()
+        other.goto(f"{house.url}/pos/till/1")
+        ready(other)
+        before = rows(house)
+        page.wait_for_function("async () => (await (await caches.open('envoi-till-1')).keys()).length > 15")
+
+    # The house is really gone. Two tabs sell, one with a receipt; both are reloaded, one is closed.
+    connection = page.locator("[data-connection]")
+    sell_one(page, "away@walk-in.example.com")
+    expect(connection).to_have_attribute("data-state", "offline")
+    sell_one(other)
+    expect(page.locator("[data-waiting-count]")).to_be_visible()
+    page.locator("[data-search]").fill("ampoule")
+    page.keyboard.press("Enter")
+    page.reload()
+    ready(page)
+    expect(page.locator(".till-line")).to_have_count(1)  # the sale that was being rung up is there as well
+    page.locator("[data-search]").focus()
+    page.keyboard.press("F9")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-payment]")).to_be_hidden()
+    page.close()
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{ports[0]}/pos/till/1")
+    ready(page)
+    page.locator("[data-show-tickets]").click()
+    expect(page.locator("[data-tickets] .state-info")).to_have_count(3)
+
+    with running_house(folder, redis_url, ports=ports) as house:
+        expect(page.locator("[data-tickets] .state-info")).to_have_count(0, timeout=40_000)
+        expect(page.locator("[data-connection]")).to_have_attribute("data-state", "online")
+        wait_until("the receipt", lambda: house.mailbox("away@walk-in.example.com"))
+        other.reload()
+        ready(other)
+        expect(other.locator("[data-waiting-count]")).to_be_hidden()
+        after = rows(house)
+        assert after[: len(before)] == before
+        assert [number for number, _client in after[len(before) :]] == ["C1-000004", "C1-000005", "C1-000006"]
+        assert len({client for _number, client in after}) == len(after)
+        assert house.accepted("away@walk-in.example.com") == 1
+        assert_nowhere(house, b"away@walk-in")
