@@ -127,6 +127,26 @@ def test_a_sale_by_keyboard_alone_with_change_and_a_discount(enter: Callable[...
     assert not list(complaints(desk, "fr"))
 
 
+def test_the_till_in_english_with_pounds_on_a_telephone(enter: Callable[..., Desk]) -> None:
+    desk = enter(ADMIN, 360, has_touch=True)
+    desk.prefer(language="en")
+    page = open_till(desk, "T1")
+    assert not list(complaints(desk, "en"))
+    page.locator("[data-categories]").get_by_role("button", name="Care").tap()
+    expect(page.locator(".tile")).to_have_count(2)
+    page.locator(".tile", has_text="Hard wax oil").tap()
+    page.locator("[data-pay]").tap()
+    payment = page.locator("[data-payment]")
+    expect(payment.locator("[data-payment-total]")).to_have_text("£21.59")
+    payment.locator("[data-quick]").get_by_role("button", name="£50.00").tap()
+    expect(payment.locator("[data-left]")).to_have_text("Change: £28.41")
+    assert not list(complaints(desk, "en"))
+    payment.locator("[data-finish]").tap()
+    expect(page.locator("[data-notice=sold]")).to_contain_text("Sold: £21.59. Give back £28.41.")
+    expect(tickets(desk).first.get_by_role("link").first).to_have_text(NUMBER)
+    assert not list(complaints(desk, "en"))
+
+
 def test_a_receipt_for_a_walk_in_by_touch_on_a_telephone(enter: Callable[..., Desk], house: House) -> None:
     desk = enter(CAMILLE, 360, has_touch=True)
     page = open_till(desk)
