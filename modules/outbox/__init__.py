@@ -50,7 +50,7 @@ module = Module(
             scopes=_REACH,
             granted={
                 "salesperson": Scope.COMPANY,
-                "cashier": Scope.OWN,
+                "cashier": Scope.COMPANY,
                 "support": Scope.ALL,
                 "administrator": Scope.ALL,
             },

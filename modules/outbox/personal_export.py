@@ -22,6 +22,7 @@ from core.i18n import lazy_gettext as _l
 from modules.outbox.mime import build_message
 from modules.outbox.models import Alert, MailRecipient, OutgoingMail
 from modules.outbox.personal import known, mails_to
+from modules.outbox.private import mark_of
 
 CHUNK = 25
 MESSAGES_IN_A_REQUEST = 500
@@ -121,7 +122,7 @@ def _time(value: Any) -> str | None:
 
 
 def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
-    key = address.casefold()
+    keys = {address.casefold(), mark_of(address)}
     alerts = db.session.scalars(select(Alert).where(Alert.mail_id == mail.id).order_by(Alert.id))
     return {
         "id": mail.id,
@@ -134,8 +135,8 @@ def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
         "settled_at": _time(mail.settled_at),
         "contents_erased_at": _time(mail.contents_erased_at),
         "from": mail.sender_address,
-        "recipient": [_recipient(row) for row in mail.recipients if row.addr_spec.casefold() == key],
-        "other_recipients": sum(1 for row in mail.recipients if row.addr_spec.casefold() != key),
+        "recipient": [_recipient(row) for row in mail.recipients if row.addr_spec.casefold() in keys],
+        "other_recipients": sum(1 for row in mail.recipients if row.addr_spec.casefold() not in keys),
         "attachments": [
             {"name": row.name, "size": row.size, "sha256": row.sha256} for row in mail.attachments
         ],
@@ -155,7 +156,9 @@ def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
                 "step": row.verb,
                 "from": row.before.value if row.before else None,
                 "to": row.after.value,
-                "detail": row.detail if "@" not in row.detail or key in row.detail.casefold() else "",
+                "detail": row.detail
+                if "@" not in row.detail or address.casefold() in row.detail.casefold()
+                else "",
             }
             for row in mail.events
         ],

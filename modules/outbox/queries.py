@@ -12,7 +12,8 @@ from sqlalchemy.orm import aliased, joinedload, selectinload
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
-from core.mail.outcomes import RecipientState
+from core.mail.explanations import EXPLANATIONS
+from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from modules.outbox.models import HandOver, MailRecipient, OutgoingMail
 from modules.outbox.states import (
@@ -45,6 +46,8 @@ class Badge:
     icon: str
     waiting: bool
     title: str = ""
+    reason: str = ""
+    """Why it failed, in a few words, or ""."""
 
 
 def reach(user: User, permission: str) -> ColumnElement[bool]:
@@ -197,17 +200,18 @@ def badge_of(mail: OutgoingMail | None) -> Badge | None:
     """Return what a document shows whose latest mail this is; None for no mail."""
     if mail is None:
         return None
-    return state_badge(mail.state, mail.accepted_count, mail.recipient_count)
+    return state_badge(mail.state, mail.accepted_count, mail.recipient_count, mail.failure_kind)
 
 
-def state_badge(state: MailState, accepted: int, count: int) -> Badge:
-    """Return the badge of a mail: its state, and how many of its recipients have it."""
+def state_badge(state: MailState, accepted: int, count: int, failure: FailureKind | None = None) -> Badge:
+    """Return the badge of a mail: its state, how many of its recipients have it, and why the others have not."""
     tone, icon = STATE_TONES[state]
     word = str(STATE_TITLES[state])
     some = gettext("%(accepted)s of %(count)s accepted", accepted=accepted, count=count)
     if state is MailState.PARTIAL or (state is MailState.DEFERRED and accepted):
         word = some
-    return Badge(word, tone, icon, state in WAITING, title=some)
+    why = str(EXPLANATIONS[failure].title) if failure is not None and state in FAILED else ""
+    return Badge(word, tone, icon, state in WAITING, title=some, reason=why)
 
 
 def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
@@ -229,20 +233,21 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
             OutgoingMail.state,
             OutgoingMail.accepted_count,
             OutgoingMail.recipient_count,
+            OutgoingMail.failure_kind,
         ).where(OutgoingMail.id.in_(latest))
     )
     badges = {
-        document_id: state_badge(state, accepted, count)
-        for document_id, state, accepted, count in rows
+        document_id: state_badge(state, accepted, count, failure)
+        for document_id, state, accepted, count, failure in rows
         if document_id is not None
     }
-    for document_id, state, accepted, count in db.session.execute(_unreached(document_ids)):
+    for document_id, state, accepted, count, failure in db.session.execute(_unreached(document_ids)):
         if document_id is not None and badges[document_id].tone == STATE_TONES[MailState.SENT][0]:
-            badges[document_id] = state_badge(state, accepted, count)
+            badges[document_id] = state_badge(state, accepted, count, failure)
     return badges
 
 
-def _unreached(document_ids: Sequence[int]) -> Select[int | None, MailState, int, int]:
+def _unreached(document_ids: Sequence[int]) -> Select[int | None, MailState, int, int, FailureKind | None]:
     """Return what finds the failed mails of documents with a known recipient who has got no later one, oldest first."""
     later, reached = aliased(OutgoingMail), aliased(MailRecipient)
     got_it_later = exists().where(
@@ -261,6 +266,7 @@ def _unreached(document_ids: Sequence[int]) -> Select[int | None, MailState, int
             OutgoingMail.state,
             OutgoingMail.accepted_count,
             OutgoingMail.recipient_count,
+            OutgoingMail.failure_kind,
         )
         .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
         .where(

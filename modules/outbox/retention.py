@@ -27,7 +27,8 @@ from core.db import db, end_reading, transaction
 from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.mime import file_store
 from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, DraftFile, KeptDraft
-from modules.outbox.states import WAITING, MailState
+from modules.outbox.service import cancel
+from modules.outbox.states import CANCELABLE, WAITING, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
 logger = logging.getLogger(__name__)
@@ -149,6 +150,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
             report.files += remove_files(hashes_of(erased))
             if not erased:
                 break
+    _expire_private(report)
     _forget_drafts(report, until)
     if folders is None:
         hour = clock.now().hour
@@ -166,6 +168,23 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
             report.drafts,
         )
     return report
+
+
+def _expire_private(report: Report) -> None:
+    """Give up private mails that have waited for a server for as long as a failed one is kept, and erase them."""
+    old = clock.now() - dt.timedelta(days=private_keep_days())
+    waiting = (
+        select(MAILS.c.id)
+        .where(MAILS.c.private, MAILS.c.contents_erased_at.is_(None))
+        .where(MAILS.c.state.in_(sorted(CANCELABLE)), MAILS.c.submitted_at <= old)
+        .order_by(MAILS.c.id)
+        .limit(BATCH)
+    )
+    with transaction() as session:
+        canceled = cancel(list(session.scalars(waiting)))
+        erased = erase_contents(session, canceled, detail="private")
+    report.mails += len(erased)
+    report.files += remove_files(hashes_of(erased))
 
 
 def _forget_drafts(report: Report, until: float) -> None:
@@ -249,8 +268,10 @@ def erase_private(mail_ids: Sequence[int]) -> list[int]:
         session.execute(
             delete(KeptDraft).where(KeptDraft.token.in_(tokens)).execution_options(synchronize_session=False)
         )
-    # The PDF of one mail: nobody else can be about to refer to these very bytes.
-    remove_files(hashes_of(erased), untouched_for=0)
+    # The PDF was made for this mail: nobody else can be about to refer to these very bytes.
+    own = select(ATTACHMENTS.c.sha256).where(ATTACHMENTS.c.mail_id.in_(erased), ATTACHMENTS.c.generated)
+    remove_files(set(db.session.scalars(own)), untouched_for=0)
+    remove_files(hashes_of(erased))
     return erased
 
 

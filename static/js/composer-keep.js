@@ -21,6 +21,7 @@ export function begin(composer) {
   let timer;
 
   function keepHere() {
+    if (root.hasAttribute("data-private")) return; // an address in it is not to be kept, in this browser either
     try {
       window.localStorage.setItem(name, JSON.stringify({ at: Date.now(), entries: [...new FormData(form)].filter(([, value]) => typeof value === "string") }));
     } catch { /* full or forbidden: the server has it in a moment */ }

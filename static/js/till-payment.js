@@ -1,6 +1,9 @@
 // The payment screen: several payments, change, the receipt by mail; one key, and the next customer.
 import { completions, couldBe, meant } from "./till-address.js";
 
+const SHOWN_MS = 8000;
+const PAYMENTS = 20;
+
 export function begin(till) {
   const { find, element, word, money, read, write } = till;
   const dialog = find("payment");
@@ -9,6 +12,7 @@ export function begin(till) {
   const { places } = till.data.currency;
   let payments = [];
   let method = null;
+  let busy = false;
 
   const paid = () => payments.reduce((sum, payment) => sum + payment.amount, 0n);
   const left = () => till.total() - paid();
@@ -47,7 +51,7 @@ export function begin(till) {
   /** Take what stands in the amount as a payment; false when it makes no sense. */
   function add() {
     const value = read(amount.value, places);
-    if (value === null || value <= 0n) { amount.classList.add("is-invalid"); amount.setAttribute("aria-invalid", "true"); return false; }
+    if (value === null || value <= 0n || payments.length >= PAYMENTS) { amount.classList.add("is-invalid"); amount.setAttribute("aria-invalid", "true"); return false; }
     amount.classList.remove("is-invalid");
     amount.removeAttribute("aria-invalid");
     payments.push({ method_id: method.id, name: method.name, kind: method.kind, amount: value });
@@ -85,10 +89,10 @@ export function begin(till) {
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
     payments = [];
     const { customer } = till.sale;
-    const usual = Boolean(customer?.email);
-    find("usual").hidden = !usual;
-    find("usual-box").checked = usual && till.data.propose_mail;
-    find("usual-address").textContent = customer?.email || "";
+    const usual = customer?.usual || [];
+    find("usual").hidden = !usual.length;
+    find("usual-box").checked = usual.length > 0 && till.data.propose_mail && !customer.opted_out;
+    find("usual-address").textContent = usual.join("; ");
     find("address-note").hidden = Boolean(customer);
     address.value = "";
     address.setCustomValidity("");
@@ -100,6 +104,12 @@ export function begin(till) {
   }
 
   async function finish() {
+    if (busy) return;
+    busy = true;
+    try { await finishOnce(); } finally { busy = false; }
+  }
+
+  async function finishOnce() {
     if (left() > 0n && amount.value.trim() && document.activeElement !== address) {
       if (!add()) { amount.focus(); return; }
     }
@@ -111,7 +121,8 @@ export function begin(till) {
     const total = till.total();
     const change = -left();
     const sale = {
-      client_id: crypto.randomUUID(),
+      client_id: till.sale.client_id,
+      user_id: till.data.user.id,
       session_id: till.session?.id ?? till.lastSession ?? null,
       partner_id: customer?.id ?? null,
       cashier_token: till.cashier?.token ?? "",
@@ -122,11 +133,22 @@ export function begin(till) {
       payments: payments.map((payment) => ({ ...payment, amount: write(payment.amount, places) })),
     };
     // Kept first: whatever happens from here on, the ticket is there.
-    await till.store.add({ client_id: sale.client_id, at: Date.now(), total: money(total), sale });
+    try {
+      await till.store.add({ client_id: sale.client_id, at: Date.now(), total: money(total), sale });
+    } catch (error) {
+      if (error.name !== "ConstraintError") { find("left").textContent = word("storage"); return; }
+      // Finished in another tab, or just before this page was closed: it is there already.
+      till.notice("sold", word("soldBefore"), "warning");
+      dialog.close();
+      till.newSale();
+      return;
+    }
     dialog.close();
     const words = change > 0n ? word("soldChange", { total: money(total), change: money(change) }) : word("sold", { total: money(total) });
-    const mail = typed || (usual ? customer.email : "");
+    const mail = [typed, ...(usual ? customer.usual : [])].filter(Boolean).join("; ");
     till.notice("sold", mail ? `${words} ${word("mailing", { address: mail })}` : words, "success");
+    // The next customer need not read it.
+    if (mail) setTimeout(() => { if (find("notices").textContent.includes(mail)) till.notice("sold", words, "success"); }, SHOWN_MS);
     till.newSale();
     till.tickets.added();
     till.queue.kick();

@@ -2,6 +2,7 @@
 
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const TIMEOUT_MS = 15000;
+const ILL_ANSWERS = 3; // so often a ticket is posted again that the server cannot take, before the next ones go on
 
 async function ask(url, options = {}) {
   try {
@@ -15,10 +16,12 @@ async function ask(url, options = {}) {
   }
 }
 
-export function begin({ store, urls, token, onState, onSettled }) {
+export function begin({ store, urls, token, onState, onSettled, problem }) {
   let failures = 0;
   let timer;
   let running = null;
+  let again = false; // something came in while the queue was being posted
+  const ill = new Map(); // by order, how often the server has answered with a fault of its own
 
   const get = (url) => ask(url);
   const post = (url, data) => ask(url, { headers: { "Content-Type": "application/json", "X-CSRFToken": token.value }, more: { method: "POST", body: JSON.stringify(data) } });
@@ -46,7 +49,13 @@ export function begin({ store, urls, token, onState, onSettled }) {
         // The server has read it and says no: it stays here, seen, and the next ones are not held up by it.
         await store.settle(ticket.order, "refused", data);
         onSettled(ticket, data);
+      } else if ((status >= 500 || status === 404 || status === 413) && (ill.get(ticket.order) || 0) + 1 >= ILL_ANSWERS) {
+        // Not away, but ill at this ticket: it is set aside, seen, and can be posted again; the next ones go on.
+        ill.delete(ticket.order);
+        await store.settle(ticket.order, "refused", { problem: problem(status) });
+        onSettled(ticket, {});
       } else {
+        if (status >= 400) ill.set(ticket.order, (ill.get(ticket.order) || 0) + 1);
         throw Object.assign(new Error("not posted"), { signedOut: [400, 401, 403].includes(status) });
       }
     }
@@ -59,12 +68,13 @@ export function begin({ store, urls, token, onState, onSettled }) {
 
   /** Post what waits, now. Two tabs take turns, so that the order holds. */
   function kick() {
-    if (running) return running;
+    if (running) { again = true; return running; }
     clearTimeout(timer);
+    again = false;
     running = navigator.locks.request(`envoi-till-${urls.register}`, postAll)
       .then(() => { failures = 0; onState("online"); })
       .catch((error) => { onState(error.signedOut ? "signed-out" : "offline"); failures += 1; later(); })
-      .finally(() => { running = null; });
+      .finally(() => { running = null; if (again) kick(); });
     return running;
   }
 

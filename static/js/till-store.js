@@ -33,6 +33,7 @@ export async function openStore(register) {
       const done = database.transaction("tickets", "readwrite");
       const ticket = await done.store.get(order);
       if (ticket) {
+        // Of one that is posted again the receipt still has to go somewhere.
         const sale = state === "posted" ? { ...ticket.sale, address: "" } : ticket.sale;
         await done.store.put({ ...ticket, sale, state, answer });
       }

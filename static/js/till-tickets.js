@@ -53,8 +53,8 @@ export function begin(till) {
   return {
     added: load,
     settled: load,
-    /** Ids of the tickets whose mails may still change, the newest first. */
-    moving: () => tickets.filter((ticket) => ticket.state === "posted" && ticket.answer?.id && /data-waiting|arrow-repeat|hourglass|clock|send/.test(ticket.answer.mail || "waiting")).slice(0, 20).map((ticket) => ticket.answer.id),
+    /** Ids of the tickets whose mails are asked about, the newest first: more of them while somebody looks. */
+    moving: () => tickets.filter((ticket) => ticket.state === "posted" && ticket.answer?.id).slice(0, dialog.open ? 30 : 5).map((ticket) => ticket.answer.id),
     async update(answers) {
       const by = new Map(answers.map((answer) => [answer.client_id, answer]));
       const changed = tickets.filter((ticket) => ticket.state === "posted" && by.has(ticket.client_id) && by.get(ticket.client_id).mail !== ticket.answer.mail);

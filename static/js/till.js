@@ -10,7 +10,11 @@ const find = (name, within = document) => within.querySelector(`[data-${name}]`)
 const language = document.documentElement.lang;
 const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 const TILES = 60;
+const LINES = 500;
 const STATES_MS = 3000;
+
+/** A sale has its name from the first: it can be finished once, in whatever tab, however often a key is pressed. */
+const emptySale = () => ({ client_id: crypto.randomUUID(), lines: [], customer: null });
 
 /** A sentence of the page with its values filled in. */
 function word(name, values = {}) {
@@ -49,12 +53,17 @@ async function start() {
     return;
   }
   const token = { value: document.querySelector("meta[name=csrf-token]").content };
-  const till = { root, find, word, element, icon, notice, language, urls, store, token, read, write, lineTotal, sale: { lines: [], customer: null }, cashier: null, state: "", shown: [] };
+  const till = { root, find, word, element, icon, notice, language, urls, store, token, read, write, lineTotal, sale: emptySale(), cashier: null, state: "", shown: [] };
 
   till.queue = beginQueue({
     store, urls, token,
+    problem: (status) => word("ill", { status }),
     onState(state) { showConnection(till, state); },
-    onSettled(ticket, answer) { if (answer.session_id) till.session = till.session || { id: answer.session_id }; till.tickets?.settled(ticket, answer); },
+    onSettled(ticket, answer) {
+      // The shift has ended, or the PIN's word no longer holds: the page must not say somebody else sells.
+      if (till.cashier && ticket.sale.cashier_token === till.cashier.token && answer.cashier && answer.cashier !== till.cashier.name) till.forgetCashier?.();
+      if (answer.session_id) till.session = till.session || { id: answer.session_id }; till.tickets?.settled(ticket, answer);
+    },
   });
   const answer = await till.queue.get(urls.data);
   till.data = answer.status === 200 ? answer.data : await store.get("data");
@@ -64,7 +73,9 @@ async function start() {
   showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
   till.money = formatter(language, till.data.currency);
   till.session = till.data.session;
-  till.cashier = await store.get("cashier") || null;
+  // Whoever has taken over has done so while somebody was signed in; another sign-in ends it.
+  const kept = await store.get("cashier");
+  till.cashier = kept && kept.under === till.data.user.id ? kept : null;
   await keepSale(till);
   till.price = (product) => read(product.price, till.data.currency.places);
   till.lineTotal = (line) => lineTotal(read(line.price, till.data.currency.places), read(line.quantity, 3), read(line.discount || "0", 2));
@@ -92,12 +103,14 @@ async function keepSale(till) {
   const first = await new Promise((known) => {
     navigator.locks.request(name, { ifAvailable: true }, (lock) => { known(Boolean(lock)); return lock ? new Promise(() => {}) : null; });
   });
+  let keeper = first;
+  if (!first) navigator.locks.request(name, () => { keeper = true; till.save(); return new Promise(() => {}); });
   const kept = window.sessionStorage.getItem(name) || (first ? window.localStorage.getItem(name) : null);
-  try { till.sale = JSON.parse(kept) || till.sale; } catch { /* begun anew */ }
+  try { till.sale = { ...till.sale, ...JSON.parse(kept) }; } catch { /* begun anew */ }
   till.save = () => {
     const text = JSON.stringify(till.sale);
     window.sessionStorage.setItem(name, text);
-    if (first) window.localStorage.setItem(name, text);
+    if (keeper) window.localStorage.setItem(name, text);
   };
 }
 
@@ -179,7 +192,8 @@ function beginProducts(till) {
     till.shown = matching();
     place.replaceChildren(...till.shown.slice(0, TILES).map((product) => {
       const button = element("button", { type: "button", className: "tile" }, element("span", { className: "tile-name", textContent: product.name }), element("span", { className: "tile-price", textContent: till.money(till.price(product)) }));
-      button.addEventListener("click", () => { till.ring(product); });
+      // A scanner types where the focus is: back to the field, but for fingers, whose keyboard would come up.
+      button.addEventListener("click", () => { till.ring(product); if (window.matchMedia("(pointer: fine)").matches) search.focus(); });
       return element("li", {}, button);
     }));
     if (!till.shown.length) place.replaceChildren(element("li", { className: "muted", textContent: till.word("nothing") }));
@@ -203,7 +217,9 @@ function beginProducts(till) {
     const typed = search.value.trim();
     if (!typed) { till.payment.open(); return; }
     const product = till.data.products.find((one) => one.barcode && one.barcode === typed) || till.data.products.find((one) => one.code && one.code.toLowerCase() === typed.toLowerCase()) || matching()[0];
-    if (product) till.ring(product);
+    till.notice("unknown", product ? "" : till.word("unknown", { code: typed }));
+    if (!product) { search.select(); return; }
+    till.ring(product);
     search.value = "";
     show();
   });
@@ -218,13 +234,14 @@ function beginSale(till) {
 
   till.ring = (product) => {
     const same = till.sale.lines.find((line) => line.product_id === product.id && line.price === product.price && !Number(line.discount || 0));
+    if (!same && till.sale.lines.length >= LINES) { till.notice("lines", till.word("lines", { count: LINES })); return; }
     if (same) same.quantity = write(read(same.quantity, 3) + 1000n, 3);
     else till.sale.lines.push({ product_id: product.id, description: product.name, quantity: "1", price: product.price, discount: "", tax_name: product.tax_name, tax_rate: product.tax_rate });
     till.save();
     show();
     place.lastElementChild?.scrollIntoView({ block: "nearest" });
   };
-  till.newSale = () => { till.sale = { lines: [], customer: null }; till.save(); show(); find("customer").value = ""; find("search").value = ""; till.showProducts(); find("search").focus(); };
+  till.newSale = () => { till.sale = emptySale(); till.save(); show(); find("customer").value = ""; find("search").value = ""; till.showProducts(); find("search").focus(); };
 
   const plain = (text) => { const [whole, rest = ""] = text.split("."); const kept = rest.replace(/0+$/, ""); return kept ? `${whole}.${kept}` : whole; };
 
@@ -272,7 +289,10 @@ function beginSale(till) {
 
 function beginCustomers(till) {
   const input = find("customer");
-  const label = (customer) => (customer.city ? `${customer.name} – ${customer.city}` : customer.name);
+  const plain = (customer) => (customer.city ? `${customer.name} – ${customer.city}` : customer.name);
+  const times = new Map();
+  for (const customer of till.data.customers) times.set(plain(customer), (times.get(plain(customer)) || 0) + 1);
+  const label = (customer) => (times.get(plain(customer)) > 1 ? `${plain(customer)} (${customer.id})` : plain(customer));
   document.getElementById("till-customers").replaceChildren(...till.data.customers.map((customer) => element("option", { value: label(customer) })));
   if (till.sale.customer) input.value = label(till.sale.customer);
   input.addEventListener("change", () => {
@@ -304,13 +324,14 @@ function beginCashiers(till) {
       const { status, data } = await till.queue.post(till.urls.cashier, { user_id: Number(who.value), pin: pin.value });
       pin.value = "";
       if (status !== 200) { problem.textContent = data?.problem || till.word("pinOffline"); pin.focus(); return; }
-      till.cashier = data;
+      till.cashier = { ...data, under: till.data.user.id };
     }
     await till.store.set("cashier", till.cashier);
     show();
     dialog.close();
     find("search").focus();
   });
+  till.forgetCashier = () => { till.cashier = null; store.set("cashier", null); show(); };
   show();
 }
 

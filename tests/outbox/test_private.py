@@ -42,7 +42,10 @@ def is_nowhere(settings, *words: str) -> None:
 @pytest.fixture
 def submitted(company) -> OutgoingMail:
     made = with_file(draft(company, WALK_IN), "receipt.pdf", b"%PDF-1.4 the receipt itself")
-    return service.submit(replace(made, private=True), None)
+    mail = service.submit(replace(made, private=True), None)
+    with transaction():
+        mail.attachments[0].generated = True  # as if it were the PDF of a ticket
+    return mail
 
 
 @pytest.mark.smtp
@@ -180,3 +183,31 @@ def test_another_module_has_a_document_mailed_to_somebody_who_is_not_kept(quotat
     assert [(row.addr_spec, row.partner_id) for row in mail.recipients] == [(mark_of(WALK_IN), None)]
     assert db.session.scalar(select(MailRecipient.sealed)) is not None
     is_nowhere(settings, "jeanne")
+
+
+def test_one_that_waits_for_a_server_is_given_up_and_erased_in_time(submitted, monkeypatch):
+    later = clock.now() + dt.timedelta(days=8)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    retention.apply(folders=[])
+    db.session.expire_all()
+    assert (submitted.state, submitted.recipients[0].sealed) == (MailState.CANCELED, None)
+
+
+@pytest.mark.smtp
+@pytest.mark.usefixtures("server")
+def test_the_exact_message_is_for_those_who_may_resend(submitted, lab, make_user, sign_in):
+    delivery.deliver([submitted.id])
+    support = sign_in(make_user("support"))
+    assert WALK_IN in support.get(f"/outbox/mails/{submitted.id}/eml").text
+    reader = make_user("salesperson", login="reader@maison.example.com")
+    with transaction() as session:
+        submitted.submitted_by_id = reader.id
+        role = reader.roles[0]
+        for grant in list(role.grants):
+            if grant.permission == "outbox.mail.resend":
+                session.delete(grant)
+    browser = sign_in(reader)
+    assert browser.get(f"/outbox/mails/{submitted.id}").status_code == 200
+    assert "jeanne" not in browser.get(f"/outbox/mails/{submitted.id}?tab=recipients").text.lower()
+    for part in ("eml", "head"):
+        assert browser.get(f"/outbox/mails/{submitted.id}/{part}").status_code == 404

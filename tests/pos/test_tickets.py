@@ -18,7 +18,13 @@ from core.followers.service import followers_of
 from core.partners.service import save_partner
 from core.products.models import Product
 from modules.pos.models import Session, Ticket, TicketLine
-from modules.pos.service.registers import cash_in, close_session, open_session
+from modules.pos.service.registers import (
+    cash_in,
+    close_session,
+    open_session,
+    open_session_of,
+    save_register,
+)
 from modules.pos.service.tickets import MAX_LINES, change_format, refund, refundable, ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
 from tests.pos.conftest import line, paid, sale
@@ -222,3 +228,69 @@ def test_other_paper_counts_as_a_change_of_the_document(sell):
     change_format(ticket, ReceiptFormat.A4)
     assert ticket.document.revision == revision + 1
     assert db.session.scalar(select(TicketLine.total)) == Decimal("12.50")
+
+
+@both
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_parts_taken_back_come_to_what_was_paid_however_small(sell, register, cash, cashier, steps):
+    ticket = sell(line("8", "1.00", discount=Decimal("33.33")), payments=[paid("5.33")])
+    (sold,) = ticket.lines
+    parts = [Decimal(8) / steps] * steps if steps != 3 else [Decimal(3), Decimal(3), Decimal(2)]
+    made = [refund(ticket, {sold.id: part}, register, cash, cashier, str(uuid.uuid4())) for part in parts]
+    assert sum(one.document.total for one in made) == -ticket.document.total == Decimal("-5.33")
+
+
+@pytest.mark.parametrize("price", ["-12.50", "-0.01"])
+def test_money_leaves_the_drawer_only_for_what_was_sold(register, session, cashier, price):
+    posted = sale(line(price=price), payments=[paid(price)])
+    with pytest.raises(UserError, match="from the ticket on which"):
+        ring_up(register, posted, cashier)
+
+
+@pytest.mark.parametrize("rate", ["-100", "-1", "101"])
+def test_a_tax_that_there_is_not_is_refused(register, session, cashier, rate):
+    with pytest.raises(UserError, match="makes no sense"):
+        ring_up(register, sale(line(tax_rate=Decimal(rate))), cashier)
+
+
+def test_a_sale_was_not_made_before_its_session_was_opened(sell, session):
+    assert sell(session_id=session.id, age=dt.timedelta(days=30)).rung_at == session.opened_at
+
+
+def test_a_register_with_tickets_keeps_its_code(sell, register):
+    sell()
+    with pytest.raises(UserError, match="carry this code"):
+        save_register(register, {"code": "C9"})
+
+
+def test_a_refund_form_of_another_ticket_refunds_nothing(sell, register, cash, cashier):
+    first, second = sell(), sell()
+    token = str(uuid.uuid4())
+    refund(first, {first.lines[0].id: Decimal(1)}, register, cash, cashier, token)
+    with pytest.raises(UserError, match="another ticket"):
+        refund(second, {second.lines[0].id: Decimal(1)}, register, cash, cashier, token)
+
+
+@pytest.mark.on_database("postgresql")
+def test_a_session_that_is_being_closed_takes_no_ticket_unseen(app, register, session, cashier):
+    """The one who closes waits for the sale that is being written, or the sale goes into a session of its own."""
+    numbers = (register.id, session.id, cashier.id)
+    db.session.remove()
+    with app.app_context(), transaction() as writing:
+        held = open_session_of(numbers[0], for_sale=True)
+        assert held is not None
+        done = threading.Event()
+
+        def close() -> None:
+            with app.app_context():
+                row = db.session.get_one(Session, numbers[1])
+                close_session(row, Decimal(100), None)
+                done.set()
+                db.session.remove()
+
+        closing = threading.Thread(target=close)
+        closing.start()
+        assert not done.wait(0.5)
+        writing.flush()
+    closing.join(20)
+    assert done.is_set()

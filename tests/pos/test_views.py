@@ -9,15 +9,17 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
+from core import clock
 from core.companies.service import save_company
 from core.db import db
 from core.documents.models import Document
 from core.partners.service import save_partner
+from core.signals import document_mail_wanted
 from modules.mail_config.shipped import install
 from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over
-from modules.pos.service.registers import close_session
+from modules.pos.service.registers import close_session, save_settings
 from modules.pos.states import SessionState
 from tests.pos.conftest import line, paid
 
@@ -100,7 +102,7 @@ def test_whoever_took_over_by_pin_is_the_cashier(browser, register, session, mak
     [
         None, [], "x", {}, posted(client_id="x"), posted(lines="x"), posted(lines=[1]), posted(payments={}),
         posted(format="a5"), posted(session_id="1"), posted(partner_id=-1), posted(partner_id=True),
-        posted(address="no address"), posted(address="a" * 300), posted(age_ms="x"), posted(age_ms=float("nan")),
+        posted(address=["x"]), posted(age_ms="x"), posted(age_ms=float("nan")),
         posted(lines=[{"description": "x", "quantity": 1, "unit_price": "1"}]),
         posted(lines=[{"description": "x", "quantity": "NaN", "unit_price": "1"}]),
         posted(lines=[{"description": "x", "quantity": "1", "unit_price": "1e99"}]),
@@ -230,3 +232,41 @@ def test_the_script_for_the_time_without_server_may_act_on_tills_only(client_wit
 @pytest.fixture
 def client_without_session(app):
     return app.test_client()
+
+
+@pytest.mark.parametrize("address", ["jeanne@gmail.com'", "x@exa_mple.fr", "no address", "a" * 300])
+def test_a_sale_is_not_lost_for_an_address_that_is_none(browser, register, session, address):
+    answer = browser.post(f"/pos/till/{register.id}/tickets", json=posted(address=address))
+    assert answer.status_code == 200
+    assert "no email address" in answer.get_json()["problem"]
+    assert "no email address" in browser.get(answer.get_json()["url"]).text
+
+
+def test_a_fault_in_the_mail_costs_no_sale(browser, register, session):
+    def broken(_document: object, **_keywords: object) -> None:
+        raise RuntimeError("broken")
+
+    with document_mail_wanted.connected_to(broken):
+        answer = browser.post(f"/pos/till/{register.id}/tickets", json=posted(address="a@example.com"))
+    assert answer.get_json()["number"] == "C1-000001"
+    assert "could not be written" in answer.get_json()["problem"]
+
+
+def test_what_was_sold_by_another_who_was_signed_in_is_theirs(browser, register, session, make_user, cashier):
+    other = make_user("cashier", login="other@maison.example.com", name="Other")
+    seller = make_user("salesperson")
+    for user_id, owner in ((other.id, other), (seller.id, cashier), (987654, cashier)):
+        answer = browser.post(f"/pos/till/{register.id}/tickets", json=posted(user_id=user_id)).get_json()
+        assert answer["cashier"] == owner.name
+
+
+def test_the_till_knows_where_receipts_of_a_customer_go(browser, register, session, company):
+    save_settings(
+        company.id, {"to_customer": False, "to_main_contact": True, "fixed_addresses": "b@example.com"}
+    )
+    row = save_partner(
+        None, {"name": "Client SA", "email": "client@example.com", "opted_out_at": clock.now()}
+    )
+    save_partner(None, {"name": "Maya", "email": "maya@example.com", "parent_id": row.id, "is_main": True})
+    (customer,) = browser.get(f"/pos/till/{register.id}/data").get_json()["customers"]
+    assert (customer["usual"], customer["opted_out"]) == (["maya@example.com", "b@example.com"], True)

@@ -11,7 +11,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import get_readable
+from core.documents.service import get_readable, keeps_addresses_private
 from core.errors import UserError
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.selection import offered
@@ -202,6 +202,7 @@ def show(
         copied=copied,
         action=action,
         dialog=in_place,
+        private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
         offers=offered(document) if document is not None else [],

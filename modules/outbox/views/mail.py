@@ -270,11 +270,17 @@ def pictures_of(row: OutgoingMail) -> Callable[[str], str | None]:
     return address_of
 
 
+def _openable(mail_id: int) -> OutgoingMail:
+    """Return a mail whose exact message the user may see; that of a private one names an address that lists do not."""
+    row = mail_or_404(mail_id)
+    return mail_or_404(mail_id, "outbox.mail.resend") if row.private else row
+
+
 @blueprint.get("/mails/<int:mail_id>/eml")
 @requires("outbox.mail.read")
 def mail_eml(mail_id: int) -> ResponseReturnValue:
     """Download the exact message."""
-    row = mail_or_404(mail_id)
+    row = _openable(mail_id)
     response = Response(_exact_message(row), mimetype="message/rfc822")
     response.headers.set("Content-Disposition", "attachment", filename=f"envoi-{row.id}.eml")
     return response
@@ -284,7 +290,7 @@ def mail_eml(mail_id: int) -> ResponseReturnValue:
 @requires("outbox.mail.read")
 def mail_head(mail_id: int) -> ResponseReturnValue:
     """Show the header lines of the exact message, and whether it still has the hash of what was sent."""
-    row = mail_or_404(mail_id)
+    row = _openable(mail_id)
     head, problem, agrees = "", "", False
     try:
         data = _exact_message(row)

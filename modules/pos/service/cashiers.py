@@ -101,5 +101,16 @@ def cashier_of(token: str, register: Register) -> User | None:
     return user if user is not None and user.active else None
 
 
+def seller_of(user_id: int | None, register: Register) -> User | None:
+    """Return who was signed in at a till when something was sold there, or None where that cannot be."""
+    user = db.session.get(User, user_id) if user_id is not None else None
+    if user is None or not user.active or not user.can("pos.till.use"):
+        return None
+    theirs = select(user_company.c.user_id).where(
+        user_company.c.user_id == user.id, user_company.c.company_id == register.company_id
+    )
+    return user if db.session.scalar(theirs) is not None else None
+
+
 def _serializer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="pos.cashier")

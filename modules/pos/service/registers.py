@@ -72,6 +72,8 @@ def save_register(register: Register | None, values: dict[str, Any]) -> Register
         UserError: The company has another register of this code, or the pattern of file names is wrong.
     """
     with transaction() as session:
+        if register is not None and values.get("code", register.code) != register.code and _sold(register):
+            raise UserError(_l("Its tickets carry this code: it stays as it is."), "code")
         register = register or Register()
         for name, value in values.items():
             setattr(register, name, value)
@@ -83,6 +85,11 @@ def save_register(register: Register | None, values: dict[str, Any]) -> Register
         except IntegrityError as error:
             raise UserError(_l("Another register of the company has this code."), "code") from error
     return register
+
+
+def _sold(register: Register) -> bool:
+    own = select(Ticket.document_id).where(Ticket.register_id == register.id).limit(1)
+    return db.session.scalar(own) is not None
 
 
 def save_method(method: PaymentMethod | None, values: dict[str, Any]) -> PaymentMethod:
@@ -141,11 +148,17 @@ def save_settings(company_id: int, values: dict[str, Any]) -> TillSettings:
     return row
 
 
-def open_session_of(register_id: int) -> Session | None:
-    """Return the open session of a register, or None."""
-    return db.session.scalar(
-        select(Session).where(Session.register_id == register_id, Session.state == SessionState.OPEN)
-    )
+def open_session_of(register_id: int, *, for_sale: bool = False) -> Session | None:
+    """Return the open session of a register, or None.
+
+    Args:
+        register_id: The register.
+        for_sale: True to keep it from being closed until the running transaction ends.
+    """
+    query = select(Session).where(Session.register_id == register_id, Session.state == SessionState.OPEN)
+    if for_sale:
+        query = query.with_for_update(read=True, of=Session).execution_options(populate_existing=True)
+    return db.session.scalar(query)
 
 
 def _amount(value: Decimal, field: str) -> Decimal:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from core import clock
 from core.auth.models import User
@@ -24,10 +25,12 @@ from core.partners.models import Partner
 from core.partners.service import contacts_of, customer_of
 from core.products.models import Product
 from core.signals import document_mail_wanted
-from core.totals import AmountTooLargeError, TaxedAmount, compute_gross, line_subtotal, round_money
-from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine
-from modules.pos.service.registers import open_session, open_session_of, settings_of
+from core.totals import HUNDRED, AmountTooLargeError, TaxedAmount, compute_gross, line_subtotal, round_money
+from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine, TillSettings
+from modules.pos.service.registers import SessionOpenError, open_session, open_session_of, settings_of
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat
+
+logger = logging.getLogger(__name__)
 
 MAX_LINES = 500
 LONGEST_AGE = dt.timedelta(days=60)
@@ -90,6 +93,7 @@ class Sale:
         receipt_format: The paper, or None for that of the register.
         refund_of_id: The ticket whose goods it takes back, or None.
         address: Where a walk-in wants the receipt, or None.
+        address_wrong: True when what was typed there is no address.
         mail: True to send the receipt to the customer as the settings say.
     """
 
@@ -102,6 +106,7 @@ class Sale:
     receipt_format: ReceiptFormat | None = None
     refund_of_id: int | None = None
     address: Address | None = None
+    address_wrong: bool = False
     mail: bool = False
 
 
@@ -142,7 +147,7 @@ def ring_up(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             if twin is None:
                 raise
             return twin
-        if sale.address is not None or sale.mail:
+        if sale.address is not None or sale.address_wrong or sale.mail:
             _mail(ticket, sale, cashier)
     return ticket
 
@@ -156,9 +161,13 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         company = register.company
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
         original = _original(register, sale)
-        counted = _count(sale, company.currency)
+        amounts_back = amounts_for(original, _quantities_back(sale)) if original is not None else {}
+        counted = _count(sale, company.currency, amounts_back)
         now = clock.now()
+        session_row = _session_for(register, sale, cashier)
         rung_at = now - min(max(sale.age, dt.timedelta()), LONGEST_AGE)
+        if session_row.id == sale.session_id:
+            rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
         zone = zoneinfo.ZoneInfo(cashier.timezone) if cashier is not None else dt.UTC
         sequence = next_number(company.id, f"pos.ticket/{register.id}")
         document = create_document(
@@ -175,7 +184,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         ticket = Ticket(
             document=document,
             register=register,
-            session=_session_for(register, sale, cashier),
+            session=session_row,
             sequence=sequence,
             client_id=sale.client_id,
             rung_at=rung_at,
@@ -217,15 +226,22 @@ def _those_there(model: type[Product | PaymentMethod], ids: Sequence[int | None]
 
 def _session_for(register: Register, sale: Sale, cashier: User | None) -> Session:
     """Return the session that a sale belongs to; a closed one takes nothing any more."""
-    present = open_session_of(register.id)
+    present = open_session_of(register.id, for_sale=True)
     if present is not None:
         return present
     if sale.session_id is None:
         raise UserError(_l("This register is not open. Open it first."))
-    return open_session(register, Decimal(0), cashier, rescue=True)
+    try:
+        return open_session(register, Decimal(0), cashier, rescue=True)
+    except SessionOpenError:
+        # Somebody has opened it in this moment.
+        present = open_session_of(register.id, for_sale=True)
+        if present is None:
+            raise
+        return present
 
 
-def _count(sale: Sale, currency: str) -> _Counted:
+def _count(sale: Sale, currency: str, amounts_back: Mapping[int, Decimal]) -> _Counted:
     if not sale.lines:
         raise UserError(_l("There is nothing on this ticket."))
     if len(sale.lines) > MAX_LINES:
@@ -234,9 +250,13 @@ def _count(sale: Sale, currency: str) -> _Counted:
     amounts = []
     try:
         for position, line in enumerate(sale.lines, 1):
-            if not line.quantity or not 0 <= line.discount <= 100 or not line.description.strip():
+            if not _makes_sense(line):
                 raise UserError(_l("Line %(number)d makes no sense.", number=position))
-            total = line_subtotal(line.quantity, line.unit_price, line.discount, currency)
+            total = (
+                line_subtotal(line.quantity, line.unit_price, line.discount, currency)
+                if line.refunds_id is None
+                else -amounts_back[line.refunds_id]
+            )
             amounts.append(TaxedAmount(total, line.tax_rate, line.tax_name))
             counted.lines.append(
                 TicketLine(
@@ -253,10 +273,21 @@ def _count(sale: Sale, currency: str) -> _Counted:
                 )
             )
         counted.total = compute_gross(amounts, currency).total
+        if counted.total < 0 and sale.refund_of_id is None:
+            raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
     except AmountTooLargeError as error:
         raise UserError(_l("The total is too large.")) from error
     counted.change = _change(sale, counted.total, currency)
     return counted
+
+
+def _makes_sense(line: SaleLine) -> bool:
+    return bool(
+        line.quantity
+        and 0 <= line.discount <= HUNDRED
+        and (line.tax_rate is None or 0 <= line.tax_rate <= HUNDRED)
+        and line.description.strip()
+    )
 
 
 def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
@@ -302,7 +333,7 @@ def _original(register: Register, sale: Sale) -> Ticket | None:
         if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
             raise UserError(_l("This ticket cannot be refunded."))
         left = refundable(ticket)
-        if len(back) != len(sale.lines):
+        if len(back) != len(sale.lines) or not sale.lines:
             raise UserError(_l("A refund takes goods of its ticket back, and nothing else."))
         sold = {line.id: line for line in ticket.lines}
         for number, line in back.items():
@@ -313,18 +344,51 @@ def _original(register: Register, sale: Sale) -> Ticket | None:
     return ticket
 
 
+def _quantities_back(sale: Sale) -> dict[int, Decimal]:
+    return {line.refunds_id: -line.quantity for line in sale.lines if line.refunds_id is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What refunds have taken back of a line so far; both are positive."""
+
+    quantity: Decimal = Decimal(0)
+    amount: Decimal = Decimal(0)
+
+
+def _taken(ticket: Ticket) -> dict[int, _Taken]:
+    ids = [line.id for line in ticket.lines]
+    rows = db.session.execute(
+        select(TicketLine.refunds_id, func.sum(TicketLine.quantity), func.sum(TicketLine.total))
+        .where(TicketLine.refunds_id.in_(ids))
+        .group_by(TicketLine.refunds_id)
+    )
+    return {number: _Taken(-quantity, -amount) for number, quantity, amount in rows if number is not None}
+
+
 def refundable(ticket: Ticket) -> dict[int | None, Decimal]:
     """Return how much of each line of a ticket can still be taken back, by the id of the line."""
-    ids = [line.id for line in ticket.lines]
-    taken: Mapping[int | None, Decimal] = {
-        row.refunds_id: row.quantity
-        for row in db.session.execute(
-            select(TicketLine.refunds_id, func.sum(TicketLine.quantity).label("quantity"))
-            .where(TicketLine.refunds_id.in_(ids))
-            .group_by(TicketLine.refunds_id)
-        )
+    taken = _taken(ticket)
+    return {
+        line.id: max(Decimal(0), line.quantity - taken.get(line.id, _Taken()).quantity)
+        for line in ticket.lines
     }
-    return {line.id: max(Decimal(0), line.quantity + taken.get(line.id, Decimal(0))) for line in ticket.lines}
+
+
+def amounts_for(ticket: Ticket, quantities: Mapping[int, Decimal]) -> dict[int, Decimal]:
+    """Return what is paid back for quantities of the lines of a ticket, by the id of the line.
+
+    The share of what was paid, less what was paid back before: however small the parts, together they are to the cent
+    what the line came to.
+    """
+    taken = _taken(ticket)
+    amounts = {}
+    for line in ticket.lines:
+        if quantity := quantities.get(line.id):
+            before = taken.get(line.id, _Taken())
+            share = line.total * (before.quantity + quantity) / line.quantity
+            amounts[line.id] = round_money(share, ticket.document.currency) - before.amount
+    return amounts
 
 
 def refund(
@@ -364,14 +428,7 @@ def refund(
     ]
     if not lines:
         raise UserError(_l("Say how much of what is taken back."))
-    currency = ticket.document.currency
-    try:
-        total = sum(
-            (line_subtotal(line.quantity, line.unit_price, line.discount, currency) for line in lines),
-            Decimal(0),
-        )
-    except AmountTooLargeError as error:
-        raise UserError(_l("The total is too large.")) from error
+    total = -sum(amounts_for(ticket, quantities).values(), Decimal(0))
     sale = Sale(
         client_id=client_id,
         lines=lines,
@@ -380,7 +437,10 @@ def refund(
         receipt_format=ticket.receipt_format,
         refund_of_id=ticket.document_id,
     )
-    return ring_up(register, sale, cashier)
+    made = ring_up(register, sale, cashier)
+    if made.refund_of_id != ticket.document_id:
+        raise UserError(_l("This form was used for another ticket. Open it again."))
+    return made
 
 
 def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
@@ -396,17 +456,32 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
 
 def usual_addresses(company_id: int, partner: Partner | None) -> list[Address]:
     """Return where the receipts of a customer go by the settings of a company; no address twice."""
+    if partner is None:
+        return []
+    customer = customer_of(partner)
+    main = next((contact for contact in contacts_of(customer) if contact.is_main), None)
+    return _usual(settings_of(company_id), partner, main)
+
+
+def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, list[Address]]:
+    """Return the same for many customers, by their ids, with one query."""
     settings = settings_of(company_id)
+    mains = {
+        contact.parent_id: contact
+        for contact in db.session.scalars(select(Partner).where(Partner.is_main, Partner.active))
+    }
+    return {row.id: _usual(settings, row, mains.get(row.id)) for row in customers}
+
+
+def _usual(settings: TillSettings, partner: Partner, main: Partner | None) -> list[Address]:
+    people = [partner] if settings.to_customer else []
+    if settings.to_main_contact and main is not None:
+        people.append(main)
     found: dict[str, Address] = {}
-    if partner is not None:
-        people = [partner] if settings.to_customer else []
-        if settings.to_main_contact:
-            people += [contact for contact in contacts_of(customer_of(partner)) if contact.is_main]
-        for person in people:
-            for address in parse_addresses(person.email)[0]:
-                named = Address(address.addr_spec, person.name)
-                found.setdefault(address.key, named)
-    for address in parse_addresses(settings.fixed_addresses)[0]:
+    for person in people:
+        for address in parse_addresses(person.email)[0] if person.email else []:
+            found.setdefault(address.key, Address(address.addr_spec, person.name))
+    for address in parse_addresses(settings.fixed_addresses)[0] if settings.fixed_addresses else []:
         found.setdefault(address.key, address)
     return list(found.values())
 
@@ -418,6 +493,10 @@ def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
     addresses = usual_addresses(document.company_id, document.partner) if not private and sale.mail else []
     if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
         addresses.insert(0, sale.address)
+    if sale.address_wrong:
+        ticket.mail_problem = str(_l("What was typed at the till is no email address."))
+        if not addresses:
+            return
     if not addresses:
         ticket.mail_problem = str(_l("There was no address to send the receipt to."))
         return
@@ -434,3 +513,11 @@ def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
             ticket.mail_problem = str(_l("No module that sends mails is enabled."))
     except UserError as error:
         ticket.mail_problem = str(error.message)[:300]
+    except (OperationalError, InterfaceError):
+        raise  # the database itself: the till posts the sale again
+    except Exception:
+        # A fault in whatever sends mails must not keep the sale from being written, now and each time it is posted.
+        logger.exception("The receipt of ticket %s could not be asked for.", document.id)
+        ticket.mail_problem = str(
+            _l("The receipt could not be written. An administrator finds the reason in the log.")
+        )

@@ -10,7 +10,7 @@ from typing import Any
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from core.mail.addresses import Address, normalize
+from core.mail.addresses import Address, InvalidAddressError, normalize
 from modules.pos.service.tickets import MAX_LINES, Sale, SaleLine, SalePayment
 from modules.pos.states import PaymentKind, ReceiptFormat
 
@@ -31,7 +31,6 @@ def read_sale(posted: Any) -> Sale:
 
     Raises:
         BadSaleError: It is none.
-        InvalidAddressError: The address that the receipt goes to is none.
     """
     if not isinstance(posted, dict):
         raise BadSaleError("sale")
@@ -43,7 +42,7 @@ def read_sale(posted: Any) -> Sale:
         paper = ReceiptFormat(receipt_format) if receipt_format is not None else None
     except ValueError as error:
         raise BadSaleError("format") from error
-    address = posted.get("address") or ""
+    address, wrong = _address(posted)
     return Sale(
         client_id=client_id,
         lines=[_line(row) for row in _rows(posted, "lines", MAX_LINES)],
@@ -52,9 +51,26 @@ def read_sale(posted: Any) -> Sale:
         age=_age(posted),
         partner_id=_identifier(posted, "partner_id"),
         receipt_format=paper,
-        address=Address(normalize(_text({"address": address}, "address", 254))) if address else None,
+        address=address,
+        address_wrong=wrong,
         mail=posted.get("mail") is True,
     )
+
+
+def seller_id(posted: Mapping[str, Any]) -> int | None:
+    """Return who was signed in when the sale was made, where the till says so."""
+    return _identifier(posted, "user_id")
+
+
+def _address(posted: Mapping[str, Any]) -> tuple[Address | None, bool]:
+    """Return where the receipt goes, and whether what was typed is no address: the sale was made all the same."""
+    text = posted.get("address") or ""
+    if not isinstance(text, str):
+        raise BadSaleError("address")
+    try:
+        return (Address(normalize(text)) if text.strip() else None), False
+    except InvalidAddressError:
+        return None, True
 
 
 def _rows(posted: Mapping[str, Any], name: str, most: int) -> list[Mapping[str, Any]]:

@@ -113,5 +113,6 @@ def _show(row: Session, form: CashForm) -> str:
         count=count,
         total=total or 0,
         cash=cash_in(row),
+        change=db.session.scalar(select(func.sum(Ticket.change)).where(Ticket.session_id == row.id)) or 0,
         may_close=row.state is SessionState.OPEN and signed_in_user().can(queries.USE),
     )

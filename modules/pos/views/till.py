@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
 
 from core import clock
+from core.auth.models import User
 from core.auth.permissions import public, requires, signed_in_user
 from core.db import db
 from core.documents.models import Document
@@ -31,12 +33,12 @@ from core.totals import gross_price
 from core.web.slots import slot
 from modules.pos import queries
 from modules.pos.models import Register, Session, Ticket
-from modules.pos.service.cashiers import cashier_of, cashiers_of, take_over
+from modules.pos.service.cashiers import cashier_of, cashiers_of, seller_of, take_over
 from modules.pos.service.registers import methods_of, open_session_of, settings_of
-from modules.pos.service.tickets import ring_up
+from modules.pos.service.tickets import ring_up, usual_of_all
 from modules.pos.states import FORMAT_TITLES, SessionState
 from modules.pos.views.blueprint import blueprint
-from modules.pos.views.sale import read_sale
+from modules.pos.views.sale import read_sale, seller_id
 
 MAX_PRODUCTS = 10_000
 MAX_CUSTOMERS = 5_000
@@ -99,7 +101,8 @@ def till_data(register_id: int) -> ResponseReturnValue:
         .where(Partner.active, Partner.parent_id.is_(None))
         .order_by(Partner.name, Partner.id)
         .limit(MAX_CUSTOMERS)
-    )
+    ).all()
+    usual = usual_of_all(company.id, customers)
     locale = str(get_locale() or "en")
     settings = settings_of(company.id)
     return jsonify(
@@ -135,7 +138,13 @@ def till_data(register_id: int) -> ResponseReturnValue:
             for product in products
         ],
         customers=[
-            {"id": customer.id, "name": customer.name, "city": customer.city, "email": customer.email}
+            {
+                "id": customer.id,
+                "name": customer.name,
+                "city": customer.city,
+                "usual": [address.addr_spec for address in usual.get(customer.id, ())],
+                "opted_out": customer.opted_out_at is not None,
+            }
             for customer in customers
         ],
         methods=[
@@ -169,17 +178,22 @@ def till_cashier(register_id: int) -> ResponseReturnValue:
 @requires(queries.USE)
 def till_ring_up(register_id: int) -> ResponseReturnValue:
     """Write the ticket of a sale, once however often it is posted, and the mail with its receipt."""
-    row, user = _register(register_id), signed_in_user()
+    row = _register(register_id)
     posted = request.get_json(silent=True)
     try:
         sale = read_sale(posted)
         assert isinstance(posted, dict)  # noqa: S101 (a sale is one)
-        token = posted.get("cashier_token")
-        cashier = cashier_of(token, row) if isinstance(token, str) and token else user
-        ticket = ring_up(row, sale, cashier or user)
+        ticket = ring_up(row, sale, _cashier(posted, row))
     except UserError as error:
         return jsonify(problem=str(error.message)), 422
     return jsonify(_ticket_data(ticket))
+
+
+def _cashier(posted: Mapping[str, Any], register: Register) -> User:
+    """Return who has sold: whoever had taken over by PIN, else who was signed in then, else who is now."""
+    token = posted.get("cashier_token")
+    taken_over = cashier_of(token, register) if isinstance(token, str) and token else None
+    return taken_over or seller_of(seller_id(posted), register) or signed_in_user()
 
 
 def _ticket_data(ticket: Ticket) -> dict[str, Any]:
@@ -195,6 +209,7 @@ def _ticket_data(ticket: Ticket) -> dict[str, Any]:
         "session_id": ticket.session_id,
         "mail": str(slot("document.list_status", document=document)),
         "problem": ticket.mail_problem,
+        "cashier": document.owner.name if document.owner is not None else "",
     }
 
 
@@ -216,7 +231,7 @@ def till_states(register_id: int) -> ResponseReturnValue:
     last = db.session.scalar(
         select(Session)
         .where(Session.register_id == row.id, Session.state == SessionState.CLOSED)
-        .order_by(Session.closed_at.desc())
+        .order_by(Session.opened_at.desc())
         .limit(1)
     )
     return jsonify(
