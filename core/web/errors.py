@@ -64,7 +64,7 @@ def _csrf(_error: CSRFError) -> ResponseReturnValue:
     if request.headers.get("HX-Request") and not current_user.is_authenticated:
         # Without a session there is no token: that it ended is what the person should know.
         return _page(401, "", str(SESSION_ENDED))
-    if request.method == "POST" and _is_from_here():
+    if request.method == "POST" and not request.headers.get("HX-Request") and _is_from_here():
         # What was typed comes back: it goes out again once there is a session, by the press of a button.
         return render_template(
             "core/go_on.html",

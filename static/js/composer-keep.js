@@ -16,6 +16,7 @@ export function begin(composer) {
   let busy = false;
   let away = 0; // how often in a row the server did not answer
   let signedOut = false;
+  let renewed = false; // the token was just renewed, since the former one was refused
   let over = false; // sent, discarded or closed
   let offering = false; // something newer stands in the line, and waits for an answer
   let timer;
@@ -64,13 +65,16 @@ export function begin(composer) {
     busy = false;
     if (over) return;
     if (status === 200) {
+      renewed = false;
       // What was refused stays in this browser, and unsaved: the person is told, and decides.
       if (!arrived(text)) { dirty ||= writing; later(PRESENCE_MS); return; }
       later(dirty ? PAUSE_MS : PRESENCE_MS);
       return;
     }
     dirty ||= writing;
-    if ([204, 401].includes(status)) {
+    // A token of a former session is refused with 400 as well; where a new one does not help, it is something else.
+    if ([204, 401].includes(status) || (status === 400 && !renewed)) {
+      renewed = status === 400;
       const first = !signedOut;
       signedOut = true;
       later(first ? 0 : SIGN_IN_MS);
