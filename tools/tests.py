@@ -1,6 +1,7 @@
 """Run all tests in two processes: the journeys, which share a browser and a house, and everything else beside them.
 
-Both write to a file; the second is shown once the first has ended. The last line sums up, as pytest's own would.
+The journeys go first where both want a core: somebody waits for a page in them, and in the others mostly processes
+do. Both write to a file; the second is shown once the first has ended. The last line sums up, as pytest's own would.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 JOURNEYS = "tests/journeys"
-PARTS = ((f"--ignore={JOURNEYS}",), (JOURNEYS,))
+POLITE = ("nice", "-n", "10")
+PARTS = (
+    (*POLITE, sys.executable, "-m", "pytest", f"--ignore={JOURNEYS}"),
+    (sys.executable, "-m", "pytest", JOURNEYS),
+)
 _CLOSING = re.compile(r"^=* ?(.*\d+ (?:passed|failed|error).*) in [\d.]+s.*$", re.MULTILINE)
 _COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped|deselected|xfailed|xpassed|warnings?)")
 
@@ -30,7 +35,7 @@ def main() -> int:
         for number, part in enumerate(PARTS):
             path = Path(folder) / f"{number}.log"
             with path.open("wb") as log:
-                command = [sys.executable, "-m", "pytest", *part, *sys.argv[1:]]
+                command = [*part, *sys.argv[1:]]
                 process = subprocess.Popen(
                     command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
                 )
