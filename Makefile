@@ -40,11 +40,11 @@ run: setup-run ## Start Envoi with its workers and, where the machine has none, 
 	$(BIN)/envoi up $(UP_ARGS)
 
 test: setup-dev browser ## Run the tests
-	$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tools/tests.py)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: setup-dev browser ## What CI runs: format, lint, types, layers, translations, tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python $(if $(PYTEST_ARGS),-m pytest $(PYTEST_ARGS),tools/tests.py)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup-dev ## Every check but the tests
 	$(BIN)/ruff check .

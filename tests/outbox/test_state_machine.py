@@ -360,6 +360,7 @@ def fast(app):
     event.listen(db.engine, "connect", careless)
 
 
+@pytest.mark.timeout(400)
 def test_whatever_happens_what_is_said_of_a_mail_is_true(app, fast, server, company, monkeypatch):
     time = [dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)]
     monkeypatch.setattr(clock, "now", lambda: time[0])
