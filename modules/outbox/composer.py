@@ -11,7 +11,7 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, file_name
+from core.documents.service import behavior_of, file_name, get_readable
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
@@ -33,7 +33,7 @@ def may_send(document: Document, user: User) -> bool:
 def may_copy(mail: OutgoingMail, user: User) -> bool:
     """Return True when the user may make a new mail of this one, as long as its contents are there."""
     if mail.document is not None:
-        return may_send(mail.document, user)
+        return get_readable(user, mail.document.id) is not None and may_send(mail.document, user)
     within = select(OutgoingMail.id).where(OutgoingMail.id == mail.id, reach(user, "outbox.mail.send"))
     return db.session.scalar(within) is not None
 
