@@ -157,11 +157,12 @@ def _cut(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def render_document(document: Document, *, patience: float = -1) -> bytes:
+def render_document(document: Document, *, language: str | None = None, patience: float = -1) -> bytes:
     """Return the PDF of a document, in the document's language.
 
     Args:
         document: The document.
+        language: Another language, to see what it would look like in it; what people have typed stays as it is.
         patience: As for `html_to_pdf`.
 
     Raises:
@@ -170,7 +171,7 @@ def render_document(document: Document, *, patience: float = -1) -> bytes:
         UserError: The module of the document is not enabled.
     """
     behavior = behavior_of(document)
-    with force_locale(document.language):
+    with force_locale(language or document.language):
         try:
             html = behavior.pdf_html(document)
         except EnvoiError:
@@ -184,14 +185,18 @@ def render_document(document: Document, *, patience: float = -1) -> bytes:
     return html_to_pdf(html, patience=patience)
 
 
-def render_for_reader(document: Document) -> bytes:
+def render_for_reader(document: Document, language: str | None = None) -> bytes:
     """Return the PDF of a document for somebody who waits for it, who is told in words why there is none.
+
+    Args:
+        document: The document.
+        language: As for `render_document`.
 
     Raises:
         UserError: Other PDFs are being made, it could not be made, or the module is not enabled.
     """
     try:
-        return render_document(document, patience=PATIENCE_SECONDS)
+        return render_document(document, language=language, patience=PATIENCE_SECONDS)
     except EngineBusyError as error:
         raise UserError(_l("Other PDFs are being made at this moment. Try again in a moment.")) from error
     except RenderError as error:

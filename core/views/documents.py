@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Response, abort, redirect, render_template, url_for
+from flask import Response, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from core.auth.permissions import signed_in, signed_in_user
 from core.auth.service import companies_of
+from core.config import SUPPORTED_LANGUAGES
 from core.db import db, end_reading
 from core.documents.models import Document
 from core.documents.pdf import render_for_reader
@@ -41,10 +42,12 @@ def document(document_id: int) -> ResponseReturnValue:
 @blueprint.get("/documents/<int:document_id>/pdf")
 @signed_in
 def document_pdf(document_id: int) -> ResponseReturnValue:
-    """Show the PDF of a document as it is now."""
+    """Show the PDF of a document as it is now; with `language`, as it would be in another one."""
     row = _readable(document_id)
-    data = render_for_reader(row)
-    name = file_name(row)
+    wanted = request.args.get("language")
+    language = wanted if wanted in SUPPORTED_LANGUAGES else None
+    data = render_for_reader(row, language)
+    name = file_name(row, language)
     end_reading()
     response = Response(data, mimetype="application/pdf")
     response.headers.set("Content-Disposition", "inline", filename=name)

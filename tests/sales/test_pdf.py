@@ -291,3 +291,18 @@ def test_the_page_shows_the_pdf_of_what_one_may_read(
     assert response.mimetype == "application/pdf"
     assert response.data.startswith(b"%PDF-")
     assert sign_in(make_user("cashier")).get(f"/documents/{order.document_id}/pdf").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"), [("", "Devis"), ("?language=en", "Quotation"), ("?language=xx", "Devis")]
+)
+def test_a_pdf_is_looked_at_in_another_language(
+    make_quotation: MakeOrder,
+    sign_in: Callable[[User], FlaskClient],
+    make_user: Callable[..., User],
+    asked: str,
+    word: str,
+) -> None:
+    order = make_quotation()
+    data = sign_in(make_user("administrator")).get(f"/documents/{order.document_id}/pdf{asked}").data
+    assert word in PdfReader(io.BytesIO(data)).pages[0].extract_text()
