@@ -37,7 +37,7 @@ class TaxedAmount:
     """The subtotal of a line with its tax.
 
     Attributes:
-        subtotal: Rounded, without tax.
+        subtotal: Rounded; without tax for `compute`, with tax for `compute_gross`.
         tax_rate: In percent, or None where no tax applies.
         tax_name: As printed beside the amount of the tax.
     """
@@ -109,25 +109,29 @@ def line_subtotal(quantity: Decimal, unit_price: Decimal, discount: Decimal, cur
     return round_money(amount, currency)
 
 
+def _by_rate(lines: Iterable[TaxedAmount]) -> tuple[Decimal, list[tuple[Decimal, str, Decimal]]]:
+    """Return the sum of all subtotals, and for each rate, the highest first, its names and the sum of its own."""
+    total = Decimal(0)
+    sums: dict[Decimal, Decimal] = {}
+    names: dict[Decimal, dict[str, None]] = {}
+    for line in lines:
+        total += line.subtotal
+        if line.tax_rate is not None:
+            sums[line.tax_rate] = sums.get(line.tax_rate, Decimal(0)) + line.subtotal
+            names.setdefault(line.tax_rate, {})[line.tax_name] = None
+    rates = sorted(sums.items(), reverse=True)
+    return total, [(rate, ", ".join(filter(None, names[rate])), amount) for rate, amount in rates]
+
+
 def compute(lines: Iterable[TaxedAmount], currency: str) -> Totals:
     """Return the totals of lines in a currency (ISO 4217).
 
     Raises:
         AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
     """
-    untaxed = Decimal(0)
-    bases: dict[Decimal, Decimal] = {}
-    names: dict[Decimal, dict[str, None]] = {}
-    for line in lines:
-        untaxed += line.subtotal
-        if line.tax_rate is not None:
-            bases[line.tax_rate] = bases.get(line.tax_rate, Decimal(0)) + line.subtotal
-            names.setdefault(line.tax_rate, {})[line.tax_name] = None
+    untaxed, rates = _by_rate(lines)
     taxes = tuple(
-        TaxTotal(
-            rate, ", ".join(filter(None, names[rate])), base, round_money(base * rate / HUNDRED, currency)
-        )
-        for rate, base in sorted(bases.items(), reverse=True)
+        TaxTotal(rate, name, base, round_money(base * rate / HUNDRED, currency)) for rate, name, base in rates
     )
     total = untaxed + sum((tax.amount for tax in taxes), Decimal(0))
     if max(abs(untaxed), abs(total)) >= LARGEST_AMOUNT:
@@ -153,22 +157,13 @@ def compute_gross(lines: Iterable[TaxedAmount], currency: str) -> Totals:
     Raises:
         AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
     """
-    total = Decimal(0)
-    sums: dict[Decimal, Decimal] = {}
-    names: dict[Decimal, dict[str, None]] = {}
-    for line in lines:
-        total += line.subtotal
-        if line.tax_rate is not None:
-            sums[line.tax_rate] = sums.get(line.tax_rate, Decimal(0)) + line.subtotal
-            names.setdefault(line.tax_rate, {})[line.tax_name] = None
+    total, rates = _by_rate(lines)
     if abs(total) >= LARGEST_AMOUNT:
         raise AmountTooLargeError
     taxes = []
-    for rate, gross in sorted(sums.items(), reverse=True):
+    for rate, name, gross in rates:
         with localcontext(prec=_DIGITS):
             base = round_money(gross * HUNDRED / (HUNDRED + rate), currency)
-        taxes.append(
-            TaxTotal(rate, ", ".join(filter(None, names[rate])), base, round_money(gross - base, currency))
-        )
+        taxes.append(TaxTotal(rate, name, base, round_money(gross - base, currency)))
     untaxed = total - sum((tax.amount for tax in taxes), Decimal(0))
     return Totals(round_money(untaxed, currency), tuple(taxes), round_money(total, currency))

@@ -11,10 +11,10 @@ from core.documents.service import kind_title
 from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.totals import TaxedAmount, compute_gross
 from modules.pos.models import Ticket
 from modules.pos.pdf import receipt_html
 from modules.pos.service.registers import receipt_name
+from modules.pos.service.tickets import totals_of
 
 CATALOGUE: Sequence[FieldSpec] = (
     FieldSpec("document.title", N_("Kind of document"), sample=N_("Ticket")),
@@ -94,9 +94,7 @@ class TicketBehavior:
         """Return a plain value for each name of the catalogue."""
         row = ticket_of(document)
         lines = row.lines
-        totals = compute_gross(
-            (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
-        )
+        totals = totals_of(row)
         company, partner = document.company, document.partner
         return {
             "document.title": kind_title(document.kind),

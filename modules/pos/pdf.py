@@ -13,8 +13,8 @@ from core.companies.issuer import from_text, issuer_now
 from core.documents.behavior import RollHtml
 from core.documents.models import Document
 from core.documents.pdf import UNICODE_FONT, needs_unicode_font
-from core.totals import TaxedAmount, compute_gross
 from modules.pos.models import Ticket
+from modules.pos.service.tickets import totals_of
 from modules.pos.states import ReceiptFormat
 
 # The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
@@ -29,9 +29,7 @@ _REST_MM = 160
 def receipt_html(document: Document, ticket: Ticket) -> str:
     """Return the receipt; the locale is already the document's. Everything typed is escaped."""
     lines, payments = ticket.lines, ticket.payments
-    totals = compute_gross(
-        (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
-    )
+    totals = totals_of(ticket)
     width = _WIDTHS.get(ticket.receipt_format)
     zone = zoneinfo.ZoneInfo(document.owner.timezone) if document.owner is not None else dt.UTC
     html = (

@@ -25,7 +25,15 @@ from core.partners.models import Partner
 from core.partners.service import contacts_of, customer_of
 from core.products.models import Product
 from core.signals import document_mail_wanted
-from core.totals import HUNDRED, AmountTooLargeError, TaxedAmount, compute_gross, line_subtotal, round_money
+from core.totals import (
+    HUNDRED,
+    AmountTooLargeError,
+    TaxedAmount,
+    Totals,
+    compute_gross,
+    line_subtotal,
+    round_money,
+)
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine, TillSettings
 from modules.pos.service.registers import SessionOpenError, open_session, open_session_of, settings_of
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat
@@ -312,6 +320,12 @@ def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
     if change > cash:
         raise UserError(_l("Change is given in cash only: more was paid by card than is owed."))
     return change
+
+
+def totals_of(ticket: Ticket) -> Totals:
+    """Return what a ticket comes to, and the tax that is in it."""
+    lines = (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in ticket.lines)
+    return compute_gross(lines, ticket.document.currency)
 
 
 # ---------------------------------------------------------------------------------------------------- refunds

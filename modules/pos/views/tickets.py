@@ -12,13 +12,12 @@ from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.errors import UserError
 from core.i18n import gettext
-from core.totals import TaxedAmount, compute_gross
 from core.web.forms import read_decimal
 from core.web.listing import paginate
 from modules.pos import queries
 from modules.pos.models import Ticket
 from modules.pos.service.registers import methods_of, open_session_of
-from modules.pos.service.tickets import change_format, refund, refundable
+from modules.pos.service.tickets import change_format, refund, refundable, totals_of
 from modules.pos.states import FORMAT_TITLES, ReceiptFormat
 from modules.pos.views.blueprint import blueprint
 
@@ -48,9 +47,7 @@ def ticket(document_id: int) -> ResponseReturnValue:
         document=document,
         lines=lines,
         payments=row.payments,
-        totals=compute_gross(
-            (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in lines), document.currency
-        ),
+        totals=totals_of(row),
         formats=FORMAT_TITLES,
         panel=follower_panel(document),
         may_refund=not row.is_refund and any(left.values()) and signed_in_user().can(queries.USE),
