@@ -15,6 +15,7 @@ from tests.journeys.words import ADMIN, Reader
 LANGUAGES = pytest.mark.parametrize("language", ["en", "fr"])
 NAMES = {"en": "English", "fr": "Français"}
 LAB = "Lab"
+DEMONSTRATION_MAIL = 1
 
 
 @pytest.fixture
@@ -52,8 +53,10 @@ def edit_server(desk: Desk, name: str) -> None:
 
 
 @pytest.fixture
-def only_untested_servers(desk: Desk) -> Iterator[None]:
+def only_untested_servers(desk: Desk, house: House) -> Iterator[None]:
     """Switch the server of the playground off, and on again; the server of the journey goes."""
+    # It leaves some seconds after the start, and must not meet the server of the journey.
+    wait_until("the mail of the demonstration", lambda: house.mail(DEMONSTRATION_MAIL)[0] == "sent")
     edit_server(desk, "Playground")
     desk.field("Active").uncheck()
     save(desk)
