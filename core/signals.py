@@ -16,6 +16,7 @@ __all__ = [
     "document_mail_wanted",
     "mail_server_paused",
     "mail_server_ready",
+    "mail_templates_asked",
 ]
 
 _signals = Namespace()
@@ -49,10 +50,18 @@ mail_server_paused = _signals.signal("mail-server-paused")
 Sender: the Flask application. Keywords: `server_id`. Whoever tells administrators does it now.
 """
 
+mail_templates_asked = _signals.signal("mail-templates-asked")
+"""Sent to learn which mail templates a company has for a kind of document, for a setting that names one.
+
+Sender: the `Company`. Keywords: `kind`, the name of the kind. A receiver returns pairs of an id and a name in the
+current language, in the order in which they are offered; one that keeps no templates returns None.
+"""
+
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "document_customer_changed": ("previous_id",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
     "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
+    "mail_templates_asked": ("kind",),
 }
 """The keywords with which each signal calls its receivers."""

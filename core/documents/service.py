@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, select
 from core import clock
 from core.auth.models import User
 from core.auth.permissions import within_reach
+from core.companies.models import Company
 from core.db import db, transaction
 from core.documents.behavior import DocumentBehavior
 from core.documents.models import Document
@@ -20,7 +21,7 @@ from core.followers.service import FormerFollows, customer_changed, follow
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import safe_file_name
 from core.registry import current_registry, resolve
-from core.signals import document_customer_changed
+from core.signals import document_customer_changed, mail_templates_asked
 
 
 def create_document(
@@ -123,6 +124,18 @@ def keeps_addresses_private(document: Document) -> bool:
     """Return True when the addresses that mails about a document go to are used and not kept."""
     asked = getattr(behavior_of(document), "keeps_addresses_private", None)
     return bool(asked(document)) if asked is not None else False
+
+
+def preferred_template(document: Document) -> int | None:
+    """Return the id of the mail template that settings of the document's module name, or None; it may be gone."""
+    asked = getattr(behavior_of(document), "preferred_template", None)
+    return asked(document) if asked is not None else None
+
+
+def mail_templates(company: Company, kind: str) -> list[tuple[int, str]]:
+    """Return id and name of each mail template that a company has for a kind; none where no module keeps templates."""
+    answers = mail_templates_asked.send(company, kind=kind)
+    return [row for _receiver, rows in answers for row in rows or ()]
 
 
 def kind_title(kind: str) -> str:

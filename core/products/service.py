@@ -74,14 +74,25 @@ def taxes_of(company_id: int) -> list[Tax]:
     )
 
 
-def find_products(company_id: int, text: str, limit: int = 30) -> list[Product]:
-    """Return active products of a company whose code or name contains the text, or whose barcode it is, by name."""
+def find_products(
+    company_id: int, text: str, limit: int = 30, *, over_the_counter: bool = False
+) -> list[Product]:
+    """Return active products of a company whose code or name contains the text, or whose barcode it is, by name.
+
+    Args:
+        company_id: The company that sells them.
+        text: What is looked for; "" for everything.
+        limit: How many are returned at most.
+        over_the_counter: True for those only that are sold at a till.
+    """
     query = (
         select(Product)
         .where(Product.active, (Product.company_id == company_id) | Product.company_id.is_(None))
         .order_by(Product.name, Product.id)
         .limit(limit)
     )
+    if over_the_counter:
+        query = query.where(Product.over_the_counter)
     if text:
         query = query.where(
             Product.name.icontains(text, autoescape=True)

@@ -1,6 +1,6 @@
 """How mail leaves: servers, transports, templates."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Scope
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope
 from core.i18n import N_
 
 module = Module(
@@ -45,6 +45,7 @@ module = Module(
     jobs=(
         JobSpec("mail_config.probe_servers", "modules.mail_config.jobs:probe_servers", timeout=600, every=20),
     ),
+    receivers=(Receiver("mail_templates_asked", "modules.mail_config.selection:choices_for"),),
     install="modules.mail_config.shipped:install",
     demo="modules.mail_config.shipped:demo",
     cli="modules.mail_config.cli:commands",

@@ -12,6 +12,7 @@ from sqlalchemy import select, true
 from core.companies.models import Company
 from core.db import db
 from core.documents.models import Document
+from core.documents.service import preferred_template
 from core.partners.service import customer_of
 from modules.mail_config.models import MailTemplate, MailTemplateText
 
@@ -35,7 +36,7 @@ class Offer:
 
 def offered(document: Document) -> list[Offer]:
     """Return the active templates for a document, the one that applies first; `rule_text` says by which rule."""
-    partners = _partners(document)
+    partners, preferred = _partners(document), preferred_template(document)
     rows = db.session.scalars(
         select(MailTemplate).where(
             MailTemplate.kind == document.kind,
@@ -45,9 +46,10 @@ def offered(document: Document) -> list[Offer]:
         )
     )
 
-    def rank(template: MailTemplate) -> tuple[int, bool, bool, int, int]:
+    def rank(template: MailTemplate) -> tuple[int, bool, bool, bool, int, int]:
         return (
             partners.index(template.partner_id) if template.partner_id is not None else len(partners),
+            template.id != preferred,
             template.company_id is None,
             not _speaks(template, document.language),
             template.position,
@@ -55,9 +57,28 @@ def offered(document: Document) -> list[Offer]:
         )
 
     return [
-        Offer(template, language_of(template, document), _why(template, document))
+        Offer(
+            template,
+            language_of(template, document),
+            [str(why) for why in _why(template, document, is_preferred=template.id == preferred)],
+        )
         for template in sorted(rows, key=rank)
     ]
+
+
+def choices_for(company: Company, *, kind: str) -> list[tuple[int, str]]:
+    """Return the templates that settings of a company may name for a kind; see `core.signals.mail_templates_asked`."""
+    rows = db.session.scalars(
+        select(MailTemplate)
+        .where(
+            MailTemplate.kind == kind,
+            MailTemplate.active == true(),
+            MailTemplate.company_id.is_(None) | (MailTemplate.company_id == company.id),
+            MailTemplate.partner_id.is_(None),
+        )
+        .order_by(MailTemplate.position, MailTemplate.id)
+    )
+    return [(row.id, str(gettext(row.name))) for row in rows]
 
 
 def text_for(
@@ -93,6 +114,9 @@ def rule_text() -> list[str]:
             "A template for the customer goes before one for the company, and that before one for everybody."
         ),
         gettext(
+            "One that the settings of a module name, such as those of the till, goes before all but the customer’s."
+        ),
+        gettext(
             "Among equals, one that has the language of the document goes first; then the lower position."
         ),
         gettext(
@@ -121,9 +145,11 @@ def _speaks(template: MailTemplate, language: str) -> bool:
     return any(text.language == language for text in template.texts)
 
 
-def _why(template: MailTemplate, document: Document) -> list[str]:
-    phrases = [*_for_whom(template, document), *_in_which_language(template, document)]
-    return [str(phrase) for phrase in phrases]
+def _why(template: MailTemplate, document: Document, *, is_preferred: bool) -> Iterable[str]:
+    yield from _for_whom(template, document)
+    if is_preferred:
+        yield gettext("named in the settings")
+    yield from _in_which_language(template, document)
 
 
 def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:

@@ -13,7 +13,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from modules.pos.models import Ticket
 from modules.pos.pdf import receipt_html
-from modules.pos.service.registers import receipt_name
+from modules.pos.service.registers import receipt_name, settings_of
 from modules.pos.service.tickets import totals_of
 
 CATALOGUE: Sequence[FieldSpec] = (
@@ -127,6 +127,10 @@ class TicketBehavior:
     def keeps_addresses_private(self, document: Document) -> bool:
         """Return True for a walk-in's ticket: nobody has agreed that the address be kept."""
         return document.partner_id is None
+
+    def preferred_template(self, document: Document) -> int | None:
+        """Return the mail template that the company's settings name for receipts, or None."""
+        return settings_of(document.company_id).template_id
 
 
 ticket = TicketBehavior()

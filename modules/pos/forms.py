@@ -27,15 +27,17 @@ def _titled(titles: Iterable[tuple[str, str]]) -> list[SelectChoice]:
     return [SelectChoice(value, _l(title)) for value, title in titles]
 
 
+def _formats() -> list[SelectChoice]:
+    return _titled((value.value, title) for value, title in FORMAT_TITLES.items())
+
+
 class RegisterForm(FlaskForm):  # type: ignore[misc]
     """A register."""
 
     code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C1-000001"))
     name = StringField(_l("Name"), [*required(), at_most(60)])
     company_id = SelectField(_l("Company"))
-    receipt_format = SelectField(
-        _l("Receipt"), choices=_titled((value.value, title) for value, title in FORMAT_TITLES.items())
-    )
+    receipt_format = SelectField(_l("Receipt"))
     file_pattern = StringField(
         _l("File name of receipts"),
         [*required(), at_most(120)],
@@ -68,6 +70,14 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
     to_main_contact = BooleanField(_l("… and to the main contact"))
     fixed_addresses = TextAreaField(
         _l("… and to these addresses"), [at_most(2000)], description=_l("Separated by ;")
+    )
+    template_id = SelectField(_l("Mail template of receipts"))
+    receipt_format = SelectField(
+        _l("Receipt"),
+        choices=_formats(),
+        description=_l(
+            "The paper of registers that have none of their own; another one can be chosen at the sale"
+        ),
     )
     keep_days = IntegerField(
         _l("Keep text and files of these mails for days"),

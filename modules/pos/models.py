@@ -29,9 +29,8 @@ class Register(Base):
     code: Mapped[str] = mapped_column(String(8))
     """Begins the numbers of its tickets: `C1`."""
     name: Mapped[str] = mapped_column(String(60))
-    receipt_format: Mapped[ReceiptFormat] = mapped_column(
-        StrEnumType(ReceiptFormat), default=ReceiptFormat.ROLL_80
-    )
+    receipt_format: Mapped[ReceiptFormat | None] = mapped_column(StrEnumType(ReceiptFormat))
+    """Its paper, or None for that of the company's settings."""
     file_pattern: Mapped[str] = mapped_column(String(120), default=FILE_PATTERN)
     """How the PDFs of its receipts are called; knows {register}, {number}, {company} and {date}."""
     active: Mapped[bool] = mapped_column(default=True)
@@ -230,3 +229,9 @@ class TillSettings(Base):
     """How long the mails of receipts keep their contents, or None for the installation's setting."""
     footer: Mapped[str] = mapped_column(Text, default="")
     """Printed below the ticket."""
+    receipt_format: Mapped[ReceiptFormat] = mapped_column(
+        StrEnumType(ReceiptFormat), default=ReceiptFormat.ROLL_80
+    )
+    """The paper of registers that have none of their own."""
+    template_id: Mapped[int | None]
+    """The mail template of receipts, or None for the one that applies. No foreign key: another module keeps them."""

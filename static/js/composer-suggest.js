@@ -1,6 +1,6 @@
 // Suggestions while an address is typed: customers, contacts, colleagues (ARIA combobox with a list).
 import { closed } from "./composer-chips.js";
-import { getJson } from "./composer-server.js";
+import { find } from "./composer-server.js";
 
 const PAUSE_MS = 150;
 
@@ -75,7 +75,7 @@ export function begin(composer, chips, field) {
     if (query.length < 2 || !composer.urls.urlPeople) { close(); return; }
     timer = setTimeout(async () => {
       const turn = (asked += 1);
-      const found = await getJson(`${composer.urls.urlPeople}?q=${encodeURIComponent(query)}`);
+      const found = await find(composer.urls.urlPeople, query);
       if (turn !== asked || document.activeElement !== input) return;
       people = (found || []).filter((person) => !chips.all().some((chip) => chip.dataset.address.toLowerCase() === person.email.toLowerCase()));
       active = -1;

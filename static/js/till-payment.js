@@ -154,12 +154,14 @@ export function begin(till) {
     till.queue.kick();
   }
 
-  find("methods").replaceChildren(...till.data.methods.map((one) => {
-    const button = element("button", { type: "button", className: "btn btn-outline-primary", textContent: one.name });
-    button.dataset.method = one.id;
-    button.addEventListener("click", () => choose(one));
-    return button;
-  }));
+  function fill() {
+    find("methods").replaceChildren(...till.data.methods.map((one) => {
+      const button = element("button", { type: "button", className: "btn btn-outline-primary", textContent: one.name });
+      button.dataset.method = one.id;
+      button.addEventListener("click", () => choose(one));
+      return button;
+    }));
+  }
   find("add-payment").addEventListener("click", () => { add(); amount.focus(); amount.select(); });
   amount.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
@@ -171,5 +173,6 @@ export function begin(till) {
   address.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); finish(); } });
   dialog.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); finish(); });
   dialog.addEventListener("close", () => { find("search").focus(); });
-  return { open };
+  fill();
+  return { open, fill };
 }

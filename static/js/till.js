@@ -12,6 +12,8 @@ const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase
 const TILES = 60;
 const LINES = 500;
 const STATES_MS = 3000;
+const FRESH_MS = 5 * 60 * 1000; // prices, products and customers are asked for again after so long
+const PAUSE_MS = 250;
 
 /** A sale has its name from the first: it can be finished once, in whatever tab, however often a key is pressed. */
 const emptySale = () => ({ client_id: crypto.randomUUID(), lines: [], customer: null });
@@ -40,7 +42,7 @@ function notice(key, text, tone = "warning", ...more) {
 }
 
 async function start() {
-  const urls = Object.fromEntries(["data", "tickets", "states", "cashier", "open", "worker", "signIn"].map((name) => [name, root.dataset[`url${name[0].toUpperCase()}${name.slice(1)}`]]));
+  const urls = Object.fromEntries(["data", "tickets", "states", "cashier", "find", "open", "worker", "signIn"].map((name) => [name, root.dataset[`url${name[0].toUpperCase()}${name.slice(1)}`]]));
   urls.register = root.dataset.register;
   notice("loading", word("loading"), "info");
   let store;
@@ -70,6 +72,7 @@ async function start() {
   notice("loading", "");
   if (!till.data) { notice("data", word("noData"), "danger"); return; }
   if (answer.status === 200) { await store.set("data", till.data); token.value = till.data.csrf; }
+  till.freshAt = answer.status === 200 ? Date.now() : 0;
   showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
   till.money = formatter(language, till.data.currency);
   till.session = till.data.session;
@@ -81,9 +84,9 @@ async function start() {
   till.lineTotal = (line) => lineTotal(read(line.price, till.data.currency.places), read(line.quantity, 3), read(line.discount || "0", 2));
   till.total = () => till.sale.lines.reduce((sum, line) => sum + till.lineTotal(line), 0n);
 
-  beginProducts(till);
+  till.products = beginProducts(till);
   beginSale(till);
-  beginCustomers(till);
+  till.customers = beginCustomers(till);
   beginCashiers(till);
   till.tickets = beginTickets(till);
   till.payment = beginPayment(till);
@@ -141,9 +144,32 @@ async function watch(till) {
     if (till.state !== "online") till.queue.kick();
     showConnection(till, "online");
     showSession(till);
+    await refresh(till);
   } else {
     showConnection(till, [400, 401, 403].includes(status) ? "signed-out" : "offline");
   }
+}
+
+/** What is sold and to whom may have changed since the page was opened; lines that were rung up keep their price. */
+async function refresh(till) {
+  if (Date.now() - till.freshAt < FRESH_MS || document.querySelector("dialog[open]")) return;
+  till.freshAt = Date.now();
+  const { status, data } = await till.queue.get(till.urls.data);
+  if (status !== 200 || document.querySelector("dialog[open]")) return;
+  till.data = data;
+  till.token.value = data.csrf;
+  await till.store.set("data", data);
+  for (const part of [till.products, till.customers, till.payment]) part.fill();
+}
+
+/** What the page does not have at hand: of very many products or customers it got the first only. */
+async function findMore(till, what, text) {
+  const { status, data } = await till.queue.post(till.urls.find, { what, text });
+  if (status !== 200) return false;
+  const known = new Set(till.data[what].map((one) => one.id));
+  const more = data.filter((one) => !known.has(one.id));
+  till.data[what].push(...more);
+  return more.length > 0;
 }
 
 function showSession(till) {
@@ -180,13 +206,15 @@ async function beginOffline(urls) {
 function beginProducts(till) {
   const search = find("search");
   const place = find("tiles");
-  const categories = [...new Set(till.data.products.map((product) => product.category))].filter(Boolean).sort((a, b) => a.localeCompare(b, till.language));
   let chosen = null;
-  for (const product of till.data.products) product.folded = fold(`${product.name} ${product.code}`);
+  let timer;
 
   function matching() {
     const words = fold(search.value).split(/\s+/).filter(Boolean);
     return till.data.products.filter((product) => (words.length || chosen === null || product.category === chosen) && words.every((one) => product.folded.includes(one)));
+  }
+  function exactly(typed) {
+    return till.data.products.find((one) => one.barcode && one.barcode === typed) || till.data.products.find((one) => one.code && one.code.toLowerCase() === typed.toLowerCase());
   }
   function show() {
     till.shown = matching();
@@ -198,33 +226,50 @@ function beginProducts(till) {
     }));
     if (!till.shown.length) place.replaceChildren(element("li", { className: "muted", textContent: till.word("nothing") }));
   }
-  const buttons = [[null, till.word("all")], ...categories.map((name) => [name, name]), ...(categories.length && till.data.products.some((product) => !product.category) ? [["", till.word("other")]] : [])];
-  find("categories").replaceChildren(...(buttons.length > 1 ? buttons : []).map(([key, title]) => {
-    const button = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: title });
-    button.setAttribute("aria-pressed", String(key === chosen));
-    button.addEventListener("click", () => {
-      chosen = key;
-      search.value = "";
-      for (const other of find("categories").children) other.setAttribute("aria-pressed", String(other === button));
-      show();
-    });
-    return button;
-  }));
-  search.addEventListener("input", show);
-  search.addEventListener("keydown", (event) => {
+  function choose(key) {
+    chosen = key;
+    for (const button of find("categories").children) button.setAttribute("aria-pressed", String(button.category === key));
+  }
+  function fill() {
+    for (const product of till.data.products) product.folded = fold(`${product.name} ${product.code}`);
+    const categories = [...new Set(till.data.products.map((product) => product.category))].filter(Boolean).sort((a, b) => a.localeCompare(b, till.language));
+    const buttons = [[null, till.word("all")], ...categories.map((name) => [name, name]), ...(categories.length && till.data.products.some((product) => !product.category) ? [["", till.word("other")]] : [])];
+    find("categories").replaceChildren(...(buttons.length > 1 ? buttons : []).map(([key, title]) => {
+      const button = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: title });
+      button.category = key;
+      button.addEventListener("click", () => { search.value = ""; choose(key); show(); });
+      return button;
+    }));
+    choose(buttons.some(([key]) => key === chosen) ? chosen : null);
+    show();
+  }
+  async function lookFurther(text) {
+    if (!till.data.more_products || text.length < 2 || !await findMore(till, "products", text)) return false;
+    for (const product of till.data.products) product.folded ??= fold(`${product.name} ${product.code}`);
+    if (search.value.trim() === text) show();
+    return true;
+  }
+  search.addEventListener("input", () => {
+    show();
+    clearTimeout(timer);
+    timer = setTimeout(() => lookFurther(search.value.trim()), PAUSE_MS);
+  });
+  search.addEventListener("keydown", async (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
     const typed = search.value.trim();
     if (!typed) { till.payment.open(); return; }
-    const product = till.data.products.find((one) => one.barcode && one.barcode === typed) || till.data.products.find((one) => one.code && one.code.toLowerCase() === typed.toLowerCase()) || matching()[0];
+    let product = exactly(typed) || matching()[0];
+    if (!product && await lookFurther(typed)) product = exactly(typed) || till.shown[0];
     till.notice("unknown", product ? "" : till.word("unknown", { code: typed }));
     if (!product) { search.select(); return; }
     till.ring(product);
-    search.value = "";
+    if (search.value.trim() === typed) search.value = "";
     show();
   });
   till.showProducts = show;
-  show();
+  fill();
+  return { fill };
 }
 
 // ----------------------------------------------------------------------------------------------------- sale
@@ -291,17 +336,34 @@ function beginCustomers(till) {
   const input = find("customer");
   const plain = (customer) => (customer.city ? `${customer.name} – ${customer.city}` : customer.name);
   const times = new Map();
-  for (const customer of till.data.customers) times.set(plain(customer), (times.get(plain(customer)) || 0) + 1);
   const label = (customer) => (times.get(plain(customer)) > 1 ? `${plain(customer)} (${customer.id})` : plain(customer));
-  document.getElementById("till-customers").replaceChildren(...till.data.customers.map((customer) => element("option", { value: label(customer) })));
+  let timer;
+  function fill() {
+    times.clear();
+    for (const customer of till.data.customers) times.set(plain(customer), (times.get(plain(customer)) || 0) + 1);
+    document.getElementById("till-customers").replaceChildren(...till.data.customers.map((customer) => element("option", { value: label(customer) })));
+  }
+  function wanted() {
+    const text = fold(input.value.trim());
+    return text ? till.data.customers.find((one) => fold(label(one)) === text) || till.data.customers.find((one) => fold(one.name).startsWith(text)) : null;
+  }
+  async function lookFurther() {
+    const text = input.value.trim();
+    if (till.data.more_customers && text.length > 1 && await findMore(till, "customers", text)) fill();
+  }
+  fill();
   if (till.sale.customer) input.value = label(till.sale.customer);
-  input.addEventListener("change", () => {
-    const wanted = fold(input.value.trim());
-    const found = wanted ? till.data.customers.find((one) => fold(label(one)) === wanted) || till.data.customers.find((one) => fold(one.name).startsWith(wanted)) : null;
+  input.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(lookFurther, PAUSE_MS); });
+  input.addEventListener("change", async () => {
+    const { sale } = till;
+    let found = wanted();
+    if (!found && input.value.trim()) { await lookFurther(); found = wanted(); }
+    if (sale !== till.sale) return; // the next customer is there already
     till.sale.customer = found || null;
     input.value = found ? label(found) : "";
     till.save();
   });
+  return { fill };
 }
 
 function beginCashiers(till) {
@@ -320,6 +382,7 @@ function beginCashiers(till) {
     event.preventDefault();
     if (!who.value) {
       till.cashier = null;
+      till.queue.post(till.urls.cashier, {}); // the pages beside the till learn of it; the till itself needs no answer
     } else {
       const { status, data } = await till.queue.post(till.urls.cashier, { user_id: Number(who.value), pin: pin.value });
       pin.value = "";
@@ -331,7 +394,7 @@ function beginCashiers(till) {
     dialog.close();
     find("search").focus();
   });
-  till.forgetCashier = () => { till.cashier = null; store.set("cashier", null); show(); };
+  till.forgetCashier = () => { till.cashier = null; till.store.set("cashier", null); show(); };
   show();
 }
 

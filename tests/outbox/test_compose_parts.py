@@ -90,7 +90,7 @@ def test_without_the_right_to_read_partners_only_those_of_the_document_are_shown
                     session.delete(grant)
     db.session.expire_all()
     page = sign_in(clerk)
-    assert page.get("/outbox/compose/people?q=secret").get_json() == []
+    assert page.post("/outbox/compose/people", data={"q": "secret"}).get_json() == []
     assert "secret@example.com" not in page.get(path(quotation, "/addresses?q=secret")).text
     assert "client@example.com" in page.get(path(quotation, "/addresses")).text
 
@@ -104,9 +104,10 @@ def test_suggestions_know_customers_contacts_and_colleagues_with_an_address(brow
     make_user(login="clea@maison.example.com", name="Clea")
     save_partner(None, {"name": "Clea without", "email": ""})
     save_partner(None, {"name": "Clement", "email": "clement@example.com", "parent_id": customer.id})
-    answer = browser.get("/outbox/compose/people?q=cle").get_json()
+    answer = browser.post("/outbox/compose/people", data={"q": "cle"}).get_json()
     assert {row["email"] for row in answer} == {"clea@maison.example.com", "clement@example.com"}
-    assert browser.get("/outbox/compose/people?q=").get_json() == []
+    assert browser.post("/outbox/compose/people").get_json() == []
+    assert browser.get("/outbox/compose/people?q=cle").status_code == 405
 
 
 def test_the_address_book_shows_what_there_is_and_what_is_missing(browser, quotation, customer):

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 from pypdf import PdfReader
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from core.companies.service import save_company
 from core.db import db, transaction
 from core.documents.pdf import render_document
 from core.documents.service import behavior_of
@@ -16,15 +17,24 @@ from core.errors import UserError
 from core.mail.addresses import Address
 from core.partners.models import PartnerType
 from core.partners.service import save_partner
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.selection import offered
 from modules.mail_config.shipped import install
-from modules.outbox import delivery
+from modules.mail_config.templates_service import delete_template, save_template, templates_for
+from modules.outbox import delivery, retention
 from modules.outbox.models import OutgoingMail
 from modules.outbox.private import mark_of
 from modules.outbox.queries import badges_for
 from modules.outbox.states import MailState
-from modules.pos.service.registers import check_pattern, receipt_name, save_register, save_settings
+from modules.pos.service.registers import (
+    check_pattern,
+    receipt_name,
+    save_register,
+    save_settings,
+    ticket_templates,
+)
 from modules.pos.service.tickets import ring_up
-from modules.pos.states import ReceiptFormat
+from modules.pos.states import TICKET, ReceiptFormat
 from tests.outbox.test_private import is_nowhere
 from tests.pos.conftest import line, paid, sale
 
@@ -166,6 +176,78 @@ def test_receipts_of_known_customers_go_where_the_settings_say(sell, company, cu
     assert [row.addr_spec for row in mail.recipients] == expected
     assert not mail.private
     assert mail.language == "en"
+
+
+@pytest.mark.smtp
+@pytest.mark.usefixtures("server")
+def test_fixed_addresses_get_a_copy_of_a_walk_ins_receipt_and_neither_learns_of_the_other(
+    sell, company, settings, lab
+):
+    save_settings(company.id, {"fixed_addresses": "books@example.com", "keep_days": 400})
+    sell(address=Address(WALK_IN))
+    mails = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
+    assert [(mail.private, mail.recipients[0].addr_spec) for mail in mails] == [
+        (True, mark_of(WALK_IN)),
+        (False, "books@example.com"),
+    ]
+    delivery.deliver([mail.id for mail in mails])
+    accepted = {message.recipients: message.data for message in lab.accepted}
+    assert set(accepted) == {(WALK_IN,), ("books@example.com",)}
+    assert b"books@example.com" not in accepted[WALK_IN,]
+    assert WALK_IN.encode() not in accepted["books@example.com",]
+    retention.apply(folders=())
+    db.session.expire_all()
+    assert all(mail.contents_erased_at is not None for mail in mails)
+    is_nowhere(settings, WALK_IN, "jeanne")
+    sell()
+    assert db.session.scalar(select(func.count(OutgoingMail.id))) == 2  # nobody asked for a receipt
+
+
+def test_a_walk_in_who_is_a_fixed_address_gets_the_receipt_once(sell, company):
+    save_settings(company.id, {"fixed_addresses": WALK_IN.upper()})
+    sell(address=Address(WALK_IN))
+    assert the_mail().private
+
+
+def test_receipts_are_on_the_paper_of_the_register_else_of_the_company(sell, register, company):
+    assert sell().receipt_format is ReceiptFormat.ROLL_80
+    save_settings(company.id, {"receipt_format": ReceiptFormat.A4})
+    assert sell().receipt_format is ReceiptFormat.A4
+    save_register(register, {"receipt_format": ReceiptFormat.ROLL_58})
+    assert sell().receipt_format is ReceiptFormat.ROLL_58
+    assert sell(receipt_format=ReceiptFormat.ROLL_80).receipt_format is ReceiptFormat.ROLL_80
+
+
+def ticket_template(subject: str, **values: object) -> MailTemplate:
+    return save_template(
+        None, kind=TICKET, values={"name": subject, **values}, texts={"en": (subject, "<p>Hello</p>")}
+    )
+
+
+def test_the_settings_name_the_template_of_receipts(sell, company, customer):
+    named = ticket_template("Named in the settings")
+    ticket_template("Of the company", company_id=company.id, position=1)
+    other = save_company(None, {"name": "Other", "email": "other@example.com"})
+    assert (named.id, "Named in the settings") in ticket_templates(company.id)
+    save_settings(company.id, {"template_id": named.id})
+    ticket = sell(partner_id=customer.id, mail=True)
+    mail = the_mail()
+    assert mail.subject == "Named in the settings"
+    first = offered(ticket.document)[0]
+    assert (first.template, first.why) == (
+        named,
+        ["for everybody", "named in the settings", "in English, the language of the document"],
+    )
+    # One for the customer is nearer still.
+    own = ticket_template("Of the customer", partner_id=customer.id)
+    assert templates_for(ticket.document)[0] is own
+    assert own.id not in dict(ticket_templates(company.id))
+    # One that is gone, or another company's, is not chosen; and a setting that names one gone does no harm.
+    with pytest.raises(UserError, match="not there any more"):
+        save_settings(other.id, {"template_id": 987654})
+    for row in (named, own):
+        delete_template(row)
+    assert templates_for(ticket.document)[0].name == "Of the company"
 
 
 def test_a_fixed_address_that_is_none_is_told(company):

@@ -10,16 +10,18 @@ import pytest
 from sqlalchemy import select
 
 from core import clock
+from core.auth.models import User
 from core.companies.service import save_company
 from core.db import db
 from core.documents.models import Document
 from core.partners.service import save_partner
+from core.products.service import save_product
 from core.signals import document_mail_wanted
 from modules.mail_config.shipped import install
 from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over
-from modules.pos.service.registers import close_session, save_settings
+from modules.pos.service.registers import close_session, save_settings, ticket_templates
 from modules.pos.states import SessionState
 from tests.pos.conftest import line, paid
 
@@ -62,6 +64,38 @@ def test_a_till_gets_everything_it_needs_at_once(browser, register, session, lam
     assert data["cashiers"] == [{"id": cashier.id, "name": cashier.name}]
     assert data["currency"] == {"code": "EUR", "places": 2, "symbol": "€"}
     assert b"data-till" in browser.get(f"/pos/till/{register.id}").data
+
+
+def test_of_very_many_the_till_gets_the_first_and_finds_the_others(browser, register, lamp, monkeypatch):
+    for name in ("Zinc bar", "Zither"):
+        save_product(
+            None, {"name": name, "code": name[:3], "barcode": f"99{name[3]}", "unit_price": Decimal(1)}
+        )
+    save_product(None, {"name": "Zoo visit", "unit_price": Decimal(1), "over_the_counter": False})
+    for name in ("Amélie", "Zoé", "Zola"):
+        save_partner(None, {"name": name, "email": f"{name[:3].lower()}@example.com".replace("é", "e")})
+    whole = browser.get(f"/pos/till/{register.id}/data").get_json()
+    assert (whole["more_products"], whole["more_customers"]) == (False, False)
+    monkeypatch.setattr("modules.pos.views.till.MAX_PRODUCTS", 1)
+    monkeypatch.setattr("modules.pos.views.till.MAX_CUSTOMERS", 1)
+    few = browser.get(f"/pos/till/{register.id}/data").get_json()
+    assert (few["more_products"], few["more_customers"]) == (True, True)
+    assert [len(few[name]) for name in ("products", "customers")] == [1, 1]
+
+    def find(**asked: object) -> list[str]:
+        return [row["name"] for row in browser.post(f"/pos/till/{register.id}/find", json=asked).get_json()]
+
+    assert find(what="products", text="Z") == ["Zinc bar", "Zither"]
+    assert find(what="products", text="99c") == ["Zinc bar"]
+    assert find(what="customers", text="zo") == ["Zola", "Zoé"]
+    assert find(what="customers", text="amelie") == ["Amélie"]
+    for nothing in ({}, {"text": "  "}, {"text": 1}, {"what": "customers", "text": "\0"}, {"text": "%"}):
+        assert find(**nothing) == []
+    # A row that is found has what one that was there from the first has.
+    found = browser.post(
+        f"/pos/till/{register.id}/find", json={"what": "products", "text": "lamp"}
+    ).get_json()
+    assert found[0] == next(row for row in whole["products"] if row["name"] == "Lamp")
 
 
 def test_a_sale_is_posted_once_and_answered_the_same(browser, register, session, cashier):
@@ -177,6 +211,55 @@ def test_a_ticket_is_refunded_on_its_page(browser, sell, register, cash):
     assert "C1-000001" not in browser.get("/pos/tickets?f=refunds").text
 
 
+def test_a_refund_belongs_to_whoever_has_taken_over_the_till(
+    browser, sell, register, cash, make_user, cashier
+):
+    other = make_user("cashier", login="other@maison.example.com", name="Robin")
+    third = make_user("cashier", login="third@maison.example.com", name="Sam")
+    for user in (other, third):
+        set_pin(user, "2468")
+    ticket = sell(line("3"), payments=[paid("37.50")])
+    url, number = f"/pos/tickets/{ticket.document_id}/refund", ticket.lines[0].id
+
+    def take_back(**typed: object) -> object:
+        form = {"register": register.id, "method": cash.id, "token": str(uuid.uuid4()), f"line-{number}": "1"}
+        return browser.post(url, data={**form, **typed})
+
+    def owner() -> User:
+        return db.session.scalars(select(Document).order_by(Document.id.desc())).first().owner
+
+    browser.post(f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "2468"})
+    page = browser.get(url).text
+    assert f'<option value="{other.id}" selected>Robin</option>' in page
+    assert f'<option value="{third.id}">Sam (by PIN)</option>' in page
+    assert take_back(cashier=other.id).status_code == 302
+    assert owner() is other
+    # Anybody else proves it; a wrong PIN costs nothing that was typed.
+    wrong = take_back(cashier=third.id, pin="1357")
+    assert wrong.status_code == 422
+    assert "This PIN is wrong." in wrong.text
+    assert f'name="line-{number}" value="1"' in wrong.text
+    assert take_back(cashier=987654).status_code == 422
+    assert take_back(cashier=third.id, pin="2468").status_code == 302
+    assert owner() is third
+    # The till goes back to the person who is signed in.
+    browser.post(f"/pos/till/{register.id}/cashier", json={})
+    assert f'<option value="{cashier.id}" selected>' in browser.get(url).text
+    assert take_back(cashier=cashier.id).status_code == 302
+    assert owner() is cashier
+
+
+def test_a_shift_ends_with_the_sign_in_it_began_under(browser, sell, register, make_user, cashier):
+    other = make_user("cashier", login="other@maison.example.com", name="Robin")
+    set_pin(other, "2468")
+    url = f"/pos/tickets/{sell().document_id}/refund"
+    browser.post(f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "2468"})
+    browser.post("/sign-out")
+    third = make_user("cashier", login="third@maison.example.com", name="Sam")
+    browser.post("/sign-in", data={"login": third.login, "password": "correct horse battery"})
+    assert f'<option value="{third.id}" selected>Sam</option>' in browser.get(url).text
+
+
 def test_other_paper_is_chosen_on_the_page(browser, sell):
     ticket = sell()
     answer = browser.post(f"/pos/tickets/{ticket.document_id}/format", data={"format": "a4"})
@@ -191,7 +274,8 @@ def test_a_pin_asks_for_the_password(browser, cashier, register):
     assert take_over(register, cashier.id, "2468")[0] is cashier
 
 
-def test_an_administrator_sets_it_up(make_user, sign_in, company, cashier):
+def test_an_administrator_sets_it_up(app, make_user, sign_in, company, cashier):
+    install(app)
     admin = sign_in(make_user("administrator"))
     form = {"code": "T1", "name": "Counter", "company_id": company.id, "receipt_format": "roll58",
             "file_pattern": "{number}.pdf", "active": "y"}  # fmt: skip
@@ -208,12 +292,19 @@ def test_an_administrator_sets_it_up(make_user, sign_in, company, cashier):
         == 302
     )
     assert "Cash" in admin.get("/pos/methods").text
-    assert admin.post("/pos/settings", data={"fixed_addresses": "nonsense"}).status_code == 200
-    assert (
-        admin.post("/pos/settings", data={"fixed_addresses": "a@example.com", "footer": "Bye"}).status_code
-        == 302
-    )
-    assert "a@example.com" in admin.get("/pos/settings").text
+    values = {"template_id": "", "receipt_format": "roll80", "fixed_addresses": "nonsense", "footer": "Bye"}
+    assert "nonsense" in admin.post("/pos/settings", data=values).text
+    template = ticket_templates(company.id)[0][0]
+    values |= {"fixed_addresses": "a@example.com", "template_id": str(template), "receipt_format": "a4"}
+    assert admin.post("/pos/settings", data=values).status_code == 302
+    page = admin.get("/pos/settings").text
+    assert "a@example.com" in page
+    assert f'<option selected value="{template}">' in page
+    assert '<option selected value="a4">' in page
+    assert "Not a valid choice" in admin.post("/pos/settings", data={**values, "template_id": "987654"}).text
+    plain = admin.post("/pos/registers/new", data={**form, "code": "T2", "receipt_format": ""})
+    assert plain.status_code == 302
+    assert "A4" in admin.get("/pos/registers").text
 
 
 def test_support_reads_tickets_and_resends_without_selling(sell, make_user, sign_in, register):

@@ -62,11 +62,14 @@ def compose_chips(document_id: int) -> ResponseReturnValue:
     return _chips(recipients, document, field, problems)
 
 
-@blueprint.get("/compose/people")
+@blueprint.post("/compose/people")
 @requires("outbox.mail.send")
 def compose_people() -> ResponseReturnValue:
-    """Suggest customers, contacts and colleagues with an address."""
-    text = request.args.get("q", "").strip()[:100]
+    """Suggest customers, contacts and colleagues with an address.
+
+    By POST: what is typed may be an address that nobody may keep, and proxies write the addresses of pages into logs.
+    """
+    text = request.form.get("q", "").strip()[:100]
     allowed = signed_in_user().can("core.partner.read")
     people = search_people(text, limit=SUGGESTIONS * 2) if text and allowed else []
     return jsonify(

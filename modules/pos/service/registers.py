@@ -12,14 +12,16 @@ from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.auth.models import User
+from core.companies.models import Company
 from core.db import db, transaction
+from core.documents.service import mail_templates
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import parse_addresses
 from core.mail.draft import safe_file_name
 from core.totals import LARGEST_AMOUNT
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TillSettings
-from modules.pos.states import PaymentKind, SessionState
+from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
 
 FILE_FIELDS = ("register", "number", "company", "date")
 
@@ -127,18 +129,33 @@ def settings_of(company_id: int) -> TillSettings:
         fixed_addresses="",
         keep_days=None,
         footer="",
+        receipt_format=ReceiptFormat.ROLL_80,
+        template_id=None,
     )
+
+
+def ticket_templates(company_id: int) -> list[tuple[int, str]]:
+    """Return id and name of each mail template that a company may choose for its receipts."""
+    return mail_templates(db.session.get_one(Company, company_id), TICKET)
+
+
+def paper_of(register: Register) -> ReceiptFormat:
+    """Return the paper of a register: its own, else that of its company."""
+    return register.receipt_format or settings_of(register.company_id).receipt_format
 
 
 def save_settings(company_id: int, values: dict[str, Any]) -> TillSettings:
     """Change the settings of a company.
 
     Raises:
-        UserError: One of the fixed addresses is none.
+        UserError: One of the fixed addresses is none, or the template is not one for tickets of this company.
     """
     _found, errors = parse_addresses(str(values.get("fixed_addresses", "")))
     for error in errors:
         raise UserError(error.message, "fixed_addresses")
+    template_id = values.get("template_id")
+    if template_id is not None and template_id not in dict(ticket_templates(company_id)):
+        raise UserError(_l("This mail template is not there any more."), "template_id")
     with transaction() as session:
         row = session.get(TillSettings, company_id) or TillSettings(company_id=company_id)
         for name, value in values.items():

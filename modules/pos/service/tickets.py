@@ -17,6 +17,7 @@ from core.auth.models import User
 from core.companies.issuer import issuer_now, to_text
 from core.companies.service import next_number
 from core.db import db, transaction
+from core.documents.models import Document
 from core.documents.service import create_document, touch
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -35,7 +36,13 @@ from core.totals import (
     round_money,
 )
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine, TillSettings
-from modules.pos.service.registers import SessionOpenError, open_session, open_session_of, settings_of
+from modules.pos.service.registers import (
+    SessionOpenError,
+    open_session,
+    open_session_of,
+    paper_of,
+    settings_of,
+)
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat
 
 logger = logging.getLogger(__name__)
@@ -98,7 +105,7 @@ class Sale:
         session_id: The session in which it was rung up, or None for the open one.
         age: How long ago, by the till's own clock.
         partner_id: The customer, or None for a walk-in.
-        receipt_format: The paper, or None for that of the register.
+        receipt_format: The paper, or None for that of the register or its company.
         refund_of_id: The ticket whose goods it takes back, or None.
         address: Where a walk-in wants the receipt, or None.
         address_wrong: True when what was typed there is no address.
@@ -197,7 +204,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             client_id=sale.client_id,
             rung_at=rung_at,
             posted_at=now,
-            receipt_format=sale.receipt_format or register.receipt_format,
+            receipt_format=sale.receipt_format or paper_of(register),
             refund_of_id=original.document_id if original is not None else None,
             change=counted.change,
             issuer=to_text(issuer_now(company)),
@@ -469,12 +476,16 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
 
 
 def usual_addresses(company_id: int, partner: Partner | None) -> list[Address]:
-    """Return where the receipts of a customer go by the settings of a company; no address twice."""
+    """Return where the receipts of a customer go by the settings of a company; no address twice.
+
+    Those of a walk-in go to the fixed addresses, in a mail of their own.
+    """
+    settings = settings_of(company_id)
     if partner is None:
-        return []
+        return _usual(settings, None, None)
     customer = customer_of(partner)
     main = next((contact for contact in contacts_of(customer) if contact.is_main), None)
-    return _usual(settings_of(company_id), partner, main)
+    return _usual(settings, partner, main)
 
 
 def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, list[Address]]:
@@ -487,51 +498,68 @@ def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, lis
     return {row.id: _usual(settings, row, mains.get(row.id)) for row in customers}
 
 
-def _usual(settings: TillSettings, partner: Partner, main: Partner | None) -> list[Address]:
+def _usual(settings: TillSettings, partner: Partner | None, main: Partner | None) -> list[Address]:
     people = [partner] if settings.to_customer else []
-    if settings.to_main_contact and main is not None:
+    if settings.to_main_contact:
         people.append(main)
     found: dict[str, Address] = {}
     for person in people:
-        for address in parse_addresses(person.email)[0] if person.email else []:
-            found.setdefault(address.key, Address(address.addr_spec, person.name))
+        for address in parse_addresses(person.email)[0] if person is not None and person.email else []:
+            found.setdefault(address.key, Address(address.addr_spec, person.name if person else ""))
     for address in parse_addresses(settings.fixed_addresses)[0] if settings.fixed_addresses else []:
         found.setdefault(address.key, address)
     return list(found.values())
 
 
 def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
-    """Ask for the mail with the receipt; a reason why there is none must not cost the sale."""
-    document = ticket.document
-    private = document.partner_id is None
-    addresses = usual_addresses(document.company_id, document.partner) if not private and sale.mail else []
-    if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
-        addresses.insert(0, sale.address)
-    if sale.address_wrong:
-        ticket.mail_problem = str(_l("What was typed at the till is no email address."))
-        if not addresses:
-            return
-    if not addresses:
-        ticket.mail_problem = str(_l("There was no address to send the receipt to."))
-        return
+    """Ask for the mails with the receipt; a reason why there is none must not cost the sale."""
+    document, keep_days = ticket.document, settings_of(ticket.document.company_id).keep_days
+    usual = usual_addresses(document.company_id, document.partner)
+    problems = [_l("What was typed at the till is no email address.")] if sale.address_wrong else []
+    if document.partner_id is None:
+        if sale.address is not None:
+            problems.append(_ask(document, [sale.address], cashier, private=True, keep_days=keep_days))
+            # A copy of its own: neither learns of the other, and the receipt is kept no longer than the walk-in's.
+            copies = [address for address in usual if address.key != sale.address.key]
+            if copies:
+                problems.append(_ask(document, copies, cashier, private=False, keep_days=0))
+        elif not problems:
+            problems.append(_l("There was no address to send the receipt to."))
+    else:
+        addresses = usual if sale.mail else []
+        if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
+            addresses.insert(0, sale.address)
+        if addresses:
+            problems.append(_ask(document, addresses, cashier, private=False, keep_days=keep_days))
+        elif not problems:
+            problems.append(_l("There was no address to send the receipt to."))
+    ticket.mail_problem = " ".join(dict.fromkeys(str(problem) for problem in problems if problem))[:300]
+
+
+def _ask(
+    document: Document,
+    addresses: Sequence[Address],
+    cashier: User | None,
+    *,
+    private: bool,
+    keep_days: int | None,
+) -> object:
+    """Ask for one mail, and return why there is none, or ""."""
     try:
         with db.session.begin_nested():
             answers = document_mail_wanted.send(
-                document,
-                addresses=tuple(addresses),
-                by=cashier,
-                private=private,
-                keep_days=settings_of(document.company_id).keep_days,
+                document, addresses=tuple(addresses), by=cashier, private=private, keep_days=keep_days
             )
-        if all(answer is None for _receiver, answer in answers):
-            ticket.mail_problem = str(_l("No module that sends mails is enabled."))
     except UserError as error:
-        ticket.mail_problem = str(error.message)[:300]
+        return error.message
     except (OperationalError, InterfaceError):
         raise  # the database itself: the till posts the sale again
     except Exception:
         # A fault in whatever sends mails must not keep the sale from being written, now and each time it is posted.
         logger.exception("The receipt of ticket %s could not be asked for.", document.id)
-        ticket.mail_problem = str(
-            _l("The receipt could not be written. An administrator finds the reason in the log.")
-        )
+        return _l("The receipt could not be written. An administrator finds the reason in the log.")
+    return (
+        ""
+        if any(answer is not None for _receiver, answer in answers)
+        else _l("No module that sends mails is enabled.")
+    )

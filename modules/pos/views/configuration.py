@@ -23,7 +23,14 @@ from modules.pos import queries
 from modules.pos.forms import MethodForm, PinForm, RegisterForm, SettingsForm
 from modules.pos.models import PaymentMethod, Register
 from modules.pos.service.cashiers import set_pin
-from modules.pos.service.registers import save_method, save_register, save_settings, settings_of
+from modules.pos.service.registers import (
+    paper_of,
+    save_method,
+    save_register,
+    save_settings,
+    settings_of,
+    ticket_templates,
+)
 from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES, PaymentKind, ReceiptFormat
 from modules.pos.views.blueprint import blueprint
 
@@ -57,22 +64,27 @@ def registers() -> ResponseReturnValue:
         registers=rows,
         archived=archived,
         sessions=queries.open_sessions(),
-        formats=FORMAT_TITLES,
+        papers={row.id: FORMAT_TITLES[paper_of(row)] for row in rows},
     )
 
 
 def _register_page(row: Register | None) -> ResponseReturnValue:
     form = RegisterForm(obj=row)
     form.company_id.choices = _companies(everybody=False)
+    form.receipt_format.choices = [
+        SelectChoice("", gettext("As the settings of the company say")),
+        *(SelectChoice(value.value, gettext(title)) for value, title in FORMAT_TITLES.items()),
+    ]
     if not form.is_submitted():
         form.company_id.data = str(row.company_id if row else current_company(signed_in_user()).id)
-        form.receipt_format.data = (row.receipt_format if row else ReceiptFormat.ROLL_80).value
+        form.receipt_format.data = row.receipt_format.value if row and row.receipt_format else ""
 
     def save() -> None:
         values = _values(form)
         if row is not None and row.company_id != values["company_id"]:
             raise UserError(_l("A register stays with its company."), "company_id")
-        save_register(row, {**values, "receipt_format": ReceiptFormat(values["receipt_format"])})
+        paper = ReceiptFormat(values["receipt_format"]) if values["receipt_format"] else None
+        save_register(row, {**values, "receipt_format": paper})
 
     if submit(form, save):
         flash(gettext("%(name)s was saved.", name=form.name.data), "success")
@@ -142,8 +154,23 @@ def method(method_id: int) -> ResponseReturnValue:
 def settings() -> ResponseReturnValue:
     """Change what the tills of the present company do."""
     company = current_company(signed_in_user())
-    form = SettingsForm(obj=settings_of(company.id))
-    if submit(form, lambda: save_settings(company.id, _values(form))):
+    present = settings_of(company.id)
+    form = SettingsForm(obj=present)
+    form.template_id.choices = [
+        SelectChoice("", gettext("The one that applies by the rule of templates")),
+        *(SelectChoice(str(number), name) for number, name in ticket_templates(company.id)),
+    ]
+    if not form.is_submitted():
+        form.template_id.data = str(present.template_id or "")
+        form.receipt_format.data = present.receipt_format.value
+
+    def save() -> None:
+        values = _values(form)
+        template_id = int(values["template_id"]) if values["template_id"] else None
+        paper = ReceiptFormat(values["receipt_format"])
+        save_settings(company.id, {**values, "template_id": template_id, "receipt_format": paper})
+
+    if submit(form, save):
         flash(gettext("The settings were saved."), "success")
         return redirect(url_for("pos.settings"))
     title = gettext("Till settings of %(company)s", company=company.name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.errors import UserError
@@ -15,11 +17,13 @@ from core.i18n import gettext
 from core.web.forms import read_decimal
 from core.web.listing import paginate
 from modules.pos import queries
-from modules.pos.models import Ticket
+from modules.pos.models import Register, Ticket
+from modules.pos.service.cashiers import cashiers_of, take_over
 from modules.pos.service.registers import methods_of, open_session_of
 from modules.pos.service.tickets import change_format, refund, refundable, totals_of
 from modules.pos.states import FORMAT_TITLES, ReceiptFormat
 from modules.pos.views.blueprint import blueprint
+from modules.pos.views.shift import cashiers_at
 
 
 @blueprint.get("/tickets")
@@ -79,27 +83,26 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         if register.company_id == row.document.company_id and open_session_of(register.id) is not None
     ]
     methods = methods_of(row.document.company_id)
-    errors: dict[int, str] = {}
+    shifts = cashiers_at(registers)
+    errors: dict[str, str] = {}
     if request.method == "POST":
-        quantities: dict[int, Decimal] = {}
-        for line in row.lines:
-            typed = request.form.get(f"line-{line.id}", "").strip()
-            try:
-                quantities[line.id] = read_decimal(typed, 3) if typed else Decimal(0)
-            except ValueError as error:
-                errors[line.id] = str(error)
+        quantities = _quantities(row, errors)
         register = next((r for r in registers if str(r.id) == request.form.get("register")), None)
         method = next((m for m in methods if str(m.id) == request.form.get("method")), None)
         if errors or register is None or method is None:
             flash(gettext("Some fields need another look."), "danger")
         else:
             try:
-                made = refund(row, quantities, register, method, user, request.form.get("token", "")[:36])
+                cashier = _cashier(register, [user, *shifts.values()])
+                made = refund(row, quantities, register, method, cashier, request.form.get("token", "")[:36])
             except UserError as error:
+                if error.field == "pin":
+                    errors["pin"] = str(error.message)
                 flash(str(error.message), "danger")
             else:
                 flash(gettext("%(number)s takes it back.", number=made.document.number), "success")
                 return redirect(url_for("pos.ticket", document_id=made.document_id))
+    at = next((register for register in registers if register.id == row.register_id), None)
     page = render_template(
         "pos/refund.html",
         ticket=row,
@@ -107,6 +110,9 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         left=left,
         registers=registers,
         methods=methods,
+        cashiers=_cashiers(user, registers),
+        known=[one.id for one in (user, *shifts.values())],
+        chosen=request.form.get("cashier", str(shifts.get(at.id, user).id if at is not None else user.id)),
         errors=errors,
         token=request.form.get("token") or str(uuid.uuid4()),
         crumbs=[
@@ -115,3 +121,35 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         ],
     )
     return page, 422 if request.method == "POST" else 200
+
+
+def _quantities(ticket: Ticket, errors: dict[str, str]) -> dict[int, Decimal]:
+    """Return what was typed for each line; what is no number is added to the errors."""
+    quantities: dict[int, Decimal] = {}
+    for line in ticket.lines:
+        typed = request.form.get(f"line-{line.id}", "").strip()
+        try:
+            quantities[line.id] = read_decimal(typed, 3) if typed else Decimal(0)
+        except ValueError as error:
+            errors[f"line-{line.id}"] = str(error)
+    return quantities
+
+
+def _cashiers(user: User, registers: Sequence[Register]) -> list[User]:
+    """Return those who may take goods back here: the person signed in, then whoever has a PIN."""
+    others = cashiers_of(registers[0]) if registers else []
+    return [user, *(one for one in others if one.id != user.id)]
+
+
+def _cashier(register: Register, known: Sequence[User]) -> User:
+    """Return who takes goods back: one of those who need no PIN, or who proves it by one.
+
+    Raises:
+        UserError: The PIN is wrong.
+    """
+    wanted = request.form.get("cashier", str(known[0].id))
+    found = next((user for user in known if str(user.id) == wanted), None)
+    if found is not None:
+        return found
+    number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
+    return take_over(register, number, request.form.get("pin", ""))[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 from flask_wtf.csrf import generate_csrf
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from core import clock
 from core.auth.models import User
@@ -28,21 +28,25 @@ from core.db import db
 from core.documents.models import Document
 from core.errors import UserError
 from core.partners.models import Partner
+from core.partners.search import matching
 from core.products.models import Product
+from core.products.service import find_products
 from core.totals import gross_price
 from core.web.slots import slot
 from modules.pos import queries
 from modules.pos.models import Register, Session, Ticket
 from modules.pos.service.cashiers import cashier_of, cashiers_of, seller_of, take_over
-from modules.pos.service.registers import methods_of, open_session_of, settings_of
+from modules.pos.service.registers import methods_of, open_session_of, paper_of, settings_of
 from modules.pos.service.tickets import ring_up, usual_of_all
 from modules.pos.states import FORMAT_TITLES, SessionState
 from modules.pos.views.blueprint import blueprint
 from modules.pos.views.sale import read_sale, seller_id
+from modules.pos.views.shift import remember_cashier
 
 MAX_PRODUCTS = 10_000
 MAX_CUSTOMERS = 5_000
 MAX_ASKED = 50
+MAX_FOUND = 60
 
 
 def _register(register_id: int) -> Register:
@@ -94,15 +98,9 @@ def till_data(register_id: int) -> ResponseReturnValue:
         select(Product)
         .where(Product.active, Product.over_the_counter, theirs)
         .order_by(Product.category, Product.name, Product.id)
-        .limit(MAX_PRODUCTS)
-    )
-    customers = db.session.scalars(
-        select(Partner)
-        .where(Partner.active, Partner.parent_id.is_(None))
-        .order_by(Partner.name, Partner.id)
-        .limit(MAX_CUSTOMERS)
+        .limit(MAX_PRODUCTS + 1)
     ).all()
-    usual = usual_of_all(company.id, customers)
+    customers = db.session.scalars(_customers().limit(MAX_CUSTOMERS + 1)).all()
     locale = str(get_locale() or "en")
     settings = settings_of(company.id)
     return jsonify(
@@ -111,7 +109,7 @@ def till_data(register_id: int) -> ResponseReturnValue:
             "code": row.code,
             "name": row.name,
             "company": company.name,
-            "format": row.receipt_format,
+            "format": paper_of(row),
         },
         user={"id": user.id, "name": user.name},
         session=_session_data(open_session_of(row.id)),
@@ -121,32 +119,10 @@ def till_data(register_id: int) -> ResponseReturnValue:
             "symbol": get_currency_symbol(currency, locale=locale),
         },
         propose_mail=settings.propose_mail,
-        products=[
-            {
-                "id": product.id,
-                "code": product.code,
-                "barcode": product.barcode,
-                "name": product.name,
-                "category": product.category,
-                "unit": product.unit,
-                "price": str(
-                    gross_price(product.unit_price, product.tax.rate if product.tax else None, currency)
-                ),
-                "tax_name": product.tax.name if product.tax else "",
-                "tax_rate": str(product.tax.rate) if product.tax else None,
-            }
-            for product in products
-        ],
-        customers=[
-            {
-                "id": customer.id,
-                "name": customer.name,
-                "city": customer.city,
-                "usual": [address.addr_spec for address in usual.get(customer.id, ())],
-                "opted_out": customer.opted_out_at is not None,
-            }
-            for customer in customers
-        ],
+        products=_product_data(products[:MAX_PRODUCTS], currency),
+        more_products=len(products) > MAX_PRODUCTS,
+        customers=_customer_data(customers[:MAX_CUSTOMERS], company.id),
+        more_customers=len(customers) > MAX_CUSTOMERS,
         methods=[
             {"id": method.id, "name": method.name, "kind": method.kind} for method in methods_of(company.id)
         ],
@@ -156,21 +132,81 @@ def till_data(register_id: int) -> ResponseReturnValue:
     )
 
 
+def _customers() -> Select[Partner]:
+    return (
+        select(Partner).where(Partner.active, Partner.parent_id.is_(None)).order_by(Partner.name, Partner.id)
+    )
+
+
+def _product_data(products: Sequence[Product], currency: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": product.id,
+            "code": product.code,
+            "barcode": product.barcode,
+            "name": product.name,
+            "category": product.category,
+            "unit": product.unit,
+            "price": str(
+                gross_price(product.unit_price, product.tax.rate if product.tax else None, currency)
+            ),
+            "tax_name": product.tax.name if product.tax else "",
+            "tax_rate": str(product.tax.rate) if product.tax else None,
+        }
+        for product in products
+    ]
+
+
+def _customer_data(customers: Sequence[Partner], company_id: int) -> list[dict[str, Any]]:
+    usual = usual_of_all(company_id, customers)
+    return [
+        {
+            "id": customer.id,
+            "name": customer.name,
+            "city": customer.city,
+            "usual": [address.addr_spec for address in usual.get(customer.id, ())],
+            "opted_out": customer.opted_out_at is not None,
+        }
+        for customer in customers
+    ]
+
+
+@blueprint.post("/till/<int:register_id>/find")
+@requires(queries.USE)
+def till_find(register_id: int) -> ResponseReturnValue:
+    """Find products or customers that a till does not have at hand: of the very many it got the first only."""
+    company = _register(register_id).company
+    posted = request.get_json(silent=True)
+    posted = posted if isinstance(posted, dict) else {}
+    wanted = posted.get("text")
+    words = wanted.strip()[:80] if isinstance(wanted, str) else ""
+    if not words or "\0" in words:
+        return jsonify([])
+    if posted.get("what") == "customers":
+        found = db.session.scalars(_customers().where(*matching(words, Partner.name)).limit(MAX_FOUND))
+        return jsonify(_customer_data(found.all(), company.id))
+    products = find_products(company.id, words, MAX_FOUND, over_the_counter=True)
+    return jsonify(_product_data(products, company.currency))
+
+
 @blueprint.post("/till/<int:register_id>/cashier")
 @requires(queries.USE)
 def till_cashier(register_id: int) -> ResponseReturnValue:
-    """Let somebody take over the till by a PIN."""
+    """Let somebody take over the till by a PIN, or give it back to whoever is signed in."""
+    row, signed_in = _register(register_id), signed_in_user()
     posted = request.get_json(silent=True)
     posted = posted if isinstance(posted, dict) else {}
     user_id, pin = posted.get("user_id"), posted.get("pin")
+    if user_id is None:
+        remember_cashier(row, "")
+        return jsonify(id=signed_in.id, name=signed_in.name, token="")
     try:
         user, token = take_over(
-            _register(register_id),
-            user_id if isinstance(user_id, int) else 0,
-            pin if isinstance(pin, str) else "",
+            row, user_id if isinstance(user_id, int) else 0, pin if isinstance(pin, str) else ""
         )
     except UserError as error:
         return jsonify(problem=str(error.message)), 422
+    remember_cashier(row, token)
     return jsonify(id=user.id, name=user.name, token=token)
 
 
