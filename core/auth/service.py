@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import secrets
 from collections.abc import Iterable, Mapping
 
@@ -24,8 +25,6 @@ from core.mail.html import clean_html, plain_text
 from core.registry import current_registry
 
 _hasher = PasswordHasher()
-# Checked when nobody has the login, so that the time of the answer does not tell who exists.
-_NOBODYS_HASH = _hasher.hash(secrets.token_urlsafe(16))
 
 MINIMUM_PASSWORD_LENGTH = 10
 MAX_SIGNATURE_LENGTH = 10_000
@@ -39,6 +38,12 @@ FIRST_ROLES: Mapping[str, str] = {
     "support": N_("Support"),
     "administrator": N_("Administrator"),
 }
+
+
+@functools.cache
+def _nobodys_hash() -> str:
+    """Return what is checked when nobody has the login, so that the time of the answer does not tell who exists."""
+    return _hasher.hash(secrets.token_urlsafe(16))
 
 
 class SignInError(UserError):
@@ -69,8 +74,9 @@ def sign_in(login: str, password: str, remote: str) -> User:
         if (count or 0) >= limit:
             raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
     user: User | None = db.session.scalar(select(User).where(User.login == login))
+    nobodys_hash = _nobodys_hash()  # made by the first attempt, whoever it is: its time tells nothing
     try:
-        _hasher.verify(user.password_hash if user else _NOBODYS_HASH, password)
+        _hasher.verify(user.password_hash if user else nobodys_hash, password)
     except (VerificationError, InvalidHashError):
         user = None
     if user is None or not user.active:

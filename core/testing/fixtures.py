@@ -187,7 +187,7 @@ def _cheap_password_hashes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         patch.setattr(auth_service, "_hasher", hasher)
-        patch.setattr(auth_service, "_NOBODYS_HASH", hasher.hash(secrets.token_urlsafe(16)))
+        auth_service._nobodys_hash.cache_clear()
         yield
 
 
