@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Generator, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -101,6 +102,18 @@ class Desk:
     def __call__(self, message: str, **values: object) -> str:
         return self.words(message, **values)
 
+    def come_in(self) -> None:
+        """Go on with a session that was begun before; sign in where there is none, or none any more."""
+        kept = self.house.signed_in.get(self.reader.login)
+        if kept:
+            self.page.context.add_cookies(
+                [{"name": name, "value": kept[name], "url": self.house.url} for name in kept]
+            )
+            self.go("/")
+            if urlsplit(self.page.url).path != "/sign-in":
+                return
+        self.sign_in()
+
     def sign_in(self) -> None:
         """Sign in with the password of the demonstration."""
         self.go("/sign-in")
@@ -109,6 +122,9 @@ class Desk:
         self.button("Sign in").click()
         expect(self.page.locator("html")).to_have_attribute("lang", self.reader.language)
         expect(self.page.get_by_role("banner")).to_be_visible()
+        self.house.signed_in[self.reader.login] = {
+            cookie["name"]: cookie["value"] for cookie in self.page.context.cookies()
+        }
 
     def prefer(self, **preference: str) -> None:
         """Set a preference as the menu of the user does, from whatever page it is."""
@@ -162,7 +178,9 @@ def new_context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ca
         page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
 
     def make(**options: object) -> BrowserContext:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})  # type: ignore[arg-type]
+        # Dialogs that fade would only be waited for.
+        usual = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce"}
+        context = browser.new_context(**{**usual, **options})  # type: ignore[arg-type]
         context.set_default_timeout(TIMEOUT_MS)
         context.on("page", watch)
         contexts.append(context)
@@ -182,7 +200,7 @@ def sit_down(house: House, new_context: Callable[..., BrowserContext]) -> Callab
     def enter(reader: Reader, **options: object) -> Desk:
         context = new_context(locale={"fr": "fr-FR", "en": "en-GB"}[reader.language], **options)
         desk = Desk(house, context.new_page(), reader)
-        desk.sign_in()
+        desk.come_in()
         return desk
 
     return enter

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from typing import Any
 
 from core.embedded import free_port
 from modules.playground.store import MailStore, StoredMessage
+from tests.journeys.warm import WarmCommandLine
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -48,6 +49,8 @@ class House:
         smtp_port: Where its playground takes mail.
         environ: The variables it was started with.
         log: What its processes have said.
+        commands: Its command line.
+        signed_in: The cookies of those who have signed in, by login.
     """
 
     url: str
@@ -55,19 +58,14 @@ class House:
     smtp_port: int
     environ: dict[str, str]
     log: Path
+    commands: WarmCommandLine
+    signed_in: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def cli(self, *args: str) -> str:
         """Run `envoi …` on the data of the house and return what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "core", *args],
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, f"envoi {' '.join(args)}: {done.stdout}{done.stderr}"
-        return done.stdout
+        code, out, err = self.commands.run(args)
+        assert code == 0, f"envoi {' '.join(args)}: {out}{err}"
+        return out
 
     def send(self, number: str, *args: str) -> int:
         """Send a document by the command line and return the id of the mail."""
@@ -142,7 +140,8 @@ def running_house(
         "ENVOI_OUTBOX_UNDO_SECONDS": "0.5",
         **settings,
     }
-    house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, folder / "envoi.log")
+    commands = WarmCommandLine(environ)
+    house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, folder / "envoi.log", commands)
     begun = len(house.log.read_text()) if house.log.exists() else 0
     with house.log.open("ab") as log:
         process = subprocess.Popen(
@@ -168,3 +167,4 @@ def running_house(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        house.commands.close()
