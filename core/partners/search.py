@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, SQLColumnExpression, and_, cast, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from core.auth.models import User
 from core.db import db
 from core.i18n import gettext
+from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
 
-MAX_WORDS = 6
-MAX_TYPED = 100
 COLLEAGUES_AT_MOST = 6
-# Latin, Greek and Cyrillic letters with their accents: for others the letter itself is looked for.
-_ALPHABETS = ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1FFF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +79,6 @@ def search_people(
     return found[:limit]
 
 
-def matching(
-    text: str, *columns: SQLColumnExpression[str], begins: bool = False
-) -> list[ColumnElement[bool]]:
-    """Return the conditions of a search text: each of its words occurs in one of the columns.
-
-    Case and accents make no difference: both databases look for classes of letters.
-
-    Args:
-        text: What was typed.
-        columns: Where the words may stand.
-        begins: True when one of the columns must begin with the whole text.
-    """
-    if begins:
-        return [or_(*(_like(column, _folded(text), begins=True) for column in columns))]
-    return [or_(*(_like(column, word) for column in columns)) for word in _words(text)]
-
-
 def _partners(text: str, begins: bool, customers_only: bool) -> Select[Partner]:
     # Of a text that few rows fit, walking the index of names would look at every row of the table in turn.
     name = Partner.name if not text.strip() else func.coalesce(Partner.name, "")
@@ -115,11 +92,11 @@ def _partners(text: str, begins: bool, customers_only: bool) -> Select[Partner]:
     return query.where(
         *(
             or_(
-                _like(Partner.name, word),
-                _like(Partner.email, word),
-                Partner.parent_id.in_(select(owner.id).where(_like(owner.name, word))),
+                like(Partner.name, word),
+                like(Partner.email, word),
+                Partner.parent_id.in_(select(owner.id).where(like(owner.name, word))),
             )
-            for word in _words(text)
+            for word in words(text)
         )
     )
 
@@ -165,51 +142,7 @@ def _kind_of(kind: PartnerType, name: str) -> str:
     return str(gettext("contact of %(name)s", name=name))
 
 
-def _folded(text: str) -> str:
-    apart = unicodedata.normalize("NFKD", text.replace("\0", "").strip()[:MAX_TYPED])
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
-
-
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(_folded(text).split()))[:MAX_WORDS]
-
-
 def _fits(text: str, partner: Partner) -> bool:
     owner = partner.parent.name if partner.parent is not None else ""
-    places: Iterable[str] = [_folded(place) for place in (partner.name, partner.email, owner)]
-    return all(any(word in place for place in places) for word in _words(text))
-
-
-@cache
-def _letters() -> dict[str, str]:
-    """Return all letters that a folded letter stands for."""
-    classes: dict[str, set[str]] = {}
-    for first, last in _ALPHABETS:
-        for letter in map(chr, range(first, last + 1)):
-            folded = _folded(letter)
-            if len(folded) == 1 and letter.isalpha():
-                classes.setdefault(folded, {folded}).add(letter)
-    return {folded: "".join(sorted(letters)) for folded, letters in classes.items()}
-
-
-def _like(column: SQLColumnExpression[str], folded: str, *, begins: bool = False) -> ColumnElement[bool]:
-    letters = _letters()
-    if db.engine.dialect.name != "sqlite":
-        pattern = "".join(
-            f"[{letters[letter]}]" if letter in letters else re.escape(letter) for letter in folded
-        )
-        return column.regexp_match(f"^{pattern}" if begins else pattern)
-    pattern = "".join(f"[{letters.get(letter, letter)}]" for letter in folded)
-    # A bracket cannot stand for itself otherwise, and a caret must not turn a class around.
-    pattern = pattern.replace("[^]", "^").replace("[]]", "]")
-    glob = column.op("GLOB", is_comparison=True)(f"{pattern}*" if begins else f"*{pattern}*")
-    # Classes are slow there, and most names have no letter that needs one.
-    place = func.instr(func.lower(column), folded)
-    return or_(place == 1 if begins else place > 0, and_(beyond_ascii(column), glob))
-
-
-def beyond_ascii(column: SQLColumnExpression[str]) -> ColumnElement[bool]:
-    """Return the condition that a text has letters whose case only Python knows in full."""
-    if db.engine.dialect.name == "sqlite":
-        return func.length(column) < func.length(cast(column, LargeBinary))
-    return func.length(column) < func.octet_length(column)
+    places: Iterable[str] = [folded(place) for place in (partner.name, partner.email, owner)]
+    return all(any(word in place for place in places) for word in words(text))

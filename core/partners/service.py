@@ -13,8 +13,9 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
+from core.matching import beyond_ascii, matching
 from core.partners.models import Partner, PartnerType
-from core.partners.search import Person, beyond_ascii, matching, search_people
+from core.partners.search import Person, search_people
 
 __all__ = [
     "ContactExistsError",

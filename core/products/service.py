@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.matching import matching
 from core.products.models import Product, Tax
 
 
@@ -77,7 +78,7 @@ def taxes_of(company_id: int) -> list[Tax]:
 def find_products(
     company_id: int, text: str, limit: int = 30, *, over_the_counter: bool = False
 ) -> list[Product]:
-    """Return active products of a company whose code or name contains the text, or whose barcode it is, by name.
+    """Return active products of a company in whose name or code every word occurs, or whose barcode it is, by name.
 
     Args:
         company_id: The company that sells them.
@@ -94,11 +95,7 @@ def find_products(
     if over_the_counter:
         query = query.where(Product.over_the_counter)
     if text:
-        query = query.where(
-            Product.name.icontains(text, autoescape=True)
-            | Product.code.icontains(text, autoescape=True)
-            | (Product.barcode == text)
-        )
+        query = query.where(or_(and_(*matching(text, Product.name, Product.code)), Product.barcode == text))
     return list(db.session.scalars(query))
 
 

@@ -14,8 +14,8 @@ from core.auth.permissions import requires
 from core.db import db
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
+from core.matching import matching
 from core.partners.models import Partner, PartnerType
-from core.partners.search import matching
 from core.partners.service import make_main_contact, save_partner
 from core.partners.titles import CONTACT_TITLES, PARTNER_TITLES
 from core.views.blueprint import blueprint

@@ -6,7 +6,8 @@ from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires
-from core.partners.search import MAX_TYPED, Person
+from core.matching import MAX_TYPED
+from core.partners.search import Person
 from core.partners.service import search_people
 from core.views.blueprint import blueprint
 

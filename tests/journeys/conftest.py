@@ -204,3 +204,13 @@ def sit_down(house: House, new_context: Callable[..., BrowserContext]) -> Callab
         return desk
 
     return enter
+
+
+@pytest.fixture
+def enter(sit_down: Callable[..., Desk]) -> Callable[..., Desk]:
+    """Let somebody sign in with a window of some width, in which the check for accessibility may run."""
+
+    def at(reader: Reader, width: int = 1280, **more: object) -> Desk:
+        return sit_down(reader, viewport={"width": width, "height": 800}, bypass_csp=True, **more)
+
+    return at

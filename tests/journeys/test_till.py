@@ -10,78 +10,19 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from core.demo import PASSWORD
 from core.embedded import free_port
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, running_house, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.words import ADMIN, Reader
+from tests.journeys.tills import CAMILLE, open_till, ready, sell_one, tickets
+from tests.journeys.words import ADMIN
 
-CAMILLE = Reader("cashier", "fr", "Dupont & Fils", "Atelier Lumen")
 # What a browser says by itself while the server is away, and the till says in words of its own.
 AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "status of 401")
 NUMBER = re.compile(r"^[A-Z]\d-\d{6}$")
-
-
-@pytest.fixture
-def enter(sit_down: Callable[..., Desk]) -> Callable[..., Desk]:
-    """Let somebody sign in with a window of some width, in which the check for accessibility may run."""
-
-    def at(reader: Reader, width: int = 1280, **more: object) -> Desk:
-        return sit_down(reader, viewport={"width": width, "height": 800}, bypass_csp=True, **more)
-
-    return at
-
-
-def open_till(desk: Desk, register: str = "C1") -> Page:
-    """Open the till of a register, and the register where it is closed."""
-    desk.go("/pos/registers")
-    card = desk.page.locator(".register-card", has_text=f"{register} –")
-    sell = card.get_by_role("link", name=desk("Sell"))
-    if not sell.count():
-        card.get_by_role("link", name=desk("Open")).click()
-        desk.field("Cash in the drawer").fill("100")
-        desk.button("Save").click()
-    else:
-        sell.click()
-    ready(desk.page)
-    return desk.page
-
-
-def ready(page: Page) -> None:
-    expect(page.locator("[data-till][data-ready]")).to_be_attached()
-
-
-def tickets(desk: Desk) -> Locator:
-    """Open the list of this till's tickets, and return its lines, the newest first."""
-    dialog = desk.page.locator("[data-tickets-dialog]")
-    if not dialog.is_visible():
-        desk.page.locator("[data-show-tickets]").click()
-    expect(dialog).to_be_visible()
-    return dialog.locator("li")
-
-
-def close_tickets(desk: Desk) -> None:
-    desk.page.keyboard.press("Escape")
-    expect(desk.page.locator("[data-tickets-dialog]")).to_be_hidden()
-
-
-def sell_one(page: Page, address: str = "") -> None:
-    """Sell the first product for cash, by keyboard."""
-    page.locator("[data-search]").fill("ampoule")
-    page.keyboard.press("Enter")
-    page.keyboard.press("F9")
-    expect(page.locator("[data-payment]")).to_be_visible()
-    if address:
-        page.locator("#payment-address").fill(address)
-        page.locator("[data-amount]").focus()
-    page.keyboard.press("Enter")
-    expect(page.locator("[data-finish]")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("[data-payment]")).to_be_hidden()
-    expect(page.locator("[data-search]")).to_be_focused()
 
 
 def test_a_sale_by_keyboard_alone_with_change_and_a_discount(enter: Callable[..., Desk]) -> None:
@@ -223,6 +164,15 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     expect(panel).to_contain_text(desk("walk-in, address not kept"))
     assert not list(complaints(desk, "fr"))
     assert_nowhere(house, b"refused+walk-in@")
+    # From the ticket to the mail, and the address put right: it is kept no more than the first.
+    panel.get_by_role("link", name=re.compile(desk("Ticket").lower())).click()
+    desk.link("Correct the address").click()
+    field = page.get_by_label(desk("Correct address"))
+    field.fill("right.now@walk-in.example.com")
+    desk.button("Correct and resend").click()
+    expect(page.locator(".sheet-title .state").first).to_contain_text(desk("sent"))
+    assert house.accepted("right.now@walk-in.example.com") == 1
+    assert_nowhere(house, b"right.now@")
 
 
 def test_the_full_composer_mails_a_ticket_later(enter: Callable[..., Desk], house: House) -> None:

@@ -27,8 +27,8 @@ from core.auth.permissions import public, requires, signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.errors import UserError
+from core.matching import matching
 from core.partners.models import Partner
-from core.partners.search import matching
 from core.products.models import Product
 from core.products.service import find_products
 from core.totals import gross_price

@@ -1,0 +1,80 @@
+"""What somebody types, found in columns of the database: every word of it, in any case and accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, cast, func, or_
+
+from core.db import db
+
+MAX_WORDS = 6
+MAX_TYPED = 100
+# Latin, Greek and Cyrillic letters with their accents: for others the letter itself is looked for.
+_ALPHABETS = ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1FFF))
+
+
+def matching(
+    text: str, *columns: SQLColumnExpression[str], begins: bool = False
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a search text: each of its words occurs in one of the columns.
+
+    Case and accents make no difference: both databases look for classes of letters.
+
+    Args:
+        text: What was typed.
+        columns: Where the words may stand.
+        begins: True when one of the columns must begin with the whole text.
+    """
+    if begins:
+        return [or_(*(like(column, folded(text), begins=True) for column in columns))]
+    return [or_(*(like(column, word) for column in columns)) for word in words(text)]
+
+
+def folded(text: str) -> str:
+    """Return a text without case and accents, and without what nobody types."""
+    apart = unicodedata.normalize("NFKD", text.replace("\0", "").strip()[:MAX_TYPED])
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a search text, folded; those beyond the first few are not looked for."""
+    return list(dict.fromkeys(folded(text).split()))[:MAX_WORDS]
+
+
+@cache
+def _letters() -> dict[str, str]:
+    """Return all letters that a folded letter stands for."""
+    classes: dict[str, set[str]] = {}
+    for first, last in _ALPHABETS:
+        for letter in map(chr, range(first, last + 1)):
+            plain = folded(letter)
+            if len(plain) == 1 and letter.isalpha():
+                classes.setdefault(plain, {plain}).add(letter)
+    return {plain: "".join(sorted(letters)) for plain, letters in classes.items()}
+
+
+def like(column: SQLColumnExpression[str], word: str, *, begins: bool = False) -> ColumnElement[bool]:
+    """Return the condition that a folded text occurs in a column, or that the column begins with it."""
+    letters = _letters()
+    if db.engine.dialect.name != "sqlite":
+        pattern = "".join(
+            f"[{letters[letter]}]" if letter in letters else re.escape(letter) for letter in word
+        )
+        return column.regexp_match(f"^{pattern}" if begins else pattern)
+    pattern = "".join(f"[{letters.get(letter, letter)}]" for letter in word)
+    # A bracket cannot stand for itself otherwise, and a caret must not turn a class around.
+    pattern = pattern.replace("[^]", "^").replace("[]]", "]")
+    glob = column.op("GLOB", is_comparison=True)(f"{pattern}*" if begins else f"*{pattern}*")
+    # Classes are slow there, and most names have no letter that needs one.
+    place = func.instr(func.lower(column), word)
+    return or_(place == 1 if begins else place > 0, and_(beyond_ascii(column), glob))
+
+
+def beyond_ascii(column: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Return the condition that a text has letters whose case only Python knows in full."""
+    if db.engine.dialect.name == "sqlite":
+        return func.length(column) < func.length(cast(column, LargeBinary))
+    return func.length(column) < func.octet_length(column)
