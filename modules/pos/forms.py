@@ -37,7 +37,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C1-000001"))
     name = StringField(_l("Name"), [*required(), at_most(60)])
     company_id = SelectField(_l("Company"))
-    receipt_format = SelectField(_l("Receipt"))
+    receipt_format = SelectField(_l("Paper of receipts"))
     file_pattern = StringField(
         _l("File name of receipts"),
         [*required(), at_most(120)],
@@ -69,15 +69,15 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
     to_customer = BooleanField(_l("Receipts of known customers go to the customer's address"))
     to_main_contact = BooleanField(_l("… and to the main contact"))
     fixed_addresses = TextAreaField(
-        _l("… and to these addresses"), [at_most(2000)], description=_l("Separated by ;")
+        _l("… and to these addresses"),
+        [at_most(2000)],
+        description=_l("Separated by ; – of a walk-in's receipt they get a copy"),
     )
     template_id = SelectField(_l("Mail template of receipts"))
     receipt_format = SelectField(
-        _l("Receipt"),
+        _l("Paper of receipts"),
         choices=_formats(),
-        description=_l(
-            "The paper of registers that have none of their own; another one can be chosen at the sale"
-        ),
+        description=_l("Of registers that have none of their own; another one can be chosen at the sale"),
     )
     keep_days = IntegerField(
         _l("Keep text and files of these mails for days"),

@@ -109,7 +109,7 @@ def settings(enter: Callable[..., Desk]) -> Iterator[Desk]:
     desk.go("/pos/settings")
     desk.field("Propose to mail the receipt").check()
     desk.field("Mail template of receipts").select_option(value="")
-    desk.field("Receipt").select_option(label="Roll, 80 mm")
+    desk.field("Paper of receipts").select_option(label="Roll, 80 mm")
     desk.button("Save").click()
     desk.prefer(company="2")
 
@@ -121,7 +121,7 @@ def test_settings_of_the_company_reach_the_till_and_its_receipts(
     expect(desk.heading()).to_have_text("Till settings of Atelier Lumen")
     desk.field("Propose to mail the receipt").uncheck()
     desk.field("Mail template of receipts").select_option(label="Ticket: receipt")
-    desk.field("Receipt").select_option(label="A4")
+    desk.field("Paper of receipts").select_option(label="A4")
     desk.button("Save").click()
     expect(desk.page.locator("#flashes")).to_contain_text("The settings were saved.")
 

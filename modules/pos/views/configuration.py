@@ -157,7 +157,7 @@ def settings() -> ResponseReturnValue:
     present = settings_of(company.id)
     form = SettingsForm(obj=present)
     form.template_id.choices = [
-        SelectChoice("", gettext("The one that applies by the rule of templates")),
+        SelectChoice("", gettext("By the rule of templates")),
         *(SelectChoice(str(number), name) for number, name in ticket_templates(company.id)),
     ]
     if not form.is_submitted():
