@@ -10,6 +10,7 @@ export function begin(composer) {
   const type = dialog.querySelector("#contact-type");
   const error = dialog.querySelector("[data-contact-error]");
   let chip = null;
+  let busy = false;
 
   root.addEventListener("compose-contact", (event) => {
     chip = event.detail;
@@ -22,6 +23,12 @@ export function begin(composer) {
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (busy) return; // pressed twice
+    busy = true;
+    try { await keep(); } finally { busy = false; }
+  });
+
+  async function keep() {
     const quoted = name.value.trim().replace(/["\\<>]/g, "");
     const text = quoted ? `"${quoted}" <${chip.dataset.address}>` : chip.dataset.address;
     const { status, text: html } = await composer.wait(post(urls.urlContact, { text, type: type.value, field: chips.fieldOf(chip) }));
@@ -41,5 +48,5 @@ export function begin(composer) {
     composer.changed();
     composer.tell(composer.word("keptContact", { name: fresh.dataset.name }));
     chips.button(fresh).focus();
-  });
+  }
 }

@@ -206,13 +206,14 @@ def test_typing_is_not_interrupted_by_what_refreshes_itself(
     page = desk.page
     mail_id = sent_to(desk, "later+typing@example.com", "While typing")
     wait_until("the mail to wait", partial(is_in, house, mail_id, "deferred"))
+    page.clock.install()  # the page asks now and then, which nobody need wait for
     desk.go(f"/outbox/mails/{mail_id}?tab=recipients")
     page.get_by_text("Correct the address").click()
     field = page.get_by_label("Correct address")
     field.fill("half-typed@exa")
     house.cli("outbox", "cancel", str(mail_id))  # somebody else
-    with page.expect_response(lambda response: f"/outbox/mails/{mail_id}?" in response.url, timeout=30_000):
-        pass
+    with page.expect_response(lambda response: f"/outbox/mails/{mail_id}?" in response.url):
+        page.clock.run_for(30_000)
     expect(field).to_have_value("half-typed@exa")
     expect(field).to_be_focused()
 
@@ -270,7 +271,11 @@ def test_every_tab_is_sound(administrator: Desk, mails_to_look_at: dict[str, int
                 summary.click()
             for width in (1280, 360):
                 desk.page.set_viewport_size({"width": width, "height": 900})
-                found += [f"{word}, {tab}, {width} px: {text}" for text in complaints(desk, language)]
+                # What a page is made of is the same in each language: one looks at it wide, the other narrow.
+                axe = (language == "en") is (width == 1280)
+                found += [
+                    f"{word}, {tab}, {width} px: {text}" for text in complaints(desk, language, axe=axe)
+                ]
         desk.go(f"/outbox/compose/again/{mail_id}")
         found += [f"{word}, duplicate: {text}" for text in complaints(desk, language)]
     assert not found, "\n".join(found)
