@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -51,6 +51,17 @@ def followers_of(document_id: int) -> list[Follower]:
         .options(selectinload(Follower.added_by), joinedload(Follower.partner).joinedload(Partner.parent))
     )
     return sorted(rows, key=lambda follower: follower.reason is not FollowReason.CUSTOMER)
+
+
+def followed_by(user: User, document_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """Return the condition that a user follows a document, by mail or in the application only."""
+    return (
+        select(Follower.id)
+        .where(
+            Follower.document_id == document_id, Follower.user_id == user.id, Follower.removed_at.is_(None)
+        )
+        .exists()
+    )
 
 
 def removed_from(document_id: int) -> list[Follower]:

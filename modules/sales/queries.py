@@ -13,6 +13,7 @@ from core.companies.models import Company
 from core.contract import Scope
 from core.db import db
 from core.documents.models import Document
+from core.followers.service import followed_by
 from core.i18n import N_
 from core.partners.models import Partner
 from core.web.listing import Filter, ListSpec, SortKey
@@ -133,7 +134,10 @@ def list_spec(user: User, kind: str) -> ListSpec:
             *open_filters[kind],
             Filter("canceled", N_("Canceled"), Order.state == OrderState.CANCELED, "state"),
         ]
-    filters.append(Filter("mine", N_("Mine"), Document.owner_id == user.id))
+    filters += [
+        Filter("mine", N_("Mine"), Document.owner_id == user.id),
+        Filter("followed", N_("Followed by me"), followed_by(user, Document.id)),
+    ]
     return ListSpec(
         identity=Document.id,
         sorts=(

@@ -7,13 +7,14 @@ from decimal import Decimal
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, insert, text
+from sqlalchemy import event, insert, select, text
 
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.db import db, transaction
 from core.documents.models import Document
+from core.followers.service import follow, unfollow
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.sales import queries
@@ -149,6 +150,12 @@ def test_search_and_filters(
     assert shown("?q=s00003") == ["S00003"]
     assert shown("?f=canceled") == ["S00004"]
     assert shown("?f=open&f=mine") == ["S00001", "S00002"]
+    assert shown("?f=mine&f=followed") == ["S00001", "S00002", "S00004"]
+    theirs = db.session.scalars(select(Document).where(Document.number == "S00003")).one()
+    follower = follow(theirs.id, user_id=salesperson.id, by_mail=False)
+    assert shown("?f=open&f=followed") == ["S00001", "S00002", "S00003"]
+    unfollow(follower)
+    assert shown("?f=open&f=followed") == ["S00001", "S00002"]
     assert shown("?sort=customer") == ["S00001", "S00002", "S00003", "S00004"]
 
 
