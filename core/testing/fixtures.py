@@ -19,7 +19,8 @@ from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import create_engine, text
+from sqlalchemy import Dialect, Engine, create_engine, text
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from core import jobs, migrate
@@ -205,6 +206,25 @@ def _urls_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "_compile_builder", once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_compiled_once() -> Iterator[None]:
+    """Let SQLAlchemy compile each statement once for a kind of database, not again for the engine of every test."""
+    known: dict[str, tuple[Dialect, LRUCache[Any, Any]]] = {}
+    make_engine = db._make_engine
+
+    def make(bind_key: str | None, options: dict[str, Any], app: Flask) -> Engine:
+        engine = make_engine(bind_key, options, app)
+        # The dialect is part of the keys of the cache, so it is shared as well.
+        dialect, cache = known.setdefault(engine.dialect.name, (engine.dialect, LRUCache(3000)))
+        engine.dialect = engine.pool._dialect = dialect
+        engine._compiled_cache = cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "_make_engine", make)
         yield
 
 
