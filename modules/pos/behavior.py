@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.db import db
 from core.documents.behavior import FieldSpec, FieldType, FieldValue, ShippedTemplate
+from core.documents.company_fields import COMPANY_FIELDS, company_values
 from core.documents.models import Document
 from core.documents.service import kind_title
 from core.errors import UserError
@@ -32,12 +33,7 @@ CATALOGUE: Sequence[FieldSpec] = (
     FieldSpec("customer.name", N_("Name of the customer"), sample="Dupont & Fils"),
     FieldSpec("customer.email", N_("Email address of the customer"), sample="contact@dupont.example.com"),
     FieldSpec("customer.city", N_("City of the customer"), sample="Paris"),
-    FieldSpec("company.name", N_("Name of the company"), sample="Maison Lumière"),
-    FieldSpec("company.email", N_("Email address of the company"), sample="sales@lumiere.example.com"),
-    FieldSpec("company.phone", N_("Phone of the company"), sample="+33 1 99 00 45 67"),
-    FieldSpec("company.website", N_("Website of the company"), sample="https://lumiere.example.com"),
-    FieldSpec("company.city", N_("City of the company"), sample="Lyon"),
-    FieldSpec("company.vat", N_("VAT number of the company"), sample="FR83404833048"),
+    *COMPANY_FIELDS,
 )
 
 TEMPLATES = (
@@ -95,7 +91,7 @@ class TicketBehavior:
         row = ticket_of(document)
         lines = row.lines
         totals = totals_of(row)
-        company, partner = document.company, document.partner
+        partner = document.partner
         return {
             "document.title": kind_title(document.kind),
             "document.number": document.number,
@@ -105,19 +101,14 @@ class TicketBehavior:
             "document.tax": totals.tax,
             "document.total": totals.total,
             "document.line_count": len(lines),
-            "document.file_name": receipt_name(row, company.name),
+            "document.file_name": receipt_name(row, document.company.name),
             "register.code": row.register.code,
             "register.name": row.register.name,
             "cashier.name": document.owner.name if document.owner is not None else "",
             "customer.name": partner.name if partner is not None else "",
             "customer.email": partner.email if partner is not None else "",
             "customer.city": partner.city if partner is not None else "",
-            "company.name": company.name,
-            "company.email": company.email,
-            "company.phone": company.phone,
-            "company.website": company.website,
-            "company.city": company.city,
-            "company.vat": company.vat,
+            **company_values(document.company, row.issuer),
         }
 
     def why_not_sendable(self, document: Document) -> object | None:  # noqa: ARG002 (every ticket can be sent)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from babel import Locale
 from flask_babel import get_locale
 
-from core.companies.issuer import Issuer, from_text, issuer_now
-from core.companies.models import Company
 from core.documents.behavior import FieldSpec, FieldType, FieldValue
+from core.documents.company_fields import COMPANY_FIELDS, company_values, country_name
 from core.documents.models import Document
 from core.documents.service import kind_title
 from core.i18n import N_
@@ -48,21 +47,7 @@ SHARED = (
     FieldSpec("contact.function", N_("Function of the contact"), sample=N_("Buyer")),
     FieldSpec("contact.email", N_("Email address of the contact"), sample="claire@dupont.example.com"),
     FieldSpec("contact.phone", N_("Phone of the contact"), sample="+33 1 99 00 12 35"),
-    FieldSpec("company.name", N_("Name of the company"), sample="Maison Lumière"),
-    FieldSpec("company.email", N_("Email address of the company"), sample="sales@lumiere.example.com"),
-    FieldSpec("company.phone", N_("Phone of the company"), sample="+33 1 99 00 45 67"),
-    FieldSpec("company.website", N_("Website of the company"), sample="https://lumiere.example.com"),
-    FieldSpec("company.street", N_("Street of the company"), sample="1 rue Neuve"),
-    FieldSpec("company.zip_code", N_("Postal code of the company"), sample="69002"),
-    FieldSpec("company.city", N_("City of the company"), sample="Lyon"),
-    FieldSpec("company.country", N_("Country of the company"), sample="France"),
-    FieldSpec("company.vat", N_("VAT number of the company"), sample="FR83404833048"),
-    FieldSpec("company.legal_line", N_("Legal details of the company"), sample="SARL, RCS Lyon 404 833 048"),
-    FieldSpec(
-        "company.bank_line",
-        N_("Bank details of the company"),
-        sample="IBAN FR76 3000 6000 0112 3456 7890 189",
-    ),
+    *COMPANY_FIELDS,
     FieldSpec("owner.name", N_("Name of the salesperson"), sample="Sophie Bernard"),
     FieldSpec("owner.email", N_("Email address of the salesperson"), sample="sophie@lumiere.example.com"),
 )
@@ -102,7 +87,7 @@ def shared_values(document: Document, row: Order | Invoice | None) -> dict[str, 
         **values,
         **_customer_values(document, posted),
         **_contact_values(document.partner),
-        **_company_values(document.company, posted),
+        **company_values(document.company, posted.issuer if posted else ""),
     }
 
 
@@ -142,38 +127,14 @@ def _contact(partner: Partner) -> Partner | None:
     return next((contact for contact in contacts_of(customer_of(partner)) if contact.is_main), None)
 
 
-def _company_values(company: Company, posted: Invoice | None) -> dict[str, FieldValue]:
-    issuer: Issuer = from_text(posted.issuer) if posted and posted.issuer else issuer_now(company)
-    names = (
-        "name",
-        "email",
-        "phone",
-        "website",
-        "street",
-        "zip_code",
-        "city",
-        "vat",
-        "legal_line",
-        "bank_line",
-    )
-    return {
-        **{f"company.{name}": getattr(issuer, name) for name in names},
-        "company.country": _country(company.country),
-    }
-
-
 def _locale() -> Locale:
     return Locale.parse(str(get_locale() or "en"))
-
-
-def _country(code: str) -> str:
-    return str(_locale().territories.get(code, code))
 
 
 def _address_now(partner: Partner | None) -> _Address:
     if partner is None:
         return _Address()
-    return _Address(partner.street, partner.zip_code, partner.city, _country(partner.country))
+    return _Address(partner.street, partner.zip_code, partner.city, country_name(partner.country))
 
 
 def _kept_address(document: Document, posted: Invoice) -> _Address:
@@ -182,11 +143,11 @@ def _kept_address(document: Document, posted: Invoice) -> _Address:
     lines = posted.customer_address.splitlines()
     if partner is not None and address_lines(partner, document) == lines:
         return _address_now(partner)
-    country = _country(document.company.country)
+    country = country_name(document.company.country)
     territories = Locale.parse(document.language).territories
     code = next((code for code, name in territories.items() if lines and name == lines[-1]), None)
     if code is not None and len(lines) > 1:
-        lines, country = lines[:-1], _country(code)
+        lines, country = lines[:-1], country_name(code)
     if not lines:
         return _Address()
     words = lines[-1].split(" ")
