@@ -13,6 +13,8 @@ SHELL := /bin/bash
 PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
+# How the tests are shared out; empty: one after the other. See tests/conftest.py.
+PYTEST_SHARES ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
 # More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.
 BENCH_ARGS ?=
 # More arguments for `envoi up`.
@@ -40,11 +42,11 @@ run: setup-run ## Start Envoi with its workers and, where the machine has none, 
 	$(BIN)/envoi up $(UP_ARGS)
 
 test: setup-dev browser ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
 
 check: setup-dev browser ## What CI runs: format, lint, types, layers, translations, tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
 
 lint: setup-dev ## Every check but the tests
 	$(BIN)/ruff check .
