@@ -1,5 +1,5 @@
 // Send, send later, or hand over to one's own mail program.
-import { post } from "./composer-server.js";
+import { post, renewToken } from "./composer-server.js";
 
 let refused = false;
 
@@ -17,7 +17,17 @@ export function begin(composer) {
 
   // What is on its way up, or being read, comes along: Send waits for it.
   let waiting = false;
+  let ended = false; // the last Send met a session that had ended: by now there may be another one
   form.addEventListener("submit", (event) => {
+    if (ended) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (waiting) return;
+      waiting = true;
+      const { submitter } = event;
+      renewToken().then(() => { waiting = ended = false; form.requestSubmit(submitter); });
+      return;
+    }
     if (event.submitter?.matches("[data-eml]") || !pending.size) return;
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -40,6 +50,7 @@ export function begin(composer) {
       form.querySelector(".send").focus();
     }
     refused = status === 422;
+    ended = [400, 401].includes(status);
     form.dispatchEvent(new CustomEvent(status === 204 ? "compose-sent" : "compose-not-sent"));
   });
 
