@@ -2,7 +2,10 @@
 
 /** A decimal as typed or as the server writes it, in units of 10^-places; null when it is none. */
 export function read(text, places) {
-  const plain = String(text).trim().replace(/[\s\u00a0\u202f]/g, "").replace(",", ".");
+  const signs = String(text).replace(/[\s\u00a0\u202f]/g, "");
+  // Of two marks the first one groups: 1,234.56 and 1.234,56.
+  const groups = { ",": /,(?=.*\.)/g, ".": /\.(?=.*,)/g }[/[,.]/.exec(signs)?.[0]];
+  const plain = (groups ? signs.replace(groups, "") : signs).replace(",", ".");
   const match = /^(-?)(\d{0,11})(?:\.(\d*))?$/.exec(plain);
   if (!match || (!match[2] && !match[3])) return null;
   const digits = (match[3] || "").replace(/0+$/, "");

@@ -13,6 +13,14 @@ export function begin(till) {
   let payments = [];
   let method = null;
   let busy = false;
+  let typedFor = ""; // the sale for which an address was typed; it stays there until that sale is finished
+  let last = null; // the sale that was finished last, until the next one is begun
+
+  /** What was taken already stays taken, whoever leaves this screen or loads the page again. */
+  function keep() {
+    till.sale.payments = payments.map((payment) => ({ ...payment, amount: write(payment.amount, places) }));
+    till.save();
+  }
 
   const paid = () => payments.reduce((sum, payment) => sum + payment.amount, 0n);
   const left = () => till.total() - paid();
@@ -31,7 +39,7 @@ export function begin(till) {
     find("payment-total").textContent = money(till.total());
     find("payments").replaceChildren(...payments.map((payment) => {
       const remove = element("button", { type: "button", className: "btn btn-sm btn-link", ariaLabel: `${word("remove")} – ${payment.name}` }, till.icon("x-lg"));
-      remove.addEventListener("click", () => { payments.splice(payments.indexOf(payment), 1); show(); amount.focus(); });
+      remove.addEventListener("click", () => { payments.splice(payments.indexOf(payment), 1); keep(); show(); amount.focus(); amount.select(); });
       return element("li", {}, element("span", { textContent: payment.name }), element("output", { textContent: money(payment.amount) }), remove);
     }));
     const words = rest > 0n ? word("below", { amount: money(rest) }) : rest === 0n ? word("exact") : -rest > cash() ? word("tooMuch") : word("change", { amount: money(-rest) });
@@ -39,11 +47,11 @@ export function begin(till) {
     place.textContent = words;
     place.className = `payment-left ${rest > 0n || -rest > cash() ? "text-danger" : "payment-ready"}`;
     find("finish").disabled = rest > 0n || (rest < 0n && -rest > cash());
-    amount.value = rest > 0n ? write(rest, places) : "";
+    amount.value = rest > 0n ? till.typed(write(rest, places)) : "";
     const notes = places ? [5n, 10n, 20n, 50n, 100n, 200n].map((note) => note * 10n ** BigInt(places)) : [1000n, 5000n, 10000n];
     find("quick").replaceChildren(...notes.filter((note) => note > rest && rest > 0n).slice(0, 4).map((note) => {
       const button = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: money(note) });
-      button.addEventListener("click", () => { amount.value = write(note, places); add(); });
+      button.addEventListener("click", () => { amount.value = till.typed(write(note, places)); add(); });
       return button;
     }));
   }
@@ -55,6 +63,7 @@ export function begin(till) {
     amount.classList.remove("is-invalid");
     amount.removeAttribute("aria-invalid");
     payments.push({ method_id: method.id, name: method.name, kind: method.kind, amount: value });
+    keep();
     show();
     return true;
   }
@@ -87,20 +96,22 @@ export function begin(till) {
   function open() {
     if (!till.sale.lines.length || dialog.open) return;
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
-    payments = [];
+    const wrong = till.wrongField();
+    if (wrong) { wrong.focus(); return; }
+    payments = (till.sale.payments || []).map((payment) => ({ ...payment, amount: read(payment.amount, places) }));
     const { customer } = till.sale;
     const usual = customer?.usual || [];
     find("usual").hidden = !usual.length;
     find("usual-box").checked = usual.length > 0 && till.data.propose_mail && !customer.opted_out;
     find("usual-address").textContent = usual.join("; ");
     find("address-note").hidden = Boolean(customer);
-    address.value = "";
-    address.setCustomValidity("");
+    if (typedFor !== till.sale.client_id) address.value = "";
+    typedFor = till.sale.client_id;
     find("format").value = till.data.register.format;
     dialog.showModal();
     show();
     look();
-    choose(method && till.data.methods.find((one) => one.id === method.id) || till.data.methods[0]);
+    choose(till.data.methods[0]); // each customer anew: a card that the last one had would be booked for cash
   }
 
   async function finish() {
@@ -146,10 +157,12 @@ export function begin(till) {
     dialog.close();
     const words = change > 0n ? word("soldChange", { total: money(total), change: money(change) }) : word("sold", { total: money(total) });
     const mail = [typed, ...(usual ? customer.usual : [])].filter(Boolean).join("; ");
-    till.notice("sold", mail ? `${words} ${word("mailing", { address: mail })}` : words, "success");
-    // The next customer need not read it.
-    if (mail) setTimeout(() => { if (find("notices").textContent.includes(mail)) till.notice("sold", words, "success"); }, SHOWN_MS);
+    const mailing = word(till.state === "online" ? "mailing" : "mailingLater", { address: mail });
     till.newSale();
+    last = { client_id: sale.client_id, words, links: [] };
+    till.notice("sold", mail ? `${words} ${mailing}` : words, "success");
+    // The next customer need not read it.
+    if (mail) setTimeout(() => { if (find("notices").textContent.includes(mail)) till.notice("sold", words, "success", ...(last?.links || [])); }, SHOWN_MS);
     till.tickets.added();
     till.queue.kick();
   }
@@ -172,7 +185,19 @@ export function begin(till) {
   });
   address.addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); finish(); } });
   dialog.querySelector("form").addEventListener("submit", (event) => { event.preventDefault(); finish(); });
-  dialog.addEventListener("close", () => { find("search").focus(); });
+  dialog.addEventListener("close", () => {
+    const taken = (till.sale.payments || []).length ? paid() : 0n;
+    till.notice("paid", taken > 0n ? word("paid", { amount: money(taken) }) : "", "info");
+    find("search").focus();
+  });
+  /** The server has the sale: its receipt can be printed, as long as nothing else is rung up. */
+  function settled(ticket, answer) {
+    const place = find("notices").querySelector("[data-notice=sold]");
+    if (!answer.pdf || !place || last?.client_id !== ticket.client_id) return;
+    last.links = [" ", element("a", { href: answer.pdf, target: "_blank", rel: "noopener", className: "alert-link", textContent: word("print") })];
+    place.append(...last.links);
+  }
+
   fill();
-  return { open, fill };
+  return { open, fill, settled };
 }

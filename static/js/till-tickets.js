@@ -6,16 +6,23 @@ export function begin(till) {
   const place = find("tickets");
   const count = find("waiting-count");
   let tickets = [];
+  const failed = (answer) => Boolean(answer?.problem) || Boolean(answer?.mail?.includes("state-danger"));
 
   async function load() {
     tickets = (await store.all()).reverse();
     const waiting = tickets.filter((ticket) => ticket.state === "waiting").length;
-    const refused = tickets.filter((ticket) => ticket.state === "refused").length;
+    // Those that the server does not want, and those whose receipts nobody has got.
+    const refused = tickets.filter((ticket) => ticket.state === "refused" || failed(ticket.answer)).length;
     count.hidden = !waiting && !refused;
     count.textContent = waiting + refused;
     count.className = `badge ${refused ? "text-bg-danger" : "text-bg-secondary"}`;
     count.setAttribute("aria-label", `${waiting + refused} ${word(refused ? "refused" : "waiting")}`);
     if (dialog.open) show();
+  }
+
+  /** A walk-in may still be there: the till says by itself that a receipt was refused. */
+  function tell(answer) {
+    till.notice("receipt", word("receiptRefused", { number: answer.number }), "danger", " ", element("a", { href: answer.url, textContent: word("showIt"), className: "alert-link" }));
   }
 
   function state(ticket) {
@@ -47,18 +54,25 @@ export function begin(till) {
     if (!tickets.length) place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
   }
 
-  find("show-tickets").addEventListener("click", async () => { dialog.showModal(); await load(); });
+  find("show-tickets").addEventListener("click", async () => { till.notice("receipt", ""); dialog.showModal(); await load(); });
   load();
   store.onChange(load);
   return {
     added: load,
-    settled: load,
+    settled(_ticket, answer) {
+      if (answer.number && failed(answer)) tell(answer);
+      return load();
+    },
     /** Ids of the tickets whose mails are asked about, the newest first: more of them while somebody looks. */
     moving: () => tickets.filter((ticket) => ticket.state === "posted" && ticket.answer?.id).slice(0, dialog.open ? 30 : 5).map((ticket) => ticket.answer.id),
     async update(answers) {
       const by = new Map(answers.map((answer) => [answer.client_id, answer]));
       const changed = tickets.filter((ticket) => ticket.state === "posted" && by.has(ticket.client_id) && by.get(ticket.client_id).mail !== ticket.answer.mail);
-      for (const ticket of changed) await store.settle(ticket.order, "posted", by.get(ticket.client_id));
+      for (const ticket of changed) {
+        const now = by.get(ticket.client_id);
+        if (failed(now) && !failed(ticket.answer)) tell(now);
+        await store.settle(ticket.order, "posted", now);
+      }
       if (changed.length) await load();
     },
   };

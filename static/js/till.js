@@ -14,6 +14,7 @@ const LINES = 500;
 const STATES_MS = 3000;
 const FRESH_MS = 5 * 60 * 1000; // prices, products and customers are asked for again after so long
 const PAUSE_MS = 250;
+const MOST = 99999000n; // thousandths: more of one thing is a slip
 
 /** A sale has its name from the first: it can be finished once, in whatever tab, however often a key is pressed. */
 const emptySale = () => ({ client_id: crypto.randomUUID(), lines: [], customer: null });
@@ -64,7 +65,9 @@ async function start() {
     onSettled(ticket, answer) {
       // The shift has ended, or the PIN's word no longer holds: the page must not say somebody else sells.
       if (till.cashier && ticket.sale.cashier_token === till.cashier.token && answer.cashier && answer.cashier !== till.cashier.name) till.forgetCashier?.();
-      if (answer.session_id) till.session = till.session || { id: answer.session_id }; till.tickets?.settled(ticket, answer);
+      if (answer.session_id) till.session = till.session || { id: answer.session_id };
+      till.tickets?.settled(ticket, answer);
+      till.payment?.settled(ticket, answer);
     },
   });
   const answer = await till.queue.get(urls.data);
@@ -124,7 +127,7 @@ function showConnection(till, state) {
   const place = find("connection");
   const [name, tone, words] = { online: ["wifi", "success", "online"], offline: ["wifi-off", "warning", "offline"], "signed-out": ["person-x", "danger", "signedOut"] }[state];
   place.className = `till-connection state state-${tone}`;
-  const signIn = state === "signed-out" ? [" ", element("a", { href: `${till.urls.signIn}?next=${encodeURIComponent(window.location.pathname)}`, textContent: "↗" })] : [];
+  const signIn = state === "signed-out" ? [" ", element("a", { href: `${till.urls.signIn}?next=${encodeURIComponent(window.location.pathname)}`, textContent: till.word("signIn"), className: "alert-link" })] : [];
   if (place.dataset.state !== state) place.replaceChildren(icon(name), ` ${till.word(words)}`, ...signIn);
   place.dataset.state = state;
 }
@@ -181,13 +184,13 @@ function showSession(till) {
     return;
   }
   if (!session) {
-    till.notice("session", till.word("notOpen"), "warning", " ", till.element("a", { href: till.urls.open, textContent: "→", className: "alert-link" }));
+    till.notice("session", till.word("notOpen"), "warning", " ", till.element("a", { href: till.urls.open, textContent: till.word("openIt"), className: "alert-link" }));
     return;
   }
   const opened = new Date(session.opened_at);
   const early = opened.toDateString() !== new Date().toDateString();
   const date = new Intl.DateTimeFormat(till.language, { dateStyle: "long" }).format(opened);
-  till.notice("session", early ? till.word("yesterday", { date }) : "", "warning", " ", till.element("a", { href: session.url, textContent: "→", className: "alert-link" }));
+  till.notice("session", early ? till.word("yesterday", { date }) : "", "warning", " ", till.element("a", { href: session.url, textContent: till.word("showIt"), className: "alert-link" }));
 }
 
 async function beginOffline(urls) {
@@ -268,6 +271,7 @@ function beginProducts(till) {
     show();
   });
   till.showProducts = show;
+  till.exactly = exactly;
   fill();
   return { fill };
 }
@@ -283,16 +287,25 @@ function beginSale(till) {
     if (same) same.quantity = write(read(same.quantity, 3) + 1000n, 3);
     else till.sale.lines.push({ product_id: product.id, description: product.name, quantity: "1", price: product.price, discount: "", tax_name: product.tax_name, tax_rate: product.tax_rate });
     till.save();
+    for (const said of ["unknown", "sold", "noCustomer"]) till.notice(said, "");
     show();
     place.lastElementChild?.scrollIntoView({ block: "nearest" });
   };
-  till.newSale = () => { till.sale = emptySale(); till.save(); show(); find("customer").value = ""; find("search").value = ""; till.showProducts(); find("search").focus(); };
+  till.newSale = () => { till.sale = emptySale(); till.save(); till.notice("paid", ""); till.notice("number", ""); show(); find("customer").value = ""; find("search").value = ""; till.showProducts(); find("search").focus(); };
 
+  // As somebody here would type it.
+  const mark = new Intl.NumberFormat(till.language).formatToParts(1.5).find((part) => part.type === "decimal").value;
+  const typed = till.typed = (text) => text.replace(".", mark);
   const plain = (text) => { const [whole, rest = ""] = text.split("."); const kept = rest.replace(/0+$/, ""); return kept ? `${whole}.${kept}` : whole; };
 
   function field(line, name, label, places, check) {
-    const input = element("input", { className: "form-control form-control-sm number", value: plain(line[name] || ""), inputMode: "decimal", autocomplete: "off", ariaLabel: `${label} – ${line.description}` });
+    const input = element("input", { className: "form-control form-control-sm number", value: typed(plain(line[name] || "")), inputMode: "decimal", autocomplete: "off", ariaLabel: `${label} – ${line.description}` });
+    // What is typed or scanned replaces what stands there.
+    for (const arrives of ["focus", "click"]) input.addEventListener(arrives, () => input.select());
+    input.addEventListener("keydown", (event) => { if (event.key === "Enter") { input.blur(); if (!root.querySelector(".till-line .is-invalid")) find("search").focus(); } });
     input.addEventListener("change", () => {
+      const scanned = till.exactly(input.value.trim());
+      if (scanned && scanned.barcode === input.value.trim()) { till.ring(scanned); return; }
       const value = input.value.trim() ? read(input.value, places) : 0n;
       const wrong = value === null || !check(value);
       input.classList.toggle("is-invalid", wrong);
@@ -316,7 +329,7 @@ function beginSale(till) {
       element("div", { className: "till-line-name" }, element("span", { textContent: line.description }), element("output", { textContent: till.money(till.lineTotal(line)) })),
       element("div", { className: "till-line-tools" },
         button(line, till.word("less"), "dash", () => { const left = read(line.quantity, 3) - 1000n; if (left > 0n) line.quantity = write(left, 3); else till.sale.lines.splice(till.sale.lines.indexOf(line), 1); }),
-        field(line, "quantity", till.word("quantity"), 3, (value) => value >= 0n),
+        field(line, "quantity", till.word("quantity"), 3, (value) => value >= 0n && value <= MOST),
         button(line, till.word("more"), "plus", () => { line.quantity = write(read(line.quantity, 3) + 1000n, 3); }),
         element("span", { className: "till-times", textContent: `× ${till.money(read(line.price, till.data.currency.places))}` }),
         element("label", { className: "till-discount" }, "−", field(line, "discount", till.word("discount"), 2, (value) => value >= 0n && value <= 10000n), "%"),
@@ -328,6 +341,7 @@ function beginSale(till) {
   }
   find("clear").addEventListener("click", () => { if (window.confirm(till.word("clear"))) till.newSale(); });
   find("pay").addEventListener("click", () => till.payment.open());
+  till.wrongField = () => root.querySelector(".till-line .is-invalid");
   till.showSale = show;
   show();
 }
@@ -345,7 +359,10 @@ function beginCustomers(till) {
   }
   function wanted() {
     const text = fold(input.value.trim());
-    return text ? till.data.customers.find((one) => fold(label(one)) === text) || till.data.customers.find((one) => fold(one.name).startsWith(text)) : null;
+    if (!text) return null;
+    const words = text.split(/\s+/);
+    const { customers } = till.data;
+    return customers.find((one) => fold(label(one)) === text) || customers.find((one) => fold(one.name).startsWith(text)) || customers.find((one) => words.every((word) => fold(label(one)).includes(word)));
   }
   async function lookFurther() {
     const text = input.value.trim();
@@ -359,6 +376,7 @@ function beginCustomers(till) {
     let found = wanted();
     if (!found && input.value.trim()) { await lookFurther(); found = wanted(); }
     if (sale !== till.sale) return; // the next customer is there already
+    till.notice("noCustomer", !found && input.value.trim() ? till.word("noCustomer", { name: input.value.trim() }) : "");
     till.sale.customer = found || null;
     input.value = found ? label(found) : "";
     till.save();
@@ -405,6 +423,12 @@ function beginKeys(till) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "F9" && !document.querySelector("dialog[open]")) { event.preventDefault(); till.payment.open(); }
     if (event.key === "F2") { event.preventDefault(); find("search").focus(); }
+    // A scanner types wherever the focus is – on a tile, a button, nowhere: it is meant for the search.
+    const types = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.altKey && !event.metaKey;
+    if (types && !event.target.closest("input, textarea, select, dialog") && !document.querySelector("dialog[open], .dropdown-menu.show")) {
+      find("search").value = "";
+      find("search").focus();
+    }
   });
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from core.demo import PASSWORD
 from core.embedded import free_port
@@ -50,6 +50,12 @@ def test_a_sale_by_keyboard_alone_with_change_and_a_discount(enter: Callable[...
     keyboard.type("1")
     keyboard.press("Enter")
     expect(payment.locator("[data-left]")).to_contain_text("20,26 €")
+    keyboard.type("1.050,00")  # grouped, as somebody may type it
+    keyboard.press("Enter")
+    expect(payment.locator("[data-left]")).to_contain_text(
+        "1 029,74 €".replace(" ", "\u202f", 1).replace(" ", "\u00a0")
+    )
+    payment.get_by_role("button", name=f"{desk('Remove')} – Espèces").last.click()
     keyboard.type("50")
     keyboard.press("Enter")
     expect(payment.locator("[data-left]")).to_contain_text("29,74 €")
@@ -66,6 +72,78 @@ def test_a_sale_by_keyboard_alone_with_change_and_a_discount(enter: Callable[...
     expect(page.locator("main")).to_contain_text("29,74 €")
     expect(page.locator("main")).to_contain_text("2,5")
     assert not list(complaints(desk, "fr"))
+
+
+def test_a_scanner_is_heard_wherever_the_focus_is_and_what_was_paid_stays_paid(
+    enter: Callable[..., Desk],
+) -> None:
+    desk = enter(CAMILLE)
+    page, keyboard = open_till(desk), desk.page.keyboard
+    lines = page.locator(".till-line")
+
+    def scan(barcode: str) -> None:
+        keyboard.type(barcode)
+        keyboard.press("Enter")
+
+    def quantity(name: str) -> Locator:
+        return page.get_by_role("textbox", name=f"{desk('Quantity')} – {name}")
+
+    scan("3760001002107")
+    page.get_by_role("button", name=f"{desk('More')} – Lampe de table Galet").click()
+    scan("3760001000271")  # the button has the focus
+    expect(lines).to_have_count(2)
+    expect(quantity("Lampe de table Galet")).to_have_value("2")
+    page.locator("[data-categories] button").last.click()
+    scan("3760001000035")  # a category has it
+    expect(lines).to_have_count(3)
+    quantity("Lampe de table Galet").click()
+    keyboard.type("3")  # replaces what stands there
+    keyboard.press("Enter")
+    expect(quantity("Lampe de table Galet")).to_have_value("3")
+    scan("3760001000271")
+    expect(quantity("Ampoule LED E27")).to_have_value("2")
+    quantity("Lampe de table Galet").focus()
+    scan("3760001000271")  # even into a quantity
+    expect(quantity("Ampoule LED E27")).to_have_value("3")
+    expect(quantity("Lampe de table Galet")).to_have_value("3")
+    page.locator("body").click(position={"x": 5, "y": 790})
+    scan("3760001000271")
+    expect(quantity("Ampoule LED E27")).to_have_value("4")
+
+    # A quantity that cannot be keeps one from paying for another.
+    quantity("Lampe de table Galet").fill("-1")
+    page.locator("[data-pay]").click()
+    expect(page.locator("[data-payment]")).to_be_hidden()
+    expect(quantity("Lampe de table Galet")).to_be_focused()
+    quantity("Lampe de table Galet").fill("1")
+    keyboard.press("Enter")
+    page.locator("[data-customer]").fill("nobody of this name")
+    keyboard.press("Tab")
+    expect(page.locator("[data-notice=noCustomer]")).to_contain_text("nobody of this name")
+    page.locator("[data-customer]").fill("roussel")
+    keyboard.press("Tab")
+    expect(page.locator("[data-customer]")).to_have_value(re.compile("Roussel"))
+
+    # What was taken stays taken: back to the sale, and even over a reload.
+    keyboard.press("F9")
+    payment = page.locator("[data-payment]")
+    payment.get_by_role("button", name="Carte bancaire").click()
+    payment.locator("[data-amount]").fill("20")
+    keyboard.press("Enter")
+    keyboard.press("Escape")
+    expect(page.locator("[data-notice=paid]")).to_contain_text("20,00")
+    page.reload()
+    ready(page)
+    expect(lines).to_have_count(3)
+    keyboard.press("F9")
+    expect(payment.locator("[data-payments] li")).to_have_count(1)
+    # Each payment begins with the first method, whatever the last one was.
+    expect(payment.get_by_role("button", name="Espèces")).to_have_attribute("aria-pressed", "true")
+    keyboard.press("Enter")
+    keyboard.press("Enter")
+    expect(payment).to_be_hidden()
+    expect(page.locator("[data-notice=sold]").get_by_role("link", name=desk("Print"))).to_be_visible()
+    expect(lines).to_have_count(0)
 
 
 def test_the_till_in_english_with_pounds_on_a_telephone(enter: Callable[..., Desk]) -> None:
@@ -157,6 +235,9 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     desk = enter(CAMILLE)
     page = open_till(desk)
     sell_one(page, "refused+walk-in@example.com")
+    # The walk-in may still be there: the till says so by itself.
+    expect(page.locator("[data-notice=receipt]")).to_contain_text(re.compile(r"C1-\d{6}"))
+    expect(page.locator("[data-waiting-count]")).to_be_visible()
     newest = tickets(desk).first
     expect(newest.locator(".state-danger")).to_contain_text(desk("failed"))
     newest.get_by_role("link").first.click()
@@ -258,6 +339,9 @@ def test_a_ticket_is_refunded_and_the_register_counted_and_closed(enter: Callabl
     other.locator(".register-card", has_text="C2 –").get_by_role("link", name=desk("Sell")).click()
     ready(other)
     desk.field("Cash counted").fill("99,50")
+    desk.button("Close the register").click()
+    expect(page.get_by_role("alert")).to_contain_text("-0,50")
+    desk.field("Note").fill("une pièce manque")
     desk.button("Close the register").click()
     expect(page.locator("#flashes")).to_contain_text(desk("The register is closed."))
     expect(page.locator("main")).to_contain_text("-0,50")

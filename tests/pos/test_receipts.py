@@ -160,22 +160,25 @@ def customer():
 @pytest.mark.parametrize(
     ("settings_", "expected"),
     [
-        ({}, ["client@example.com"]),
-        ({"to_main_contact": True}, ["client@example.com", "maya@example.com"]),
-        ({"to_customer": False, "to_main_contact": True}, ["maya@example.com"]),
+        ({}, [["client@example.com"]]),
+        ({"to_main_contact": True}, [["client@example.com", "maya@example.com"]]),
+        ({"to_customer": False, "to_main_contact": True}, [["maya@example.com"]]),
+        # Copies go in a mail of their own: the customer does not learn who gets them.
         (
-            {"fixed_addresses": "Books <books@example.com>; client@example.com"},
-            ["client@example.com", "books@example.com"],
+            {"fixed_addresses": "Books <books@example.com>; client@example.com", "keep_days": 30},
+            [["client@example.com"], ["books@example.com"]],
         ),
+        ({"to_customer": False, "fixed_addresses": "books@example.com"}, [["books@example.com"]]),
     ],
 )
 def test_receipts_of_known_customers_go_where_the_settings_say(sell, company, customer, settings_, expected):
     save_settings(company.id, settings_)
     sell(partner_id=customer.id, mail=True)
-    mail = the_mail()
-    assert [row.addr_spec for row in mail.recipients] == expected
-    assert not mail.private
-    assert mail.language == "en"
+    mails = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
+    assert [[row.addr_spec for row in mail.recipients] for mail in mails] == expected
+    assert {(mail.private, mail.language, mail.keep_days) for mail in mails} == {
+        (False, "en", settings_.get("keep_days"))
+    }
 
 
 @pytest.mark.smtp

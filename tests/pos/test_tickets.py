@@ -160,6 +160,12 @@ def test_a_ticket_of_a_session_closed_elsewhere_goes_into_one_that_opens_for_it(
     assert cash_in(session) == Decimal(100)
 
 
+def test_a_session_that_opens_by_itself_begins_with_what_was_counted(sell, register, session, cashier):
+    close_session(session, Decimal("100.50"), cashier)
+    ticket = sell(session_id=session.id)
+    assert (ticket.session.rescue, ticket.session.opening_cash) == (True, Decimal("100.50"))
+
+
 def test_a_register_that_was_never_opened_sells_nothing(register, cashier):
     with pytest.raises(UserError, match="not open"):
         ring_up(register, sale(), cashier)

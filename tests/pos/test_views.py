@@ -22,6 +22,7 @@ from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over
 from modules.pos.service.registers import close_session, save_settings, ticket_templates
+from modules.pos.service.tickets import SalePayment
 from modules.pos.states import SessionState
 from tests.pos.conftest import line, paid
 
@@ -185,6 +186,28 @@ def test_a_register_is_opened_counted_and_closed(browser, register, cashier):
     assert "closed meanwhile" in again.text
     assert "150" not in browser.get(f"/pos/registers/{register.id}/open").text
     assert 'value="160"' in browser.get(f"/pos/registers/{register.id}/open").text
+
+
+def test_cash_that_differs_is_explained_before_a_register_is_closed(browser, sell, session):
+    sell(line("1"), payments=[paid("12.50")])
+    url = f"/pos/sessions/{session.id}"
+    asked = browser.post(url, data={"counted_cash": "100"})
+    assert asked.status_code == 422
+    assert "differs by" in asked.text
+    assert session.state is SessionState.OPEN
+    assert browser.post(url, data={"counted_cash": "100", "note": "stolen"}).status_code == 302
+    db.session.refresh(session)
+    assert (session.state, session.difference, session.note) == (
+        SessionState.CLOSED, Decimal("-12.50"), "stolen",
+    )  # fmt: skip
+
+
+def test_money_goes_back_the_way_it_came_unless_somebody_chooses(browser, sell, cash, card):
+    ticket = sell(payments=[SalePayment(card.kind, card.name, Decimal("12.50"), card.id)])
+    url = f"/pos/tickets/{ticket.document_id}/refund"
+    assert f'<option value="{card.id}" selected>' in browser.get(url).text
+    typed = {f"line-{ticket.lines[0].id}": "-1", "method": card.id}
+    assert "A quantity of 0 or more" in browser.post(url, data=typed).text
 
 
 def test_the_till_is_told_that_the_register_was_closed_elsewhere(browser, register, session, cashier):

@@ -178,6 +178,16 @@ def open_session_of(register_id: int, *, for_sale: bool = False) -> Session | No
     return db.session.scalar(query)
 
 
+def last_count(register_id: int) -> Decimal | None:
+    """Return what was in the drawer when a register was last closed, or None where it never was."""
+    return db.session.scalar(
+        select(Session.counted_cash)
+        .where(Session.register_id == register_id, Session.state == SessionState.CLOSED)
+        .order_by(Session.closed_at.desc())
+        .limit(1)
+    )
+
+
 def _amount(value: Decimal, field: str) -> Decimal:
     if not value.is_finite() or not 0 <= value < LARGEST_AMOUNT:
         raise UserError(_l("Count the cash: an amount of 0 or more."), field)

@@ -38,6 +38,7 @@ from core.totals import (
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket, TicketLine, TillSettings
 from modules.pos.service.registers import (
     SessionOpenError,
+    last_count,
     open_session,
     open_session_of,
     paper_of,
@@ -247,7 +248,7 @@ def _session_for(register: Register, sale: Sale, cashier: User | None) -> Sessio
     if sale.session_id is None:
         raise UserError(_l("This register is not open. Open it first."))
     try:
-        return open_session(register, Decimal(0), cashier, rescue=True)
+        return open_session(register, last_count(register.id) or Decimal(0), cashier, rescue=True)
     except SessionOpenError:
         # Somebody has opened it in this moment.
         present = open_session_of(register.id, for_sale=True)
@@ -475,11 +476,21 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
 # ------------------------------------------------------------------------------------------------ the receipt
 
 
-def usual_addresses(company_id: int, partner: Partner | None) -> list[Address]:
-    """Return where the receipts of a customer go by the settings of a company; no address twice.
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """Where the receipts of a customer go by the settings of a company; no address twice.
 
-    Those of a walk-in go to the fixed addresses, in a mail of their own.
+    Attributes:
+        people: The customer and its main contact.
+        copies: The fixed addresses, which get a mail of their own: neither learns of the other.
     """
+
+    people: tuple[Address, ...]
+    copies: tuple[Address, ...]
+
+
+def usual_addresses(company_id: int, partner: Partner | None) -> Usual:
+    """Return where the receipts of a customer go; those of a walk-in go to the fixed addresses only."""
     settings = settings_of(company_id)
     if partner is None:
         return _usual(settings, None, None)
@@ -488,7 +499,7 @@ def usual_addresses(company_id: int, partner: Partner | None) -> list[Address]:
     return _usual(settings, partner, main)
 
 
-def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, list[Address]]:
+def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, Usual]:
     """Return the same for many customers, by their ids, with one query."""
     settings = settings_of(company_id)
     mains = {
@@ -498,41 +509,36 @@ def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, lis
     return {row.id: _usual(settings, row, mains.get(row.id)) for row in customers}
 
 
-def _usual(settings: TillSettings, partner: Partner | None, main: Partner | None) -> list[Address]:
-    people = [partner] if settings.to_customer else []
-    if settings.to_main_contact:
-        people.append(main)
-    found: dict[str, Address] = {}
-    for person in people:
+def _usual(settings: TillSettings, partner: Partner | None, main: Partner | None) -> Usual:
+    wanted = [partner if settings.to_customer else None, main if settings.to_main_contact else None]
+    people: dict[str, Address] = {}
+    for person in wanted:
         for address in parse_addresses(person.email)[0] if person is not None and person.email else []:
-            found.setdefault(address.key, Address(address.addr_spec, person.name if person else ""))
-    for address in parse_addresses(settings.fixed_addresses)[0] if settings.fixed_addresses else []:
-        found.setdefault(address.key, address)
-    return list(found.values())
+            people.setdefault(address.key, Address(address.addr_spec, person.name if person else ""))
+    fixed = parse_addresses(settings.fixed_addresses)[0] if settings.fixed_addresses else []
+    copies = {address.key: address for address in fixed if address.key not in people}
+    return Usual(tuple(people.values()), tuple(copies.values()))
 
 
 def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
     """Ask for the mails with the receipt; a reason why there is none must not cost the sale."""
     document, keep_days = ticket.document, settings_of(ticket.document.company_id).keep_days
+    private = document.partner_id is None
     usual = usual_addresses(document.company_id, document.partner)
     problems = [_l("What was typed at the till is no email address.")] if sale.address_wrong else []
-    if document.partner_id is None:
-        if sale.address is not None:
-            problems.append(_ask(document, [sale.address], cashier, private=True, keep_days=keep_days))
-            # A copy of its own: neither learns of the other, and the receipt is kept no longer than the walk-in's.
-            copies = [address for address in usual if address.key != sale.address.key]
-            if copies:
-                problems.append(_ask(document, copies, cashier, private=False, keep_days=0))
-        elif not problems:
-            problems.append(_l("There was no address to send the receipt to."))
-    else:
-        addresses = usual if sale.mail else []
-        if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
-            addresses.insert(0, sale.address)
-        if addresses:
-            problems.append(_ask(document, addresses, cashier, private=False, keep_days=keep_days))
-        elif not problems:
-            problems.append(_l("There was no address to send the receipt to."))
+    addresses = list(usual.people) if sale.mail and not private else []
+    if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
+        addresses.insert(0, sale.address)
+    written_to = {address.key for address in addresses}
+    copies = [address for address in usual.copies if address.key not in written_to]
+    wants_copies = bool(addresses) or (sale.mail and not private)
+    if addresses:
+        problems.append(_ask(document, addresses, cashier, private=private, keep_days=keep_days))
+    if copies and wants_copies:
+        # Of a walk-in's receipt nothing is kept longer than the walk-in's own.
+        problems.append(_ask(document, copies, cashier, private=False, keep_days=0 if private else keep_days))
+    if not addresses and not (copies and wants_copies) and not problems:
+        problems.append(_l("There was no address to send the receipt to."))
     ticket.mail_problem = " ".join(dict.fromkeys(str(problem) for problem in problems if problem))[:300]
 
 

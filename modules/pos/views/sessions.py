@@ -11,13 +11,16 @@ from sqlalchemy import func, select
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.documents.models import Document
+from core.errors import UserError
 from core.i18n import gettext
+from core.i18n import lazy_gettext as _l
+from core.web.formats import money
 from core.web.forms import submit
 from core.web.listing import paginate
 from modules.pos import queries
 from modules.pos.forms import CashForm, OpeningForm
 from modules.pos.models import Payment, Session, Ticket
-from modules.pos.service.registers import SessionOpenError, cash_in, close_session, open_session
+from modules.pos.service.registers import SessionOpenError, cash_in, close_session, last_count, open_session
 from modules.pos.states import SessionState
 from modules.pos.views.blueprint import blueprint
 
@@ -40,13 +43,7 @@ def session_open(register_id: int) -> ResponseReturnValue:
     row = queries.register_for(user, register_id) or abort(404)
     form = OpeningForm()
     if not form.is_submitted():
-        last = db.session.scalar(
-            select(Session.counted_cash)
-            .where(Session.register_id == row.id, Session.state == SessionState.CLOSED)
-            .order_by(Session.closed_at.desc())
-            .limit(1)
-        )
-        form.opening_cash.data = last
+        form.opening_cash.data = last_count(row.id)
 
     def open_it() -> None:
         try:
@@ -76,10 +73,22 @@ def session_close(session_id: int) -> ResponseReturnValue:
     user = signed_in_user()
     row = queries.session_for(user, session_id, queries.USE) or abort(404)
     form = CashForm()
-    if submit(
-        form,
-        lambda: close_session(row, form.counted_cash.data or Decimal(0), user, note=form.note.data or ""),
-    ):
+
+    def close() -> None:
+        counted, note = form.counted_cash.data or Decimal(0), (form.note.data or "").strip()
+        difference = counted - cash_in(row)
+        if difference and not note and row.state is SessionState.OPEN:
+            amount = money(difference, row.register.company.currency)
+            raise UserError(
+                _l(
+                    "It differs by %(amount)s from what should be there. Count again, or say why.",
+                    amount=amount,
+                ),
+                "note",
+            )
+        close_session(row, counted, user, note=note)
+
+    if submit(form, close):
         flash(gettext("The register is closed."), "success")
         return redirect(url_for("pos.session", session_id=row.id))
     db.session.refresh(row)

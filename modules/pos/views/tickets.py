@@ -110,6 +110,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         left=left,
         registers=registers,
         methods=methods,
+        paid_by=max(row.payments, key=lambda payment: payment.amount).method_id if row.payments else None,
         cashiers=_cashiers(user, registers),
         known=[one.id for one in (user, *shifts.values())],
         chosen=request.form.get("cashier", str(shifts.get(at.id, user).id if at is not None else user.id)),
@@ -132,6 +133,9 @@ def _quantities(ticket: Ticket, errors: dict[str, str]) -> dict[int, Decimal]:
             quantities[line.id] = read_decimal(typed, 3) if typed else Decimal(0)
         except ValueError as error:
             errors[f"line-{line.id}"] = str(error)
+        else:
+            if quantities[line.id] < 0:
+                errors[f"line-{line.id}"] = gettext("A quantity of 0 or more is needed.")
     return quantities
 
 

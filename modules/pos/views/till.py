@@ -164,7 +164,9 @@ def _customer_data(customers: Sequence[Partner], company_id: int) -> list[dict[s
             "id": customer.id,
             "name": customer.name,
             "city": customer.city,
-            "usual": [address.addr_spec for address in usual.get(customer.id, ())],
+            "usual": [
+                address.addr_spec for address in (*usual[customer.id].people, *usual[customer.id].copies)
+            ],
             "opted_out": customer.opted_out_at is not None,
         }
         for customer in customers
