@@ -27,7 +27,8 @@ def _titled(titles: Iterable[tuple[str, str]]) -> list[SelectChoice]:
     return [SelectChoice(value, _l(title)) for value, title in titles]
 
 
-def _formats() -> list[SelectChoice]:
+def format_choices() -> list[SelectChoice]:
+    """Return the papers to choose from."""
     return _titled((value.value, title) for value, title in FORMAT_TITLES.items())
 
 
@@ -76,7 +77,7 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
     template_id = SelectField(_l("Mail template of receipts"))
     receipt_format = SelectField(
         _l("Paper of receipts"),
-        choices=_formats(),
+        choices=format_choices(),
         description=_l("Of registers that have none of their own; another one can be chosen at the sale"),
     )
     keep_days = IntegerField(

@@ -530,14 +530,14 @@ def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
     if sale.address is not None and sale.address.key not in {address.key for address in addresses}:
         addresses.insert(0, sale.address)
     written_to = {address.key for address in addresses}
-    copies = [address for address in usual.copies if address.key not in written_to]
-    wants_copies = bool(addresses) or (sale.mail and not private)
+    is_wanted = bool(addresses) or (sale.mail and not private)
+    copies = [address for address in usual.copies if is_wanted and address.key not in written_to]
     if addresses:
         problems.append(_ask(document, addresses, cashier, private=private, keep_days=keep_days))
-    if copies and wants_copies:
+    if copies:
         # Of a walk-in's receipt nothing is kept longer than the walk-in's own.
         problems.append(_ask(document, copies, cashier, private=False, keep_days=0 if private else keep_days))
-    if not addresses and not (copies and wants_copies) and not problems:
+    if not addresses and not copies and not problems:
         problems.append(_l("There was no address to send the receipt to."))
     ticket.mail_problem = " ".join(dict.fromkeys(str(problem) for problem in problems if problem))[:300]
 

@@ -20,7 +20,7 @@ from core.i18n import gettext
 from core.i18n import lazy_gettext as _l
 from core.web.forms import submit
 from modules.pos import queries
-from modules.pos.forms import MethodForm, PinForm, RegisterForm, SettingsForm
+from modules.pos.forms import MethodForm, PinForm, RegisterForm, SettingsForm, format_choices
 from modules.pos.models import PaymentMethod, Register
 from modules.pos.service.cashiers import set_pin
 from modules.pos.service.registers import (
@@ -73,7 +73,7 @@ def _register_page(row: Register | None) -> ResponseReturnValue:
     form.company_id.choices = _companies(everybody=False)
     form.receipt_format.choices = [
         SelectChoice("", gettext("As the settings of the company say")),
-        *(SelectChoice(value.value, gettext(title)) for value, title in FORMAT_TITLES.items()),
+        *format_choices(),
     ]
     if not form.is_submitted():
         form.company_id.data = str(row.company_id if row else current_company(signed_in_user()).id)
