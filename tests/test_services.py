@@ -387,7 +387,7 @@ def test_lab_stops_with_clients_still_connected_and_can_be_shared() -> None:
         lab.clear()
         assert (lab.accepted, lab.received, lab.dialogue) == ([], [], [])
         began = time.monotonic()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "it waits for nobody: an idle client would have had its 60 seconds"
     idle.close()
     with pytest.raises(OSError, match="refused"):
         smtplib.SMTP(lab.host, lab.port, timeout=1)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import example, given
@@ -136,11 +135,11 @@ def test_one_line_is_one_line(text: str) -> None:
     "text",
     ['"', '",', "<", "@", "a@", "(", "\\", '"\\', '\\"(', '\\"@<>(', '"a@b.c" <', ",", "a@example.com,"],
 )
-def test_endless_input_takes_no_endless_time(text: str) -> None:
-    begun = time.process_time()
-    parse_addresses(text * (200_000 // len(text)))
-    # Some of them are tens of thousands of wrong addresses, each with its sentence.
-    assert time.process_time() - begun < 2
+def test_endless_input_comes_to_an_end(text: str) -> None:
+    # What grows with the square of the length does not end within pytest's time limit.
+    addresses, errors = parse_addresses(text * (200_000 // len(text)))
+    assert len(addresses) <= 1
+    assert addresses or errors or not text.strip(",")
 
 
 def test_domains_travel_in_ascii() -> None:

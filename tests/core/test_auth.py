@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -400,12 +399,10 @@ def test_every_post_needs_a_token(settings: Settings) -> None:
     for app in running_app(settings):
         app.config["WTF_CSRF_ENABLED"] = True
         client = app.test_client()
-        begun = time.monotonic()
         assert client.post("/preferences", data={"language": "fr"}).status_code == 400
         assert (
             client.post("/sign-in", data={"login": "a@example.com", "password": PASSWORD}).status_code == 400
         )
-        assert time.monotonic() - begun < 10
 
 
 def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Flask, make_user: MakeUser) -> None:

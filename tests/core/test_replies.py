@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +47,7 @@ def test_a_code_alone_has_a_reading_at_every_step(code: int, stage: Stage) -> No
 
 
 def test_no_words_keep_the_translator_busy() -> None:
-    started = time.monotonic()
+    # What grows with the square of the length does not end within pytest's time limit.
     for word in (
         "not ",
         "user ",
@@ -69,8 +67,7 @@ def test_no_words_keep_the_translator_busy() -> None:
         "-",
     ):
         for stage in (Stage.CONNECT, Stage.RCPT, Stage.BODY):
-            explain_reply(Reply.parse(550, word * 16_384), stage)
-    assert time.monotonic() - started < 5
+            assert explain_reply(Reply.parse(550, word * 16_384), stage).kind in EXPLANATIONS
 
 
 def test_what_concerns_nobody_but_the_recipient_is_left_out_of_the_words() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from contextlib import contextmanager
 from html.parser import HTMLParser
 
 import pytest
@@ -298,24 +296,10 @@ def app_without_data(tmp_path_factory):
 @pytest.mark.parametrize(
     "text", ["{{" * 20_000, "{{ '" * 12_000, "<p>" * 16_000, "{% if a %}" * 5_000, "<" * 50_000]
 )
-def test_a_large_text_takes_no_time(app, text, benchmark_seconds):
-    with benchmark_seconds(2.0):
-        obstacles(text)
-        there_and_back(text)
-        from_editor(text)
-
-
-@pytest.fixture
-def benchmark_seconds():
-    """Fail when a block takes longer than so many seconds of CPU."""
-
-    @contextmanager
-    def within(seconds: float):
-        start = time.process_time()
-        yield
-        assert time.process_time() - start < seconds
-
-    return within
+def test_a_large_text_comes_to_an_end(app, text):
+    # What grows with the square of the length does not end within pytest's time limit.
+    obstacles(text)
+    assert from_editor(there_and_back(text)) == from_editor(text)
 
 
 def test_chips_carry_the_formula(app):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -171,22 +170,20 @@ def test_what_is_no_signature_stays(document: Document) -> None:
     ],
     ids=lambda body: body[:12],
 )  # fmt: skip
-def test_no_text_takes_long(
+def test_no_text_is_without_an_end(
     document: Document, make_template: Callable[..., MailTemplate], body: str
 ) -> None:
     template = make_template(texts={"fr": ("x", "<p>a</p><p>c</p>" * 3000)})
-    began = time.process_time()
-    generalize(document, template, "fr", "x", body)
-    assert time.process_time() - began < 10  # seconds of CPU; what is quadratic takes minutes
+    # What grows with the square of the length does not end within pytest's time limit.
+    assert generalize(document, template, "fr", "x", body).subject == "x"
 
 
-def test_paragraphs_that_repeat_are_compared_in_no_long_time(
+def test_paragraphs_that_repeat_are_compared_and_stay(
     document: Document, make_template: Callable[..., MailTemplate]
 ) -> None:
     template = make_template(texts={"fr": ("x", "<p>a</p><p>b</p>" * 100)})
-    began = time.process_time()
-    generalize(document, template, "fr", "x", "<p>a</p><p>c</p><p>b</p>" * 66)
-    assert time.process_time() - began < 10  # seconds of CPU; what is quadratic takes minutes
+    body = "<p>a</p><p>c</p><p>b</p>" * 66
+    assert generalize(document, template, "fr", "x", body).body == body
 
 
 def test_a_text_that_is_longer_than_a_template_may_be_is_refused(document: Document) -> None:

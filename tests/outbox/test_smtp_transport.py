@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -526,15 +525,23 @@ def test_hundreds_of_recipients_each_have_their_outcome(connect):
 
 
 class DrippingServer(RoughServer):
-    """A server whose every octet comes in time, and whose reply never ends."""
+    """A server whose every octet comes in time, and whose reply takes longer than anybody should listen.
+
+    Attributes:
+        patient_clients: How many have heard all of it.
+    """
+
+    patient_clients = 0
 
     def _answer(self, connection, step: str) -> str:
         if self.answers.get(step) != "drip":
             return super()._answer(connection, step)
-        for octet in b"250-" + b"x" * 400:
+        for octet in b"250-" + b"x" * 4000:
             if self._ended.wait(0.02):
                 break
             connection.sendall(bytes([octet]))
+        else:
+            self.patient_clients += 1
         return ""
 
 
@@ -542,9 +549,8 @@ class DrippingServer(RoughServer):
 def test_a_reply_that_drips_for_ever_is_too_slow(connect, step):
     with DrippingServer({step: "drip"}) as server:
         client = connect(server, timeout=0.3)
-        started = time.monotonic()
         submission = client.send()
-        assert time.monotonic() - started < 3
+        assert server.patient_clients == 0
         assert submission.failure.kind is FailureKind.TIMEOUT
         assert client.bodies_begun == 0
 
@@ -552,9 +558,8 @@ def test_a_reply_that_drips_for_ever_is_too_slow(connect, step):
 def test_an_answer_to_the_body_that_drips_for_ever_leaves_everybody_uncertain(connect):
     with DrippingServer({BODY: "drip"}) as server:
         client = connect(server, timeout=0.3)
-        started = time.monotonic()
         assert states(client.send()) == [U, U]
-        assert time.monotonic() - started < 3
+        assert server.patient_clients == 0
 
 
 ENDLESS = ["\r\n".join(["250-and on"] * 5000), "250-" + "x" * 1_000_000]

