@@ -120,4 +120,6 @@ class DocumentBehavior(Protocol):
     # A behavior may also have `keeps_addresses_private(document) -> bool`: True where whoever gets a mail about the
     # document has given the address for that alone. It is then encrypted, and erased once the mail is settled.
     #
+    # And `file_name(document) -> str`: what its PDF is called, where that is not kind and number.
+    #
     # And `preferred_template(document) -> int | None`: the id of the mail template that settings of the module name.

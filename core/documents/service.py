@@ -120,16 +120,20 @@ def behavior_of(document: Document) -> DocumentBehavior:
     return cast("DocumentBehavior", resolve(kind.behavior))
 
 
+def _ask_behavior(document: Document, question: str) -> object | None:
+    """Return what the behavior of a document's kind answers, or None where it has no such question."""
+    asked = getattr(behavior_of(document), question, None)
+    return asked(document) if asked is not None else None
+
+
 def keeps_addresses_private(document: Document) -> bool:
     """Return True when the addresses that mails about a document go to are used and not kept."""
-    asked = getattr(behavior_of(document), "keeps_addresses_private", None)
-    return bool(asked(document)) if asked is not None else False
+    return bool(_ask_behavior(document, "keeps_addresses_private"))
 
 
 def preferred_template(document: Document) -> int | None:
     """Return the id of the mail template that settings of the document's module name, or None; it may be gone."""
-    asked = getattr(behavior_of(document), "preferred_template", None)
-    return asked(document) if asked is not None else None
+    return cast("int | None", _ask_behavior(document, "preferred_template"))
 
 
 def mail_templates(company: Company, kind: str) -> list[tuple[int, str]]:
@@ -164,12 +168,16 @@ def find_by_number(number: str) -> list[Document]:
 
 
 def file_name(document: Document, language: str | None = None) -> str:
-    """Return the usual file name of a document's PDF, for example `Invoice_INV-2026-00001.pdf`.
+    """Return the usual file name of a document's PDF: its module's, or one like `Invoice_INV-2026-00001.pdf`.
 
     Args:
         document: The document.
         language: The language of its mail, where it is not the document's.
     """
+    enabled = document.kind in current_registry().kinds
+    named = _ask_behavior(document, "file_name") if enabled else None
+    if named is not None:
+        return str(named)
     with force_locale(language or document.language):
         title = kind_title(document.kind)
     number = document.number.replace("/", "-") or str(document.id)

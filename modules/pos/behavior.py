@@ -101,7 +101,7 @@ class TicketBehavior:
             "document.tax": totals.tax,
             "document.total": totals.total,
             "document.line_count": len(lines),
-            "document.file_name": receipt_name(row, document.company.name),
+            "document.file_name": self.file_name(document),
             "register.code": row.register.code,
             "register.name": row.register.name,
             "cashier.name": document.owner.name if document.owner is not None else "",
@@ -118,6 +118,10 @@ class TicketBehavior:
     def keeps_addresses_private(self, document: Document) -> bool:
         """Return True for a walk-in's ticket: nobody has agreed that the address be kept."""
         return document.partner_id is None
+
+    def file_name(self, document: Document) -> str:
+        """Return what the PDF is called by the pattern of the register."""
+        return receipt_name(ticket_of(document), document.company.name)
 
     def preferred_template(self, document: Document) -> int | None:
         """Return the mail template that the company's settings name for receipts, or None."""

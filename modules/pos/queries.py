@@ -11,6 +11,7 @@ from core.db import db
 from core.documents.models import Document
 from core.i18n import N_
 from core.partners.models import Partner
+from core.web.forms import read_decimal
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.pos.models import Register, Session, Ticket
 from modules.pos.states import SessionState
@@ -91,8 +92,17 @@ def rows_of(documents: list[Document]) -> dict[int, Ticket]:
 
 
 def _finds(text: str) -> ColumnElement[bool]:
-    named = select(Partner.id).where(Partner.name.icontains(text, autoescape=True))
-    return Document.number.icontains(text, autoescape=True) | Document.partner_id.in_(named)
+    found = (
+        Document.number.icontains(text, autoescape=True)
+        | Document.partner_id.in_(select(Partner.id).where(Partner.name.icontains(text, autoescape=True)))
+        | Document.owner_id.in_(select(User.id).where(User.name.icontains(text, autoescape=True)))
+    )
+    try:
+        amount = read_decimal(text, 2)
+    except ValueError:
+        return found
+    # What a refund paid back is negative; the customer remembers the amount.
+    return found | Document.total.in_([amount, -amount])
 
 
 TICKETS = ListSpec(

@@ -22,7 +22,7 @@ from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over
 from modules.pos.service.registers import close_session, save_settings, ticket_templates
-from modules.pos.service.tickets import SalePayment
+from modules.pos.service.tickets import SalePayment, refundable
 from modules.pos.states import SessionState
 from tests.pos.conftest import line, paid
 
@@ -232,6 +232,46 @@ def test_a_ticket_is_refunded_on_its_page(browser, sell, register, cash):
     assert "Refund C1-000002" in browser.get(answer.location).text
     assert "C1-000001" in browser.get("/pos/tickets?f=walk-in").text
     assert "C1-000001" not in browser.get("/pos/tickets?f=refunds").text
+
+
+def test_everything_is_taken_back_and_what_it_comes_to_is_said_before(browser, sell, register, cash):
+    ticket = sell(line("2"), line("1", "3.333"), payments=[paid("28.33")])
+    first, second = (row.id for row in ticket.lines)
+    url = f"/pos/tickets/{ticket.document_id}/refund"
+    form = {"register": register.id, "method": cash.id, "token": str(uuid.uuid4())}
+
+    def comes_to(**typed: str) -> str:
+        return browser.post(f"{url}/sum", data={name.replace("_", "-"): typed[name] for name in typed}).text
+
+    assert comes_to() == "€0.00"
+    assert comes_to(**{f"line_{first}": "1", f"line_{second}": "1"}) == "€15.83"
+    assert comes_to(**{f"line_{first}": "x", f"line_{second}": "1"}) == "€3.33"
+    assert comes_to(**{f"line_{first}": "3"}) == "–"
+    assert comes_to(**{f"line_{first}": "-1"}) == "€0.00"
+    browser.post(url, data={**form, f"line-{first}": "1"})
+    page = browser.get(f"{url}?everything=1").text
+    assert f'name="line-{first}" value="1"' in page
+    assert f'name="line-{second}" value="1"' in page
+    assert "€15.83</td>" in page
+    # What somebody then types counts, whatever the address says.
+    token = {"token": str(uuid.uuid4())}
+    browser.post(f"{url}?everything=1", data={**form, **token, f"line-{first}": "1"})
+    assert refundable(ticket) == {first: 0, second: 1}
+
+
+def test_a_ticket_is_found_by_its_cashier_and_its_amount(browser, sell, cashier):
+    number = sell(line("2"), payments=[paid("25")]).document.number
+    for words in (cashier.name, cashier.name.upper(), "25", "25.00", "-25", number):
+        assert number in browser.get("/pos/tickets", query_string={"q": words}).text
+    for words in ("2.50", "Nobody", "999"):
+        assert number not in browser.get("/pos/tickets", query_string={"q": words}).text
+
+
+def test_its_pdf_is_called_as_the_register_says(browser, sell, register):
+    register.file_pattern = "{register}_{number}"
+    db.session.commit()
+    answer = browser.get(f"/documents/{sell().document_id}/pdf")
+    assert answer.headers["Content-Disposition"] == "inline; filename=C1_000001.pdf"
 
 
 def test_a_refund_belongs_to_whoever_has_taken_over_the_till(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -14,13 +14,14 @@ from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.errors import UserError
 from core.i18n import gettext
+from core.web.formats import money, number
 from core.web.forms import read_decimal
 from core.web.listing import paginate
 from modules.pos import queries
 from modules.pos.models import Register, Ticket
 from modules.pos.service.cashiers import cashiers_of, take_over
 from modules.pos.service.registers import methods_of, open_session_of
-from modules.pos.service.tickets import change_format, refund, refundable, totals_of
+from modules.pos.service.tickets import amounts_for, change_format, refund, refundable, totals_of
 from modules.pos.states import FORMAT_TITLES, ReceiptFormat
 from modules.pos.views.blueprint import blueprint
 from modules.pos.views.shift import cashiers_at
@@ -85,8 +86,11 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
     methods = methods_of(row.document.company_id)
     shifts = cashiers_at(registers)
     errors: dict[str, str] = {}
+    typed = _typed(row)
+    if request.method == "GET" and "everything" in request.args:
+        typed = {line.id: number(left[line.id]) if left[line.id] else "" for line in row.lines}
+    quantities = _quantities(typed, errors)
     if request.method == "POST":
-        quantities = _quantities(row, errors)
         register = next((r for r in registers if str(r.id) == request.form.get("register")), None)
         method = next((m for m in methods if str(m.id) == request.form.get("method")), None)
         if errors or register is None or method is None:
@@ -114,6 +118,8 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         cashiers=_cashiers(user, registers),
         known=[one.id for one in (user, *shifts.values())],
         chosen=request.form.get("cashier", str(shifts.get(at.id, user).id if at is not None else user.id)),
+        typed=typed,
+        comes_to=_comes_to(row, quantities),
         errors=errors,
         token=request.form.get("token") or str(uuid.uuid4()),
         crumbs=[
@@ -124,18 +130,39 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
     return page, 422 if request.method == "POST" else 200
 
 
-def _quantities(ticket: Ticket, errors: dict[str, str]) -> dict[int, Decimal]:
-    """Return what was typed for each line; what is no number is added to the errors."""
+@blueprint.post("/tickets/<int:document_id>/refund/sum")
+@requires(queries.USE)
+def ticket_refund_sum(document_id: int) -> ResponseReturnValue:
+    """Say what the quantities that stand in the form come to, while somebody types."""
+    row = _ticket(document_id, queries.USE)
+    return _comes_to(row, _quantities(_typed(row), {}))
+
+
+def _typed(ticket: Ticket) -> dict[int, str]:
+    """Return what stands in the field of each line."""
+    return {line.id: request.form.get(f"line-{line.id}", "").strip() for line in ticket.lines}
+
+
+def _comes_to(ticket: Ticket, quantities: Mapping[int, Decimal]) -> str:
+    """Return what goes back for quantities of the lines, or a dash where that many cannot be taken back."""
+    left = refundable(ticket)
+    if any(quantity > left[line] for line, quantity in quantities.items()):
+        return "–"
+    return money(sum(amounts_for(ticket, quantities).values(), Decimal(0)), ticket.document.currency)
+
+
+def _quantities(typed: Mapping[int, str], errors: dict[str, str]) -> dict[int, Decimal]:
+    """Return what was typed for each line; what is no quantity is added to the errors, and is none."""
     quantities: dict[int, Decimal] = {}
-    for line in ticket.lines:
-        typed = request.form.get(f"line-{line.id}", "").strip()
+    for line, text in typed.items():
         try:
-            quantities[line.id] = read_decimal(typed, 3) if typed else Decimal(0)
+            quantity = read_decimal(text, 3) if text else Decimal(0)
+            if quantity < 0:
+                raise ValueError(gettext("A quantity of 0 or more is needed."))
         except ValueError as error:
-            errors[f"line-{line.id}"] = str(error)
+            errors[f"line-{line}"] = str(error)
         else:
-            if quantities[line.id] < 0:
-                errors[f"line-{line.id}"] = gettext("A quantity of 0 or more is needed.")
+            quantities[line] = quantity
     return quantities
 
 
