@@ -15,6 +15,8 @@ PYTHON ?=
 PYTEST_ARGS ?=
 # How the tests are shared out; empty: one after the other. See tests/conftest.py.
 PYTEST_SHARES ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Which variants of a journey are driven; all: each, in both languages and sizes. See tests/journeys/variants.py.
+JOURNEYS ?=
 # More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.
 BENCH_ARGS ?=
 # More arguments for `envoi up`.
@@ -42,11 +44,11 @@ run: setup-run ## Start Envoi with its workers and, where the machine has none, 
 	$(BIN)/envoi up $(UP_ARGS)
 
 test: setup-dev browser ## Run the tests
-	$(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
+	ENVOI_JOURNEYS=$(JOURNEYS) $(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
 
 check: setup-dev browser ## What CI runs: format, lint, types, layers, translations, tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
+	ENVOI_JOURNEYS=$(JOURNEYS) $(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
 
 lint: setup-dev ## Every check but the tests
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from typing import Any
 
 from core.embedded import free_port
 from modules.playground.store import MailStore, StoredMessage
-from tests.journeys.warm import WarmCommandLine
+from tests.warm import WarmEnvoi
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -58,7 +58,7 @@ class House:
     smtp_port: int
     environ: dict[str, str]
     log: Path
-    commands: WarmCommandLine
+    commands: WarmEnvoi
     signed_in: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def cli(self, *args: str) -> str:
@@ -140,7 +140,7 @@ def running_house(
         "ENVOI_OUTBOX_UNDO_SECONDS": "0.5",
         **settings,
     }
-    commands = WarmCommandLine(environ)
+    commands = WarmEnvoi(environ)
     house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, folder / "envoi.log", commands)
     begun = len(house.log.read_text()) if house.log.exists() else 0
     with house.log.open("ab") as log:

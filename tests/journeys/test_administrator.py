@@ -10,9 +10,9 @@ from playwright.sync_api import Locator, expect
 from core.testing.services import SmtpLab
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
+from tests.journeys.variants import EITHER_LANGUAGE
 from tests.journeys.words import ADMIN, Reader
 
-LANGUAGES = pytest.mark.parametrize("language", ["en", "fr"])
 NAMES = {"en": "English", "fr": "Français"}
 LAB = "Lab"
 DEMONSTRATION_MAIL = 1
@@ -74,7 +74,7 @@ def only_untested_servers(desk: Desk, house: House) -> Iterator[None]:
     expect(desk.page.locator(".sheet-title")).to_contain_text(desk("tested"))
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
     desk: Desk, house: House, language: str, request: pytest.FixtureRequest
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         assert [message.recipients for message in lab.accepted] == [("admin@demo.example.com",), (address,)]
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_a_user_is_added_and_a_role_is_changed(
     desk: Desk, sit_down: Callable[..., Desk], language: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.journeys.composing import new_quotation, nobody, open_composer, type_
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
+from tests.journeys.variants import EITHER, EITHER_LANGUAGE
 from tests.journeys.words import ADMIN, OLIVER, SOPHIE, Reader
 
 NARROW = {"width": 360, "height": 800}
@@ -36,7 +37,7 @@ def send_to(desk: Desk, *addresses: str) -> str:
     return number
 
 
-@pytest.mark.parametrize("reader", [OLIVER, SOPHIE], ids=["en", "fr"])
+@EITHER
 def test_the_bell_rings_at_the_next_page_and_falls_silent_when_the_reason_was_read(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:
@@ -129,7 +130,7 @@ def boss(sit_down: Callable[..., Desk]) -> Iterator[Desk]:
     desk.prefer(language=ADMIN.language)
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@EITHER_LANGUAGE
 def test_an_address_is_shown_handed_over_and_erased(boss: Desk, house: House, language: str) -> None:
     boss.prefer(language=language)
     desk = Desk(house, boss.page, Reader("admin", language))
@@ -232,7 +233,7 @@ def is_paused(desk: Desk) -> bool:
     return desk.page.locator(".server-pause").is_visible()
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@EITHER_LANGUAGE
 def test_a_server_that_fails_is_paused_and_says_so_until_it_works_again(
     boss: Desk, house: House, door: Door, language: str
 ) -> None:

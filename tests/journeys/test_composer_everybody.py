@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.composing import chips, new_quotation, nobody, open_composer, open_page, type_recipients
 from tests.journeys.conftest import Desk
 from tests.journeys.test_pages import AXE, CHECK
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import READERS_AND_SIZES, SIZES
+from tests.journeys.words import OLIVER, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
-SIZES = pytest.mark.parametrize(
-    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
-)
 WIDTHS = """() => [document.documentElement, ...document.querySelectorAll(".modal-body, dialog[open]")]
     .filter((box) => box.scrollWidth > box.clientWidth + 1)
     .map((box) => `${box.className || box.tagName}: ${box.scrollWidth} px in ${box.clientWidth}`)"""
@@ -30,8 +26,7 @@ def complaints(desk: Desk, where: str) -> Iterator[str]:
         yield f"{where}: {words}"
 
 
-@SIZES
-@BOTH
+@READERS_AND_SIZES
 def test_every_state_of_it_is_sound(
     sit_down: Callable[..., Desk], reader: Reader, viewport: dict[str, int]
 ) -> None:

@@ -12,9 +12,9 @@ from playwright.sync_api import Locator, Page, expect
 from tests.journeys.composing import badge, hold, new_quotation, open_composer, posted, send
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import EITHER
+from tests.journeys.words import OLIVER, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
 DROP = """([selector, name, text]) => {
     const data = new DataTransfer();
     data.items.add(new File([text], name, { type: "text/plain" }));
@@ -40,7 +40,7 @@ def drop(page: Page, selector: str, name: str) -> None:
     page.evaluate(DROP, [selector, name, "dropped"])
 
 
-@BOTH
+@EITHER
 def test_files_are_added_summed_removed_and_reset(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:

@@ -22,12 +22,9 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
-from tests.journeys.words import ADMIN, OLIVER, SOPHIE, Reader
+from tests.journeys.variants import EITHER, READERS_AND_SIZES
+from tests.journeys.words import ADMIN, OLIVER, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
-SIZES = pytest.mark.parametrize(
-    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
-)
 OFFLINE = pytest.mark.browser_says(
     "net::ERR_INTERNET_DISCONNECTED",
     "net::ERR_FAILED",
@@ -60,8 +57,7 @@ def kept(desk: Desk, composer: Locator) -> None:
     expect(composer.locator("#compose-presence")).to_contain_text(desk("Kept as a draft"))
 
 
-@SIZES
-@BOTH
+@READERS_AND_SIZES
 def test_closing_keeps_and_opening_brings_it_back(
     sit_down: Callable[..., Desk], reader: Reader, viewport: dict[str, int]
 ) -> None:
@@ -96,7 +92,7 @@ def test_looking_without_writing_keeps_nothing(sit_down: Callable[..., Desk]) ->
     expect(dialog.locator("#compose-presence")).not_to_contain_text("Kept as a draft")
 
 
-@BOTH
+@EITHER
 def test_a_reload_and_a_closed_tab_lose_nothing(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     _number, path = new_quotation(desk)
@@ -117,7 +113,7 @@ def test_a_reload_and_a_closed_tab_lose_nothing(sit_down: Callable[..., Desk], r
 
 
 @OFFLINE
-@BOTH
+@EITHER
 def test_a_lost_connection_is_told_calmly_and_nothing_is_lost(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:
@@ -159,7 +155,7 @@ def test_what_never_reached_the_server_is_offered_when_one_comes_back(
 
 
 @OFFLINE
-@BOTH
+@EITHER
 def test_a_session_that_ends_goes_on_by_itself_after_a_sign_in(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:

@@ -10,12 +10,11 @@ from playwright.sync_api import expect
 
 from tests.journeys.composing import badge, field, hold, new_quotation, open_composer, open_page, opener, send
 from tests.journeys.conftest import Desk
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import EITHER
+from tests.journeys.words import OLIVER, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
 
-
-@BOTH
+@EITHER
 def test_the_pdf_is_made_beside_while_somebody_writes(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     number, _path = new_quotation(desk)
@@ -56,7 +55,7 @@ def test_a_pdf_that_could_not_be_made_says_so_and_is_tried_again(sit_down: Calla
     expect(pdf.get_by_role("link")).to_contain_text(".pdf")
 
 
-@BOTH
+@EITHER
 def test_the_page_of_its_own_has_the_same_and_closes_to_the_document(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.composing import (
@@ -22,15 +21,11 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
-from tests.journeys.words import OLIVER, SOPHIE, Reader
-
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
-SIZES = pytest.mark.parametrize(
-    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
-)
+from tests.journeys.variants import EITHER, READERS_AND_SIZES, SIZES
+from tests.journeys.words import OLIVER, Reader
 
 
-@BOTH
+@EITHER
 def test_a_chip_says_who_it_is_and_why(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     new_quotation(desk)
@@ -119,7 +114,7 @@ def test_somebody_is_suggested_and_chosen_by_the_keyboard(
     expect(chip(dialog, "tab@example.com")).to_be_visible()
 
 
-@BOTH
+@EITHER
 def test_the_keyboard_walks_leaves_out_puts_back_and_moves(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:
@@ -209,7 +204,7 @@ def test_a_chip_is_dragged_from_field_to_field(sit_down: Callable[..., Desk]) ->
     assert len(addresses(dialog)) == 1
 
 
-@BOTH
+@EITHER
 def test_other_addresses_of_the_customer_are_offered(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     new_quotation(desk)
@@ -246,8 +241,7 @@ def test_a_new_address_is_kept_as_a_contact(sit_down: Callable[..., Desk]) -> No
     assert len(addresses(dialog)) == 2
 
 
-@SIZES
-@BOTH
+@READERS_AND_SIZES
 def test_addresses_stand_side_by_side_in_the_address_book(
     sit_down: Callable[..., Desk], reader: Reader, viewport: dict[str, int]
 ) -> None:

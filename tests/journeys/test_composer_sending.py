@@ -27,12 +27,9 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, running_house, wait_until
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import EITHER, READERS_AND_SIZES
+from tests.journeys.words import OLIVER, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
-SIZES = pytest.mark.parametrize(
-    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
-)
 ZONES = {"fr": "Europe/Paris", "en": "Europe/London"}
 
 
@@ -44,8 +41,7 @@ def patient_house(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> I
         yield house
 
 
-@SIZES
-@BOTH
+@READERS_AND_SIZES
 def test_priority_receipts_and_reply_to(
     sit_down: Callable[..., Desk], house: House, reader: Reader, viewport: dict[str, int]
 ) -> None:
@@ -74,7 +70,7 @@ def test_priority_receipts_and_reply_to(
     assert message["Disposition-Notification-To"]
 
 
-@BOTH
+@EITHER
 def test_later_at_a_time_of_ones_own_zone(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     page = desk.page
@@ -111,7 +107,7 @@ def test_a_time_that_has_passed_is_told(sit_down: Callable[..., Desk]) -> None:
     expect(at).to_have_value("2020-01-01T08:00")
 
 
-@BOTH
+@EITHER
 def test_send_is_taken_back_by_the_keyboard(
     new_context: Callable[..., object], patient_house: House, reader: Reader
 ) -> None:
@@ -138,7 +134,7 @@ def test_send_is_taken_back_by_the_keyboard(
     assert patient_house.mailbox(f"Taken back {reader.language} {number}") == []
 
 
-@BOTH
+@EITHER
 def test_the_mail_is_opened_in_ones_own_mail_program(sit_down: Callable[..., Desk], reader: Reader) -> None:
     desk = sit_down(reader)
     number, path = new_quotation(desk)
@@ -164,8 +160,7 @@ def test_the_mail_is_opened_in_ones_own_mail_program(sit_down: Callable[..., Des
     expect(badge(desk.page)).not_to_contain_text(desk("sent"))
 
 
-@SIZES
-@BOTH
+@READERS_AND_SIZES
 def test_what_is_wrong_is_told_while_one_writes_and_blocks(
     sit_down: Callable[..., Desk], reader: Reader, viewport: dict[str, int]
 ) -> None:
@@ -191,7 +186,7 @@ def test_what_is_wrong_is_told_while_one_writes_and_blocks(
     expect(dialog.get_by_role("button", name=desk("Send"), exact=True)).to_be_in_viewport()
 
 
-@BOTH
+@EITHER
 def test_what_is_doubtful_asks_for_a_nod(sit_down: Callable[..., Desk], house: House, reader: Reader) -> None:
     desk = sit_down(reader)
     page = desk.page
@@ -223,7 +218,7 @@ def test_what_is_doubtful_asks_for_a_nod(sit_down: Callable[..., Desk], house: H
     wait_until("the second mail", lambda: len(house.mailbox(f"Nod {reader.language} {number} again")) == 1)
 
 
-@BOTH
+@EITHER
 def test_server_from_and_reply_to_are_explained_in_one_line(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:

@@ -8,18 +8,13 @@ import struct
 import zlib
 from collections.abc import Callable
 
-import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.journeys.composing import badge, editor, expect_posted, new_quotation, open_composer, posted, send
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
-from tests.journeys.words import OLIVER, SOPHIE, Reader
-
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
-SIZES = pytest.mark.parametrize(
-    "viewport", [{"width": 1280, "height": 900}, {"width": 360, "height": 740}], ids=["wide", "360px"]
-)
+from tests.journeys.variants import EITHER, SIZES
+from tests.journeys.words import OLIVER, Reader
 
 
 def picture(side: int = 12) -> bytes:
@@ -62,7 +57,7 @@ def hide_template(house: House, name: str) -> None:
         database.execute("UPDATE mail_config_template SET active = 0 WHERE name = ?", (name,))
 
 
-@BOTH
+@EITHER
 def test_the_toolbar_speaks_the_language_and_is_reached_by_the_keyboard(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:
@@ -145,7 +140,7 @@ def test_what_is_no_picture_becomes_an_attachment(sit_down: Callable[..., Desk])
     expect(dialog.locator("trix-editor figure")).to_have_count(0)
 
 
-@BOTH
+@EITHER
 def test_a_text_becomes_a_template_and_templates_are_changed(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:

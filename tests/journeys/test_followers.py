@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from tests.journeys.composing import new_quotation
 from tests.journeys.conftest import Desk
 from tests.journeys.test_pages import complaints
 from tests.journeys.test_salesperson import tab_to
+from tests.journeys.variants import READERS, opposite_corners
 from tests.journeys.words import OLIVER, SOPHIE, Reader
 
 # A contact of the reader's customer as it is typed, and as it is called; a colleague of another company.
@@ -20,11 +20,7 @@ CONTACT = {"fr": ("ines", "Inès Roussel"), "en": ("PRIYA", "Priya Shah")}
 STRANGER = {"fr": "Oliver Grant", "en": "Sophie Bernard"}
 OTHER = {"fr": ("lefev", "Boulangerie Lefèvre"), "en": ("copper", "The Copper Kettle")}
 WIDTHS = (1280, 360)
-EVERYWHERE = pytest.mark.parametrize(
-    ("reader", "width"),
-    list(itertools.product((SOPHIE, OLIVER), WIDTHS)),
-    ids=lambda value: str(getattr(value, "language", value)),
-)
+EVERYWHERE = opposite_corners("reader, width", READERS, list(WIDTHS))
 SitDown = Callable[..., Desk]
 
 

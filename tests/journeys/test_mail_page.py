@@ -21,9 +21,8 @@ from tests.journeys.composing import (
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.words import ADMIN, OLIVER, SOPHIE, Reader
-
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+from tests.journeys.variants import EITHER, EITHER_LANGUAGE
+from tests.journeys.words import ADMIN, OLIVER, Reader
 
 
 def is_in(house: House, mail_id: int, state: str) -> bool:
@@ -50,7 +49,7 @@ def state(page: Page) -> Locator:
     return page.locator(".sheet-title .state")
 
 
-@BOTH
+@EITHER
 def test_from_the_reason_to_the_corrected_address_in_place(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:
@@ -131,7 +130,7 @@ def test_what_is_uncertain_is_settled_by_a_person(sit_down: Callable[..., Desk],
     expect(state(elsewhere)).to_contain_text("failed")
 
 
-@BOTH
+@EITHER
 def test_a_mail_is_duplicated_into_a_new_one(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:
@@ -158,7 +157,7 @@ def test_a_mail_is_duplicated_into_a_new_one(
     assert first[0][1]["Message-ID"] != second[0][1]["Message-ID"]
 
 
-@BOTH
+@EITHER
 def test_the_panel_has_the_same_actions_and_leaves_an_open_menu_alone(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:
@@ -258,7 +257,7 @@ def administrator(sit_down: Callable[..., Desk]) -> Iterator[Desk]:
     desk.prefer(language=ADMIN.language)
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@EITHER_LANGUAGE
 def test_every_tab_is_sound(administrator: Desk, mails_to_look_at: dict[str, int], language: str) -> None:
     desk = administrator
     desk.prefer(language=language)

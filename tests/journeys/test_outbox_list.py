@@ -9,12 +9,12 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
+from tests.journeys.variants import either
 from tests.journeys.words import ADMIN, SUPPORT, Reader
 
 MAIL = """INSERT INTO outbox_mail (state, message_id, subject, body_html, body_text, language, sender_name,
@@ -70,7 +70,7 @@ def check(desk: Desk) -> None:
     assert list(complaints(desk, desk.reader.language)) == []
 
 
-@pytest.mark.parametrize("reader", [ADMIN, SUPPORT], ids=["en", "fr"])
+@either("reader", [ADMIN, SUPPORT])
 def test_filters_facets_and_search_narrow_the_list_and_go_again(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:

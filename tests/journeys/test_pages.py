@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
+from tests.journeys.variants import EVERY
 from tests.journeys.words import ADMIN, OLIVER
 
 AXE = Path(__file__).resolve().parents[2] / "static" / "vendor" / "axe" / "axe.min.js"
@@ -93,7 +94,8 @@ def test_every_page_of_the_menus_is_sound(administrator: Desk, language: str) ->
         seen.add(kind)
         desk.page.set_viewport_size({"width": 1280, "height": 900})
         desk.go(path)
-        for width in (1280, 360):
+        # French words are longer: what they leave room for has room for English.
+        for width in (1280, 360) if language == "fr" or EVERY else (1280,):
             desk.page.set_viewport_size({"width": width, "height": 900})
             # What a page is made of is the same in each language: one looks at it wide, the other narrow.
             axe = (language == "en") is (width == 1280)

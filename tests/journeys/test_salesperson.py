@@ -13,7 +13,8 @@ from playwright.sync_api import Locator, expect
 from pypdf import PdfReader
 
 from tests.journeys.conftest import Desk
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import BOTH, EITHER
+from tests.journeys.words import Reader
 
 # Quantity, discount, unit price of two lines; what the tax is called; what it all comes to.
 LINES = {"fr": ("LUM-210", "ETU-001"), "en": ("CHR-001", "OIL-500")}
@@ -37,7 +38,7 @@ def pdf_text(desk: Desk) -> str:
     return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(answer.body())).pages)
 
 
-@pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+@EITHER
 def test_the_list_of_quotations_is_searched_filtered_and_sorted(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:
@@ -79,7 +80,7 @@ def test_the_list_of_quotations_is_searched_filtered_and_sorted(
         assert shown == sorted(shown, reverse=down)
 
 
-@pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
+@BOTH
 def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     sit_down: Callable[..., Desk], reader: Reader
 ) -> None:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from email.message import EmailMessage
 
-import pytest
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
@@ -23,9 +22,9 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.variants import BOTH
+from tests.journeys.words import SOPHIE, Reader
 
-BOTH = pytest.mark.parametrize("reader", [SOPHIE, OLIVER], ids=lambda reader: reader.language)
 # What every letter says in the language of the customer.
 LETTER = {"fr": ("Bonjour", "devis"), "en": ("Dear", "quotation")}
 

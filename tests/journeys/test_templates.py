@@ -13,9 +13,9 @@ from playwright.sync_api import FrameLocator, Locator, Page, expect
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
+from tests.journeys.variants import EITHER_LANGUAGE, opposite_corners
 from tests.journeys.words import ADMIN, Reader
 
-LANGUAGES = pytest.mark.parametrize("language", ["en", "fr"])
 NARROW = {"width": 360, "height": 740}
 TYPING_MS = 30  # the editor takes a moment for a chip
 CARET = "editor => editor.editor.getSelectedRange()[0]"
@@ -107,7 +107,7 @@ def source_of(desk: Desk) -> Locator:
     return source
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_fields_go_where_they_are_wanted_by_mouse(enter: Callable[..., Desk], language: str) -> None:
     desk = enter(language)
     page = begin(desk)
@@ -138,7 +138,7 @@ def test_fields_go_where_they_are_wanted_by_mouse(enter: Callable[..., Desk], la
     )
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_fields_go_where_they_are_wanted_by_keyboard(enter: Callable[..., Desk], language: str) -> None:
     desk = enter(language)
     page = begin(desk)
@@ -191,7 +191,7 @@ def test_fields_go_where_they_are_wanted_by_keyboard(enter: Callable[..., Desk],
     expect(source_of(desk)).to_have_value("<p>Hello {{ customer.name | upper }}!</p>")
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_what_is_wrong_is_told_at_its_place_and_nothing_is_lost(
     enter: Callable[..., Desk], language: str
 ) -> None:
@@ -259,7 +259,7 @@ def test_fields_of_another_system_are_converted_when_they_are_pasted(
     )
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_recipients_and_files_by_keyboard(enter: Callable[..., Desk], language: str) -> None:
     desk = enter(language)
     page = begin(desk)
@@ -324,7 +324,7 @@ def test_a_test_mail_comes_to_oneself_and_no_document_looks_sent(
     assert any(name and name.endswith(".pdf") for name in names)
 
 
-@LANGUAGES
+@EITHER_LANGUAGE
 def test_the_history_leads_back_and_two_people_are_told_of_each_other(
     enter: Callable[..., Desk], language: str
 ) -> None:
@@ -428,8 +428,7 @@ def test_on_a_telephone_the_fields_come_over_the_page(enter: Callable[..., Desk]
     saved(desk)
 
 
-@LANGUAGES
-@pytest.mark.parametrize("width", [1280, 360])
+@opposite_corners("language, width", ["en", "fr"], [1280, 360])
 def test_the_pages_are_usable_by_everybody(enter: Callable[..., Desk], language: str, width: int) -> None:
     desk = enter(language, bypass_csp=True, viewport={"width": width, "height": 900})
     page = begin(desk)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import email
 import os
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -25,9 +24,9 @@ from sqlalchemy.engine import make_url
 from core import jobs
 from core.config import Settings
 from core.db import db
-from core.embedded import die_with_parent
 from core.testing.services import SmtpLab, Transaction
 from modules.outbox.models import OutgoingMail
+from tests.warm import WarmEnvoi
 
 LEASE_SECONDS = 2
 WAIT_SECONDS = 20.0
@@ -48,6 +47,17 @@ def eventually(
 # ---------------------------------------------------------------------------------------------------- workers
 
 
+_warm: list[WarmEnvoi] = []
+
+
+def _envoi(environ: Mapping[str, str]) -> WarmEnvoi:
+    """Return what all workers of this process are forked from."""
+    if not _warm:
+        _warm.append(WarmEnvoi(environ))
+        atexit.register(_warm[0].close)
+    return _warm[0]
+
+
 class Worker:
     """`envoi worker`, or another command, in a process of its own, with the settings of a test's application."""
 
@@ -65,15 +75,7 @@ class Worker:
         environment |= {f"ENVOI_{name}": str(value) for name, value in settings.items()}
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
-        with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*die_with_parent(), sys.executable, "-m", "core", command],
-                cwd=Path(__file__).parents[2],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = _envoi(environment).start((command,), self.log_file, environ=environment)
 
     @property
     def pid(self) -> int:
