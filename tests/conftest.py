@@ -1,16 +1,29 @@
-"""Two processes share the tests: one takes the journeys, which share a house and a browser, the other the rest."""
+"""Two processes share the tests: one takes the journeys, which share a house and a browser, the other the rest.
+
+Hypothesis draws the same examples in every run and looks at no clock; `--hypothesis-profile=search` draws others.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["core.testing.fixtures"]
 
 JOURNEYS = "tests/journeys/"
+
+# A fixture that lasts for all examples of a test is meant; how long an example takes depends on the machine.
+settings.register_profile(
+    "search",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("same", settings.get_profile("search"), derandomize=True)
+settings.load_profile("same")
 
 
 class Together(LoadScopeScheduling):

@@ -217,8 +217,12 @@ def _statements_compiled_once() -> Iterator[None]:
 
     def make(bind_key: str | None, options: dict[str, Any], app: Flask) -> Engine:
         engine = make_engine(bind_key, options, app)
-        # The dialect is part of the keys of the cache, so it is shared as well.
-        dialect, cache = known.setdefault(engine.dialect.name, (engine.dialect, LRUCache(3000)))
+        # The dialect is part of the keys of the cache, so it is shared as well, once an engine has connected by it:
+        # it then knows the database it speaks to. Many tests make an application and never ask the database.
+        dialect, cache = known.get(engine.dialect.name, (engine.dialect, LRUCache(3000)))
+        if dialect.server_version_info is None:
+            dialect = engine.dialect
+        known[dialect.name] = dialect, cache
         engine.dialect = engine.pool._dialect = dialect
         engine._compiled_cache = cache
         return engine

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.journeys.composing import chips, new_quotation, nobody, open_composer, open_page, type_recipients
 from tests.journeys.conftest import Desk
-from tests.journeys.test_pages import AXE, CHECK
+from tests.journeys.test_pages import accessibility
 from tests.journeys.variants import READERS_AND_SIZES, SIZES
 from tests.journeys.words import OLIVER, Reader
 
@@ -21,8 +21,7 @@ def complaints(desk: Desk, where: str) -> Iterator[str]:
     """Say what is wrong with what stands on the screen."""
     for words in desk.page.evaluate(WIDTHS):
         yield f"{where}: {words}"
-    desk.page.evaluate(AXE.read_text())
-    for words in desk.page.evaluate(CHECK):
+    for words in accessibility(desk.page):
         yield f"{where}: {words}"
 
 

@@ -244,7 +244,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES, max_size=25).map("".join))
 def test_whatever_the_editor_sends_the_source_holds_nothing_but_text(html):
     source = from_editor(html)
@@ -276,7 +276,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(BLOCKS, WORDS, WORDS), max_size=8))
 def test_any_text_of_paragraphs_and_conditions_survives_the_editor(app_without_data, blocks):
     source = "".join(block.format(x=x, y=y) for block, x, y in blocks)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from flask_babel import force_locale
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.db import transaction
@@ -347,7 +347,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(st.lists(PIECES, max_size=12).map("".join) | st.lists(PIECES, max_size=12).map(" ".join))
 def test_no_value_of_the_customer_stays_unmentioned(
     document: Document, contact: Partner, template: MailTemplate, text: str
@@ -389,7 +389,7 @@ PARAGRAPHS = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(PARAGRAPHS, min_size=1, max_size=6))
 def test_what_nobody_has_changed_says_the_same_again(
     document: Document, template: MailTemplate, bodies: list[str]

@@ -145,7 +145,7 @@ TEXTS = st.lists(
 ).map("".join)  # fmt: skip
 
 
-@settings(max_examples=300, deadline=2000)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_what_is_found_is_where_it_is_said_to_be_and_nothing_else_changes(app: Flask, text: str) -> None:
     found = find(INVOICE, text)
@@ -159,7 +159,7 @@ def test_what_is_found_is_where_it_is_said_to_be_and_nothing_else_changes(app: F
     assert convert(INVOICE, text) == "".join([*rest, text[position:]])
 
 
-@settings(max_examples=200, deadline=2000)
+@settings(max_examples=200)
 @given(TEXTS)
 def test_converting_twice_changes_nothing_more(app: Flask, text: str) -> None:
     once = convert(INVOICE, text)

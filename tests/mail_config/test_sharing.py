@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask, current_app
 from flask_babel import force_locale
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.auth.models import User
@@ -324,7 +324,7 @@ VALUES = st.recursive(
 KEYS = st.sampled_from(sorted(Contents.__annotations__))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(KEYS, VALUES)
 def test_no_value_breaks_the_reading(app: Flask, name: str, value: object) -> None:
     plan = read_export(file_of({**ROW, name: value}))

@@ -6,7 +6,7 @@ import datetime as dt
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core import clock
@@ -32,7 +32,7 @@ def begin(server, per_minute: int | None, per_day: int | None) -> None:
         server.rate_per_minute, server.rate_per_day = per_minute, per_day
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(per_minute=st.integers(1, 120), per_day=st.one_of(st.none(), st.integers(1, 10)), steps=STEPS)
 def test_moments_are_never_closer_than_the_interval_and_never_too_many(
     limited, monkeypatch, per_minute, per_day, steps
@@ -59,7 +59,7 @@ def test_moments_are_never_closer_than_the_interval_and_never_too_many(
             first = [slot for slot in slots if slot >= first[0] + health.DAY][:1]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(waits=st.lists(st.integers(0, 5400), min_size=1, max_size=20))
 @example(waits=[0, 30, 60, 120])  # asked again just after the end of a pause that was shorter than the next
 def test_a_server_that_asks_again_and_again_is_never_asked_more_often_and_is_forgiven(

@@ -371,9 +371,6 @@ def test_whatever_happens_what_is_said_of_a_mail_is_true(app, fast, server, comp
         run_state_machine_as_test(
             Outbox,
             settings=settings(
-                max_examples=80,
-                stateful_step_count=40,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
+                max_examples=80, stateful_step_count=40, suppress_health_check=list(HealthCheck)
             ),
         )
