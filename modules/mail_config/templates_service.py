@@ -374,3 +374,21 @@ def delete_template(template: MailTemplate) -> None:
     """Delete a template with its history; mails that were made from it stay as they are."""
     with transaction() as session:
         session.delete(template)
+
+
+def withdraw_template(template_id: int, by: User) -> str:
+    """Delete a template that somebody has saved and nobody has changed since, and return its name.
+
+    Raises:
+        UserError: It is gone, somebody else's, or not as it was.
+    """
+    with transaction() as session:
+        template = session.get(MailTemplate, template_id, with_for_update={"of": MailTemplate})
+        makers = session.scalars(
+            select(TemplateRevision.by_user_id).where(TemplateRevision.template_id == template_id)
+        ).all()
+        if template is None or list(makers) != [by.id]:
+            raise UserError(_l("Somebody has changed this template since. An administrator can delete it."))
+        name = template.name
+        delete_template(template)
+    return name

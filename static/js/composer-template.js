@@ -45,11 +45,18 @@ export function begin(composer) {
     (content.querySelector("[aria-invalid], input") || content.querySelector("button"))?.focus();
   }
   button?.addEventListener("click", () => { content.replaceChildren(); composer.open(save); show({ name: "" }); });
-  save?.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  async function showOnce(values) {
     if (save.hasAttribute("aria-busy")) return; // pressed twice
     save.setAttribute("aria-busy", "true");
-    await show({ name: content.querySelector("[name=name]").value, save: "1" });
+    await show(values);
     save.removeAttribute("aria-busy");
+  }
+  save?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    showOnce({ name: content.querySelector("[name=name]").value, save: "1" });
+  });
+  save?.addEventListener("click", (event) => {
+    const { withdrawTemplate } = event.target.closest("[data-withdraw-template]")?.dataset || {};
+    if (withdrawTemplate) showOnce({ withdraw: withdrawTemplate });
   });
 }

@@ -161,6 +161,14 @@ def test_a_text_becomes_a_template_and_templates_are_changed(
     expect(saving).not_to_contain_text(f"Mine about {number}")
     saving.get_by_role("button", name=desk("Save the template")).press("Enter")
     expect(saving.get_by_role("alert")).to_be_visible()  # without a name
+    name.fill("Saved by mistake")
+    name.press("Enter")
+    saving.get_by_role("button", name=desk("Take it back")).press("Enter")
+    expect(saving.get_by_role("status")).to_contain_text(
+        desk("“%(name)s” is no template any more.", name="Saved by mistake")
+    )
+    saving.get_by_role("button", name=desk("Done")).press("Enter")
+    dialog.get_by_role("button", name=desk("Save as template")).press("Enter")
     name.fill(f"Saved by {reader.login}")
     name.press("Enter")
     expect(saving.get_by_role("status")).to_contain_text(f"Saved by {reader.login}")

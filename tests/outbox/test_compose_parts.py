@@ -28,6 +28,7 @@ from modules.mail_config.models import (
     TemplateFile,
     TemplateRecipient,
 )
+from modules.mail_config.templates_service import save_template
 from modules.outbox import delivery
 from modules.outbox.mime import file_store
 from modules.outbox.models import HandOver, OutgoingMail
@@ -423,6 +424,33 @@ def test_what_was_written_for_one_customer_stays_that_customers(browser, quotati
     assert browser.post(path(quotation, "/save-template"), data=form).status_code == 200
     (template,) = db.session.scalars(select(MailTemplate).where(MailTemplate.name == "Ours"))
     assert template.partner_id == customer.id
+
+
+def test_a_template_is_taken_back_by_who_saved_it_as_long_as_nobody_changed_it(
+    browser, quotation, seller, make_user
+):
+    form = opened(browser, quotation)
+
+    def saved(name: str) -> MailTemplate:
+        browser.post(path(quotation, "/save-template"), data=changed(form, save="1", name=name))
+        return db.session.scalars(select(MailTemplate).where(MailTemplate.name == name)).one()
+
+    def withdraw(template_id: object) -> str:
+        return browser.post(
+            path(quotation, "/save-template"), data=changed(form, withdraw=str(template_id))
+        ).text
+
+    assert "“Mine” is no template any more." in withdraw(saved("Mine").id)
+    assert db.session.scalars(select(MailTemplate).where(MailTemplate.name == "Mine")).all() == []
+    template = saved("Changed")
+    texts = {row.language: (row.subject, row.body) for row in template.texts}
+    for by in (make_user("administrator"), seller):
+        save_template(template, kind="", values={"position": 3 + by.id}, texts=texts, by=by)
+        assert "Somebody has changed this template since." in withdraw(template.id)
+    usual = opened(browser, quotation)["template"]
+    for other in (usual, "987654", "x"):
+        assert "Somebody has changed this template since." in withdraw(other)
+    assert {template.id, int(usual)} <= set(db.session.scalars(select(MailTemplate.id)))
 
 
 def test_a_template_needs_a_name(browser, quotation):

@@ -9,7 +9,7 @@ from flask_babel import gettext
 from core.auth.permissions import requires, signed_in_user
 from core.errors import UserError
 from modules.mail_config.generalize import generalize
-from modules.mail_config.templates_service import save_template
+from modules.mail_config.templates_service import save_template, withdraw_template
 from modules.outbox import composing
 from modules.outbox.bodies import plain_text
 from modules.outbox.composer import signature_of
@@ -36,9 +36,11 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
         form.draft.body_html,
         ending=signature_of(user),
     )
-    error, saved = "", None
-    if request.form.get("save"):
-        try:
+    error, saved, withdrawn = "", None, ""
+    try:
+        if request.form.get("withdraw"):
+            withdrawn = withdraw_template(request.form.get("withdraw", 0, int), user)
+        elif request.form.get("save"):
             if not name or len(name) > MAX_NAME:
                 raise UserError(
                     gettext("Give the template a name of at most %(max)s characters.", max=MAX_NAME)
@@ -56,8 +58,8 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
                 texts={form.draft.language: (general.subject, general.body)},
                 by=user,
             )
-        except UserError as problem:
-            error = str(problem.message)
+    except UserError as problem:
+        error = str(problem.message)
     return render_template(
         "outbox/_compose_save_template.html",
         document=document,
@@ -67,4 +69,5 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
         name=name,
         error=error,
         saved=saved,
+        withdrawn=withdrawn,
     ), 422 if error else 200
