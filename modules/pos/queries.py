@@ -123,7 +123,7 @@ SESSIONS = ListSpec(
     identity=Session.id,
     sorts=(SortKey("opened", N_("Opened"), Session.opened_at, lambda row: row.opened_at, descending=True),),
     filters=(
-        Filter("open", N_("open now"), Session.state == SessionState.OPEN, "state"),
+        Filter("open", N_("Open now"), Session.state == SessionState.OPEN, "state"),
         Filter("closed", N_("Closed"), Session.state == SessionState.CLOSED, "state"),
     ),
 )
