@@ -48,8 +48,7 @@ export function begin(composer) {
   async function showOnce(values) {
     if (save.hasAttribute("aria-busy")) return; // pressed twice
     save.setAttribute("aria-busy", "true");
-    await show(values);
-    save.removeAttribute("aria-busy");
+    try { await show(values); } finally { save.removeAttribute("aria-busy"); }
   }
   save?.addEventListener("submit", (event) => {
     event.preventDefault();
