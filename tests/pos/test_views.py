@@ -120,7 +120,10 @@ def test_the_receipt_is_asked_for_with_the_sale(app, browser, register, session)
     assert "walk@in" not in json.dumps(states)
 
 
-def test_whoever_took_over_by_pin_is_the_cashier(browser, register, session, make_user, cashier):
+def test_whoever_took_over_by_pin_is_the_cashier_and_the_mail_is_mended_at_that_till(
+    app, browser, register, session, make_user, cashier, sign_in
+):
+    install(app)
     other = make_user("cashier", login="other@maison.example.com", name="Other")
     set_pin(other, "2468")
     wrong = browser.post(f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "9999"})
@@ -128,8 +131,13 @@ def test_whoever_took_over_by_pin_is_the_cashier(browser, register, session, mak
     taken = browser.post(
         f"/pos/till/{register.id}/cashier", json={"user_id": other.id, "pin": "2468"}
     ).get_json()
-    browser.post(f"/pos/till/{register.id}/tickets", json=posted(cashier_token=taken["token"]))
+    sale = posted(cashier_token=taken["token"], address="walk@in.example.com")
+    browser.post(f"/pos/till/{register.id}/tickets", json=sale)
     assert db.session.scalars(select(Document)).one().owner_id == other.id
+    mail = db.session.scalars(select(OutgoingMail)).one()
+    assert mail.submitted_by is cashier
+    assert browser.get(f"/outbox/mails/{mail.id}").status_code == 200
+    assert sign_in(other).get(f"/outbox/mails/{mail.id}").status_code == 404
 
 
 @pytest.mark.parametrize(

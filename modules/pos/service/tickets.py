@@ -135,7 +135,7 @@ class _Counted:
     change: Decimal = Decimal(0)
 
 
-def ring_up(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+def ring_up(register: Register, sale: Sale, cashier: User | None, *, signed_in: User | None = None) -> Ticket:
     """Write the ticket of a sale, and the mail with its receipt where one is wanted; once, however often it is posted.
 
     A sale that was made is never refused for what has changed since: a product that is gone stays in the line by its
@@ -146,6 +146,8 @@ def ring_up(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         register: Where it was rung up.
         sale: What the till says.
         cashier: Who sold.
+        signed_in: Whose sign-in the till had, None for the cashier's. The mails are theirs: whoever takes over by a
+            PIN stands at this browser, and it is there that a refused receipt is read and sent again.
 
     Raises:
         UserError: The sale makes no sense: no lines, too little was paid, more was taken back than sold.
@@ -164,7 +166,7 @@ def ring_up(register: Register, sale: Sale, cashier: User | None) -> Ticket:
                 raise
             return twin
         if sale.address is not None or sale.address_wrong or sale.mail:
-            _mail(ticket, sale, cashier)
+            _mail(ticket, sale, signed_in or cashier)
     return ticket
 
 
@@ -520,7 +522,7 @@ def _usual(settings: TillSettings, partner: Partner | None, main: Partner | None
     return Usual(tuple(people.values()), tuple(copies.values()))
 
 
-def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
+def _mail(ticket: Ticket, sale: Sale, by: User | None) -> None:
     """Ask for the mails with the receipt; a reason why there is none must not cost the sale."""
     document, keep_days = ticket.document, settings_of(ticket.document.company_id).keep_days
     private = document.partner_id is None
@@ -533,10 +535,10 @@ def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
     is_wanted = bool(addresses) or (sale.mail and not private)
     copies = [address for address in usual.copies if is_wanted and address.key not in written_to]
     if addresses:
-        problems.append(_ask(document, addresses, cashier, private=private, keep_days=keep_days))
+        problems.append(_ask(document, addresses, by, private=private, keep_days=keep_days))
     if copies:
         # Of a walk-in's receipt nothing is kept longer than the walk-in's own.
-        problems.append(_ask(document, copies, cashier, private=False, keep_days=0 if private else keep_days))
+        problems.append(_ask(document, copies, by, private=False, keep_days=0 if private else keep_days))
     if not addresses and not copies and not problems:
         problems.append(_l("There was no address to send the receipt to."))
     ticket.mail_problem = " ".join(dict.fromkeys(str(problem) for problem in problems if problem))[:300]
@@ -545,7 +547,7 @@ def _mail(ticket: Ticket, sale: Sale, cashier: User | None) -> None:
 def _ask(
     document: Document,
     addresses: Sequence[Address],
-    cashier: User | None,
+    by: User | None,
     *,
     private: bool,
     keep_days: int | None,
@@ -554,7 +556,7 @@ def _ask(
     try:
         with db.session.begin_nested():
             answers = document_mail_wanted.send(
-                document, addresses=tuple(addresses), by=cashier, private=private, keep_days=keep_days
+                document, addresses=tuple(addresses), by=by, private=private, keep_days=keep_days
             )
     except UserError as error:
         return error.message

@@ -221,17 +221,17 @@ def till_ring_up(register_id: int) -> ResponseReturnValue:
     try:
         sale = read_sale(posted)
         assert isinstance(posted, dict)  # noqa: S101 (a sale is one)
-        ticket = ring_up(row, sale, _cashier(posted, row))
+        seller = seller_of(seller_id(posted), row) or signed_in_user()
+        ticket = ring_up(row, sale, _taken_over(posted, row) or seller, signed_in=seller)
     except UserError as error:
         return jsonify(problem=str(error.message)), 422
     return jsonify(_ticket_data(ticket))
 
 
-def _cashier(posted: Mapping[str, Any], register: Register) -> User:
-    """Return who has sold: whoever had taken over by PIN, else who was signed in then, else who is now."""
+def _taken_over(posted: Mapping[str, Any], register: Register) -> User | None:
+    """Return whoever had taken over by PIN when it was sold, or None."""
     token = posted.get("cashier_token")
-    taken_over = cashier_of(token, register) if isinstance(token, str) and token else None
-    return taken_over or seller_of(seller_id(posted), register) or signed_in_user()
+    return cashier_of(token, register) if isinstance(token, str) and token else None
 
 
 def _ticket_data(ticket: Ticket) -> dict[str, Any]:
