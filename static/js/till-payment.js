@@ -95,6 +95,8 @@ export function begin(till) {
 
   function open() {
     if (!till.sale.lines.length || dialog.open) return;
+    // Without the server one sells all the same. With it, the cash in the drawer is counted first.
+    if (till.state === "online" && !till.session && !till.lastSession) { till.root.querySelector("[data-notice=session] a")?.focus(); return; }
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
     const wrong = till.wrongField();
     if (wrong) { wrong.focus(); return; }

@@ -145,6 +145,44 @@ def test_settings_of_the_company_reach_the_till_and_its_receipts(
     expect(page.get_by_role("combobox", name=till("Receipt"))).to_have_value("roll58")
 
 
+def test_with_the_server_there_a_register_is_opened_before_it_sells(enter: Callable[..., Desk]) -> None:
+    desk = enter(ADMIN)
+    page = desk.page
+    desk.go("/pos/registers/new")
+    desk.field("Code").fill("T9")
+    desk.field("Name").fill("Second counter")
+    desk.field("Company").select_option(label="Harbour & Finch")
+    desk.button("Save").click()
+    card = page.locator(".register-card", has_text="T9 –")
+    path = str(card.get_by_role("link", name="Open").get_attribute("href"))
+    desk.go(f"/pos/till/{re.findall('[0-9]+', path)[0]}")
+    ready(page)
+    notice = page.locator("[data-notice=session]")
+    expect(notice).to_contain_text("This register is not open.")
+    page.locator(".tile").first.click()
+    page.keyboard.press("F9")
+    expect(notice.get_by_role("link")).to_be_focused()
+    expect(page.locator("[data-payment]")).to_be_hidden()
+    # What was rung up is still there when it is open.
+    page.keyboard.press("Enter")
+    desk.field("Cash in the drawer").fill("100")
+    desk.button("Open").click()
+    ready(page)
+    expect(notice).to_be_hidden()
+    expect(page.locator(".till-line")).to_have_count(1)
+    page.keyboard.press("F9")
+    expect(page.locator("[data-payment]")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(tickets(desk).first).to_contain_text("T9-000001")
+    page.keyboard.press("Escape")
+    # The journeys have this company's first register for themselves.
+    desk.go("/pos/registers")
+    card.get_by_role("link", name="Edit").click()
+    desk.field("Active").uncheck()
+    desk.button("Save").click()
+
+
 @pytest.mark.browser_says("Service Worker registration blocked")
 def test_a_till_learns_who_sells_what_things_cost_and_that_yesterday_is_still_open(
     enter: Callable[..., Desk], house: House

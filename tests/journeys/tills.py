@@ -18,7 +18,7 @@ def open_till(desk: Desk, register: str = "C1") -> Page:
     if not sell.count():
         card.get_by_role("link", name=desk("Open")).click()
         desk.field("Cash in the drawer").fill("100")
-        desk.button("Save").click()
+        desk.button("Open").click()
     else:
         sell.click()
     ready(desk.page)

@@ -55,7 +55,7 @@ def session_open(register_id: int) -> ResponseReturnValue:
         return redirect(url_for("pos.till", register_id=row.id))
     crumbs = [(gettext("Registers"), url_for("pos.registers"))]
     title = gettext("Open %(name)s", name=row.name)
-    return render_template("core/form.html", form=form, title=title, crumbs=crumbs)
+    return render_template("core/form.html", form=form, title=title, crumbs=crumbs, verb=gettext("Open"))
 
 
 @blueprint.get("/sessions/<int:session_id>")
