@@ -171,9 +171,12 @@ def serve() -> None:
     cli.application()
     for line in sys.stdin:
         request = json.loads(line)
-        answer = _ended(request["ended"]) if "ended" in request else os.fork()
-        if answer == 0 and "arguments" in request:
-            _become(request)
+        if "ended" in request:
+            answer = _ended(request["ended"])
+        else:
+            answer = os.fork()
+            if answer == 0:
+                _become(request)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

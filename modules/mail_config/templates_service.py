@@ -387,7 +387,7 @@ def withdraw_template(template_id: int, by: User) -> str:
         makers = session.scalars(
             select(TemplateRevision.by_user_id).where(TemplateRevision.template_id == template_id)
         ).all()
-        if template is None or list(makers) != [by.id]:
+        if template is None or makers != [by.id]:
             raise UserError(_l("Somebody has changed this template since. An administrator can delete it."))
         name = template.name
         delete_template(template)

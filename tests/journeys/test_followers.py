@@ -13,14 +13,13 @@ from tests.journeys.conftest import Desk
 from tests.journeys.test_pages import complaints
 from tests.journeys.test_salesperson import tab_to
 from tests.journeys.variants import READERS, opposite_corners
-from tests.journeys.words import OLIVER, SOPHIE, Reader
+from tests.journeys.words import OLIVER, Reader
 
 # A contact of the reader's customer as it is typed, and as it is called; a colleague of another company.
 CONTACT = {"fr": ("ines", "Inès Roussel"), "en": ("PRIYA", "Priya Shah")}
 STRANGER = {"fr": "Oliver Grant", "en": "Sophie Bernard"}
 OTHER = {"fr": ("lefev", "Boulangerie Lefèvre"), "en": ("copper", "The Copper Kettle")}
-WIDTHS = (1280, 360)
-EVERYWHERE = opposite_corners("reader, width", READERS, list(WIDTHS))
+EVERYWHERE = opposite_corners("reader, width", READERS, [360, 1280])
 SitDown = Callable[..., Desk]
 
 
@@ -169,7 +168,7 @@ def test_followers_by_mouse(enter: SitDown, reader: Reader, width: int) -> None:
     expect(desk.link(reader.customer).first).to_be_visible()
 
 
-@pytest.mark.parametrize(("reader", "width"), [(SOPHIE, 360), (OLIVER, 1280)], ids=["fr", "en"])
+@EVERYWHERE
 def test_another_customer_by_keyboard(enter: SitDown, reader: Reader, width: int) -> None:
     desk = enter(reader, width)
     page, keyboard = desk.page, desk.page.keyboard
@@ -212,7 +211,7 @@ def test_another_customer_by_keyboard(enter: SitDown, reader: Reader, width: int
     expect(row(desk, reader.customer)).to_contain_text(desk("in the application only"))
 
 
-@pytest.mark.parametrize(("reader", "width"), [(SOPHIE, 1280), (OLIVER, 360)], ids=["fr", "en"])
+@EVERYWHERE
 def test_a_customer_with_a_main_contact_who_wants_no_mails(
     enter: SitDown, reader: Reader, width: int
 ) -> None:
@@ -250,7 +249,7 @@ def test_a_customer_with_a_main_contact_who_wants_no_mails(
     is_sound(desk)
 
 
-@pytest.mark.parametrize(("reader", "width"), [(SOPHIE, 360), (OLIVER, 1280)], ids=["fr", "en"])
+@EVERYWHERE
 def test_the_signature_by_keyboard(enter: SitDown, reader: Reader, width: int) -> None:
     desk = enter(reader, width)
     page, keyboard = desk.page, desk.page.keyboard

@@ -13,10 +13,9 @@ from playwright.sync_api import FrameLocator, Locator, Page, expect
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.variants import EITHER_LANGUAGE, opposite_corners
+from tests.journeys.variants import EITHER_LANGUAGE, NARROW, opposite_corners
 from tests.journeys.words import ADMIN, Reader
 
-NARROW = {"width": 360, "height": 740}
 TYPING_MS = 30  # the editor takes a moment for a chip
 CARET = "editor => editor.editor.getSelectedRange()[0]"
 NEW = "/mail_config/templates/new/sales.quotation"
@@ -428,7 +427,7 @@ def test_on_a_telephone_the_fields_come_over_the_page(enter: Callable[..., Desk]
     saved(desk)
 
 
-@opposite_corners("language, width", ["en", "fr"], [1280, 360])
+@opposite_corners("language, width", ["fr", "en"], [360, 1280])
 def test_the_pages_are_usable_by_everybody(enter: Callable[..., Desk], language: str, width: int) -> None:
     desk = enter(language, bypass_csp=True, viewport={"width": width, "height": 900})
     page = begin(desk)

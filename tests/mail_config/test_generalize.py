@@ -347,7 +347,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=250)
 @given(st.lists(PIECES, max_size=12).map("".join) | st.lists(PIECES, max_size=12).map(" ".join))
 def test_no_value_of_the_customer_stays_unmentioned(
     document: Document, contact: Partner, template: MailTemplate, text: str

@@ -404,7 +404,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(st.lists(PIECES, max_size=30).map(" ".join) | st.lists(PIECES, max_size=30).map("".join))
 def test_no_text_raises_anything_but_a_template_error(app: Flask, source: str) -> None:
     problems = find_problems(source, FIELDS, field="body")
@@ -448,7 +448,7 @@ FORMULAS = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(FORMULAS)
 # What is compared as text is another text in another language: checked in French, it is computed in French.
 @example("-((customer.city if (2.5 | upper) > document.total | upper))")

@@ -160,7 +160,7 @@ def test_a_key_with_a_line_break_is_accepted_as_a_browser_posts_it(browser, quot
 
 @pytest.mark.usefixtures("server")
 def test_a_text_of_nothing_but_brackets_is_looked_through(browser, quotation):
-    # Three times as long took 25 s once, nine times as long for each step: this would end in pytest's time limit.
+    # A third of it took 25 s once: what grew so would not end within pytest's time limit.
     form = changed(opened(browser, quotation), body="<" * 600_000)
     assert questions(check(browser, quotation, form)) == []
 

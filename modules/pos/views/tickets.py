@@ -119,7 +119,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         known=[one.id for one in (user, *shifts.values())],
         chosen=request.form.get("cashier", str(shifts.get(at.id, user).id if at is not None else user.id)),
         typed=typed,
-        comes_to=_comes_to(row, quantities),
+        comes_to=_comes_to(row, left, quantities),
         errors=errors,
         token=request.form.get("token") or str(uuid.uuid4()),
         crumbs=[
@@ -135,7 +135,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
 def ticket_refund_sum(document_id: int) -> ResponseReturnValue:
     """Say what the quantities that stand in the form come to, while somebody types."""
     row = _ticket(document_id, queries.USE)
-    return _comes_to(row, _quantities(_typed(row), {}))
+    return _comes_to(row, refundable(row), _quantities(_typed(row), {}))
 
 
 def _typed(ticket: Ticket) -> dict[int, str]:
@@ -143,9 +143,8 @@ def _typed(ticket: Ticket) -> dict[int, str]:
     return {line.id: request.form.get(f"line-{line.id}", "").strip() for line in ticket.lines}
 
 
-def _comes_to(ticket: Ticket, quantities: Mapping[int, Decimal]) -> str:
+def _comes_to(ticket: Ticket, left: Mapping[int | None, Decimal], quantities: Mapping[int, Decimal]) -> str:
     """Return what goes back for quantities of the lines, or a dash where that many cannot be taken back."""
-    left = refundable(ticket)
     if any(quantity > left[line] for line, quantity in quantities.items()):
         return "–"
     return money(sum(amounts_for(ticket, quantities).values(), Decimal(0)), ticket.document.currency)
