@@ -215,6 +215,8 @@ def test_what_is_doubtful_asks_for_a_nod(sit_down: Callable[..., Desk], house: H
         page.keyboard.type("Again. ")
     expect(nod).to_be_checked()
     send(desk, dialog)
+    # The page is at rest before the browser is closed.
+    expect(dialog).to_be_hidden()
     wait_until("the second mail", lambda: len(house.mailbox(f"Nod {reader.language} {number} again")) == 1)
 
 
