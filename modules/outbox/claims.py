@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, insert, literal, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
@@ -407,11 +407,22 @@ def give_back(token: str) -> None:
     patiently(attempt)
 
 
+def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that mails satisfy others, and that nobody writes them at this moment; it locks them.
+
+    Who writes many mails in the order in which the database comes upon them, and waits, may wait for a worker that
+    settles one of them and waits for the next. Who does not wait takes part in no deadlock. SQLite has one writer at
+    a time, and knows no such lock.
+    """
+    return MAILS.c.id.in_(select(MAILS.c.id).where(*conditions).with_for_update(skip_locked=True))
+
+
 def lose_expired() -> tuple[list[int], list[int]]:
     """Take mails away from claims whose lease has ended.
 
     A mail whose message had begun to go out becomes uncertain, and a person decides; any other is queued
-    again. A lease further ahead than any worker takes one comes from a clock that was put back.
+    again. A lease further ahead than any worker takes one comes from a clock that was put back. Mails that somebody
+    is writing are left for the next time.
 
     Returns:
         The ids of the queued and of the uncertain ones.
@@ -422,7 +433,7 @@ def lose_expired() -> tuple[list[int], list[int]]:
         queued = list(
             session.scalars(
                 moving("lose", MailState.QUEUED)
-                .where(ended, MAILS.c.in_flight.is_(False))
+                .where(_at_rest(MAILS.c.state == MailState.SENDING, ended, MAILS.c.in_flight.is_(False)))
                 .values(claim_token=None, lease_until=None, next_attempt_at=now)
                 .returning(MAILS.c.id)
             )
@@ -430,7 +441,7 @@ def lose_expired() -> tuple[list[int], list[int]]:
         record(session, queued, "lose", MailState.SENDING, MailState.QUEUED)
         rows = session.execute(
             moving("lose", MailState.UNCERTAIN)
-            .where(ended, MAILS.c.in_flight.is_(True))
+            .where(_at_rest(MAILS.c.state == MailState.SENDING, ended, MAILS.c.in_flight.is_(True)))
             # The token stays: if the worker was only stopped for a while, it still may settle.
             .values(
                 lease_until=None,
@@ -461,6 +472,20 @@ def lose_expired() -> tuple[list[int], list[int]]:
     return queued, uncertain
 
 
+def renew(token: str) -> None:
+    """Let the lease of a claim begin anew, but for the mail that its worker is writing: that begins its own.
+
+    Raises:
+        OperationalError: The database is locked or away.
+    """
+    with transaction() as session:
+        session.execute(
+            update(MAILS)
+            .where(_at_rest(MAILS.c.claim_token == token, MAILS.c.state == MailState.SENDING))
+            .values(lease_until=clock.now() + lease())
+        )
+
+
 @contextmanager
 def kept_alive(token: str) -> Iterator[None]:
     """Renew the lease of a claim while a block runs, however slow servers are."""
@@ -468,20 +493,15 @@ def kept_alive(token: str) -> Iterator[None]:
     ended = threading.Event()
     period = lease().total_seconds() / 3
 
-    def renew() -> None:
+    def renew_repeatedly() -> None:
         while not ended.wait(period):
             with app.app_context():
                 try:
-                    with transaction() as session:
-                        session.execute(
-                            update(MAILS)
-                            .where(MAILS.c.claim_token == token, MAILS.c.state == MailState.SENDING)
-                            .values(lease_until=clock.now() + lease())
-                        )
+                    renew(token)
                 except OperationalError:
                     logger.warning("A lease could not be renewed; trying again.", exc_info=True)
 
-    thread = threading.Thread(target=renew, name=f"lease-{token[:6]}", daemon=True)
+    thread = threading.Thread(target=renew_repeatedly, name=f"lease-{token[:6]}", daemon=True)
     thread.start()
     try:
         yield

@@ -19,7 +19,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from core.embedded import free_port
+from core.embedded import die_with_parent, free_port
 from modules.playground.store import MailStore, StoredMessage
 from tests.warm import WarmEnvoi
 
@@ -145,7 +145,8 @@ def running_house(
     begun = len(house.log.read_text()) if house.log.exists() else 0
     with house.log.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "core", "up"],
+            # A test that stands still is ended with its process: its house must not stay and load the machine.
+            [*die_with_parent(), sys.executable, "-m", "core", "up"],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import email
 import os
+import secrets
 import signal
 import socket
 import sqlite3
@@ -30,6 +31,8 @@ from tests.warm import WarmEnvoi
 
 LEASE_SECONDS = 2
 WAIT_SECONDS = 20.0
+_LOOKS = 10
+_LOOK_AGAIN_SECONDS = 0.03
 
 
 def eventually(
@@ -63,6 +66,8 @@ class Worker:
 
     def __init__(self, app: Flask, folder: Path, command: str = "worker", **settings: object) -> None:
         own: Settings = app.extensions["envoi_settings"]
+        self._settings = own
+        self._name = f"envoi-test-{secrets.token_hex(4)}"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
         environment |= {
             "ENVOI_DATA_DIR": str(own.data_dir),
@@ -71,6 +76,8 @@ class Worker:
             "ENVOI_QUEUE": own.queue,
             "ENVOI_OUTBOX_LEASE_SECONDS": str(LEASE_SECONDS),
             "ENVOI_OUTBOX_SMTP_TIMEOUT_SECONDS": "30",
+            # By this PostgreSQL knows its connections.
+            "PGAPPNAME": self._name,
         }
         environment |= {f"ENVOI_{name}": str(value) for name, value in settings.items()}
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +99,27 @@ class Worker:
         """End it without a chance to say or write anything."""
         self.process.kill()
         self.process.wait(WAIT_SECONDS)
+
+    def end_connections(self) -> None:
+        """End what it has begun at PostgreSQL; SQLite begins nothing that outlives its process."""
+        if make_url(self._settings.database_url).get_backend_name() == "postgresql":
+            mine = f"FROM pg_stat_activity WHERE application_name = '{self._name}'"
+            eventually(
+                lambda: not ask(self._settings, f"SELECT pg_terminate_backend(pid) {mine}"),
+                "its connections have ended",
+            )
+
+    def waits_for_the_database(self) -> bool:
+        """Return whether it has nothing to do but to wait for a lock at PostgreSQL, and for some time."""
+        waiting = f"application_name = '{self._name}' AND wait_event_type = 'Lock'"
+        query = f"SELECT 1 FROM pg_stat_activity WHERE {waiting}"  # noqa: S608 (a name made above)
+        return all(
+            ask(self._settings, query) and self._sleeps() and not time.sleep(_LOOK_AGAIN_SECONDS)
+            for _ in range(_LOOKS)
+        )
+
+    def _sleeps(self) -> bool:
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
     def stop(self) -> None:
         """Stop it where it is, as a machine that is suspended."""

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import pytest
 from flask import Flask
 
-from core import jobs
+from core import clock, jobs
 from core.config import Settings
 from core.db import base, db
 from core.mail.outcomes import FailureKind
@@ -112,8 +112,8 @@ class Point:
         states: What the mails are once the lease has ended and another worker has been at work.
         accepted: How often the server has accepted each of them.
         hold_at: When to take the database away from the worker, so that its next commit does not come.
-        or_states: What else they may be: PostgreSQL goes on with a transaction that it was sent whole, though the
-            worker that sent it is dead by then. Its outcome is the true one.
+        sent_whole: Whether the database comes back, and the worker dies only when it has said all of its next
+            transaction: PostgreSQL goes on with that. Its outcome is the true one.
         in_flight: Whether to wait until the mail is marked in flight.
     """
 
@@ -124,7 +124,7 @@ class Point:
     accepted: tuple[int, int, int] = (1, 1, 1)
     occurrence: int = 1
     hold_at: tuple[str, str] | None = None
-    or_states: str = ""
+    sent_whole: bool = False
     in_flight: bool = False
 
 
@@ -161,7 +161,25 @@ FROM_THE_BODY_ON = [
         2,
         "sent sent uncertain",
         hold_at=("DATA", "received"),
-        or_states="sent sent sent",
+    ),
+]
+WITH_A_TRANSACTION_ON_ITS_WAY = [
+    Point(
+        "after 354, the mark on its way",
+        ("DATA", "invited"),
+        1,
+        "sent uncertain sent",
+        accepted=(1, 0, 1),
+        hold_at=("DATA", "before"),
+        sent_whole=True,
+    ),
+    Point(
+        "after the last 250, its outcome on its way",
+        ("DATA", "after"),
+        2,
+        "sent sent sent",
+        hold_at=("DATA", "received"),
+        sent_whole=True,
     ),
 ]
 
@@ -203,7 +221,13 @@ class Assassin:
             eventually(lambda: ask(self.settings, query)[0][0], "the mail is in flight", pause=0.002)
         if self.point.stage == ("DATA", "after"):
             eventually(lambda: not unread_bytes(self.lab.port), "the worker has read the 250", pause=0.002)
+        if self.point.sent_whole:
+            eventually(
+                self.victim.waits_for_the_database, "the worker waits for the answer to all it has said"
+            )
         self.victim.kill()
+        if self.release is not None and not self.point.sent_whole:
+            self.victim.end_connections()
 
     def wait(self) -> None:
         assert self.done.wait(30), f"{self.point.name}: this point was not reached; {self.lab.verbs()}"
@@ -235,9 +259,7 @@ def killed_at(points, lab, settings, submit, hire):
             for mail in (db.session.get_one(OutgoingMail, mail_id) for mail_id in ids)
         ]
         db.session.rollback()
-        if " ".join(states) not in {point.states, point.or_states} or taken != [
-            {count} for count in point.accepted
-        ]:
+        if " ".join(states) != point.states or taken != [{count} for count in point.accepted]:
             problems.append(f"{point.name}: {states}, accepted {taken}; promised {point}")
     return problems
 
@@ -248,6 +270,11 @@ def test_killed_before_the_body_goes_out_a_mail_is_delivered_once(lab, settings,
 
 def test_killed_from_the_body_on_a_mail_is_uncertain(lab, settings, submit, hire):
     assert killed_at(FROM_THE_BODY_ON, lab, settings, submit, hire) == []
+
+
+@pytest.mark.on_database("postgresql")  # SQLite has no server that could go on without the worker
+def test_a_transaction_that_was_sent_whole_comes_though_its_worker_is_killed(lab, settings, submit, hire):
+    assert killed_at(WITH_A_TRANSACTION_ON_ITS_WAY, lab, settings, submit, hire) == []
 
 
 # ------------------------------------------------------------------------------------------------------ SIGSTOP
@@ -361,6 +388,33 @@ def test_of_those_who_claim_the_same_mails_at_once_one_gets_each(app, company, s
     assert problems == []
     assert sorted(mail_id for part in got for mail_id in part) == ids
     assert set(states_of(ids)) == {"sending"}
+
+
+@pytest.mark.on_database("postgresql")  # SQLite has one writer at a time, and no locks of rows
+def test_no_lease_waits_for_who_writes_one_of_its_mails(company, settings, submit, monkeypatch):
+    """Or a worker that settles one mail and marks the next waits for its own lease, which waits for it."""
+    ids = submit(3, now=False)
+    token = claims.claim(ids)
+    db.session.remove()
+
+    def leases() -> list[object]:
+        return [until for (until,) in ask(settings, "SELECT lease_until FROM outbox_mail ORDER BY id")]
+
+    at_first = leases()
+    release = hold(settings, ids[1])
+    in_the_end = threading.Timer(10, release)
+    in_the_end.start()
+    claims.renew(token)
+    assert in_the_end.is_alive(), "it waited until the mail was free"
+    assert [later > earlier for later, earlier in zip(leases(), at_first, strict=True)] == [True, False, True]
+
+    later = clock.now() + claims.lease()
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert claims.lose_expired() == ([ids[0], ids[2]], [])
+    assert in_the_end.is_alive(), "it waited until the mail was free"
+    in_the_end.cancel()
+    release()
+    assert claims.lose_expired() == ([ids[1]], [])
 
 
 # ------------------------------------------------------------------------ the database, between 250 and commit
