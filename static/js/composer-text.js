@@ -52,14 +52,18 @@ export function begin(composer) {
   let untouched = null; // what the editor makes of the text as it came
 
   function start() {
-    if (asItCame.includes("<img")) {
+    untouched = editor.shownValue;
+    if (editor.value !== untouched) {
+      // Typed on a slow line, before this was here.
+      queueMicrotask(() => composer.changed("body"));
+    } else if (asItCame.includes("<img")) {
       const focused = document.activeElement;
       editor.editor.loadHTML(figured(asItCame));
       if (document.activeElement !== focused) focused?.focus();
+      untouched = editor.value;
     }
-    untouched = editor.value;
   }
-  if (editor.editor) start();
+  if (editor.shownValue !== undefined) start();
   else editor.addEventListener("trix-initialize", start, { once: true });
 
   editor.addEventListener("trix-change", () => {

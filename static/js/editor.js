@@ -1,6 +1,9 @@
 // The text editor, wherever it stands: its words in the language of the page, its toolbar within reach of the keyboard.
+// It is loaded before the editor, or it would miss how the first ones begin: whatever comes later may come too late.
 (() => {
   "use strict";
+  // What the editor makes of a text by itself is no change by the person; each form asks for this to tell the two apart.
+  document.addEventListener("trix-initialize", (event) => { event.target.shownValue = event.target.value; }, true);
   document.addEventListener("trix-before-initialize", () => {
     const words = document.getElementById("editor-words")?.dataset;
     if (words) Object.assign(window.Trix.config.lang, words);

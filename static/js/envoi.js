@@ -151,7 +151,9 @@
       // The server has decided who fits, and in which order.
       score: () => (person) => (fits && !fits.has(person.value) ? 0 : 1), sortField: [{ field: "$order" }], searchField: ["text"],
       shouldLoad: () => true,
-      load(query, done) {
+      load(given, done) {
+        // With the focus it asks for everybody, and that a moment later: after the first keys of who is quick.
+        const query = given || choice.inputValue();
         asked = query;
         chosen = false;
         const url = new URL(select.dataset.people, window.location.href);

@@ -15,8 +15,9 @@
     const row = select.closest("[data-line]");
     const choice = new window.TomSelect(select, {
       valueField: "id", labelField: "label", searchField: ["label", "description"], maxOptions: 50,
-      preload: "focus", allowEmptyOption: true, refreshThrottle: 0, loadThrottle: 150, refreshThrottle: 0,
-      load(query, done) {
+      preload: "focus", allowEmptyOption: true, refreshThrottle: 0, loadThrottle: 150,
+      load(given, done) {
+        const query = given || choice.inputValue(); // with the focus it asks for all, after the first keys of who is quick
         fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))
           // The empty choice is the first by its order; these come behind it.

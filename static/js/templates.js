@@ -25,16 +25,13 @@
   function changed() { dirty = true; refresh(500); }
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
-  form.addEventListener("trix-change", (event) => {
-    const touched = event.target.closest("[data-text]").querySelector("[data-touched]");
-    if (event.target.shownValue === undefined || event.target.shownValue === event.target.value) return;
-    touched.value = "1";
+  function noteText(editor) {
+    if (editor.shownValue === undefined || editor.shownValue === editor.value) return;
+    editor.closest("[data-text]").querySelector("[data-touched]").value = "1";
     changed();
-  });
-  document.addEventListener("trix-initialize", (event) => {
-    // What the editor makes of a text by itself is no change by the person.
-    if (event.target.matches("[data-template-editor]")) event.target.shownValue = event.target.value;
-  });
+  }
+  form.addEventListener("trix-change", (event) => noteText(event.target));
+  form.querySelectorAll("[data-template-editor]").forEach(noteText); // on a slow line somebody types before this is here
   document.getElementById("preview-controls").addEventListener("change", () => refresh(0));
   let leaving = false; // what still comes in while the form is sent is no change
   form.addEventListener("submit", () => { leaving = true; setTimeout(() => { leaving = false; }, 4000); });

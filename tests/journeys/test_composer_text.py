@@ -10,9 +10,18 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, expect
 
-from tests.journeys.composing import badge, editor, expect_posted, new_quotation, open_composer, posted, send
+from tests.journeys.composing import (
+    badge,
+    editor,
+    expect_posted,
+    hold,
+    new_quotation,
+    open_composer,
+    posted,
+    send,
+)
 from tests.journeys.conftest import Desk
-from tests.journeys.house import House
+from tests.journeys.house import House, wait_until
 from tests.journeys.variants import EITHER, SIZES
 from tests.journeys.words import OLIVER, Reader
 
@@ -55,6 +64,29 @@ def hide_template(house: House, name: str) -> None:
     """Take a template away from the other journeys."""
     with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=10)) as database, database:
         database.execute("UPDATE mail_config_template SET active = 0 WHERE name = ?", (name,))
+
+
+def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
+    sit_down: Callable[..., Desk],
+) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    _number, path = new_quotation(desk)
+    held = hold(page, "**/js/composer-text.js")
+    page.goto(f"{desk.house.url}/outbox/compose/{path.rsplit('/', 1)[1]}", wait_until="commit")
+    composer = page.locator("[data-composer]")
+    expect(composer.get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
+    editor(desk, composer).press("Control+Home")
+    page.keyboard.type("Typed early. ")
+    wait_until("the script is asked for", lambda: held)
+    with page.expect_response("**/keep"):  # without another change, the draft goes to the server
+        held[0].continue_()
+        expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+    page.unroute("**/js/composer-text.js")
+    page.reload()
+    composer = page.locator("[data-composer][data-ready]")
+    expect(editor(desk, composer)).to_contain_text("Typed early. ")
+    expect_posted(composer, "body", "Typed early. ")
 
 
 @EITHER

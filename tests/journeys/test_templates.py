@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
+from tests.journeys.composing import hold
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
@@ -258,6 +259,24 @@ def test_fields_of_another_system_are_converted_when_they_are_pasted(
     )
 
 
+def test_what_is_typed_before_the_script_of_the_page_has_come_is_kept(enter: Callable[..., Desk]) -> None:
+    desk = enter()
+    page = desk.page
+    held = hold(page, "**/js/templates.js")
+    page.goto(f"{desk.house.url}{NEW}", wait_until="commit")
+    show_tab(desk, "en")
+    expect(page.locator("#pane-en").get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
+    editor(page).press_sequentially("Typed early")
+    wait_until("the script is asked for", lambda: held)
+    held[0].continue_()
+    page.unroute("**/js/templates.js")
+    page.wait_for_load_state()
+    desk.field("Name").fill("Journey")
+    subject(page).fill("Quotation")
+    saved(desk)
+    expect(source_of(desk)).to_have_value("<p>Typed early</p>")
+
+
 @EITHER_LANGUAGE
 def test_recipients_and_files_by_keyboard(enter: Callable[..., Desk], language: str) -> None:
     desk = enter(language)
@@ -409,6 +428,22 @@ def test_the_list_explains_which_one_applies(enter: Callable[..., Desk]) -> None
     answer = page.locator("#which-answer")
     expect(answer.locator("li").first).to_contain_text("applies")
     expect(answer).to_contain_text("for everybody")
+
+
+def test_a_searching_field_finds_what_was_typed_before_it_knows_that_it_has_the_focus(
+    enter: Callable[..., Desk],
+) -> None:
+    desk = enter()
+    page = page_of_list(desk)
+    page.locator("#which-document").evaluate(
+        """(select) => {
+            const { tomselect } = select;
+            tomselect.focus(); // which it learns a moment later
+            tomselect.control_input.value = "S00002";
+            tomselect.control_input.dispatchEvent(new Event("input", { bubbles: true }));
+        }"""
+    )
+    expect(page.locator(".ts-dropdown .option", has_text="S00002").first).to_be_visible()
 
 
 def test_on_a_telephone_the_fields_come_over_the_page(enter: Callable[..., Desk]) -> None:
