@@ -19,6 +19,7 @@ from core.partners.service import save_partner
 from core.products.models import Product
 from modules.pos.models import Session, Ticket, TicketLine
 from modules.pos.service.registers import (
+    UnexplainedDifferenceError,
     cash_in,
     close_session,
     open_session,
@@ -161,7 +162,7 @@ def test_a_ticket_of_a_session_closed_elsewhere_goes_into_one_that_opens_for_it(
 
 
 def test_a_session_that_opens_by_itself_begins_with_what_was_counted(sell, register, session, cashier):
-    close_session(session, Decimal("100.50"), cashier)
+    close_session(session, Decimal("100.50"), cashier, note="found")
     ticket = sell(session_id=session.id)
     assert (ticket.session.rescue, ticket.session.opening_cash) == (True, Decimal("100.50"))
 
@@ -177,8 +178,13 @@ def test_a_register_is_open_once(register, session, cashier):
         open_session(register, Decimal(0), cashier)
 
 
-def test_closing_keeps_the_difference(sell, session, cashier):
+def test_closing_keeps_the_difference_and_why(sell, session, cashier):
     sell()
+    for nothing in ("", "  "):
+        with pytest.raises(UnexplainedDifferenceError) as told:
+            close_session(session, Decimal("110.00"), cashier, note=nothing)
+        assert told.value.difference == Decimal("-2.50")
+        assert (session.state, session.counted_cash) == (SessionState.OPEN, None)
     close_session(session, Decimal("110.00"), cashier, note=" torn note ")
     assert (session.expected_cash, session.difference, session.note) == (
         Decimal("112.50"),

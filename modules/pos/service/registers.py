@@ -30,6 +30,21 @@ class SessionOpenError(UserError):
     """A register is open already."""
 
 
+class UnexplainedDifferenceError(UserError):
+    """The cash that was counted is not what should be there, and nobody has said why.
+
+    Args:
+        difference: What was counted, less what should be there, in the currency of the company.
+    """
+
+    def __init__(self, difference: Decimal) -> None:
+        super().__init__(
+            _l("It differs from what should be there. Count again, or say why."),
+            "note",
+        )
+        self.difference = difference
+
+
 def check_pattern(pattern: str) -> str:
     """Return a pattern of file names that can be filled in.
 
@@ -241,9 +256,10 @@ def cash_in(session: Session) -> Decimal:
 
 
 def close_session(session: Session, counted: Decimal, by: User | None, *, note: str = "") -> None:
-    """Close a register with the cash that was counted; the difference is kept.
+    """Close a register with the cash that was counted; a difference is kept, with the note that explains it.
 
     Raises:
+        UnexplainedDifferenceError: There is a difference and no note.
         UserError: It is closed already, or the amount makes no sense.
     """
     with transaction() as database:
@@ -255,3 +271,5 @@ def close_session(session: Session, counted: Decimal, by: User | None, *, note: 
         session.state = SessionState.CLOSED
         session.closed_at, session.closed_by_id = clock.now(), by.id if by else None
         session.note = note.strip()[:300]
+        if session.difference and not session.note:
+            raise UnexplainedDifferenceError(session.difference)

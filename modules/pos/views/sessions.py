@@ -20,7 +20,14 @@ from core.web.listing import paginate
 from modules.pos import queries
 from modules.pos.forms import CashForm, OpeningForm
 from modules.pos.models import Payment, Session, Ticket
-from modules.pos.service.registers import SessionOpenError, cash_in, close_session, last_count, open_session
+from modules.pos.service.registers import (
+    SessionOpenError,
+    UnexplainedDifferenceError,
+    cash_in,
+    close_session,
+    last_count,
+    open_session,
+)
 from modules.pos.states import SessionState
 from modules.pos.views.blueprint import blueprint
 
@@ -75,18 +82,17 @@ def session_close(session_id: int) -> ResponseReturnValue:
     form = CashForm()
 
     def close() -> None:
-        counted, note = form.counted_cash.data or Decimal(0), (form.note.data or "").strip()
-        difference = counted - cash_in(row)
-        if difference and not note and row.state is SessionState.OPEN:
-            amount = money(difference, row.register.company.currency)
+        try:
+            close_session(row, form.counted_cash.data or Decimal(0), user, note=form.note.data or "")
+        except UnexplainedDifferenceError as error:
+            amount = money(error.difference, row.register.company.currency)
             raise UserError(
                 _l(
                     "It differs by %(amount)s from what should be there. Count again, or say why.",
                     amount=amount,
                 ),
                 "note",
-            )
-        close_session(row, counted, user, note=note)
+            ) from error
 
     if submit(form, close):
         flash(gettext("The register is closed."), "success")
