@@ -29,9 +29,10 @@ export function begin(composer) {
   });
 
   async function keep() {
+    const kept = chip; // another one may be asked about before the answer comes
     const quoted = name.value.trim().replace(/["\\<>]/g, "");
-    const text = quoted ? `"${quoted}" <${chip.dataset.address}>` : chip.dataset.address;
-    const { status, text: html } = await composer.wait(post(urls.urlContact, { text, type: type.value, field: chips.fieldOf(chip) }));
+    const text = quoted ? `"${quoted}" <${kept.dataset.address}>` : kept.dataset.address;
+    const { status, text: html } = await composer.wait(post(urls.urlContact, { text, type: type.value, field: chips.fieldOf(kept) }));
     if (status !== 200) {
       const page = new DOMParser().parseFromString(html, "text/html");
       error.textContent = page.querySelector("[data-chip-error]")?.textContent || (status === 422 && page.body.textContent.trim()) || composer.word("lost");
@@ -41,9 +42,9 @@ export function begin(composer) {
     made.innerHTML = html;
     const fresh = made.content.querySelector("[data-chip]");
     if (!fresh) { error.textContent = made.content.textContent.trim(); return; }
-    fresh.querySelector("input").name = chips.fieldOf(chip);
-    chip.replaceWith(fresh);
-    dialog.close();
+    fresh.querySelector("input").name = chips.fieldOf(kept);
+    kept.replaceWith(fresh);
+    if (chip === kept) dialog.close();
     chips.sync();
     composer.changed();
     composer.tell(composer.word("keptContact", { name: fresh.dataset.name }));

@@ -22,6 +22,7 @@ export function begin(composer) {
     reset.hidden = !list.querySelector("[data-file=added]");
   }
 
+  /** Resolves to false where the file did not arrive, and is still wanted. */
   async function add(file) {
     const row = form.querySelector("#compose-file-row").content.firstElementChild.cloneNode(true);
     const link = row.querySelector(".file-name");
@@ -44,13 +45,15 @@ export function begin(composer) {
       row.querySelector("[data-file-size]").textContent = stored.size_text;
       composer.tell(composer.word("added", { name: stored.name }));
       composer.changed();
+      return true;
     } catch (sentence) {
-      if (!row.isConnected) return; // removed while it was on its way
+      if (stop.signal.aborted) return true; // removed while it was on its way
       const words = sentence || composer.word("notStored", { name: file.name });
       row.classList.add("file-failed");
       const note = row.querySelector(".file-note");
       note.setAttribute("role", "alert");
       note.replaceChildren(Object.assign(document.createElement("i"), { className: "bi bi-exclamation-triangle-fill", ariaHidden: "true" }), ` ${words}`);
+      return false;
     } finally {
       bar.remove();
       count();
@@ -105,5 +108,6 @@ export function begin(composer) {
     form.dispatchEvent(new CustomEvent("compose-look"));
   });
   count();
+  if (picker.files.length) { addAll([...picker.files]); picker.value = ""; } // chosen before this was here
   return { addAll };
 }

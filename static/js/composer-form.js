@@ -105,11 +105,20 @@ export function begin(root) {
   findings.begin(composer);
   keep.begin(composer);
   sending.begin(composer);
+  for (const input of form.querySelectorAll("[data-changes] :is(input, select, textarea), :is(input, select, textarea)[data-changes]")) {
+    if (differs(input)) composer.changed(input.closest("[data-changes]").dataset.changes); // typed before this was here
+  }
   if (sending.takeRefusal() || form.querySelector(".invalid-feedback, .alert-danger")) showTrouble(form);
   root.dataset.ready = "1";
   composer.dialog?.addEventListener("hide.bs.modal", (event) => {
     if (event.target === composer.dialog) root.dispatchEvent(new CustomEvent("compose-closing"));
   }, { signal: composer.signal });
+}
+
+function differs(input) {
+  if (["checkbox", "radio"].includes(input.type)) return input.checked !== input.defaultChecked;
+  if (input.options) return [...input.options].some((option) => option.selected !== option.defaultSelected) && [...input.options].some((option) => option.defaultSelected);
+  return input.type !== "hidden" && input.value !== input.defaultValue;
 }
 
 function showField(form, name) {

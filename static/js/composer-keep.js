@@ -8,7 +8,7 @@ const SIGN_IN_MS = 4000;
 const seen = new Set(); // the forms that this page has had open: what is held of them is theirs
 
 export function begin(composer) {
-  const { root, form, urls, signal } = composer;
+  const { root, form, urls, pending, signal } = composer;
   if (!urls.urlKeep) return;
   const name = `envoi-draft:${urls.user}:${urls.document}`;
   const line = form.querySelector("#compose-connection");
@@ -140,11 +140,12 @@ export function begin(composer) {
     clearTimeout(timer);
     if (over) return;
     over = true;
-    const kept = dirty || form.querySelector("#compose-presence")?.hasAttribute("data-kept-at");
-    if (dirty) {
-      // The editor takes what was typed last with the next frame.
+    const writing = dirty || pending.size > 0;
+    const kept = writing || form.querySelector("#compose-presence")?.hasAttribute("data-kept-at");
+    if (writing) {
+      // The editor takes what was typed last with the next frame; a file on its way comes along.
       const frame = new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
-      const keeping = frame.then(() => post(urls.urlKeep, new FormData(form))).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
+      const keeping = frame.then(() => Promise.allSettled([...pending])).then(() => post(urls.urlKeep, new FormData(form))).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
       document.dispatchEvent(new CustomEvent("compose-keeping", { detail: keeping }));
     }
     const opener = document.querySelector(`a[hx-get="${urls.url}"]`);
@@ -156,8 +157,9 @@ export function begin(composer) {
     if (event.target.closest("[data-compose-close]") && composer.dialog) {
       event.preventDefault();
       window.bootstrap.Modal.getInstance(composer.dialog).hide();
-    } else if (event.target.closest("[data-compose-close]") && dirty) {
+    } else if (event.target.closest("[data-compose-close]") && (dirty || pending.size)) {
       event.preventDefault();
+      await Promise.allSettled([...pending]);
       await post(urls.urlKeep, new FormData(form));
       window.location.assign(event.target.closest("a").href);
     } else if (event.target.closest("[data-compose-anew]")) {

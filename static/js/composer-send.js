@@ -15,7 +15,7 @@ export function begin(composer) {
   const sendAt = form.querySelector("#compose-send-at");
   const when = form.querySelector("[data-when]");
 
-  // What is on its way up, or being read, comes along: Send waits for it.
+  // What is on its way up, or being read, comes along: Send waits for it, and stays where a file did not arrive.
   let waiting = false;
   let ended = false; // the last Send met a session that had ended: by now there may be another one
   form.addEventListener("submit", (event) => {
@@ -28,14 +28,22 @@ export function begin(composer) {
       renewToken().then(() => { waiting = ended = false; form.requestSubmit(submitter); });
       return;
     }
-    if (event.submitter?.matches("[data-eml]") || !pending.size) return;
+    if (event.submitter?.matches("[data-eml]") || (!pending.size && !form.querySelector(".file-failed"))) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     if (waiting) return;
     waiting = true;
     const words = setTimeout(() => composer.tell(composer.word("waiting")), 300);
-    Promise.allSettled([...pending]).then(() => { clearTimeout(words); waiting = false; form.requestSubmit(); });
+    arrived().then((whole) => { clearTimeout(words); waiting = false; if (whole) form.requestSubmit(); });
   }, true);
+  async function arrived() {
+    const results = await Promise.allSettled([...pending]);
+    const failed = form.querySelector(".file-failed");
+    if (!failed && !results.some(({ value }) => value === false)) return true;
+    composer.tell(composer.word("fileMissing"));
+    failed?.querySelector("[data-remove-file]").focus();
+    return false;
+  }
   // What were typed now would be lost when the form comes back.
   form.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target !== form) return;
@@ -86,7 +94,7 @@ export function begin(composer) {
   form.querySelector("[data-eml]")?.addEventListener("click", async (event) => {
     event.preventDefault();
     const button = event.currentTarget;
-    await Promise.allSettled([...pending]);
+    if (!await arrived()) return;
     const data = new FormData(form);
     const made = await fetchDraft(button.getAttribute("formaction"), data);
     if (!made) { composer.tell(composer.word("lost")); return; }

@@ -89,7 +89,14 @@ export function begin(composer, chips, field) {
     if (event.key === "Enter") {
       event.preventDefault(); // never sends the mail
       if (active >= 0) take(people[active]);
-      else { close(); chips.commit(field); }
+      else {
+        close();
+        // Ended as if by a semicolon: what is typed next, while the server still reads, is another one.
+        const { value } = input;
+        const ends = closed(`${value};`) === value.length + 1; // not inside quotation marks
+        if (ends && value.trim() && closed(value) < value.trimEnd().length) input.setRangeText(";", value.length, value.length, "end");
+        chips.commit(field, { whole: !ends });
+      }
     } else if (isOpen && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       event.preventDefault();
       mark(event.key === "ArrowDown" ? active + 1 : (active < 0 ? people.length : active) - 1);

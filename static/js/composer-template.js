@@ -8,7 +8,7 @@ export function begin(composer) {
   const save = root.querySelector("#save-template");
   if (!select) return;
 
-  const former = select.value;
+  const former = ([...select.options].find((option) => option.defaultSelected) ?? select).value;
   // A file on its way is part of what is kept: the form is not swapped before it has come in.
   const change = async (keepMine) => {
     select.disabled = true;
@@ -32,6 +32,8 @@ export function begin(composer) {
     change(keepMine);
   });
   ask?.addEventListener("close", () => { if (!ask.returnValue) select.value = former; });
+  // Chosen before this was here.
+  if (select.value !== former) queueMicrotask(() => select.dispatchEvent(new Event("change")));
 
   // The text as a template for everybody: the server makes it general and shows what it would store.
   const content = save?.querySelector("#save-template-content");

@@ -87,10 +87,11 @@ export function begin(composer) {
     if (file) {
       const sending = upload(urls.urlFile, file, { picture: true, progress: (share) => attachment.setUploadProgress(share * 100) });
       composer.wait(sending.then(
-        (stored) => attachment.setAttributes({ url: stored.url }),
+        (stored) => { attachment.setAttributes({ url: stored.url }); return true; },
         (sentence) => {
           attachment.remove();
           composer.tell(sentence || composer.word("notStored", { name: file.name }));
+          return false;
         },
       ));
     } else if (!String(attachment.getURL() || "").startsWith(`${urls.urlFile}/`)) {

@@ -2,6 +2,8 @@
 (() => {
   "use strict";
   const text = (name) => document.body.dataset[name] || "";
+  const ANSWER_MS = 60000;
+  const DOWNLOAD_MS = 4000;
 
   // htmx: send the CSRF token, and tell when something went wrong instead of staying silent.
   document.addEventListener("htmx:configRequest", (event) => {
@@ -50,13 +52,18 @@
     if (question && !window.confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
   }, true);
 
-  // A form is posted once, however often its button is pressed.
+  // A form is posted once, however often its button is pressed: the page stays until the answer comes, which takes long
+  // on a slow line. After a download it stays for good.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "post" || event.defaultPrevented || form.hasAttribute("hx-post")) return;
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "1";
-    setTimeout(() => delete form.dataset.sent, 4000);
+    const stays = form.hasAttribute("data-download") || form.target; // the answer goes elsewhere
+    setTimeout(() => delete form.dataset.sent, stays ? DOWNLOAD_MS : ANSWER_MS);
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
   });
 
   // The dialog: what htmx puts into it is shown; a response without content closes it.
@@ -131,55 +138,61 @@
           plugins: select.multiple ? { remove_button: { title: text("messageRemove") } } : {},
           render: { no_results: () => noResults() },
         };
-        if (select.dataset.people) searchPeople(select, settings);
-        else new window.TomSelect(select, settings);
+        if (select.dataset.people) {
+          const render = { ...settings.render, option: (person, escape) => personLine(person, escape) };
+          searchServer(select, select.dataset.people, { ...settings, allowEmptyOption: false, render });
+        } else new window.TomSelect(select, settings);
         // The field beside it speaks for it now.
         select.setAttribute("aria-hidden", "true");
       }
     });
   }
 
-  function searchPeople(select, settings) {
+  // A field that searches on the server; the page of sales documents has one of its own kind.
+  function searchServer(select, address, settings) {
+    const keyOf = (item) => String(item[settings.valueField || "value"]);
     let asked = null; // the text that the list will answer, or answers
     let answered = null;
     let wanted = null; // the text with which Enter was pressed before the answer came
-    let fits = null; // who was found
-    let chosen = false; // somebody was chosen before the answer came
+    let fits = null; // what was found
+    let chosen = false; // something was chosen before the answer came
     const choice = new window.TomSelect(select, {
       ...settings,
-      allowEmptyOption: false, preload: "focus", loadThrottle: 150,
-      // The server has decided who fits, and in which order.
-      score: () => (person) => (fits && !fits.has(person.value) ? 0 : 1), sortField: [{ field: "$order" }], searchField: ["text"],
+      preload: "focus", loadThrottle: 150,
+      // The server has decided what fits, and in which order.
+      score: () => (item) => (fits && !fits.has(keyOf(item)) ? 0 : 1), sortField: [{ field: "$order" }], searchField: ["text"],
       shouldLoad: () => true,
       load(given, done) {
+        choice.loadedSearches = {}; // an answer that came too late, or never, must not be the last word on a text
         // With the focus it asks for everybody, and that a moment later: after the first keys of who is quick.
         const query = given || choice.inputValue();
         asked = query;
         chosen = false;
-        const url = new URL(select.dataset.people, window.location.href);
+        const url = new URL(address, window.location.href);
         url.searchParams.set("q", query);
         fetch(url, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))
-          .then((people) => {
+          .then((found) => {
             // Somebody has typed on; who pressed Enter and went on to the next field waits for this answer, though.
             if (asked !== query || (choice.inputValue() !== query && wanted !== query)) { done(); return; }
-            choice.clearOptions();
-            fits = new Set(people.map((person) => person.value));
-            done(people);
+            choice.clearOptions((_item, key) => key === "" || choice.items.includes(key));
+            fits = new Set(found.map(keyOf));
+            // What stays, as the empty choice does, comes first.
+            done(found.map((item, place) => ({ ...item, $order: place + 2 })));
             answered = query;
             if (chosen) choice.close(); // what has come late must not lie over the page again
-            if (wanted === query) take(people);
+            if (wanted === query) take(found);
           }, () => { wanted = null; done(); toast(text("messageLost")); });
       },
-      render: { ...settings.render, option: (person, escape) => personLine(person, escape), loading: () => waiting() },
+      render: { ...settings.render, loading: () => waiting() },
       onItemAdd() { chosen = true; },
       onFocus() { if (answered !== null && answered !== "") choice.load(""); },
     });
-    function take(people) {
+    function take(found) {
       wanted = null;
-      const first = people.find((person) => !person.disabled);
+      const first = found.find((item) => !item.disabled);
       if (!first) return;
-      choice.addItem(first.value);
+      choice.addItem(keyOf(first));
       choice.setTextboxValue("");
       choice.close();
     }
@@ -194,6 +207,7 @@
     choice.control_input.addEventListener("input", () => { wanted = null; });
     return choice;
   }
+  window.envoiSearchServer = searchServer;
 
   function personLine(person, escape) {
     const more = [person.email, person.detail].filter(Boolean).map((line) => `<span class="choice-more">${escape(line)}</span>`);

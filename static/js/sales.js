@@ -13,16 +13,8 @@
   function offerProducts(select) {
     if (select.tomselect) return select.tomselect;
     const row = select.closest("[data-line]");
-    const choice = new window.TomSelect(select, {
-      valueField: "id", labelField: "label", searchField: ["label", "description"], maxOptions: 50,
-      preload: "focus", allowEmptyOption: true, refreshThrottle: 0, loadThrottle: 150,
-      load(given, done) {
-        const query = given || choice.inputValue(); // with the focus it asks for all, after the first keys of who is quick
-        fetch(`${form.dataset.products}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } })
-          .then((response) => (response.ok ? response.json() : Promise.reject(response)))
-          // The empty choice is the first by its order; these come behind it.
-          .then((products) => done(products.map((product, place) => ({ ...product, $order: place + 2 }))), () => done());
-      },
+    const choice = window.envoiSearchServer(select, form.dataset.products, {
+      valueField: "id", labelField: "label", maxOptions: 50, allowEmptyOption: true, refreshThrottle: 0,
       render: {
         option(product, escape) {
           return `<div>${escape(product.label || product.text || "")}<span class="choice-price">${escape(product.price || "")}</span></div>`;

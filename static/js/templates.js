@@ -247,6 +247,7 @@
   dialog.querySelector("form").addEventListener("submit", (event) => {
     if (event.submitter?.value !== "ok") return;
     event.preventDefault();
+    const asked = edited; // another one may be open before the answer comes
     const text = edited.element.closest("[data-text]");
     const url = new URL(form.dataset.chip, window.location.href);
     url.searchParams.set("formula", source.value);
@@ -254,11 +255,13 @@
     fetch(url, { headers: { Accept: "application/json" } })
       .then((response) => response.json())
       .then((chip) => {
+        if (chip.error && (edited !== asked || !dialog.open)) return;
         if (chip.error) { source.setCustomValidity(chip.error); source.reportValidity(); return; }
-        edited.attachment.setAttributes(chip);
-        edited.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
+        asked.attachment.setAttributes(chip);
+        asked.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
+        if (edited !== asked || !dialog.open) return;
         dialog.close("ok");
-        edited.element.focus();
+        asked.element.focus();
       }, () => window.envoiToast(document.body.dataset.messageLost));
   });
   dialog.querySelector("button[value='']").addEventListener("click", () => edited?.element.focus());
@@ -323,7 +326,9 @@
     tell("fileRemoved");
     changed();
   });
+  let going = null; // the files that are on their way; others may be chosen meanwhile
   upload.addEventListener("htmx:beforeRequest", () => {
+    going = [...upload.files];
     files.querySelectorAll("[data-file-error]").forEach((line) => line.remove());
     progress.hidden = false;
   });
@@ -333,7 +338,9 @@
   upload.addEventListener("htmx:afterRequest", (event) => {
     progress.hidden = true;
     progress.value = 0;
-    if (event.detail.successful) { upload.value = ""; changed(); }
+    if (!event.detail.successful) return;
+    if (going.every((file, place) => file === upload.files[place])) upload.value = "";
+    changed();
   });
   document.addEventListener("drop", (event) => {
     // What is dropped lies in the input by then.

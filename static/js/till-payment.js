@@ -98,6 +98,8 @@ export function begin(till) {
     // Without the server one sells all the same. With it, the cash in the drawer is counted first.
     if (till.state === "online" && !till.session && !till.lastSession) { till.root.querySelector("[data-notice=session] a")?.focus(); return; }
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
+    const field = document.activeElement;
+    if (till.root.contains(field) && field.matches("input")) { field.blur(); field.focus(); } // or it has not told its change
     const wrong = till.wrongField();
     if (wrong) { wrong.focus(); return; }
     payments = (till.sale.payments || []).map((payment) => ({ ...payment, amount: read(payment.amount, places) }));

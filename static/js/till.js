@@ -263,9 +263,13 @@ function beginProducts(till) {
     const typed = search.value.trim();
     if (!typed) { till.payment.open(); return; }
     let product = exactly(typed) || matching()[0];
-    if (!product && await lookFurther(typed)) product = exactly(typed) || till.shown[0];
+    if (!product) {
+      search.select(); // the next scan is one of its own
+      await lookFurther(typed);
+      product = exactly(typed) || (search.value.trim() === typed ? till.shown[0] : null);
+    }
     till.notice("unknown", product ? "" : till.word("unknown", { code: typed }));
-    if (!product) { search.select(); return; }
+    if (!product) { if (search.value.trim() === typed) search.select(); return; }
     till.ring(product);
     if (search.value.trim() === typed) search.value = "";
     show();

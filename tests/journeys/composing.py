@@ -115,6 +115,17 @@ def hold(page: Page, url: str) -> list[Route]:
     return held
 
 
+def until_held(page: Page, held: list[Route]) -> Route:
+    """Wait until a request is held, and return it: requests are noticed only while the browser is asked something."""
+
+    def look() -> Route | None:
+        page.wait_for_timeout(20)
+        return held[0] if held else None
+
+    route: Route = wait_until("a request", look)
+    return route
+
+
 def badge(page: Page) -> Locator:
     """Find the badge beside the title of a document."""
     return page.locator("#mail-badge")

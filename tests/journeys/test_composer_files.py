@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.journeys.composing import badge, hold, new_quotation, open_composer, posted, send
+from tests.journeys.composing import (
+    badge,
+    hold,
+    new_quotation,
+    open_composer,
+    opener,
+    posted,
+    send,
+    until_held,
+)
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
 from tests.journeys.variants import EITHER
@@ -124,3 +133,64 @@ def test_a_file_that_could_not_be_sent_up_says_so(sit_down: Callable[..., Desk])
     choose(desk, dialog, ("lost.txt", b"lost"))
     expect(rows(dialog).get_by_role("alert")).to_contain_text("“lost.txt” could not be attached")
     assert posted(dialog, "file") == []
+
+
+UPLOAD = "**/outbox/compose/file"
+
+
+@pytest.mark.browser_says("net::ERR_FAILED")
+def test_a_mail_does_not_leave_without_a_file_that_was_lost_on_its_way(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    held = hold(page, UPLOAD)
+    choose(desk, dialog, ("lost.txt", b"lost"))
+    upload = until_held(page, held)
+    send(desk, dialog)
+    news = dialog.locator("[data-news]")
+    expect(news).to_contain_text("sent as soon as the files are there")
+    upload.abort()
+    expect(news).to_contain_text("A file could not be stored")
+    remove = rows(dialog).get_by_role("button")
+    expect(remove).to_be_focused()
+    send(desk, dialog)  # as long as it stands there, it is wanted
+    expect(remove).to_be_focused()
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(rows(dialog)).to_have_count(0)
+    send(desk, dialog)
+    expect(dialog).to_be_hidden()
+
+
+def test_a_file_on_its_way_is_kept_by_closing(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    held = hold(page, UPLOAD)
+    choose(desk, dialog, ("late.txt", b"late"))
+    upload = until_held(page, held)
+    dialog.get_by_role("link", name=desk("Close"), exact=True).click()
+    expect(dialog).to_be_hidden()
+    upload.continue_()
+    page.unroute(UPLOAD)
+    dialog = open_composer(desk)  # waits for what is being kept
+    expect(rows(dialog)).to_contain_text("late.txt")
+
+
+def test_an_impatient_second_press_does_not_take_the_composer_away(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    _number, path = new_quotation(desk)
+    composer = f"{desk.house.url}/outbox/compose/{path.rsplit('/', 1)[1]}"
+    held = hold(page, composer)
+    opener(desk).dblclick()
+    until_held(page, held).continue_()
+    dialog = page.locator("#dialog")
+    expect(dialog.locator("[data-composer][data-ready]")).to_be_attached()
+    dialog.get_by_label("Subject").fill("Written meanwhile")
+    with page.expect_response("**/keep"):
+        pass
+    assert len(held) == 1
+    expect(dialog.get_by_label("Subject")).to_have_value("Written meanwhile")

@@ -127,7 +127,7 @@ def test_a_lost_connection_is_told_calmly_and_nothing_is_lost(
     expect(state).to_contain_text(desk("Not kept on the server yet; kept in this browser."))
     expect(page.locator("#toasts .toast")).to_have_count(0)
     # An address that could not be read yet stays in its field until it can.
-    expect(field(desk, dialog)).to_have_value(f"offline-{reader.language}@example.com")
+    expect(field(desk, dialog)).to_have_value(f"offline-{reader.language}@example.com;")
     page.context.set_offline(False)
     kept(desk, dialog)
     expect(state).to_have_text("")

@@ -14,14 +14,16 @@ from tests.journeys.composing import (
     badge,
     editor,
     expect_posted,
+    field,
     hold,
     new_quotation,
     open_composer,
     posted,
     send,
+    until_held,
 )
 from tests.journeys.conftest import Desk
-from tests.journeys.house import House, wait_until
+from tests.journeys.house import House
 from tests.journeys.variants import EITHER, SIZES
 from tests.journeys.words import OLIVER, Reader
 
@@ -76,17 +78,30 @@ def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
     page.goto(f"{desk.house.url}/outbox/compose/{path.rsplit('/', 1)[1]}", wait_until="commit")
     composer = page.locator("[data-composer]")
     expect(composer.get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
+    to = field(desk, composer)
+    to.fill("early@example.com")
+    to.press("Enter")  # sends nothing: a second form would be on its way by now
+    composer.get_by_label("Subject").fill("An early subject")
+    composer.locator("#compose-files").set_input_files(
+        {"name": "early.txt", "mimeType": "text/plain", "buffer": b"early"}
+    )
     editor(desk, composer).press("Control+Home")
     page.keyboard.type("Typed early. ")
-    wait_until("the script is asked for", lambda: held)
+    script = until_held(page, held)
     with page.expect_response("**/keep"):  # without another change, the draft goes to the server
-        held[0].continue_()
+        script.continue_()
         expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+        expect(composer.locator("input[name=file]")).to_have_count(1)
     page.unroute("**/js/composer-text.js")
+    expect_posted(composer, "changed", "subject")
+    expect_posted(composer, "changed", "body")
+    page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('envoi-draft:'))")
     page.reload()
     composer = page.locator("[data-composer][data-ready]")
     expect(editor(desk, composer)).to_contain_text("Typed early. ")
     expect_posted(composer, "body", "Typed early. ")
+    expect(composer.get_by_label("Subject")).to_have_value("An early subject")
+    expect(composer.locator("[data-files]")).to_contain_text("early.txt")
 
 
 @EITHER

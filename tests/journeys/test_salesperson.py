@@ -12,9 +12,10 @@ from babel.numbers import format_currency
 from playwright.sync_api import Locator, expect
 from pypdf import PdfReader
 
+from tests.journeys.composing import hold, new_quotation, until_held
 from tests.journeys.conftest import Desk
 from tests.journeys.variants import BOTH, EITHER
-from tests.journeys.words import Reader
+from tests.journeys.words import OLIVER, Reader
 
 # Quantity, discount, unit price of two lines; what the tax is called; what it all comes to.
 LINES = {"fr": ("LUM-210", "ETU-001"), "en": ("CHR-001", "OIL-500")}
@@ -190,3 +191,37 @@ def write_line(desk: Desk, index: int, code: str, quantity: str, discount: str) 
             tab_to(desk, line.get_by_label(desk(label)))
             keyboard.press("Control+A")
             keyboard.type(typed)
+
+
+def test_a_product_is_what_was_typed_however_late_the_answer_comes(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    _number, path = new_quotation(desk)
+    desk.go(f"{path}/edit")
+    line = page.locator("#lines [data-line]").first
+    chosen = line.get_by_label("Description")
+    before = chosen.input_value()
+    line.get_by_role("combobox", name="Product").focus()
+    expect(line.locator(".option", has_text="[").first).to_be_visible()
+    held = hold(page, "**/products?**")
+    page.keyboard.type("OIL-500")
+    page.keyboard.press("Enter")
+    until_held(page, held)
+    assert chosen.input_value() == before  # and nothing that was marked before
+    held[-1].continue_()
+    expect(line.locator(".item")).to_contain_text("OIL-500")
+    expect(chosen).not_to_have_value(before)
+
+
+def test_a_document_is_made_once_however_long_the_answer_takes(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    new_quotation(desk)
+    held = hold(page, "**/duplicate")
+    # The browser answers no question while a page is on its way, so the page itself presses once more.
+    desk.button("Duplicate").evaluate("button => { setTimeout(() => button.click(), 4500); button.click(); }")
+    first = until_held(page, held)
+    page.wait_for_timeout(5_000)
+    assert len(held) == 1
+    first.continue_()
+    page.wait_for_load_state()

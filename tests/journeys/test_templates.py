@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
-from tests.journeys.composing import hold
+from tests.journeys.composing import hold, until_held
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
@@ -267,8 +267,7 @@ def test_what_is_typed_before_the_script_of_the_page_has_come_is_kept(enter: Cal
     show_tab(desk, "en")
     expect(page.locator("#pane-en").get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
     editor(page).press_sequentially("Typed early")
-    wait_until("the script is asked for", lambda: held)
-    held[0].continue_()
+    until_held(page, held).continue_()
     page.unroute("**/js/templates.js")
     page.wait_for_load_state()
     desk.field("Name").fill("Journey")
