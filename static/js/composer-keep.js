@@ -143,9 +143,11 @@ export function begin(composer) {
     const writing = dirty || pending.size > 0;
     const kept = writing || form.querySelector("#compose-presence")?.hasAttribute("data-kept-at");
     if (writing) {
-      // The editor takes what was typed last with the next frame; a file on its way comes along.
+      // The editor takes what was typed last with the next frame; a file on its way comes when it has arrived.
       const frame = new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
-      const keeping = frame.then(() => Promise.allSettled([...pending])).then(() => post(urls.urlKeep, new FormData(form))).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
+      const put = () => post(urls.urlKeep, new FormData(form)).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
+      const late = [...pending];
+      const keeping = frame.then(put).then(() => late.length && Promise.allSettled(late).then(put));
       document.dispatchEvent(new CustomEvent("compose-keeping", { detail: keeping }));
     }
     const opener = document.querySelector(`a[hx-get="${urls.url}"]`);

@@ -21,7 +21,9 @@ document.addEventListener("compose-keeping", (event) => {
 document.addEventListener("htmx:confirm", (event) => {
   if (!keeping || event.detail.target?.id !== "dialog-content") return;
   event.preventDefault();
-  keeping.finally(() => event.detail.issueRequest());
+  const { elt } = event.detail;
+  elt.classList.add("disabled");
+  keeping.finally(() => { elt.classList.remove("disabled"); event.detail.issueRequest(); });
 });
 
 // No answer about the PDF: said where it would stand, with the button to ask again. It is asked for before the parts

@@ -62,8 +62,12 @@
     const stays = form.hasAttribute("data-download") || form.target; // the answer goes elsewhere
     setTimeout(() => delete form.dataset.sent, stays ? DOWNLOAD_MS : ANSWER_MS);
   });
-  window.addEventListener("pageshow", (event) => {
-    if (event.persisted) document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  // Whoever is asked whether to leave, and stays, may press it again.
+  window.addEventListener("beforeunload", (event) => {
+    setTimeout(() => {
+      if (!event.defaultPrevented) return;
+      setTimeout(() => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent), DOWNLOAD_MS);
+    });
   });
 
   // The dialog: what htmx puts into it is shown; a response without content closes it.
@@ -156,6 +160,7 @@
     let wanted = null; // the text with which Enter was pressed before the answer came
     let fits = null; // what was found
     let chosen = false; // something was chosen before the answer came
+    let lost = false; // the last answer did not come
     const choice = new window.TomSelect(select, {
       ...settings,
       preload: "focus", loadThrottle: 150,
@@ -167,7 +172,7 @@
         // With the focus it asks for everybody, and that a moment later: after the first keys of who is quick.
         const query = given || choice.inputValue();
         asked = query;
-        chosen = false;
+        chosen = lost = false;
         const url = new URL(address, window.location.href);
         url.searchParams.set("q", query);
         fetch(url, { headers: { Accept: "application/json" } })
@@ -182,7 +187,7 @@
             answered = query;
             if (chosen) choice.close(); // what has come late must not lie over the page again
             if (wanted === query) take(found);
-          }, () => { wanted = null; done(); toast(text("messageLost")); });
+          }, () => { wanted = null; lost = true; done(); toast(text("messageLost")); });
       },
       render: { ...settings.render, loading: () => waiting() },
       onItemAdd() { chosen = true; },
@@ -203,6 +208,7 @@
       event.preventDefault();
       event.stopImmediatePropagation();
       wanted = typed;
+      if (lost) choice.load(typed);
     }, true);
     choice.control_input.addEventListener("input", () => { wanted = null; });
     return choice;

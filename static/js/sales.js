@@ -22,15 +22,22 @@
       },
       onChange(value) { fill(row, choice.options[value]); },
     });
+    // The product may come when somebody has typed on already: that stays.
+    choice.wrapper.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") for (const place of filled(row)) place.atEnter = place.value;
+    }, true);
+    choice.control_input.addEventListener("input", () => { for (const place of filled(row)) delete place.atEnter; });
     // The field beside it speaks for it now.
     select.setAttribute("aria-hidden", "true");
     return choice;
   }
 
+  const filled = (row) => ["description", "unit", "unit_price", "tax_id"].map((name) => row.querySelector(`[name="line.${name}"]`));
   function fill(row, product) {
     if (product && product.unit_price !== undefined) {
-      for (const name of ["description", "unit", "unit_price", "tax_id"]) {
-        row.querySelector(`[name="line.${name}"]`).value = product[name];
+      for (const place of filled(row)) {
+        if (place.atEnter === undefined || place.atEnter === place.value) place.value = product[place.name.replace("line.", "")];
+        delete place.atEnter;
       }
       grow(row.querySelector("textarea"));
     }

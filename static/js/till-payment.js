@@ -100,6 +100,7 @@ export function begin(till) {
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
     const field = document.activeElement;
     if (till.root.contains(field) && field.matches("input")) { field.blur(); field.focus(); } // or it has not told its change
+    if (!till.sale.lines.length) return; // which took the last line away
     const wrong = till.wrongField();
     if (wrong) { wrong.focus(); return; }
     payments = (till.sale.payments || []).map((payment) => ({ ...payment, amount: read(payment.amount, places) }));

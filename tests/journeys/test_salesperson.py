@@ -208,9 +208,12 @@ def test_a_product_is_what_was_typed_however_late_the_answer_comes(sit_down: Cal
     page.keyboard.press("Enter")
     until_held(page, held)
     assert chosen.input_value() == before  # and nothing that was marked before
+    price = line.get_by_label("Unit price")
+    price.fill("7.77")
     held[-1].continue_()
     expect(line.locator(".item")).to_contain_text("OIL-500")
     expect(chosen).not_to_have_value(before)
+    expect(price).to_have_value("7.77")  # typed meanwhile
 
 
 def test_a_document_is_made_once_however_long_the_answer_takes(sit_down: Callable[..., Desk]) -> None:
