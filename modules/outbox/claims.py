@@ -408,13 +408,17 @@ def give_back(token: str) -> None:
 
 
 def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that mails satisfy others, and that nobody writes them at this moment; it locks them.
+    """Return the condition that mails are claimed, satisfy others, and are written by nobody now; it locks them.
 
     Who writes many mails in the order in which the database comes upon them, and waits, may wait for a worker that
     settles one of them and waits for the next. Who does not wait takes part in no deadlock. SQLite has one writer at
     a time, and knows no such lock.
     """
-    return MAILS.c.id.in_(select(MAILS.c.id).where(*conditions).with_for_update(skip_locked=True))
+    return MAILS.c.id.in_(
+        select(MAILS.c.id)
+        .where(MAILS.c.state == MailState.SENDING, *conditions)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def lose_expired() -> tuple[list[int], list[int]]:
@@ -433,7 +437,7 @@ def lose_expired() -> tuple[list[int], list[int]]:
         queued = list(
             session.scalars(
                 moving("lose", MailState.QUEUED)
-                .where(_at_rest(MAILS.c.state == MailState.SENDING, ended, MAILS.c.in_flight.is_(False)))
+                .where(_at_rest(ended, MAILS.c.in_flight.is_(False)))
                 .values(claim_token=None, lease_until=None, next_attempt_at=now)
                 .returning(MAILS.c.id)
             )
@@ -441,7 +445,7 @@ def lose_expired() -> tuple[list[int], list[int]]:
         record(session, queued, "lose", MailState.SENDING, MailState.QUEUED)
         rows = session.execute(
             moving("lose", MailState.UNCERTAIN)
-            .where(_at_rest(MAILS.c.state == MailState.SENDING, ended, MAILS.c.in_flight.is_(True)))
+            .where(_at_rest(ended, MAILS.c.in_flight.is_(True)))
             # The token stays: if the worker was only stopped for a while, it still may settle.
             .values(
                 lease_until=None,
@@ -481,7 +485,7 @@ def renew(token: str) -> None:
     with transaction() as session:
         session.execute(
             update(MAILS)
-            .where(_at_rest(MAILS.c.claim_token == token, MAILS.c.state == MailState.SENDING))
+            .where(_at_rest(MAILS.c.claim_token == token))
             .values(lease_until=clock.now() + lease())
         )
 

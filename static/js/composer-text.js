@@ -52,16 +52,14 @@ export function begin(composer) {
   let untouched = null; // what the editor makes of the text as it came
 
   function start() {
-    untouched = editor.shownValue;
-    if (editor.value !== untouched) {
-      // Typed on a slow line, before this was here.
-      queueMicrotask(() => composer.changed("body"));
-    } else if (asItCame.includes("<img")) {
+    const early = editor.value !== editor.shownValue; // typed on a slow line, before this was here
+    if (!early && asItCame.includes("<img")) {
       const focused = document.activeElement;
       editor.editor.loadHTML(figured(asItCame));
       if (document.activeElement !== focused) focused?.focus();
-      untouched = editor.value;
     }
+    untouched = early ? editor.shownValue : editor.value;
+    if (early) queueMicrotask(() => composer.changed("body"));
   }
   if (editor.shownValue !== undefined) start();
   else editor.addEventListener("trix-initialize", start, { once: true });

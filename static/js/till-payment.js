@@ -94,13 +94,13 @@ export function begin(till) {
   // ------------------------------------------------------------------------------------------------ the steps
 
   function open() {
-    if (!till.sale.lines.length || dialog.open) return;
+    if (dialog.open) return;
+    const field = document.activeElement;
+    if (till.root.contains(field) && field.matches("input")) { field.blur(); field.focus(); } // or it has not told its change
+    if (!till.sale.lines.length) return;
     // Without the server one sells all the same. With it, the cash in the drawer is counted first.
     if (till.state === "online" && !till.session && !till.lastSession) { till.root.querySelector("[data-notice=session] a")?.focus(); return; }
     if (!till.data.methods.length) { till.notice("method", word("noMethod"), "danger"); return; }
-    const field = document.activeElement;
-    if (till.root.contains(field) && field.matches("input")) { field.blur(); field.focus(); } // or it has not told its change
-    if (!till.sale.lines.length) return; // which took the last line away
     const wrong = till.wrongField();
     if (wrong) { wrong.focus(); return; }
     payments = (till.sale.payments || []).map((payment) => ({ ...payment, amount: read(payment.amount, places) }));

@@ -269,7 +269,7 @@ function beginProducts(till) {
       product = exactly(typed) || (search.value.trim() === typed ? till.shown[0] : null);
     }
     till.notice("unknown", product ? "" : till.word("unknown", { code: typed }));
-    if (!product) { if (search.value.trim() === typed) search.select(); return; }
+    if (!product) return;
     till.ring(product);
     if (search.value.trim() === typed) search.value = "";
     show();

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.journeys.composing import (
     badge,
@@ -24,6 +24,7 @@ from tests.journeys.house import House
 from tests.journeys.variants import EITHER
 from tests.journeys.words import OLIVER, Reader
 
+UPLOAD = "**/outbox/compose/file"
 DROP = """([selector, name, text]) => {
     const data = new DataTransfer();
     data.items.add(new File([text], name, { type: "text/plain" }));
@@ -43,6 +44,15 @@ def choose(desk: Desk, dialog: Locator, *files: tuple[str, bytes]) -> None:
     dialog.get_by_label(desk("Add files: choose, or drop them here")).set_input_files(
         [{"name": name, "mimeType": "text/plain", "buffer": data} for name, data in files]
     )
+
+
+def choose_slowly(desk: Desk, name: str) -> tuple[Locator, Route]:
+    """Choose a file for a new quotation, and return the composer and the request in which the file is on its way."""
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    held = hold(desk.page, UPLOAD)
+    choose(desk, dialog, (name, name.encode()))
+    return dialog, until_held(desk.page, held)
 
 
 def drop(page: Page, selector: str, name: str) -> None:
@@ -95,7 +105,7 @@ def test_progress_is_shown_and_send_waits_for_the_file(sit_down: Callable[..., D
     desk = sit_down(OLIVER)
     number, _path = new_quotation(desk)
     dialog = open_composer(desk)
-    held = hold(desk.page, "**/outbox/compose/file")
+    held = hold(desk.page, UPLOAD)
     choose(desk, dialog, ("slow.txt", b"slow"))
     expect(rows(dialog).get_by_role("progressbar", name="slow.txt")).to_be_visible()
     dialog.get_by_label("Subject").fill(f"Slow {number}")
@@ -129,24 +139,17 @@ def test_a_file_that_could_not_be_sent_up_says_so(sit_down: Callable[..., Desk])
     desk = sit_down(OLIVER)
     new_quotation(desk)
     dialog = open_composer(desk)
-    desk.page.route("**/outbox/compose/file", lambda route: route.abort())
+    desk.page.route(UPLOAD, lambda route: route.abort())
     choose(desk, dialog, ("lost.txt", b"lost"))
     expect(rows(dialog).get_by_role("alert")).to_contain_text("“lost.txt” could not be attached")
     assert posted(dialog, "file") == []
-
-
-UPLOAD = "**/outbox/compose/file"
 
 
 @pytest.mark.browser_says("net::ERR_FAILED")
 def test_a_mail_does_not_leave_without_a_file_that_was_lost_on_its_way(sit_down: Callable[..., Desk]) -> None:
     desk = sit_down(OLIVER)
     page = desk.page
-    new_quotation(desk)
-    dialog = open_composer(desk)
-    held = hold(page, UPLOAD)
-    choose(desk, dialog, ("lost.txt", b"lost"))
-    upload = until_held(page, held)
+    dialog, upload = choose_slowly(desk, "lost.txt")
     send(desk, dialog)
     news = dialog.locator("[data-news]")
     expect(news).to_contain_text("sent as soon as the files are there")
@@ -166,11 +169,7 @@ def test_a_mail_does_not_leave_without_a_file_that_was_lost_on_its_way(sit_down:
 def test_a_file_on_its_way_is_kept_by_closing(sit_down: Callable[..., Desk]) -> None:
     desk = sit_down(OLIVER)
     page = desk.page
-    new_quotation(desk)
-    dialog = open_composer(desk)
-    held = hold(page, UPLOAD)
-    choose(desk, dialog, ("late.txt", b"late"))
-    upload = until_held(page, held)
+    dialog, upload = choose_slowly(desk, "late.txt")
     dialog.get_by_role("link", name=desk("Close"), exact=True).click()
     expect(dialog).to_be_hidden()
     upload.continue_()

@@ -103,10 +103,8 @@ class Worker:
     def end_connections(self) -> None:
         """End what it has begun at PostgreSQL; SQLite begins nothing that outlives its process."""
         if make_url(self._settings.database_url).get_backend_name() == "postgresql":
-            mine = f"FROM pg_stat_activity WHERE application_name = '{self._name}'"
             eventually(
-                lambda: not ask(self._settings, f"SELECT pg_terminate_backend(pid) {mine}"),
-                "its connections have ended",
+                lambda: not terminate_connections(self._settings, self._name), "its connections have ended"
             )
 
     def waits_for_the_database(self) -> bool:
@@ -215,12 +213,16 @@ def hold(settings: Settings, mail_id: int) -> Callable[[], None]:
     return release
 
 
-def terminate_connections(settings: Settings) -> None:
-    """End every connection to a PostgreSQL database, as a restart of the server does."""
-    ask(
+def terminate_connections(settings: Settings, name: str = "%") -> list[Any]:
+    """End the connections of a name to a PostgreSQL database, or all, as a restart of the server does.
+
+    Returns:
+        A row for each that was there.
+    """
+    return ask(
         settings,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"  # noqa: S608
+        f" AND pid <> pg_backend_pid() AND application_name LIKE '{name}'",
     )
 
 
