@@ -33,7 +33,7 @@ from core.mail.outcomes import RecipientState
 from core.testing.fixtures import running_app, test_settings
 from core.testing.services import postgres_server, redis_server
 from modules.outbox import service
-from modules.outbox import sweep as sweeping
+from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import MailRecipient, OutgoingMail
 from tests.outbox.conftest import draft, make_ready, make_server
 from tests.outbox.processes import (

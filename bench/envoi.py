@@ -22,8 +22,8 @@ from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
 from core.testing.fixtures import test_settings
 from modules.mail_config.models import Encryption, MailServer
 from modules.outbox import service
-from modules.outbox.composer import draft_for
-from modules.outbox.mime import file_store
+from modules.outbox.compose.draft import draft_for
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 

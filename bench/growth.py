@@ -17,7 +17,7 @@ from core.mail.html import clean_html, plain_text
 from core.mail.outcomes import Reply, Stage
 from core.mail.reader import read_message
 from core.mail.replies import explain_reply
-from modules.mail_config.editor_source import from_editor
+from modules.mail_config.editor.from_editor import from_editor
 
 
 def _twin(html: str) -> None:

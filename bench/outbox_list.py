@@ -33,9 +33,9 @@ from core.mail.explanations import FailureKind
 from core.testing.fixtures import test_settings
 from core.testing.services import create_database, postgres_server
 from modules.mail_config.models import Encryption
-from modules.mail_config.service import save_server
+from modules.mail_config.servers.service import save_server
 from modules.outbox.models import MAIL_SEARCH, MAILS, RECIPIENTS
-from modules.outbox.search import fold
+from modules.outbox.search_index import fold
 from modules.outbox.states import MailState
 
 SMALL = 1000

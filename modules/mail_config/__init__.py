@@ -43,10 +43,15 @@ module = Module(
         ),
     ),
     jobs=(
-        JobSpec("mail_config.probe_servers", "modules.mail_config.jobs:probe_servers", timeout=600, every=20),
+        JobSpec(
+            "mail_config.probe_servers",
+            "modules.mail_config.servers.jobs:probe_servers",
+            timeout=600,
+            every=20,
+        ),
     ),
-    receivers=(Receiver("mail_templates_asked", "modules.mail_config.selection:choices_for"),),
-    install="modules.mail_config.shipped:install",
-    demo="modules.mail_config.shipped:demo",
+    receivers=(Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),),
+    install="modules.mail_config.mail_templates.shipped:install",
+    demo="modules.mail_config.mail_templates.shipped:demo",
     cli="modules.mail_config.cli:commands",
 )

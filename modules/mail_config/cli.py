@@ -11,8 +11,8 @@ from core.cli import echo_rows, with_app
 from core.companies.models import Company
 from core.db import db
 from core.mail.outcomes import EXPLANATIONS, printable
-from modules.mail_config import service
-from modules.mail_config.failed_tests import sentences
+from modules.mail_config.servers import service
+from modules.mail_config.servers.test_advice import sentences
 
 
 @click.group()

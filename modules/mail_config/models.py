@@ -81,7 +81,7 @@ class MailServer(Base):
 class ServerHealth(Base):
     """How a server has fared: its breaker and its pace. Kept in the database, so that no crash forgets it.
 
-    See `modules.mail_config.health` for what the numbers mean.
+    See `modules.mail_config.servers.health` for what the numbers mean.
     """
 
     __tablename__ = "mail_config_server_health"

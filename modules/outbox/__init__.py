@@ -78,18 +78,18 @@ module = Module(
         ),
     ),
     jobs=(
-        JobSpec("outbox.deliver_mails", "modules.outbox.jobs:deliver_mails", timeout=1800),
-        JobSpec("outbox.release_mails", "modules.outbox.jobs:release_mails", timeout=1800),
-        JobSpec("outbox.bulk", "modules.outbox.jobs:bulk", timeout=1800),
-        JobSpec("outbox.sweep", "modules.outbox.jobs:sweep", timeout=300, every=15),
-        JobSpec("outbox.mail_alerts", "modules.outbox.jobs:mail_alerts", timeout=300, every=60),
-        JobSpec("outbox.retention", "modules.outbox.jobs:retention", timeout=600, every=3600),
+        JobSpec("outbox.deliver_mails", "modules.outbox.delivery.jobs:deliver_mails", timeout=1800),
+        JobSpec("outbox.release_mails", "modules.outbox.delivery.jobs:release_mails", timeout=1800),
+        JobSpec("outbox.bulk", "modules.outbox.delivery.jobs:bulk", timeout=1800),
+        JobSpec("outbox.sweep", "modules.outbox.delivery.jobs:sweep", timeout=300, every=15),
+        JobSpec("outbox.mail_alerts", "modules.outbox.delivery.jobs:mail_alerts", timeout=300, every=60),
+        JobSpec("outbox.retention", "modules.outbox.delivery.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
-        Receiver("document_mail_wanted", "modules.outbox.wanted:mail_wanted"),
-        Receiver("mail_server_ready", "modules.outbox.sweep:release_waiting"),
-        Receiver("mail_server_ready", "modules.outbox.alerts:server_ready"),
-        Receiver("mail_server_paused", "modules.outbox.alerts:server_paused"),
+        Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
+        Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
+        Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
+        Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
     ),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
@@ -103,7 +103,7 @@ module = Module(
         SlotFill("mail_config.template_recipients", "modules.outbox.template_slots:recipients"),
     ),
     demo="modules.outbox.demo:load",
-    cli="modules.outbox.cli:commands",
+    cli="modules.outbox.cli.commands:commands",
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
         "OUTBOX_KEEP_DAYS": 0,  # text and files of settled mails are kept; 0 for ever

@@ -13,7 +13,7 @@ from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of
 from core.registry import current_registry
-from modules.outbox.composer import draft_for
+from modules.outbox.compose.draft import draft_for
 from modules.outbox.service import submit
 
 # The mailbox of the playground starts beside the worker: the first mail must not find it asleep.

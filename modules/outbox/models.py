@@ -190,7 +190,7 @@ class OutgoingMail(Base):
     read_receipt: Mapped[bool] = mapped_column(default=False)
     """True to ask the reader's program for a notification (RFC 8098)."""
     private: Mapped[bool] = mapped_column(default=False)
-    """True where the addresses are used and not kept, nor what was sent; see `modules.outbox.private`."""
+    """True where the addresses are used and not kept, nor what was sent; see `modules.outbox.private_addresses`."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 

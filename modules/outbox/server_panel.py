@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 from core.auth.permissions import signed_in_user
 from core.db import db
 from core.mail.explanations import FailureKind
-from modules.mail_config.health import SERVER_FAILURES
 from modules.mail_config.models import MailServer
+from modules.mail_config.servers.health import SERVER_FAILURES
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 

@@ -23,11 +23,11 @@ from core.mail.draft import MailDraft
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from modules.outbox.alert_rows import settle_alerts
-from modules.outbox.bodies import clean_html, plain_text
+from modules.outbox.html_body import clean_html, plain_text
+from modules.outbox.limits import check_draft
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.preflight import check_draft
-from modules.outbox.private import mark_of, seal
-from modules.outbox.search import index_mail
+from modules.outbox.private_addresses import mark_of, seal
+from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
 from modules.outbox.transitions import move, note
 

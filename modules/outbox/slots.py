@@ -10,8 +10,9 @@ from core.documents.models import Document
 from core.documents.service import behavior_of
 from core.mail.explanations import EXPLANATIONS
 from core.partners.models import Partner
-from modules.outbox import alerts, queries
-from modules.outbox.composer import may_send
+from modules.outbox import queries
+from modules.outbox.alerts import service as alerts
+from modules.outbox.compose.draft import may_send
 
 _TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
 """The pages of what alerts are about, and the argument that names it."""

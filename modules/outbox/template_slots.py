@@ -11,7 +11,7 @@ from flask import render_template
 from core.auth.permissions import signed_in_user
 from core.documents.models import Document
 from modules.mail_config.models import MailTemplate
-from modules.outbox.recipients import REASON_ICONS, propose, reason_text
+from modules.outbox.compose.recipients import REASON_ICONS, propose, reason_text
 
 
 def test_button(template: MailTemplate | None, kind: str) -> str:  # noqa: ARG001 (the keywords of the slot)

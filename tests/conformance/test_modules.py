@@ -16,7 +16,7 @@ from core.testing.conformance import (
     demonstration,  # noqa: F401 (a fixture of the suite)
     installed_modules,
 )
-from modules.mail_config.templates_service import check_template
+from modules.mail_config.mail_templates.service import check_template
 
 
 class TestModules(ModuleConformance):

@@ -24,7 +24,7 @@ from core.partners.service import save_partner
 from core.registry import current_registry
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption
-from modules.mail_config.service import save_server
+from modules.mail_config.servers.service import save_server
 from modules.outbox.models import OutgoingMail
 
 PASSWORD = "correct horse battery"

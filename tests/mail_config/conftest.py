@@ -12,8 +12,8 @@ from core.documents.models import Document
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from core.products.service import save_tax
+from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.templates_service import save_template
 from modules.sales.models import Order
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from core.app import create_app
 from core.registry import current_registry
 from core.testing.fixtures import test_settings
-from modules.mail_config.catalogue import shipped_templates
-from modules.mail_config.editor import chip, obstacles, to_editor
-from modules.mail_config.editor_source import from_editor
-from modules.mail_config.editor_tree import Formula, split_formulas
+from modules.mail_config.editor.from_editor import from_editor
+from modules.mail_config.editor.to_editor import chip, obstacles, to_editor
+from modules.mail_config.editor.tree import Formula, split_formulas
+from modules.mail_config.template_language.fields import shipped_templates
 
 KIND = "sales.quotation"
 SAMPLES = {"customer.name": "Dupont & Fils", "document.number": "S00042"}

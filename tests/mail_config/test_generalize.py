@@ -16,13 +16,13 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
-from modules.mail_config.catalogue import values_of
-from modules.mail_config.generalize import General, generalize
+from modules.mail_config.from_mail.generalize import General, generalize
+from modules.mail_config.from_mail.paragraphs import blocks_of, units_of
+from modules.mail_config.mail_templates.service import catalogue, render_for, save_template
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.template_blocks import blocks_of, units_of
-from modules.mail_config.template_syntax import find_problems
-from modules.mail_config.template_tags import tags_of
-from modules.mail_config.templates_service import catalogue, render_for, save_template
+from modules.mail_config.template_language.fields import values_of
+from modules.mail_config.template_language.linter import find_problems
+from modules.mail_config.template_language.tags import tags_of
 from modules.sales.models import Order
 
 SUBJECT = "{{ company.name }} : devis {{ document.number }}"

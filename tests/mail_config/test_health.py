@@ -14,10 +14,10 @@ from core.embedded import free_port
 from core.mail.outcomes import Failure, FailureKind, Reply
 from core.signals import mail_server_paused, mail_server_ready
 from core.testing.services import SmtpLab
-from modules.mail_config import health
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.service import best_of, route_for, save_server
-from modules.mail_config.service import test_server as run_test
+from modules.mail_config.servers import health
+from modules.mail_config.servers.service import best_of, route_for, save_server
+from modules.mail_config.servers.service import test_server as run_test
 from tests.outbox.conftest import make_ready, make_server
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]

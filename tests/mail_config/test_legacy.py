@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from core.errors import UserError
 from core.registry import current_registry
 from core.testing.fixtures import running_app, test_settings
-from modules.mail_config.catalogue import catalogue
-from modules.mail_config.legacy import MAX_TEXT, convert, find
-from modules.mail_config.template_syntax import find_problems
+from modules.mail_config.from_mail.legacy_fields import MAX_TEXT, convert, find
+from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.template_language.linter import find_problems
 
 INVOICE = "sales.invoice"
 

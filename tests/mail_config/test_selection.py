@@ -15,9 +15,9 @@ from core.db import transaction
 from core.documents.models import Document
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
+from modules.mail_config.mail_templates.selection import offered, rule_text
+from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.selection import offered, rule_text
-from modules.mail_config.templates_service import language_of, pdf_name_for, render_for, templates_for
 from modules.sales.models import Order
 
 EN = {"en": ("English", "<p>{{ document.title }} of {{ document.date }}: {{ document.total }}</p>")}

@@ -13,11 +13,12 @@ from core.mail.advice import Advice
 from core.mail.explanations import FailureKind
 from core.mail.outcomes import Failure
 from core.testing.services import SmtpLab
-from modules.mail_config import health
-from modules.mail_config.failed_tests import sentences
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.providers import PROVIDERS, provider_of
-from modules.outbox import delivery, service
+from modules.mail_config.servers import health
+from modules.mail_config.servers.providers import PROVIDERS, provider_of
+from modules.mail_config.servers.test_advice import sentences
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_ready, make_server
 

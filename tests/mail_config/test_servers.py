@@ -10,8 +10,8 @@ from core.embedded import free_port
 from core.errors import UserError
 from core.mail.outcomes import FailureKind
 from core.testing.services import SmtpLab
-from modules.mail_config import service
 from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.servers import service
 from tests.outbox.conftest import make_ready, make_server
 
 pytestmark = [pytest.mark.smtp]

@@ -22,11 +22,11 @@ from core.files import FileStore, StoreFullError
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
 from core.partners.service import save_partner
+from modules.mail_config.mail_templates.import_export import Action, apply_plan, export_templates, read_export
+from modules.mail_config.mail_templates.revisions import history
+from modules.mail_config.mail_templates.service import RecipientChoice, delete_template
+from modules.mail_config.mail_templates.snapshot import Contents, contents_of
 from modules.mail_config.models import MailTemplate, RecipientRule
-from modules.mail_config.revisions import history
-from modules.mail_config.sharing import Action, apply_plan, export_templates, read_export
-from modules.mail_config.template_contents import Contents, contents_of
-from modules.mail_config.templates_service import RecipientChoice, delete_template
 
 ROW: dict[str, Any] = {
     "kind": "sales.quotation",

@@ -14,10 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.documents.behavior import FieldValue
-from modules.mail_config import templating
-from modules.mail_config.template_syntax import find_problems, try_out, used_fields
-from modules.mail_config.template_values import Amount
-from modules.mail_config.templating import BadTemplateError, render, render_line
+from modules.mail_config.template_language.linter import find_problems, try_out, used_fields
+from modules.mail_config.template_language.render import MAX_OUTPUT, BadTemplateError, render, render_line
+from modules.mail_config.template_language.values import Amount
 
 FIELDS: Mapping[str, FieldValue] = {
     "customer.name": "Dupont & Fils <x>",
@@ -377,13 +376,13 @@ HUGE = {
 
 @pytest.mark.parametrize("source", HUGE.values(), ids=HUGE.keys())
 def test_nothing_is_without_an_end_or_makes_much(app: Flask, source: str) -> None:
-    fields = {**FIELDS, "document.note": "x" * templating.MAX_OUTPUT * 2}
+    fields = {**FIELDS, "document.note": "x" * MAX_OUTPUT * 2}
     # What grows with the square of the length does not end within pytest's time limit.
     problems = find_problems(source, fields, field="body")
     if not problems:
         try_out(source, fields, EMPTY, currency="EUR", field="body", language="fr")
     with contextlib.suppress(BadTemplateError):
-        assert len(render("", source, fields).body_html) <= templating.MAX_OUTPUT
+        assert len(render("", source, fields).body_html) <= MAX_OUTPUT
 
 
 def test_a_text_that_is_too_long_is_refused(app: Flask) -> None:

@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from core.db import db
 from core.mail.draft import RecipientField
-from modules.mail_config import revisions
+from modules.mail_config.mail_templates import revisions
+from modules.mail_config.mail_templates.validation import RecipientChoice
 from modules.mail_config.models import MailTemplate, RecipientRule
-from modules.mail_config.template_checks import RecipientChoice
 from modules.outbox.models import OutgoingMail
 from modules.outbox.queries import badges_for
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modules.mail_config.template_tags import TagKind, normalize, place_of, stray_delimiters, tags_of
+from modules.mail_config.template_language.tags import TagKind, normalize, place_of, stray_delimiters, tags_of
 
 
 @pytest.mark.parametrize(

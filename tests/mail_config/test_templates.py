@@ -17,17 +17,9 @@ from core.errors import ConcurrentChangeError, UserError
 from core.files import FileStore
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
-from modules.mail_config import shipped
-from modules.mail_config.models import (
-    MailTemplate,
-    MailTemplateText,
-    RecipientRule,
-    TemplateFile,
-    TemplateRecipient,
-    TemplateRevision,
-)
-from modules.mail_config.revisions import difference, history, missing_files, restore
-from modules.mail_config.templates_service import (
+from modules.mail_config.mail_templates import shipped
+from modules.mail_config.mail_templates.revisions import difference, history, missing_files, restore
+from modules.mail_config.mail_templates.service import (
     RecipientChoice,
     check_in_detail,
     check_template,
@@ -37,6 +29,14 @@ from modules.mail_config.templates_service import (
     samples,
     save_template,
     shipped_original,
+)
+from modules.mail_config.models import (
+    MailTemplate,
+    MailTemplateText,
+    RecipientRule,
+    TemplateFile,
+    TemplateRecipient,
+    TemplateRevision,
 )
 
 TEXTS = {"en": ("Hello", "<p>Hello</p>"), "fr": ("Bonjour", "<p>Bonjour</p>")}

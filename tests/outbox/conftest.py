@@ -17,9 +17,9 @@ from core.partners.models import Partner
 from core.partners.service import save_partner
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.service import save_server
+from modules.mail_config.servers.service import save_server
 from modules.outbox import service
-from modules.outbox.mime import file_store
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues

@@ -12,7 +12,7 @@ from core import clock
 from core.companies.models import Company
 from core.db import db, end_reading, transaction
 from modules.outbox.models import MAIL_SEARCH, MAILS, RECIPIENTS
-from modules.outbox.search import fold
+from modules.outbox.search_index import fold
 from modules.outbox.states import MailState
 
 

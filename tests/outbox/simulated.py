@@ -21,7 +21,8 @@ from sqlalchemy import select
 from core.db import db
 from core.mail.outcomes import Failure, RecipientOutcome
 from modules.mail_config.transports.base import Envelope, Submission
-from modules.outbox import claims, delivery
+from modules.outbox.delivery import claims
+from modules.outbox.delivery import run as delivery
 from modules.outbox.models import MAILS
 from modules.outbox.transitions import acting_as
 

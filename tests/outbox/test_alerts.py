@@ -11,10 +11,11 @@ from core import clock
 from core.auth.service import save_user
 from core.db import db, transaction
 from core.mail.outcomes import Failure, FailureKind
-from modules.mail_config import health
 from modules.mail_config.models import ServerHealth
-from modules.outbox import alerts, service
+from modules.mail_config.servers import health
+from modules.outbox import service
 from modules.outbox.alert_rows import write_alert
+from modules.outbox.alerts import service as alerts
 from modules.outbox.models import Alert, OutgoingMail
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move

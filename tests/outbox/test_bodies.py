@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import UserError
 from core.mail.draft import DraftAttachment
-from modules.outbox.bodies import clean_html, page, plain_text, show_pictures, take_pictures
+from modules.outbox.html_body import clean_html, page, plain_text, show_pictures, take_pictures
 
 PHOTO = DraftAttachment("photo.png", "image/png", "ab" * 32, 10)
 DRAWING = DraftAttachment("drawing.svg", "image/svg+xml", "cd" * 32, 10)

@@ -11,13 +11,14 @@ from core.db import db, transaction
 from core.embedded import free_port
 from core.mail.outcomes import Failure, FailureKind
 from core.testing.services import SmtpLab
-from modules.mail_config import health
 from modules.mail_config.models import MailServer
-from modules.mail_config.service import save_server
-from modules.outbox import delivery, service
+from modules.mail_config.servers import health
+from modules.mail_config.servers.service import save_server
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import MAILS, OutgoingMail
 from modules.outbox.states import MailState
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import make_ready, make_server
 from tests.outbox.processes import CLOSE, GREETING, HANG, RoughServer
 

@@ -14,10 +14,11 @@ from core.db import db, transaction
 from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
-from modules.outbox import bulk, service
-from modules.outbox import jobs as outbox_jobs
-from modules.outbox import sweep as sweeping
-from modules.outbox.bulk import Action, Done
+from modules.outbox import service
+from modules.outbox.delivery import jobs as outbox_jobs
+from modules.outbox.delivery import sweep as sweeping
+from modules.outbox.mail_list import bulk_actions
+from modules.outbox.mail_list.bulk_actions import Action, Done
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.many import write
@@ -54,7 +55,7 @@ def steps_of(monkeypatch):
     """Let a step take some mails only."""
 
     def take(count: int) -> None:
-        monkeypatch.setattr(bulk, "STEP", count)
+        monkeypatch.setattr(bulk_actions, "STEP", count)
 
     return take
 
@@ -158,10 +159,10 @@ def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
     assert (run.total, run.changed, run.ended_at) == (8, 0, None)
     assert "Putting many mails on the queue" in flashed(client)
     assert f"/outbox/runs/{run.id}" in flashed(client)  # the page can be left and come back to
-    assert bulk._step(run.id)
+    assert bulk_actions._step(run.id)
     assert (the_run().changed, states().count(MailState.QUEUED)) == (3, 3)
     later = write(company, [FAILED])
-    bulk.work(run.id)
+    bulk_actions.work(run.id)
     run = the_run()
     assert (run.changed, run.left_uncertain, run.left_other, run.error) == (7, 1, 0, "")
     assert run.ended_at is not None
@@ -175,7 +176,7 @@ def test_many_ids_are_worked_off_the_same_way(company, client, steps_of):
     steps_of(2)
     ids = write(company, [FAILED] * 5)
     post(client, action="retry", id=ids[1:])
-    bulk.work(the_run().id)
+    bulk_actions.work(the_run().id)
     assert states() == [MailState.FAILED, *[MailState.QUEUED] * 4]
 
 
@@ -184,13 +185,13 @@ def test_a_run_is_stopped_by_its_owner_alone(company, client, make_user, sign_in
     write(company, [FAILED] * 6)
     post(client, "?f=failed", action="retry", all=1)
     run = the_run()
-    bulk._step(run.id)
+    bulk_actions._step(run.id)
     other = sign_in(make_user("administrator"))
     assert other.get(f"/outbox/runs/{run.id}").status_code == 404
     assert other.post(f"/outbox/runs/{run.id}/stop").status_code == 302
     assert the_run().ended_at is None
     client.post(f"/outbox/runs/{run.id}/stop")
-    bulk.work(run.id)
+    bulk_actions.work(run.id)
     assert the_run().stopped
     assert states().count(MailState.QUEUED) == 2
     assert "Stopped." in client.get(f"/outbox/runs/{run.id}").text
@@ -200,27 +201,29 @@ def test_a_run_is_stopped_by_its_owner_alone(company, client, make_user, sign_in
 def test_a_run_goes_on_after_its_job_was_lost(company, support, steps_of, monkeypatch):
     steps_of(2)
     write(company, [FAILED] * 5)
-    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    run = bulk_actions.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
     assert isinstance(run, BulkRun)
-    bulk._step(run.id)  # then the worker is killed, and the queue emptied
+    bulk_actions._step(run.id)  # then the worker is killed, and the queue emptied
     asked = []
-    monkeypatch.setattr(bulk, "enqueue_after_commit", lambda *job: asked.append(job))
-    assert bulk.resume_lost() == 0  # somebody may be working on it
+    monkeypatch.setattr(bulk_actions, "enqueue_after_commit", lambda *job: asked.append(job))
+    assert bulk_actions.resume_lost() == 0  # somebody may be working on it
     monkeypatch.setattr(clock, "now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=2))
-    assert bulk.resume_lost() == 1
-    assert bulk.resume_lost() == 0  # asked for once
+    assert bulk_actions.resume_lost() == 1
+    assert bulk_actions.resume_lost() == 0  # asked for once
     assert asked == [("outbox.bulk", run.id)]
-    bulk.work(run.id)
+    bulk_actions.work(run.id)
     assert states() == [MailState.QUEUED] * 5
 
 
 def test_two_workers_on_one_run_do_nothing_twice(company, support, steps_of, monkeypatch):
     steps_of(2)
     write(company, [FAILED] * 6)
-    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
-    real, calls = bulk.act, []
-    monkeypatch.setattr(bulk, "act", lambda action, ids, by: (calls.append(ids), real(action, ids, by))[1])
-    while bulk._step(run.id) or bulk._step(run.id):
+    run = bulk_actions.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    real, calls = bulk_actions.act, []
+    monkeypatch.setattr(
+        bulk_actions, "act", lambda action, ids, by: (calls.append(ids), real(action, ids, by))[1]
+    )
+    while bulk_actions._step(run.id) or bulk_actions._step(run.id):
         pass
     assert sorted(mail_id for ids in calls for mail_id in ids) == [1, 2, 3, 4, 5, 6]
 
@@ -229,40 +232,40 @@ def test_a_run_keeps_to_the_reach_that_its_owner_has_by_now(company, make_user, 
     steps_of(2)
     anna = make_user("support")
     write(company, [FAILED] * 5)
-    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), anna)
-    bulk._step(run.id)
+    run = bulk_actions.act_on_all(Action.RETRY, Criteria("", ("failed",)), anna)
+    bulk_actions._step(run.id)
     with transaction():
         anna.roles = []
-    bulk.work(run.id)
-    assert the_run().error == bulk.NOT_ANY_MORE
+    bulk_actions.work(run.id)
+    assert the_run().error == bulk_actions.NOT_ANY_MORE
     assert states().count(MailState.QUEUED) == 2
 
 
 def test_an_error_ends_a_run_and_keeps_what_was_done(company, support, client, steps_of, monkeypatch):
     steps_of(2)
     write(company, [FAILED] * 5)
-    run = bulk.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
-    bulk._step(run.id)
+    run = bulk_actions.act_on_all(Action.RETRY, Criteria("", ("failed",)), support)
+    bulk_actions._step(run.id)
 
     def fail(*_arguments):
         raise EnvoiError("something")
 
-    monkeypatch.setattr(bulk, "act", fail)
-    bulk.work(run.id)
-    assert the_run().error == bulk.FAILED
+    monkeypatch.setattr(bulk_actions, "act", fail)
+    bulk_actions.work(run.id)
+    assert the_run().error == bulk_actions.FAILED
     assert states().count(MailState.QUEUED) == 2
     assert "Stopped by an error" in client.get(f"/outbox/runs/{run.id}").text
 
 
 def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
     monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC))
-    kept = json.loads(bulk._kept(support, Criteria("x", ("failed", "today"), {"server": "3"})))
+    kept = json.loads(bulk_actions._kept(support, Criteria("x", ("failed", "today"), {"server": "3"})))
     assert kept == {
         "search": "x",
         "filters": ["failed"],
         "facets": {"server": "3", "period": "2026-03-09..2026-03-09"},
     }
-    kept = json.loads(bulk._kept(support, Criteria("", (), {"period": "7d"})))
+    kept = json.loads(bulk_actions._kept(support, Criteria("", (), {"period": "7d"})))
     assert kept["facets"] == {"period": "2026-03-03.."}
 
 
@@ -273,7 +276,7 @@ def test_the_sentence_says_what_became_of_them():
 
 def test_the_sweep_asks_again_for_a_run_that_nobody_works_on(monkeypatch):
     asked: list[bool] = []
-    monkeypatch.setattr(bulk, "resume_lost", lambda: asked.append(True))
+    monkeypatch.setattr(bulk_actions, "resume_lost", lambda: asked.append(True))
     monkeypatch.setattr(sweeping, "sweep", lambda: 0)
     outbox_jobs.sweep()
     assert asked == [True]

@@ -21,8 +21,9 @@ from core.db import db, transaction
 from core.testing.fixtures import running_app
 from core.testing.fixtures import test_settings as settings_of
 from core.testing.services import PostgresServer
-from modules.outbox import delivery, service
-from modules.outbox import sweep as sweeping
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery import sweep as sweeping
 from tests.outbox.conftest import draft
 from tests.outbox.processes import (
     LEASE_SECONDS,

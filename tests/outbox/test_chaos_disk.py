@@ -14,8 +14,8 @@ from flask import Flask
 from sqlalchemy import select
 
 from core.db import db
-from modules.outbox import delivery
-from modules.outbox.mime import file_store
+from modules.outbox.delivery import run as delivery
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from tests.outbox.pages import changed, opened, press_send
 from tests.outbox.processes import acceptances, states_of

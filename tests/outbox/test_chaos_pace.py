@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from core import clock
 from core.db import transaction
 from core.mail.outcomes import Failure, FailureKind, Reply
-from modules.mail_config import health
 from modules.mail_config.models import ServerHealth
+from modules.mail_config.servers import health
 from tests.outbox.conftest import make_ready, make_server
 
 NOON = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)

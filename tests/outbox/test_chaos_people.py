@@ -16,11 +16,14 @@ from core.auth.models import User
 from core.db import db, end_reading, transaction
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.outbox import alerts, claims, personal, service
+from modules.outbox import service
+from modules.outbox.alerts import service as alerts
+from modules.outbox.delivery import claims
+from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.retention import erase_contents
+from modules.outbox.privacy import person
+from modules.outbox.privacy.retention import erase_contents
 from modules.outbox.states import MailState
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import make_ready, make_server
 from tests.outbox.simulated import SimulatedWorker, simulated_workers
 
@@ -115,7 +118,7 @@ def test_a_late_outcome_does_not_send_a_mail_again_whose_text_is_erased(lost, la
         with transaction() as session:
             assert erase_contents(session, [mail_id], detail=how)
     else:
-        personal.erase("ann@example.com", None)
+        person.erase("ann@example.com", None)
     worker.answer(*deferred("ann@example.com"))
     later(days=1)
     sweep()

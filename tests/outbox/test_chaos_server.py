@@ -17,12 +17,13 @@ import pytest
 from core import clock
 from core.db import db
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.mail_config import health
 from modules.mail_config.models import Encryption
-from modules.outbox import delivery, service
+from modules.mail_config.servers import health
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import make_ready, make_server
 from tests.outbox.processes import BODY, CLOSE, GREETING, HANG, RoughServer
 

@@ -15,8 +15,10 @@ from core import cli, clock
 from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox import cli_selection, delivery, service
-from modules.outbox.cli_selection import read_time
+from modules.outbox import service
+from modules.outbox.cli import selection
+from modules.outbox.cli.selection import read_time
+from modules.outbox.delivery import run as delivery
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_server, with_file
@@ -210,7 +212,7 @@ def test_send_now_puts_it_first(run, send, monkeypatch):
 
 
 def test_all_that_match_are_worked_on_in_chunks(run, send, monkeypatch):
-    monkeypatch.setattr(cli_selection, "CHUNK", 2)
+    monkeypatch.setattr(selection, "CHUNK", 2)
     failed = [refused(send(f"a{number}@example.com")) for number in range(5)]
     other = refused(send("b@example.com"), failure_kind=FailureKind.MESSAGE_REFUSED)
     done = json.loads(run("retry", "--kind", "recipient_unknown", "--json").stdout)

@@ -12,11 +12,13 @@ from core import clock
 from core.db import db, transaction
 from core.files import FileStore
 from core.mail.outcomes import FailureKind
-from modules.outbox import claims, delivery, service
-from modules.outbox.mime import file_store
+from modules.outbox import service
+from modules.outbox.delivery import claims
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.sweep import sweep
+from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.states import MailState
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import draft
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]

@@ -21,6 +21,7 @@ from core.followers.service import follow
 from core.mail.draft import Priority
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
+from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import (
     MailTemplate,
     MailTemplateText,
@@ -28,9 +29,8 @@ from modules.mail_config.models import (
     TemplateFile,
     TemplateRecipient,
 )
-from modules.mail_config.templates_service import save_template
-from modules.outbox import delivery
-from modules.outbox.mime import file_store
+from modules.outbox.delivery import run as delivery
+from modules.outbox.message import file_store
 from modules.outbox.models import HandOver, OutgoingMail
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues

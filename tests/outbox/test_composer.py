@@ -19,11 +19,13 @@ from core.followers.service import follow, followers_of, unfollow
 from core.mail.draft import Priority, Reason
 from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
+from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateFile
-from modules.mail_config.templates_service import save_template
-from modules.outbox import composing, delivery, service
-from modules.outbox.composer import draft_for
-from modules.outbox.mime import file_store
+from modules.outbox import service
+from modules.outbox.compose import actions
+from modules.outbox.compose.draft import draft_for
+from modules.outbox.delivery import run as delivery
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from modules.sales.service import orders
@@ -336,7 +338,7 @@ def test_a_mail_for_later_whose_pdf_was_shown_does_not_leave_once_the_document_i
 ):
     form = opened(browser, quotation)
     browser.post(f"{url(quotation)}/pdf", data=form)
-    shown = composing.make_pdf(quotation, "Offer.pdf")
+    shown = actions.make_pdf(quotation, "Offer.pdf")
     later = clock.now() + dt.timedelta(days=3)
     local = later.astimezone(zoneinfo.ZoneInfo("Europe/Paris")).strftime("%Y-%m-%dT%H:%M")
     sent = press_send(browser, quotation, changed(form, pdf=shown.mark, send_at=local))

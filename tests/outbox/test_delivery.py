@@ -13,7 +13,8 @@ from core.embedded import free_port
 from core.mail.outcomes import FailureKind, RecipientState
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption
-from modules.outbox import delivery, service
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_ready, make_server, with_file

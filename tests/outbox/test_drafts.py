@@ -11,9 +11,11 @@ from sqlalchemy import select
 from core import clock
 from core.db import db, transaction
 from core.documents.models import Document
-from modules.outbox import drafts, retention, service
+from modules.outbox import service
+from modules.outbox.compose import autosave
 from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
-from modules.outbox.personal import erase
+from modules.outbox.privacy import retention
+from modules.outbox.privacy.person import erase
 from modules.outbox.service import release_due
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft
@@ -78,7 +80,7 @@ def test_an_untouched_composer_leaves_no_draft_only_the_presence(browser, quotat
     assert browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).status_code == 200
     (row,) = rows()
     assert row.contents == ""
-    assert drafts.kept_draft(quotation.id, row.user) is None
+    assert autosave.kept_draft(quotation.id, row.user) is None
 
 
 def test_an_untouched_second_window_takes_nothing_from_the_first(browser, quotation):

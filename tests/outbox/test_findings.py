@@ -21,9 +21,9 @@ from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
 from modules.mail_config.models import ServerHealth
 from modules.outbox import service
-from modules.outbox.composing import make_pdf
-from modules.outbox.form_files import Origin, marked
-from modules.outbox.mime import file_store
+from modules.outbox.compose.actions import make_pdf
+from modules.outbox.compose.uploads import Origin, marked
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft

@@ -28,8 +28,10 @@ from core.config import Settings
 from core.db import base, db
 from core.mail.outcomes import FailureKind
 from core.testing.fixtures import running_app
-from modules.outbox import claims, delivery, service
-from modules.outbox import sweep as sweeping
+from modules.outbox import service
+from modules.outbox.delivery import claims
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import DeliveryAttempt, OutgoingMail
 from tests.outbox.conftest import draft, with_file
 from tests.outbox.processes import (

@@ -16,8 +16,8 @@ from core.db import db, transaction
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria, read_criteria
 from modules.mail_config.models import ServerHealth
-from modules.outbox import parts, tallies
-from modules.outbox.listing import mail_list, rows
+from modules.outbox.mail_list import facet_counts, query_plan
+from modules.outbox.mail_list.filters import mail_list, rows
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import make_server
@@ -100,8 +100,8 @@ def test_saved_filters_and_facets_narrow_the_list_and_combine(company, client, s
 
 @pytest.mark.parametrize("few", [0, 5000])
 def test_whichever_part_leads_the_same_is_found(company, client, monkeypatch, few):
-    monkeypatch.setattr(parts, "FEW", few)
-    monkeypatch.setattr(parts, "FEW_TO_SORT", few)
+    monkeypatch.setattr(query_plan, "FEW", few)
+    monkeypatch.setattr(query_plan, "FEW_TO_SORT", few)
     write(company, STATES * 3)
     for query in ("f=failed&kind=mailbox_full", "state=deferred&company=1", "f=sent&document=none&period=7d"):
         for order in ("", "&sort=subject", "&dir=asc"):
@@ -302,15 +302,15 @@ def counted(user, query=""):
     criteria = read_criteria(mail_list(user), MultiDict(part.split("=") for part in query.split("&") if part))
     return {
         facet.name: {entry.choice.value: entry.count and str(entry.count) for entry in values}
-        for facet, values in tallies.tally(user, criteria)
+        for facet, values in facet_counts.tally(user, criteria)
     }
 
 
 @pytest.mark.parametrize("few", [0, 5000])
 def test_facets_say_how_many_mails_they_would_leave(app, company, support, monkeypatch, few):
-    for module in (parts, tallies):
+    for module in (query_plan, facet_counts):
         monkeypatch.setattr(module, "FEW_TO_SORT", few)
-    monkeypatch.setattr(parts, "FEW", few)
+    monkeypatch.setattr(query_plan, "FEW", few)
     write(company, STATES * 2)
     with app.test_request_context():
         whole = counted(support)
@@ -332,10 +332,10 @@ def test_facets_say_how_many_mails_they_would_leave(app, company, support, monke
 
 
 def test_counts_have_a_bound(app, company, support, monkeypatch):
-    monkeypatch.setattr(tallies, "COUNTED", 3)
-    monkeypatch.setattr(tallies, "LOOKED_AT", 4)
-    monkeypatch.setattr(tallies, "FEW_TO_SORT", 4)
-    monkeypatch.setattr(parts, "FEW", 4)
+    monkeypatch.setattr(facet_counts, "COUNTED", 3)
+    monkeypatch.setattr(facet_counts, "LOOKED_AT", 4)
+    monkeypatch.setattr(facet_counts, "FEW_TO_SORT", 4)
+    monkeypatch.setattr(query_plan, "FEW", 4)
     write(company, STATES[1:2] * 6)
     with app.test_request_context():
         assert counted(support)["kind"] == {"mailbox_full": "3+"}
@@ -351,7 +351,7 @@ def test_failed_and_waiting_mails_are_grouped_by_reason(company, client, support
         "failure_reason": "535 5.7.8 no",
     }
     write(company, [*STATES, *[refused] * 3, {**refused, "state": MailState.DEFERRED}])
-    found = tallies.groups(support, Criteria())
+    found = facet_counts.groups(support, Criteria())
     assert [(group.kind, group.waiting, group.count.found) for group in found] == [
         (FailureKind.AUTH_FAILED, False, 3),
         (FailureKind.MAILBOX_FULL, False, 1),
@@ -430,8 +430,8 @@ def plan_of(statement):
 @pytest.mark.parametrize("query", INDEXES)
 def test_each_way_to_look_at_the_list_walks_an_index_of_its_own(app, company, support, monkeypatch, query):
     # As if each filter left many mails, so that it is the index that leads.
-    monkeypatch.setattr(parts, "FEW", -1)
-    monkeypatch.setattr(parts, "FEW_TO_SORT", -1)
+    monkeypatch.setattr(query_plan, "FEW", -1)
+    monkeypatch.setattr(query_plan, "FEW_TO_SORT", -1)
     write(company, STATES * 100)
     save_company(None, {"name": "Other Ltd", "email": "x@other.example.com"})
     arguments = MultiDict(part.split("=") for part in query.split("&") if part)

@@ -20,13 +20,14 @@ from core.db import transaction
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.outbox import delivery, service
-from modules.outbox.mime import build_message, file_store
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.mail_page.timeline import story_of, tell
+from modules.outbox.mail_page.views import page as mail_views
+from modules.outbox.mail_page.waiting_text import waits_for
+from modules.outbox.message import build_message, file_store
 from modules.outbox.models import ATTEMPTS, MailEvent, OutgoingMail
 from modules.outbox.states import MailState
-from modules.outbox.story import story_of, tell
-from modules.outbox.views import mail as mail_views
-from modules.outbox.waiting import waits_for
 from tests.outbox.conftest import draft, make_server, with_file
 from tests.outbox.mails import HARMFUL, HOSTILE, accepted, become, recipient_becomes, refused, uncertain
 

@@ -12,9 +12,10 @@ from core.files import FileMissingError
 from core.mail.addresses import Address
 from core.mail.draft import DraftAttachment, DraftRecipient, Priority, RecipientField
 from core.mail.reader import read_message
-from modules.outbox import delivery, service
-from modules.outbox.bodies import take_pictures
-from modules.outbox.mime import build_message, file_store, unsent_message
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.html_body import take_pictures
+from modules.outbox.message import build_message, file_store, unsent_message
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.mail_config.strict import read

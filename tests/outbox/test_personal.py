@@ -15,12 +15,14 @@ from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import save_partner
-from modules.outbox import delivery, personal, service
-from modules.outbox.cli_data import outbox_personal
-from modules.outbox.mime import file_store
+from modules.outbox import service
+from modules.outbox.cli.retention import outbox_personal
+from modules.outbox.delivery import run as delivery
+from modules.outbox.message import file_store
 from modules.outbox.models import BulkRun, MailEvent, MailRecipient, OutgoingMail
-from modules.outbox.personal_export import write_export
-from modules.outbox.retention import JUST_STORED_SECONDS
+from modules.outbox.privacy import person
+from modules.outbox.privacy.person_export import write_export
+from modules.outbox.privacy.retention import JUST_STORED_SECONDS
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move
 from tests.outbox.conftest import draft, with_file
@@ -50,7 +52,7 @@ def everything() -> str:
 
 
 def known_of(address: str) -> tuple[int, int, int, int]:
-    found = personal.known(address)
+    found = person.known(address)
     return found.received, found.waiting, len(found.contacts), len(found.users)
 
 
@@ -74,19 +76,19 @@ def test_nothing_of_an_erased_address_is_left(failed, make_user):
     boss = make_user("administrator")
     assert ADDRESS in everything()
     sha256 = failed.attachments[0].sha256
-    done = personal.erase(ADDRESS, boss)
+    done = person.erase(ADDRESS, boss)
     assert (done.mails, done.left, done.files_later) == (1, False, 0)
     remembered = everything().lower()
     for trace in (ADDRESS, "jeanne", "roux", "hello"):
         assert trace not in remembered
     assert not file_store().path(sha256).exists()
     mine, other = failed.recipients
-    assert mine.addr_spec == personal.pseudonym(ADDRESS)
+    assert mine.addr_spec == person.pseudonym(ADDRESS)
     assert mine.addr_spec.endswith("@erased.invalid")
     assert (mine.state, mine.failure_kind) == (RecipientState.REFUSED, FailureKind.RECIPIENT_UNKNOWN)
     assert (other.addr_spec, other.state) == ("other@example.com", RecipientState.ACCEPTED)
     assert failed.state is MailState.PARTIAL
-    assert failed.subject == f"Offer for {personal.pseudonym(ADDRESS)}"
+    assert failed.subject == f"Offer for {person.pseudonym(ADDRESS)}"
     event = db.session.query(MailEvent).filter_by(verb="erase").one()
     assert event.by_user_id == boss.id
     assert service.resend([failed.id]) == []
@@ -94,17 +96,17 @@ def test_nothing_of_an_erased_address_is_left(failed, make_user):
 
 def test_erasing_twice_is_erasing_once(failed, make_user):
     boss = make_user("administrator")
-    personal.erase(ADDRESS, boss)
+    person.erase(ADDRESS, boss)
     before = everything()
-    again = personal.erase(ADDRESS, boss)
-    assert again == personal.Erasure()
+    again = person.erase(ADDRESS, boss)
+    assert again == person.Erasure()
     assert everything() == before
     assert known_of(ADDRESS) == (0, 0, 0, 0)
 
 
 def test_an_address_is_found_however_it_is_written(failed):
     assert known_of(ADDRESS.upper()) == (1, 0, 0, 0)
-    done = personal.erase(personal.read_address(f" {ADDRESS.title()} "), None)
+    done = person.erase(person.read_address(f" {ADDRESS.title()} "), None)
     assert done.mails == 1
 
 
@@ -114,7 +116,7 @@ def test_the_address_is_also_taken_from_where_it_was_corrected(failed, make_user
     service.correct_recipient(recipient, "right@example.com", by=seller)
     assert known_of(ADDRESS)[0] == 0
     assert ADDRESS in everything()
-    done = personal.erase(ADDRESS, seller)
+    done = person.erase(ADDRESS, seller)
     assert (done.mails, done.histories) == (0, 1)
     assert ADDRESS not in everything().lower()
     assert recipient.addr_spec == "right@example.com"
@@ -123,7 +125,7 @@ def test_the_address_is_also_taken_from_where_it_was_corrected(failed, make_user
 
 def test_a_mail_to_nobody_else_that_waits_is_canceled(app, company, server, send):
     mail = send(ADDRESS)
-    done = personal.erase(ADDRESS, None)
+    done = person.erase(ADDRESS, None)
     assert (done.mails, done.canceled, done.left) == (1, 1, False)
     db.session.rollback()
     assert mail.state is MailState.CANCELED
@@ -133,13 +135,13 @@ def test_a_mail_to_nobody_else_that_waits_is_canceled(app, company, server, send
 
 def test_a_mail_that_others_wait_for_leaves_without_this_recipient(app, server, lab, send):
     mail = send("gone@example.com", "other@example.com")
-    done = personal.erase("gone@example.com", None)
+    done = person.erase("gone@example.com", None)
     assert (done.mails, done.shared, done.left) == (0, 1, True)
     delivery.deliver([mail.id])
     assert [list(got.recipients) for got in lab.accepted] == [["other@example.com"]]
     db.session.rollback()
     assert mail.state is MailState.PARTIAL
-    done = personal.erase("gone@example.com", None)
+    done = person.erase("gone@example.com", None)
     assert (done.mails, done.left) == (1, False)
     assert "gone@example.com" not in everything()
 
@@ -149,7 +151,7 @@ def test_who_has_the_mail_already_does_not_stop_it_for_the_others(app, server, l
     delivery.deliver([mail.id])
     db.session.rollback()
     assert mail.state is MailState.DEFERRED
-    done = personal.erase("fine@example.com", None)
+    done = person.erase("fine@example.com", None)
     assert done.shared == 1
     db.session.rollback()
     assert [row.state for row in mail.recipients] == [RecipientState.ACCEPTED, RecipientState.DEFERRED]
@@ -159,37 +161,37 @@ def test_a_mail_that_is_being_sent_is_left_and_told(app, server, send):
     mail = send(ADDRESS)
     with transaction():
         move(mail, "claim", MailState.SENDING)
-    done = personal.erase(ADDRESS, None)
+    done = person.erase(ADDRESS, None)
     assert (done.mails, done.sending, done.left) == (0, 1, True)
     assert ADDRESS in everything()
     with transaction():
         move(mail, "settle", MailState.SENT)
-    assert personal.erase(ADDRESS, None).mails == 1
+    assert person.erase(ADDRESS, None).mails == 1
 
 
 def test_more_than_fits_into_one_go_goes_on_the_next_time(app, server, send, monkeypatch):
-    monkeypatch.setattr(personal, "BATCH", 2)
+    monkeypatch.setattr(person, "BATCH", 2)
     for _ in range(5):
         send(ADDRESS)
-    done = personal.erase(ADDRESS, None, seconds=0)
+    done = person.erase(ADDRESS, None, seconds=0)
     assert done.mails == 2
     assert done.unfinished
-    assert personal.erase(ADDRESS, None).mails == 3
+    assert person.erase(ADDRESS, None).mails == 3
 
 
 def test_contacts_keep_their_address_unless_asked(app, company, server, send):
     partner = save_partner(None, {"name": "Jeanne", "email": ADDRESS.upper()})
     send(ADDRESS)
-    assert personal.erase(ADDRESS, None).contacts == 0
+    assert person.erase(ADDRESS, None).contacts == 0
     assert partner.email
-    assert personal.erase(ADDRESS, None, also_contacts=True).contacts == 1
+    assert person.erase(ADDRESS, None, also_contacts=True).contacts == 1
     db.session.rollback()
     assert partner.email == ""
 
 
 def test_the_mark_leads_nowhere_and_is_the_same_for_the_same_address(app):
-    first, second = personal.pseudonym(ADDRESS), personal.pseudonym(ADDRESS.upper())
-    assert first == second != personal.pseudonym("other@example.com")
+    first, second = person.pseudonym(ADDRESS), person.pseudonym(ADDRESS.upper())
+    assert first == second != person.pseudonym("other@example.com")
     with pytest.raises(UserError):  # RFC 2606: a name that nobody will ever have
         normalize(first)
 
@@ -296,13 +298,13 @@ def test_what_somebody_once_searched_for_is_forgotten(app, make_user):
     with transaction() as session:
         asked = json.dumps({"q": ADDRESS})
         session.add(BulkRun(action="cancel", criteria=asked, by_user_id=boss.id, ended_at=clock.now()))
-    personal.erase(ADDRESS, boss)
+    person.erase(ADDRESS, boss)
     assert ADDRESS not in everything()
 
 
 def test_nobody_who_is_not_asked_for_is_touched(failed):
-    personal.erase("ther@example.com", None)
-    personal.erase("%@example.com", None)
+    person.erase("ther@example.com", None)
+    person.erase("%@example.com", None)
     assert ADDRESS in everything()
     assert db.session.query(MailRecipient).filter(MailRecipient.addr_spec.contains("erased")).count() == 0
     assert db.session.query(OutgoingMail).one().body_html

@@ -15,10 +15,13 @@ from core.mail.addresses import Address
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
 from core.signals import document_mail_wanted
 from modules.mail_config.transports.base import Submission
-from modules.outbox import delivery, drafts, personal, retention, search, service
-from modules.outbox.mime import build_message
+from modules.outbox import search_index, service
+from modules.outbox.compose import autosave
+from modules.outbox.delivery import run as delivery
+from modules.outbox.message import build_message
 from modules.outbox.models import KeptDraft, MailRecipient, OutgoingMail
-from modules.outbox.private import address_of, mark_of, scrub, scrubbed
+from modules.outbox.privacy import person, retention
+from modules.outbox.private_addresses import address_of, mark_of, scrub, scrubbed
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, with_file
 from tests.outbox.pages import changed, opened
@@ -123,11 +126,11 @@ def test_what_a_dead_worker_left_is_erased_by_the_next_look(submitted):
 
 
 def test_it_is_found_by_nobody_but_who_asks_for_it_by_name(submitted):
-    assert search.matching("jeanne") is not None
-    ids, _condition = search.narrowing("jeanne")
+    assert search_index.matching("jeanne") is not None
+    ids, _condition = search_index.narrowing("jeanne")
     assert ids == []
-    assert personal.known(WALK_IN).received == 1
-    done = personal.erase(WALK_IN, None)
+    assert person.known(WALK_IN).received == 1
+    done = person.erase(WALK_IN, None)
     assert done.mails == 1
     db.session.expire_all()
     assert submitted.recipients[0].sealed is None
@@ -145,14 +148,14 @@ def test_short_names_do_not_blot_out_ordinary_words():
 def test_a_kept_draft_about_such_a_document_is_encrypted(
     quotation, seller, sign_in, server, settings, monkeypatch
 ):
-    monkeypatch.setattr("modules.outbox.composing.keeps_addresses_private", lambda _document: True)
+    monkeypatch.setattr("modules.outbox.compose.actions.keeps_addresses_private", lambda _document: True)
     browser = sign_in(seller)
     form = changed(opened(browser, quotation), cc_typed=WALK_IN, subject="Kept")
     browser.post(f"/outbox/compose/{quotation.id}/keep", data=form)
     is_nowhere(settings, WALK_IN, "jeanne")
     assert opened(browser, quotation).getlist("cc") == [WALK_IN]
     (row,) = db.session.scalars(select(KeptDraft))
-    assert drafts.contents_of(row)["subject"] == "Kept"
+    assert autosave.contents_of(row)["subject"] == "Kept"
 
 
 # -- asked for by another module -----------------------------------------------------------------------

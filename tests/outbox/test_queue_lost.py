@@ -17,7 +17,7 @@ from core.db import db
 from core.testing.fixtures import running_app
 from core.testing.services import RedisServer, SmtpLab
 from modules.outbox import service
-from modules.outbox import sweep as sweeping
+from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import OutgoingMail
 from tests.outbox.processes import (
     LEASE_SECONDS,

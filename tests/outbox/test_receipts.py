@@ -12,9 +12,10 @@ from modules.mail_config.models import Encryption
 from modules.mail_config.transports.base import Envelope, ServerAccess
 from modules.mail_config.transports.receipts import OFFERED_NONE, mail_parameters, recipient_parameters
 from modules.mail_config.transports.smtp import SmtpConnection
-from modules.outbox import delivery, service
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.mail_page.timeline import story_of
 from modules.outbox.states import MailState
-from modules.outbox.story import story_of
 from tests.outbox.conftest import make_ready, make_server
 from tests.outbox.processes import RoughServer
 

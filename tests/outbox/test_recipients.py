@@ -11,8 +11,8 @@ from core.mail.draft import DraftRecipient, Reason, RecipientField
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
-from modules.outbox.chips import opted_out_among
-from modules.outbox.recipients import MAX_CHOICES, propose, reason_text, recognize
+from modules.outbox.compose.recipient_chips import opted_out_among
+from modules.outbox.compose.recipients import MAX_CHOICES, propose, reason_text, recognize
 
 
 def contact(customer, name, email, **values):

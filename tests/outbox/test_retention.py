@@ -16,10 +16,11 @@ from core.files import FileMissingError
 from core.loader import module_settings
 from core.mail.outcomes import RecipientState
 from modules.mail_config.models import MailTemplate, TemplateFile, TemplateRevision
-from modules.outbox import retention, service
-from modules.outbox.cli_data import outbox_retention
-from modules.outbox.mime import file_store
+from modules.outbox import service
+from modules.outbox.cli.retention import outbox_retention
+from modules.outbox.message import file_store
 from modules.outbox.models import DeliveryAttempt, DraftFile, KeptDraft, MailEvent, OutgoingMail
+from modules.outbox.privacy import retention
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move
 from modules.sales.service import orders

@@ -9,9 +9,9 @@ from sqlalchemy import delete, select, text
 from core import migrate
 from core.db import db, transaction
 from core.documents.service import create_document
-from modules.outbox import search
+from modules.outbox import search_index
 from modules.outbox.models import MAIL_SEARCH, MAILS, OutgoingMail
-from modules.outbox.search import forget, index_mail, matching, only_newest
+from modules.outbox.search_index import forget, index_mail, matching, only_newest
 
 pytestmark = pytest.mark.both_databases
 
@@ -26,7 +26,7 @@ def found(words):
 def way(request, monkeypatch):
     """Both ways to search must find the same, whichever would be the quicker."""
     if request.param == "walked":
-        monkeypatch.setattr(search, "COMMON", 1)
+        monkeypatch.setattr(search_index, "COMMON", 1)
     return request.param
 
 
@@ -84,7 +84,7 @@ def test_words_without_three_characters_are_looked_for_in_the_newest_mails(send,
     assert not only_newest("  ")
     assert found("ea") == [old.id, new.id]
     assert found("ea zy") == [new.id]
-    monkeypatch.setattr(search, "WINDOW", 1)
+    monkeypatch.setattr(search_index, "WINDOW", 1)
     assert found("ea") == [new.id]
 
 
@@ -127,7 +127,7 @@ def test_the_text_goes_with_its_mail(send, way):
 
 def test_thousands_of_hits_are_the_newest_ones(send, monkeypatch):
     ids = [send(f"n{n}@example.com", subject="rare").id for n in range(4)]
-    monkeypatch.setattr(search, "FEW", 3)
+    monkeypatch.setattr(search_index, "FEW", 3)
     # More than a few: the list is walked instead, and misses none.
     assert found("rare") == ids
 
@@ -136,7 +136,7 @@ def test_thousands_of_hits_are_the_newest_ones(send, monkeypatch):
 def test_a_rare_word_is_found_by_the_trigram_index(send, words):
     send("a@example.com", subject="roof")
     db.session.commit()
-    statement = search._from_index(db.session(), search.words_of(words))
+    statement = search_index._from_index(db.session(), search_index.words_of(words))
     sql = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True})).replace("%%", "%")
     if db.engine.dialect.name == "sqlite":
         plan = "\n".join(str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))

@@ -12,12 +12,13 @@ from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.signals import mail_server_ready
 from modules.mail_config.transports.smtp import SmtpConnection
-from modules.outbox import delivery, service
-from modules.outbox.mime import file_store
+from modules.outbox import service
+from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.sweep import sweep
+from modules.outbox.limits import MAX_RECIPIENTS
+from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
-from modules.outbox.preflight import MAX_RECIPIENTS
 from modules.outbox.states import MailState
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import draft, make_ready, make_server, with_file
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]

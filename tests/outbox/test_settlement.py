@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.mail.advice import Advice
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.outbox.settlement import RecipientResult, settle, settle_failure, settle_waiting
+from modules.outbox.delivery.settlement import RecipientResult, settle, settle_failure, settle_waiting
 from modules.outbox.states import MailState, RetryPolicy
 
 NOW = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)

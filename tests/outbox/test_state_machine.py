@@ -26,12 +26,13 @@ from core import clock, jobs
 from core.db import db, transaction
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.mail_config import health
-from modules.outbox import personal, service, transitions
+from modules.mail_config.servers import health
+from modules.outbox import service, transitions
+from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.retention import erase_contents
+from modules.outbox.privacy import person
+from modules.outbox.privacy.retention import erase_contents
 from modules.outbox.states import TRANSITIONS, WAITING, IllegalTransitionError, MailState, summarise
-from modules.outbox.sweep import sweep
 from tests.outbox.conftest import draft
 from tests.outbox.simulated import Attempt, SimulatedWorker, simulated_workers
 
@@ -277,7 +278,7 @@ class Outbox(RuleBasedStateMachine):
 
     def erase(self, data: st.DataObject, mail: OutgoingMail) -> None:
         if data.draw(st.booleans(), label="an address"):
-            personal.erase(data.draw(st.sampled_from(mail.recipients), label="recipient").addr_spec, None)
+            person.erase(data.draw(st.sampled_from(mail.recipients), label="recipient").addr_spec, None)
         else:
             with transaction() as session:
                 erase_contents(session, [mail.id], detail="retention")
@@ -365,7 +366,7 @@ def test_whatever_happens_what_is_said_of_a_mail_is_true(app, fast, server, comp
     time = [dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)]
     monkeypatch.setattr(clock, "now", lambda: time[0])
     monkeypatch.setattr(jobs, "enqueue", lambda *_args, **_kwargs: True)
-    monkeypatch.setattr("modules.outbox.sweep.queue_length", lambda: 0)
+    monkeypatch.setattr("modules.outbox.delivery.sweep.queue_length", lambda: 0)
     Outbox.app, Outbox.company, Outbox.server_id, Outbox.time = app, company, server.id, time
     with simulated_workers(monkeypatch):
         run_state_machine_as_test(

@@ -12,7 +12,7 @@ from core.mail.addresses import parse_address
 from core.mail.draft import DraftAttachment, Reason, RecipientField
 from core.partners.service import save_partner
 from modules.outbox import service
-from modules.outbox.mime import file_store
+from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.sales.service import orders
 from tests.outbox.conftest import draft, with_file

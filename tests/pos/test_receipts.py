@@ -17,13 +17,14 @@ from core.errors import UserError
 from core.mail.addresses import Address
 from core.partners.models import PartnerType
 from core.partners.service import save_partner
+from modules.mail_config.mail_templates.selection import offered
+from modules.mail_config.mail_templates.service import delete_template, save_template, templates_for
+from modules.mail_config.mail_templates.shipped import install
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.selection import offered
-from modules.mail_config.shipped import install
-from modules.mail_config.templates_service import delete_template, save_template, templates_for
-from modules.outbox import delivery, retention
+from modules.outbox.delivery import run as delivery
 from modules.outbox.models import OutgoingMail
-from modules.outbox.private import mark_of
+from modules.outbox.privacy import retention
+from modules.outbox.private_addresses import mark_of
 from modules.outbox.queries import badges_for
 from modules.outbox.states import MailState
 from modules.pos.service.registers import (

@@ -17,7 +17,7 @@ from core.documents.models import Document
 from core.partners.service import save_partner
 from core.products.service import save_product
 from core.signals import document_mail_wanted
-from modules.mail_config.shipped import install
+from modules.mail_config.mail_templates.shipped import install
 from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over

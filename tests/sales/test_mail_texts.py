@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 
 from core.documents.behavior import FieldValue, ShippedTemplate
-from modules.mail_config.templating import render
+from modules.mail_config.template_language.render import render
 from modules.sales import mail_texts
 from modules.sales.behavior import invoice, order
 

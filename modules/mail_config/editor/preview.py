@@ -1,0 +1,90 @@
+"""What comes of a template for one document, before it is saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import request
+from sqlalchemy import select
+
+from core.auth.models import User
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import get_readable, readable_by
+from core.errors import UserError
+from modules.mail_config.editor.form import TypedTemplate
+from modules.mail_config.mail_templates import service
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.render import BadTemplateError, Rendered
+
+
+@dataclass(slots=True)
+class Preview:
+    """What comes of a template for one document.
+
+    Attributes:
+        template: The template, in no session.
+        document: The document, or None when there is none to try it on.
+        language: The language of the text, or "" when there is none.
+        rendered: Subject and body; None when the template cannot be used.
+        file_name: Of the PDF.
+        error: Why it cannot be used, or "".
+    """
+
+    template: MailTemplate
+    document: Document | None
+    language: str
+    rendered: Rendered | None = None
+    file_name: str = ""
+    error: str = ""
+
+
+def posted_template(kind: str) -> TypedTemplate:
+    """Return what stands on the page that was posted, of a stored template or of a new one."""
+    row = db.session.get(MailTemplate, request.form.get("template_id", 0, type=int))
+    return TypedTemplate.posted(row if row is not None and row.kind == kind else None, kind)
+
+
+def chosen_document(kind: str, user: User) -> Document | None:
+    """Return the document that the page that was posted has chosen, else the newest one that the user may read."""
+    chosen = request.form.get("preview_document", 0, type=int)
+    document = get_readable(user, chosen) if chosen else None
+    if document is not None and document.kind == kind:
+        return document
+    query = select(Document).where(Document.kind == kind, readable_by(user))
+    # One with a number says more than a draft.
+    return db.session.scalar(query.order_by((Document.number == "").asc(), Document.id.desc()).limit(1))
+
+
+def preview_of(typed: TypedTemplate, document: Document | None, language: str) -> Preview:
+    """Return what comes of what stands on the page.
+
+    Args:
+        typed: What stands there.
+        document: The document to try it on, or None.
+        language: A language of the texts; another one stands for the language that the document would get.
+    """
+    template = typed.as_template()
+    if language not in {text.language for text in template.texts}:
+        language = service.language_of(template, document) if document is not None else ""
+    preview = Preview(template, document, language)
+    if document is None or not template.texts:
+        return preview
+    try:
+        preview.rendered = service.render_for(template, document, language=language)
+    except BadTemplateError as error:
+        preview.error = _first_problem(template, language) or str(error.message)
+    except UserError as error:
+        preview.error = str(error.message)
+    try:
+        preview.file_name = service.pdf_name_for(template, document, language=language)
+    except UserError as error:
+        preview.error = preview.error or str(error.message)
+    return preview
+
+
+def _first_problem(template: MailTemplate, language: str) -> str:
+    """Return what the check says about the text in a language: it knows the place."""
+    texts = {text.language: (text.subject, text.body) for text in template.texts if text.language == language}
+    found = service.check_in_detail(template.kind, texts, "")
+    return found[0].sentence if found else ""

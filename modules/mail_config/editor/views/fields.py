@@ -1,0 +1,129 @@
+"""What the pages of templates choose from: fields with samples, documents, functions of contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import jsonify, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import or_, select
+
+from core.auth.permissions import requires, signed_in_user
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import kind_title, readable_by
+from core.i18n import N_
+from core.partners.models import Partner
+from core.web.formats import day
+from modules.mail_config.blueprint import blueprint
+from modules.mail_config.editor.to_editor import chip
+from modules.mail_config.editor.tree import Formula, split_formulas
+from modules.mail_config.mail_templates import service
+
+DOCUMENTS_AT_MOST = 20
+LONGEST_FORMULA = 2000
+FUNCTIONS_AT_MOST = 100
+GROUP_TITLES = {
+    "document": N_("Document"),
+    "customer": N_("Customer"),
+    "contact": N_("Contact"),
+    "company": N_("Company"),
+    "owner": N_("Salesperson"),
+    "cashier": N_("Cashier"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PickerField:
+    """A field as the picker offers it.
+
+    Attributes:
+        name: As written in a template.
+        title: What a person reads.
+        sample: What it would show.
+        formula: What is inserted.
+        chip: What the editor needs to show it.
+    """
+
+    name: str
+    title: str
+    sample: str
+    formula: str
+    chip: Mapping[str, str]
+
+
+def field_groups(kind: str, samples: Mapping[str, str]) -> list[tuple[str, list[PickerField]]]:
+    """Return the fields of a kind for the picker, under the titles of their groups."""
+    groups: dict[str, list[PickerField]] = {}
+    for field in service.catalogue(kind):
+        formula = (
+            f"{{{{ {field.name} }}}}"  # shown by what it is: amounts with their currency, dates in words
+        )
+        shown = PickerField(
+            field.name,
+            str(gettext(field.title)),
+            samples.get(field.name, ""),
+            formula,
+            chip(kind, formula, samples),
+        )
+        groups.setdefault(field.group, []).append(shown)
+    return [
+        (str(gettext(GROUP_TITLES[name])) if name in GROUP_TITLES else name, found)
+        for name, found in groups.items()
+    ]
+
+
+def functions_in_use() -> list[str]:
+    """Return the functions that contacts have, to choose from while typing."""
+    query = select(Partner.function).where(Partner.function != "", Partner.active).distinct()
+    return list(db.session.scalars(query.order_by(Partner.function).limit(FUNCTIONS_AT_MOST)))
+
+
+@blueprint.get("/templates/documents")
+@requires("mail_config.template.edit")
+def template_documents() -> ResponseReturnValue:
+    """Find documents that the user may read, the newest first: by number or customer, of one kind or of all."""
+    query = select(Document).where(readable_by(signed_in_user())).order_by(Document.id.desc())
+    if kind := request.args.get("kind"):
+        query = query.where(Document.kind == kind)
+    words = request.args.get("q", "").strip()[:100]
+    if words:
+        named = select(Partner.id).where(Partner.name.icontains(words, autoescape=True))
+        query = query.where(
+            or_(Document.number.icontains(words, autoescape=True), Document.partner_id.in_(named))
+        )
+    found = [
+        {"value": str(row.id), "text": document_label(row), "detail": document_detail(row)}
+        for row in db.session.scalars(query.limit(DOCUMENTS_AT_MOST))
+    ]
+    if kind and not words:
+        found.insert(0, {"value": "0", "text": str(gettext("The newest one")), "detail": ""})
+    return jsonify(found)
+
+
+@blueprint.get("/templates/chip/<kind>")
+@requires("mail_config.template.edit")
+def template_chip(kind: str) -> ResponseReturnValue:
+    """Return what the editor needs to show a formula; 422 with a sentence for what is none."""
+    source = request.args.get("formula", "").strip()
+    pieces = split_formulas(source)
+    if len(source) > LONGEST_FORMULA or len(pieces) != 1 or not isinstance(pieces[0], Formula):
+        words = gettext(
+            "A formula stands between double braces, a condition between braces with percent signs."
+        )
+        return jsonify(error=words), 422
+    return jsonify(chip(kind, source, service.samples(kind, None, request.args.get("language", "en"))))
+
+
+def document_label(document: Document) -> str:
+    """Return how a document is named in a list to choose from."""
+    return f"{kind_title(document.kind)} {document.number or f'#{document.id}'}"
+
+
+def document_detail(document: Document) -> str:
+    """Return what tells a document apart: customer and date."""
+    return " · ".join(
+        part for part in (document.partner.name if document.partner else "", day(document.date)) if part
+    )

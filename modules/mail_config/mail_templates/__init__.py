@@ -1,0 +1,1 @@
+"""Mail templates: what they hold, which applies, their history, and templates as files."""

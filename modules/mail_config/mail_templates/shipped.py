@@ -1,0 +1,65 @@
+"""The templates that modules bring, and what a first try needs."""
+
+from __future__ import annotations
+
+from flask import Flask
+from sqlalchemy import select
+
+from core import clock
+from core.db import transaction
+from core.registry import current_registry
+from modules.mail_config.mail_templates.service import keep_revision, shipped_key
+from modules.mail_config.models import Encryption, MailServer, MailTemplate, MailTemplateText, ShippedMark
+from modules.mail_config.template_language.fields import shipped_templates
+
+
+def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
+    """Insert each template that a module brings, once; a changed or deleted one stays as it is.
+
+    What a newer version of the module ships comes only when somebody restores the original.
+    """
+    with transaction() as session:
+        met = set(session.scalars(select(ShippedMark.key)))
+        for kind in current_registry().kinds.values():
+            for position, shipped in enumerate(shipped_templates(kind.name), start=1):
+                key = shipped_key(kind.name, shipped)
+                if key in met:
+                    continue
+                session.add(ShippedMark(key=key))
+                template = MailTemplate(
+                    kind=kind.name,
+                    name=shipped.name,
+                    attachment_name=shipped.attachment_name,
+                    position=position * 10,
+                    shipped_key=key,
+                )
+                template.texts = [
+                    MailTemplateText(language=language, subject=subject, body=body)
+                    for language, (subject, body) in shipped.texts.items()
+                ]
+                session.add(template)
+                keep_revision(template, None)
+
+
+def demo(app: Flask) -> None:
+    """Set up the playground's mailbox as the mail server of the demonstration.
+
+    It counts as tested: it is ours, it runs on this machine, and a first try should not begin in
+    developer mode. Every other server must pass its test.
+    """
+    port = app.config.get("PLAYGROUND_SMTP_PORT")
+    if port is None:
+        return
+    with transaction() as session:
+        server = MailServer(
+            name="Playground",
+            host="127.0.0.1",
+            port=int(port),
+            encryption=Encryption.NONE,
+            from_filter="",
+            priority=100,
+        )
+        session.add(server)
+        session.flush()
+        server.tested_fingerprint = server.fingerprint
+        server.tested_at = clock.now()

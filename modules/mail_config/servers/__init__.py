@@ -1,0 +1,1 @@
+"""Mail servers: setting them up, testing them, and what protects them."""

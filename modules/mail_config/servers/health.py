@@ -1,0 +1,331 @@
+"""How a server fares: the breaker that pauses it, and the pace at which mails may leave by it.
+
+Both are remembered in the database, so that neither a crash nor an emptied queue forgets them, and every
+worker on every host sees the same.
+
+The breaker. Failures of connection, encryption and sign-in count against the server, not against the mail.
+After a few in a row the server is paused, once; its mails wait. A timed probe, which connects, signs in and
+names a sender but sends nothing, or a passing test ends the pause.
+
+The pace. A limit of mails a minute or a day, set by an administrator, and one that the server itself has asked
+for by its replies, give each mail the next free moment (the virtual scheduling of ITU-T I.371, known as GCRA).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from blinker import NamedSignal
+from flask import Flask, current_app
+from sqlalchemy import select, update
+
+from core import clock
+from core.companies.models import Company
+from core.db import db, end_reading, on_commit, transaction
+from core.errors import UserError
+from core.mail.outcomes import Failure, FailureKind
+from core.signals import mail_server_paused, mail_server_ready
+from modules.mail_config.models import MailServer, ServerHealth
+from modules.mail_config.servers.access import open_transport
+
+logger = logging.getLogger(__name__)
+
+SERVER_FAILURES = frozenset(
+    {
+        FailureKind.CONNECT_FAILED,
+        FailureKind.HOST_NOT_FOUND,
+        FailureKind.TLS_FAILED,
+        FailureKind.TIMEOUT,
+        FailureKind.AUTH_FAILED,
+    }
+)
+"""What counts against a server when it happens before anything was said about a mail."""
+
+FAILURES_TO_PAUSE = 3
+REFUSED_SIGN_INS_TO_PAUSE = 2
+"""Fewer: providers lock an account that keeps coming with a wrong password."""
+
+PROBE_MINUTES = (1, 2, 5, 10, 20, 30)
+SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)
+PROBE_TIMEOUT_SECONDS = 15.0
+
+THROTTLE_SECONDS = (30, 60, 120, 300, 600, 1200)
+"""How long nothing leaves after the first, second, … request to slow down."""
+THROTTLE_FORGOTTEN = dt.timedelta(minutes=30)
+"""A server that has not asked for it for so long has forgotten, and so do we, step by step."""
+DAY = dt.timedelta(hours=24)
+
+
+# -- the breaker ---------------------------------------------------------------------------------------
+
+
+def health_of(server_id: int) -> ServerHealth | None:
+    """Return how a server has fared, or None when nothing is known against it."""
+    return db.session.get(ServerHealth, server_id, populate_existing=True)
+
+
+def paused(server_id: int) -> bool:
+    """Return True while nothing leaves by a server, because it has failed again and again."""
+    return bool(paused_among([server_id]))
+
+
+def paused_among(server_ids: Sequence[int]) -> set[int]:
+    """Return those of the servers that are paused."""
+    if not server_ids:
+        return set()
+    query = select(ServerHealth.server_id).where(
+        ServerHealth.server_id.in_(server_ids), ServerHealth.open_since.is_not(None)
+    )
+    return set(db.session.scalars(query))
+
+
+def probe_delay(kind: FailureKind | None, probes: int) -> dt.timedelta:
+    """Return how long to wait before the next probe, after a number that has failed."""
+    minutes = SIGN_IN_PROBE_MINUTES if kind is FailureKind.AUTH_FAILED else PROBE_MINUTES
+    return dt.timedelta(minutes=minutes[min(probes, len(minutes) - 1)])
+
+
+def note_failure(server_id: int, failure: Failure) -> None:
+    """Count a failure against a server, and pause it when it was one too many.
+
+    `mail_server_paused` is sent after the commit, once for each pause.
+    """
+    with transaction():
+        health = _locked(server_id)
+        if health is None:
+            return
+        now = clock.now()
+        health.failures += 1
+        health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
+        health.failure_advice = failure.advice or ""
+        enough = REFUSED_SIGN_INS_TO_PAUSE if failure.kind is FailureKind.AUTH_FAILED else FAILURES_TO_PAUSE
+        if health.open_since is None and health.failures >= enough:
+            health.open_since, health.probes = now, 0
+            health.next_probe_at = now + probe_delay(failure.kind, 0)
+            logger.warning("Mail server %s is paused: %s", server_id, failure.diagnostic)
+            on_commit(partial(tell, mail_server_paused, server_id))
+
+
+def note_success(server_id: int) -> None:
+    """Forget the failures of a server that has just taken a mail; ends its pause, if there was one."""
+    with transaction():
+        health = _locked(server_id)
+        if health is None:
+            return
+        was_paused = health.open_since is not None
+        _forget_failures(health)
+        if was_paused:
+            logger.info("Mail server %s works again.", server_id)
+            on_commit(partial(tell, mail_server_ready, server_id))
+
+
+def resume(server_id: int) -> None:
+    """Use a paused server again without waiting for its probe; should it still fail, it is paused anew."""
+    note_success(server_id)
+
+
+def forget_failures(server_id: int) -> None:
+    """Forget, inside the running transaction, what is known against a server; the caller tells of it."""
+    health = _locked(server_id)
+    if health is not None:
+        _forget_failures(health)
+
+
+def _forget_failures(health: ServerHealth) -> None:
+    health.failures, health.probes = 0, 0
+    health.failure_kind, health.failure_words, health.failure_advice = None, "", ""
+    health.open_since = health.next_probe_at = None
+
+
+def _locked(server_id: int) -> ServerHealth | None:
+    """Return the health of a server for a change, making its row first; None when the server is gone."""
+    session = db.session
+    # The server's own row is the lock: it is there, whereas the row of its health may not be yet.
+    if not session.scalar(select(MailServer.id).where(MailServer.id == server_id).with_for_update()):
+        return None
+    health = session.get(ServerHealth, server_id, populate_existing=True)
+    if health is None:
+        health = ServerHealth(server_id=server_id, failures=0, probes=0, throttles=0, day_count=0)
+        session.add(health)
+    return health
+
+
+def tell(signal: NamedSignal, server_id: int) -> None:
+    """Send a signal about a server."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    signal.send(app, server_id=server_id)
+
+
+def probe_due() -> int:
+    """Probe the paused servers whose time has come; return how many were probed."""
+    now = clock.now()
+    # A time further ahead than any delay comes from a clock that has been put back.
+    latest = now + dt.timedelta(minutes=max(*PROBE_MINUTES, *SIGN_IN_PROBE_MINUTES) + 1)
+    due = db.session.scalars(
+        select(ServerHealth.server_id)
+        .join(MailServer, MailServer.id == ServerHealth.server_id)
+        .where(
+            ServerHealth.open_since.is_not(None),
+            MailServer.active,
+            (ServerHealth.next_probe_at <= now) | (ServerHealth.next_probe_at > latest),
+        )
+    ).all()
+    mine = [server_id for server_id in due if _take_probe(server_id, now)]
+    for server_id in mine:
+        probe_now(server_id)
+    return len(mine)
+
+
+def _take_probe(server_id: int, now: dt.datetime) -> bool:
+    """Move the time of the next probe on, so that of two processes only one probes."""
+    with transaction() as session:
+        health = session.get(ServerHealth, server_id)
+        if health is None or health.open_since is None:
+            return False
+        result = session.execute(
+            update(ServerHealth)
+            .where(ServerHealth.server_id == server_id, ServerHealth.next_probe_at == health.next_probe_at)
+            .values(next_probe_at=now + probe_delay(health.failure_kind, health.probes + 1))
+        )
+        return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
+
+
+def probe_now(server_id: int) -> Failure | None:
+    """Connect to a server, sign in, name a sender, and send nothing; end its pause if that works.
+
+    Returns:
+        What is wrong, or None when all is well.
+    """
+    server = db.session.get(MailServer, server_id)
+    if server is None:
+        return None
+    company = (
+        server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
+    )
+    fingerprint = server.fingerprint
+    try:
+        connection = open_transport(server, timeout=PROBE_TIMEOUT_SECONDS)
+    except UserError as error:
+        failure: Failure | None = Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+    else:
+        sender = company.email if company is not None and server.accepts(company.email) else ""
+        end_reading()
+        failure = connection.probe(sender)
+    if failure is None:
+        note_success(server_id)
+        return None
+    with transaction():
+        health = _locked(server_id)
+        current = db.session.get(MailServer, server_id)
+        if health is not None and health.open_since is not None and current is not None:
+            if current.fingerprint == fingerprint:
+                health.probes += 1
+            health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
+            health.failure_advice = failure.advice or ""
+            health.next_probe_at = clock.now() + probe_delay(failure.kind, health.probes)
+    return failure
+
+
+# -- the pace ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What limits a server at a moment.
+
+    Attributes:
+        interval: Between two mails; zero for no limit.
+        per_day: Mails in 24 hours, or None.
+        asked: True when the server itself has asked for it.
+    """
+
+    interval: dt.timedelta
+    per_day: int | None
+    asked: bool
+
+    @property
+    def limited(self) -> bool:
+        """True when each mail needs a moment of its own."""
+        return self.asked or bool(self.interval) or self.per_day is not None
+
+
+def pace_of(server: MailServer, health: ServerHealth | None, now: dt.datetime) -> Pace:
+    """Return the pace of a server: its settings, or slower, while it has asked for less.
+
+    A server that asks to slow down gets a mail every two seconds after the first pause, then every four, and so
+    on to a minute; each half hour without such a request takes back one step.
+    """
+    interval = dt.timedelta(minutes=1) / server.rate_per_minute if server.rate_per_minute else dt.timedelta(0)
+    steps = throttle_steps(health, now)
+    if steps:
+        interval = max(interval, dt.timedelta(seconds=min(2**steps, 60)))
+    return Pace(interval, server.rate_per_day, steps > 0)
+
+
+def throttle_steps(health: ServerHealth | None, now: dt.datetime) -> int:
+    """Return how many steps a server is slowed down by."""
+    if health is None or health.throttled_at is None:
+        return 0
+    return max(0, health.throttles - max(0, int((now - health.throttled_at) / THROTTLE_FORGOTTEN)))
+
+
+def reset_pace(server_id: int) -> None:
+    """Begin anew, inside the running transaction: moments that were given by another rate mean nothing now."""
+    health = _locked(server_id)
+    if health is not None:
+        health.next_slot_at = health.day_started_at = None
+        health.day_count = 0
+
+
+def closed_until(health: ServerHealth, now: dt.datetime) -> dt.datetime | None:
+    """Return until when nothing leaves by a server because it has asked for it, or None."""
+    if health.throttled_at is None or not health.throttles:
+        return None
+    pause = THROTTLE_SECONDS[min(health.throttles, len(THROTTLE_SECONDS)) - 1]
+    until = health.throttled_at + dt.timedelta(seconds=pause)
+    return until if now < until else None
+
+
+def note_throttle(server_id: int, failure: Failure) -> None:
+    """Slow a server down that has asked for it: first a pause, then a slower pace."""
+    with transaction():
+        health = _locked(server_id)
+        if health is None:
+            return
+        now = clock.now()
+        steps = throttle_steps(health, now)
+        pause = dt.timedelta(seconds=THROTTLE_SECONDS[min(steps, len(THROTTLE_SECONDS) - 1)])
+        if closed_until(health, now) is not None:
+            return  # mails that were on their way already heard the same request
+        health.throttles, health.throttled_at = min(steps + 1, len(THROTTLE_SECONDS)), now
+        health.throttle_words = failure.diagnostic
+        health.next_slot_at = max(health.next_slot_at or now, now + pause)
+
+
+def reserve(server_id: int) -> dt.datetime:
+    """Give a mail the next free moment of a server whose rate is limited, and return it.
+
+    It may lie in the past or now: then the mail may leave at once.
+    """
+    now = clock.now()
+    with transaction() as session:
+        health = _locked(server_id)
+        if health is None:
+            return now
+        server = session.get_one(MailServer, server_id)
+        pace = pace_of(server, health, now)
+        start = max(now, health.next_slot_at or now)
+        if pace.per_day is not None:
+            if health.day_started_at is None or start >= health.day_started_at + DAY:
+                health.day_started_at, health.day_count = start, 0
+            if health.day_count >= pace.per_day:
+                health.day_started_at += DAY
+                start, health.day_count = max(start, health.day_started_at), 0
+            health.day_count += 1
+        health.next_slot_at = start + pace.interval
+        return start

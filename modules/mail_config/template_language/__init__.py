@@ -1,0 +1,1 @@
+"""The language of templates: fields, formulas, the sandbox, and what is wrong with a text."""

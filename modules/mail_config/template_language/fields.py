@@ -1,0 +1,86 @@
+"""The fields that templates of a kind may use: their names, their values, and what they look like."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import cast
+
+from flask_babel import force_locale, gettext
+
+from core.documents.behavior import DocumentBehavior, FieldSpec, FieldType, FieldValue, ShippedTemplate
+from core.documents.models import Document
+from core.documents.service import behavior_of
+from core.registry import current_registry, resolve
+from modules.mail_config.template_language.values import Amount, shown
+
+SAMPLE_CURRENCY = "EUR"
+
+
+def _behavior(kind: str) -> DocumentBehavior | None:
+    declared = current_registry().kinds.get(kind)
+    return cast("DocumentBehavior", resolve(declared.behavior)) if declared else None
+
+
+def catalogue(kind: str) -> list[FieldSpec]:
+    """Return the fields that templates of a kind may use; [] when its module is not enabled."""
+    behavior = _behavior(kind)
+    return list(behavior.catalogue) if behavior else []
+
+
+def shipped_templates(kind: str) -> list[ShippedTemplate]:
+    """Return the templates that come with a kind; [] when its module is not enabled."""
+    behavior = _behavior(kind)
+    return list(behavior.templates) if behavior else []
+
+
+def values_of(document: Document) -> dict[str, FieldValue]:
+    """Return the fields of a document in the current locale; amounts know their currency.
+
+    Raises:
+        UserError: Its module is not enabled.
+    """
+    behavior = behavior_of(document)
+    money = {spec.name for spec in behavior.catalogue if spec.type is FieldType.MONEY}
+    return {
+        name: Amount(value, document.currency)
+        if name in money and isinstance(value, Decimal | int)
+        else value
+        for name, value in behavior.fields(document).items()
+    }
+
+
+def sample_values(kind: str) -> dict[str, FieldValue]:
+    """Return a value for each field of a kind, in the current locale, as if there were a document."""
+    return {spec.name: _sample(spec) for spec in catalogue(kind)}
+
+
+def empty_values(kind: str) -> dict[str, FieldValue]:
+    """Return the fields of a document that says as little as a document can."""
+    empty: dict[FieldType, FieldValue] = {
+        FieldType.NUMBER: 0,
+        FieldType.MONEY: Amount(0, SAMPLE_CURRENCY),
+    }
+    return {spec.name: empty.get(spec.type, "") for spec in catalogue(kind)}
+
+
+def _sample(spec: FieldSpec) -> FieldValue:
+    value = spec.sample_value()
+    if isinstance(value, Decimal) and spec.type is FieldType.MONEY:
+        return Amount(value, SAMPLE_CURRENCY)
+    return str(gettext(value)) if isinstance(value, str) else value
+
+
+def samples(kind: str, document: Document | None, language: str) -> dict[str, str]:
+    """Return each field of a kind as a mail in a language would show it.
+
+    Args:
+        kind: The kind of document.
+        document: The document whose values are shown, or None for made-up ones.
+        language: Language of the mail.
+
+    Raises:
+        UserError: The module of the document is not enabled.
+    """
+    with force_locale(language):
+        values = sample_values(kind) if document is None else values_of(document)
+        return {name: shown(value) for name, value in values.items()}

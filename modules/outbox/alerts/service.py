@@ -1,0 +1,332 @@
+"""Who is told that something has failed for good: the bell, its list, and a mail for those who want one.
+
+The sender of a mail is told when it has failed; everybody who may set up mail servers, when a server is paused.
+Delivery writes the rows of mails itself (`alert_rows`), in the transaction in which a mail fails.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from typing import cast
+
+from babel.dates import format_datetime, get_timezone
+from flask import Flask, current_app
+from flask_babel import force_locale, gettext, ngettext
+from markupsafe import Markup, escape
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy.orm import joinedload
+
+from core import clock
+from core.auth.models import Grant, Role, User
+from core.companies.models import Company
+from core.db import db, transaction
+from core.i18n import N_
+from core.mail.addresses import Address
+from core.mail.draft import DraftRecipient, MailDraft
+from core.mail.explanations import EXPLANATIONS
+from core.registry import current_settings
+from core.web.listing import Filter, ListSpec, SortKey
+from modules.mail_config.models import MailServer, ServerHealth
+from modules.mail_config.servers.service import best_of, candidates, problem_of
+from modules.outbox import service
+from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
+from modules.outbox.models import Alert, AlertPreference, OutgoingMail
+from modules.outbox.states import FAILED
+
+logger = logging.getLogger(__name__)
+
+MANAGES_SERVERS = "mail_config.server.edit"
+MOST_COUNTED = 99
+DIGEST_PAUSE = dt.timedelta(minutes=10)
+DIGEST_LINES = 20
+SEEN_AT_ONCE = 5000
+
+
+# -- what the bell and its page show -------------------------------------------------------------------
+
+
+def _stands() -> ColumnElement[bool]:
+    """Return the condition that nobody has dealt with the matter yet: the mail is as it was when it failed."""
+    return or_(Alert.mail_id.is_(None), OutgoingMail.state.in_(sorted(FAILED)))
+
+
+def _unseen(user_id: int) -> Select[Alert]:
+    return (
+        select(Alert)
+        .outerjoin(OutgoingMail, OutgoingMail.id == Alert.mail_id)
+        .where(Alert.user_id == user_id, Alert.seen_at.is_(None), _stands())
+    )
+
+
+def count_unseen(user_id: int) -> int:
+    """Return how many alerts a person has not seen, counted up to `MOST_COUNTED` + 1."""
+    some = _unseen(user_id).with_only_columns(Alert.id).limit(MOST_COUNTED + 1).subquery()
+    return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
+
+
+def has_unseen(user_id: int, *, mail_id: int | None = None, server_id: int | None = None) -> bool:
+    """Return True when a person has not seen an alert about a mail or a server."""
+    about = Alert.mail_id == mail_id if mail_id is not None else Alert.server_id == server_id
+    query = select(Alert.id).where(about, Alert.user_id == user_id, Alert.seen_at.is_(None))
+    return db.session.scalar(query.limit(1)) is not None
+
+
+def newest_unseen(user_id: int, limit: int = 5) -> list[Alert]:
+    """Return the newest alerts that a person has not seen."""
+    query = _unseen(user_id).options(joinedload(Alert.mail), joinedload(Alert.server))
+    return list(db.session.scalars(query.order_by(Alert.id.desc()).limit(limit)))
+
+
+def alerts_of(user_id: int) -> Select[Alert]:
+    """Return the alerts of a person, seen or not, with what a list shows of them."""
+    return (
+        select(Alert)
+        .where(Alert.user_id == user_id)
+        .options(joinedload(Alert.mail), joinedload(Alert.server))
+    )
+
+
+def alert_list() -> ListSpec:
+    """Return how the list of alerts is sorted and filtered: newest first."""
+    return ListSpec(
+        identity=Alert.id,
+        sorts=(SortKey("when", N_("When"), Alert.id, lambda row: row.id, descending=True),),
+        filters=(Filter("new", N_("Not seen yet"), Alert.seen_at.is_(None)),),
+    )
+
+
+def paused_since(server_ids: Sequence[int]) -> dict[int, dt.datetime]:
+    """Return since when those of the servers are paused that are."""
+    rows = db.session.execute(
+        select(ServerHealth.server_id, ServerHealth.open_since).where(
+            ServerHealth.server_id.in_(server_ids), ServerHealth.open_since.is_not(None)
+        )
+    )
+    return {server_id: since for server_id, since in rows if since is not None}
+
+
+# -- what a person has seen ----------------------------------------------------------------------------
+
+
+def _see(user_id: int, condition: ColumnElement[bool] | None = None) -> int:
+    seen = 0
+    with transaction() as session:
+        query = select(Alert.id).where(Alert.user_id == user_id, Alert.seen_at.is_(None))
+        if condition is not None:
+            query = query.where(condition)
+        ids = list(session.scalars(query.limit(SEEN_AT_ONCE)))
+        if ids:
+            now = clock.now()
+            session.execute(
+                update(Alert).where(Alert.id.in_(ids), Alert.seen_at.is_(None)).values(seen_at=now)
+            )
+            seen = len(ids)
+    return seen
+
+
+def seen_mail(user_id: int, mail_id: int) -> int:
+    """Remember that a person has seen what became of a mail; return how many alerts that were."""
+    return _see(user_id, Alert.mail_id == mail_id)
+
+
+def seen_server(user_id: int, server_id: int) -> int:
+    """Remember that a person has seen how a server fares; return how many alerts that were."""
+    return _see(user_id, Alert.server_id == server_id)
+
+
+def seen_all(user_id: int) -> int:
+    """Remember that a person has seen all their alerts; return how many that were."""
+    seen = 0
+    while (more := _see(user_id)) > 0:
+        seen += more
+    return seen
+
+
+def wants_mail(user_id: int) -> bool:
+    """Return True when a person wants to be told by mail as well."""
+    preference = db.session.get(AlertPreference, user_id)
+    return preference is not None and preference.by_mail
+
+
+def set_wants_mail(user_id: int, wanted: bool) -> None:
+    """Remember whether a person wants to be told by mail as well."""
+    with transaction() as session:
+        session.merge(AlertPreference(user_id=user_id, by_mail=wanted))
+
+
+# -- servers -------------------------------------------------------------------------------------------
+
+
+def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
+    """Tell those who manage servers that one is paused, each once for each pause."""
+    with transaction() as session:
+        # The server's own row is the lock, as for its health: two workers may bring the same news.
+        session.execute(select(MailServer.id).where(MailServer.id == server_id).with_for_update())
+        health = session.get(ServerHealth, server_id, populate_existing=True)
+        if health is None or health.open_since is None:
+            return  # it works again already
+        now = clock.now()
+        # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
+        since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
+        told = select(Alert.user_id).where(Alert.server_id == server_id, Alert.created_at >= since)
+        managers = session.scalars(
+            select(User.id)
+            .join(User.roles)
+            .join(Role.grants)
+            .where(User.active, Grant.permission == MANAGES_SERVERS, User.id.not_in(told))
+            .distinct()
+        ).all()
+        values = {
+            "mail_id": None,
+            "server_id": server_id,
+            "failure_kind": health.failure_kind,
+            "words": health.failure_words[:MAX_WORDS],
+            "created_at": clock.now(),
+            "seen_at": None,
+            "mailed_at": None,
+        }
+        if managers:
+            session.execute(INSERT_ALERT, [{**values, "user_id": user_id} for user_id in managers])
+
+
+def server_ready(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
+    """Let the bells be silent about a server that works again; the list says that it does."""
+    with transaction() as session:
+        session.execute(
+            update(Alert)
+            .where(Alert.server_id == server_id, Alert.seen_at.is_(None))
+            .values(seen_at=clock.now())
+        )
+
+
+# -- by mail -------------------------------------------------------------------------------------------
+
+
+def mail_alerts() -> int:
+    """Write one mail to each person who wants one and has news; return how many were written.
+
+    Nobody gets more than one in `DIGEST_PAUSE`. While no server works nothing is written: the mail would only
+    wait, and be out of date when it leaves. Mails about mails of this kind are never written, since those
+    raise no alert.
+    """
+    _catch_up()
+    wanting = db.session.scalars(
+        select(AlertPreference.user_id)
+        .join(User, User.id == AlertPreference.user_id)
+        .where(AlertPreference.by_mail, User.active)
+        .order_by(AlertPreference.user_id)
+    ).all()
+    return sum(_mail_to(user_id) for user_id in wanting)
+
+
+def _catch_up() -> None:
+    """Do what the signals of servers would have done, for a process that died before it sent one."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    paused = select(ServerHealth.server_id).where(ServerHealth.open_since.is_not(None))
+    silent = select(Alert.server_id).where(
+        Alert.server_id.is_not(None), Alert.seen_at.is_(None), Alert.server_id.not_in(paused)
+    )
+    for server_id in set(db.session.scalars(silent)):
+        server_ready(app, cast("int", server_id))
+    for server_id in db.session.scalars(paused).all():
+        server_paused(app, server_id)
+
+
+def _mail_to(user_id: int) -> bool:
+    with transaction() as session:
+        # Two schedulers at once: the second waits here, and then finds nothing new.
+        preference = session.get(AlertPreference, user_id, with_for_update=True, populate_existing=True)
+        user = session.get(User, user_id)
+        if preference is None or not preference.by_mail or user is None:
+            return False
+        news = _unseen(user_id).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
+        alerts = list(
+            session.scalars(news.options(joinedload(Alert.mail), joinedload(Alert.server)).limit(1000))
+        )
+        if not alerts:
+            return False
+        now = clock.now()
+        last = session.scalar(select(func.max(Alert.mailed_at)).where(Alert.user_id == user_id))
+        if last is not None and now - DIGEST_PAUSE < last <= now:
+            return False
+        company = company_that_can_send(user, alerts)
+        if company is None:
+            return False
+        mail = service.submit(_digest(user, company, alerts), None)
+        mail.is_alert = True
+        session.execute(
+            update(Alert).where(Alert.id.in_([alert.id for alert in alerts])).values(mailed_at=now)
+        )
+        logger.info("User %s is told of %d alerts by mail %s.", user.id, len(alerts), mail.id)
+    return True
+
+
+def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company | None:
+    """Return the company in whose name a person can be told by mail at this moment, or None.
+
+    The person's own comes first, then those of the mails that have failed.
+    """
+    ids = [user.company_id, *(alert.mail.company_id for alert in alerts if alert.mail is not None)]
+    for company_id in dict.fromkeys(ids):
+        company = db.session.get(Company, company_id) if company_id is not None else None
+        if company is None or not company.email:
+            continue
+        servers = candidates(company.id, company.email)
+        if servers and problem_of(best_of(servers)) is None:
+            return company
+    return None
+
+
+def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
+    """Return the mail about some alerts; it names no address of a customer and quotes no server."""
+    with force_locale(user.language):
+        subject = ngettext(
+            "Envoi: %(num)d thing needs your attention",
+            "Envoi: %(num)d things need your attention",
+            len(alerts),
+        )
+        lines = [Markup("<li>{}</li>").format(_line(alert, user)) for alert in alerts[:DIGEST_LINES]]
+        more = len(alerts) - len(lines)
+        if more:
+            words = ngettext("and %(num)d more", "and %(num)d more", more)
+            lines.append(Markup("<li>{}</li>").format(words))
+        body = Markup("<p>{}</p><ul>{}</ul><p>{}</p>").format(
+            gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
+            Markup("").join(lines),
+            Markup('<a href="{}">{}</a>').format(
+                _address("outbox.alerts"), gettext("All alerts, and whether you get them by mail")
+            ),
+        )
+    return MailDraft(
+        document_id=None,
+        document_revision=0,
+        company_id=company.id,
+        language=user.language,
+        subject=subject,
+        body_html=str(body),
+        recipients=[DraftRecipient(Address(user.login, user.name))],
+    )
+
+
+def _line(alert: Alert, user: User) -> Markup:
+    reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
+    if alert.server is not None:
+        url = _address("mail_config.server", server_id=alert.server.id)
+        title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
+    elif alert.mail is not None:
+        url = _address("outbox.mail", mail_id=alert.mail.id, tab="reason")
+        title = alert.mail.subject
+    else:
+        return escape(reason)
+    when = format_datetime(
+        alert.created_at, "short", tzinfo=get_timezone(user.timezone), locale=user.language
+    )
+    return Markup('<a href="{}">{}</a> – {} ({})').format(url, title, reason, when)
+
+
+def _address(endpoint: str, **values: object) -> str:
+    """Return the whole address of a page; a worker has no request to take the host from."""
+    path = current_app.url_map.bind("envoi.invalid").build(endpoint, values)
+    return f"{current_settings().base_url}{path}"

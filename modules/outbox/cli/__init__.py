@@ -1,0 +1,1 @@
+"""The commands `envoi outbox …` and `envoi send`."""

@@ -1,0 +1,1 @@
+"""Composing a mail about a document: recipients, text, files, checks, and what is kept meanwhile."""

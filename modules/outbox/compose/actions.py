@@ -1,0 +1,363 @@
+"""The steps of the composer between opening and sending: refill, make the PDF, keep, take along, send."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+
+from flask import current_app
+from werkzeug.datastructures import FileStorage, MultiDict
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import db, transaction
+from core.documents.models import Document
+from core.documents.pdf import render_for_reader
+from core.documents.service import keeps_addresses_private
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.jobs import enqueue_after_commit
+from core.mail.draft import MailDraft
+from modules.mail_config.mail_templates.service import templates_for
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.servers.service import Route, route_for
+from modules.mail_config.template_language.render import BadTemplateError
+from modules.outbox.compose import autosave
+from modules.outbox.compose.checks import findings_of, open_questions
+from modules.outbox.compose.draft import (
+    blank_draft,
+    files_of,
+    signature_of,
+    take_options,
+    take_settings,
+    take_text,
+)
+from modules.outbox.compose.form import ComposeForm, complete_draft, fresh_form, read_form
+from modules.outbox.compose.recipients import propose
+from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
+from modules.outbox.limits import attachment_limit
+from modules.outbox.message import file_store, unsent_message
+from modules.outbox.models import HandOver, OutgoingMail
+from modules.outbox.service import cancel, submit
+from modules.outbox.states import MailState
+
+
+def undo_seconds() -> float:
+    """Return for how long Send can be taken back; 0 for not at all."""
+    seconds = float(current_app.config["OUTBOX_UNDO_SECONDS"])
+    return seconds if seconds >= 1 else 0.0
+
+
+def seconds_to_undo(mail: OutgoingMail) -> float:
+    """Return for how long a mail just sent can be called back; 0 for one that is scheduled for later, or gone."""
+    seconds = undo_seconds()
+    if mail.state is not MailState.SCHEDULED or mail.not_before is None:
+        return 0.0
+    left = (mail.not_before - clock.now()).total_seconds()
+    return left if 0 < left <= seconds else 0.0
+
+
+def add_uploads(form: ComposeForm, uploads: Iterable[FileStorage]) -> None:
+    """Put files into the store that were posted with the form itself, and tell of those that do not fit."""
+    room = attachment_limit() - sum(file.size for file in form.files)
+    for upload in uploads:
+        if not upload.filename:
+            continue
+        try:
+            file = store_upload(upload, room=room)
+        except UserError as error:
+            form.error("files", error.message)
+            continue
+        room -= file.size
+        form.files.append(file)
+        form.draft.attachments.append(file.attachment)
+
+
+def open_form(document: Document, template: MailTemplate | None, user: User) -> ComposeForm:
+    """Return the composer for a document, filled in by a template.
+
+    Args:
+        document: The document.
+        template: The template, or None for the one that applies.
+        user: Who writes.
+
+    Raises:
+        UserError: The document cannot be sent in its present state.
+    """
+    template = template or next(iter(templates_for(document)), None)
+    draft = blank_draft(document)
+    proposal = propose(document, template, user)
+    problem: BadTemplateError | None = None
+    if template is not None:
+        try:
+            take_settings(draft, template, document)
+            take_text(draft, template, document, user)
+        except BadTemplateError as error:
+            # A broken template must not keep anybody from writing: say so, and leave the text to the person.
+            problem = error
+        take_options(draft, template)
+        draft.attachments = files_of(template)
+    if not draft.body_html:
+        draft.body_html = signature_of(user)
+    draft.recipients, draft.without_address = list(proposal.recipients), proposal.without_address
+    form = fresh_form(draft, user, document, proposal)
+    if problem is not None:
+        form.error("", problem.message)
+    return form
+
+
+def posted_form(document: Document, posted: MultiDict[str, str], user: User) -> ComposeForm:
+    """Return the composer of a document as a page has posted it, or as it was kept.
+
+    Raises:
+        UserError: The document cannot be sent in its present state.
+    """
+    base = blank_draft(document)
+    template = template_of(document, posted.get("template", type=int))
+    if template is not None:
+        # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
+        with suppress(UserError):
+            take_settings(base, template, document)
+    return read_form(base, posted, user, document, propose(document, template, user))
+
+
+def template_of(document: Document, template_id: int | None) -> MailTemplate | None:
+    """Return one of the templates for a document, or None when it is none of them."""
+    return next((row for row in templates_for(document) if row.id == template_id), None)
+
+
+def change_template(
+    form: ComposeForm, document: Document, template: MailTemplate, *, keep_mine: bool
+) -> ComposeForm:
+    """Return the composer filled in by another template.
+
+    Subject, text, files and recipients that came from the former template are replaced. What the person has
+    written stays where `keep_mine` says so; whom they added, and what they attached, stays in any case.
+    """
+    new = open_form(document, template, form.user)
+    filled = {key: where for where, _colon, key in (text.partition(":") for text in form.proposed)}
+    own = [recipient for recipient in form.draft.recipients if recipient.address.key not in filled]
+    moved = {
+        recipient.address.key: recipient.field
+        for recipient in form.draft.recipients
+        if filled.get(recipient.address.key, recipient.field.value) != recipient.field.value
+    }
+    aside = {recipient.address.key for recipient in form.put_aside}
+    taken = [
+        replace(recipient, field=moved.get(recipient.address.key, recipient.field))
+        for recipient in new.proposal.recipients
+        if recipient.address.key not in aside
+    ]
+    there = {recipient.address.key for recipient in taken}
+    new.draft.recipients = [*taken, *(recipient for recipient in own if recipient.address.key not in there)]
+    kept_aside = {recipient.address.key for recipient in new.put_aside}
+    new.put_aside += [r for r in form.put_aside if r.address.key not in kept_aside | there]
+    new.files += [file for file in form.files if file.origin is Origin.ADDED]
+    new.pdf, new.typed = form.pdf, form.typed
+    new.token, new.resumed = form.token, form.resumed
+    new.send_at, new.not_before = form.send_at, form.not_before
+    new.draft.document_revision = form.draft.document_revision
+    if keep_mine:
+        if "subject" in form.changed:
+            new.draft.subject = form.draft.subject
+        if "body" in form.changed:
+            # The language goes with the text: what was written stays in the one it was written in.
+            new.draft.body_html, new.draft.language = form.draft.body_html, form.draft.language
+        if "reply_to" in form.changed:
+            new.reply_to, new.draft.reply_to = form.reply_to, form.draft.reply_to
+        if "options" in form.changed:
+            new.draft.priority = form.draft.priority
+            new.draft.delivery_receipt = form.draft.delivery_receipt
+            new.draft.read_receipt = form.draft.read_receipt
+        new.changed = set(form.changed)
+    return new
+
+
+def restored_form(document: Document, user: User) -> ComposeForm | None:
+    """Return the composer as it was kept, or None when nothing was."""
+    kept = autosave.kept_draft(document.id, user)
+    if kept is None:
+        return None
+    form = posted_form(document, autosave.contents_of(kept), user)
+    # What has become wrong meanwhile is told when it is looked at again, not as an answer to opening.
+    form.errors = {name: sentences for name, sentences in form.errors.items() if name == "files"}
+    form.resumed, form.token = form.token, autosave.new_token(autosave.lineage_of(form.token))
+    form.pdf = None  # customer or company may have changed: it is made again beside
+    return form
+
+
+def keep_form(document: Document, posted: MultiDict[str, str], user: User) -> dt.datetime | None:
+    """Keep what stands in a composer; return when, or None where nothing was changed yet.
+
+    Raises:
+        UserError: It is too long to be kept.
+    """
+    form = posted_form(document, posted, user)
+    worth = form.worth_keeping
+    private = keeps_addresses_private(document)
+    kept = autosave.keep(document.id, user, posted, _hashes(form), worth=worth, private=private)
+    return kept.touched_at if worth else None
+
+
+def keep_sent(form: ComposeForm, mail: OutgoingMail, posted: MultiDict[str, str]) -> None:
+    """Keep what a mail was made of, so that the composer can open again with it when its sending is undone."""
+    if form.document is None:
+        return
+    whole = MultiDict(posted)
+    whole.setlist("file", [file.mark for file in form.files])
+    with suppress(UserError):  # too long: then the mail itself is what the composer opens again with
+        autosave.keep(
+            form.document.id,
+            form.user,
+            whole,
+            _hashes(form),
+            sent_as=mail.submission_token,
+            private=mail.private,
+        )
+
+
+def _hashes(form: ComposeForm) -> list[str]:
+    hashes = [file.sha256 for file in form.files] + ([form.pdf.sha256] if form.pdf else [])
+    with suppress(UserError):  # a picture that is gone is told when the mail is sent
+        hashes += [file.sha256 for file in complete_draft(form).attachments]
+    return hashes
+
+
+def make_pdf(document: Document, name: str) -> FormFile:
+    """Make the PDF of a document as it is now, and keep its bytes for the mail.
+
+    Args:
+        document: The document.
+        name: File name of the PDF.
+
+    Raises:
+        UserError: It could not be made, or stored.
+    """
+    return put(name, "application/pdf", render_for_reader(document), Origin.PDF, document)
+
+
+def route_of(form: ComposeForm) -> Route:
+    """Return how the mail would leave."""
+    company = db.session.get_one(Company, form.draft.company_id)
+    return route_for(company, form.user, form.draft.reply_to)
+
+
+def look_through(form: ComposeForm) -> None:
+    """Find what is wrong with a mail as it stands."""
+    draft = None
+    with suppress(UserError):
+        draft = complete_draft(form)
+    form.findings = findings_of(form, route_of(form), draft)
+
+
+def send(form: ComposeForm) -> OutgoingMail | None:
+    """Send what stands in the composer; None when the person has to look again.
+
+    Whoever presses Send twice sends once. The mail waits some seconds, in which it can be called back.
+    """
+    draft: MailDraft | None = None
+    try:
+        draft = complete_draft(form)
+    except UserError as error:
+        form.error(error.field or "", error.message)
+    if (
+        form.document is not None
+        and f"changed:{form.document.revision}" in form.confirmed
+        and draft is not None
+    ):
+        draft = replace(draft, document_revision=form.document.revision)
+        form.draft.document_revision = form.document.revision
+    token = _submission_token(form, draft) if draft is not None else ""
+    if not autosave.was_sent(token):
+        form.findings = findings_of(form, route_of(form), draft)
+    if draft is not None and form.document is not None and keeps_addresses_private(form.document):
+        draft = replace(draft, private=True)
+    if draft is None or open_questions(form.findings):
+        _tell_beside_fields(form)
+        return None
+    seconds = undo_seconds()
+    not_before = form.not_before or (clock.now() + dt.timedelta(seconds=seconds) if seconds else None)
+    try:
+        with transaction():
+            mail = submit(draft, form.user, not_before=not_before, token=token)
+            if mail.state is MailState.SCHEDULED and mail.not_before is not None:
+                enqueue_after_commit("outbox.release_mails", [mail.id], at=mail.not_before)
+    except UserError as error:
+        form.error(error.field or "", error.message)
+        return None
+    return mail
+
+
+def _submission_token(form: ComposeForm, draft: MailDraft) -> str:
+    """Return the token of a mail: the same for the same letter of the same opening, and for nothing else.
+
+    A letter that was sent and called back is another one when it is sent again.
+    """
+    said = "\0".join(
+        [
+            form.token,
+            str(form.user.id),
+            str(draft.document_id),
+            draft.subject,
+            draft.body_html,
+            form.reply_to,
+            form.send_at,
+            draft.priority,
+            f"{draft.delivery_receipt}{draft.read_receipt}",
+            *(f"{recipient.field}:{recipient.address}" for recipient in draft.recipients),
+            *(f"{file.name}:{file.sha256}" for file in draft.attachments),
+        ]
+    )
+    token = hashlib.sha256(said.encode()).hexdigest()
+    while autosave.was_called_back(token):
+        token = hashlib.sha256(token.encode()).hexdigest()
+    return token
+
+
+def _tell_beside_fields(form: ComposeForm) -> None:
+    for finding in form.findings:
+        if finding.severity.value == "block" and finding.field:
+            form.error(finding.field, finding.text)
+
+
+def call_back(mail: OutgoingMail, by: User) -> bool:
+    """Undo a sending: the mail is canceled unless it is leaving already.
+
+    Returns:
+        True when it was canceled; its composer opens again with everything.
+    """
+    return mail.state is MailState.SCHEDULED and bool(cancel([mail.id], by=by))
+
+
+def take_along(form: ComposeForm) -> bytes:
+    """Return the mail as a draft for a mail program, and note in the history of the document that it was taken.
+
+    Raises:
+        UserError: Something of it is gone, or its PDF could not be made.
+    """
+    for field, sentences in form.errors.items():
+        raise UserError(sentences[0], field)
+    draft = complete_draft(form)
+    pdf = None
+    if form.document is not None:
+        shown = draft.pdf or make_pdf(form.document, draft.pdf_name).attachment
+        pdf = file_store().get(shown.sha256)
+    route = route_of(form)
+    if not route.header_from.addr_spec:
+        raise UserError(_l("The company has no email address to write from."))
+    data = unsent_message(draft, route.header_from, pdf)
+    if form.document is not None:
+        with transaction() as session:
+            session.add(
+                HandOver(
+                    document_id=form.document.id,
+                    by_user_id=form.user.id,
+                    subject=draft.subject[:500],
+                    recipient_count=len(draft.recipients),
+                )
+            )
+    return data

@@ -1,0 +1,334 @@
+"""What the composer tells before a mail is sent, each with its repair."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from babel import Locale
+from flask import url_for
+from flask_babel import get_locale, gettext, ngettext
+from sqlalchemy import func, select
+
+from core import clock
+from core.db import db
+from core.documents.models import Document
+from core.mail.draft import MailDraft
+from core.mail.explanations import EXPLANATIONS
+from core.mail.outcomes import FailureKind, RecipientState
+from core.partners.service import customer_of
+from core.web.formats import file_size
+from modules.mail_config.from_mail.legacy_fields import find as find_legacy
+from modules.mail_config.models import MailServer
+from modules.mail_config.servers.service import Route
+from modules.outbox.compose.form import MAX_KEY, ComposeForm
+from modules.outbox.compose.recipient_chips import opted_out_among
+from modules.outbox.compose.recipients import removed_keys
+from modules.outbox.limits import Finding, Severity, draft_problems
+from modules.outbox.models import MailRecipient, OutgoingMail
+from modules.outbox.private_addresses import mark_of
+from modules.outbox.states import MailState
+
+RECENTLY = dt.timedelta(minutes=15)
+_UNRESOLVED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\{|\{%", re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>")
+_ENCODED = 4 / 3 * 78 / 76
+"""What base64 with its line ends makes of octets (RFC 2045 §6.8)."""
+
+_NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
+
+
+def findings_of(form: ComposeForm, route: Route, complete: MailDraft | None = None) -> list[Finding]:
+    """Return what is worth telling about a mail as it stands, what keeps it from being sent first.
+
+    Nothing is changed, and no server is asked.
+
+    Args:
+        form: The composer.
+        route: How the mail would leave.
+        complete: The draft with the pictures of its text, or None where one of them is gone.
+    """
+    found = [
+        *_blocking(form),
+        *_about_addresses(form),
+        *_about_text(form),
+        *_about_document(form),
+        *_about_route(form, route, complete or form.draft),
+    ]
+    confirmed = [
+        replace(
+            finding,
+            # As a browser posts it: line ends change on the way.
+            key=(key := " ".join(finding.key.split())[:MAX_KEY]),
+            confirmed=finding.severity is Severity.ASK and key in form.confirmed,
+        )
+        for finding in found
+    ]
+    order = list(Severity)
+    return sorted(confirmed, key=lambda finding: order.index(finding.severity))
+
+
+def open_questions(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that a person has still to act on or accept."""
+    return [
+        finding
+        for finding in findings
+        if finding.severity is Severity.BLOCK or (finding.severity is Severity.ASK and not finding.confirmed)
+    ]
+
+
+def _blocking(form: ComposeForm) -> Iterator[Finding]:
+    for field, sentences in form.errors.items():
+        for number, sentence in enumerate(sentences):
+            yield Finding(f"error:{field}:{number}", Severity.BLOCK, sentence, field=field)
+    for problem in draft_problems(form.draft):
+        field = problem.field or ""
+        if field == "files":
+            continue  # said below with the limit of the server
+        yield Finding(f"{field}:{problem.message}", Severity.BLOCK, str(problem.message), field=field)
+
+
+def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
+    customer = form.document.partner if form.document is not None else None
+    for name in form.proposal.without_address:
+        yield Finding(
+            f"no_address:{name}",
+            Severity.ASK,
+            gettext("%(name)s has no valid address and gets nothing.", name=name),
+            repair_url=url_for("core.partner", partner_id=customer.id) if customer else "",
+            repair_label=gettext("Open the customer") if customer else "",
+            field="to",
+        )
+    removed = removed_keys(form.document) if form.document is not None else frozenset()
+    for recipient in form.draft.recipients:
+        if recipient.address.key in removed:
+            yield Finding(
+                f"removed:{recipient.address.key}",
+                Severity.ASK,
+                gettext(
+                    "%(name)s was removed from the followers of this document.",
+                    name=recipient.address.display_name or recipient.address.addr_spec,
+                ),
+                field=recipient.field.value,
+            )
+    yield from _no_longer_proposed(form, removed)
+    for name, why in form.proposal.skipped:
+        yield Finding(
+            f"skipped:{name}",
+            Severity.NOTE,
+            gettext("%(name)s follows by mail and gets nothing: %(why)s.", name=name, why=why),
+            field="to",
+        )
+    for key, partner in opted_out_among(form.draft.recipients).items():
+        yield Finding(
+            f"opted_out:{key}",
+            Severity.ASK,
+            gettext("%(name)s wants no mails.", name=partner.name),
+            repair_url=url_for("core.partner", partner_id=partner.id),
+            repair_label=gettext("Open %(name)s", name=partner.name),
+            field="to",
+        )
+    if form.document is not None:
+        yield from _sent_lately(form, form.document)
+
+
+def _no_longer_proposed(form: ComposeForm, removed: frozenset[str]) -> Iterator[Finding]:
+    """Ask about those whom the composer was filled with, and would not be now."""
+    filled = {text.partition(":")[2] for text in form.proposed}
+    now = form.proposal.keys | removed
+    for recipient in form.draft.recipients:
+        key = recipient.address.key
+        if form.document is not None and key in filled and key not in now:
+            yield Finding(
+                f"stale:{key}",
+                Severity.ASK,
+                gettext(
+                    "%(name)s was among the recipients when you began, and would no longer be.",
+                    name=recipient.address.display_name or recipient.address.addr_spec,
+                ),
+                field=recipient.field.value,
+            )
+
+
+def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
+    specs = {recipient.address.addr_spec.lower(): "" for recipient in form.draft.recipients}
+    if not specs:
+        return
+    # Of a private mail only the mark is known; whoever types the address again is told all the same.
+    specs |= {mark_of(spec): spec for spec in specs}
+    now = clock.now()
+    rows = db.session.execute(
+        select(OutgoingMail, MailRecipient.addr_spec)
+        .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
+        .where(
+            OutgoingMail.document_id == document.id,
+            func.coalesce(OutgoingMail.not_before, OutgoingMail.submitted_at) > now - RECENTLY,
+            MailRecipient.state.not_in([RecipientState.REFUSED, RecipientState.INVALID]),
+            OutgoingMail.state.not_in(_NOT_LEFT),
+            OutgoingMail.submission_token.is_distinct_from(form.token),
+            func.lower(MailRecipient.addr_spec).in_(specs),
+        )
+        .order_by(OutgoingMail.id.desc())
+        .limit(100)
+    )
+    told: set[str] = set()
+    for mail, known_as in rows:
+        addr_spec = specs.get(known_as) or known_as
+        if addr_spec.lower() in told:
+            continue
+        told.add(addr_spec.lower())
+        moment = mail.not_before or mail.submitted_at
+        minutes = max(0, int((now - moment).total_seconds() // 60))
+        who = mail.submitted_by.name if mail.submitted_by is not None else "Envoi"
+        mine = mail.submitted_by_id == form.user.id
+        if moment > now and mail.state is MailState.SCHEDULED:
+            words = gettext("This is scheduled for %(address)s already.", address=addr_spec)
+        elif not minutes:
+            words = (
+                gettext("You sent this to %(address)s just now.", address=addr_spec)
+                if mine
+                else gettext("%(name)s sent this to %(address)s just now.", name=who, address=addr_spec)
+            )
+        elif mine:
+            words = ngettext(
+                "You sent this to %(address)s %(num)d minute ago.",
+                "You sent this to %(address)s %(num)d minutes ago.",
+                minutes,
+                address=addr_spec,
+            )
+        else:
+            words = ngettext(
+                "%(name)s sent this to %(address)s %(num)d minute ago.",
+                "%(name)s sent this to %(address)s %(num)d minutes ago.",
+                minutes,
+                name=who,
+                address=addr_spec,
+            )
+        yield Finding(
+            f"sent:{mail.id}:{addr_spec.lower()}",
+            Severity.ASK,
+            words,
+            repair_url=url_for("outbox.mail", mail_id=mail.id),
+            repair_label=gettext("Open that mail"),
+            field="to",
+        )
+
+
+def _about_text(form: ComposeForm) -> Iterator[Finding]:
+    draft = form.draft
+    words = _TAG.sub(" ", draft.body_html)
+    for field, text in (("subject", draft.subject), ("body", words)):
+        unresolved = _UNRESOLVED.search(text)
+        if unresolved is not None:
+            yield Finding(
+                f"unresolved:{field}:{unresolved.group()[:40]}",
+                Severity.ASK,
+                gettext(
+                    "A field was not filled in: %(field)s stands in the text.",
+                    field=" ".join(unresolved.group()[:40].split()),
+                ),
+                field=field,
+            )
+        if form.document is not None:
+            for legacy in find_legacy(form.document.kind, text)[:3]:
+                yield Finding(
+                    f"legacy:{field}:{legacy.found[:40]}",
+                    Severity.ASK,
+                    gettext(
+                        "“%(field)s” looks like a field of an older system that nobody has filled in.",
+                        field=legacy.found[:40],
+                    ),
+                    field=field,
+                )
+    if not words.replace("&nbsp;", " ").strip() and "<img" not in draft.body_html:
+        yield Finding("empty_text", Severity.ASK, gettext("The mail has no text."), field="body")
+    partner = form.document.partner if form.document is not None else None
+    if partner is not None and partner.language != draft.language:
+        spoken = _language(partner.language)
+        yield Finding(
+            f"language:{draft.language}",
+            Severity.ASK,
+            gettext(
+                "The text is in %(language)s; %(name)s reads %(spoken)s.",
+                language=_language(draft.language),
+                name=customer_of(partner).name,
+                spoken=spoken,
+            ),
+            field="template",
+        )
+
+
+def _language(code: str) -> str:
+    """Return the name of a language in the current one."""
+    return str(Locale.parse(str(get_locale() or "en")).languages.get(code, code))
+
+
+def _about_document(form: ComposeForm) -> Iterator[Finding]:
+    document = form.document
+    if document is None:
+        return
+    shown = form.pdf.revision if form.pdf is not None else document.revision
+    if document.revision == form.draft.document_revision and shown == document.revision:
+        return
+    yield Finding(
+        f"changed:{document.revision}",
+        Severity.ASK,
+        gettext(
+            "The document has changed since you began to write: the PDF will show it as it is now. Check the text."
+        ),
+        repair_url=url_for("core.document", document_id=document.id),
+        repair_label=gettext("Open the document"),
+        field="pdf",
+    )
+
+
+def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterator[Finding]:
+    server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
+    yield from _about_size(form, server, complete)
+    if route.problem is None:
+        return
+    if route.problem is FailureKind.SENDER_MISSING:
+        words = gettext("%(company)s has no email address to send from: the mail will wait.")
+    elif route.problem is FailureKind.SERVER_MISSING:
+        words = gettext("No mail server may send from %(address)s: the mail will wait.")
+    elif route.problem is FailureKind.SERVER_UNTESTED:
+        words = gettext("The mail server “%(server)s” has not passed its test: the mail will wait.")
+    else:
+        words = gettext("The mail server “%(server)s” is paused (%(problem)s): the mail will wait.")
+    values = {
+        "company": route.header_from.display_name,
+        "address": route.header_from.addr_spec,
+        "server": route.server_name,
+        "problem": str(EXPLANATIONS[route.problem].title),
+    }
+    url = label = ""
+    if server is not None and form.user.can("mail_config.server.edit"):
+        url, label = url_for("mail_config.server", server_id=server.id), gettext("Open the mail server")
+    elif form.user.can("core.company.edit") and route.problem is FailureKind.SENDER_MISSING:
+        url, label = url_for("core.company", company_id=form.draft.company_id), gettext("Open the company")
+    yield Finding(f"route:{route.problem.value}", Severity.ASK, words % values, url, label)
+
+
+def _about_size(form: ComposeForm, server: MailServer | None, complete: MailDraft) -> Iterator[Finding]:
+    """Compare what the message will have with the limits: the installation's of files, the server's of messages."""
+    for problem in draft_problems(complete):
+        if problem.field == "files":
+            yield Finding("files", Severity.BLOCK, str(problem.message), field="files")
+    limit = server.size_limit if server is not None else None
+    files = sum(file.size for file in complete.attachments) + (form.pdf.size if form.pdf else 0)
+    # The text goes twice: as HTML and as plain text.
+    expected = int(files * _ENCODED) + 2 * len(complete.body_html.encode())
+    if server is not None and limit is not None and expected > limit:
+        yield Finding(
+            "size",
+            Severity.BLOCK,
+            gettext(
+                "With its files the mail would have about %(size)s; the server “%(server)s” takes %(limit)s.",
+                size=file_size(expected),
+                server=server.name,
+                limit=file_size(limit),
+            ),
+            field="files",
+        )

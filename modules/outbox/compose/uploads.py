@@ -1,0 +1,182 @@
+"""Files of the composer: stored at once, named by signed marks, referred to by the form until it is sent."""
+
+from __future__ import annotations
+
+import mimetypes
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flask import current_app
+from flask_babel import gettext
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.datastructures import FileStorage
+
+from core import clock
+from core.documents.models import Document
+from core.errors import UserError
+from core.files import FileStore, StoreFullError
+from core.mail.draft import DraftAttachment, safe_file_name
+from core.web.formats import file_size
+from modules.outbox.limits import attachment_limit
+from modules.outbox.message import file_store
+
+PDF_SECONDS = 3600
+"""A PDF that was made earlier is made anew: what it shows of customer and company may have changed."""
+
+MARK_SECONDS = 30 * 24 * 3600
+"""A form that was left open for longer has to be given its files again; drafts are kept as long."""
+
+PICTURE_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+"""Pictures that every mail program shows, by how they begin."""
+
+_OPAQUE = "application/octet-stream"
+
+
+class Origin(StrEnum):
+    """Where a file of the form comes from."""
+
+    ADDED = "added"
+    TEMPLATE = "template"
+    PICTURE = "picture"
+    PDF = "pdf"
+
+
+@dataclass(frozen=True, slots=True)
+class FormFile:
+    """A file as the form knows it.
+
+    Attributes:
+        mark: Signed; names the file when the form is posted.
+        name: Safe for a header and a file system.
+        size: In bytes.
+        media_type: For example `application/pdf`.
+        sha256: Its address in the store.
+        origin: Where it comes from.
+        document_id: For a generated PDF, the document; else 0.
+        revision: For a generated PDF, the revision of the document that it shows; else 0.
+    """
+
+    mark: str
+    name: str
+    size: int
+    media_type: str
+    sha256: str
+    origin: Origin
+    document_id: int = 0
+    revision: int = 0
+
+    @property
+    def attachment(self) -> DraftAttachment:
+        """The file as it goes with a draft."""
+        return DraftAttachment(self.name, self.media_type, self.sha256, self.size)
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="outbox-form-file")
+
+
+def marked(
+    file: DraftAttachment, origin: Origin = Origin.ADDED, document: Document | None = None
+) -> FormFile:
+    """Return a file of the store with a signed mark.
+
+    Args:
+        file: The file.
+        origin: Where it comes from.
+        document: For a generated PDF, the document that it shows as it is now.
+    """
+    about = (document.id, document.revision) if document is not None else (0, 0)
+    mark = str(_signer().dumps([file.name, file.media_type, file.sha256, file.size, origin.value, *about]))
+    return FormFile(mark, file.name, file.size, file.media_type, file.sha256, origin, *about)
+
+
+def read_mark(mark: str) -> FormFile:
+    """Return the file that a mark names.
+
+    Raises:
+        UserError: The mark is not ours or too old, or the bytes are gone.
+    """
+    try:
+        (name, media_type, sha256, size, origin, document_id, revision), made_at = _signer().loads(
+            mark, max_age=MARK_SECONDS, return_timestamp=True
+        )
+    except (BadSignature, ValueError, TypeError) as error:
+        raise UserError(gettext("A file has to be chosen again."), "files") from error
+    if not file_store().touch(sha256):  # erased meanwhile with the mail that it was taken from
+        raise UserError(gettext("“%(name)s” is gone from the store. Attach it again.", name=name), "files")
+    if origin == Origin.PDF and (clock.now() - made_at).total_seconds() > PDF_SECONDS:
+        raise UserError(gettext("A file has to be chosen again."), "files")
+    return FormFile(mark, name, size, media_type, sha256, Origin(origin), document_id, revision)
+
+
+def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool = False) -> FormFile:
+    """Put an uploaded file into the store.
+
+    Args:
+        upload: What the browser has sent.
+        room: How many bytes it may have; None for as many as a mail may carry.
+        picture: True for a picture inside the text.
+
+    Raises:
+        UserError: It is too large, empty, no picture, or could not be stored; nothing is kept.
+    """
+    name = safe_file_name(upload.filename or "")
+    room = attachment_limit() if room is None else room
+    data = upload.stream.read(max(room, 0) + 1)
+    upload.close()  # a large one lies in a temporary file
+    if len(data) > room:
+        raise UserError(
+            gettext(
+                "“%(name)s” does not fit: the files of a mail may have %(limit)s together.",
+                name=name,
+                limit=file_size(attachment_limit()),
+            ),
+            "files",
+        )
+    if not data:
+        # An empty file is nearly always a folder or a file that is still being written.
+        raise UserError(gettext("“%(name)s” is empty.", name=name), "files")
+    media_type = (upload.mimetype or mimetypes.guess_type(name)[0] or _OPAQUE)[:120]
+    if picture:
+        media_type = picture_type(data)
+        if not media_type:
+            raise UserError(
+                gettext("“%(name)s” is not a picture that mails can show: PNG, JPEG or GIF.", name=name),
+                "files",
+            )
+    return put(name, media_type, data, Origin.PICTURE if picture else Origin.ADDED)
+
+
+def picture_type(data: bytes) -> str:
+    """Return the media type of a picture that every mail program shows, or "" for anything else."""
+    return next((kind for head, kind in PICTURE_TYPES.items() if data.startswith(head)), "")
+
+
+def keep_pasted(data: bytes, _media_type: str) -> DraftAttachment | None:
+    """Put a picture that was pasted into the text into the store; None for what is none.
+
+    Raises:
+        UserError: It is too large, or could not be stored.
+    """
+    media_type = picture_type(data)
+    if not media_type or len(data) > attachment_limit():
+        return None
+    return put(f"picture.{media_type.partition('/')[2]}", media_type, data, Origin.PICTURE).attachment
+
+
+def put(
+    name: str, media_type: str, data: bytes, origin: Origin, document: Document | None = None
+) -> FormFile:
+    """Put bytes into the store and return the file with its mark.
+
+    Raises:
+        UserError: They could not be stored.
+    """
+    store: FileStore = file_store()
+    try:
+        sha256 = store.put(data)
+    except StoreFullError as error:
+        raise UserError(
+            gettext("“%(name)s” could not be stored. The disk may be full.", name=name), "files"
+        ) from error
+    return marked(DraftAttachment(name, media_type, sha256, len(data)), origin, document)

@@ -1,0 +1,215 @@
+"""The composer, in place or as a page of its own: open, change the template, send, undo."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from markupsafe import Markup
+
+from core.auth.permissions import requires, signed_in_user
+from core.companies.models import Company
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import get_readable, keeps_addresses_private
+from core.errors import UserError
+from modules.mail_config.mail_templates.selection import offered
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.servers.service import route_for
+from modules.outbox.blueprint import blueprint
+from modules.outbox.compose import actions, autosave
+from modules.outbox.compose.draft import copy_of, frame_without_document, may_copy, may_send
+from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
+from modules.outbox.compose.recipients import Proposal
+from modules.outbox.compose.uploads import Origin
+from modules.outbox.limits import attachment_limit
+from modules.outbox.mail_page.views.page import mail_or_404
+from modules.outbox.models import KeptDraft, OutgoingMail
+from modules.outbox.states import MailState
+
+
+@blueprint.get("/compose/<int:document_id>")
+@requires("outbox.mail.send")
+def compose(document_id: int) -> ResponseReturnValue:
+    """Open the composer: as it was kept, or filled in anew."""
+    document, user = sendable(document_id), signed_in_user()
+    wanted = request.args.get("template", type=int)
+    kept = autosave.kept_draft(document.id, user)
+    form = None
+    if kept is not None and wanted is None and not request.args.get("fresh"):
+        form = actions.restored_form(document, user)
+    if form is None:
+        # Started anew, it is another opening of the letter that is kept, and takes its place once it is written.
+        former = autosave.token_kept(document.id, user) if request.args.get("fresh") else ""
+        form = actions.open_form(document, _template(document, wanted), user)
+        form.resumed, form.token = former, autosave.new_token(autosave.lineage_of(former))
+        kept = None
+    return show(document, form, kept=kept)
+
+
+@blueprint.post("/compose/<int:document_id>")
+@requires("outbox.mail.send")
+def compose_send(document_id: int) -> ResponseReturnValue:
+    """Send, or show again what was typed with what is wrong."""
+    document, user = sendable(document_id), signed_in_user()
+    form = actions.posted_form(document, request.form, user)
+    _add_uploads(form)
+    mail = actions.send(form)
+    if mail is None:
+        return show(document, form), 422
+    actions.keep_sent(form, mail, request.form)
+    _tell_sent(mail)
+    return _go(url_for("core.document", document_id=document.id))
+
+
+@blueprint.post("/compose/<int:document_id>/template")
+@requires("outbox.mail.send")
+def compose_template(document_id: int) -> ResponseReturnValue:
+    """Fill the composer in by another template."""
+    document, user = sendable(document_id), signed_in_user()
+    form = actions.posted_form(document, request.form, user)
+    template = _template(document, request.form.get("template", type=int))
+    if template is None:
+        return show(document, form), 422
+    keep_mine = request.form.get("keep_mine") == "1"
+    return show(document, actions.change_template(form, document, template, keep_mine=keep_mine))
+
+
+@blueprint.post("/compose/<int:document_id>/discard")
+@requires("outbox.mail.send")
+def compose_discard(document_id: int) -> ResponseReturnValue:
+    """Forget what was written."""
+    document = sendable(document_id)
+    autosave.discard(document.id, signed_in_user(), request.form.get("token", "")[:64])
+    return _go(url_for("core.document", document_id=document.id), stay=True)
+
+
+@blueprint.post("/mails/<int:mail_id>/undo")
+@requires("outbox.mail.send")
+def mail_undo(mail_id: int) -> ResponseReturnValue:
+    """Call back a mail that has not left, and open its composer again."""
+    mail, user = mail_or_404(mail_id), signed_in_user()
+    if mail.submitted_by_id != user.id:
+        abort(404)
+    if not actions.call_back(mail, user) and mail.state is not MailState.CANCELED:
+        flash(gettext("Too late: the mail is on its way."), "warning")
+        return _go(url_for("outbox.mail", mail_id=mail.id))
+    flash(gettext("The mail was not sent. Here it is again, as you wrote it."), "success")
+    if autosave.draft_of_mail(mail, user) is None:
+        return _go(url_for("outbox.compose_again", mail_id=mail.id))
+    return _go(url_for("outbox.compose", document_id=mail.document_id))
+
+
+@blueprint.get("/compose/again/<int:mail_id>")
+@requires("outbox.mail.send")
+def compose_again(mail_id: int) -> ResponseReturnValue:
+    """Open the composer with the contents of a mail; a mail about a document leads to one about it again."""
+    mail, user = _copyable(mail_id), signed_in_user()
+    try:
+        draft, others = copy_of(mail, user)
+    except UserError as error:
+        flash(str(error.message), "warning")
+        return _go(url_for("outbox.mail", mail_id=mail.id))
+    form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
+    form.changed = {"subject", "body", "options"}
+    form.proposed = []  # whom that mail went to was decided then
+    return show(mail.document, form, copied=mail)
+
+
+@blueprint.post("/compose/again/<int:mail_id>")
+@requires("outbox.mail.send")
+def compose_again_send(mail_id: int) -> ResponseReturnValue:
+    """Send the new mail that was made of one without a document, or show again what was typed."""
+    copied = _copyable(mail_id)
+    if copied.document is not None:
+        abort(404)  # its composer posts to the document's
+    form = read_form(frame_without_document(copied), request.form, signed_in_user())
+    _add_uploads(form)
+    mail = actions.send(form)
+    if mail is None:
+        return show(None, form, copied=copied), 422
+    _tell_sent(mail)
+    return _go(url_for("outbox.mail", mail_id=mail.id))
+
+
+def _add_uploads(form: ComposeForm) -> None:
+    """Take files that were posted with the form itself, by a browser without script."""
+    actions.add_uploads(form, request.files.getlist("files"))
+
+
+def _tell_sent(mail: OutgoingMail) -> None:
+    seconds = actions.seconds_to_undo(mail)
+    if seconds:
+        flash(Markup(render_template("outbox/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
+    elif mail.state is MailState.SCHEDULED:
+        flash(gettext("The mail is scheduled."), "success")
+    elif mail.state is not MailState.CANCELED:  # a worker may have it already
+        flash(gettext("The mail is in the queue."), "success")
+
+
+def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:
+    if request.headers.get("HX-Request"):
+        return ("", 204) if stay else ("", 204, {"HX-Redirect": target})
+    return redirect(target)
+
+
+def _copyable(mail_id: int) -> OutgoingMail:
+    mail = mail_or_404(mail_id)
+    if not may_copy(mail, signed_in_user()):
+        abort(404)
+    return mail
+
+
+def sendable(document_id: int) -> Document:
+    """Return a document that the user may send; abort with 404 or 403 otherwise."""
+    document = get_readable(signed_in_user(), document_id)
+    if document is None:
+        abort(404)
+    if not may_send(document, signed_in_user()):
+        abort(403)
+    return document
+
+
+def _template(document: Document, template_id: int | None) -> MailTemplate | None:
+    if template_id is None:
+        return None
+    template = actions.template_of(document, template_id)
+    if template is None:
+        flash(gettext("This template no longer exists; the usual one is used."), "warning")
+    return template
+
+
+def show(
+    document: Document | None,
+    form: ComposeForm,
+    *,
+    copied: OutgoingMail | None = None,
+    kept: KeptDraft | None = None,
+) -> str:
+    """Return the composer: of a document, or of the mail that is made again."""
+    in_place = bool(request.headers.get("HX-Request")) and copied is None
+    name = "outbox/compose_dialog.html" if in_place else "outbox/compose_page.html"
+    user = signed_in_user()
+    if document is not None:
+        action = url_for("outbox.compose_send", document_id=document.id)
+    else:
+        assert copied is not None  # noqa: S101 (one of the two is there)
+        action = url_for("outbox.compose_again_send", mail_id=copied.id)
+    company = db.session.get_one(Company, form.draft.company_id)
+    return render_template(
+        name,
+        document=document,
+        copied=copied,
+        action=action,
+        dialog=in_place,
+        private=document is not None and keeps_addresses_private(document),
+        form=form,
+        draft=form.draft,
+        offers=offered(document) if document is not None else [],
+        route=route_for(company, user, form.draft.reply_to),
+        presence=autosave.others_writing(document.id, user) if document is not None else [],
+        kept=kept.touched_at if kept is not None else None,
+        undo_seconds=actions.undo_seconds(),
+        limit=attachment_limit(),
+        timezone=user.timezone,
+    )

@@ -1,0 +1,177 @@
+"""The parts of the composer that change while somebody writes: chips, suggestions, findings, the kept draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from core.auth.permissions import requires, signed_in_user
+from core.documents.models import Document
+from core.errors import UserError
+from core.mail.addresses import Address, InvalidAddressError, parse_address, parse_addresses
+from core.mail.draft import DraftRecipient, RecipientField
+from core.partners.models import Partner, PartnerType
+from core.partners.search import search_people
+from core.partners.service import contacts_of, customer_of, find_partners, save_contact
+from modules.outbox.blueprint import blueprint
+from modules.outbox.compose import actions, autosave
+from modules.outbox.compose.recipient_chips import chips_of
+from modules.outbox.compose.recipients import propose, recipient_of, recognize
+from modules.outbox.compose.views.page import sendable
+from modules.outbox.limits import MAX_RECIPIENTS
+
+SUGGESTIONS = 12
+MAX_FOUND = 20
+MAX_CONTACTS = 100
+"""Contacts of one customer that the address book shows; the others are found by typing."""
+
+
+def _field() -> RecipientField:
+    try:
+        return RecipientField(request.form.get("field", "to"))
+    except ValueError:
+        return RecipientField.TO
+
+
+def _chips(
+    recipients: list[DraftRecipient],
+    document: Document,
+    field: RecipientField,
+    problems: Sequence[InvalidAddressError] = (),
+) -> str:
+    of_customer = document.partner_id is not None
+    chips = chips_of(recipients, signed_in_user(), of_customer=of_customer)
+    return render_template("outbox/_compose_chips.html", chips=chips, field=field.value, problems=problems)
+
+
+@blueprint.post("/compose/<int:document_id>/chips")
+@requires("outbox.mail.send")
+def compose_chips(document_id: int) -> ResponseReturnValue:
+    """Make chips of typed or pasted text; what is no address comes back as it was, with a sentence."""
+    document, field = sendable(document_id), _field()
+    addresses, problems = parse_addresses(request.form.get("text", ""))
+    known = propose(document, None, signed_in_user())
+    recipients = recognize([(address, field) for address in addresses[:MAX_RECIPIENTS]], document, known)
+    if len(addresses) > MAX_RECIPIENTS:
+        left = "; ".join(str(address) for address in addresses[MAX_RECIPIENTS:])
+        words = gettext("A mail has at most %(count)s recipients; these are too many.", count=MAX_RECIPIENTS)
+        problems.append(InvalidAddressError(words, left))
+    return _chips(recipients, document, field, problems)
+
+
+@blueprint.post("/compose/people")
+@requires("outbox.mail.send")
+def compose_people() -> ResponseReturnValue:
+    """Suggest customers, contacts and colleagues with an address.
+
+    By POST: what is typed may be an address that nobody may keep, and proxies write the addresses of pages into logs.
+    """
+    text = request.form.get("q", "").strip()[:100]
+    allowed = signed_in_user().can("core.partner.read")
+    people = search_people(text, limit=SUGGESTIONS * 2) if text and allowed else []
+    return jsonify(
+        [
+            {
+                "text": str(Address(person.email, person.name)),
+                "name": person.name,
+                "email": person.email,
+                "detail": person.detail,
+                "problem": gettext("wants no mails") if person.opted_out else "",
+            }
+            for person in people
+            if person.email
+        ][:SUGGESTIONS]
+    )
+
+
+@blueprint.get("/compose/<int:document_id>/addresses")
+@requires("outbox.mail.send")
+def compose_addresses(document_id: int) -> ResponseReturnValue:
+    """Show the addresses of the customer, or of customers that are looked for, side by side."""
+    document = sendable(document_id)
+    text = request.args.get("q", "").strip()[:100]
+    if text and signed_in_user().can("core.partner.read"):
+        found = find_partners(text, limit=MAX_FOUND)
+        customers = list({customer.id: customer for customer in map(customer_of, found)}.values())
+    else:
+        customers = [customer_of(document.partner)] if document.partner is not None else []
+    book = [_entry(customer, document) for customer in customers]
+    return render_template("outbox/_compose_addresses.html", document=document, book=book, q=text)
+
+
+def _entry(customer: Partner, document: Document) -> dict[str, object]:
+    """Return the addresses of a customer by what they are for; one that is missing is there as well."""
+    columns: dict[str, list[dict[str, object]]] = {"contact": [], "billing": [], "delivery": []}
+    contacts = contacts_of(customer)
+    more, contacts = len(contacts) > MAX_CONTACTS, contacts[:MAX_CONTACTS]
+    people = [(person, recipient_of(person)) for person in (customer, *contacts)]
+    shown = [recipient for _person, recipient in people if recipient is not None]
+    chips = iter(chips_of(shown, signed_in_user(), of_customer=document.partner_id is not None))
+    for person, recipient in people:
+        column = person.type.value if person.type.value in columns else "contact"
+        columns[column].append({"person": person, "chip": next(chips) if recipient is not None else None})
+    return {"customer": customer, "columns": columns, "more": more}
+
+
+@blueprint.post("/compose/<int:document_id>/check")
+@requires("outbox.mail.send")
+def compose_check(document_id: int) -> ResponseReturnValue:
+    """Look through what stands in the composer."""
+    document = sendable(document_id)
+    form = actions.posted_form(document, request.form, signed_in_user())
+    actions.look_through(form)
+    # Once the document has changed, the PDF that is shown is not the one that would leave: it is made again.
+    outdated = form.pdf is not None and form.pdf.revision != document.revision
+    return render_template(
+        "outbox/_compose_findings.html",
+        findings=form.findings,
+        document=document,
+        draft=form.draft,
+        outdated=outdated,
+    )
+
+
+@blueprint.post("/compose/<int:document_id>/keep")
+@requires("outbox.mail.send")
+def compose_keep(document_id: int) -> ResponseReturnValue:
+    """Keep what stands in the composer, and tell who else writes about the document."""
+    document, user = sendable(document_id), signed_in_user()
+    problem = ""
+    kept = None
+    try:
+        kept = actions.keep_form(document, request.form, user)
+    except UserError as error:
+        problem = str(error.message)
+    return render_template(
+        "outbox/_compose_presence.html",
+        document=document,
+        kept=kept,
+        problem=problem,
+        presence=autosave.others_writing(document.id, user),
+    )
+
+
+@blueprint.post("/compose/<int:document_id>/contact")
+@requires("core.partner.edit")
+def compose_contact(document_id: int) -> ResponseReturnValue:
+    """Keep a typed address as a contact of the customer; answer with its chip."""
+    document, field = sendable(document_id), _field()
+    if document.partner is None:
+        raise UserError(gettext("This document has no customer."))
+    address = parse_address(request.form.get("text", ""))
+    name = request.form.get("name", "").strip() or address.display_name or address.addr_spec
+    try:
+        kind = PartnerType(request.form.get("type", PartnerType.CONTACT))
+    except ValueError:
+        kind = PartnerType.CONTACT
+    contact = save_contact(
+        customer_of(document.partner),
+        name=name,
+        email=address.addr_spec,
+        type=PartnerType.CONTACT if kind is PartnerType.CUSTOMER else kind,
+    )
+    recipient = recipient_of(contact, field)
+    return _chips([recipient] if recipient else [], document, field)

@@ -1,0 +1,73 @@
+"""The text of a mail becomes a template for everybody: shown first, with what was made general."""
+
+from __future__ import annotations
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from core.auth.permissions import requires, signed_in_user
+from core.errors import UserError
+from modules.mail_config.from_mail.generalize import generalize
+from modules.mail_config.mail_templates.service import save_template, withdraw_template
+from modules.outbox.blueprint import blueprint
+from modules.outbox.compose import actions
+from modules.outbox.compose.draft import signature_of
+from modules.outbox.compose.views.page import sendable
+from modules.outbox.html_body import plain_text
+
+MAX_NAME = 120
+
+
+@blueprint.post("/compose/<int:document_id>/save-template")
+@requires("mail_config.template.add")
+def compose_save_template(document_id: int) -> ResponseReturnValue:
+    """Show what would be saved as a template, and save it."""
+    document, user = sendable(document_id), signed_in_user()
+    form = actions.posted_form(document, request.form, user)
+    template = actions.template_of(document, form.draft.template_id)
+    name = request.form.get("name", "").strip()
+    # Nobody else signs with this person's name, and pictures belong to this mail.
+    general = generalize(
+        document,
+        template,
+        form.draft.language,
+        form.draft.subject,
+        form.draft.body_html,
+        ending=signature_of(user),
+    )
+    error, saved, withdrawn = "", None, ""
+    try:
+        if request.form.get("withdraw"):
+            withdrawn = withdraw_template(request.form.get("withdraw", 0, int), user)
+        elif request.form.get("save"):
+            if not name or len(name) > MAX_NAME:
+                raise UserError(
+                    gettext("Give the template a name of at most %(max)s characters.", max=MAX_NAME)
+                )
+            saved = save_template(
+                None,
+                kind=document.kind,
+                # As wide as the template it comes from: one for the company alone would become its usual one,
+                # and what was written for one customer is nobody else's business.
+                values={
+                    "name": name,
+                    "company_id": template.company_id if template else None,
+                    "partner_id": template.partner_id if template else None,
+                },
+                texts={form.draft.language: (general.subject, general.body)},
+                by=user,
+            )
+    except UserError as problem:
+        error = str(problem.message)
+    return render_template(
+        "outbox/_compose_save_template.html",
+        document=document,
+        form=form,
+        general=general,
+        text=plain_text(general.body),
+        name=name,
+        error=error,
+        saved=saved,
+        withdrawn=withdrawn,
+    ), 422 if error else 200

@@ -1,0 +1,86 @@
+"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the way."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import db, end_reading
+from core.mail.addresses import Address
+from core.mail.outcomes import Failure, FailureKind
+from modules.mail_config.models import MailServer
+from modules.mail_config.servers import health
+from modules.mail_config.servers.service import best_of, candidates, problem_of, route_for
+from modules.outbox.models import OutgoingMail
+
+
+@dataclass(slots=True)
+class Way:
+    """How the mails of one sender leave, found once in a run.
+
+    Attributes:
+        server: Free of the session, or None.
+        header_from: Who the mails are from.
+        reply_to: Where answers go, or None.
+        problem: Why nothing leaves by it now, or None.
+        paused: True when the problem is that the server is paused.
+        blemished: True when the server has failures to forget at the next success.
+        limited: True when each mail needs a moment of its own.
+        closed_until: Until when nothing leaves because the server has asked for it, or None.
+    """
+
+    server: MailServer | None
+    header_from: Address
+    reply_to: Address | None
+    problem: Failure | None
+    paused: bool = False
+    blemished: bool = False
+    limited: bool = False
+    closed_until: dt.datetime | None = None
+
+
+def find_way(mail: OutgoingMail) -> Way:
+    """Return how a mail leaves."""
+    company = db.session.get_one(Company, mail.company_id)
+    user = db.session.get(User, mail.submitted_by_id) if mail.submitted_by_id else None
+    server: MailServer | None
+    if mail.sender_address:
+        # From was fixed by an earlier attempt; the servers may have changed since.
+        header_from, reply_to = Address(mail.sender_address, mail.sender_name), None
+        servers = candidates(company.id, mail.sender_address)
+        server = best_of(servers) if servers else None
+        kind = problem_of(server) if server else FailureKind.SERVER_MISSING
+    else:
+        named = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
+        route = route_for(company, user, named)
+        header_from, reply_to, kind = route.header_from, route.reply_to, route.problem
+        server = db.session.get(MailServer, route.server_id) if route.server_id else None
+    way = Way(None, header_from, reply_to, Failure(kind, True) if kind else None)
+    if server is not None:
+        _take_state(way, server.id)
+    end_reading()
+    return way
+
+
+def _take_state(way: Way, server_id: int) -> None:
+    # Free of the session: it must stay as it is through the commits of the run.
+    with Session(db.engine, expire_on_commit=False) as session:
+        way.server = session.get(MailServer, server_id)
+        session.expunge_all()
+    known = health.health_of(server_id)
+    if way.server is None:
+        return
+    now = clock.now()
+    way.limited = health.pace_of(way.server, known, now).limited
+    if known is None:
+        return
+    way.blemished = known.failures > 0
+    way.closed_until = health.closed_until(known, now)
+    if known.open_since is not None and known.failure_kind is not None:
+        way.paused = True
+        way.problem = Failure(known.failure_kind, True, detail=known.failure_words)

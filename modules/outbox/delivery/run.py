@@ -1,0 +1,458 @@
+"""The way of claimed mails to their servers.
+
+What may be lost, and when: before `in_flight` is committed, nothing – another worker takes the mail. After
+it and until the outcome is committed, the mail is in flight: whoever finds it there calls it uncertain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from flask import current_app
+from sqlalchemy.exc import OperationalError
+
+from core import clock
+from core.db import db, end_reading
+from core.db.prepared import Batch, Count, Ledger
+from core.errors import UserError
+from core.files import FileMissingError, StoreFullError
+from core.jobs import JobTimeoutError
+from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
+from modules.mail_config.models import MailServer
+from modules.mail_config.servers import health
+from modules.mail_config.servers.access import open_transport
+from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
+from modules.mail_config.transports.receipts import OFFERED_NONE
+from modules.mail_config.transports.smtp import SmtpConnection
+from modules.outbox.delivery import claims
+from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
+from modules.outbox.delivery.pdf import check_unchanged, render_pdf
+from modules.outbox.delivery.route import Way, find_way
+from modules.outbox.delivery.settlement import (
+    LOOK_AGAIN,
+    RecipientResult,
+    Settlement,
+    settle,
+    settle_failure,
+    settle_waiting,
+    with_jitter,
+)
+from modules.outbox.message import build_message, file_store
+from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.privacy.retention import erase_private
+from modules.outbox.private_addresses import address_of, scrubbed
+from modules.outbox.states import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+_TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
+
+AFTER_FAILURE = dt.timedelta(minutes=1)
+"""How long a mail waits whose server has failed, while the server is not paused yet."""
+
+WHILE_PAUSED = dt.timedelta(hours=12)
+"""How long it waits while the server is paused, unless the end of the pause lets it go."""
+
+OLD_SLOT = dt.timedelta(minutes=1)
+"""A moment that was missed by more than this is lost; the mail gets the next free one."""
+
+LONGEST_WAIT_SECONDS = 1.0
+"""A worker waits itself for a moment that is so near."""
+
+_connections: dict[tuple[int, str], SmtpConnection] = {}
+"""The connections of this process, kept from job to job; one to each server."""
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """A settlement that waits to share its commit with the next mail's mark."""
+
+    mail: OutgoingMail
+    settlement: Settlement
+    server_name: str
+    started_at: dt.datetime
+    transcript: Sequence[str]
+
+
+@dataclass(slots=True)
+class DeliveryRun:
+    """The delivery of one claim.
+
+    Attributes:
+        token: Names the claim.
+        policy: When a mail is tried again.
+        unwritten: What the last mail has become, while it waits for its commit.
+        in_flight: The id of the mail that was marked last.
+        down: Servers that have failed in this run, and how.
+        slowed: Servers that have asked in this run to be slowed down.
+        ways: How mails leave, by sender.
+    """
+
+    token: str
+    policy: RetryPolicy
+    ledger: Ledger = field(default_factory=lambda: Ledger(db.engine))
+    unwritten: _Unwritten | None = None
+    in_flight: int | None = None
+    down: dict[int, Failure] = field(default_factory=dict)
+    slowed: set[int] = field(default_factory=set)
+    ways: dict[tuple[int, int | None, str, str], Way] = field(default_factory=dict)
+
+    def deliver(self, mail: OutgoingMail) -> None:
+        """Try one mail, and settle it."""
+        started = clock.now()
+        way: Way | None = None
+        transcript: Sequence[str] = ()
+        try:
+            self._freeze_attachments(mail)
+            way = self._way(mail)
+            message = self._message(mail, way)
+            server = self._usable(way)
+            self._wait_for_turn(mail, way, server)
+            settlement, transcript = self._hand_over(mail, way, server, message)
+            mail.slot_at = mail.slot_server_id = None
+        except LostClaimError:
+            logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
+            return
+        except MustWaitError as error:
+            settlement = self._waiting(mail, error.failure, error.until)
+        except UndeliverableError as error:
+            settlement = self._failed(mail, error.failure)
+        server_name = way.server.name if way is not None and way.server is not None else ""
+        self.flush()  # the mail before this one, unless its outcome was committed with this one's mark
+        self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
+
+    def give_up(self, mail: OutgoingMail, error: Exception) -> None:
+        """Settle a mail that broke its delivery by a fault of ours or of a module.
+
+        One that was in flight is left to its lease: nobody knows what became of it.
+        """
+        if self.in_flight == mail.id:
+            return
+        words = f"{type(error).__name__}: {error}"
+        self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+
+    def fail(self, mail: OutgoingMail, failure: Failure) -> None:
+        """Settle a mail that no server was asked about, and write it down."""
+        settlement = self._failed(mail, failure)
+        self.flush()
+        self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
+        self.flush()
+
+    def flush(self) -> None:
+        """Write down what the last mail has become."""
+        if self.unwritten is not None:
+            claims.patiently(self._write_unwritten)
+
+    def _write_unwritten(self) -> None:
+        with self.ledger.transaction() as batch:
+            mine = self._write(batch)
+        self._forget_unwritten(mine)
+
+    def _write(self, batch: Batch) -> Count | None:
+        """Write the last settlement inside a transaction; until that is committed it must not be forgotten."""
+        unwritten = self.unwritten
+        if unwritten is None:
+            return None
+        return claims.write_settlement(
+            batch,
+            unwritten.mail,
+            self.token,
+            unwritten.settlement,
+            server_name=unwritten.server_name,
+            started_at=unwritten.started_at,
+            transcript=unwritten.transcript,
+        )
+
+    def _forget_unwritten(self, mine: Count | None) -> None:
+        if self.unwritten is not None and not mine:
+            logger.warning("Mail %s was decided by a person before its outcome came.", self.unwritten.mail.id)
+        self.unwritten = None
+
+    def _failed(self, mail: OutgoingMail, failure: Failure) -> Settlement:
+        """Settle a mail that no server was asked about, for a reason of its own."""
+        now = clock.now()
+        return settle_failure(
+            _states(mail),
+            [recipient.id for recipient in _due(mail)],
+            failure,
+            attempts=mail.attempts,
+            age=_age(mail, now),
+            policy=self.policy,
+            now=now,
+            earlier=_earlier(mail),
+        )
+
+    def _waiting(
+        self, mail: OutgoingMail, failure: Failure, until: dt.datetime, *, asked: bool = False
+    ) -> Settlement:
+        """Let a mail wait for its server."""
+        tried = [recipient.id for recipient in _due(mail)]
+        return settle_waiting(_states(mail), tried, failure, attempts=mail.attempts, until=until, asked=asked)
+
+    # -- the steps of one mail -----------------------------------------------------------------------
+
+    def _freeze_attachments(self, mail: OutgoingMail) -> None:
+        """Render the document's PDF, once; whatever happens later, the mail keeps these bytes."""
+        for attachment in mail.attachments:
+            if not attachment.generated:
+                continue
+            if attachment.sha256:
+                if mail.not_before is not None and not mail.attempts and not mail.accepted_count:
+                    self.flush()
+                    check_unchanged(mail)
+                continue
+            self.flush()
+            data = render_pdf(mail)
+            try:
+                sha256 = file_store().put(data)
+            except StoreFullError as error:
+                raise UndeliverableError(
+                    Failure(FailureKind.RENDER_FAILED, True, detail=str(error))
+                ) from error
+            attachment.sha256, attachment.size = sha256, len(data)
+            claims.patiently(lambda row=attachment: self._write_frozen(row))  # type: ignore[misc]
+
+    def _write_frozen(self, attachment: MailAttachment) -> None:
+        with self.ledger.transaction() as batch:
+            claims.write_frozen(batch, attachment)
+
+    def _way(self, mail: OutgoingMail) -> Way:
+        """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
+        key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
+        way = self.ways.get(key)
+        if way is None:
+            way = self.ways[key] = claims.patiently(lambda: find_way(mail))
+        mail.server_id = way.server.id if way.server else None
+        if way.problem is not None:
+            wait = WHILE_PAUSED if way.paused else LOOK_AGAIN
+            raise MustWaitError(way.problem, clock.now() + with_jitter(wait))
+        if not mail.sender_address:
+            mail.sender_address, mail.sender_name = way.header_from.addr_spec, way.header_from.display_name
+            if way.reply_to is not None:
+                mail.reply_to_address, mail.reply_to_name = way.reply_to.addr_spec, way.reply_to.display_name
+        return way
+
+    def _message(self, mail: OutgoingMail, way: Way) -> bytes:
+        try:
+            message = build_message(mail)
+        except FileMissingError as error:
+            raise UndeliverableError(
+                Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))
+            ) from error
+        except (ValueError, LookupError, TypeError) as error:
+            # Nothing that was checked at submission should come here; if it does, a person must see it.
+            logger.exception("Mail %s could not be built.", mail.id)
+            words = f"The message could not be built ({type(error).__name__}: {error})."
+            raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
+        limit = way.server.size_limit if way.server is not None else None
+        if limit is not None and len(message) > limit:
+            words = f"The message has {len(message)} bytes; the server's limit is {limit}."
+            raise UndeliverableError(Failure(FailureKind.MESSAGE_TOO_LARGE, False, detail=words))
+        sha256 = hashlib.sha256(message).hexdigest()
+        if mail.message_sha256 and mail.message_sha256 != sha256:
+            # An update of a library has changed its form; the text and the files are the same.
+            logger.warning("Mail %s is not octet for octet what it was at its first attempt.", mail.id)
+        mail.message_sha256 = sha256
+        return message
+
+    def _usable(self, way: Way) -> MailServer:
+        """Return the server of a way, unless it has failed in this run already."""
+        server = way.server
+        assert server is not None  # noqa: S101 (a way without one has a problem)
+        if server.id in self.down:
+            # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
+            raise MustWaitError(self.down[server.id], self._after_failure(server))
+        return server
+
+    def _after_failure(self, server: MailServer) -> dt.datetime:
+        wait = WHILE_PAUSED if health.paused(server.id) else AFTER_FAILURE
+        end_reading()
+        return clock.now() + with_jitter(wait)
+
+    def _wait_for_turn(self, mail: OutgoingMail, way: Way, server: MailServer) -> None:
+        """Make sure that a mail leaves no sooner than the rate of its server allows."""
+        if not way.limited and server.id not in self.slowed:
+            return
+        now = clock.now()
+        closed = server.id in self.slowed or (way.closed_until is not None and now < way.closed_until)
+        slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
+        if slot is not None and slot < now - OLD_SLOT:
+            slot = None  # or all that waited while nobody worked would leave in one moment
+        if slot is None:
+            self.flush()  # the outcome of the mail before must not wait for this
+            slot = claims.patiently(lambda: health.reserve(server.id))
+            mail.slot_at, mail.slot_server_id = slot, server.id
+        wait = (slot - now).total_seconds()
+        if wait > LONGEST_WAIT_SECONDS:
+            raise MustWaitError(Failure(FailureKind.PACED, True), slot)
+        if wait > 0:
+            self.flush()
+            time.sleep(wait)
+
+    def _hand_over(
+        self, mail: OutgoingMail, way: Way, server: MailServer, message: bytes
+    ) -> tuple[Settlement, Sequence[str]]:
+        due = _due(mail)
+        try:
+            connection = self._connection(server)
+        except UserError as error:
+            return self._server_failed(
+                mail, server, Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+            ), ()
+        envelope = Envelope(
+            mail.sender_address,
+            tuple(address_of(recipient).addr_spec for recipient in due),
+            delivery_receipt=mail.delivery_receipt,
+            envelope_id=mail.message_id.strip("<>"),
+        )
+
+        def before_body() -> None:
+            if not claims.patiently(lambda: self._mark(mail)):
+                raise LostClaimError("The claim has ended.")
+
+        submission = connection.submit(message, envelope, before_body)
+        submission = scrubbed(submission, envelope.recipients if mail.private else ())
+        transcript = list(submission.transcript)
+        failure = submission.failure
+        if failure is not None:
+            if submission.server_failed and not failure.slows_server:
+                return self._server_failed(mail, server, failure), transcript
+            self._slow_down(server, failure)
+            if failure.kind is FailureKind.TIMEOUT:
+                # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
+                self.down[server.id] = failure
+            return self._failed(mail, replace(failure, temporary=True)), transcript
+        if way.blemished:
+            claims.patiently(lambda: health.note_success(server.id))
+            way.blemished = False
+        for outcome in submission.outcomes:
+            if outcome.failure is not None:
+                self._slow_down(server, outcome.failure)
+        return self._settled(mail, due, submission), transcript
+
+    def _settled(
+        self, mail: OutgoingMail, due: Sequence[MailRecipient], submission: Submission
+    ) -> Settlement:
+        """Settle a mail by what the server has answered for each who was to be served."""
+        outcomes: dict[int, RecipientOutcome] = {
+            recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
+        }
+        now = clock.now()
+        settlement = settle(
+            _states(mail),
+            outcomes,
+            attempts=mail.attempts,
+            age=_age(mail, now),
+            policy=self.policy,
+            now=now,
+            earlier=_earlier(mail),
+        )
+        if submission.no_receipt and settlement.accepted_count:
+            return replace(settlement, remark=OFFERED_NONE)
+        return settlement
+
+    def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
+        """Count a failure against the server; the mail waits for it, whatever the code was."""
+        failure = replace(failure, temporary=True)
+        self.flush()
+        self.down[server.id] = failure
+        claims.patiently(lambda: health.note_failure(server.id, failure))
+        return self._waiting(mail, failure, self._after_failure(server), asked=True)
+
+    def _slow_down(self, server: MailServer, failure: Failure) -> None:
+        if failure.slows_server and server.id not in self.slowed:
+            self.slowed.add(server.id)
+            claims.patiently(lambda: health.note_throttle(server.id, failure))
+
+    def _mark(self, mail: OutgoingMail) -> bool:
+        """Commit that a mail is in flight, together with the outcome of the mail before it."""
+        with self.ledger.transaction() as batch:
+            settled = self._write(batch)
+            mine = claims.mark_in_flight(batch, mail, self.token)
+        self._forget_unwritten(settled)
+        self.in_flight = mail.id if mine else None
+        return bool(mine)
+
+    def _connection(self, server: MailServer) -> SmtpConnection:
+        key = (server.id, server.fingerprint)
+        for other in [other for other in _connections if other[0] == server.id and other != key]:
+            _connections.pop(other).close()
+        connection = _connections.get(key)
+        if connection is None:
+            timeout = float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"])
+            connection = _connections[key] = open_transport(server, timeout=timeout)
+        if not connection.is_open:
+            # Connecting may take long: the outcome of the mail before must not wait for it.
+            self.flush()
+        return connection
+
+
+def _states(mail: OutgoingMail) -> dict[int, RecipientState]:
+    return {recipient.id: recipient.state for recipient in mail.recipients}
+
+
+def _due(mail: OutgoingMail) -> list[MailRecipient]:
+    """Return those who are still to be served."""
+    return [recipient for recipient in mail.recipients if recipient.state in _TO_BE_SERVED]
+
+
+def _age(mail: OutgoingMail, now: dt.datetime) -> dt.timedelta:
+    return now - (mail.due_since or mail.submitted_at)
+
+
+def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
+    """Return what earlier attempts have found about those who are not to be served any more."""
+    return [
+        RecipientResult(r.id, r.state, r.failure_kind, r.reply_code, r.enhanced_code, r.diagnostic)
+        for r in mail.recipients
+        if r.state not in _TO_BE_SERVED
+    ]
+
+
+def deliver(mail_ids: Sequence[int]) -> int:
+    """Claim mails and deliver them; return how many were claimed.
+
+    Mails that are not queued, not due, or held by another worker are left alone.
+    """
+    token = claims.claim(mail_ids)
+    if token is None:
+        return 0
+    run = DeliveryRun(token, claims.retry_policy())
+    mails = claims.claimed(token)
+    faults: list[Exception] = []
+    with claims.kept_alive(token):
+        try:
+            for mail in mails:
+                try:
+                    run.deliver(mail)
+                except JobTimeoutError:
+                    if run.in_flight != mail.id and any(not file.sha256 for file in mail.attachments):
+                        # Its PDF takes for ever: counted, or each run would begin with it and never end.
+                        run.fail(
+                            mail, Failure(FailureKind.RENDER_FAILED, True, detail="The PDF took too long.")
+                        )
+                    raise
+                except OperationalError:
+                    raise  # not this mail's doing: the next would fare no better
+                except Exception as error:
+                    # A fault of ours or of a module. It must not keep the mails after it from leaving.
+                    logger.exception("Mail %s broke its delivery.", mail.id)
+                    db.session.rollback()
+                    run.give_up(mail, error)
+                    faults.append(error)
+        finally:
+            # Also when the job is ended from outside: what is known is written, the rest given back.
+            run.flush()
+            run.ledger.close()
+            claims.give_back(token)
+    private = [mail.id for mail in mails if mail.private]
+    if private:
+        erase_private(private)
+    if faults:
+        raise faults[0]
+    return len(mails)

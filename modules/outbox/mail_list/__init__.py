@@ -1,0 +1,1 @@
+"""The list of mails: filters, counts, rows, and actions on many."""

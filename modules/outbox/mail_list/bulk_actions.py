@@ -1,0 +1,323 @@
+"""One action on many mails: a few at once in the request, the many by a worker, step by step.
+
+A run stands in the database with how far it is, so it survives a crash, a lost queue and a closed page. Each
+step takes the next mails in the order of their ids, in one transaction with the mark of where it has come to,
+so no mail is taken twice. What the list was narrowed to is asked anew at each step, with the reach that the
+person has at that moment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from flask_babel import gettext, ngettext
+from sqlalchemy import Select, func, select
+
+from core import clock
+from core.auth.models import User
+from core.db import db, end_reading, transaction
+from core.errors import EnvoiError
+from core.i18n import N_
+from core.jobs import enqueue, enqueue_after_commit
+from core.web.listing import Count, Criteria, Narrowed, count_up_to
+from modules.outbox import service
+from modules.outbox.mail_list import date_ranges
+from modules.outbox.mail_list.query_plan import RESEND, Part, narrowed, part_of_filter, reach, state_part
+from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.states import MailState
+
+logger = logging.getLogger(__name__)
+
+STEP = 500
+"""How many mails one transaction changes, and how many a request does itself."""
+
+COUNTED = 10_000
+"""So far mails are counted; beyond, it says "10,000+"."""
+
+STEPS_A_JOB = 40
+"""After so many steps a run lets other jobs pass."""
+
+LOST_AFTER = dt.timedelta(seconds=60)
+"""A run that nobody has touched for so long has lost its job."""
+
+NOT_ANY_MORE = N_("Stopped: whoever asked for it may not do it any more.")
+FAILED = N_("Stopped by an error; the log says more. What was done before stands.")
+
+SHOWN_FOR = dt.timedelta(minutes=10)
+"""How long the page tells of a run that has ended."""
+
+
+class Action(StrEnum):
+    """What is done with mails."""
+
+    RETRY = "retry"
+    NOW = "now"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of some mails.
+
+    Attributes:
+        changed: How many the action has changed.
+        uncertain: How many were left alone since somebody may have them already.
+        other: How many were left alone for any other reason.
+    """
+
+    changed: int = 0
+    uncertain: int = 0
+    other: int = 0
+
+    def __add__(self, more: Done) -> Done:
+        return Done(self.changed + more.changed, self.uncertain + more.uncertain, self.other + more.other)
+
+
+def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
+    """Do something with mails that the user reaches; the others are left out silently.
+
+    Uncertain mails are left alone: whether they are sent again is decided one by one.
+    """
+    with transaction() as session:
+        mails = select(OutgoingMail.id, OutgoingMail.state).where(
+            OutgoingMail.id.in_(mail_ids), *(part.check for part in reach(by, RESEND))
+        )
+        states = dict(session.execute(mails).all())
+        mine = sorted(states)
+        if action is Action.CANCEL:
+            changed = service.cancel(mine, by=by)
+            uncertain = 0
+        else:
+            front = action is Action.NOW
+            again = service.resend(mine, by=by, uncertain=False, front=front)
+            changed = [*again, *service.retry_now(mine, by=by, front=front)]
+            uncertain = sum(state is MailState.UNCERTAIN for state in states.values())
+    return Done(len(changed), uncertain, len(mine) - len(changed) - uncertain)
+
+
+def sentence(action: Action, done: Done) -> str:
+    """Return what became of mails, in words."""
+    if action is Action.CANCEL:
+        words = [ngettext("%(num)d mail was canceled.", "%(num)d mails were canceled.", done.changed)]
+    else:
+        words = [service.count_sentence(done.changed)]
+    if done.uncertain:
+        words.append(
+            ngettext(
+                "%(num)d is uncertain and was left alone: open it and decide whether to send it again.",
+                "%(num)d are uncertain and were left alone: open each and decide whether to send it again.",
+                done.uncertain,
+            )
+        )
+    if done.other:
+        words.append(
+            ngettext(
+                "%(num)d was left as it is: there was nothing to do for it.",
+                "%(num)d were left as they are: there was nothing to do for them.",
+                done.other,
+            )
+        )
+    return " ".join(words)
+
+
+# -- which mails ---------------------------------------------------------------------------------------
+
+
+def matching(user: User, criteria: Criteria) -> Count:
+    """Return how many mails match, of those that the user may act upon."""
+    return count_up_to(narrowed(select(OutgoingMail.id), user, RESEND, criteria).statement, COUNTED)
+
+
+def _candidates(action: Action, user: User, criteria: Criteria) -> list[Narrowed]:
+    """Return statements that find, each by an index, the mails for which the action may do something.
+
+    Canceled mails are put on the queue again only when the list was narrowed to them: who resends "all" does
+    not mean those that somebody has stopped.
+    """
+    parts: list[Part] = [part_of_filter("waiting", user)]
+    if action is not Action.CANCEL:
+        parts.append(part_of_filter("failed", user))
+        if criteria.facets.get("state") == MailState.CANCELED:
+            parts.append(state_part(MailState.CANCELED))
+    mails: Select[Any] = select(OutgoingMail.id)
+    return [
+        narrowed(mails.where(part.lead), user, RESEND, criteria, by_time=False)
+        for part in parts
+        if part.lead is not None
+    ]
+
+
+def _next_ids(run: BulkRun, user: User, limit: int) -> list[int]:
+    """Return the next mails of a run, in the order of their ids."""
+    ids: list[int] = []
+    known = json.loads(run.criteria)
+    if "ids" in known:
+        return sorted(mail_id for mail_id in known["ids"] if mail_id > run.last_id)[:limit]
+    for found in _candidates(Action(run.action), user, _criteria(known)):
+        some = (
+            found.statement.where(OutgoingMail.id > run.last_id, OutgoingMail.id <= run.upper_id)
+            .order_by(found.in_order_of(OutgoingMail.id))
+            .limit(limit)
+        )
+        ids += db.session.scalars(some)
+    return sorted(ids)[:limit]
+
+
+def _criteria(known: dict[str, Any]) -> Criteria:
+    return Criteria(known["search"], tuple(known["filters"]), known["facets"])
+
+
+def _kept(user: User, criteria: Criteria) -> str:
+    """Return criteria as they are kept, with days that do not move on while the run lasts."""
+    facets = dict(criteria.facets)
+    filters = criteria.filters
+    if "today" in filters and "period" not in facets:
+        filters = tuple(name for name in filters if name != "today")
+        facets["period"] = "today"
+    if "period" in facets:
+        facets["period"] = date_ranges.fixed(facets["period"], user.timezone)
+    return json.dumps({"search": criteria.search, "filters": filters, "facets": facets}, ensure_ascii=False)
+
+
+# -- runs ----------------------------------------------------------------------------------------------
+
+
+def act_on_all(action: Action, criteria: Criteria, by: User) -> Done | BulkRun:
+    """Do something with all mails that match: at once when they are few, else by a worker."""
+    run = _new_run(action, _kept(by, criteria), by, db.session.scalar(select(func.max(OutgoingMail.id))) or 0)
+    ids = _next_ids(run, by, STEP + 1)
+    if len(ids) <= STEP:
+        return act(action, ids, by)
+    counts = [count_up_to(found.statement, COUNTED) for found in _candidates(action, by, criteria)]
+    # A total that is not known to the last mail is no total.
+    run.total = sum(count.found for count in counts) if all(count.exact for count in counts) else 0
+    return _begin(run)
+
+
+def act_on(action: Action, mail_ids: Sequence[int], by: User) -> Done | BulkRun:
+    """Do something with mails by their ids: at once when they are few, else by a worker."""
+    ids = sorted(set(mail_ids))
+    if len(ids) <= STEP:
+        return act(action, ids, by)
+    run = _new_run(action, json.dumps({"ids": ids}), by, ids[-1])
+    run.total = len(ids)
+    return _begin(run)
+
+
+def _begin(run: BulkRun) -> BulkRun:
+    with transaction() as session:
+        session.add(run)
+        session.flush()
+        enqueue_after_commit("outbox.bulk", run.id)
+    return run
+
+
+def _new_run(action: Action, criteria: str, by: User, upper: int) -> BulkRun:
+    return BulkRun(
+        action=action.value, criteria=criteria, by_user_id=by.id, upper_id=upper, last_id=0, total=0
+    )
+
+
+def work(run_id: int) -> None:
+    """Go on with a run until it is done, is stopped, or has had its turn; runs as a job."""
+    for _ in range(STEPS_A_JOB):
+        if not _step(run_id):
+            return
+    enqueue("outbox.bulk", run_id)
+
+
+def _step(run_id: int) -> bool:
+    """Do the next step of a run; return True when there may be more."""
+    try:
+        with transaction() as session:
+            run = session.get(BulkRun, run_id, with_for_update=True, populate_existing=True)
+            if run is None or run.ended_at is not None:
+                return False
+            user = session.get(User, run.by_user_id)
+            if user is None or not user.active or not user.can(RESEND):
+                _end(run, NOT_ANY_MORE)
+                return False
+            ids = _next_ids(run, user, STEP)
+            done = act(Action(run.action), ids, user)
+            run.changed += done.changed
+            run.left_uncertain += done.uncertain
+            run.left_other += done.other
+            run.touched_at = clock.now()
+            if ids:
+                run.last_id = ids[-1]
+            if len(ids) < STEP:
+                _end(run)
+            return run.ended_at is None
+    except EnvoiError:
+        # The step was rolled back, those before it stand. Trying it again and again would help nobody.
+        logger.exception("Run %d over many mails failed.", run_id)
+        with transaction() as session:
+            _end(session.get_one(BulkRun, run_id), FAILED)
+        return False
+    finally:
+        end_reading()
+
+
+def _end(run: BulkRun, error: str = "") -> None:
+    run.ended_at, run.error = clock.now(), error
+
+
+def stop(run_id: int, user: User) -> bool:
+    """Stop a run of the user after the step that is being done; return False when it has ended already."""
+    with transaction() as session:
+        run = session.get(BulkRun, run_id, with_for_update=True, populate_existing=True)
+        if run is None or run.by_user_id != user.id or run.ended_at is not None:
+            return False
+        run.stopped, run.ended_at = True, clock.now()
+    return True
+
+
+def resume_lost() -> int:
+    """Ask again for runs that nobody works on any more; return how many."""
+    now = clock.now()
+    # Touched in the future: by a clock that was put back.
+    untouched = (BulkRun.touched_at < now - LOST_AFTER) | (BulkRun.touched_at > now + LOST_AFTER)
+    with transaction() as session:
+        lost = list(session.scalars(select(BulkRun).where(BulkRun.ended_at.is_(None), untouched)))
+        for run in lost:
+            run.touched_at = clock.now()
+            enqueue_after_commit("outbox.bulk", run.id)
+    if lost:
+        logger.warning("%d runs over many mails had lost their job.", len(lost))
+    return len(lost)
+
+
+def runs_of(user: User) -> list[BulkRun]:
+    """Return the runs that the page of a user tells of: those that go on, and those just ended."""
+    recent = clock.now() - SHOWN_FOR
+    return list(
+        db.session.scalars(
+            select(BulkRun)
+            .where(BulkRun.by_user_id == user.id, BulkRun.ended_at.is_(None) | (BulkRun.ended_at > recent))
+            .order_by(BulkRun.id.desc())
+            .limit(5)
+        )
+    )
+
+
+def run_of(user: User, run_id: int) -> BulkRun | None:
+    """Return a run of the user, or None."""
+    return db.session.scalar(select(BulkRun).where(BulkRun.id == run_id, BulkRun.by_user_id == user.id))
+
+
+def title(run: BulkRun) -> str:
+    """Return what a run does, in words."""
+    if run.action == Action.CANCEL:
+        return str(gettext("Canceling many mails"))
+    return str(gettext("Putting many mails on the queue"))
+
+
+def outcome(run: BulkRun) -> str:
+    """Return what a run has done so far, in words."""
+    return sentence(Action(run.action), Done(run.changed, run.left_uncertain, run.left_other))

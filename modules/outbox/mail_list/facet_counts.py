@@ -1,0 +1,284 @@
+"""What the list of the outbox counts: how many mails each value of a facet leaves, and the groups by reason.
+
+Counting costs what it counts, so every count has a bound: beyond it, it says "1,000+", or nothing at all where
+even that would mean to read through a million mails.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy.orm import defer, joinedload
+
+from core.auth.models import User
+from core.db import db
+from core.mail.explanations import FailureKind
+from core.web.listing import Choice, Count, Criteria, Facet
+from modules.mail_config.models import MailServer
+from modules.outbox import search_index
+from modules.outbox.mail_list.filters import facets_of
+from modules.outbox.mail_list.query_plan import (
+    COLUMNS,
+    FEW_TO_SORT,
+    NONE,
+    NOTHING,
+    READ,
+    Part,
+    narrowed,
+    part_of_facet,
+    part_of_filter,
+    parts_of,
+    smallest,
+    value_of,
+)
+from modules.outbox.models import OutgoingMail
+
+COUNTED = 1000
+"""Counts of facets go so far."""
+
+LOOKED_AT = 1500
+"""How many mails of one value of a facet are looked at, where an index has its count but not that of all filters."""
+
+GROUPED = 20_000
+"""How many of the newest failed, or waiting, mails are grouped by reason."""
+
+MOST_GROUPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A value of a facet, and how many mails it would leave.
+
+    Attributes:
+        choice: The value.
+        count: How many, or None where counting would take too long.
+        chosen: True for the value in force.
+    """
+
+    choice: Choice
+    count: Count | None
+    chosen: bool
+
+
+def tally(user: User, criteria: Criteria) -> list[tuple[Facet, list[Tally]]]:
+    """Return every facet with its values; those that would leave nothing are left out."""
+    facets = facets_of(user)
+    inactive = [facet for facet in facets if facet.name not in criteria.facets]
+    counts: dict[str, dict[str, Count | None]] = {}
+    for base, some in [
+        (criteria, inactive),
+        *((criteria.without(f.name), [f]) for f in facets if f not in inactive),
+    ]:
+        counts |= _counts(user, base, some)
+    found = []
+    for facet in facets:
+        chosen = criteria.facets.get(facet.name)
+        tallies = [
+            Tally(choice, counts[facet.name][choice.value], choice.value == chosen)
+            for choice in facet.choices()
+            if choice.value == chosen or _some(counts[facet.name][choice.value])
+        ]
+        found.append((facet, tallies))
+    return found
+
+
+def _some(count: Count | None) -> bool:
+    return count is None or count.found > 0
+
+
+def _counts(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[str, dict[str, Count | None]]:
+    """Return for each facet how many mails of what is listed have which value."""
+    if not facets:
+        return {}
+    parts = parts_of(user, READ, base)
+    ids, words = search_index.narrowing(base.search)
+    leading = [part for part in parts if part.lead is not None]
+    if ids is not None or NOTHING in parts or (leading and smallest(leading, FEW_TO_SORT) is not None):
+        return _counts_of_few(user, base, facets)
+    if words is not None:
+        return {facet.name: dict.fromkeys(choice.value for choice in facet.choices()) for facet in facets}
+    checks = [part.check for part in parts]
+    return {facet.name: _counts_up_to_bound(user, facet, checks) for facet in facets}
+
+
+_COLUMNS: dict[str, Callable[[Any], str]] = {
+    "state": lambda row: str(row.state),
+    "kind": lambda row: str(row.failure_kind or ""),
+    "server": lambda row: NONE if row.server_id is None else str(row.server_id),
+    "company": lambda row: str(row.company_id),
+    "document": lambda row: row.document_kind or NONE,
+}
+
+
+def _counts_of_few(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[str, dict[str, Count | None]]:
+    """Count a few thousand mails here, once for all facets."""
+    columns: tuple[Any, ...] = (
+        OutgoingMail.state,
+        OutgoingMail.failure_kind,
+        OutgoingMail.server_id,
+        OutgoingMail.company_id,
+        OutgoingMail.document_kind,
+    )
+    mails = db.session.execute(narrowed(select(*columns), user, READ, base).statement).all()
+    counts: dict[str, dict[str, Count | None]] = {}
+    for facet in facets:
+        if facet.name in _COLUMNS:
+            numbers = Counter(map(_COLUMNS[facet.name], mails))
+            counts[facet.name] = {choice.value: _bounded(numbers[choice.value]) for choice in facet.choices()}
+        else:
+            counts[facet.name] = {
+                choice.value: _bounded(_count(user, base, _part(user, facet, choice)))
+                for choice in facet.choices()
+            }
+    return counts
+
+
+def _part(user: User, facet: Facet, choice: Choice) -> Part:
+    part = part_of_facet(facet.name, choice.value, user)
+    assert part is not None  # noqa: S101 (a facet offers only what it understands)
+    return part
+
+
+def _count(user: User, base: Criteria, part: Part) -> int:
+    found = narrowed(select(OutgoingMail.id), user, READ, base, parts=[part])
+    some = found.statement.limit(COUNTED + 1).subquery()
+    return db.session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _bounded(number: int) -> Count:
+    return Count(min(number, COUNTED), number <= COUNTED)
+
+
+def _counts_up_to_bound(
+    user: User, facet: Facet, checks: Sequence[ColumnElement[bool]]
+) -> dict[str, Count | None]:
+    """Look at some mails of each value; what cannot be told from them has no count."""
+    counts: dict[str, Count | None] = {}
+    column = COLUMNS.get(facet.name)
+    same = None if column is None else column == bindparam("value")
+    # One statement for all values of a column: making it costs more than asking it.
+    shared = None if same is None else (_some_of(same), _some_of(same, checks))
+    for choice in facet.choices():
+        part = _part(user, facet, choice)
+        value = value_of(facet.name, choice.value) if shared is not None else None
+        lead = part.lead if part.counted is None else part.counted
+        if lead is None:
+            counts[choice.value] = None
+            continue
+        in_index, matching = (
+            (_some_of(lead), _some_of(lead, checks)) if shared is None or value is None else shared
+        )
+        values = {} if value is None else {"value": value}
+        count = db.session.scalar(in_index, values) or 0
+        if checks and 0 < count <= LOOKED_AT:
+            count = db.session.scalar(matching, values) or 0
+        elif checks and count:
+            counts[choice.value] = None
+            continue
+        counts[choice.value] = _bounded(count)
+    return counts
+
+
+def _some_of(lead: ColumnElement[bool], checks: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+    """Return how many mails an index leads to, up to what is looked at, and how many of them match."""
+    some = select(OutgoingMail.id).where(lead, *checks).limit(LOOKED_AT + 1).subquery()
+    return select(func.count()).select_from(some)
+
+
+# -- groups by reason ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Mails that fail, or wait, for the same reason.
+
+    Attributes:
+        kind: Why.
+        server: By which server, or None.
+        waiting: True when they wait, False when they have failed.
+        count: How many.
+        oldest: When the oldest was submitted.
+        newest: When the newest was submitted.
+        sample: The newest of them.
+    """
+
+    kind: FailureKind
+    server: MailServer | None
+    waiting: bool
+    count: Count
+    oldest: dt.datetime
+    newest: dt.datetime
+    sample: OutgoingMail
+
+    @property
+    def facets(self) -> dict[str, str]:
+        """What narrows the list to these mails, besides what it is narrowed to already."""
+        return {"kind": self.kind.value, "server": str(self.server.id) if self.server else NONE}
+
+
+def groups(user: User, criteria: Criteria) -> list[Group]:
+    """Return the failed mails by reason, then the waiting ones, the largest group first."""
+    return [
+        *_groups(user, criteria, part_of_filter("failed", user), waiting=False),
+        *_groups(user, criteria, part_of_filter("waiting", user), waiting=True),
+    ]
+
+
+def _groups(user: User, criteria: Criteria, section: Part, *, waiting: bool) -> list[Group]:
+    columns: tuple[Any, ...] = (
+        OutgoingMail.id,
+        OutgoingMail.failure_kind,
+        OutgoingMail.server_id,
+        OutgoingMail.submitted_at,
+    )
+    matching = narrowed(select(*columns), user, READ, criteria, parts=[section])
+    mails = (
+        matching.statement.where(OutgoingMail.failure_kind.is_not(None))
+        .order_by(matching.in_order_of(OutgoingMail.submitted_at).desc(), OutgoingMail.id.desc())
+        .limit(GROUPED + 1)
+        .subquery()
+    )
+    found = db.session.execute(
+        select(
+            mails.c.failure_kind,
+            mails.c.server_id,
+            func.count().label("number"),
+            func.min(mails.c.submitted_at).label("oldest"),
+            func.max(mails.c.submitted_at).label("newest"),
+            func.max(mails.c.id).label("sample"),
+        )
+        .group_by(mails.c.failure_kind, mails.c.server_id)
+        .order_by(func.count().desc(), mails.c.failure_kind)
+        .limit(MOST_GROUPS)
+    ).all()
+    samples = {
+        mail.id: mail
+        for mail in db.session.scalars(
+            select(OutgoingMail)
+            .where(OutgoingMail.id.in_([row.sample for row in found]))
+            .options(
+                defer(OutgoingMail.body_html),
+                defer(OutgoingMail.body_text),
+                joinedload(OutgoingMail.server),
+                joinedload(OutgoingMail.company),
+            )
+        )
+    }
+    exact = sum(row.number for row in found) <= GROUPED
+    return [
+        Group(
+            row.failure_kind,
+            samples[row.sample].server,
+            waiting,
+            Count(row.number, exact),
+            row.oldest,
+            row.newest,
+            samples[row.sample],
+        )
+        for row in found
+    ]

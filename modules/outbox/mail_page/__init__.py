@@ -1,0 +1,1 @@
+"""The page of one mail: what happened, why, and what can be done."""

@@ -1,0 +1,109 @@
+"""From rows to the message that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask import current_app
+from flask_mail import Attachment
+
+from core import clock
+from core.files import FileMissingError, FileStore
+from core.mail.addresses import Address
+from core.mail.draft import DraftAttachment, MailDraft, RecipientField
+from modules.mail_config.message import MailMessage, attachment
+from modules.outbox.html_body import clean_html, page, plain_text
+from modules.outbox.models import MailAttachment, OutgoingMail
+from modules.outbox.private_addresses import address_of
+
+
+def file_store() -> FileStore:
+    """Return the store that holds attachments."""
+    store: FileStore = current_app.extensions["envoi_files"]
+    return store
+
+
+def build_message(mail: OutgoingMail) -> bytes:
+    """Return the message of a mail, the same octets each time.
+
+    The headers name everybody in To and Cc, also those who have got it already: it is the same message.
+
+    Raises:
+        FileMissingError: An attachment is not in the store, or has never been frozen.
+    """
+    files = []
+    for row in mail.attachments:
+        if not row.sha256:
+            raise FileMissingError(f"{row.name} was never made.")
+        files.append(_from_store(row))
+    people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
+    sender = Address(mail.sender_address, mail.sender_name)
+    reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
+    message = MailMessage(
+        message_id=mail.message_id,
+        timestamp=mail.submitted_at.timestamp(),
+        sender=sender,
+        to=people[RecipientField.TO],
+        cc=people[RecipientField.CC],
+        reply_to=reply_to,
+        read_receipt_to=(reply_to or sender) if mail.read_receipt else None,
+        priority=mail.priority,
+        subject=mail.subject,
+        text=mail.body_text,
+        html=page(mail.body_html, mail.language),
+        attachments=files,
+        headers={"Content-Language": mail.language},
+    )
+    return message.as_bytes()
+
+
+def unsent_message(draft: MailDraft, sender: Address, pdf: bytes | None) -> bytes:
+    """Return a draft as a message that the person's own mail program opens to be sent from there.
+
+    It names those in Bcc, and has no Message-ID: that is for the program which sends it.
+
+    Args:
+        draft: What the composer holds.
+        sender: From.
+        pdf: The document's PDF, or None for the one that the draft names, if any.
+
+    Raises:
+        FileMissingError: An attachment is not in the store.
+    """
+    files = [_from_store(file) for file in draft.attachments]
+    if pdf is not None:
+        files.insert(0, attachment(draft.pdf_name or "document.pdf", "application/pdf", pdf))
+    elif draft.pdf is not None:
+        files.insert(0, _from_store(draft.pdf))
+    people = _by_field((recipient.field, recipient.address) for recipient in draft.recipients)
+    body = clean_html(draft.body_html)
+    message = MailMessage(
+        message_id="",
+        timestamp=clock.now().timestamp(),
+        sender=sender,
+        to=people[RecipientField.TO],
+        cc=people[RecipientField.CC],
+        bcc=people[RecipientField.BCC],
+        reply_to=draft.reply_to,
+        read_receipt_to=(draft.reply_to or sender) if draft.read_receipt else None,
+        priority=draft.priority,
+        subject=draft.subject,
+        text=plain_text(body),
+        html=page(body, draft.language),
+        attachments=files,
+        headers={"Content-Language": draft.language, "X-Unsent": "1"},
+    )
+    return message.as_bytes()
+
+
+def _by_field(
+    recipients: Iterable[tuple[RecipientField, Address]],
+) -> dict[RecipientField, list[Address]]:
+    found: dict[RecipientField, list[Address]] = {field: [] for field in RecipientField}
+    for field, address in recipients:
+        found[field].append(address)
+    return found
+
+
+def _from_store(file: MailAttachment | DraftAttachment) -> Attachment:
+    return attachment(file.name, file.media_type, file_store().get(file.sha256), file.content_id)

@@ -1,0 +1,1 @@
+"""What is kept of mails and people, for how long, and how it is exported and erased."""

@@ -1,0 +1,10 @@
+"""All pages of the outbox: importing this registers them with its blueprint."""
+
+from modules.outbox.alerts import views as alerts
+from modules.outbox.blueprint import blueprint
+from modules.outbox.compose import views as compose
+from modules.outbox.mail_list import views as mail_list
+from modules.outbox.mail_page import views as mail_page
+from modules.outbox.privacy import views as privacy
+
+__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy"]
