@@ -1,21 +1,34 @@
-"""The pieces that the outbox puts into the pages of others."""
+"""The pieces that the outbox puts into the pages of others: of documents, customers, mail servers and templates.
+
+The pages of `mail_config` offer these slots: `mail_config.server_aside`, with `server` and `last_slot` (when the last
+of the mails that wait for their turn leaves, where the rate is limited); `mail_config.template_actions`, among the
+buttons of a template, with `template` (None for a new one) and `kind`; and `mail_config.template_recipients`, in its
+preview, with `template` (in no session) and `document`.
+"""
 
 from __future__ import annotations
 
-from flask import g, render_template, request
+import datetime as dt
+
+from flask import g, render_template
+from sqlalchemy import func, select
 
 from core.auth.permissions import signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of
-from core.mail.explanations import EXPLANATIONS
+from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
+from modules.mail_config.models import MailServer, MailTemplate
+from modules.mail_config.servers.health import SERVER_FAILURES
 from modules.outbox import queries
-from modules.outbox.alerts import service as alerts
 from modules.outbox.compose.draft import may_send
+from modules.outbox.compose.recipients import REASON_ICONS, propose, reason_text
+from modules.outbox.models import OutgoingMail
+from modules.outbox.states import MailState
 
-_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
-"""The pages of what alerts are about, and the argument that names it."""
+MOST_COUNTED = 1000
+_WAITS = sorted({*SERVER_FAILURES, FailureKind.SERVER_UNTESTED})
 
 
 def send_button(document: Document) -> str:
@@ -71,24 +84,46 @@ def partner_panel(partner: Partner) -> str:
     )
 
 
-def failure_bell() -> str:
-    """Return the bell with the number of alerts that the user has not seen.
+def _count_waiting(server_id: int, *kinds: FailureKind) -> int:
+    some = (
+        select(OutgoingMail.id)
+        .where(
+            OutgoingMail.state == MailState.DEFERRED,
+            OutgoingMail.failure_kind.in_(kinds),
+            OutgoingMail.server_id == server_id,
+        )
+        .limit(MOST_COUNTED + 1)
+        .subquery()
+    )
+    return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
-    On the page of what an alert tells of it asks the browser to say that this was seen: reading changes nothing.
-    """
-    user = signed_in_user()
-    count = alerts.count_unseen(user.id)
-    seen: dict[str, int] = {}
-    if count and request.endpoint in _TOLD_ABOUT:
-        name = _TOLD_ABOUT[request.endpoint]
-        seen = {name: (request.view_args or {})[name]}
-        if not alerts.has_unseen(user.id, **seen):
-            seen = {}
+
+def waiting_mails(server: MailServer, last_slot: dt.datetime | None) -> str:
+    """Return how many mails wait for a server, and until when."""
+    if not signed_in_user().can("outbox.mail.read"):
+        return ""
     return render_template(
-        "outbox/bell.html",
-        count=count,
-        most=alerts.MOST_COUNTED,
-        newest=alerts.newest_unseen(user.id) if count else [],
-        explanations=EXPLANATIONS,
-        seen=seen,
+        "outbox/server_panel.html",
+        server=server,
+        waiting=_count_waiting(server.id, *_WAITS),
+        paced=_count_waiting(server.id, FailureKind.PACED),
+        most=MOST_COUNTED,
+        last_slot=last_slot,
+    )
+
+
+def template_test_button(template: MailTemplate | None, kind: str) -> str:  # noqa: ARG001 (the keywords of the slot)
+    """Return the button "Send a test to me"."""
+    if not signed_in_user().can("outbox.mail.send"):
+        return ""
+    return render_template("outbox/template_test_button.html", kind=kind)
+
+
+def template_recipients(template: MailTemplate, document: Document) -> str:
+    """Return who would get a mail of a template, and why."""
+    return render_template(
+        "outbox/template_recipients.html",
+        proposal=propose(document, template, None),
+        reason_text=reason_text,
+        icons=REASON_ICONS,
     )

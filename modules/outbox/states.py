@@ -33,6 +33,8 @@ FAILED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN})
 """A person must act; shown in red."""
 
 RESENDABLE = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN, MailState.CANCELED})
+SETTLED = frozenset(MailState) - WAITING
+"""States in which nothing more happens to a mail by itself."""
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {

@@ -15,10 +15,9 @@ from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
 from modules.outbox import service
-from modules.outbox.delivery import jobs as outbox_jobs
-from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.mail_list import bulk_actions
 from modules.outbox.mail_list.bulk_actions import Action, Done
+from modules.outbox.mail_list.jobs import resume_bulk
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.many import write
@@ -274,9 +273,8 @@ def test_the_sentence_says_what_became_of_them():
     assert (done.changed, done.uncertain, done.other) == (3, 1, 4)
 
 
-def test_the_sweep_asks_again_for_a_run_that_nobody_works_on(monkeypatch):
+def test_a_job_asks_again_for_a_run_that_nobody_works_on(monkeypatch):
     asked: list[bool] = []
     monkeypatch.setattr(bulk_actions, "resume_lost", lambda: asked.append(True))
-    monkeypatch.setattr(sweeping, "sweep", lambda: 0)
-    outbox_jobs.sweep()
+    resume_bulk()
     assert asked == [True]

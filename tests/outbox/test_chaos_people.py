@@ -20,9 +20,9 @@ from modules.outbox import service
 from modules.outbox.alerts import service as alerts
 from modules.outbox.delivery import claims
 from modules.outbox.delivery.sweep import sweep
+from modules.outbox.erasure import erase_contents
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
-from modules.outbox.privacy.retention import erase_contents
 from modules.outbox.states import MailState
 from tests.outbox.conftest import make_ready, make_server
 from tests.outbox.simulated import SimulatedWorker, simulated_workers

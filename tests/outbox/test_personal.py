@@ -18,11 +18,11 @@ from core.partners.service import save_partner
 from modules.outbox import service
 from modules.outbox.cli.retention import outbox_personal
 from modules.outbox.delivery import run as delivery
+from modules.outbox.erasure import JUST_STORED_SECONDS
 from modules.outbox.message import file_store
 from modules.outbox.models import BulkRun, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
 from modules.outbox.privacy.person_export import write_export
-from modules.outbox.privacy.retention import JUST_STORED_SECONDS
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move
 from tests.outbox.conftest import draft, with_file

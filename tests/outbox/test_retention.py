@@ -18,6 +18,7 @@ from core.mail.outcomes import RecipientState
 from modules.mail_config.models import MailTemplate, TemplateFile, TemplateRevision
 from modules.outbox import service
 from modules.outbox.cli.retention import outbox_retention
+from modules.outbox.erasure import erase_contents, remove_files
 from modules.outbox.message import file_store
 from modules.outbox.models import DeliveryAttempt, DraftFile, KeptDraft, MailEvent, OutgoingMail
 from modules.outbox.privacy import retention
@@ -171,7 +172,7 @@ def test_a_resent_mail_is_safe_from_a_run_that_has_just_found_it(app, settled):
         mail.recipients[0].state = RecipientState.REFUSED
     service.resend([mail.id])
     with transaction() as session:
-        assert retention.erase_contents(session, [mail.id]) == []
+        assert erase_contents(session, [mail.id]) == []
     assert not erased(mail)
 
 
@@ -346,7 +347,7 @@ def kept(customer, make_user, company):
 @pytest.mark.both_databases
 def test_what_somebody_left_unsent_is_kept_for_a_month_with_its_files(app, kept):
     recent, old = kept(29, b"recent"), kept(31, b"old")
-    assert retention.remove_files([recent, old]) == 0
+    assert remove_files([recent, old]) == 0
     report = retention.apply()
     assert (report.drafts, report.files) == (1, 1)
     assert there(recent)

@@ -29,15 +29,14 @@ from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, Recipient
 from modules.mail_config.servers import health
 from modules.outbox import service, transitions
 from modules.outbox.delivery.sweep import sweep
+from modules.outbox.erasure import erase_contents
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
-from modules.outbox.privacy.retention import erase_contents
-from modules.outbox.states import TRANSITIONS, WAITING, IllegalTransitionError, MailState, summarise
+from modules.outbox.states import SETTLED, TRANSITIONS, WAITING, IllegalTransitionError, MailState, summarise
 from tests.outbox.conftest import draft
 from tests.outbox.simulated import Attempt, SimulatedWorker, simulated_workers
 
 MAX_MAILS = 4
-SETTLED = set(MailState) - WAITING
 UNSERVED = {RecipientState.PENDING, RecipientState.DEFERRED}
 
 OK = Reply(250, "2.0.0", "taken")

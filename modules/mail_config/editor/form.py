@@ -29,6 +29,7 @@ from core.web.forms import at_most, required
 from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES, MAX_FILES
+from modules.mail_config.mail_templates.titles import PRIORITIES, RULES_WITH_A_VALUE
 from modules.mail_config.mail_templates.uploads import TypedFile, read_file_mark, store_upload
 from modules.mail_config.mail_templates.validation import (
     MAX_RECIPIENTS,
@@ -47,18 +48,6 @@ from modules.mail_config.models import (
 from modules.mail_config.template_language.problems import Problem
 from modules.mail_config.template_language.tags import normalize as normalize_formulas
 
-PRIORITIES = {Priority.LOW: _l("Low"), Priority.NORMAL: _l("Normal"), Priority.HIGH: _l("High")}
-RULES = {
-    RecipientRule.FOLLOWERS: _l("The followers of the document"),
-    RecipientRule.CUSTOMER: _l("The customer"),
-    RecipientRule.BILLING: _l("The billing contacts of the customer"),
-    RecipientRule.DELIVERY: _l("The delivery contacts of the customer"),
-    RecipientRule.MAIN: _l("The main contact of the customer"),
-    RecipientRule.FUNCTION: _l("Contacts with the function …"),
-    RecipientRule.FIXED: _l("Always this address …"),
-}
-RULES_WITH_A_VALUE = frozenset({RecipientRule.FUNCTION, RecipientRule.FIXED})
-FIELDS = {RecipientField.TO: _l("To"), RecipientField.CC: _l("Cc"), RecipientField.BCC: _l("Bcc")}
 _CONTEXT = 40
 _BETWEEN = re.compile(
     r"(</(?:p|div|h1|ul|ol|li|blockquote|pre)>|[%#]\}(?=\s*<(?:p|div|h1|ul|ol|blockquote|pre)>))\s*(?=\S)"

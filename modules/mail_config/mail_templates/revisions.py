@@ -17,11 +17,12 @@ from core.errors import UserError
 from core.files import FileStore
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.mail.draft import DraftAttachment, Priority, RecipientField
+from core.mail.draft import DraftAttachment, RecipientField
 from core.partners.models import Partner
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.mail_templates.snapshot import KeptContents, from_text
+from modules.mail_config.mail_templates.titles import FIELDS, PRIORITIES, RULES
 from modules.mail_config.mail_templates.validation import RecipientChoice
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRevision
 
@@ -41,26 +42,6 @@ SETTINGS: Mapping[str, str] = {
     "files": N_("Files"),
 }
 """What a template says beside its texts, with its title."""
-
-PRIORITIES: Mapping[str, str] = {
-    Priority.LOW: N_("Low"),
-    Priority.NORMAL: N_("Normal"),
-    Priority.HIGH: N_("High"),
-}
-FIELDS: Mapping[str, str] = {
-    RecipientField.TO: N_("To"),
-    RecipientField.CC: N_("Cc"),
-    RecipientField.BCC: N_("Bcc"),
-}
-RULES: Mapping[str, str] = {
-    RecipientRule.FOLLOWERS: N_("The followers of the document"),
-    RecipientRule.CUSTOMER: N_("The customer"),
-    RecipientRule.BILLING: N_("The billing contacts of the customer"),
-    RecipientRule.DELIVERY: N_("The delivery contacts of the customer"),
-    RecipientRule.MAIN: N_("The main contact of the customer"),
-    RecipientRule.FUNCTION: N_("Contacts with the function …"),
-    RecipientRule.FIXED: N_("Always this address …"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +104,15 @@ def _customer(value: Any) -> str:
 
 
 def _priority(value: Any) -> str:
-    return str(gettext(PRIORITIES[value])) if value in PRIORITIES else _plain(value)
+    return str(PRIORITIES[value]) if value in PRIORITIES else _plain(value)
 
 
 def _recipients(value: Any) -> str:
     return "\n".join(
         gettext(
             "%(field)s: %(whom)s",
-            field=gettext(FIELDS.get(row["field"], row["field"])),
-            whom=f"{gettext(RULES.get(row['rule'], row['rule']))} {row['value']}".strip(),
+            field=FIELDS.get(row["field"], row["field"]),
+            whom=f"{RULES.get(row['rule'], row['rule'])} {row['value']}".strip(),
         )
         for row in value or []
     )

@@ -10,9 +10,9 @@ from core.auth.permissions import signed_in, signed_in_user
 from core.mail.explanations import EXPLANATIONS
 from core.web.listing import paginate
 from modules.outbox.alerts import service
+from modules.outbox.alerts.bell import failure_bell
 from modules.outbox.blueprint import blueprint
 from modules.outbox.queries import badge_of
-from modules.outbox.slots import failure_bell
 
 
 @blueprint.get("/alerts")

@@ -1,20 +1,17 @@
-"""What the worker runs."""
+"""What the worker runs to deliver mails."""
 
 from __future__ import annotations
 
 from modules.outbox import service
-from modules.outbox.alerts import service as alerts
-from modules.outbox.delivery import run as delivery
-from modules.outbox.delivery import sweep as sweeping
-from modules.outbox.mail_list import bulk_actions as bulk_runs
-from modules.outbox.privacy import retention as retaining
+from modules.outbox.delivery.run import deliver
+from modules.outbox.delivery.sweep import sweep as put_on_the_queue
 from modules.outbox.transitions import acting_as, process_name
 
 
 def deliver_mails(mail_ids: list[int]) -> None:
     """Deliver mails by their ids."""
     with acting_as(f"worker {process_name()}"):
-        delivery.deliver(mail_ids)
+        deliver(mail_ids)
 
 
 def release_mails(mail_ids: list[int]) -> None:
@@ -22,29 +19,10 @@ def release_mails(mail_ids: list[int]) -> None:
     with acting_as(f"worker {process_name()}"):
         due = service.release_due(mail_ids)
         if due:
-            delivery.deliver(due)
+            deliver(due)
 
 
 def sweep() -> None:
-    """Put on the queue what is due."""
+    """Put on the queue what is due and on no queue."""
     with acting_as(f"sweep {process_name()}"):
-        sweeping.sweep()
-        bulk_runs.resume_lost()
-
-
-def mail_alerts() -> None:
-    """Tell people by mail what has failed, if they want that."""
-    with acting_as(f"alerts {process_name()}"):
-        alerts.mail_alerts()
-
-
-def retention() -> None:
-    """Erase what need no longer be kept."""
-    with acting_as(f"retention {process_name()}"):
-        retaining.apply()
-
-
-def bulk(run_id: int) -> None:
-    """Go on with an action on many mails."""
-    with acting_as(f"worker {process_name()}"):
-        bulk_runs.work(run_id)
+        put_on_the_queue()

@@ -42,9 +42,9 @@ from modules.outbox.delivery.settlement import (
     settle_waiting,
     with_jitter,
 )
+from modules.outbox.erasure import erase_private
 from modules.outbox.message import build_message, file_store
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.privacy.retention import erase_private
 from modules.outbox.private_addresses import address_of, scrubbed
 from modules.outbox.states import RetryPolicy
 

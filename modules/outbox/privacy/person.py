@@ -27,6 +27,7 @@ from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
 from modules.outbox.compose import autosave
+from modules.outbox.erasure import erase_contents, hashes_of, remove_files
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
     Alert,
@@ -37,7 +38,6 @@ from modules.outbox.models import (
     MailRecipient,
     OutgoingMail,
 )
-from modules.outbox.privacy.retention import erase_contents, hashes_of, remove_files
 from modules.outbox.private_addresses import mark_of
 from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState

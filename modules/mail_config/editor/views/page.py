@@ -1,93 +1,29 @@
-"""Mail templates: the list, and the page of one."""
+"""The page of a template."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, ngettext
-from sqlalchemy import select
 
 from core.auth.permissions import requires, signed_in_user
-from core.config import SUPPORTED_LANGUAGES
 from core.db import db
-from core.documents.service import get_readable
 from core.errors import ConcurrentChangeError, UserError
-from core.mail.draft import RecipientField
-from core.registry import current_registry
 from core.web.forms import submit
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.form import (
-    FIELDS,
-    RULES,
-    RULES_WITH_A_VALUE,
     TypedTemplate,
     newest_change,
 )
 from modules.mail_config.editor.to_editor import obstacles, to_editor
 from modules.mail_config.editor.views.fields import field_groups, functions_in_use
 from modules.mail_config.mail_templates import revisions, selection, service
-from modules.mail_config.mail_templates.word_diff import Piece, compare
-from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRevision
-
-
-def template_or_404(template_id: int) -> MailTemplate:
-    """Return a template."""
-    return db.session.get(MailTemplate, template_id) or abort(404)
-
-
-def kind_or_404(kind: str) -> str:
-    """Return the name of a kind that is enabled."""
-    return kind if kind in current_registry().kinds else abort(404)
-
-
-def is_changed(row: MailTemplate) -> bool:
-    """Return True when a template that came with a module no longer says what the module ships."""
-    original = service.shipped_original(row)
-    if original is None:
-        return False
-    texts = {text.language: (text.subject, text.body) for text in row.texts}
-    return (texts, row.attachment_name, row.name) != (
-        dict(original.texts),
-        original.attachment_name,
-        original.name,
-    ) or bool(row.recipients or row.files or row.reply_to or row.company_id or row.partner_id)
-
-
-@blueprint.get("/templates")
-@requires("mail_config.template.edit")
-def templates() -> ResponseReturnValue:
-    """List the templates by kind."""
-    rows = list(
-        db.session.scalars(
-            select(MailTemplate).order_by(MailTemplate.kind, MailTemplate.position, MailTemplate.id)
-        )
-    )
-    by_kind: dict[str, list[MailTemplate]] = {kind: [] for kind in current_registry().kinds}
-    for row in rows:
-        by_kind.setdefault(row.kind, []).append(row)  # also those of a module that is not enabled now
-    return render_template(
-        "mail_config/templates.html",
-        by_kind=by_kind,
-        enabled=current_registry().kinds,
-        languages=SUPPORTED_LANGUAGES,
-        language_name=selection.language_name,
-        rule_text=selection.rule_text(),
-        rules=RULES,
-        recipient_fields=FIELDS,
-        changed={row.id for row in rows if row.shipped_key and is_changed(row)},
-    )
-
-
-@blueprint.get("/templates/which")
-@requires("mail_config.template.edit")
-def templates_which() -> ResponseReturnValue:
-    """Say which template applies to a document, and why."""
-    number = request.args.get("document", 0, type=int)
-    document = get_readable(signed_in_user(), number) if 0 < number < 2**31 else None
-    offers = selection.offered(document) if document is not None else []
-    return render_template("mail_config/_template_which.html", document=document, offers=offers)
+from modules.mail_config.mail_templates.titles import FIELDS, RULES, RULES_WITH_A_VALUE
+from modules.mail_config.mail_templates.views.listing import kind_or_404, shown_changes, template_or_404
+from modules.mail_config.mail_templates.word_diff import Piece
+from modules.mail_config.models import MailTemplate, TemplateRevision
 
 
 @blueprint.route("/templates/new/<kind>", methods=["GET", "POST"])
@@ -123,15 +59,6 @@ def template_duplicate(template_id: int) -> ResponseReturnValue:
     )
     flash(gettext("This is the copy. It is switched off until you make it active."), "success")
     return redirect(url_for("mail_config.template", template_id=copy.id))
-
-
-@blueprint.post("/templates/<int:template_id>/delete")
-@requires("mail_config.template.edit")
-def template_delete(template_id: int) -> ResponseReturnValue:
-    """Delete a template."""
-    service.delete_template(template_or_404(template_id))
-    flash(gettext("The template was deleted."), "success")
-    return redirect(url_for("mail_config.templates"))
 
 
 def _edit(row: MailTemplate | None, kind: str) -> ResponseReturnValue:
@@ -227,27 +154,6 @@ def editor_of(
     """Return a text for the rich-text editor, and what keeps it from being edited there."""
     found = obstacles(body)
     return ("" if found else to_editor(body, kind, samples, wrong)), found
-
-
-def shown_changes(changes: list[revisions.Change]) -> list[tuple[str, list[Piece]]]:
-    """Return changes as a page shows them: the title of each, and the pieces of its text."""
-    shown = []
-    for change in changes:
-        before, after = change.before, change.after
-        if change.field == "recipients":
-            before, after = _recipients_in_words(before), _recipients_in_words(after)
-        shown.append((change.title, compare(before, after, is_html=change.field.startswith("body_"))))
-    return shown
-
-
-def _recipients_in_words(text: str) -> str:
-    lines = []
-    for line in text.splitlines():
-        where, _, rest = line.partition(": ")
-        rule, _, value = rest.partition(" ")
-        titles = (FIELDS.get(RecipientField(where), where), RULES.get(RecipientRule(rule), rule))
-        lines.append(f"{titles[0]}: {titles[1]} {value}".strip())
-    return "\n".join(lines)
 
 
 def _differences(typed: TypedTemplate, others: list[TemplateRevision]) -> list[tuple[str, list[Piece]]]:

@@ -15,11 +15,12 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.form import TypedTemplate, TypedText, one_line_each
 from modules.mail_config.editor.preview import chosen_document, posted_template, preview_of
 from modules.mail_config.editor.views.fields import document_detail, document_label
-from modules.mail_config.editor.views.page import editor_of, kind_or_404
+from modules.mail_config.editor.views.page import editor_of
 from modules.mail_config.from_mail import legacy_fields
 from modules.mail_config.mail_templates import service
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.uploads import store_upload
+from modules.mail_config.mail_templates.views.listing import kind_or_404
 from modules.mail_config.mail_templates.word_diff import readable
 
 

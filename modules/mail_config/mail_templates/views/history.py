@@ -14,9 +14,9 @@ from core.db import db
 from core.errors import UserError
 from core.mail.draft import Priority
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.editor.views.page import shown_changes, template_or_404
 from modules.mail_config.mail_templates import revisions, service
 from modules.mail_config.mail_templates.snapshot import to_text
+from modules.mail_config.mail_templates.views.listing import shown_changes, template_or_404
 from modules.mail_config.mail_templates.word_diff import Piece
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateRevision
 

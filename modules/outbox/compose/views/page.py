@@ -16,6 +16,7 @@ from core.errors import UserError
 from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.servers.service import route_for
+from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions, autosave
 from modules.outbox.compose.draft import copy_of, frame_without_document, may_copy, may_send
@@ -23,7 +24,6 @@ from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
 from modules.outbox.compose.recipients import Proposal
 from modules.outbox.compose.uploads import Origin
 from modules.outbox.limits import attachment_limit
-from modules.outbox.mail_page.views.page import mail_or_404
 from modules.outbox.models import KeptDraft, OutgoingMail
 from modules.outbox.states import MailState
 

@@ -11,8 +11,9 @@ from core.db import db
 from core.errors import UserError
 from core.partners.models import Partner
 from modules.outbox import service
+from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
-from modules.outbox.mail_page.views.page import TypedAddress, mail_or_404, recipients_context, show
+from modules.outbox.mail_page.views.page import TypedAddress, recipients_context, show
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.states import MailState
 

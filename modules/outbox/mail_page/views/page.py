@@ -24,6 +24,7 @@ from core.partners.models import Partner
 from core.web.formats import harmless
 from core.web.security import foreign_html
 from modules.outbox import queries
+from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import may_copy
 from modules.outbox.compose.recipients import reason_text
@@ -69,11 +70,6 @@ def exact(value: dt.datetime) -> str:
 def harmless_lines(text: object) -> str:
     """Return a text of others with its lines, without control characters and turned directions."""
     return printable(str(text), SHOWN_TEXT_LENGTH)
-
-
-def mail_or_404(mail_id: int, permission: str = "outbox.mail.read") -> OutgoingMail:
-    """Return a mail within the reach of the user's permission; any other is not there."""
-    return queries.mail_for(signed_in_user(), mail_id, permission) or abort(404)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""The bell in the top bar: how many failures its user has not seen."""
+
+from __future__ import annotations
+
+from flask import render_template, request
+
+from core.auth.permissions import signed_in_user
+from core.mail.explanations import EXPLANATIONS
+from modules.outbox.alerts import service
+
+_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
+"""The pages of what alerts are about, and the argument that names it."""
+
+
+def failure_bell() -> str:
+    """Return the bell with the number of alerts that the user has not seen.
+
+    On the page of what an alert tells of it asks the browser to say that this was seen: reading changes nothing.
+    """
+    user = signed_in_user()
+    count = service.count_unseen(user.id)
+    seen: dict[str, int] = {}
+    if count and request.endpoint in _TOLD_ABOUT:
+        name = _TOLD_ABOUT[request.endpoint]
+        seen = {name: (request.view_args or {})[name]}
+        if not service.has_unseen(user.id, **seen):
+            seen = {}
+    return render_template(
+        "outbox/bell.html",
+        count=count,
+        most=service.MOST_COUNTED,
+        newest=service.newest_unseen(user.id) if count else [],
+        explanations=EXPLANATIONS,
+        seen=seen,
+    )

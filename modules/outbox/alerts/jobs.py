@@ -1,0 +1,12 @@
+"""What the worker runs to tell people of failures."""
+
+from __future__ import annotations
+
+from modules.outbox.alerts.service import mail_alerts as send_digests
+from modules.outbox.transitions import acting_as, process_name
+
+
+def mail_alerts() -> None:
+    """Tell people by mail what has failed, if they want that."""
+    with acting_as(f"alerts {process_name()}"):
+        send_digests()

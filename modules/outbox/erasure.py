@@ -1,0 +1,156 @@
+"""Erasing what mails said: their text, their dialogues and their files. The line with its hashes stays.
+
+Bytes in the store are shared by everything with the same hash, so they go only when nothing refers to them – no
+mail with contents, no kept draft, no template present or former – and when nobody has stored or touched them
+lately: whoever did that is about to write a row. A form that carries a file touches it again before its mail is
+written, so between the look at the rows and the removal nobody can begin to refer to bytes that go. The store
+belongs to the outbox alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, select, union, update
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.auth.models import User
+from core.db import db, end_reading, transaction
+from modules.mail_config.models import TemplateFile, TemplateRevision
+from modules.outbox.message import file_store
+from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, DraftFile, KeptDraft
+from modules.outbox.states import SETTLED, MailState
+from modules.outbox.transitions import INSERT_EVENT, event_values
+
+LOOK_UP = 500
+JUST_STORED_SECONDS = 15 * 60
+"""Whoever has stored or touched a file writes its row within this time."""
+FORGOTTEN_SECONDS = 25 * 3600
+"""A file that no row refers to may lie in an open composer; after a day only a kept draft holds it."""
+
+
+def erase_contents(
+    session: Session, mail_ids: Sequence[int], *, by: User | None = None, detail: str = ""
+) -> list[int]:
+    """Erase text, HTML and dialogues of mails inside the running transaction; their files are the caller's.
+
+    Mails that wait, and those that are erased already, are left alone.
+
+    Returns:
+        The ids of the mails that were erased.
+    """
+    rows = session.execute(
+        select(MAILS.c.id, MAILS.c.state)
+        .where(
+            MAILS.c.id.in_(mail_ids), MAILS.c.contents_erased_at.is_(None), MAILS.c.state.in_(sorted(SETTLED))
+        )
+        .order_by(MAILS.c.id)
+        .with_for_update()
+    ).all()
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    session.execute(
+        update(MAILS)
+        .where(MAILS.c.id.in_(ids))
+        # Without its token a worker that was only stopped cannot put off, and so send again, what has no text.
+        .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
+    )
+    session.execute(
+        update(ATTEMPTS).where(ATTEMPTS.c.mail_id.in_(ids), ATTEMPTS.c.transcript != "").values(transcript="")
+    )
+    session.execute(
+        update(RECIPIENTS)
+        .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.sealed.is_not(None))
+        .values(sealed=None)
+    )
+    who = {} if by is None else {"by_user_id": by.id, "actor": ""}
+    session.execute(
+        INSERT_EVENT, [{**event_values(row.id, "erase", row.state, row.state, detail), **who} for row in rows]
+    )
+    return ids
+
+
+def erase_private(mail_ids: Sequence[int]) -> list[int]:
+    """Erase, with their files and drafts, those of some private mails that everybody has got, and return their ids.
+
+    For the worker that has just sent them; whatever becomes of it, the next run of `apply` finds them.
+    """
+    with transaction() as session:
+        ids = list(
+            session.scalars(
+                select(MAILS.c.id).where(
+                    MAILS.c.id.in_(mail_ids), MAILS.c.private, MAILS.c.state == MailState.SENT
+                )
+            )
+        )
+        erased = erase_contents(session, ids, detail="private")
+        tokens = select(MAILS.c.submission_token).where(MAILS.c.id.in_(erased))
+        session.execute(
+            delete(KeptDraft).where(KeptDraft.token.in_(tokens)).execution_options(synchronize_session=False)
+        )
+    # The PDF was made for this mail: nobody else can be about to refer to these very bytes.
+    own = select(ATTACHMENTS.c.sha256).where(ATTACHMENTS.c.mail_id.in_(erased), ATTACHMENTS.c.generated)
+    remove_files(set(db.session.scalars(own)), untouched_for=0)
+    remove_files(hashes_of(erased))
+    return erased
+
+
+def hashes_of(mail_ids: Sequence[int]) -> set[str]:
+    """Return the hashes of the files of some mails."""
+    query = select(ATTACHMENTS.c.sha256).where(
+        ATTACHMENTS.c.mail_id.in_(mail_ids), ATTACHMENTS.c.sha256 != ""
+    )
+    return set(db.session.scalars(query)) if mail_ids else set()
+
+
+def _in_use(hashes: Sequence[str]) -> set[str]:
+    """Return those hashes that a mail with contents, a kept draft or a template refers to."""
+    of_mails = (
+        select(ATTACHMENTS.c.sha256)
+        .join(MAILS, MAILS.c.id == ATTACHMENTS.c.mail_id)
+        .where(ATTACHMENTS.c.sha256.in_(hashes), MAILS.c.contents_erased_at.is_(None))
+    )
+    of_drafts = select(DraftFile.sha256).where(DraftFile.sha256.in_(hashes))
+    of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
+    used = set(db.session.scalars(union(of_mails, of_drafts, of_templates)))
+    return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
+
+
+def _in_history(sha256: str) -> bool:
+    """Return True when a template had the file once: whoever goes back to that revision needs it."""
+    # Templates change rarely, and few hashes come here: no index is worth its keep.
+    query = select(TemplateRevision.id).where(TemplateRevision.contents.contains(sha256)).limit(1)
+    return db.session.scalar(query) is not None
+
+
+def remove_files(hashes: Iterable[str], *, untouched_for: float = JUST_STORED_SECONDS) -> int:
+    """Remove files that nothing refers to any more, after the commit that made them so.
+
+    One that was stored or touched lately stays; the look for forgotten files finds it a day later.
+
+    Returns:
+        How many are gone.
+    """
+    gone = 0
+    store, wanted = file_store(), sorted(hashes)
+    for start in range(0, len(wanted), LOOK_UP):
+        some = wanted[start : start + LOOK_UP]
+        used = _in_use(some)
+        end_reading()
+        gone += sum(
+            store.remove(sha256, untouched_for=untouched_for) for sha256 in some if sha256 not in used
+        )
+    return gone
+
+
+def sweep_folder(folder: str) -> int:
+    """Remove what lies in a folder of the store, forgotten for a day, and return how many files that were."""
+    store, hashes = file_store(), []
+    for name, is_hash in store.names(folder, untouched_for=FORGOTTEN_SECONDS):
+        if is_hash:
+            hashes.append(name)
+        else:
+            store.discard_leftover(folder, name)
+    return remove_files(hashes, untouched_for=FORGOTTEN_SECONDS)
