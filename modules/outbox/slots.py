@@ -20,7 +20,7 @@ from core.documents.service import behavior_of
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from modules.mail_config.models import MailServer, MailTemplate
-from modules.mail_config.servers.health import SERVER_FAILURES
+from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
 from modules.outbox.compose.draft import may_send
 from modules.outbox.compose.recipients import REASON_ICONS, propose, reason_text

@@ -15,7 +15,7 @@ from core.mail.outcomes import Failure, FailureKind, Reply
 from core.signals import mail_server_paused, mail_server_ready
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.service import best_of, route_for, save_server
 from modules.mail_config.servers.service import test_server as run_test
 from tests.outbox.conftest import make_ready, make_server
@@ -87,12 +87,12 @@ def known(server: MailServer) -> ServerHealth:
 @pytest.mark.parametrize(("failure", "enough"), [(DOWN, 3), (REFUSED, 2)], ids=["down", "sign-in"])
 def test_a_server_that_fails_again_and_again_is_paused_once(server, told, time, failure, enough):
     for _ in range(enough - 1):
-        health.note_failure(server.id, failure)
-    assert not health.paused(server.id)
+        circuit_breaker.note_failure(server.id, failure)
+    assert not circuit_breaker.paused(server.id)
     assert told == []
     for _ in range(5):
-        health.note_failure(server.id, failure)
-    assert health.paused(server.id)
+        circuit_breaker.note_failure(server.id, failure)
+    assert circuit_breaker.paused(server.id)
     assert told == [("paused", server.id)]
     assert known(server).open_since == time()
     assert (known(server).failure_kind, known(server).failure_words) == (failure.kind, failure.diagnostic)
@@ -100,29 +100,29 @@ def test_a_server_that_fails_again_and_again_is_paused_once(server, told, time, 
 
 def test_a_success_between_failures_begins_the_count_anew(server, told):
     for _ in range(4):
-        health.note_failure(server.id, DOWN)
-        health.note_failure(server.id, DOWN)
-        health.note_success(server.id)
-    assert not health.paused(server.id)
+        circuit_breaker.note_failure(server.id, DOWN)
+        circuit_breaker.note_failure(server.id, DOWN)
+        circuit_breaker.note_success(server.id)
+    assert not circuit_breaker.paused(server.id)
     assert told == []
 
 
 def pause(server: MailServer, failure: Failure = DOWN) -> None:
     for _ in range(3):
-        health.note_failure(server.id, failure)
-    assert health.paused(server.id)
+        circuit_breaker.note_failure(server.id, failure)
+    assert circuit_breaker.paused(server.id)
 
 
 def test_a_probe_that_succeeds_ends_the_pause_and_sends_no_mail(server, lab, told, time):
     pause(server)
-    assert health.probe_due() == 0, "it is too early"
+    assert circuit_breaker.probe_due() == 0, "it is too early"
     time.move(minutes=1, seconds=1)
-    assert health.probe_due() == 1
-    assert not health.paused(server.id)
+    assert circuit_breaker.probe_due() == 1
+    assert not circuit_breaker.paused(server.id)
     assert told == [("paused", server.id), ("ready", server.id)]
     assert lab.received == []
     assert lab.verbs()[-2:] == ["MAIL", "QUIT"]
-    assert health.probe_due() == 0
+    assert circuit_breaker.probe_due() == 0
 
 
 def test_probes_that_fail_come_ever_more_rarely(company, told, time):
@@ -134,7 +134,7 @@ def test_probes_that_fail_come_ever_more_rarely(company, told, time):
         before = time()
         time.time = known(server).next_probe_at
         waits.append(round((time() - before).total_seconds() / 60))
-        assert health.probe_due() == 1
+        assert circuit_breaker.probe_due() == 1
     assert waits == [1, 2, 5, 10, 20, 30, 30]
     assert told == [("paused", server.id)]
 
@@ -145,41 +145,41 @@ def test_a_server_that_refuses_the_sign_in_is_not_asked_every_minute(company, ti
         server = make_ready(make_server(lab, username="envoi", password="wrong"))
         pause(server, REFUSED)
         assert known(server).next_probe_at - time() == dt.timedelta(minutes=15)
-        failure = health.probe_now(server.id)
+        failure = circuit_breaker.probe_now(server.id)
         assert failure is not None
         assert failure.kind is FailureKind.AUTH_FAILED
-        assert health.paused(server.id)
+        assert circuit_breaker.paused(server.id)
 
 
 def test_a_passing_test_ends_the_pause(server, told):
     pause(server)
     report = run_test(server, "somebody@example.com", "sales@maison.example.com")
     assert report.passed
-    assert not health.paused(server.id)
+    assert not circuit_breaker.paused(server.id)
     assert told == [("paused", server.id), ("ready", server.id)]
 
 
 def test_of_two_that_probe_at_once_one_does(server, time):
     pause(server)
     now = time.move(minutes=2)
-    assert health._take_probe(server.id, now)
+    assert circuit_breaker._take_probe(server.id, now)
     db.session.expire_all()
-    health.note_failure(server.id, DOWN)
-    assert health.probe_due() == 0
+    circuit_breaker.note_failure(server.id, DOWN)
+    assert circuit_breaker.probe_due() == 0
 
 
 def test_a_clock_that_is_put_back_does_not_put_off_the_probe(server, time):
     pause(server)
     time.move(days=-30)
-    assert health.probe_due() == 1
-    assert not health.paused(server.id)
+    assert circuit_breaker.probe_due() == 1
+    assert not circuit_breaker.paused(server.id)
 
 
 def test_a_server_that_is_gone_troubles_nobody(app, told):
-    health.note_failure(4711, DOWN)
-    health.note_success(4711)
-    health.note_throttle(4711, SLOWER)
-    assert health.probe_now(4711) is None
+    circuit_breaker.note_failure(4711, DOWN)
+    circuit_breaker.note_success(4711)
+    rate_limiter.note_throttle(4711, SLOWER)
+    assert circuit_breaker.probe_now(4711) is None
     assert told == []
 
 
@@ -214,11 +214,11 @@ def limit(server: MailServer, **rates: int) -> None:
 
 def slots(server: MailServer, count: int, time: Clock) -> list[float]:
     """Reserve some moments; return them in seconds from now."""
-    return [(health.reserve(server.id) - time()).total_seconds() for _ in range(count)]
+    return [(rate_limiter.reserve(server.id) - time()).total_seconds() for _ in range(count)]
 
 
 def test_without_a_limit_there_is_no_waiting(server, time):
-    assert not health.pace_of(server, None, time()).limited
+    assert not rate_limiter.pace_of(server, None, time()).limited
     assert slots(server, 3, time) == [0, 0, 0]
 
 
@@ -249,7 +249,7 @@ def test_moments_reserved_at_once_are_all_different(server, app):
 
     def some(_number: int) -> list[dt.datetime]:
         with app.app_context():
-            return [health.reserve(server_id) for _ in range(5)]
+            return [rate_limiter.reserve(server_id) for _ in range(5)]
 
     with ThreadPoolExecutor(4) as pool:
         found = sorted(slot for part in pool.map(some, range(4)) for slot in part)
@@ -259,37 +259,37 @@ def test_moments_reserved_at_once_are_all_different(server, app):
 
 
 def test_a_server_that_asks_for_less_gets_a_pause_and_then_less(server, time):
-    health.note_throttle(server.id, SLOWER)
+    rate_limiter.note_throttle(server.id, SLOWER)
     found = known(server)
-    assert health.closed_until(found, time()) == time() + dt.timedelta(seconds=30)
-    assert health.pace_of(server, found, time()).limited
+    assert rate_limiter.closed_until(found, time()) == time() + dt.timedelta(seconds=30)
+    assert rate_limiter.pace_of(server, found, time()).limited
     assert slots(server, 3, time) == [30, 32, 34]
     time.move(seconds=31)
-    assert health.closed_until(known(server), time()) is None
-    health.note_throttle(server.id, SLOWER)
+    assert rate_limiter.closed_until(known(server), time()) is None
+    rate_limiter.note_throttle(server.id, SLOWER)
     assert known(server).throttles == 2
-    assert health.closed_until(known(server), time()) == time() + dt.timedelta(seconds=60)
+    assert rate_limiter.closed_until(known(server), time()) == time() + dt.timedelta(seconds=60)
 
 
 def test_mails_on_their_way_that_hear_the_same_request_slow_it_down_once(server, time):
     for _ in range(10):
-        health.note_throttle(server.id, SLOWER)
+        rate_limiter.note_throttle(server.id, SLOWER)
     assert known(server).throttles == 1
 
 
 def test_a_slowed_server_comes_back_step_by_step(server, time):
     for _ in range(3):
-        health.note_throttle(server.id, SLOWER)
+        rate_limiter.note_throttle(server.id, SLOWER)
         time.move(minutes=3)
-    assert health.throttle_steps(known(server), time()) == 3
+    assert rate_limiter.throttle_steps(known(server), time()) == 3
     time.move(minutes=31)
-    assert health.throttle_steps(known(server), time()) == 2
+    assert rate_limiter.throttle_steps(known(server), time()) == 2
     time.move(hours=2)
-    assert health.throttle_steps(known(server), time()) == 0
-    assert not health.pace_of(server, known(server), time()).limited
+    assert rate_limiter.throttle_steps(known(server), time()) == 0
+    assert not rate_limiter.pace_of(server, known(server), time()).limited
 
 
 def test_a_slower_setting_stays_slower(server, time):
     limit(server, rate_per_minute=1)
-    health.note_throttle(server.id, SLOWER)
-    assert health.pace_of(server, known(server), time()).interval == dt.timedelta(minutes=1)
+    rate_limiter.note_throttle(server.id, SLOWER)
+    assert rate_limiter.pace_of(server, known(server), time()).interval == dt.timedelta(minutes=1)

@@ -14,7 +14,7 @@ from core.mail.explanations import FailureKind
 from core.mail.outcomes import Failure
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.providers import PROVIDERS, provider_of
 from modules.mail_config.servers.test_advice import sentences
 from modules.outbox import service
@@ -53,8 +53,8 @@ def page_of(server: MailServer, boss) -> str:
 
 
 def pause(server: MailServer, failure: Failure = NO_ANSWER) -> None:
-    for _ in range(health.FAILURES_TO_PAUSE):
-        health.note_failure(server.id, failure)
+    for _ in range(circuit_breaker.FAILURES_TO_PAUSE):
+        circuit_breaker.note_failure(server.id, failure)
 
 
 def test_a_server_in_use_says_so(server, boss):
@@ -80,7 +80,7 @@ def test_trying_now_ends_the_pause_of_a_server_that_works(server, boss):
     pause(server)
     answer = boss.post(f"/mail_config/servers/{server.id}/probe", follow_redirects=True)
     assert "The server works again." in answer.text
-    assert not health.paused(server.id)
+    assert not circuit_breaker.paused(server.id)
 
 
 def test_trying_now_tells_that_it_still_does_not_work(company, boss):
@@ -88,7 +88,7 @@ def test_trying_now_tells_that_it_still_does_not_work(company, boss):
     pause(away)
     answer = boss.post(f"/mail_config/servers/{away.id}/probe", follow_redirects=True)
     assert "Still not: Server unreachable." in answer.text
-    assert health.paused(away.id)
+    assert circuit_breaker.paused(away.id)
 
 
 def test_a_passing_test_ends_the_pause(server, boss):
@@ -97,11 +97,11 @@ def test_a_passing_test_ends_the_pause(server, boss):
     page = boss.post(f"/mail_config/servers/{server.id}/test", data=values).text
     assert "The server works." in page
     assert "in use" in page
-    assert not health.paused(server.id)
+    assert not circuit_breaker.paused(server.id)
 
 
 def test_a_server_that_asked_for_less_says_until_when(server, boss):
-    health.note_throttle(
+    rate_limiter.note_throttle(
         server.id, Failure(FailureKind.RATE_LIMITED, True, detail="421 too many <mails>", slows_server=True)
     )
     page = page_of(server, boss)

@@ -12,7 +12,7 @@ from core.auth.service import save_user
 from core.db import db, transaction
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import ServerHealth
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker
 from modules.outbox import service
 from modules.outbox.alert_rows import write_alert
 from modules.outbox.alerts import service as alerts
@@ -155,8 +155,8 @@ def test_everything_can_be_marked_as_read_at_once(app, server, make_user, send, 
 
 
 def pause(server) -> None:
-    for _ in range(health.FAILURES_TO_PAUSE):
-        health.note_failure(server.id, DOWN)
+    for _ in range(circuit_breaker.FAILURES_TO_PAUSE):
+        circuit_breaker.note_failure(server.id, DOWN)
 
 
 def test_administrators_are_told_once_of_each_pause_of_a_server(app, server, make_user):
@@ -168,7 +168,7 @@ def test_administrators_are_told_once_of_each_pause_of_a_server(app, server, mak
     assert (alert.user_id, alert.server_id) == (boss.id, server.id)
     assert alert.words == "Connection refused"
     assert alerts.count_unseen(seller.id) == 0
-    health.note_success(server.id)
+    circuit_breaker.note_success(server.id)
     assert alerts.count_unseen(boss.id) == 0
     pause(server)
     assert len(rows()) == 2
@@ -208,7 +208,7 @@ def test_the_list_says_that_a_server_works_again(app, server, make_user, sign_in
     pause(server)
     browser = sign_in(boss)
     assert "pause-circle-fill" in browser.get("/outbox/alerts").text
-    health.note_success(server.id)
+    circuit_breaker.note_success(server.id)
     page = browser.get("/outbox/alerts").text
     assert "works again" in page
     assert "pause-circle-fill" not in page

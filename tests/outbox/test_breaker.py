@@ -12,7 +12,7 @@ from core.embedded import free_port
 from core.mail.outcomes import Failure, FailureKind
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker, health
 from modules.mail_config.servers.service import save_server
 from modules.outbox import service
 from modules.outbox.delivery import run as delivery
@@ -65,7 +65,7 @@ def test_a_server_that_is_down_costs_its_mails_no_attempt_and_is_paused(down, se
     ids = [send(f"n{n}@example.com").id for n in range(3)]
     for _ in range(3):
         come_due_and_deliver(ids)
-    assert health.paused(down.id)
+    assert circuit_breaker.paused(down.id)
     for mail in map(reread, ids):
         assert (mail.state, mail.failure_kind, mail.attempts) == (
             MailState.DEFERRED,
@@ -97,7 +97,7 @@ def pause(server: MailServer, send) -> list[int]:
     ids = [send(f"n{n}@example.com").id for n in range(4)]
     for _ in range(3):
         come_due_and_deliver(ids)
-    assert health.paused(server.id)
+    assert circuit_breaker.paused(server.id)
     return ids
 
 
@@ -110,7 +110,7 @@ def revive(server: MailServer, lab: SmtpLab) -> None:
 def test_a_probe_lets_the_mails_leave_by_themselves(down, send, lab):
     ids = pause(down, send)
     revive(down, lab)
-    assert health.probe_now(down.id) is None
+    assert circuit_breaker.probe_now(down.id) is None
     assert states(ids) == ["queued"] * 4
     delivery.deliver(ids)
     assert states(ids) == ["sent"] * 4
@@ -121,7 +121,7 @@ def test_a_release_that_a_dead_process_has_left_undone_is_made_up_for(down, send
     ids = pause(down, send)
     revive(down, lab)
     with transaction():
-        health.forget_failures(down.id)  # the pause has ended, and nobody has told of it
+        circuit_breaker.forget_failures(down.id)  # the pause has ended, and nobody has told of it
     assert states(ids) == ["deferred"] * 4
     sweep()
     assert states(ids) == ["queued"] * 4
@@ -149,7 +149,7 @@ def test_a_refused_sign_in_pauses_the_server_after_two(company, send):
         ids = [send(f"n{n}@example.com").id for n in range(3)]
         for _ in range(5):
             come_due_and_deliver(ids)
-        assert health.paused(server.id)
+        assert circuit_breaker.paused(server.id)
         assert lab.connections == 2
         assert states(ids) == ["deferred"] * 3
         assert {reread(mail_id).failure_kind for mail_id in ids} == {FailureKind.AUTH_FAILED}
@@ -197,11 +197,11 @@ def test_a_server_that_is_restarting_is_paused_and_forgiven_whatever_it_says(com
         ids = [send(f"n{n}@example.com").id for n in range(3)]
         for _ in range(3):
             come_due_and_deliver(ids)
-        assert health.paused(server.id)
+        assert circuit_breaker.paused(server.id)
         assert [reread(mail_id).attempts for mail_id in ids] == [0, 0, 0]
-        assert health.probe_now(server.id) is not None
+        assert circuit_breaker.probe_now(server.id) is not None
     revive(server, lab)
-    assert health.probe_now(server.id) is None
+    assert circuit_breaker.probe_now(server.id) is None
     delivery.deliver(ids)
     assert states(ids) == ["sent"] * 3
 
@@ -219,7 +219,7 @@ def test_a_server_that_suddenly_wants_a_sign_in_is_paused_and_fails_no_mail(comp
         ids = [send(f"n{n}@example.com").id for n in range(2)]
         for _ in range(3):
             come_due_and_deliver(ids)
-        assert health.paused(server.id)
+        assert circuit_breaker.paused(server.id)
     assert states(ids) == ["deferred"] * 2
     assert {reread(mail_id).failure_kind for mail_id in ids} == {kind}
 
@@ -228,9 +228,9 @@ def test_a_sender_that_nobody_uses_does_not_keep_a_server_paused(company, send, 
     with RoughServer({"MAIL": "553 5.1.8 not owned by user"}) as rough:
         server = make_ready(make_server(rough))
         for _ in range(3):
-            health.note_failure(server.id, Failure(FailureKind.CONNECT_FAILED, True, detail="gone"))
-        assert health.probe_now(server.id) is None
-        assert not health.paused(server.id)
+            circuit_breaker.note_failure(server.id, Failure(FailureKind.CONNECT_FAILED, True, detail="gone"))
+        assert circuit_breaker.probe_now(server.id) is None
+        assert not circuit_breaker.paused(server.id)
 
 
 def test_a_reply_about_a_mail_that_sounds_like_the_server_keeps_the_delays_of_the_mail(company, send):
@@ -313,7 +313,7 @@ def test_a_server_that_asks_for_less_slows_all_its_mails_down(company, send):
     for mail in others:
         assert (mail.state, mail.failure_kind, mail.attempts) == (MailState.DEFERRED, FailureKind.PACED, 0)
         assert mail.next_attempt_at >= before + dt.timedelta(seconds=29)
-    assert not health.paused(server.id)
+    assert not circuit_breaker.paused(server.id)
 
 
 def test_a_greylisted_mail_slows_nobody_down(server, send, lab):
@@ -327,4 +327,4 @@ def test_a_server_that_hangs_up_at_its_greeting_is_paused(company, send):
         server = make_ready(make_server(rough))
         for _ in range(3):
             come_due_and_deliver([send("a@example.com").id])
-        assert health.paused(server.id)
+        assert circuit_breaker.paused(server.id)

@@ -13,7 +13,7 @@ from core import clock
 from core.db import transaction
 from core.mail.outcomes import Failure, FailureKind, Reply
 from modules.mail_config.models import ServerHealth
-from modules.mail_config.servers import health
+from modules.mail_config.servers import health, rate_limiter
 from tests.outbox.conftest import make_ready, make_server
 
 NOON = dt.datetime(2026, 5, 4, 12, tzinfo=dt.UTC)
@@ -44,19 +44,19 @@ def test_moments_are_never_closer_than_the_interval_and_never_too_many(
     for seconds, slower in steps:
         time[0] += dt.timedelta(seconds=seconds)
         if slower:
-            health.note_throttle(limited.id, SLOWER)
-        slots.append(health.reserve(limited.id))
+            rate_limiter.note_throttle(limited.id, SLOWER)
+        slots.append(rate_limiter.reserve(limited.id))
         assert slots[-1] >= time[0]
-        assert slots[-1] >= (health.closed_until(health.health_of(limited.id), time[0]) or time[0])
+        assert slots[-1] >= (rate_limiter.closed_until(health.health_of(limited.id), time[0]) or time[0])
     interval = dt.timedelta(minutes=1) / per_minute
     for earlier, later in pairwise(slots):
         assert later - earlier >= interval
     if per_day is not None:
         first = slots[:1]
         while first:
-            day = [slot for slot in slots if first[0] <= slot < first[0] + health.DAY]
+            day = [slot for slot in slots if first[0] <= slot < first[0] + rate_limiter.DAY]
             assert len(day) <= per_day
-            first = [slot for slot in slots if slot >= first[0] + health.DAY][:1]
+            first = [slot for slot in slots if slot >= first[0] + rate_limiter.DAY][:1]
 
 
 @settings(max_examples=40)
@@ -71,12 +71,12 @@ def test_a_server_that_asks_again_and_again_is_never_asked_more_often_and_is_for
     for seconds in waits:
         time[0] += dt.timedelta(seconds=seconds)
         before = health.health_of(limited.id)
-        steps = health.throttle_steps(before, time[0])
-        health.note_throttle(limited.id, SLOWER)
-        assert steps <= health.throttle_steps(health.health_of(limited.id), time[0]) <= steps + 1
+        steps = rate_limiter.throttle_steps(before, time[0])
+        rate_limiter.note_throttle(limited.id, SLOWER)
+        assert steps <= rate_limiter.throttle_steps(health.health_of(limited.id), time[0]) <= steps + 1
     known = health.health_of(limited.id)
-    assert health.closed_until(known, time[0]) is not None
-    longest = dt.timedelta(seconds=max(health.THROTTLE_SECONDS))
-    assert health.reserve(limited.id) <= time[0] + longest
-    time[0] += health.THROTTLE_FORGOTTEN * len(health.THROTTLE_SECONDS)
-    assert not health.pace_of(limited, health.health_of(limited.id), time[0]).limited
+    assert rate_limiter.closed_until(known, time[0]) is not None
+    longest = dt.timedelta(seconds=max(rate_limiter.THROTTLE_SECONDS))
+    assert rate_limiter.reserve(limited.id) <= time[0] + longest
+    time[0] += rate_limiter.THROTTLE_FORGOTTEN * len(rate_limiter.THROTTLE_SECONDS)
+    assert not rate_limiter.pace_of(limited, health.health_of(limited.id), time[0]).limited

@@ -18,7 +18,7 @@ from core import clock
 from core.db import db
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import Encryption
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker
 from modules.outbox import service
 from modules.outbox.delivery import run as delivery
 from modules.outbox.delivery.sweep import sweep
@@ -189,7 +189,7 @@ def test_whatever_the_server_does_what_is_shown_is_true(app, company, send, monk
 
         for _ in range(2):
             offset[0] += dt.timedelta(hours=1)
-            health.note_success(server.id)
+            circuit_breaker.note_success(server.id)
             sweep()
             delivery.deliver(ids)
         assert states(ids) == case.finally_

@@ -26,7 +26,7 @@ from core import clock, jobs
 from core.db import db, transaction
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState, Reply
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker
 from modules.outbox import service, transitions
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.erasure import erase_contents
@@ -231,7 +231,7 @@ class Outbox(RuleBasedStateMachine):
                 assert mail.state is (MailState.UNCERTAIN if uncertain else MailState.QUEUED)
 
     def find_the_server_well(self, _data: st.DataObject) -> None:
-        health.note_success(self.server_id)
+        circuit_breaker.note_success(self.server_id)
 
     # -- people --------------------------------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker
 
 
 def probe_servers() -> None:
     """Probe the paused mail servers whose time has come."""
-    health.probe_due()
+    circuit_breaker.probe_due()

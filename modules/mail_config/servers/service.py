@@ -23,7 +23,7 @@ from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope
 
@@ -96,7 +96,7 @@ def route_for(company: Company, sender: User | None, reply_to: Address | None = 
 
 def best_of(servers: Sequence[MailServer]) -> MailServer:
     """Return the server to use of those that may: the first that works, else the first that was tested."""
-    stopped = health.paused_among([server.id for server in servers])
+    stopped = circuit_breaker.paused_among([server.id for server in servers])
     ready = [server for server in servers if server.ready]
     return next((server for server in ready if server.id not in stopped), (ready or list(servers))[0])
 
@@ -152,10 +152,10 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
-            health.reset_pace(server.id)
+            rate_limiter.reset_pace(server.id)
         if server.active and server.ready:
             # It may be new to a sender: a wider filter, another company, switched on again.
-            on_commit(partial(health.tell, mail_server_ready, server.id))
+            on_commit(partial(circuit_breaker.tell, mail_server_ready, server.id))
     return server
 
 
@@ -253,8 +253,8 @@ def _remember(server_id: int, fingerprint: str, *, passed: bool) -> None:
         server.tested_fingerprint = fingerprint if passed else ""
         server.tested_at = clock.now()
         if passed:
-            health.forget_failures(server_id)
-            on_commit(partial(health.tell, mail_server_ready, server_id))
+            circuit_breaker.forget_failures(server_id)
+            on_commit(partial(circuit_breaker.tell, mail_server_ready, server_id))
 
 
 def servers() -> list[MailServer]:

@@ -33,7 +33,7 @@ from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, required, submit
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import Encryption, MailServer, ServerHealth
-from modules.mail_config.servers import health, service
+from modules.mail_config.servers import circuit_breaker, health, rate_limiter, service
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.test_advice import sentences
 
@@ -175,11 +175,11 @@ class Status:
 def status_of(server: MailServer, known: ServerHealth | None) -> Status:
     """Return how a server fares."""
     now = clock.now()
-    pace = health.pace_of(server, known, now)
-    steps = health.throttle_steps(known, now)
+    pace = rate_limiter.pace_of(server, known, now)
+    steps = rate_limiter.throttle_steps(known, now)
     paused = known is not None and known.open_since is not None
     slow_until = (
-        known.throttled_at + steps * health.THROTTLE_FORGOTTEN
+        known.throttled_at + steps * rate_limiter.THROTTLE_FORGOTTEN
         if known and known.throttled_at and steps
         else None
     )
@@ -204,7 +204,9 @@ def status_of(server: MailServer, known: ServerHealth | None) -> Status:
         slow_until=slow_until,
         interval=pace.interval.total_seconds(),
         last_slot=last_slot if last_slot is not None and last_slot > now else None,
-        day_ends=began + health.DAY if began is not None and began <= now < began + health.DAY else None,
+        day_ends=began + rate_limiter.DAY
+        if began is not None and began <= now < began + rate_limiter.DAY
+        else None,
     )
 
 
@@ -317,7 +319,7 @@ def server_test(server_id: int) -> ResponseReturnValue:
 def server_probe(server_id: int) -> ResponseReturnValue:
     """Try a paused server now; it answers within seconds, or is still paused."""
     row = _server(server_id)
-    failure = health.probe_now(row.id)
+    failure = circuit_breaker.probe_now(row.id)
     if failure is None:
         flash(gettext("The server works again. The mails that waited for it leave now."), "success")
     else:

@@ -14,7 +14,7 @@ from core.db import db, end_reading
 from core.mail.addresses import Address
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health
+from modules.mail_config.servers import health, rate_limiter
 from modules.mail_config.servers.service import best_of, candidates, problem_of, route_for
 from modules.outbox.models import OutgoingMail
 
@@ -76,11 +76,11 @@ def _take_state(way: Way, server_id: int) -> None:
     if way.server is None:
         return
     now = clock.now()
-    way.limited = health.pace_of(way.server, known, now).limited
+    way.limited = rate_limiter.pace_of(way.server, known, now).limited
     if known is None:
         return
     way.blemished = known.failures > 0
-    way.closed_until = health.closed_until(known, now)
+    way.closed_until = rate_limiter.closed_until(known, now)
     if known.open_since is not None and known.failure_kind is not None:
         way.paused = True
         way.problem = Failure(known.failure_kind, True, detail=known.failure_words)

@@ -24,7 +24,7 @@ from core.files import FileMissingError, StoreFullError
 from core.jobs import JobTimeoutError
 from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health
+from modules.mail_config.servers import circuit_breaker, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
 from modules.mail_config.transports.receipts import OFFERED_NONE
@@ -270,7 +270,7 @@ class DeliveryRun:
         return server
 
     def _after_failure(self, server: MailServer) -> dt.datetime:
-        wait = WHILE_PAUSED if health.paused(server.id) else AFTER_FAILURE
+        wait = WHILE_PAUSED if circuit_breaker.paused(server.id) else AFTER_FAILURE
         end_reading()
         return clock.now() + with_jitter(wait)
 
@@ -285,7 +285,7 @@ class DeliveryRun:
             slot = None  # or all that waited while nobody worked would leave in one moment
         if slot is None:
             self.flush()  # the outcome of the mail before must not wait for this
-            slot = claims.patiently(lambda: health.reserve(server.id))
+            slot = claims.patiently(lambda: rate_limiter.reserve(server.id))
             mail.slot_at, mail.slot_server_id = slot, server.id
         wait = (slot - now).total_seconds()
         if wait > LONGEST_WAIT_SECONDS:
@@ -328,7 +328,7 @@ class DeliveryRun:
                 self.down[server.id] = failure
             return self._failed(mail, replace(failure, temporary=True)), transcript
         if way.blemished:
-            claims.patiently(lambda: health.note_success(server.id))
+            claims.patiently(lambda: circuit_breaker.note_success(server.id))
             way.blemished = False
         for outcome in submission.outcomes:
             if outcome.failure is not None:
@@ -361,13 +361,13 @@ class DeliveryRun:
         failure = replace(failure, temporary=True)
         self.flush()
         self.down[server.id] = failure
-        claims.patiently(lambda: health.note_failure(server.id, failure))
+        claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
         return self._waiting(mail, failure, self._after_failure(server), asked=True)
 
     def _slow_down(self, server: MailServer, failure: Failure) -> None:
         if failure.slows_server and server.id not in self.slowed:
             self.slowed.add(server.id)
-            claims.patiently(lambda: health.note_throttle(server.id, failure))
+            claims.patiently(lambda: rate_limiter.note_throttle(server.id, failure))
 
     def _mark(self, mail: OutgoingMail) -> bool:
         """Commit that a mail is in flight, together with the outcome of the mail before it."""

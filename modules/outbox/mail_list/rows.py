@@ -14,7 +14,7 @@ from core import clock
 from core.auth.models import User
 from core.db import db
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
-from modules.mail_config.servers.health import SERVER_FAILURES, paused_among
+from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES, paused_among
 from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
 from modules.outbox.mail_list.query_plan import RESEND, reach
 from modules.outbox.models import MailRecipient, OutgoingMail

@@ -13,7 +13,7 @@ from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.web.listing import Count, Criteria, ListPage, count_up_to, paginate, read_criteria
-from modules.mail_config.servers.health import paused_among
+from modules.mail_config.servers.circuit_breaker import paused_among
 from modules.outbox import search_index
 from modules.outbox.blueprint import blueprint
 from modules.outbox.mail_list import bulk_actions as bulk_service

@@ -9,7 +9,8 @@ from flask_babel import format_date, format_time, gettext, ngettext, to_user_tim
 from core import clock
 from core.mail.explanations import EXPLANATIONS, FailureKind
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers.health import SERVER_FAILURES, health_of
+from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
+from modules.mail_config.servers.health import health_of
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 

@@ -1,0 +1,197 @@
+"""The circuit breaker of a server: failures of its own pause it, and a probe or a passing test ends the pause.
+
+Failures of connection, encryption and sign-in count against the server, not against the mail. After a few in a row the
+server is paused, once; its mails wait. A timed probe connects, signs in and names a sender, but sends nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+from blinker import NamedSignal
+from flask import Flask, current_app
+from sqlalchemy import select, update
+
+from core import clock
+from core.companies.models import Company
+from core.db import db, end_reading, on_commit, transaction
+from core.errors import UserError
+from core.mail.outcomes import Failure, FailureKind
+from core.signals import mail_server_paused, mail_server_ready
+from modules.mail_config.models import MailServer, ServerHealth
+from modules.mail_config.servers.access import open_transport
+from modules.mail_config.servers.health import locked_health
+
+logger = logging.getLogger(__name__)
+
+SERVER_FAILURES = frozenset(
+    {
+        FailureKind.CONNECT_FAILED,
+        FailureKind.HOST_NOT_FOUND,
+        FailureKind.TLS_FAILED,
+        FailureKind.TIMEOUT,
+        FailureKind.AUTH_FAILED,
+    }
+)
+"""What counts against a server when it happens before anything was said about a mail."""
+
+FAILURES_TO_PAUSE = 3
+REFUSED_SIGN_INS_TO_PAUSE = 2
+"""Fewer: providers lock an account that keeps coming with a wrong password."""
+
+PROBE_MINUTES = (1, 2, 5, 10, 20, 30)
+SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)
+PROBE_TIMEOUT_SECONDS = 15.0
+
+
+def paused(server_id: int) -> bool:
+    """Return True while nothing leaves by a server, because it has failed again and again."""
+    return bool(paused_among([server_id]))
+
+
+def paused_among(server_ids: Sequence[int]) -> set[int]:
+    """Return those of the servers that are paused."""
+    if not server_ids:
+        return set()
+    query = select(ServerHealth.server_id).where(
+        ServerHealth.server_id.in_(server_ids), ServerHealth.open_since.is_not(None)
+    )
+    return set(db.session.scalars(query))
+
+
+def probe_delay(kind: FailureKind | None, probes: int) -> dt.timedelta:
+    """Return how long to wait before the next probe, after a number that has failed."""
+    minutes = SIGN_IN_PROBE_MINUTES if kind is FailureKind.AUTH_FAILED else PROBE_MINUTES
+    return dt.timedelta(minutes=minutes[min(probes, len(minutes) - 1)])
+
+
+def note_failure(server_id: int, failure: Failure) -> None:
+    """Count a failure against a server, and pause it when it was one too many.
+
+    `mail_server_paused` is sent after the commit, once for each pause.
+    """
+    with transaction():
+        health = locked_health(server_id)
+        if health is None:
+            return
+        now = clock.now()
+        health.failures += 1
+        health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
+        health.failure_advice = failure.advice or ""
+        enough = REFUSED_SIGN_INS_TO_PAUSE if failure.kind is FailureKind.AUTH_FAILED else FAILURES_TO_PAUSE
+        if health.open_since is None and health.failures >= enough:
+            health.open_since, health.probes = now, 0
+            health.next_probe_at = now + probe_delay(failure.kind, 0)
+            logger.warning("Mail server %s is paused: %s", server_id, failure.diagnostic)
+            on_commit(partial(tell, mail_server_paused, server_id))
+
+
+def note_success(server_id: int) -> None:
+    """Forget the failures of a server that has just taken a mail; ends its pause, if there was one."""
+    with transaction():
+        health = locked_health(server_id)
+        if health is None:
+            return
+        was_paused = health.open_since is not None
+        _forget_failures(health)
+        if was_paused:
+            logger.info("Mail server %s works again.", server_id)
+            on_commit(partial(tell, mail_server_ready, server_id))
+
+
+def resume(server_id: int) -> None:
+    """Use a paused server again without waiting for its probe; should it still fail, it is paused anew."""
+    note_success(server_id)
+
+
+def forget_failures(server_id: int) -> None:
+    """Forget, inside the running transaction, what is known against a server; the caller tells of it."""
+    health = locked_health(server_id)
+    if health is not None:
+        _forget_failures(health)
+
+
+def _forget_failures(health: ServerHealth) -> None:
+    health.failures, health.probes = 0, 0
+    health.failure_kind, health.failure_words, health.failure_advice = None, "", ""
+    health.open_since = health.next_probe_at = None
+
+
+def tell(signal: NamedSignal, server_id: int) -> None:
+    """Send a signal about a server."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    signal.send(app, server_id=server_id)
+
+
+def probe_due() -> int:
+    """Probe the paused servers whose time has come; return how many were probed."""
+    now = clock.now()
+    # A time further ahead than any delay comes from a clock that has been put back.
+    latest = now + dt.timedelta(minutes=max(*PROBE_MINUTES, *SIGN_IN_PROBE_MINUTES) + 1)
+    due = db.session.scalars(
+        select(ServerHealth.server_id)
+        .join(MailServer, MailServer.id == ServerHealth.server_id)
+        .where(
+            ServerHealth.open_since.is_not(None),
+            MailServer.active,
+            (ServerHealth.next_probe_at <= now) | (ServerHealth.next_probe_at > latest),
+        )
+    ).all()
+    mine = [server_id for server_id in due if _take_probe(server_id, now)]
+    for server_id in mine:
+        probe_now(server_id)
+    return len(mine)
+
+
+def _take_probe(server_id: int, now: dt.datetime) -> bool:
+    """Move the time of the next probe on, so that of two processes only one probes."""
+    with transaction() as session:
+        health = session.get(ServerHealth, server_id)
+        if health is None or health.open_since is None:
+            return False
+        result = session.execute(
+            update(ServerHealth)
+            .where(ServerHealth.server_id == server_id, ServerHealth.next_probe_at == health.next_probe_at)
+            .values(next_probe_at=now + probe_delay(health.failure_kind, health.probes + 1))
+        )
+        return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
+
+
+def probe_now(server_id: int) -> Failure | None:
+    """Connect to a server, sign in, name a sender, and send nothing; end its pause if that works.
+
+    Returns:
+        What is wrong, or None when all is well.
+    """
+    server = db.session.get(MailServer, server_id)
+    if server is None:
+        return None
+    company = (
+        server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
+    )
+    fingerprint = server.fingerprint
+    try:
+        connection = open_transport(server, timeout=PROBE_TIMEOUT_SECONDS)
+    except UserError as error:
+        failure: Failure | None = Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+    else:
+        sender = company.email if company is not None and server.accepts(company.email) else ""
+        end_reading()
+        failure = connection.probe(sender)
+    if failure is None:
+        note_success(server_id)
+        return None
+    with transaction():
+        health = locked_health(server_id)
+        current = db.session.get(MailServer, server_id)
+        if health is not None and health.open_since is not None and current is not None:
+            if current.fingerprint == fingerprint:
+                health.probes += 1
+            health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
+            health.failure_advice = failure.advice or ""
+            health.next_probe_at = clock.now() + probe_delay(failure.kind, health.probes)
+    return failure
