@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, object_session
 
 from core import clock
 from core.auth.models import User
+from core.db import db
 from modules.outbox.models import EVENTS, MAILS, MailEvent, OutgoingMail
 from modules.outbox.states import TRANSITIONS, IllegalTransitionError, MailState, check_transition
 
@@ -183,5 +184,18 @@ def record_claim(session: Session | Connection, token: str) -> None:
             select(MAILS.c.id, *(literal(values[name], EVENTS.c[name].type) for name in columns[1:])).where(
                 MAILS.c.claim_token == token
             ),
+        )
+    )
+
+
+def locked_mails(mail_ids: Sequence[int]) -> list[OutgoingMail]:
+    """Return mails for a change, as they are now, in one order so that two people cannot block each other."""
+    return list(
+        db.session.scalars(
+            select(OutgoingMail)
+            .where(OutgoingMail.id.in_(mail_ids))
+            .order_by(OutgoingMail.id)
+            .with_for_update(of=OutgoingMail)
+            .execution_options(populate_existing=True)
         )
     )

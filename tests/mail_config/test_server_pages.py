@@ -18,7 +18,7 @@ from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.providers import PROVIDERS, provider_of
 from modules.mail_config.servers.test_advice import sentences
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_ready, make_server
 
@@ -121,7 +121,7 @@ def test_a_switched_off_server_is_neither_paused_nor_tried(server, boss):
 def test_the_page_counts_the_mails_that_wait_for_the_server(server, boss, company):
     mails = [service.submit(draft(company, f"a{n}@example.com"), None) for n in range(3)]
     pause(server)
-    delivery.deliver([mail.id for mail in mails])
+    deliver([mail.id for mail in mails])
     db.session.rollback()
     assert {mail.state for mail in mails} == {MailState.DEFERRED}
     assert "3 mails wait until the server works." in page_of(server, boss)
@@ -131,7 +131,7 @@ def test_the_page_says_when_the_last_of_the_paced_mails_leaves(server, boss, com
     with transaction():
         server.rate_per_minute = 1
     mails = [service.submit(draft(company, f"a{n}@example.com"), None) for n in range(3)]
-    delivery.deliver([mail.id for mail in mails])
+    deliver([mail.id for mail in mails])
     page = page_of(server, boss)
     assert "2 mails wait for their turn." in page
     assert "The last one leaves <time" in page

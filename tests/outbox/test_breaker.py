@@ -14,8 +14,9 @@ from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, health
 from modules.mail_config.servers.service import save_server
+from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import MAILS, OutgoingMail
 from modules.outbox.states import MailState
@@ -52,7 +53,7 @@ def make_due() -> None:
 def come_due_and_deliver(ids: list[int]) -> None:
     make_due()
     sweep()
-    delivery.deliver(ids)
+    deliver(ids)
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ def test_while_the_server_is_paused_nobody_knocks_and_new_mails_say_why_they_wai
     for _ in range(3):
         come_due_and_deliver([send("a@example.com").id])
     monkeypatch.setattr(
-        delivery.SmtpConnection, "configure_host", lambda _self: pytest.fail("a paused server was asked")
+        SmtpConnection, "configure_host", lambda _self: pytest.fail("a paused server was asked")
     )
     mail = send("new@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail.id)
     assert (mail.state, mail.failure_kind) == (MailState.DEFERRED, FailureKind.CONNECT_FAILED)
     assert mail.failure_reason
@@ -112,7 +113,7 @@ def test_a_probe_lets_the_mails_leave_by_themselves(down, send, lab):
     revive(down, lab)
     assert circuit_breaker.probe_now(down.id) is None
     assert states(ids) == ["queued"] * 4
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 4
     assert len(lab.accepted) == 4
 
@@ -133,7 +134,7 @@ def test_mails_of_a_paused_server_that_is_switched_off_look_for_another(down, se
     with transaction():
         down.active = False
     sweep()
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 4
 
 
@@ -159,11 +160,11 @@ def test_mails_go_by_the_next_server_while_the_first_is_paused(down, send, lab):
     make_ready(make_server(lab, name="Second", priority=20))
     ids = pause(down, send)
     new = send("new@example.com").id
-    delivery.deliver([new])
+    deliver([new])
     assert states([new]) == ["sent"]
     # Those that wait for the first go by the second as soon as anything lets them go.
     assert service.retry_now(ids) == ids
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 4
 
 
@@ -173,7 +174,7 @@ def test_a_server_that_works_again_before_it_is_paused_is_forgiven(down, send, l
     assert health.health_of(down.id).failures == 2
     revive(down, lab)
     mail = send("b@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     assert health.health_of(down.id).failures == 0
 
@@ -184,7 +185,7 @@ def test_a_mail_that_hangs_its_server_counts_its_own_attempts_and_holds_nobody_u
     with RoughServer({"RCPT": [HANG, "250 ok"]}) as rough:
         server = make_ready(make_server(rough))
         poison, *others = [send(f"n{n}@example.com").id for n in range(3)]
-        delivery.deliver([poison, *others])
+        deliver([poison, *others])
         assert (reread(poison).state, reread(poison).attempts) == (MailState.DEFERRED, 1)
         assert health.health_of(server.id) is None
         come_due_and_deliver(others)
@@ -202,7 +203,7 @@ def test_a_server_that_is_restarting_is_paused_and_forgiven_whatever_it_says(com
         assert circuit_breaker.probe_now(server.id) is not None
     revive(server, lab)
     assert circuit_breaker.probe_now(server.id) is None
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 3
 
 
@@ -237,7 +238,7 @@ def test_a_reply_about_a_mail_that_sounds_like_the_server_keeps_the_delays_of_th
     with RoughServer({"RCPT": "451 4.4.1 Connection timed out"}) as rough:
         make_ready(make_server(rough))
         mail = send("a@example.com").id
-        delivery.deliver([mail])
+        deliver([mail])
         with transaction():
             reread(mail).next_attempt_at = clock.now() + dt.timedelta(hours=3)
         sweep()
@@ -252,7 +253,7 @@ def test_a_limited_server_sends_no_faster_and_each_mail_knows_when_it_leaves(ser
         server.rate_per_minute = 6
     ids = [send(f"n{n}@example.com").id for n in range(4)]
     before = clock.now()
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent", "deferred", "deferred", "deferred"]
     waits = [(reread(mail_id).next_attempt_at - before).total_seconds() for mail_id in ids[1:]]
     assert [round(wait / 10) for wait in waits] == [1, 2, 3]
@@ -265,11 +266,11 @@ def test_a_mail_whose_moment_has_come_does_not_wait_again(server, send, lab, mon
     with transaction():
         server.rate_per_minute = 6
     ids = [send(f"n{n}@example.com").id for n in range(3)]
-    delivery.deliver(ids)
+    deliver(ids)
     later = clock.now() + dt.timedelta(seconds=21)
     monkeypatch.setattr(clock, "now", lambda: later)
     sweep()
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 3
     assert len(lab.accepted) == 3
 
@@ -278,11 +279,11 @@ def test_moments_that_were_missed_are_given_anew(server, send, lab, monkeypatch)
     with transaction():
         server.rate_per_minute = 6
     ids = [send(f"n{n}@example.com").id for n in range(5)]
-    delivery.deliver(ids)
+    deliver(ids)
     later = clock.now() + dt.timedelta(hours=1)
     monkeypatch.setattr(clock, "now", lambda: later)
     sweep()
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent", "sent", "deferred", "deferred", "deferred"]
 
 
@@ -290,11 +291,11 @@ def test_another_rate_begins_anew(server, send, lab):
     with transaction():
         server.rate_per_day = 1
     ids = [send(f"n{n}@example.com").id for n in range(3)]
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent", "deferred", "deferred"]
     save_server(server, {"host": server.host, "port": server.port, "rate_per_day": 1000}, None)
     assert service.retry_now(ids) == ids[1:]
-    delivery.deliver(ids)
+    deliver(ids)
     assert states(ids) == ["sent"] * 3
 
 
@@ -304,7 +305,7 @@ def test_a_server_that_asks_for_less_slows_all_its_mails_down(company, send):
         server = make_ready(make_server(rough))
         ids = [send(f"n{n}@example.com").id for n in range(3)]
         before = clock.now()
-        delivery.deliver(ids)
+        deliver(ids)
         assert rough.connections == 1
     first, *others = map(reread, ids)
     assert first.state is MailState.DEFERRED
@@ -318,7 +319,7 @@ def test_a_server_that_asks_for_less_slows_all_its_mails_down(company, send):
 
 def test_a_greylisted_mail_slows_nobody_down(server, send, lab):
     first, second = send("later+a@example.com"), send("b@example.com")
-    delivery.deliver([first.id, second.id])
+    deliver([first.id, second.id])
     assert states([first.id, second.id]) == ["deferred", "sent"]
 
 

@@ -14,11 +14,11 @@ from core.db import db, transaction
 from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
-from modules.outbox import service
 from modules.outbox.mail_list import bulk_actions
 from modules.outbox.mail_list.bulk_actions import Action, Done
 from modules.outbox.mail_list.jobs import resume_bulk
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.service import decisions
 from modules.outbox.states import MailState
 from tests.outbox.many import write
 
@@ -99,7 +99,7 @@ def test_what_a_person_selects_is_retried_and_uncertain_mails_are_left_alone(com
 
 def test_send_now_puts_them_before_all_others(company, client, monkeypatch):
     asked = []
-    monkeypatch.setattr(service, "enqueue_delivery", lambda ids, *, front=False: asked.append((ids, front)))
+    monkeypatch.setattr(decisions, "enqueue_delivery", lambda ids, *, front=False: asked.append((ids, front)))
     ids = write(company, [FAILED, DEFERRED])
     post(client, action="now", id=ids)
     assert [entry for entry in asked if entry[0]] == [([1], True), ([2], True)]

@@ -22,8 +22,8 @@ from core.testing.fixtures import running_app
 from core.testing.fixtures import test_settings as settings_of
 from core.testing.services import PostgresServer
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
 from modules.outbox.delivery import sweep as sweeping
+from modules.outbox.delivery.run import deliver
 from tests.outbox.conftest import draft
 from tests.outbox.processes import (
     LEASE_SECONDS,
@@ -134,7 +134,7 @@ def test_a_disk_that_fills_up_between_the_answer_and_its_record_delays_the_outco
 
     lab.on_command = fill
     begun = time.monotonic()
-    assert delivery.deliver(ids) == 2
+    assert deliver(ids) == 2
     assert time.monotonic() - begun > 1.5, "the disk was full indeed"
     assert states_of(ids) == ["sent", "sent"]
     assert set(acceptances(lab).values()) == {1}

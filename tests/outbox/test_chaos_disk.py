@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from core.db import db
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from tests.outbox.pages import changed, opened, press_send
@@ -51,7 +51,7 @@ def test_a_disk_that_fills_up_between_the_answer_and_its_record_delays_the_outco
 
     lab.on_command = fill
     begun = time.monotonic()
-    assert delivery.deliver(ids) == 2
+    assert deliver(ids) == 2
     assert time.monotonic() - begun > 1.5, "the disk was full indeed"
     assert states_of(ids) == ["sent", "sent"]
     assert set(acceptances(lab).values()) == {1}

@@ -20,7 +20,8 @@ from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers import circuit_breaker
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery import connections
+from modules.outbox.delivery.run import deliver
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
@@ -182,7 +183,7 @@ def test_whatever_the_server_does_what_is_shown_is_true(app, company, send, monk
     with RoughServer(answers) as rough:
         server = make_ready(make_server(rough, **case.server))
         ids = [send("ann@example.com", "bob@example.com").id, send("carl@example.com", "dora@example.com").id]
-        delivery.deliver(ids)
+        deliver(ids)
         assert states(ids) == case.states, [reread(one).failure_reason for one in ids]
         assert case.kind is None or reread(ids[0]).failure_kind is case.kind
         check_truth(rough, ids)
@@ -191,13 +192,13 @@ def test_whatever_the_server_does_what_is_shown_is_true(app, company, send, monk
             offset[0] += dt.timedelta(hours=1)
             circuit_breaker.note_success(server.id)
             sweep()
-            delivery.deliver(ids)
+            deliver(ids)
         assert states(ids) == case.finally_
         check_truth(rough, ids)
         bodies = Counter(rough.bodies)
         if U in case.finally_:
             assert set(bodies.values()) == {1}, "what is uncertain is not sent again by itself"
-    for connection in list(delivery._connections.values()):
+    for connection in list(connections.kept.values()):
         connection.drop()
 
 
@@ -212,12 +213,12 @@ def test_a_mail_that_is_put_off_again_and_again_keeps_its_delays_whatever_is_sai
         make_ready(make_server(rough))
         mail_id = send("ann@example.com").id
         for _ in range(5):
-            delivery.deliver([mail_id])
+            deliver([mail_id])
             mail = reread(mail_id)
             assert mail.state is D
             offset[0] += mail.next_attempt_at - clock.now() + dt.timedelta(seconds=1)
             assert service.retry_now([mail_id])
-        delivery.deliver([mail_id])
+        deliver([mail_id])
         mail = reread(mail_id)
         assert mail.attempts == 6
         assert mail.next_attempt_at > clock.now() + dt.timedelta(hours=5)

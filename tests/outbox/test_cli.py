@@ -18,7 +18,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox import service
 from modules.outbox.cli import selection
 from modules.outbox.cli.selection import read_time
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_server, with_file
@@ -133,7 +133,7 @@ def test_reasons_are_counted_by_kind_and_server(run, send, lab):
 @pytest.mark.smtp
 def test_show_tells_everything(run, server, send, company):
     mail = service.submit(with_file(draft(company, "refused+one@example.com")), None)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     output = run("show", mail.id).output
     for words in (
@@ -180,7 +180,7 @@ def test_a_mail_that_is_not_there_is_told(run, send, command, number):
 def test_eml_writes_the_exact_message(run, server, send):
     mail = send("one@example.com")
     assert "does not exist yet" in str(run("eml", mail.id, fails=True).exception)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     assert hashlib.sha256(run("eml", mail.id).stdout_bytes).hexdigest() == mail.message_sha256
     become(mail, contents_erased_at=clock.now())

@@ -29,7 +29,7 @@ from modules.mail_config.models import (
     TemplateFile,
     TemplateRecipient,
 )
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.message import file_store
 from modules.outbox.models import HandOver, OutgoingMail
 from modules.sales.service import orders
@@ -330,7 +330,7 @@ def test_the_pdf_that_was_shown_is_the_one_that_is_sent(browser, quotation, lab)
     assert shown.mimetype == "application/pdf"
     assert press_send(browser, quotation, changed(form, pdf=mark)).status_code == 302
     assert file_store().get(the_mail().attachments[0].sha256) == shown.data
-    delivery.deliver([the_mail().id])
+    deliver([the_mail().id])
     message = message_from_bytes(lab.accepted[0].data, policy=policy.default)
     (sent,) = [part for part in message.walk() if part.get_content_type() == "application/pdf"]
     assert sent.get_content() == shown.data

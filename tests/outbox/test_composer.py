@@ -24,7 +24,7 @@ from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateF
 from modules.outbox import service
 from modules.outbox.compose import actions
 from modules.outbox.compose.draft import draft_for
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
@@ -268,7 +268,7 @@ def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(bro
     (mail,) = mails()
     with transaction():
         touch(quotation)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.DOCUMENT_CHANGED)
     assert lab.accepted == []
@@ -321,7 +321,7 @@ def test_a_wrong_correction_is_told_and_what_was_typed_is_kept(browser, quotatio
     form = changed(opened(browser, quotation), to_typed="refused+x@example.com")
     press_send(browser, quotation, form)
     (mail,) = mails()
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     wrong = mail.recipients[1]
     path = f"/outbox/mails/{mail.id}/recipients/{wrong.id}"
@@ -352,7 +352,7 @@ def test_a_mail_for_later_whose_pdf_was_shown_does_not_leave_once_the_document_i
         orders.cancel(order)
     monkeypatch.setattr(clock, "now", lambda: later + dt.timedelta(minutes=1))
     service.release_due([mail.id])
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.expire_all()
     assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.DOCUMENT_CHANGED)
     assert lab.accepted == []

@@ -14,7 +14,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_ready, make_server, with_file
@@ -35,7 +35,7 @@ def test_a_mail_whose_recipients_are_all_accepted_is_sent(lab, server, send):
     mail = send("Ann <ann@example.com>", "bob@example.com")
     assert mail.state is MailState.QUEUED
 
-    assert delivery.deliver([mail.id]) == 1
+    assert deliver([mail.id]) == 1
 
     mail = reread(mail)
     assert mail.state is MailState.SENT
@@ -53,7 +53,7 @@ def test_a_mail_whose_recipients_are_all_accepted_is_sent(lab, server, send):
 
 def test_one_refused_of_two_is_partial_and_names_the_reason(lab, server, send):
     mail = send("ann@example.com", "refused+bob@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert mail.state is MailState.PARTIAL
     assert states(mail) == {"ann": "accepted", "refused+bob": "refused"}
@@ -66,16 +66,16 @@ def test_one_refused_of_two_is_partial_and_names_the_reason(lab, server, send):
 
 def test_a_resend_reaches_only_those_who_did_not_get_it_with_the_same_octets(lab, server, company):
     mail = service.submit(with_file(draft(company, "ann@example.com", "later+bob@example.com")), None)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert reread(mail).state is MailState.DEFERRED
 
     assert service.retry_now([mail.id]) == [mail.id]
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert [list(message.recipients) for message in lab.accepted] == [["ann@example.com"]]
 
     lab.scripted = False
     service.retry_now([mail.id])
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert mail.state is MailState.SENT
     first, second = lab.accepted
@@ -85,11 +85,11 @@ def test_a_resend_reaches_only_those_who_did_not_get_it_with_the_same_octets(lab
 
 def test_a_corrected_address_is_the_only_one_served(lab, server, send, customer):
     mail = send("ann@example.com", "refused+bob@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     service.correct_recipient(mail.recipients[1], "bob@example.com")
     assert service.resend([mail.id]) == [mail.id]
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert reread(mail).state is MailState.SENT
     assert [list(message.recipients) for message in lab.accepted] == [
         ["ann@example.com"],
@@ -99,28 +99,28 @@ def test_a_corrected_address_is_the_only_one_served(lab, server, send, customer)
 
 def test_a_corrected_address_is_served_with_those_who_wait(lab, server, send):
     mail = send("later+ann@example.com", "refused+bob@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert mail.state is MailState.DEFERRED
     service.correct_recipient(mail.recipients[1], "bob@example.com")
     lab.scripted = False
     assert service.retry_now([mail.id]) == [mail.id]
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert reread(mail).state is MailState.SENT
     assert list(lab.accepted[0].recipients) == ["later+ann@example.com", "bob@example.com"]
 
 
 def test_a_second_press_of_resend_does_nothing(lab, server, send):
     mail = send("refused+bob@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert service.resend([mail.id]) == [mail.id]
     assert service.resend([mail.id]) == []
 
 
 def test_a_second_claim_gets_nothing(lab, server, send):
     mail = send("ann@example.com")
-    assert delivery.deliver([mail.id]) == 1
-    assert delivery.deliver([mail.id]) == 0
+    assert deliver([mail.id]) == 1
+    assert deliver([mail.id]) == 0
     assert len(lab.accepted) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_second_claim_gets_nothing(lab, server, send):
 )
 def test_each_way_a_server_can_fail_has_its_state_and_kind(lab, server, send, address, state, kind):
     mail = send(address)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert (mail.state, mail.failure_kind) == (state, kind)
     assert mail.failure_reason
@@ -150,7 +150,7 @@ def test_each_way_a_server_can_fail_has_its_state_and_kind(lab, server, send, ad
 def test_an_untested_server_sends_nothing_and_the_mail_says_so(lab, company, send):
     make_server(lab)
     mail = send("ann@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert (mail.state, mail.failure_kind) == (MailState.DEFERRED, FailureKind.SERVER_UNTESTED)
     assert mail.attempts == 0
@@ -159,14 +159,14 @@ def test_an_untested_server_sends_nothing_and_the_mail_says_so(lab, company, sen
 
 def test_without_a_server_the_mail_waits(company, send):
     mail = send("ann@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert reread(mail).failure_kind is FailureKind.SERVER_MISSING
 
 
 def test_a_server_that_is_not_there_defers_the_mail(lab, company, send):
     make_ready(make_server(lab, port=free_port()))
     mail = send("ann@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     mail = reread(mail)
     assert (mail.state, mail.failure_kind) == (MailState.DEFERRED, FailureKind.CONNECT_FAILED)
     assert mail.recipients[0].state is RecipientState.DEFERRED
@@ -176,7 +176,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(company, send):
     with SmtpLab(security="tls") as lab:
         make_ready(make_server(lab, encryption=Encryption.TLS))
         mail = send("ann@example.com")
-        delivery.deliver([mail.id])
+        deliver([mail.id])
     mail = reread(mail)
     assert (mail.state, mail.failure_kind) == (MailState.DEFERRED, FailureKind.TLS_FAILED)
     assert lab.accepted == []
@@ -184,7 +184,7 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(company, send):
 
 def test_many_mails_share_a_connection_and_each_has_its_outcome(lab, server, send):
     mails = [send(f"{'refused+' if n % 3 == 0 else ''}n{n}@example.com") for n in range(9)]
-    assert delivery.deliver([mail.id for mail in mails]) == 9
+    assert deliver([mail.id for mail in mails]) == 9
     found = [reread(mail).state for mail in mails]
     assert found == [MailState.FAILED if n % 3 == 0 else MailState.SENT for n in range(9)]
     assert len(lab.accepted) == 6

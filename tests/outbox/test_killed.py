@@ -29,10 +29,11 @@ from core.db import base, db
 from core.mail.outcomes import FailureKind
 from core.testing.fixtures import running_app
 from modules.outbox import service
-from modules.outbox.delivery import claims
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery import claims, message
 from modules.outbox.delivery import sweep as sweeping
+from modules.outbox.delivery.run import deliver
 from modules.outbox.models import DeliveryAttempt, OutgoingMail
+from modules.outbox.service import submission
 from tests.outbox.conftest import draft, with_file
 from tests.outbox.processes import (
     LEASE_SECONDS,
@@ -86,7 +87,7 @@ def submit(company, monkeypatch) -> Callable[..., list[int]]:
     def submit(count: int = 3, *, size: int = 10, now: bool = True) -> list[int]:
         with monkeypatch.context() as patch:
             # Each is put on the queue by its submission; here they shall go together.
-            patch.setattr(service, "enqueue_delivery", lambda _ids: None)
+            patch.setattr(submission, "enqueue_delivery", lambda _ids: None)
             ids = []
             for number in range(count):
                 made = draft(company, f"to{number}@example.com", f"cc{number}@example.com")
@@ -454,7 +455,7 @@ def test_a_database_that_stays_locked_is_asked_again_and_again(lab, server, sett
         threading.Timer(1.5, hold(settings, ids[0])).start()
 
     happened = once(lab, "DATA", "received", lock)
-    assert delivery.deliver(ids) == 2
+    assert deliver(ids) == 2
     assert happened.is_set()
     assert states_of(ids) == ["sent", "sent"]
     assert len(lab.accepted) == 2
@@ -483,16 +484,16 @@ def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, s
 
 def test_a_mail_that_breaks_its_delivery_does_not_keep_the_others_back(lab, server, submit, monkeypatch):
     ids = submit(4, now=False)
-    build = delivery.build_message
+    build = message.build_message
 
     def broken(mail):
         if mail.id == ids[1]:
             raise RuntimeError("A fault of ours.")
         return build(mail)
 
-    monkeypatch.setattr(delivery, "build_message", broken)
+    monkeypatch.setattr(message, "build_message", broken)
     with pytest.raises(RuntimeError, match="fault of ours"):
-        delivery.deliver(ids)
+        deliver(ids)
     assert states_of(ids) == ["sent", "deferred", "sent", "sent"]
     assert len(lab.accepted) == 3
     db.session.expire_all()
@@ -507,18 +508,18 @@ def test_a_job_that_is_ended_from_outside_writes_what_it_knows_and_gives_the_res
     lab, server, submit, monkeypatch, number
 ):
     ids = submit(3, now=False)
-    build = delivery.build_message
+    build = message.build_message
 
     def out_of_time(mail):
         if mail.id == ids[number]:
             raise jobs.JobTimeoutError("Too long.")
         return build(mail)
 
-    monkeypatch.setattr(delivery, "build_message", out_of_time)
+    monkeypatch.setattr(message, "build_message", out_of_time)
     with pytest.raises(jobs.JobTimeoutError):
-        delivery.deliver(ids)
+        deliver(ids)
     assert states_of(ids) == ["sent"] * number + ["queued"] * (3 - number)
     monkeypatch.undo()
-    delivery.deliver(ids)
+    deliver(ids)
     assert states_of(ids) == ["sent"] * 3
     assert set(acceptances(lab).values()) == {1}

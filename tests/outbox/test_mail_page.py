@@ -21,7 +21,7 @@ from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.mail_page.timeline import story_of, tell
 from modules.outbox.mail_page.views import page as mail_views
 from modules.outbox.mail_page.waiting_text import waits_for
@@ -118,7 +118,7 @@ def test_files_have_size_type_and_full_hash(browser, company, seller):
 
 @pytest.mark.smtp
 def test_the_header_lines_are_those_of_the_exact_message(browser, server, mail):
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     shown = browser.get(f"/outbox/mails/{mail.id}/head").text
     assert "Subject: A subject" in shown
     assert "still has the SHA-256" in shown
@@ -135,7 +135,7 @@ def test_before_the_first_attempt_there_is_no_message_yet(browser, mail):
 
 @pytest.mark.smtp
 def test_the_downloaded_message_is_the_one_that_left(browser, server, mail):
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     response = browser.get(f"/outbox/mails/{mail.id}/eml")
     assert response.mimetype == "message/rfc822"
     assert hashlib.sha256(response.data).hexdigest() == become(mail).message_sha256
@@ -401,10 +401,10 @@ def test_asking_again_answers_only_when_something_has_changed(browser, mail):
 @pytest.mark.smtp
 def test_the_timeline_tells_who_did_what(browser, server, send, seller, make_user, sign_in):
     mail = send("refused+one@example.com", by=seller)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     service.correct_recipient(become(mail).recipients[0], "right@example.com", by=seller)
     service.resend([mail.id], by=seller)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     become(mail)
     titles = [step.title for step in story_of(mail)]
     assert titles == [

@@ -17,7 +17,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import save_partner
 from modules.outbox import service
 from modules.outbox.cli.retention import outbox_personal
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.erasure import JUST_STORED_SECONDS
 from modules.outbox.message import file_store
 from modules.outbox.models import BulkRun, MailEvent, MailRecipient, OutgoingMail
@@ -63,7 +63,7 @@ def failed(company, server, make_user):
     made = with_file(draft(company, f"Jeanne Roux <{ADDRESS}>", "other@example.com"))
     made.subject = f"Offer for {ADDRESS.upper()}"
     mail = service.submit(made, seller)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     moment = clock.now().timestamp() - JUST_STORED_SECONDS - 1
     os.utime(file_store().path(mail.attachments[0].sha256), (moment, moment))
     db.session.rollback()
@@ -130,14 +130,14 @@ def test_a_mail_to_nobody_else_that_waits_is_canceled(app, company, server, send
     db.session.rollback()
     assert mail.state is MailState.CANCELED
     assert mail.contents_erased_at is not None
-    assert delivery.deliver([mail.id]) == 0
+    assert deliver([mail.id]) == 0
 
 
 def test_a_mail_that_others_wait_for_leaves_without_this_recipient(app, server, lab, send):
     mail = send("gone@example.com", "other@example.com")
     done = person.erase("gone@example.com", None)
     assert (done.mails, done.shared, done.left) == (0, 1, True)
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     assert [list(got.recipients) for got in lab.accepted] == [["other@example.com"]]
     db.session.rollback()
     assert mail.state is MailState.PARTIAL
@@ -148,7 +148,7 @@ def test_a_mail_that_others_wait_for_leaves_without_this_recipient(app, server, 
 
 def test_who_has_the_mail_already_does_not_stop_it_for_the_others(app, server, lab, send):
     mail = send("fine@example.com", "later+b@example.com")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     db.session.rollback()
     assert mail.state is MailState.DEFERRED
     done = person.erase("fine@example.com", None)
@@ -229,7 +229,7 @@ def test_what_was_erased_or_never_made_is_said_to_be_missing(app, server, send):
 
 def test_a_download_is_bounded_but_its_list_is_whole(failed, send, server):
     other = send(ADDRESS)
-    delivery.deliver([other.id])
+    deliver([other.id])
     newer, older = other.id, failed.id
     data, archive = export(ADDRESS, messages=1)
     assert [mail["id"] for mail in data["mails"]] == [newer, older]

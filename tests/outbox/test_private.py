@@ -17,7 +17,7 @@ from core.signals import document_mail_wanted
 from modules.mail_config.transports.base import Submission
 from modules.outbox import search_index, service
 from modules.outbox.compose import autosave
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.message import build_message
 from modules.outbox.models import KeptDraft, MailRecipient, OutgoingMail
 from modules.outbox.privacy import person, retention
@@ -57,7 +57,7 @@ def test_it_is_used_and_then_nowhere_any_more(submitted, lab, settings):
     is_nowhere(settings, WALK_IN, "jeanne")
     lab.scripted = False
     sha256 = submitted.attachments[0].sha256
-    assert delivery.deliver([submitted.id]) == 1
+    assert deliver([submitted.id]) == 1
     (message,) = lab.accepted
     assert message.recipients == (WALK_IN,)
     assert f"To: {WALK_IN}".encode() in message.data
@@ -72,7 +72,7 @@ def test_it_is_used_and_then_nowhere_any_more(submitted, lab, settings):
 @pytest.mark.smtp
 @pytest.mark.usefixtures("server")
 def test_what_the_server_says_of_it_is_kept_without_it(submitted, lab, settings, caplog):
-    delivery.deliver([submitted.id])
+    deliver([submitted.id])
     db.session.expire_all()
     (row,) = submitted.recipients
     assert (submitted.state, row.state) == (MailState.FAILED, RecipientState.REFUSED)
@@ -87,12 +87,12 @@ def test_what_the_server_says_of_it_is_kept_without_it(submitted, lab, settings,
 @pytest.mark.smtp
 @pytest.mark.usefixtures("server")
 def test_it_can_be_corrected_and_resent_and_is_gone_then(submitted, lab, settings):
-    delivery.deliver([submitted.id])
+    deliver([submitted.id])
     db.session.expire_all()
     service.correct_recipient(submitted.recipients[0], "jeanne.p@walk-in.example.com")
     assert submitted.recipients[0].addr_spec == mark_of("jeanne.p@walk-in.example.com")
     service.resend([submitted.id])
-    delivery.deliver([submitted.id])
+    deliver([submitted.id])
     assert [message.recipients for message in lab.accepted] == [("jeanne.p@walk-in.example.com",)]
     is_nowhere(settings, "jeanne")
 
@@ -199,7 +199,7 @@ def test_one_that_waits_for_a_server_is_given_up_and_erased_in_time(submitted, m
 @pytest.mark.smtp
 @pytest.mark.usefixtures("server")
 def test_the_exact_message_is_for_those_who_may_resend(submitted, lab, make_user, sign_in):
-    delivery.deliver([submitted.id])
+    deliver([submitted.id])
     support = sign_in(make_user("support"))
     assert WALK_IN in support.get(f"/outbox/mails/{submitted.id}/eml").text
     reader = make_user("salesperson", login="reader@maison.example.com")

@@ -13,7 +13,7 @@ from modules.mail_config.transports.base import Envelope, ServerAccess
 from modules.mail_config.transports.receipts import OFFERED_NONE, mail_parameters, recipient_parameters
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import service
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.mail_page.timeline import story_of
 from modules.outbox.states import MailState
 from tests.outbox.conftest import make_ready, make_server
@@ -132,7 +132,7 @@ def test_no_address_breaks_out_of_its_parameter():
 def test_the_story_of_a_mail_says_that_its_server_offers_none(lab, server, send):
     mail = send("ann@example.com", delivery_receipt=True)
     other = send("bob@example.com")
-    delivery.deliver([mail.id, other.id])
+    deliver([mail.id, other.id])
     db.session.expire_all()
     assert mail.state is MailState.SENT
     assert story_of(mail)[-1].detail == "Sent without asking for a delivery receipt: the server offers none."
@@ -144,9 +144,9 @@ def test_a_resend_to_one_asks_for_that_one_alone(company, send):
     with RoughServer({"EHLO": DSN, "RCPT": ["250 ok", "450 4.2.1 later", "250 ok"]}) as rough:
         make_ready(make_server(rough))
         mail = send("ann@example.com", "bob@example.com", delivery_receipt=True)
-        delivery.deliver([mail.id])
+        deliver([mail.id])
         service.retry_now([mail.id])
-        delivery.deliver([mail.id])
+        deliver([mail.id])
         asked = [line for line in rough.said if line.startswith("RCPT")]
     assert [line.partition(">")[0] for line in asked] == [
         "RCPT TO:<ann@example.com",

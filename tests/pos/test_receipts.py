@@ -21,7 +21,7 @@ from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.mail_templates.service import delete_template, save_template, templates_for
 from modules.mail_config.mail_templates.shipped import install
 from modules.mail_config.models import MailTemplate
-from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.privacy import retention
 from modules.outbox.private_addresses import mark_of
@@ -122,7 +122,7 @@ def test_a_walk_in_gets_the_receipt_and_is_not_kept(sell, settings, lab):
     mail = the_mail()
     assert (mail.private, mail.recipients[0].addr_spec) == (True, mark_of(WALK_IN))
     is_nowhere(settings, WALK_IN, "jeanne")
-    delivery.deliver([mail.id])
+    deliver([mail.id])
     (message,) = lab.accepted
     assert message.recipients == (WALK_IN,)
     assert b"C1-000001-Maison_Test.pdf" in message.data
@@ -138,7 +138,7 @@ def test_a_walk_in_gets_the_receipt_and_is_not_kept(sell, settings, lab):
 @pytest.mark.usefixtures("server")
 def test_what_the_ticket_says_of_a_refused_receipt_is_true(sell, settings):
     ticket = sell(address=Address(f"refused+{WALK_IN}"))
-    delivery.deliver([the_mail().id])
+    deliver([the_mail().id])
     db.session.expire_all()
     badge = badges_for([ticket.document_id])[ticket.document_id]
     assert badge.tone == "danger"
@@ -194,7 +194,7 @@ def test_fixed_addresses_get_a_copy_of_a_walk_ins_receipt_and_neither_learns_of_
         (True, mark_of(WALK_IN)),
         (False, "books@example.com"),
     ]
-    delivery.deliver([mail.id for mail in mails])
+    deliver([mail.id for mail in mails])
     accepted = {message.recipients: message.data for message in lab.accepted}
     assert set(accepted) == {(WALK_IN,), ("books@example.com",)}
     assert b"books@example.com" not in accepted[WALK_IN,]

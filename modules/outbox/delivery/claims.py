@@ -1,4 +1,4 @@
-"""Who holds a mail: claims, leases, and the marks that a crash leaves behind.
+"""Who holds a mail: claims, leases that are kept alive, and what is taken from those that ended.
 
 Every statement here names the claim it belongs to, so a worker that was stopped past its lease finds that
 its mail is no longer its own, and repeating a statement does no harm.
@@ -13,35 +13,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, bindparam, exists, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
 from core import clock
 from core.db import db, transaction
-from core.db.prepared import Batch, Count, Prepared
 from core.errors import ConfigError
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox.alert_rows import RETIRE_ALERT, alert_values, write_alert
-from modules.outbox.delivery.settlement import Settlement
+from modules.outbox.alert_rows import write_alert
 from modules.outbox.models import (
-    ALERTS,
-    ATTACHMENTS,
-    ATTEMPTS,
-    EVENTS,
     MAILS,
     RECIPIENTS,
-    MailAttachment,
     OutgoingMail,
 )
-from modules.outbox.states import FAILED, MailState, RetryPolicy, check_transition
+from modules.outbox.states import MailState, RetryPolicy
 from modules.outbox.transitions import (
-    actor,
     moving,
-    moving_by_parameter,
     record,
     record_claim,
 )
@@ -53,144 +44,6 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 90.0
 _PAUSE_SECONDS = 0.5
 LOST_WORDS = "The worker ended while the message was being handed over."
-
-
-def _values(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
-
-
-_FROM = ("server_id", "sender_name", "sender_address", "reply_to_name", "reply_to_address")
-_MARKED = ("lease_until", "message_sha256", *_FROM)
-_SETTLED = (
-    *_FROM,
-    "attempts",
-    "accepted_count",
-    "failure_kind",
-    "failure_reason",
-    "failure_also",
-    "failure_advice",
-    "settled_at",
-    "next_attempt_at",
-    "slot_at",
-    "slot_server_id",
-    "waits_for_server",
-)
-_SERVED = (
-    "state",
-    "failure_kind",
-    "reply_code",
-    "enhanced_code",
-    "diagnostic",
-    "failure_also",
-    "failure_advice",
-    "settled_at",
-)
-_TRIED = (
-    "mail_id",
-    "server_name",
-    "started_at",
-    "ended_at",
-    "outcome",
-    "failure_kind",
-    "summary",
-    "transcript",
-)
-
-_MARK_IN_FLIGHT = Prepared(
-    update(MAILS)
-    .where(
-        MAILS.c.id == bindparam("mail_id"),
-        MAILS.c.claim_token == bindparam("token"),
-        MAILS.c.state == MailState.SENDING,
-    )
-    .values(in_flight=True, **_values(*_MARKED)),
-    "mail_id",
-    "token",
-    *_MARKED,
-)
-_HELD = (
-    MAILS.c.id == bindparam("held_id"),
-    MAILS.c.claim_token == bindparam("token"),
-    or_(MAILS.c.state == MailState.SENDING, MAILS.c.state == MailState.UNCERTAIN),
-)
-_RECORD_SETTLED = Prepared(
-    # First, since it locks the mail; it also knows the state before, which may be uncertain by now.
-    insert(EVENTS).from_select(
-        ["mail_id", "at", "verb", "before", "after", "actor", "detail"],
-        select(
-            MAILS.c.id,
-            bindparam("at", type_=EVENTS.c.at.type),
-            literal("settle", EVENTS.c.verb.type),
-            MAILS.c.state,
-            bindparam("state", type_=EVENTS.c.after.type),
-            bindparam("actor", type_=EVENTS.c.actor.type),
-            bindparam("detail", type_=EVENTS.c.detail.type),
-        )
-        .where(*_HELD)
-        .with_for_update(),
-    ),
-    "held_id",
-    "token",
-    "at",
-    "state",
-    "actor",
-    "detail",
-)
-_SETTLE_RECIPIENT = Prepared(
-    update(RECIPIENTS)
-    .where(RECIPIENTS.c.id == bindparam("recipient_id"), exists(select(MAILS.c.id).where(*_HELD)))
-    .values(**_values(*_SERVED)),
-    "recipient_id",
-    "held_id",
-    "token",
-    *_SERVED,
-)
-_ALERTED = ("user_id", "mail_id", "failure_kind", "words", "created_at")
-_INSERT_ALERT = Prepared(
-    insert(ALERTS).from_select(
-        list(_ALERTED),
-        select(*(bindparam(name, type_=ALERTS.c[name].type) for name in _ALERTED)).where(
-            exists(select(MAILS.c.id).where(*_HELD))
-        ),
-    ),
-    "held_id",
-    "token",
-    *_ALERTED,
-)
-_RETIRE_ALERT = Prepared(
-    RETIRE_ALERT.where(exists(select(MAILS.c.id).where(*_HELD))), "mail", "user", "now", "held_id", "token"
-)
-_SETTLE_MAIL = Prepared(
-    moving_by_parameter("settle")
-    .where(*_HELD[:2])
-    .values(in_flight=False, claim_token=None, lease_until=None, **_values(*_SETTLED)),
-    "held_id",
-    "token",
-    "state",
-    *_SETTLED,
-)
-_INSERT_ATTEMPT = Prepared(
-    # What a worker that was only stopped has to tell must not bring back what was erased meanwhile.
-    insert(ATTEMPTS).from_select(
-        list(_TRIED),
-        select(*(bindparam(name, type_=ATTEMPTS.c[name].type) for name in _TRIED)).where(
-            exists(
-                select(MAILS.c.id).where(
-                    MAILS.c.id == bindparam("mail_id"), MAILS.c.contents_erased_at.is_(None)
-                )
-            )
-        ),
-    ),
-    *_TRIED,
-)
-_WRITE_FROZEN = Prepared(
-    update(ATTACHMENTS)
-    .where(ATTACHMENTS.c.id == bindparam("attachment_id"))
-    .values(**_values("sha256", "size")),
-    "attachment_id",
-    "sha256",
-    "size",
-)
 
 
 def lease() -> dt.timedelta:
@@ -273,122 +126,6 @@ def claimed(token: str) -> list[OutgoingMail]:
         return rows
 
     return patiently(attempt)
-
-
-def mark_in_flight(batch: Batch, mail: OutgoingMail, token: str) -> Count:
-    """Record, inside a transaction of the ledger, that the message goes out now.
-
-    Returns:
-        Nothing once it is committed, when the claim is no longer this worker's; then the message must not go out.
-    """
-    return batch.run(
-        _MARK_IN_FLIGHT,
-        {
-            "mail_id": mail.id,
-            "token": token,
-            "lease_until": clock.now() + lease(),
-            "message_sha256": mail.message_sha256,
-            **_sender(mail),
-        },
-    )
-
-
-def _sender(mail: OutgoingMail) -> dict[str, Any]:
-    return {name: getattr(mail, name) for name in _FROM}
-
-
-def write_settlement(
-    batch: Batch,
-    mail: OutgoingMail,
-    token: str,
-    settlement: Settlement,
-    *,
-    server_name: str,
-    started_at: dt.datetime,
-    transcript: Sequence[str],
-) -> Count:
-    """Write, inside a transaction of the ledger, what an attempt has found.
-
-    A worker that was stopped past its lease, and goes on, knows more than the sweep did: it settles an uncertain
-    mail too, unless a person has decided meanwhile.
-
-    Returns:
-        Nothing once it is committed, when the mail was taken away meanwhile; the attempt is recorded anyway.
-
-    Raises:
-        IllegalTransitionError: The settlement leads to a state that no attempt can lead to.
-    """
-    check_transition("settle", MailState.SENDING, settlement.state)
-    now = clock.now()
-    settled_at = None if settlement.state is MailState.DEFERRED else now
-    held = {"held_id": mail.id, "token": token}
-    batch.run(
-        _RECORD_SETTLED,
-        {**held, "at": now, "state": settlement.state, "actor": actor(), "detail": settlement.remark},
-    )
-    for outcome in settlement.results:
-        batch.run(
-            _SETTLE_RECIPIENT,
-            {
-                **held,
-                "recipient_id": outcome.recipient_id,
-                "state": outcome.state,
-                "failure_kind": outcome.failure_kind,
-                "reply_code": outcome.reply_code,
-                "enhanced_code": outcome.enhanced_code,
-                "diagnostic": outcome.diagnostic,
-                "failure_also": outcome.also,
-                "failure_advice": outcome.advice,
-                "settled_at": settled_at,
-            },
-        )
-    if settlement.state in FAILED and mail.submitted_by_id is not None and not mail.is_alert:
-        alert = alert_values(
-            mail.id, mail.submitted_by_id, settlement.failure_kind, settlement.failure_reason
-        )
-        batch.run(_RETIRE_ALERT, {"mail": mail.id, "user": mail.submitted_by_id, "now": now, **held})
-        batch.run(_INSERT_ALERT, {**alert, **held})
-    if settlement.tried:
-        batch.run(
-            _INSERT_ATTEMPT,
-            {
-                "mail_id": mail.id,
-                "server_name": server_name,
-                "started_at": started_at,
-                "ended_at": now,
-                "outcome": settlement.state,
-                "failure_kind": settlement.failure_kind,
-                "summary": settlement.failure_reason,
-                "transcript": "\n".join(transcript),
-            },
-        )
-    return batch.run(
-        _SETTLE_MAIL,
-        {
-            **held,
-            "state": settlement.state,
-            "attempts": settlement.attempts,
-            "accepted_count": settlement.accepted_count,
-            "failure_kind": settlement.failure_kind,
-            "failure_reason": settlement.failure_reason,
-            "failure_also": settlement.failure_also,
-            "failure_advice": settlement.failure_advice,
-            "settled_at": settled_at,
-            "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
-            "slot_at": mail.slot_at,
-            "slot_server_id": mail.slot_server_id,
-            "waits_for_server": settlement.waits_for_server,
-            **_sender(mail),
-        },
-    )
-
-
-def write_frozen(batch: Batch, attachment: MailAttachment) -> None:
-    """Write, inside a transaction of the ledger, where the rendered PDF is kept."""
-    batch.run(
-        _WRITE_FROZEN,
-        {"attachment_id": attachment.id, "sha256": attachment.sha256, "size": attachment.size},
-    )
 
 
 def give_back(token: str) -> None:

@@ -1,4 +1,4 @@
-"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the way."""
+"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the chosen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modules.outbox.models import OutgoingMail
 
 
 @dataclass(slots=True)
-class Way:
+class DeliveryRoute:
     """How the mails of one sender leave, found once in a run.
 
     Attributes:
@@ -44,7 +44,7 @@ class Way:
     closed_until: dt.datetime | None = None
 
 
-def find_way(mail: OutgoingMail) -> Way:
+def find_route(mail: OutgoingMail) -> DeliveryRoute:
     """Return how a mail leaves."""
     company = db.session.get_one(Company, mail.company_id)
     user = db.session.get(User, mail.submitted_by_id) if mail.submitted_by_id else None
@@ -57,30 +57,30 @@ def find_way(mail: OutgoingMail) -> Way:
         kind = problem_of(server) if server else FailureKind.SERVER_MISSING
     else:
         named = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
-        route = route_for(company, user, named)
-        header_from, reply_to, kind = route.header_from, route.reply_to, route.problem
-        server = db.session.get(MailServer, route.server_id) if route.server_id else None
-    way = Way(None, header_from, reply_to, Failure(kind, True) if kind else None)
+        rule = route_for(company, user, named)
+        header_from, reply_to, kind = rule.header_from, rule.reply_to, rule.problem
+        server = db.session.get(MailServer, rule.server_id) if rule.server_id else None
+    chosen = DeliveryRoute(None, header_from, reply_to, Failure(kind, True) if kind else None)
     if server is not None:
-        _take_state(way, server.id)
+        _take_state(chosen, server.id)
     end_reading()
-    return way
+    return chosen
 
 
-def _take_state(way: Way, server_id: int) -> None:
+def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
     # Free of the session: it must stay as it is through the commits of the run.
     with Session(db.engine, expire_on_commit=False) as session:
-        way.server = session.get(MailServer, server_id)
+        chosen.server = session.get(MailServer, server_id)
         session.expunge_all()
     known = health.health_of(server_id)
-    if way.server is None:
+    if chosen.server is None:
         return
     now = clock.now()
-    way.limited = rate_limiter.pace_of(way.server, known, now).limited
+    chosen.limited = rate_limiter.pace_of(chosen.server, known, now).limited
     if known is None:
         return
-    way.blemished = known.failures > 0
-    way.closed_until = rate_limiter.closed_until(known, now)
+    chosen.blemished = known.failures > 0
+    chosen.closed_until = rate_limiter.closed_until(known, now)
     if known.open_since is not None and known.failure_kind is not None:
-        way.paused = True
-        way.problem = Failure(known.failure_kind, True, detail=known.failure_words)
+        chosen.paused = True
+        chosen.problem = Failure(known.failure_kind, True, detail=known.failure_words)

@@ -1,4 +1,4 @@
-"""The way of claimed mails to their servers.
+"""The route of claimed mails to their servers.
 
 What may be lost, and when: before `in_flight` is committed, nothing – another worker takes the mail. After
 it and until the outcome is committed, the mail is in flight: whoever finds it there calls it uncertain.
@@ -7,35 +7,34 @@ it and until the outcome is committed, the mail is in flight: whoever finds it t
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from flask import current_app
 from sqlalchemy.exc import OperationalError
 
 from core import clock
 from core.db import db, end_reading
 from core.db.prepared import Batch, Count, Ledger
 from core.errors import UserError
-from core.files import FileMissingError, StoreFullError
+from core.files import StoreFullError
 from core.jobs import JobTimeoutError
-from core.mail.outcomes import Failure, FailureKind, RecipientOutcome, RecipientState
+from core.mail.outcomes import Failure, FailureKind, RecipientOutcome
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, rate_limiter
-from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
 from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.mail_config.transports.smtp import SmtpConnection
-from modules.outbox.delivery import claims
+from modules.outbox.delivery import claims, ledger
+from modules.outbox.delivery.connections import connection_to
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
+from modules.outbox.delivery.message import checked_message
 from modules.outbox.delivery.pdf import check_unchanged, render_pdf
-from modules.outbox.delivery.route import Way, find_way
+from modules.outbox.delivery.progress import age_of, known_before, states_of, to_be_served
+from modules.outbox.delivery.route import DeliveryRoute, find_route
 from modules.outbox.delivery.settlement import (
     LOOK_AGAIN,
-    RecipientResult,
     Settlement,
     settle,
     settle_failure,
@@ -43,14 +42,12 @@ from modules.outbox.delivery.settlement import (
     with_jitter,
 )
 from modules.outbox.erasure import erase_private
-from modules.outbox.message import build_message, file_store
+from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_of, scrubbed
 from modules.outbox.states import RetryPolicy
 
 logger = logging.getLogger(__name__)
-
-_TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
 AFTER_FAILURE = dt.timedelta(minutes=1)
 """How long a mail waits whose server has failed, while the server is not paused yet."""
@@ -64,13 +61,10 @@ OLD_SLOT = dt.timedelta(minutes=1)
 LONGEST_WAIT_SECONDS = 1.0
 """A worker waits itself for a moment that is so near."""
 
-_connections: dict[tuple[int, str], SmtpConnection] = {}
-"""The connections of this process, kept from job to job; one to each server."""
-
 
 @dataclass(slots=True)
 class _Unwritten:
-    """A settlement that waits to share its commit with the next mail's mark."""
+    """A settlement that waits to share its commit with the next mail's flight."""
 
     mail: OutgoingMail
     settlement: Settlement
@@ -87,10 +81,10 @@ class DeliveryRun:
         token: Names the claim.
         policy: When a mail is tried again.
         unwritten: What the last mail has become, while it waits for its commit.
-        in_flight: The id of the mail that was marked last.
+        in_flight: The id of the mail that went out last.
         down: Servers that have failed in this run, and how.
         slowed: Servers that have asked in this run to be slowed down.
-        ways: How mails leave, by sender.
+        routes: How mails leave, by sender.
     """
 
     token: str
@@ -100,20 +94,20 @@ class DeliveryRun:
     in_flight: int | None = None
     down: dict[int, Failure] = field(default_factory=dict)
     slowed: set[int] = field(default_factory=set)
-    ways: dict[tuple[int, int | None, str, str], Way] = field(default_factory=dict)
+    routes: dict[tuple[int, int | None, str, str], DeliveryRoute] = field(default_factory=dict)
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it."""
         started = clock.now()
-        way: Way | None = None
+        route: DeliveryRoute | None = None
         transcript: Sequence[str] = ()
         try:
             self._freeze_attachments(mail)
-            way = self._way(mail)
-            message = self._message(mail, way)
-            server = self._usable(way)
-            self._wait_for_turn(mail, way, server)
-            settlement, transcript = self._hand_over(mail, way, server, message)
+            route = self._route(mail)
+            message = checked_message(mail, route.server.size_limit if route.server is not None else None)
+            server = self._usable(route)
+            self._wait_for_turn(mail, route, server)
+            settlement, transcript = self._transmit(mail, route, server, message)
             mail.slot_at = mail.slot_server_id = None
         except LostClaimError:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
@@ -122,8 +116,8 @@ class DeliveryRun:
             settlement = self._waiting(mail, error.failure, error.until)
         except UndeliverableError as error:
             settlement = self._failed(mail, error.failure)
-        server_name = way.server.name if way is not None and way.server is not None else ""
-        self.flush()  # the mail before this one, unless its outcome was committed with this one's mark
+        server_name = route.server.name if route is not None and route.server is not None else ""
+        self.flush()  # the mail before this one, unless its outcome was committed with this one's flight
         self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
 
     def give_up(self, mail: OutgoingMail, error: Exception) -> None:
@@ -158,7 +152,7 @@ class DeliveryRun:
         unwritten = self.unwritten
         if unwritten is None:
             return None
-        return claims.write_settlement(
+        return ledger.write_settlement(
             batch,
             unwritten.mail,
             self.token,
@@ -177,22 +171,24 @@ class DeliveryRun:
         """Settle a mail that no server was asked about, for a reason of its own."""
         now = clock.now()
         return settle_failure(
-            _states(mail),
-            [recipient.id for recipient in _due(mail)],
+            states_of(mail),
+            [recipient.id for recipient in to_be_served(mail)],
             failure,
             attempts=mail.attempts,
-            age=_age(mail, now),
+            age=age_of(mail, now),
             policy=self.policy,
             now=now,
-            earlier=_earlier(mail),
+            earlier=known_before(mail),
         )
 
     def _waiting(
         self, mail: OutgoingMail, failure: Failure, until: dt.datetime, *, asked: bool = False
     ) -> Settlement:
         """Let a mail wait for its server."""
-        tried = [recipient.id for recipient in _due(mail)]
-        return settle_waiting(_states(mail), tried, failure, attempts=mail.attempts, until=until, asked=asked)
+        tried = [recipient.id for recipient in to_be_served(mail)]
+        return settle_waiting(
+            states_of(mail), tried, failure, attempts=mail.attempts, until=until, asked=asked
+        )
 
     # -- the steps of one mail -----------------------------------------------------------------------
 
@@ -219,51 +215,34 @@ class DeliveryRun:
 
     def _write_frozen(self, attachment: MailAttachment) -> None:
         with self.ledger.transaction() as batch:
-            claims.write_frozen(batch, attachment)
+            ledger.write_frozen(batch, attachment)
 
-    def _way(self, mail: OutgoingMail) -> Way:
+    def _route(self, mail: OutgoingMail) -> DeliveryRoute:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
         key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
-        way = self.ways.get(key)
-        if way is None:
-            way = self.ways[key] = claims.patiently(lambda: find_way(mail))
-        mail.server_id = way.server.id if way.server else None
-        if way.problem is not None:
-            wait = WHILE_PAUSED if way.paused else LOOK_AGAIN
-            raise MustWaitError(way.problem, clock.now() + with_jitter(wait))
+        route = self.routes.get(key)
+        if route is None:
+            route = self.routes[key] = claims.patiently(lambda: find_route(mail))
+        mail.server_id = route.server.id if route.server else None
+        if route.problem is not None:
+            wait = WHILE_PAUSED if route.paused else LOOK_AGAIN
+            raise MustWaitError(route.problem, clock.now() + with_jitter(wait))
         if not mail.sender_address:
-            mail.sender_address, mail.sender_name = way.header_from.addr_spec, way.header_from.display_name
-            if way.reply_to is not None:
-                mail.reply_to_address, mail.reply_to_name = way.reply_to.addr_spec, way.reply_to.display_name
-        return way
+            mail.sender_address, mail.sender_name = (
+                route.header_from.addr_spec,
+                route.header_from.display_name,
+            )
+            if route.reply_to is not None:
+                mail.reply_to_address, mail.reply_to_name = (
+                    route.reply_to.addr_spec,
+                    route.reply_to.display_name,
+                )
+        return route
 
-    def _message(self, mail: OutgoingMail, way: Way) -> bytes:
-        try:
-            message = build_message(mail)
-        except FileMissingError as error:
-            raise UndeliverableError(
-                Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))
-            ) from error
-        except (ValueError, LookupError, TypeError) as error:
-            # Nothing that was checked at submission should come here; if it does, a person must see it.
-            logger.exception("Mail %s could not be built.", mail.id)
-            words = f"The message could not be built ({type(error).__name__}: {error})."
-            raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
-        limit = way.server.size_limit if way.server is not None else None
-        if limit is not None and len(message) > limit:
-            words = f"The message has {len(message)} bytes; the server's limit is {limit}."
-            raise UndeliverableError(Failure(FailureKind.MESSAGE_TOO_LARGE, False, detail=words))
-        sha256 = hashlib.sha256(message).hexdigest()
-        if mail.message_sha256 and mail.message_sha256 != sha256:
-            # An update of a library has changed its form; the text and the files are the same.
-            logger.warning("Mail %s is not octet for octet what it was at its first attempt.", mail.id)
-        mail.message_sha256 = sha256
-        return message
-
-    def _usable(self, way: Way) -> MailServer:
-        """Return the server of a way, unless it has failed in this run already."""
-        server = way.server
-        assert server is not None  # noqa: S101 (a way without one has a problem)
+    def _usable(self, route: DeliveryRoute) -> MailServer:
+        """Return the server of a route, unless it has failed in this run already."""
+        server = route.server
+        assert server is not None  # noqa: S101 (a route without one has a problem)
         if server.id in self.down:
             # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
             raise MustWaitError(self.down[server.id], self._after_failure(server))
@@ -274,12 +253,12 @@ class DeliveryRun:
         end_reading()
         return clock.now() + with_jitter(wait)
 
-    def _wait_for_turn(self, mail: OutgoingMail, way: Way, server: MailServer) -> None:
+    def _wait_for_turn(self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer) -> None:
         """Make sure that a mail leaves no sooner than the rate of its server allows."""
-        if not way.limited and server.id not in self.slowed:
+        if not route.limited and server.id not in self.slowed:
             return
         now = clock.now()
-        closed = server.id in self.slowed or (way.closed_until is not None and now < way.closed_until)
+        closed = server.id in self.slowed or (route.closed_until is not None and now < route.closed_until)
         slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
         if slot is not None and slot < now - OLD_SLOT:
             slot = None  # or all that waited while nobody worked would leave in one moment
@@ -294,10 +273,10 @@ class DeliveryRun:
             self.flush()
             time.sleep(wait)
 
-    def _hand_over(
-        self, mail: OutgoingMail, way: Way, server: MailServer, message: bytes
+    def _transmit(
+        self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer, message: bytes
     ) -> tuple[Settlement, Sequence[str]]:
-        due = _due(mail)
+        due = to_be_served(mail)
         try:
             connection = self._connection(server)
         except UserError as error:
@@ -312,7 +291,7 @@ class DeliveryRun:
         )
 
         def before_body() -> None:
-            if not claims.patiently(lambda: self._mark(mail)):
+            if not claims.patiently(lambda: self._set_in_flight(mail)):
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
@@ -327,9 +306,9 @@ class DeliveryRun:
                 # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
                 self.down[server.id] = failure
             return self._failed(mail, replace(failure, temporary=True)), transcript
-        if way.blemished:
+        if route.blemished:
             claims.patiently(lambda: circuit_breaker.note_success(server.id))
-            way.blemished = False
+            route.blemished = False
         for outcome in submission.outcomes:
             if outcome.failure is not None:
                 self._slow_down(server, outcome.failure)
@@ -344,13 +323,13 @@ class DeliveryRun:
         }
         now = clock.now()
         settlement = settle(
-            _states(mail),
+            states_of(mail),
             outcomes,
             attempts=mail.attempts,
-            age=_age(mail, now),
+            age=age_of(mail, now),
             policy=self.policy,
             now=now,
-            earlier=_earlier(mail),
+            earlier=known_before(mail),
         )
         if submission.no_receipt and settlement.accepted_count:
             return replace(settlement, remark=OFFERED_NONE)
@@ -369,49 +348,21 @@ class DeliveryRun:
             self.slowed.add(server.id)
             claims.patiently(lambda: rate_limiter.note_throttle(server.id, failure))
 
-    def _mark(self, mail: OutgoingMail) -> bool:
+    def _set_in_flight(self, mail: OutgoingMail) -> bool:
         """Commit that a mail is in flight, together with the outcome of the mail before it."""
         with self.ledger.transaction() as batch:
             settled = self._write(batch)
-            mine = claims.mark_in_flight(batch, mail, self.token)
+            mine = ledger.set_in_flight(batch, mail, self.token)
         self._forget_unwritten(settled)
         self.in_flight = mail.id if mine else None
         return bool(mine)
 
     def _connection(self, server: MailServer) -> SmtpConnection:
-        key = (server.id, server.fingerprint)
-        for other in [other for other in _connections if other[0] == server.id and other != key]:
-            _connections.pop(other).close()
-        connection = _connections.get(key)
-        if connection is None:
-            timeout = float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"])
-            connection = _connections[key] = open_transport(server, timeout=timeout)
+        connection = connection_to(server)
         if not connection.is_open:
             # Connecting may take long: the outcome of the mail before must not wait for it.
             self.flush()
         return connection
-
-
-def _states(mail: OutgoingMail) -> dict[int, RecipientState]:
-    return {recipient.id: recipient.state for recipient in mail.recipients}
-
-
-def _due(mail: OutgoingMail) -> list[MailRecipient]:
-    """Return those who are still to be served."""
-    return [recipient for recipient in mail.recipients if recipient.state in _TO_BE_SERVED]
-
-
-def _age(mail: OutgoingMail, now: dt.datetime) -> dt.timedelta:
-    return now - (mail.due_since or mail.submitted_at)
-
-
-def _earlier(mail: OutgoingMail) -> list[RecipientResult]:
-    """Return what earlier attempts have found about those who are not to be served any more."""
-    return [
-        RecipientResult(r.id, r.state, r.failure_kind, r.reply_code, r.enhanced_code, r.diagnostic)
-        for r in mail.recipients
-        if r.state not in _TO_BE_SERVED
-    ]
 
 
 def deliver(mail_ids: Sequence[int]) -> int:

@@ -1,202 +1,26 @@
-"""The verbs of the outbox that people use: submit, resend, retry, correct, cancel, mark."""
+"""What people decide about mails that were submitted: resend, retry, cancel, correct, mark as arrived or not."""
 
 from __future__ import annotations
 
-import datetime as dt
-import secrets
 from collections.abc import Sequence
 
 from flask_babel import ngettext
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.auth.models import User
-from core.companies.models import Company
-from core.db import db, on_commit, transaction
-from core.documents.models import Document
-from core.errors import ConcurrentChangeError, UserError
+from core.db import transaction
+from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from core.jobs import enqueue
 from core.mail.addresses import normalize
-from core.mail.draft import MailDraft
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from modules.outbox.alert_rows import settle_alerts
-from modules.outbox.html_body import clean_html, plain_text
-from modules.outbox.limits import check_draft
-from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import mark_of, seal
 from modules.outbox.search_index import index_mail
+from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
-from modules.outbox.transitions import move, note
-
-CHUNK = 50
-"""How many mails one job delivers: RQ costs some milliseconds a job, a chunk is redone as a whole."""
-
-
-def submit(
-    draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None, token: str | None = None
-) -> OutgoingMail:
-    """Write a mail with its recipients and attachments, and put it on the queue after the commit.
-
-    Args:
-        draft: What the composer holds.
-        by: Who sends, or None for the system.
-        not_before: When it may leave, or None for now.
-        token: Names the form that was posted; the same form posted again leads to the same mail.
-
-    Raises:
-        UserError: Recipients or subject are missing, or something is too large; nothing is written.
-        ConcurrentChangeError: The document has changed since the draft was made.
-    """
-    same_form = select(OutgoingMail).where(OutgoingMail.submission_token == token)
-    with transaction() as session:
-        mail = session.scalar(same_form) if token else None
-        if mail is not None:
-            return mail
-        try:
-            with session.begin_nested():
-                mail = write_mail(draft, by, not_before=not_before)
-                mail.submission_token = token
-                session.flush()
-        except IntegrityError:
-            # Pressed twice at the same moment: the other press has written it.
-            twin = session.scalar(same_form) if token else None
-            if twin is None:
-                raise
-            return twin
-        if mail.state is MailState.QUEUED:
-            enqueue_delivery([mail.id])
-    return mail
-
-
-def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None) -> OutgoingMail:
-    """Write a mail as `submit` does, and leave the queue to the caller, who writes many at once.
-
-    Raises:
-        UserError: As for `submit`.
-    """
-    check_draft(draft)
-    with transaction() as session:
-        document = None
-        if draft.document_id is not None:
-            document = session.get(Document, draft.document_id, populate_existing=True)
-            if document is None:
-                raise UserError(_l("The document no longer exists."))
-            if document.revision != draft.document_revision:
-                raise ConcurrentChangeError(
-                    _l("The document has changed since you began to write. Check the text, then send.")
-                )
-        company = session.get_one(Company, draft.company_id)
-        body = clean_html(draft.body_html)
-        now = clock.now()
-        scheduled = not_before is not None and not_before > now
-        mail = OutgoingMail(
-            state=MailState.SCHEDULED if scheduled else MailState.QUEUED,
-            message_id=new_message_id(company.email),
-            subject=draft.subject.strip(),
-            body_html=body,
-            body_text=plain_text(body),
-            language=draft.language,
-            reply_to_address=draft.reply_to.addr_spec if draft.reply_to else "",
-            reply_to_name=draft.reply_to.display_name if draft.reply_to else "",
-            company_id=draft.company_id,
-            document_id=draft.document_id,
-            document_kind=document.kind if document is not None else "",
-            document_revision=draft.document_revision,
-            submitted_by_id=by.id if by else None,
-            submitted_at=now,
-            not_before=not_before,
-            next_attempt_at=not_before or now,
-            due_since=not_before if scheduled else now,
-            keep_days=draft.keep_days,
-            priority=draft.priority,
-            delivery_receipt=draft.delivery_receipt,
-            read_receipt=draft.read_receipt,
-            private=draft.private,
-            recipient_count=len(draft.recipients),
-        )
-        mail.recipients = [
-            MailRecipient(
-                position=position,
-                field=recipient.field,
-                addr_spec=recipient.address.addr_spec,
-                display_name=recipient.address.display_name[:160],
-                reason=recipient.reason,
-                reason_detail=recipient.reason_detail[:160],
-                partner_id=recipient.partner_id,
-            )
-            for position, recipient in enumerate(draft.recipients)
-        ]
-        if draft.private:
-            for row in mail.recipients:
-                seal(row, row.addr_spec)
-        if draft.pdf_name:
-            mail.attachments.append(
-                MailAttachment(
-                    position=0,
-                    name=draft.pdf_name,
-                    media_type="application/pdf",
-                    # Where the person was shown the PDF of this revision, these bytes are what is sent.
-                    size=draft.pdf.size if draft.pdf else 0,
-                    sha256=draft.pdf.sha256 if draft.pdf else "",
-                    generated=True,
-                )
-            )
-        mail.attachments += [
-            MailAttachment(
-                position=position,
-                name=file.name,
-                media_type=file.media_type,
-                size=file.size,
-                sha256=file.sha256,
-                content_id=file.content_id,
-            )
-            for position, file in enumerate(draft.attachments, start=1)
-        ]
-        note(mail, "submit", by, before=None)
-        session.add(mail)
-        session.flush()
-        index_mail(mail)
-    return mail
-
-
-def new_message_id(sender_address: str) -> str:
-    """Return a Message-ID (RFC 5322 §3.6.4) in the domain of the sender."""
-    domain = sender_address.rpartition("@")[2]
-    return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"
-
-
-def release_due(mail_ids: Sequence[int]) -> list[int]:
-    """Let those of scheduled mails whose time has come go on the queue, and return their ids.
-
-    For the job that is asked for at that time; whatever becomes of it, the sweep finds them.
-    """
-    done: list[int] = []
-    with transaction() as session:
-        now = clock.now()
-        for mail in _locked(mail_ids):
-            if mail.state is MailState.SCHEDULED and mail.next_attempt_at <= now:
-                move(mail, "release", MailState.QUEUED)
-                done.append(mail.id)
-        session.flush()
-    return done
-
-
-def enqueue_delivery(mail_ids: Sequence[int], *, front: bool = False) -> None:
-    """Put mails on the queue after the commit, in chunks; at its front, if a person is waiting for them.
-
-    Where the queue does not take one chunk, it is not asked to take the others: each question may last a second,
-    and the sweep finds them.
-    """
-
-    def put() -> None:
-        for start in range(0, len(mail_ids), CHUNK):
-            if not enqueue("outbox.deliver_mails", list(mail_ids[start : start + CHUNK]), front=front):
-                return
-
-    on_commit(put)
+from modules.outbox.transitions import locked_mails, move, note
 
 
 def resend(
@@ -218,7 +42,7 @@ def resend(
     """
     done: list[int] = []
     with transaction() as session:
-        for mail in _locked(mail_ids):
+        for mail in locked_mails(mail_ids):
             if mail.state not in RESENDABLE or mail.contents_erased_at is not None:
                 continue
             if mail.state is MailState.UNCERTAIN and not uncertain:
@@ -251,7 +75,7 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
     """
     done: list[int] = []
     with transaction() as session:
-        for mail in _locked(mail_ids):
+        for mail in locked_mails(mail_ids):
             if mail.state in {MailState.DEFERRED, MailState.SCHEDULED}:
                 move(mail, "release", MailState.QUEUED, by)
                 mail.next_attempt_at = clock.now()
@@ -272,7 +96,7 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
     """
     done: list[int] = []
     with transaction():
-        for mail in _locked(mail_ids):
+        for mail in locked_mails(mail_ids):
             if mail.state in CANCELABLE:
                 # Whoever has got it already has got it: then canceling means to stop trying for the others.
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
@@ -307,7 +131,7 @@ def correct_recipient(
     except UserError as error:
         raise UserError(error.message, "address") from error
     with transaction() as session:
-        (mail,) = _locked([recipient.mail_id])
+        (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
         if recipient.state is RecipientState.ACCEPTED:
             raise UserError(_l("This recipient has got the mail already."))
@@ -349,7 +173,7 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
         UserError: The mail is not uncertain any more.
     """
     with transaction() as session:
-        (mail,) = _locked([mail_id])
+        (mail,) = locked_mails([mail_id])
         if mail.state is not MailState.UNCERTAIN:
             raise UserError(_l("This mail is no longer uncertain."))
         for recipient in mail.recipients:
@@ -374,19 +198,6 @@ def _show_worst(mail: OutgoingMail) -> None:
     mail.failure_kind = failed[0].failure_kind if failed and mail.state is not MailState.CANCELED else None
     mail.failure_reason = failed[0].diagnostic if failed and mail.state is not MailState.CANCELED else ""
     mail.failure_also, mail.failure_advice = None, ""
-
-
-def _locked(mail_ids: Sequence[int]) -> list[OutgoingMail]:
-    """Return mails for a change, as they are now, in one order so that two people cannot block each other."""
-    return list(
-        db.session.scalars(
-            select(OutgoingMail)
-            .where(OutgoingMail.id.in_(mail_ids))
-            .order_by(OutgoingMail.id)
-            .with_for_update(of=OutgoingMail)
-            .execution_options(populate_existing=True)
-        )
-    )
 
 
 def _reset(recipient: MailRecipient) -> None:

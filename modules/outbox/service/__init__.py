@@ -1,0 +1,27 @@
+"""The verbs of the outbox: submit a mail, and decide what becomes of one."""
+
+from modules.outbox.service.decisions import (
+    cancel,
+    correct_recipient,
+    count_sentence,
+    mark_uncertain,
+    resend,
+    retry_now,
+)
+from modules.outbox.service.queue import CHUNK, enqueue_delivery, release_due
+from modules.outbox.service.submission import new_message_id, submit, write_mail
+
+__all__ = [
+    "CHUNK",
+    "cancel",
+    "correct_recipient",
+    "count_sentence",
+    "enqueue_delivery",
+    "mark_uncertain",
+    "new_message_id",
+    "release_due",
+    "resend",
+    "retry_now",
+    "submit",
+    "write_mail",
+]

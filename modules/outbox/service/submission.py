@@ -1,0 +1,192 @@
+"""Submitting a mail: it is written in the transaction that caused it, and leaves after the commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import transaction
+from core.documents.models import Document
+from core.errors import ConcurrentChangeError, UserError
+from core.i18n import lazy_gettext as _l
+from core.mail.draft import MailDraft
+from modules.outbox.html_body import clean_html, plain_text
+from modules.outbox.limits import check_draft
+from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.private_addresses import seal
+from modules.outbox.search_index import index_mail
+from modules.outbox.service.queue import enqueue_delivery
+from modules.outbox.states import MailState
+from modules.outbox.transitions import note
+
+
+def submit(
+    draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None, token: str | None = None
+) -> OutgoingMail:
+    """Write a mail with its recipients and attachments, and put it on the queue after the commit.
+
+    Args:
+        draft: What the composer holds.
+        by: Who sends, or None for the system.
+        not_before: When it may leave, or None for now.
+        token: Names the form that was posted; the same form posted again leads to the same mail.
+
+    Raises:
+        UserError: Recipients or subject are missing, or something is too large; nothing is written.
+        ConcurrentChangeError: The document has changed since the draft was made.
+    """
+    same_form = select(OutgoingMail).where(OutgoingMail.submission_token == token)
+    with transaction() as session:
+        mail = session.scalar(same_form) if token else None
+        if mail is not None:
+            return mail
+        try:
+            with session.begin_nested():
+                mail = write_mail(draft, by, not_before=not_before)
+                mail.submission_token = token
+                session.flush()
+        except IntegrityError:
+            # Pressed twice at the same moment: the other press has written it.
+            twin = session.scalar(same_form) if token else None
+            if twin is None:
+                raise
+            return twin
+        if mail.state is MailState.QUEUED:
+            enqueue_delivery([mail.id])
+    return mail
+
+
+def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None) -> OutgoingMail:
+    """Write a mail as `submit` does, and leave the queue to the caller, who writes many at once.
+
+    Raises:
+        UserError: As for `submit`.
+    """
+    check_draft(draft)
+    with transaction() as session:
+        document = _as_it_was_seen(session, draft)
+        mail = _mail_row(draft, session.get_one(Company, draft.company_id), document, by, not_before)
+        mail.recipients = _recipient_rows(draft)
+        mail.attachments = _attachment_rows(draft)
+        note(mail, "submit", by, before=None)
+        session.add(mail)
+        session.flush()
+        index_mail(mail)
+    return mail
+
+
+def _as_it_was_seen(session: Session, draft: MailDraft) -> Document | None:
+    """Return the document of a draft, or None for a mail without one.
+
+    Raises:
+        UserError: The document is gone.
+        ConcurrentChangeError: It has changed since the draft was made.
+    """
+    if draft.document_id is None:
+        return None
+    document = session.get(Document, draft.document_id, populate_existing=True)
+    if document is None:
+        raise UserError(_l("The document no longer exists."))
+    if document.revision != draft.document_revision:
+        raise ConcurrentChangeError(
+            _l("The document has changed since you began to write. Check the text, then send.")
+        )
+    return document
+
+
+def _mail_row(
+    draft: MailDraft,
+    company: Company,
+    document: Document | None,
+    by: User | None,
+    not_before: dt.datetime | None,
+) -> OutgoingMail:
+    body = clean_html(draft.body_html)
+    now = clock.now()
+    scheduled = not_before is not None and not_before > now
+    return OutgoingMail(
+        state=MailState.SCHEDULED if scheduled else MailState.QUEUED,
+        message_id=new_message_id(company.email),
+        subject=draft.subject.strip(),
+        body_html=body,
+        body_text=plain_text(body),
+        language=draft.language,
+        reply_to_address=draft.reply_to.addr_spec if draft.reply_to else "",
+        reply_to_name=draft.reply_to.display_name if draft.reply_to else "",
+        company_id=draft.company_id,
+        document_id=draft.document_id,
+        document_kind=document.kind if document is not None else "",
+        document_revision=draft.document_revision,
+        submitted_by_id=by.id if by else None,
+        submitted_at=now,
+        not_before=not_before,
+        next_attempt_at=not_before or now,
+        due_since=not_before if scheduled else now,
+        keep_days=draft.keep_days,
+        priority=draft.priority,
+        delivery_receipt=draft.delivery_receipt,
+        read_receipt=draft.read_receipt,
+        private=draft.private,
+        recipient_count=len(draft.recipients),
+    )
+
+
+def _recipient_rows(draft: MailDraft) -> list[MailRecipient]:
+    rows = [
+        MailRecipient(
+            position=position,
+            field=recipient.field,
+            addr_spec=recipient.address.addr_spec,
+            display_name=recipient.address.display_name[:160],
+            reason=recipient.reason,
+            reason_detail=recipient.reason_detail[:160],
+            partner_id=recipient.partner_id,
+        )
+        for position, recipient in enumerate(draft.recipients)
+    ]
+    if draft.private:
+        for row in rows:
+            seal(row, row.addr_spec)
+    return rows
+
+
+def _attachment_rows(draft: MailDraft) -> list[MailAttachment]:
+    """Return the document's PDF first, then the files that a person has added."""
+    rows = []
+    if draft.pdf_name:
+        rows.append(
+            MailAttachment(
+                position=0,
+                name=draft.pdf_name,
+                media_type="application/pdf",
+                # Where the person was shown the PDF of this revision, these bytes are what is sent.
+                size=draft.pdf.size if draft.pdf else 0,
+                sha256=draft.pdf.sha256 if draft.pdf else "",
+                generated=True,
+            )
+        )
+    rows += [
+        MailAttachment(
+            position=position,
+            name=file.name,
+            media_type=file.media_type,
+            size=file.size,
+            sha256=file.sha256,
+            content_id=file.content_id,
+        )
+        for position, file in enumerate(draft.attachments, start=1)
+    ]
+    return rows
+
+
+def new_message_id(sender_address: str) -> str:
+    """Return a Message-ID (RFC 5322 §3.6.4) in the domain of the sender."""
+    domain = sender_address.rpartition("@")[2]
+    return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"
