@@ -1,9 +1,9 @@
 """Addresses that are used and not kept: a walk-in's, who wants a receipt and nothing else.
 
 The address of a recipient of a private mail is encrypted (`sealed`) from the first moment. In its place stands a
-mark: the same for the same address, keyed by the installation's secret so that nobody can try out addresses, and
-no way back. Lists, search, logs, exports and backups know the mark only. Servers repeat addresses in their answers,
-so what they have said is scrubbed before anything keeps it. Once everybody has the mail, the sealed address goes
+hash: the same for the same address, keyed by the installation's secret so that nobody can try out addresses, and
+no way back. Lists, search, logs, exports and backups know the hash only. Servers repeat addresses in their answers,
+so what they have said is scrubbed before anything keeps it. Once everybody has the mail, the encrypted address goes
 too, with the message and its files.
 """
 
@@ -26,34 +26,38 @@ SCRUBBED = "‹address›"
 _SHORTEST_LOCAL_PART = 3
 
 
-def mark_of(address: str, purpose: str = "private") -> str:
+def address_hash(address: str, purpose: str = "private") -> str:
     """Return what stands in place of an address: the same for the same address, and no way back.
 
     Args:
         address: An addr-spec; its case makes no difference.
-        purpose: Marks of one purpose say nothing about those of another.
+        purpose: Hashes of one purpose say nothing about those of another.
     """
     key = current_settings().secret_key.encode()
     text = f"envoi/{purpose}/1:{address.casefold()}"
-    mark = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    return f"{purpose}-{mark[:12]}@{purpose}.invalid"
+    digest = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return f"{purpose}-{digest[:12]}@{purpose}.invalid"
 
 
-def is_mark(addr_spec: str) -> bool:
+def is_address_hash(addr_spec: str) -> bool:
     """Return True for what stands in place of a private address."""
     return addr_spec.endswith("@private.invalid")
 
 
-def seal(recipient: MailRecipient, address: str) -> None:
+def encrypt_address(recipient: MailRecipient, address: str) -> None:
     """Give a recipient an address that is used and not kept."""
-    recipient.addr_spec, recipient.sealed, recipient.display_name = mark_of(address), encrypt(address), ""
+    recipient.addr_spec, recipient.sealed, recipient.display_name = (
+        address_hash(address),
+        encrypt(address),
+        "",
+    )
 
 
 def address_of(recipient: MailRecipient) -> Address:
-    """Return the mailbox that a mail goes to; that of a private one whose time is over is its mark.
+    """Return the mailbox that a mail goes to; that of a private one whose time is over is its hash.
 
     Raises:
-        UserError: It was sealed under another `ENVOI_SECRET_KEY`.
+        UserError: It was encrypted under another `ENVOI_SECRET_KEY`.
     """
     if recipient.sealed is None:
         return recipient.address
@@ -100,7 +104,7 @@ def scrubbed(submission: Submission, addresses: Sequence[str]) -> Submission:
     def outcome(given: RecipientOutcome) -> RecipientOutcome:
         return replace(
             given,
-            addr_spec=mark_of(given.addr_spec),
+            addr_spec=address_hash(given.addr_spec),
             reply=reply(given.reply),
             failure=failure(given.failure),
         )

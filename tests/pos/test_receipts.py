@@ -24,7 +24,7 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.privacy import retention
-from modules.outbox.private_addresses import mark_of
+from modules.outbox.private_addresses import address_hash
 from modules.outbox.queries import badges_for
 from modules.outbox.states import MailState
 from modules.pos.service.registers import (
@@ -120,7 +120,7 @@ def the_mail() -> OutgoingMail:
 def test_a_walk_in_gets_the_receipt_and_is_not_kept(sell, settings, lab):
     ticket = sell(address=Address(WALK_IN))
     mail = the_mail()
-    assert (mail.private, mail.recipients[0].addr_spec) == (True, mark_of(WALK_IN))
+    assert (mail.private, mail.recipients[0].addr_spec) == (True, address_hash(WALK_IN))
     is_nowhere(settings, WALK_IN, "jeanne")
     deliver([mail.id])
     (message,) = lab.accepted
@@ -191,7 +191,7 @@ def test_fixed_addresses_get_a_copy_of_a_walk_ins_receipt_and_neither_learns_of_
     sell(address=Address(WALK_IN))
     mails = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
     assert [(mail.private, mail.recipients[0].addr_spec) for mail in mails] == [
-        (True, mark_of(WALK_IN)),
+        (True, address_hash(WALK_IN)),
         (False, "books@example.com"),
     ]
     deliver([mail.id for mail in mails])

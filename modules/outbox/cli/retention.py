@@ -70,7 +70,7 @@ def personal_export_command(address: str, path: Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_app
 def personal_erase_command(address: str, contacts: bool, yes: bool) -> None:
-    """Erase ADDRESS from all mails; their lines stay under a mark that leads nowhere."""
+    """Erase ADDRESS from all mails; their lines stay under a hash that leads nowhere."""
     known = personal_service.known(personal_service.read_address(address))
     click.echo(f"Mails: {known.received}, waiting: {known.waiting}. Contacts: {len(known.contacts)}.")
     if not yes:

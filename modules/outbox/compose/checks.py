@@ -28,7 +28,7 @@ from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
 from modules.outbox.limits import Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import mark_of
+from modules.outbox.private_addresses import address_hash
 from modules.outbox.states import MailState
 
 RECENTLY = dt.timedelta(minutes=15)
@@ -156,8 +156,8 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
     specs = {recipient.address.addr_spec.lower(): "" for recipient in form.draft.recipients}
     if not specs:
         return
-    # Of a private mail only the mark is known; whoever types the address again is told all the same.
-    specs |= {mark_of(spec): spec for spec in specs}
+    # Of a private mail only the hash is known; whoever types the address again is told all the same.
+    specs |= {address_hash(spec): spec for spec in specs}
     now = clock.now()
     rows = db.session.execute(
         select(OutgoingMail, MailRecipient.addr_spec)

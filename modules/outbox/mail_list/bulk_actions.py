@@ -28,7 +28,14 @@ from core.jobs import enqueue, enqueue_after_commit
 from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import service
 from modules.outbox.mail_list import date_ranges
-from modules.outbox.mail_list.query_plan import RESEND, Part, narrowed, part_of_filter, reach, state_part
+from modules.outbox.mail_list.query_plan import (
+    RESEND,
+    Part,
+    narrowed,
+    part_of_filter,
+    reach_parts,
+    state_part,
+)
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.states import MailState
 
@@ -86,7 +93,7 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
     """
     with transaction() as session:
         mails = select(OutgoingMail.id, OutgoingMail.state).where(
-            OutgoingMail.id.in_(mail_ids), *(part.check for part in reach(by, RESEND))
+            OutgoingMail.id.in_(mail_ids), *(part.check for part in reach_parts(by, RESEND))
         )
         states = dict(session.execute(mails).all())
         mine = sorted(states)

@@ -213,7 +213,7 @@ FILTER_GROUPS = {
 NOTHING = Part(OutgoingMail.id.in_([]))
 
 
-def reach(user: User, permission: str) -> list[Part]:
+def reach_parts(user: User, permission: str) -> list[Part]:
     """Return what keeps the list to the mails that a permission of the user reaches."""
     scope = user.scope(permission)
     if scope is Scope.ALL:
@@ -233,7 +233,7 @@ def reach(user: User, permission: str) -> list[Part]:
 
 def parts_of(user: User, permission: str, criteria: Criteria) -> list[Part]:
     """Return everything that the list is narrowed to, but for the search."""
-    parts = reach(user, permission)
+    parts = reach_parts(user, permission)
     groups: dict[str, list[Part]] = {}
     for name in criteria.filters:
         groups.setdefault(FILTER_GROUPS[name], []).append(part_of_filter(name, user))

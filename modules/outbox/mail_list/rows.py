@@ -16,7 +16,7 @@ from core.db import db
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES, paused_among
 from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
-from modules.outbox.mail_list.query_plan import RESEND, reach
+from modules.outbox.mail_list.query_plan import RESEND, reach_parts
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.queries import Badge, state_badge
 from modules.outbox.states import FAILED, WAITING, MailState
@@ -80,7 +80,7 @@ def lines_of(mails: Sequence[OutgoingMail], user: User) -> list[Line]:
     selectable = set(
         db.session.scalars(
             select(OutgoingMail.id).where(
-                OutgoingMail.id.in_(ids), *(part.check for part in reach(user, RESEND))
+                OutgoingMail.id.in_(ids), *(part.check for part in reach_parts(user, RESEND))
             )
         )
         if user.can(RESEND)

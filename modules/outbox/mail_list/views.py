@@ -19,7 +19,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.mail_list import bulk_actions as bulk_service
 from modules.outbox.mail_list import date_ranges, facet_counts
 from modules.outbox.mail_list.filters import mail_list, reaches_several, rows
-from modules.outbox.mail_list.query_plan import READ, RESEND, checked, reach
+from modules.outbox.mail_list.query_plan import READ, RESEND, checked, reach_parts
 from modules.outbox.mail_list.rows import lines_of
 from modules.outbox.mail_page.failure_text import Place, actor_title, reason_of
 from modules.outbox.mail_page.repairs import EDIT_SERVERS, Repairs, repairs_of
@@ -209,7 +209,7 @@ def mails_live() -> ResponseReturnValue:
         mail_id, _, version = pair.partition(":")
         if mail_id.isascii() and mail_id.isdigit() and int(mail_id) < 2**31:
             known[int(mail_id)] = version
-    mine = [part.check for part in reach(user, READ)]
+    mine = [part.check for part in reach_parts(user, READ)]
     found = db.session.scalars(rows().where(OutgoingMail.id.in_(known), *mine)).all()
     changed = [line for line in lines_of(found, user) if line.version != known[line.mail.id]]
     criteria = read_criteria(mail_list(user), request.args)

@@ -38,7 +38,7 @@ from modules.outbox.models import (
     MailRecipient,
     OutgoingMail,
 )
-from modules.outbox.private_addresses import mark_of
+from modules.outbox.private_addresses import address_hash
 from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState
 from modules.outbox.transitions import note
@@ -128,7 +128,7 @@ def pseudonym(address: str) -> str:
 
     It is keyed by the installation's secret, so that nobody can try out addresses.
     """
-    return mark_of(address, "erased")
+    return address_hash(address, "erased")
 
 
 def same_address(column: InstrumentedAttribute[str], address: str) -> ColumnElement[bool]:
@@ -138,7 +138,9 @@ def same_address(column: InstrumentedAttribute[str], address: str) -> ColumnElem
 
 def mails_to(address: str) -> Select[int]:
     """Return the ids of the mails that have an address among their recipients, private ones too."""
-    sent_to = or_(same_address(MailRecipient.addr_spec, address), MailRecipient.addr_spec == mark_of(address))
+    sent_to = or_(
+        same_address(MailRecipient.addr_spec, address), MailRecipient.addr_spec == address_hash(address)
+    )
     return select(MailRecipient.mail_id).where(sent_to).distinct()
 
 
@@ -257,7 +259,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
     mine = [
         recipient
         for recipient in mail.recipients
-        if recipient.addr_spec.casefold() == key or recipient.addr_spec == mark_of(address)
+        if recipient.addr_spec.casefold() == key or recipient.addr_spec == address_hash(address)
     ]
     if not mine:
         return False  # corrected meanwhile
@@ -300,7 +302,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
 
 
 def _without(address: str, text: str) -> str:
-    """Return a subject in which the mark stands where the address stood."""
+    """Return a subject in which the hash stands where the address stood."""
     return re.sub(re.escape(address), pseudonym(address), text, flags=re.IGNORECASE)[:MAX_SUBJECT_LENGTH]
 
 

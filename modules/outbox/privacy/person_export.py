@@ -22,7 +22,7 @@ from core.i18n import lazy_gettext as _l
 from modules.outbox.message import build_message
 from modules.outbox.models import Alert, MailRecipient, OutgoingMail
 from modules.outbox.privacy.person import known, mails_to
-from modules.outbox.private_addresses import mark_of
+from modules.outbox.private_addresses import address_hash
 
 CHUNK = 25
 MESSAGES_IN_A_REQUEST = 500
@@ -122,7 +122,7 @@ def _time(value: Any) -> str | None:
 
 
 def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
-    keys = {address.casefold(), mark_of(address)}
+    keys = {address.casefold(), address_hash(address)}
     alerts = db.session.scalars(select(Alert).where(Alert.mail_id == mail.id).order_by(Alert.id))
     return {
         "id": mail.id,

@@ -16,7 +16,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import mark_of, seal
+from modules.outbox.private_addresses import address_hash, encrypt_address
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
@@ -139,7 +139,7 @@ def correct_recipient(
             raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
         if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
             raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
-        former, taken = recipient.addr_spec, mark_of(address) if mail.private else address
+        former, taken = recipient.addr_spec, address_hash(address) if mail.private else address
         if any(
             other.addr_spec.casefold() == taken.casefold()
             for other in mail.recipients
@@ -147,7 +147,7 @@ def correct_recipient(
         ):
             raise UserError(_l("This address is among the recipients already."), "address")
         if mail.private:
-            seal(recipient, address)
+            encrypt_address(recipient, address)
         else:
             recipient.addr_spec = address
         # The header changes with the address: from here on it is another message in that line.

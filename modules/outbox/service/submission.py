@@ -20,7 +20,7 @@ from core.mail.draft import MailDraft
 from modules.outbox.html_body import clean_html, plain_text
 from modules.outbox.limits import check_draft
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import seal
+from modules.outbox.private_addresses import encrypt_address
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import MailState
@@ -153,7 +153,7 @@ def _recipient_rows(draft: MailDraft) -> list[MailRecipient]:
     ]
     if draft.private:
         for row in rows:
-            seal(row, row.addr_spec)
+            encrypt_address(row, row.addr_spec)
     return rows
 
 

@@ -36,7 +36,7 @@ from modules.outbox.mail_page.timeline import story_of
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.message import build_message, file_store
 from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import address_of, is_mark
+from modules.outbox.private_addresses import address_of, is_address_hash
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
 
 TABS = ("recipients", "message", "reason", "timeline")
@@ -48,14 +48,16 @@ SHOWN_TEXT_LENGTH = 200_000
 
 @blueprint.app_template_filter()
 def addressee(addr_spec: object) -> str:
-    """Return an address of the outbox as lists show it; a mark stands for somebody whose address is not kept."""
-    return str(gettext("walk-in, address not kept")) if is_mark(str(addr_spec)) else harmless(addr_spec)
+    """Return an address of the outbox as lists show it; a hash stands for somebody whose address is not kept."""
+    return (
+        str(gettext("walk-in, address not kept")) if is_address_hash(str(addr_spec)) else harmless(addr_spec)
+    )
 
 
 @blueprint.app_template_global()
 def sealed_address(recipient: MailRecipient) -> str:
     """Return the address of a recipient for whoever may correct it, that of a walk-in while it is still there."""
-    if is_mark(recipient.addr_spec) and recipient.sealed is None:
+    if is_address_hash(recipient.addr_spec) and recipient.sealed is None:
         return addressee(recipient.addr_spec)
     return harmless(address_of(recipient).addr_spec)
 
@@ -192,7 +194,7 @@ def recipients_context(
 
 
 def version_of(row: OutgoingMail) -> str:
-    """Return a mark that changes whenever the page of a mail would."""
+    """Return a text that changes whenever the page of a mail would."""
     last = db.session.scalar(select(func.max(MailEvent.id)).where(MailEvent.mail_id == row.id))
     parts = (
         row.state.value,
