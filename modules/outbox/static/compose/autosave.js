@@ -1,5 +1,5 @@
 // Nothing that was typed is lost: kept on the server a moment later, in this browser until the server has it.
-import { post, renewToken } from "./composer-server.js";
+import { post, renewToken } from "./server.js";
 
 const PAUSE_MS = 1000;
 const PRESENCE_MS = 20000;

@@ -1,7 +1,7 @@
 // Recipients as chips in To, Cc and Bcc: typed, moved, left out for this time, put back – by mouse and by keyboard.
-import { begin as beginMenu } from "./composer-menu.js";
-import { begin as beginSuggestions } from "./composer-suggest.js";
-import { post } from "./composer-server.js";
+import { begin as beginMenu } from "./menu.js";
+import { begin as beginSuggestions } from "./suggest.js";
+import { post } from "./server.js";
 
 const FIELDS = ["to", "cc", "bcc"];
 

@@ -1,5 +1,5 @@
 // The door of the composer: its parts are fetched when a page may open one, and begin with every form that comes in.
-const parts = () => import("./composer-form.js");
+const parts = () => import("./form.js");
 
 async function begin(root) {
   const place = root.matches?.("[data-composer]") ? root : root.querySelector?.("[data-composer]");

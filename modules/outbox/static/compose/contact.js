@@ -1,5 +1,5 @@
 // An address that nobody has yet becomes a contact of the customer.
-import { post } from "./composer-server.js";
+import { post } from "./server.js";
 
 export function begin(composer) {
   const { root, urls, chips } = composer;

@@ -1,5 +1,5 @@
 // Attachments: chosen or dropped anywhere on the composer, sent up at once with progress, summed against the limit.
-import { upload } from "./composer-server.js";
+import { upload } from "./server.js";
 
 export function begin(composer) {
   const { root, form, urls, signal } = composer;

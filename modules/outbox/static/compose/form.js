@@ -1,13 +1,13 @@
 // One open composer: what its parts share. Each part is a file of its own and knows the others only by this.
-import * as addresses from "./composer-addresses.js";
-import * as chips from "./composer-chips.js";
-import * as contact from "./composer-contact.js";
-import * as files from "./composer-files.js";
-import * as findings from "./composer-findings.js";
-import * as keep from "./composer-keep.js";
-import * as sending from "./composer-send.js";
-import * as template from "./composer-template.js";
-import * as text from "./composer-text.js";
+import * as addresses from "./addresses.js";
+import * as chips from "./chips.js";
+import * as contact from "./contact.js";
+import * as files from "./files.js";
+import * as findings from "./findings.js";
+import * as keep from "./autosave.js";
+import * as sending from "./send.js";
+import * as template from "./template.js";
+import * as text from "./text.js";
 
 let former = null; // ends what the composer before this one has listened to outside itself
 

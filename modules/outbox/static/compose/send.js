@@ -1,5 +1,5 @@
 // Send, send later, or hand over to one's own mail program.
-import { post, renewToken } from "./composer-server.js";
+import { post, renewToken } from "./server.js";
 
 let refused = false;
 

@@ -1,6 +1,6 @@
 // Suggestions while an address is typed: customers, contacts, colleagues (ARIA combobox with a list).
-import { closed } from "./composer-chips.js";
-import { find } from "./composer-server.js";
+import { closed } from "./chips.js";
+import { find } from "./server.js";
 
 const PAUSE_MS = 150;
 

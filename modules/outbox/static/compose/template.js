@@ -1,5 +1,5 @@
 // Another template, asking only where something that the person wrote would be lost; and the text as a new template.
-import { post } from "./composer-server.js";
+import { post } from "./server.js";
 
 export function begin(composer) {
   const { root, form, urls } = composer;

@@ -1,5 +1,5 @@
 // The text: pictures inside it go up at once and are shown by their address; what is posted holds plain <img>.
-import { upload } from "./composer-server.js";
+import { upload } from "./server.js";
 
 const isPicture = (file) => /^image\/(png|jpeg|gif)$/.test(file.type);
 

@@ -1,5 +1,5 @@
 // The payment screen: several payments, change, the receipt by mail; one key, and the next customer.
-import { completions, couldBe, meant } from "./till-address.js";
+import { completions, couldBe, meant } from "./address.js";
 
 const SHOWN_MS = 8000;
 const PAYMENTS = 20;

@@ -1,6 +1,6 @@
 // What a till keeps in this browser: what it sells, the sale that is being rung up, and every ticket that the server
 // does not have yet. Each register has a store of its own.
-import { openDB } from "../vendor/idb/index.js";
+import { openDB } from "../../vendor/idb/index.js";
 
 const KEPT = 30; // posted tickets that stay to be looked at
 

@@ -1,9 +1,9 @@
 // The page behind the counter. Each step is done here, at once; the server hears of it a moment later.
-import { begin as beginPayment } from "./till-payment.js";
-import { begin as beginQueue } from "./till-queue.js";
-import { openStore } from "./till-store.js";
-import { formatter, lineTotal, read, write } from "./till-money.js";
-import { begin as beginTickets } from "./till-tickets.js";
+import { begin as beginPayment } from "./payment.js";
+import { begin as beginQueue } from "./queue.js";
+import { openStore } from "./store.js";
+import { formatter, lineTotal, read, write } from "./money.js";
+import { begin as beginTickets } from "./tickets.js";
 
 const root = document.querySelector("[data-till]");
 const find = (name, within = document) => within.querySelector(`[data-${name}]`);
