@@ -42,7 +42,7 @@ def waiting_mails(server: MailServer, last_slot: dt.datetime | None) -> str:
     if not signed_in_user().can("outbox.mail.read"):
         return ""
     return render_template(
-        "outbox/server_panel.html",
+        "outbox/panels/server.html",
         server=server,
         waiting=_count(server.id, *_WAITS),
         paced=_count(server.id, FailureKind.PACED),

@@ -22,7 +22,7 @@ def send_button(document: Document) -> str:
     if not may_send(document, signed_in_user()):
         return ""
     reason = behavior_of(document).why_not_sendable(document)
-    return render_template("outbox/send_button.html", document=document, reason=reason)
+    return render_template("outbox/panels/send_button.html", document=document, reason=reason)
 
 
 def _badges() -> dict[int, queries.Badge]:
@@ -36,13 +36,15 @@ def _badges() -> dict[int, queries.Badge]:
 
 def document_badge(document: Document) -> str:
     """Return the badge beside the title of a document; it keeps itself up to date by the panel."""
-    return render_template("outbox/document_badge.html", document=document, badge=_badges().get(document.id))
+    return render_template(
+        "outbox/panels/document_badge.html", document=document, badge=_badges().get(document.id)
+    )
 
 
 def document_list_badge(document: Document) -> str:
     """Return the badge in a list of documents."""
     badge = _badges().get(document.id)
-    return render_template("outbox/badge.html", badge=badge) if badge else ""
+    return render_template("outbox/panels/list_badge.html", badge=badge) if badge else ""
 
 
 def document_panel(document: Document) -> str:
@@ -52,7 +54,7 @@ def document_panel(document: Document) -> str:
         return ""
     panel = queries.document_mails(document.id, user)
     return render_template(
-        "outbox/document_panel.html",
+        "outbox/panels/document.html",
         document=document,
         panel=panel,
         hand_overs=queries.hand_overs(document.id),
@@ -66,7 +68,7 @@ def partner_panel(partner: Partner) -> str:
     if not user.can("outbox.mail.read"):
         return ""
     return render_template(
-        "outbox/partner_panel.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+        "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
     )
 
 
@@ -84,7 +86,7 @@ def failure_bell() -> str:
         if not alerts.has_unseen(user.id, **seen):
             seen = {}
     return render_template(
-        "outbox/bell.html",
+        "outbox/alerts/bell.html",
         count=count,
         most=alerts.MOST_COUNTED,
         newest=alerts.newest_unseen(user.id) if count else [],

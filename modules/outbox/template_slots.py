@@ -18,13 +18,13 @@ def test_button(template: MailTemplate | None, kind: str) -> str:  # noqa: ARG00
     """Return the button "Send a test to me"."""
     if not signed_in_user().can("outbox.mail.send"):
         return ""
-    return render_template("outbox/template_test_button.html", kind=kind)
+    return render_template("outbox/panels/template_test_button.html", kind=kind)
 
 
 def recipients(template: MailTemplate, document: Document) -> str:
     """Return who would get a mail of a template, and why."""
     return render_template(
-        "outbox/template_recipients.html",
+        "outbox/panels/template_recipients.html",
         proposal=propose(document, template, None),
         reason_text=reason_text,
         icons=REASON_ICONS,
