@@ -25,7 +25,7 @@ from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import db
 from core.documents.service import kind_title
 from core.files import FileStore
-from core.registry import Registry, current_settings
+from core.registry import Registry, current_registry, current_settings
 from core.web import errors, formats, security
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
@@ -145,12 +145,18 @@ def init_login(app: Flask) -> None:
 
 def shell_context() -> dict[str, Any]:
     """Return what every page of the shell shows."""
-    if not (current_user and current_user.is_authenticated):
-        return {"slot": slot, "locale": str(get_locale() or "en")}
-    user = signed_in_user()
-    return {
+    registry = current_registry()
+    everybody = {
         "slot": slot,
         "locale": str(get_locale() or "en"),
+        "module_scripts": registry.scripts,
+        "module_styles": registry.styles,
+    }
+    if not (current_user and current_user.is_authenticated):
+        return everybody
+    user = signed_in_user()
+    return {
+        **everybody,
         "user": user,
         "menu": menu_for(user),
         "developer": developer_mode(user),

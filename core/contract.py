@@ -152,6 +152,8 @@ class Module:
         slots: Pieces it puts into the pages of others.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
+        scripts: Files of the package's folder `static` that every page loads as ES modules, in this order.
+        styles: Style sheets of the folder `static` that every page loads, after the shell's.
         migrations: True when the package has a folder `migrations` of Alembic versions.
         translations: True when the package has a folder `translations`.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
@@ -175,6 +177,8 @@ class Module:
     slots: tuple[SlotFill, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
     migrations: bool = True
     translations: bool = True
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, S
 from core.errors import ConfigError, ModuleError
 from core.i18n import N_
 from core.registry import Registry, resolve, resolve_function
+from core.web import static
 
 ENTRY_POINT_GROUP = "envoi.modules"
 
@@ -182,6 +183,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             if not key.startswith(prefix)
         ]
         problems += _unresolved(module)
+        problems += _missing_files(module)
     problems += [
         f"Module {module.name}: the document kind {kind.name} names the unknown permission {kind.read}."
         for module, kind in kinds
@@ -207,6 +209,17 @@ def _unresolved(module: Module) -> list[str]:
     return problems
 
 
+def _missing_files(module: Module) -> list[str]:
+    named = [*module.scripts, *module.styles]
+    if not named:
+        return []
+    folder = package_folder(module) / static.FOLDER
+    return [
+        f"Module {module.name}: there is no file {name} in {folder}."
+        for name in static.missing(folder, named)
+    ]
+
+
 def build_registry(modules: Iterable[Module]) -> Registry:
     """Return the registry of core and the modules, which are in order.
 
@@ -230,6 +243,8 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         jobs=jobs,
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
+        scripts=tuple((m.name, name) for m in everything for name in m.scripts),
+        styles=tuple((m.name, name) for m in everything for name in m.styles),
     )
 
 
@@ -276,12 +291,14 @@ def mount(app: Flask, registry: Registry) -> None:
 
     Raises:
         ConfigError: Settings of modules are wrong, all of them at once.
-        ModuleError: A menu entry or document kind names an endpoint that nobody has.
+        ModuleError: A menu entry or document kind names an endpoint that nobody has, or static files cannot be served.
     """
     app.config.update(module_settings(registry, app.extensions["envoi_settings"].module_settings))
     for module in registry.modules:
         if module.blueprint is not None:
             app.register_blueprint(resolve(module.blueprint))
+        if module is not CORE:  # the shell's files are core's
+            mount_static(app, module)
         for receiver in module.receivers:
             signal: Any = getattr(signals, receiver.signal)
             # weak=False: the registry holds paths, so nobody else keeps the function alive.
@@ -295,3 +312,24 @@ def mount(app: Flask, registry: Registry) -> None:
     ]
     if problems:
         raise ModuleError(problems)
+
+
+def mount_static(app: Flask, module: Module) -> None:
+    """Serve the folder `static` of a module, if it has one.
+
+    Raises:
+        ModuleError: The module's name or one of its views is in the way.
+    """
+    if static.endpoint_of(module.name) in app.view_functions:
+        # What has this endpoint is open to everybody, so no view may have it by accident.
+        raise ModuleError(
+            [
+                f"Module {module.name}: “static” is served without a view and a folder of the blueprint so named."
+            ]
+        )
+    folder = package_folder(module) / static.FOLDER
+    if not folder.is_dir():
+        return
+    if (Path(app.static_folder or static.FOLDER) / module.name).exists():
+        raise ModuleError([f"Module {module.name}: its static files would hide those of the shell."])
+    static.serve(app, module.name, folder)

@@ -25,6 +25,8 @@ class Registry:
         jobs: Jobs by name.
         menu: Entries of the menu, sorted.
         slots: Fills by the name of their slot, sorted.
+        scripts: What every page loads, as (module, file of its folder `static`).
+        styles: Style sheets that every page loads, likewise.
     """
 
     modules: tuple[Module, ...]
@@ -33,6 +35,8 @@ class Registry:
     jobs: Mapping[str, JobSpec]
     menu: tuple[MenuItem, ...]
     slots: Mapping[str, tuple[SlotFill, ...]]
+    scripts: tuple[tuple[str, str], ...] = ()
+    styles: tuple[tuple[str, str], ...] = ()
 
 
 def current_registry() -> Registry:

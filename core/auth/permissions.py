@@ -16,6 +16,7 @@ from core.auth.models import User, user_company
 from core.contract import Scope
 from core.db import db
 from core.i18n import gettext
+from core.web import static
 from core.web.errors import SESSION_ENDED
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -70,7 +71,7 @@ def _to_the_sign_in() -> ResponseReturnValue:
 
 def guard() -> ResponseReturnValue | None:
     """Refuse a request whose user lacks the permission of the page; runs before every request."""
-    if request.endpoint is None or request.endpoint == "static" or request.endpoint.endswith(".static"):
+    if request.endpoint is None or static.is_static(request.endpoint):
         return None
     permission = declared_permission(request.endpoint)
     if permission == PUBLIC:

@@ -68,7 +68,7 @@ def sign_in() -> ResponseReturnValue:
 
     if submit(form, enter):
         return redirect(_local(request.args.get("next", "")) or url_for("core.home"))
-    return render_template("core/sign_in.html", form=form), 422 if request.method == "POST" else 200
+    return render_template("core/users/sign_in.html", form=form), 422 if request.method == "POST" else 200
 
 
 @blueprint.post("/sign-out")

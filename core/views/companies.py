@@ -127,7 +127,7 @@ def companies() -> ResponseReturnValue:
     """List the companies."""
     page = paginate(select(Company), COMPANIES, default_filters=("active",))
     nothing_yet = db.session.scalar(select(Company.id).limit(1)) is None
-    return render_template("core/companies.html", page=page, nothing_yet=nothing_yet)
+    return render_template("core/companies/companies.html", page=page, nothing_yet=nothing_yet)
 
 
 @blueprint.route("/companies/new", methods=["GET", "POST"])
@@ -141,7 +141,9 @@ def company_new() -> ResponseReturnValue:
             "success",
         )
         return redirect(url_for("core.companies"))
-    return render_template("core/company.html", form=form, title=gettext("New company"), company=None)
+    return render_template(
+        "core/companies/company.html", form=form, title=gettext("New company"), company=None
+    )
 
 
 @blueprint.route("/companies/<int:company_id>", methods=["GET", "POST"])
@@ -156,7 +158,9 @@ def company_edit(company_id: int) -> ResponseReturnValue:
         return redirect(url_for("core.companies"))
     # The address of the picture changes with it, so that no browser shows the one before.
     version = hashlib.sha256(row.logo).hexdigest()[:12] if row.logo else None
-    return render_template("core/company.html", form=form, title=title, company=row, logo_version=version)
+    return render_template(
+        "core/companies/company.html", form=form, title=title, company=row, logo_version=version
+    )
 
 
 @blueprint.get("/companies/<int:company_id>/logo")

@@ -59,7 +59,9 @@ def _may_search() -> bool:
 def _show(document: Document, said: Said) -> ResponseReturnValue:
     """Return the panel in place; without script, the page that the person was on."""
     if request.headers.get("HX-Request"):
-        html = render_template("core/_followers.html", panel=following.follower_panel(document), said=said)
+        html = render_template(
+            "core/followers/_panel.html", panel=following.follower_panel(document), said=said
+        )
         return html, 422 if said.errors else 200
     if not said.errors:
         if said.done:
@@ -70,7 +72,7 @@ def _show(document: Document, said: Said) -> ResponseReturnValue:
 
 def _page(document: Document, said: Said) -> str:
     return render_template(
-        "core/followers.html",
+        "core/followers/followers.html",
         panel=following.follower_panel(document),
         said=said,
         title=f"{kind_title(document.kind)} {document.number}".strip(),

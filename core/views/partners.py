@@ -95,7 +95,7 @@ def partners() -> ResponseReturnValue:
     """List customers and contacts."""
     statement = select(Partner).options(joinedload(Partner.parent))
     page = paginate(statement, PARTNERS, default_filters=("customers",))
-    return render_template("core/partners.html", page=page, type_titles=PARTNER_TITLES)
+    return render_template("core/partners/partners.html", page=page, type_titles=PARTNER_TITLES)
 
 
 @blueprint.get("/partners/<int:partner_id>")
@@ -104,7 +104,7 @@ def partner(partner_id: int) -> ResponseReturnValue:
     """Show a customer with its contacts."""
     row = db.session.get(Partner, partner_id) or abort(404)
     return render_template(
-        "core/partner.html",
+        "core/partners/partner.html",
         partner=row,
         contacts=sorted(row.contacts, key=lambda contact: (not contact.active, not contact.is_main)),
         type_titles=PARTNER_TITLES,

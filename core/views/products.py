@@ -125,7 +125,7 @@ def _values(form: FlaskForm) -> dict[str, Any]:
 def products() -> ResponseReturnValue:
     """List products."""
     page = paginate(select(Product), PRODUCTS, default_filters=("active",))
-    return render_template("core/products.html", page=page)
+    return render_template("core/products/products.html", page=page)
 
 
 def _product_form(row: Product | None) -> ProductForm:
@@ -166,7 +166,7 @@ def product(product_id: int) -> ResponseReturnValue:
 def taxes() -> ResponseReturnValue:
     """List taxes."""
     page = paginate(select(Tax), TAXES, default_filters=("active",))
-    return render_template("core/taxes.html", page=page)
+    return render_template("core/products/taxes.html", page=page)
 
 
 def _tax_form(row: Tax | None) -> TaxForm:

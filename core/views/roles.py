@@ -119,7 +119,7 @@ def roles() -> ResponseReturnValue:
     known = current_registry().permissions
     grant_counts = {row.id: sum(grant.permission in known for grant in row.grants) for row in rows}
     return render_template(
-        "core/roles.html", rows=rows, user_counts=counts, grant_counts=grant_counts, total=len(known)
+        "core/users/roles.html", rows=rows, user_counts=counts, grant_counts=grant_counts, total=len(known)
     )
 
 
@@ -134,7 +134,7 @@ def role_new() -> ResponseReturnValue:
     ):
         flash(gettext("%(name)s was saved.", name=form.name.data), "success")
         return redirect(url_for("core.roles"))
-    return render_template("core/role.html", form=form, groups=_groups(form), title=gettext("New role"))
+    return render_template("core/users/role.html", form=form, groups=_groups(form), title=gettext("New role"))
 
 
 @blueprint.route("/roles/<int:role_id>", methods=["GET", "POST"])
@@ -147,4 +147,4 @@ def role_edit(role_id: int) -> ResponseReturnValue:
     if submit(form, lambda: save_role(row, code=row.code, name=form.name.data.strip(), grants=_grants(form))):
         flash(gettext("%(name)s was saved.", name=gettext(row.name)), "success")
         return redirect(url_for("core.roles"))
-    return render_template("core/role.html", form=form, groups=_groups(form), title=title)
+    return render_template("core/users/role.html", form=form, groups=_groups(form), title=title)

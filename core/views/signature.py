@@ -37,7 +37,7 @@ def signature() -> ResponseReturnValue:
             "success",
         )
         return redirect(url_for("core.signature"))
-    html = render_template("core/signature.html", form=form, shown=_shown(form.signature.data or ""))
+    html = render_template("core/users/signature.html", form=form, shown=_shown(form.signature.data or ""))
     return html, 422 if request.method == "POST" else 200
 
 
@@ -45,7 +45,9 @@ def signature() -> ResponseReturnValue:
 @signed_in
 def signature_preview() -> ResponseReturnValue:
     """Show how a mail would end; nothing is kept."""
-    return render_template("core/_signature_preview.html", shown=_shown(request.form.get("signature", "")))
+    return render_template(
+        "core/users/_signature_preview.html", shown=_shown(request.form.get("signature", ""))
+    )
 
 
 def _shown(html: str) -> dict[str, str]:

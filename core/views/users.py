@@ -130,7 +130,7 @@ def users() -> ResponseReturnValue:
         ),
     )
     page = paginate(select(User), spec, default_filters=("active",))
-    return render_template("core/users.html", page=page, company_names=_company_names(page.rows))
+    return render_template("core/users/users.html", page=page, company_names=_company_names(page.rows))
 
 
 def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
@@ -155,7 +155,7 @@ def user_new() -> ResponseReturnValue:
     if submit(form, lambda: _save(None, form)):
         flash(gettext("%(name)s may sign in now.", name=form.name.data), "success")
         return redirect(url_for("core.users"))
-    return render_template("core/user.html", form=form, title=gettext("New user"), row=None)
+    return render_template("core/users/user.html", form=form, title=gettext("New user"), row=None)
 
 
 @blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])
@@ -168,7 +168,7 @@ def user_edit(user_id: int) -> ResponseReturnValue:
     if submit(form, lambda: _save(row, form)):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.users"))
-    return render_template("core/user.html", form=form, title=title, row=row)
+    return render_template("core/users/user.html", form=form, title=title, row=row)
 
 
 @blueprint.post("/users/<int:user_id>/active")

@@ -7,6 +7,8 @@ import secrets
 from flask import Flask, Response, abort, g, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
+from core.web.static import is_static
+
 
 def csp_nonce() -> str:
     """Return the nonce of this response, for the style sheet that the text editor makes by itself."""
@@ -28,7 +30,7 @@ def _set_headers(response: Response) -> Response:
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    if request.endpoint and not request.endpoint.endswith("static"):
+    if request.endpoint and not is_static(request.endpoint):
         # Pages show customers' data: a shared computer must not keep them.
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -92,6 +92,8 @@ module = Module(
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
     ),
+    scripts=("compose/composer.js", "mail_page/mail.js"),
+    styles=("compose/composer.css",),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),

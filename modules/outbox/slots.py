@@ -36,7 +36,7 @@ def send_button(document: Document) -> str:
     if not may_send(document, signed_in_user()):
         return ""
     reason = behavior_of(document).why_not_sendable(document)
-    return render_template("outbox/send_button.html", document=document, reason=reason)
+    return render_template("outbox/panels/send_button.html", document=document, reason=reason)
 
 
 def _badges() -> dict[int, queries.Badge]:
@@ -50,13 +50,15 @@ def _badges() -> dict[int, queries.Badge]:
 
 def document_badge(document: Document) -> str:
     """Return the badge beside the title of a document; it keeps itself up to date by the panel."""
-    return render_template("outbox/document_badge.html", document=document, badge=_badges().get(document.id))
+    return render_template(
+        "outbox/panels/document_badge.html", document=document, badge=_badges().get(document.id)
+    )
 
 
 def document_list_badge(document: Document) -> str:
     """Return the badge in a list of documents."""
     badge = _badges().get(document.id)
-    return render_template("outbox/badge.html", badge=badge) if badge else ""
+    return render_template("outbox/panels/list_badge.html", badge=badge) if badge else ""
 
 
 def document_panel(document: Document) -> str:
@@ -66,7 +68,7 @@ def document_panel(document: Document) -> str:
         return ""
     panel = queries.document_mails(document.id, user)
     return render_template(
-        "outbox/document_panel.html",
+        "outbox/panels/document.html",
         document=document,
         panel=panel,
         hand_overs=queries.hand_overs(document.id),
@@ -80,7 +82,7 @@ def partner_panel(partner: Partner) -> str:
     if not user.can("outbox.mail.read"):
         return ""
     return render_template(
-        "outbox/partner_panel.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+        "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
     )
 
 
@@ -103,7 +105,7 @@ def waiting_mails(server: MailServer, last_slot: dt.datetime | None) -> str:
     if not signed_in_user().can("outbox.mail.read"):
         return ""
     return render_template(
-        "outbox/server_panel.html",
+        "outbox/panels/server.html",
         server=server,
         waiting=_count_waiting(server.id, *_WAITS),
         paced=_count_waiting(server.id, FailureKind.PACED),
@@ -116,13 +118,13 @@ def template_test_button(template: MailTemplate | None, kind: str) -> str:  # no
     """Return the button "Send a test to me"."""
     if not signed_in_user().can("outbox.mail.send"):
         return ""
-    return render_template("outbox/template_test_button.html", kind=kind)
+    return render_template("outbox/panels/template_test_button.html", kind=kind)
 
 
 def template_recipients(template: MailTemplate, document: Document) -> str:
     """Return who would get a mail of a template, and why."""
     return render_template(
-        "outbox/template_recipients.html",
+        "outbox/panels/template_recipients.html",
         proposal=propose(document, template, None),
         reason_text=reason_text,
         icons=REASON_ICONS,

@@ -101,6 +101,7 @@ def test_the_wheel_travels_whole(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "envoi_toy/migrations/0001_create_the_table_of_vouchers.py",
+        "envoi_toy/static/vouchers.css",
         "envoi_toy/templates/toy/voucher.html",
         "envoi_toy/translations/fr/LC_MESSAGES/messages.mo",
     } <= names
@@ -124,7 +125,9 @@ def test_its_document_is_sent_with_its_own_text_and_pdf(delivered: dict[str, Any
 
 def test_everything_it_declares_is_there(installation: Installation, delivered: dict[str, Any]) -> None:
     seen = installation.script(
-        "ask", SELLER, "/toy/vouchers", "/toy/vouchers/1", "/partners/1", "/documents/1"
+        "ask",
+        SELLER,
+        *("/toy/vouchers", "/toy/vouchers/1", "/partners/1", "/documents/1", "/static/toy/vouchers.css"),
     )
     pages = seen["pages"]
     assert "toy_voucher" in seen["tables"]
@@ -139,6 +142,8 @@ def test_everything_it_declares_is_there(installation: Installation, delivered: 
     assert "Send by email" in pages["/toy/vouchers/1"]["text"]
     assert "Vouchers" in pages["/partners/1"]["text"], "its piece of the customer's page"
     assert pages["/documents/1"]["status"] == 302
+    assert '<link rel="stylesheet" href="/static/toy/vouchers.css">' in pages["/partners/1"]["text"]
+    assert pages["/static/toy/vouchers.css"]["status"] == 200
     assert "GIFT00001" in installation.envoi("vouchers")
 
 

@@ -74,7 +74,7 @@ def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
     desk = sit_down(OLIVER)
     page = desk.page
     _number, path = new_quotation(desk)
-    held = hold(page, "**/js/composer-text.js")
+    held = hold(page, "**/compose/text.js")
     page.goto(f"{desk.house.url}/outbox/compose/{path.rsplit('/', 1)[1]}", wait_until="commit")
     composer = page.locator("[data-composer]")
     expect(composer.get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
@@ -92,7 +92,7 @@ def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
         script.continue_()
         expect(page.locator("[data-composer][data-ready]")).to_be_attached()
         expect(composer.locator("input[name=file]")).to_have_count(1)
-    page.unroute("**/js/composer-text.js")
+    page.unroute("**/compose/text.js")
     expect_posted(composer, "changed", "subject")
     expect_posted(composer, "changed", "body")
     page.wait_for_function("() => !Object.keys(localStorage).some((key) => key.startsWith('envoi-draft:'))")

@@ -222,7 +222,7 @@ def servers() -> ResponseReturnValue:
     known = {row.server_id: row for row in db.session.scalars(select(ServerHealth))}
     statuses = {row.id: status_of(row, known.get(row.id)) for row in rows}
     return render_template(
-        "mail_config/servers.html", servers=rows, statuses=statuses, explanations=EXPLANATIONS
+        "mail_config/servers/servers.html", servers=rows, statuses=statuses, explanations=EXPLANATIONS
     )
 
 
@@ -231,7 +231,7 @@ def servers() -> ResponseReturnValue:
 def server_hint() -> ResponseReturnValue:
     """Say what is known about the limits of the host that is being typed."""
     provider = provider_of(request.args.get("host", "")[:253])
-    return render_template("mail_config/hint.html", provider=provider)
+    return render_template("mail_config/servers/_hint.html", provider=provider)
 
 
 @blueprint.route("/servers/new", methods=["GET", "POST"])
@@ -244,7 +244,7 @@ def server_new() -> ResponseReturnValue:
         flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=made[0].id))
     return render_template(
-        "mail_config/server_form.html",
+        "mail_config/servers/form.html",
         form=form,
         title=gettext("New mail server"),
         server=None,
@@ -267,7 +267,7 @@ def server(server_id: int) -> ResponseReturnValue:
 
 def _page(row: MailServer, form: TestForm, report: service.TestReport | None = None) -> str:
     return render_template(
-        "mail_config/server.html",
+        "mail_config/servers/server.html",
         server=row,
         form=form,
         status=status_of(row, health.health_of(row.id)),
@@ -293,7 +293,7 @@ def server_edit(server_id: int) -> ResponseReturnValue:
             flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=row.id))
     return render_template(
-        "mail_config/server_form.html",
+        "mail_config/servers/form.html",
         form=form,
         title=gettext("Edit"),
         server=row,

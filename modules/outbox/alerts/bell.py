@@ -26,7 +26,7 @@ def failure_bell() -> str:
         if not service.has_unseen(user.id, **seen):
             seen = {}
     return render_template(
-        "outbox/bell.html",
+        "outbox/alerts/bell.html",
         count=count,
         most=service.MOST_COUNTED,
         newest=service.newest_unseen(user.id) if count else [],

@@ -23,7 +23,7 @@ def alerts() -> ResponseReturnValue:
     page = paginate(service.alerts_of(user.id), service.alert_list())
     wanted = service.wants_mail(user.id)
     return render_template(
-        "outbox/alerts.html",
+        "outbox/alerts/alerts.html",
         page=page,
         unseen=service.count_unseen(user.id),
         explanations=EXPLANATIONS,

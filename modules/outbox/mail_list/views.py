@@ -47,7 +47,7 @@ def mails() -> ResponseReturnValue:
         return _groups(user)
     page: ListPage[OutgoingMail] = paginate(rows(), spec)
     return render_template(
-        "outbox/mails.html",
+        "outbox/mail_list/mails.html",
         page=page,
         lines=lines_of(page.rows, user),
         newest=db.session.scalar(select(func.max(OutgoingMail.id))) or 0,
@@ -77,7 +77,7 @@ def _groups(user: User) -> ResponseReturnValue:
     repairs: dict[object, Repairs] = {}
     servers = [group.server.id for group in found if group.server is not None]
     return render_template(
-        "outbox/mail_groups.html",
+        "outbox/mail_list/groups.html",
         page=page,
         groups=[_group_view(group, criteria, user, repairs) for group in found],
         paused=paused_among(servers),
@@ -181,7 +181,7 @@ def mails_filters() -> ResponseReturnValue:
     )
     first, last = date_ranges.days_of(criteria.facets.get("period", ""))
     return render_template(
-        "outbox/_filters.html",
+        "outbox/mail_list/_filters.html",
         page=page,
         tallies=facet_counts.tally(user, criteria),
         first=first,
@@ -196,7 +196,7 @@ def mails_matching() -> ResponseReturnValue:
     """Offer to select all mails that match, and say how many they are."""
     user = signed_in_user()
     count = bulk_service.matching(user, read_criteria(mail_list(user), request.args))
-    return render_template("outbox/_matching.html", count=count)
+    return render_template("outbox/mail_list/_matching.html", count=count)
 
 
 @blueprint.get("/mails/live")
@@ -219,7 +219,7 @@ def mails_live() -> ResponseReturnValue:
         later = checked(select(OutgoingMail.id), user, READ, criteria).where(OutgoingMail.id > seen)
         news = count_up_to(later, MAX_NEWS)
     return render_template(
-        "outbox/_live.html",
+        "outbox/mail_list/_live.html",
         lines=changed,
         news=news,
         fresh_url=address("outbox.mails", criteria),
@@ -270,5 +270,5 @@ def run_stop(run_id: int) -> ResponseReturnValue:
 def _run(run_id: int) -> str:
     run = bulk_service.run_of(signed_in_user(), run_id) or abort(404)
     return render_template(
-        "outbox/_run.html", run=run, run_title=bulk_service.title, run_outcome=bulk_service.outcome
+        "outbox/mail_list/_run.html", run=run, run_title=bulk_service.title, run_outcome=bulk_service.outcome
     )

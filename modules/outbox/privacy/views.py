@@ -28,7 +28,7 @@ def _page(
     done: service.Erasure | None = None,
 ) -> str:
     return render_template(
-        "outbox/personal.html",
+        "outbox/privacy/person.html",
         typed=typed,
         error=error,
         known=known,

@@ -10,7 +10,6 @@ from babel.numbers import get_currency_precision, get_currency_symbol
 from flask import (
     Response,
     abort,
-    current_app,
     jsonify,
     render_template,
     request,
@@ -43,6 +42,9 @@ from modules.pos.views.blueprint import blueprint
 from modules.pos.views.sale import read_sale, seller_id
 from modules.pos.views.shift import remember_cashier
 
+# Served by a view of its own: a script under /static/ may not act on the pages of the till.
+WORKER = Path(__file__).resolve().parents[1] / "static" / "till" / "worker.js"
+
 MAX_PRODUCTS = 10_000
 MAX_CUSTOMERS = 5_000
 MAX_ASKED = 50
@@ -67,8 +69,7 @@ def till(register_id: int) -> ResponseReturnValue:
 @public
 def till_worker() -> ResponseReturnValue:
     """Return the script that shows the till while the server is away; it may act on the till's pages only."""
-    script = Path(current_app.static_folder or "static") / "js" / "till-worker.js"
-    response = Response(script.read_bytes(), mimetype="text/javascript")
+    response = Response(WORKER.read_bytes(), mimetype="text/javascript")
     response.headers["Service-Worker-Allowed"] = url_for("pos.registers").removesuffix("registers") + "till/"
     response.headers["Cache-Control"] = "no-cache"
     return response

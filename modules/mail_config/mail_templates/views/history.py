@@ -56,7 +56,10 @@ def template_history(template_id: int) -> ResponseReturnValue:
         if len(versions) == SHOWN_VERSIONS:
             break
     return render_template(
-        "mail_config/template_history.html", template=row, versions=versions, more=len(known) > SHOWN_VERSIONS
+        "mail_config/mail_templates/history.html",
+        template=row,
+        versions=versions,
+        more=len(known) > SHOWN_VERSIONS,
     )
 
 
@@ -132,7 +135,7 @@ def _confirmed(
             flash(gettext("It was restored. What the template said before stands in its history."), "success")
         return redirect(url_for("mail_config.template", template_id=row.id))
     return render_template(
-        "mail_config/template_restore.html",
+        "mail_config/mail_templates/restore.html",
         template=row,
         title=title,
         version=version,

@@ -76,9 +76,9 @@ def templates_import() -> ResponseReturnValue:
 
     if submit(form, read):
         plan, mark = plans[0]
-        return render_template("mail_config/template_import.html", form=None, plan=plan, mark=mark)
+        return render_template("mail_config/mail_templates/import.html", form=None, plan=plan, mark=mark)
     code = 422 if request.method == "POST" else 200
-    return render_template("mail_config/template_import.html", form=form, plan=None, mark=""), code
+    return render_template("mail_config/mail_templates/import.html", form=form, plan=None, mark=""), code
 
 
 @blueprint.post("/templates/import/apply")
@@ -95,14 +95,14 @@ def templates_import_apply() -> ResponseReturnValue:
     if not chosen:
         flash(gettext("Nothing was chosen."), "warning")
         return render_template(
-            "mail_config/template_import.html", form=None, plan=plan, mark=request.form["mark"]
+            "mail_config/mail_templates/import.html", form=None, plan=plan, mark=request.form["mark"]
         ), 422
     try:
         saved = import_export.apply_plan(plan, chosen, signed_in_user())
     except UserError as error:
         flash(str(error.message), "danger")
         return render_template(
-            "mail_config/template_import.html", form=None, plan=plan, mark=request.form["mark"]
+            "mail_config/mail_templates/import.html", form=None, plan=plan, mark=request.form["mark"]
         ), 422
     words = ngettext("One template was imported.", "%(num)d templates were imported.", len(saved))
     flash(words, "success")

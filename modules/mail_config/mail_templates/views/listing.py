@@ -55,7 +55,7 @@ def templates() -> ResponseReturnValue:
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)  # also those of a module that is not enabled now
     return render_template(
-        "mail_config/templates.html",
+        "mail_config/mail_templates/templates.html",
         by_kind=by_kind,
         enabled=current_registry().kinds,
         languages=SUPPORTED_LANGUAGES,
@@ -74,7 +74,7 @@ def templates_which() -> ResponseReturnValue:
     number = request.args.get("document", 0, type=int)
     document = get_readable(signed_in_user(), number) if 0 < number < 2**31 else None
     offers = selection.offered(document) if document is not None else []
-    return render_template("mail_config/_template_which.html", document=document, offers=offers)
+    return render_template("mail_config/mail_templates/_which.html", document=document, offers=offers)
 
 
 @blueprint.post("/templates/<int:template_id>/delete")

@@ -81,7 +81,7 @@ def compose_pdf(document_id: int) -> ResponseReturnValue:
         except UserError as error:
             file, problem = None, str(error.message)
     return render_template(
-        "outbox/_compose_pdf.html",
+        "outbox/compose/_pdf.html",
         document=document,
         draft=form.draft,
         pdf=file,

@@ -140,7 +140,7 @@ def _add_uploads(form: ComposeForm) -> None:
 def _tell_sent(mail: OutgoingMail) -> None:
     seconds = actions.seconds_to_undo(mail)
     if seconds:
-        flash(Markup(render_template("outbox/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
+        flash(Markup(render_template("outbox/compose/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
     elif mail.state is MailState.SCHEDULED:
         flash(gettext("The mail is scheduled."), "success")
     elif mail.state is not MailState.CANCELED:  # a worker may have it already
@@ -188,7 +188,7 @@ def show(
 ) -> str:
     """Return the composer: of a document, or of the mail that is made again."""
     in_place = bool(request.headers.get("HX-Request")) and copied is None
-    name = "outbox/compose_dialog.html" if in_place else "outbox/compose_page.html"
+    name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
     if document is not None:
         action = url_for("outbox.compose_send", document_id=document.id)

@@ -44,7 +44,7 @@ def _chips(
 ) -> str:
     of_customer = document.partner_id is not None
     chips = chips_of(recipients, signed_in_user(), of_customer=of_customer)
-    return render_template("outbox/_compose_chips.html", chips=chips, field=field.value, problems=problems)
+    return render_template("outbox/compose/_chips.html", chips=chips, field=field.value, problems=problems)
 
 
 @blueprint.post("/compose/<int:document_id>/chips")
@@ -99,7 +99,7 @@ def compose_addresses(document_id: int) -> ResponseReturnValue:
     else:
         customers = [customer_of(document.partner)] if document.partner is not None else []
     book = [_entry(customer, document) for customer in customers]
-    return render_template("outbox/_compose_addresses.html", document=document, book=book, q=text)
+    return render_template("outbox/compose/_addresses.html", document=document, book=book, q=text)
 
 
 def _entry(customer: Partner, document: Document) -> dict[str, object]:
@@ -126,7 +126,7 @@ def compose_check(document_id: int) -> ResponseReturnValue:
     # Once the document has changed, the PDF that is shown is not the one that would leave: it is made again.
     outdated = form.pdf is not None and form.pdf.revision != document.revision
     return render_template(
-        "outbox/_compose_findings.html",
+        "outbox/compose/_findings.html",
         findings=form.findings,
         document=document,
         draft=form.draft,
@@ -146,7 +146,7 @@ def compose_keep(document_id: int) -> ResponseReturnValue:
     except UserError as error:
         problem = str(error.message)
     return render_template(
-        "outbox/_compose_presence.html",
+        "outbox/compose/_presence.html",
         document=document,
         kept=kept,
         problem=problem,

@@ -61,7 +61,7 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
     except UserError as problem:
         error = str(problem.message)
     return render_template(
-        "outbox/_compose_save_template.html",
+        "outbox/compose/_save_template.html",
         document=document,
         form=form,
         general=general,

@@ -30,4 +30,4 @@ def template_test(kind: str) -> ResponseReturnValue:
         error = str(failure.message)
     if mail is not None and not request.headers.get("HX-Request"):
         return redirect(url_for("outbox.mail", mail_id=mail.id))
-    return render_template("outbox/template_test_result.html", mail=mail, error=error, user=user)
+    return render_template("outbox/panels/template_test_result.html", mail=mail, error=error, user=user)

@@ -103,7 +103,9 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
             return show(row, typed=typed), 422
         context = recipients_context(row, typed=typed)
         recipient = db.session.get_one(MailRecipient, recipient_id)
-        return render_template("outbox/_recipient_form.html", mail=row, recipient=recipient, **context), 422
+        return render_template(
+            "outbox/mail_page/_recipient_form.html", mail=row, recipient=recipient, **context
+        ), 422
     _say_what_was_corrected(row, recipient, former, keep=keep, resend_asked="resend" in request.form)
     target = url_for("outbox.mail", mail_id=row.id, tab="recipients")
     return ("", 204, {"HX-Redirect": target}) if in_place else redirect(target)

@@ -112,7 +112,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
     may_resend = queries.mail_for(user, row.id, "outbox.mail.resend") is not None
     may_duplicate = may_copy(row, user)
     return render_template(
-        "outbox/mail.html",
+        "outbox/mail_page/mail.html",
         mail=row,
         tab=tab,
         version=version_of(row),
@@ -297,7 +297,7 @@ def mail_head(mail_id: int) -> ResponseReturnValue:
     else:
         head = data.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
         agrees = bool(row.message_sha256) and hashlib.sha256(data).hexdigest() == row.message_sha256
-    return render_template("outbox/_mail_head.html", mail=row, head=head, problem=problem, agrees=agrees)
+    return render_template("outbox/mail_page/_head.html", mail=row, head=head, problem=problem, agrees=agrees)
 
 
 @blueprint.get("/mails/<int:mail_id>/attachments/<int:attachment_id>")

@@ -25,7 +25,7 @@ def document_panel(document_id: int) -> ResponseReturnValue:
     badge = queries.badges_for([document.id]).get(document.id)
     panel = queries.document_mails(document.id, user)
     return render_template(
-        "outbox/document_panel.html",
+        "outbox/panels/document.html",
         document=document,
         panel=panel,
         hand_overs=queries.hand_overs(document.id),
@@ -43,7 +43,7 @@ def partner_panel(partner_id: int) -> ResponseReturnValue:
     if partner is None:
         abort(404)
     return render_template(
-        "outbox/partner_panel.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+        "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
     )
 
 

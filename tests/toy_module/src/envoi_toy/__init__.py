@@ -38,6 +38,7 @@ module = Module(
     ),
     jobs=(JobSpec("toy.expire", "envoi_toy.jobs:expire", timeout=60, every=3600),),
     slots=(SlotFill("partner.aside", "envoi_toy.slots:partner_vouchers", order=80),),
+    styles=("vouchers.css",),
     demo="envoi_toy.service:demo",
     cli="envoi_toy.cli:vouchers",
     config_defaults={"TOY_VALID_DAYS": 365},

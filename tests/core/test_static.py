@@ -1,0 +1,138 @@
+"""Scripts and styles of modules are served as the shell's are."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from flask import Blueprint, Flask
+
+from core import loader
+from core.app import create_app
+from core.contract import Module
+from core.errors import ModuleError
+from core.testing.fixtures import test_settings
+
+HEADERS = ("Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Content-Type")
+
+
+@pytest.fixture
+def lamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
+    """A module by others, as pip would put it somewhere: a script, a style, a secret beside them."""
+    package = tmp_path / "site" / "envoi_lamp"
+    (package / "static" / "pages").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "views.py").write_text(
+        "from flask import Blueprint\n"
+        "plain = Blueprint('lamp', __name__, url_prefix='/lamp')\n"
+        "taken = Blueprint('lamp', __name__, url_prefix='/lamp')\n"
+        "taken.add_url_rule('/light', 'static', lambda: 'everybody may read me')\n"
+        "folder = Blueprint('lamp', __name__, url_prefix='/lamp', static_folder='static')\n"
+    )
+    (package / "secret.js").write_text("1")
+    (package / "static" / "pages" / "lamp.js").write_text("export const light = 1;\n")
+    (package / "static" / "lamp.css").write_text("body { color: red }\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    yield Module(
+        name="lamp",
+        version="1",
+        title="Lamp",
+        package="envoi_lamp",
+        migrations=False,
+        translations=False,
+        scripts=("pages/lamp.js",),
+        styles=("lamp.css",),
+    )
+    for name in [name for name in sys.modules if name.startswith("envoi_lamp")]:
+        del sys.modules[name]
+
+
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *modules: Module) -> Flask:
+    monkeypatch.setattr(loader, "discover", lambda: {module.name: module for module in modules})
+    return create_app(test_settings(tmp_path / "data"), testing=True)
+
+
+def problems_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Module) -> tuple[str, ...]:
+    with pytest.raises(ModuleError) as caught:
+        application(tmp_path, monkeypatch, module)
+    return caught.value.problems
+
+
+def test_files_of_a_module_are_cached_and_guarded_as_the_shells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    client = application(tmp_path, monkeypatch, lamp).test_client()
+    shell, own = (
+        client.get(path, buffered=True) for path in ("/static/envoi.js", "/static/lamp/pages/lamp.js")
+    )
+    assert (own.text, shell.text[:2]) == ("export const light = 1;\n", "//")
+    assert {name: own.headers[name] for name in HEADERS} == {name: shell.headers[name] for name in HEADERS}
+    assert "max-age=3600" in own.headers["Cache-Control"]
+    again = client.get(
+        "/static/lamp/pages/lamp.js", headers={"If-None-Match": own.headers["ETag"]}, buffered=True
+    )
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize("path", ["../secret.js", "..%2fsecret.js", "pages/none.js", "pages"])
+def test_nothing_but_the_folder_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module, path: str
+) -> None:
+    client = application(tmp_path, monkeypatch, lamp).test_client()
+    assert client.get(f"/static/lamp/{path}").status_code == 404
+
+
+def test_every_page_loads_what_modules_bring_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    page = application(tmp_path, monkeypatch, lamp).test_client().get("/sign-in").text
+    assert '<script src="/static/lamp/pages/lamp.js" type="module"></script>' in page
+    style = '<link rel="stylesheet" href="/static/lamp/lamp.css">'
+    assert page.index("/static/envoi.css") < page.index(style)
+
+
+def test_the_shell_names_no_file_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = application(tmp_path, monkeypatch).test_client().get("/sign-in").text
+    named = set(re.findall(r'="/static/([^"/]+)', page))
+    assert named == {"vendor", "img", "envoi.css", "envoi.js", "editor.js"}
+
+
+def test_a_file_that_is_not_there_is_said_at_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    wrong = replace(lamp, scripts=("pages/lamp.js", "lamp.js", "../secret.js"), styles=("pages",))
+    problems = problems_of(tmp_path, monkeypatch, wrong)
+    folder = tmp_path / "site" / "envoi_lamp" / "static"
+    assert problems == tuple(
+        f"Module lamp: there is no file {name} in {folder}." for name in ("lamp.js", "../secret.js", "pages")
+    )
+
+
+@pytest.mark.parametrize("blueprint", ["taken", "folder"])
+def test_no_view_is_open_to_everybody_by_being_called_static(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module, blueprint: str
+) -> None:
+    (sentence,) = problems_of(tmp_path, monkeypatch, replace(lamp, blueprint=f"envoi_lamp.views:{blueprint}"))
+    assert (
+        sentence == "Module lamp: “static” is served without a view and a folder of the blueprint so named."
+    )
+
+
+def test_a_module_with_a_plain_blueprint_has_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    app = application(tmp_path, monkeypatch, replace(lamp, blueprint="envoi_lamp.views:plain"))
+    assert isinstance(app.blueprints["lamp"], Blueprint)
+    assert app.test_client().get("/static/lamp/lamp.css", buffered=True).text == "body { color: red }\n"
+
+
+def test_a_module_hides_no_file_of_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    assert problems_of(tmp_path, monkeypatch, replace(lamp, name="img")) == (
+        "Module img: its static files would hide those of the shell.",
+    )
