@@ -13,6 +13,7 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.companies.models import Company
 from core.db import db, transaction
+from core.documents import revisions
 from core.documents.behavior import DocumentBehavior
 from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
@@ -59,11 +60,11 @@ def create_document(
     return document
 
 
-def touch(document: Document, *, seen_revision: int | None = None) -> None:
-    """Count a change of the document, inside the running transaction.
+def lock(document: Document, *, seen_revision: int | None = None) -> None:
+    """Keep everybody else from changing a document until the running transaction ends.
 
     Args:
-        document: The document that changes.
+        document: The document that is about to change.
         seen_revision: The revision that the person had before them, or None when it does not matter.
 
     Raises:
@@ -72,12 +73,27 @@ def touch(document: Document, *, seen_revision: int | None = None) -> None:
     with transaction() as session:
         session.flush()  # what was changed before must not be lost by the refresh
         session.refresh(document, ["revision"], with_for_update=True)
-        if seen_revision is not None and document.revision != seen_revision:
+        # What this transaction has counted itself is nobody else's change.
+        before = revisions.counted(session).get(document.id, document.revision)
+        if seen_revision is not None and before != seen_revision:
             raise ConcurrentChangeError(
                 _l("Somebody else has changed this document since you opened it. Reload the page to see it.")
             )
-        document.revision += 1
-        document.updated_at = clock.now()
+
+
+def touch(document: Document, *, seen_revision: int | None = None) -> None:
+    """Count a change that the session does not see by itself, inside the running transaction; see `revisions`.
+
+    Args:
+        document: The document that changes.
+        seen_revision: As for `lock`.
+
+    Raises:
+        ConcurrentChangeError: Somebody else changed the document since.
+    """
+    with transaction() as session:
+        lock(document, seen_revision=seen_revision)
+        revisions.count(session, [document.id])
 
 
 def change_customer(

@@ -127,7 +127,7 @@ class Ticket(Base):
     issuer: Mapped[str] = mapped_column(Text, default="")
     """What the company was at the sale; see `core.companies.issuer`."""
     footer: Mapped[str] = mapped_column(Text, default="")
-    mail_problem: Mapped[str] = mapped_column(String(300), default="")
+    mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 
     document: Mapped[Document] = relationship(lazy="joined")

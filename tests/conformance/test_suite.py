@@ -13,10 +13,12 @@ from sqlalchemy import text
 from core.auth.permissions import public, requires, signed_in
 from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.db import transaction
-from core.testing import conformance, template_rules
+from core.registry import resolve
+from core.testing import template_rules
 from core.testing.conformance import (
     ModuleConformance,
     administrator,  # noqa: F401 (a fixture of the suite)
+    declaration,
     demonstration,  # noqa: F401 (a fixture of the suite)
 )
 
@@ -117,7 +119,7 @@ def test_a_slot_that_is_not_there_is_noticed(monkeypatch: pytest.MonkeyPatch) ->
             SlotFill("bad.own", f"{__name__}:takes_one"),
         ),
     )
-    monkeypatch.setattr(conformance, "with_what_it_needs", lambda module: [module])
+    monkeypatch.setattr(declaration, "with_what_it_needs", lambda module: [module])
     first, second = complaint(SUITE.test_slots_exist, bad).splitlines()
     assert first.startswith("There is no slot document.nowhere; core has document.actions, ")
     assert second == f"{__name__}:takes_one must take partner."
@@ -151,7 +153,7 @@ def bad_pages(app: Flask) -> Module:
         MenuItem("One", "bad.one", None, "Bad"),
         MenuItem("Unknown", "bad.unknown", "core.developer", "Bad"),
     )
-    conformance.resolve.cache_clear()
+    resolve.cache_clear()
     return replace(BAD, blueprint=f"{__name__}:bad_blueprint", menu=menu)
 
 

@@ -18,7 +18,7 @@ from core.companies.issuer import issuer_now, to_text
 from core.companies.service import next_number
 from core.db import db, transaction
 from core.documents.models import Document
-from core.documents.service import create_document, touch
+from core.documents.service import create_document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, parse_addresses
@@ -471,7 +471,6 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
     """Print a ticket on other paper from now on."""
     with transaction():
         if ticket.receipt_format is not receipt_format:
-            touch(ticket.document)
             ticket.receipt_format = receipt_format
 
 

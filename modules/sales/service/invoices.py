@@ -16,7 +16,7 @@ from core.companies.models import Company
 from core.companies.service import next_number
 from core.db import db, transaction
 from core.documents.models import Document
-from core.documents.service import change_customer, create_document, touch
+from core.documents.service import change_customer, create_document, lock
 from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
@@ -121,7 +121,7 @@ def invoice_order(order: Order, by: User | None, *, seen_revision: int | None = 
         UserError: It is no confirmed order, or has been invoiced.
     """
     with transaction() as session:
-        touch(order.document, seen_revision=seen_revision)
+        lock(order.document, seen_revision=seen_revision)
         session.flush()  # refreshing would forget what an outer transaction has changed
         session.refresh(order)
         if order.state is not OrderState.ORDER:
@@ -155,9 +155,9 @@ def create_credit_note(invoice: Invoice, by: User | None) -> Invoice:
 
 
 def _locked(invoice: Invoice, seen_revision: int | None) -> None:
-    """Count the change, and read the row again once nobody else can change it."""
+    """Read the row again once nobody else can change it."""
     with transaction() as session:
-        touch(invoice.document, seen_revision=seen_revision)
+        lock(invoice.document, seen_revision=seen_revision)
         session.flush()  # refreshing would forget what an outer transaction has changed
         session.refresh(invoice)
 

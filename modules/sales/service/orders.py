@@ -13,7 +13,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import next_number
 from core.db import db, transaction
-from core.documents.service import change_customer, create_document, touch
+from core.documents.service import change_customer, create_document, lock
 from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
@@ -98,9 +98,9 @@ def create_quotation(company: Company, values: QuotationValues, by: User | None)
 
 
 def _locked(order: Order, seen_revision: int | None) -> None:
-    """Count the change, and read the row again once nobody else can change it."""
+    """Read the row again once nobody else can change it."""
     with transaction() as session:
-        touch(order.document, seen_revision=seen_revision)
+        lock(order.document, seen_revision=seen_revision)
         session.flush()  # refreshing would forget what an outer transaction has changed
         session.refresh(order)
 

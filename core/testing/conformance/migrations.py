@@ -1,0 +1,80 @@
+"""What the migrations of a module keep to."""
+
+from __future__ import annotations
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import inspect as inspect_database
+
+from core import migrate
+from core.contract import Module
+from core.db import db
+from core.testing.conformance.house import fail_if, tables_of
+
+
+class MigrationRules:
+    """What the migrations of a module keep to."""
+
+    def test_one_line_of_versions(self, module: Module) -> None:
+        """One first version that carries the module's name as its branch label, and one last."""
+        if not _has_migrations(module):
+            return
+        script = ScriptDirectory.from_config(migrate.alembic_config(module))
+        bases, heads = script.get_bases(), script.get_heads()
+        problems = []
+        if len(bases) != 1 or len(heads) != 1:
+            problems.append(
+                f"{module.name} has {len(bases)} first and {len(heads)} last versions, not one of each."
+            )
+        for base in bases:
+            labels = set(script.get_revision(base).branch_labels)
+            if module.name not in labels:
+                problems.append(f"The first version {base} must have branch_labels = (“{module.name}”,).")
+        fail_if(problems)
+
+    @pytest.mark.both_databases
+    def test_models_and_migrations_agree(self, module: Module, app: Flask) -> None:
+        """Migrated from an empty database, the tables are those of the models."""
+        _ = app  # its database was migrated from empty
+        if module.models is None:
+            return  # nothing to agree with
+        assert module.migrations, f"The module {module.name} has models and no migrations."
+        assert not migrate.pending(module), f"Not every migration of {module.name} was applied."
+        fail_if([f"{module.name}: {difference}" for difference in migrate.differences(module)])
+
+    @pytest.mark.both_databases
+    def test_downgrade_leaves_nothing(self, module: Module, app: Flask) -> None:
+        """Taken back to before its first version, no table of the module is left; and it can come again."""
+        if not _has_migrations(module):
+            return
+        modules = migrate.migrated_modules()
+        after = modules[[other.name for other in modules].index(module.name) :]
+        for other in reversed(after):
+            try:
+                command.downgrade(migrate.alembic_config(other), "base")
+            except NotImplementedError as error:
+                # Declared, and therefore allowed; whoever wants to go back must restore a backup.
+                fail_if(
+                    []
+                    if str(error)
+                    else [f"A migration of {other.name} cannot be undone and does not say why."]
+                )
+                return
+        left = [
+            name
+            for name in inspect_database(db.engine).get_table_names()
+            if migrate.only_tables_of(module)(name, "table", None)
+        ]
+        fail_if([f"The table {name} is still there after the downgrade of {module.name}." for name in left])
+        migrate.upgrade(app)
+        fail_if([f"{module.name}: {difference}" for difference in migrate.differences(module)])
+
+
+def _has_migrations(module: Module) -> bool:
+    """Return False for a module without migrations, which then must have no tables."""
+    assert module.migrations or not tables_of(module), (
+        f"The module {module.name} has tables and no migrations."
+    )
+    return module.migrations

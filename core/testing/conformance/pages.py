@@ -1,0 +1,172 @@
+"""What the pages of a module keep to."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from flask import Flask, url_for
+from flask.testing import FlaskClient
+from werkzeug.routing import IntegerConverter, Rule
+
+from core import loader
+from core.auth.permissions import PUBLIC, SIGNED_IN, declared_permission
+from core.contract import Module
+from core.registry import current_registry, resolve
+from core.testing.conformance.house import changes_of_the_database, fail_if, rules_of
+
+# Core owns the root of the site: it has no address, and no folder of templates, of its own name.
+ADDRESS_PREFIX_NOT_NEEDED = {loader.CORE.name}
+# What may ask a page without changing anything, and the one method by which something is changed.
+READING_METHODS = {"GET", "HEAD", "OPTIONS"}
+CHANGING_METHOD = "POST"
+# A view named by such a verb does something; it must not do it when somebody follows a link.
+CHANGING_VERBS = {
+    *("activate", "add", "bulk", "cancel", "confirm", "correct", "delete", "duplicate", "mark", "post"),
+    *("remove", "reopen", "resend", "send"),
+}
+# More rows of one table than these are not tried when a page wants an id.
+TRIED_IDS = range(1, 41)
+
+
+class PageRules:
+    """What the pages of a module keep to.
+
+    Attributes:
+        untried: Endpoints that the demonstration data has nothing for, and that other tests try.
+    """
+
+    untried: ClassVar[frozenset[str]] = frozenset()
+
+    def test_pages_belong_to_the_module(self, module: Module, demonstration: Flask) -> None:
+        """The blueprint has the module's name, and addresses begin with it."""
+        if module.blueprint is None:
+            return  # nothing to keep to
+        name = resolve(module.blueprint).name
+        problems = [] if name == module.name else [f"The blueprint {name} must be named {module.name}."]
+        if module.name not in ADDRESS_PREFIX_NOT_NEEDED:
+            prefix = f"/{module.name}"
+            problems += [
+                f"The address {rule.rule} of {rule.endpoint} must begin with {prefix}/."
+                for rule in rules_of(demonstration, module)
+                if rule.rule != prefix and not rule.rule.startswith(f"{prefix}/")
+            ]
+        fail_if(problems)
+
+    def test_every_page_declares_who_may_open_it(self, module: Module, demonstration: Flask) -> None:
+        """Every page names a permission that exists, or is public, or for all who are signed in."""
+        problems = []
+        with demonstration.app_context():
+            known = {PUBLIC, SIGNED_IN, *current_registry().permissions}
+            for rule in rules_of(demonstration, module):
+                permission = declared_permission(rule.endpoint)
+                if permission is None:
+                    problems.append(f"The page {rule.endpoint} does not declare a permission.")
+                elif permission not in known:
+                    problems.append(f"The page {rule.endpoint} declares the unknown permission {permission}.")
+        fail_if(problems)
+
+    def test_menu_entries_lead_somewhere(self, module: Module, demonstration: Flask) -> None:
+        """An entry leads to a page without arguments that whoever sees the entry may open."""
+        problems = []
+        with demonstration.app_context():
+            for item in module.menu:
+                rules = [
+                    r for r in demonstration.url_map.iter_rules(item.endpoint) if "GET" in (r.methods or ())
+                ]
+                if not any(not rule.arguments for rule in rules):
+                    problems.append(
+                        f"The menu entry {item.title} leads to {item.endpoint}, which needs arguments."
+                    )
+                permission = declared_permission(item.endpoint)
+                if permission not in {item.permission, PUBLIC, SIGNED_IN}:
+                    problems.append(
+                        f"The menu entry {item.title} is shown for {item.permission or 'everybody'}, "
+                        f"but its page needs {permission}."
+                    )
+        fail_if(problems)
+
+    def test_only_post_changes_something(self, module: Module, demonstration: Flask) -> None:
+        """A page is asked by GET and changed by POST; a view named by a verb takes POST alone."""
+        problems = []
+        for rule in rules_of(demonstration, module):
+            methods = set(rule.methods or ())
+            other = methods - READING_METHODS - {CHANGING_METHOD}
+            if other:
+                problems.append(f"The page {rule.endpoint} takes {', '.join(sorted(other))}; use POST.")
+            verb = rule.endpoint.rpartition(".")[2].split("_")[-1]
+            if verb in CHANGING_VERBS and "GET" in methods:
+                problems.append(
+                    f"The page {rule.endpoint} is named by the verb “{verb}”, so it must take POST only."
+                )
+        fail_if(problems)
+
+    def test_pages_answer_and_reading_changes_nothing(
+        self, module: Module, demonstration: Flask, administrator: FlaskClient
+    ) -> None:
+        """Every page that can be asked answers an administrator, and asking it writes no row."""
+        rules = [rule for rule in rules_of(demonstration, module) if "GET" in (rule.methods or ())]
+        if not rules:
+            return  # nothing to keep to
+        problems = []
+        unseen: list[str] = []
+        for rule in rules:
+            with changes_of_the_database() as changes:
+                try:
+                    status, address = _ask(demonstration, administrator, rule)
+                except Exception as error:  # noqa: BLE001 (in testing mode, whatever a page raises comes here)
+                    problems.append(f"The page {rule.endpoint} fails: {type(error).__name__}: {error}")
+                    continue
+            if status >= 500:
+                problems.append(f"The page {rule.endpoint} answers {status} at {address}.")
+            if not rule.arguments and status >= 400:
+                problems.append(
+                    f"The page {rule.endpoint} answers an administrator with {status} at {address}."
+                )
+            if status == 404:
+                unseen.append(rule.endpoint)
+            problems += [f"Asking for {address} changes the database: {change}." for change in changes]
+        problems += [
+            f"The demonstration data has nothing to show on {endpoint}; name it in `untried` if that is meant."
+            for endpoint in unseen
+            if endpoint not in self.untried
+        ]
+        fail_if(problems)
+
+    def test_pages_turn_strangers_away(self, module: Module, demonstration: Flask) -> None:
+        """Nobody sees a page that is not public without signing in."""
+        problems = []
+        client = demonstration.test_client()
+        for rule in rules_of(demonstration, module):
+            with demonstration.app_context():
+                if declared_permission(rule.endpoint) == PUBLIC:
+                    continue
+            if "GET" not in (rule.methods or ()):
+                continue
+            response = client.get(_address(demonstration, rule, 1))
+            if response.status_code not in {302, 401, 403} or (
+                response.status_code == 302 and "/sign-in" not in response.headers["Location"]
+            ):
+                problems.append(f"The page {rule.endpoint} answers a stranger with {response.status_code}.")
+        fail_if(problems)
+
+
+def _address(app: Flask, rule: Rule, number: int) -> str:
+    """Return the address of a page, with the number for each whole number and a word for all else."""
+    words = {"kind": next(iter(app.extensions["envoi_registry"].kinds), "x")}
+    values: dict[str, Any] = {
+        name: number if isinstance(rule._converters[name], IntegerConverter) else words.get(name, "x")
+        for name in rule.arguments
+    }
+    with app.test_request_context():
+        return url_for(rule.endpoint, **values)
+
+
+def _ask(app: Flask, client: FlaskClient, rule: Rule) -> tuple[int, str]:
+    """Ask for a page with one id after the other until it is found; return its status and address."""
+    address, status = "", 0
+    for number in TRIED_IDS if rule.arguments else (0,):
+        address = _address(app, rule, number)
+        status = client.get(address).status_code
+        if status != 404:
+            break
+    return status, address

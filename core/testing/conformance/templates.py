@@ -1,0 +1,84 @@
+"""What the templates of a module keep to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core import loader
+from core.contract import Module
+from core.testing import catalogues, template_rules
+from core.testing.conformance.house import fail_if, installed_modules, template_folders, translated_part
+
+
+class TemplateRules:
+    """What the templates of a module keep to."""
+
+    def test_templates_stand_in_their_own_folder(self, module: Module) -> None:
+        """A template is found by the module's name, so that it hides nobody else's."""
+        if module.name == loader.CORE.name:
+            return  # core owns the root of the templates
+        fail_if(
+            [
+                f"The template {name} must be in templates/{module.name}/."
+                for name in template_rules.template_files(template_folders(module))
+                if not name.startswith(f"{module.name}/")
+            ]
+        )
+
+    def test_no_template_is_unused(self, module: Module) -> None:
+        """Each template is rendered, extended, included or imported somewhere in the module."""
+        files = template_rules.template_files(template_folders(module))
+        # The shell is there for everybody, so everybody's use of it counts.
+        users = list(installed_modules().values()) if module.name == loader.CORE.name else [module]
+        used: set[str] = set()
+        for user in users:
+            used |= set(template_rules.strings_of_python(loader.package_folder(user)))
+            used |= template_rules.referenced(template_rules.template_files(template_folders(user)).values())
+        fail_if([f"Nothing uses the template {name}." for name in files if name not in used])
+
+    def test_pages_hold_no_inline_code(self, module: Module) -> None:
+        """No script, style or handler inside a page: the content security policy would block it."""
+        fail_if(
+            [
+                f"The template {name} holds {what}."
+                for name, path in pages_of(module)
+                for what in template_rules.inline_code(path.read_text(encoding="utf-8"))
+            ]
+        )
+
+    def test_forms_carry_a_token(self, module: Module) -> None:
+        """Every form that posts carries the token against forged requests."""
+        fail_if(
+            [
+                f"A form in the template {name} posts without csrf_token."
+                for name, path in pages_of(module)
+                for _ in range(template_rules.forms_without_token(path.read_text(encoding="utf-8")))
+            ]
+        )
+
+    def test_everything_is_translated(self, module: Module) -> None:
+        """Every string in Python and in templates has its translation, and every translation its string."""
+        part = translated_part(module)
+        if not module.translations:
+            strings = catalogues.extract(part)
+            fail_if(
+                [f"The module {module.name} has no translations, but says {text!r}." for _, text in strings]
+            )
+            return
+        fail_if(
+            [
+                f"{module.name} ({locale}): {problem}"
+                for locale in catalogues.LOCALES
+                for problem in catalogues.problems(part, locale)
+            ]
+        )
+
+
+def pages_of(module: Module) -> list[tuple[str, Path]]:
+    """Return the templates of a module that reach a browser, with their names."""
+    files = template_rules.template_files(template_folders(module))
+    return [
+        (name, path)
+        for name, path in files.items()
+        if not template_rules.OUTSIDE_THE_BROWSER.intersection(name.split("/")[:-1])
+    ]
