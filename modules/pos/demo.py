@@ -17,7 +17,8 @@ from core.totals import gross_price
 from modules.pos.models import Register
 from modules.pos.service.cashiers import set_pin
 from modules.pos.service.registers import open_session, save_method, save_register, save_settings
-from modules.pos.service.tickets import Sale, SaleLine, SalePayment, ring_up
+from modules.pos.service.sale import Sale, SaleLine, SalePayment
+from modules.pos.service.tickets import ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat
 
 CASHIER_PIN = "2468"

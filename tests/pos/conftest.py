@@ -12,7 +12,8 @@ from core.products.models import Product
 from core.products.service import save_product, save_tax
 from modules.pos.models import PaymentMethod, Register, Session, Ticket
 from modules.pos.service.registers import open_session, save_method, save_register
-from modules.pos.service.tickets import Sale, SaleLine, SalePayment, ring_up
+from modules.pos.service.sale import Sale, SaleLine, SalePayment
+from modules.pos.service.tickets import ring_up
 from modules.pos.states import PaymentKind
 from tests.outbox.conftest import lab, server  # noqa: F401 (a real SMTP server, and the row that leads to it)
 

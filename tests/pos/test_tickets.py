@@ -26,7 +26,9 @@ from modules.pos.service.registers import (
     open_session_of,
     save_register,
 )
-from modules.pos.service.tickets import MAX_LINES, change_format, refund, refundable, ring_up
+from modules.pos.service.returns import refundable
+from modules.pos.service.sale import MAX_LINES
+from modules.pos.service.tickets import change_format, refund, ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
 from tests.pos.conftest import line, paid, sale
 

@@ -22,7 +22,8 @@ from modules.outbox.models import OutgoingMail
 from modules.pos.models import Session, Ticket
 from modules.pos.service.cashiers import set_pin, take_over
 from modules.pos.service.registers import close_session, save_settings, ticket_templates
-from modules.pos.service.tickets import SalePayment, refundable
+from modules.pos.service.returns import refundable
+from modules.pos.service.sale import SalePayment
 from modules.pos.states import SessionState
 from tests.pos.conftest import line, paid
 

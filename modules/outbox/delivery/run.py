@@ -20,30 +20,26 @@ from core.db.prepared import Batch, Count, Ledger
 from core.errors import UserError
 from core.files import StoreFullError
 from core.jobs import JobTimeoutError
-from core.mail.outcomes import Failure, FailureKind, RecipientOutcome
+from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, rate_limiter
-from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
-from modules.mail_config.transports.receipts import OFFERED_NONE
+from modules.mail_config.transports.base import Envelope, LostClaimError
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox.delivery import claims, ledger
 from modules.outbox.delivery.connections import connection_to
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
 from modules.outbox.delivery.message import checked_message
 from modules.outbox.delivery.pdf import check_unchanged, render_pdf
-from modules.outbox.delivery.progress import age_of, known_before, states_of, to_be_served
+from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
 from modules.outbox.delivery.route import DeliveryRoute, find_route
 from modules.outbox.delivery.settlement import (
     LOOK_AGAIN,
     Settlement,
-    settle,
-    settle_failure,
-    settle_waiting,
     with_jitter,
 )
 from modules.outbox.erasure import erase_private
 from modules.outbox.message import file_store
-from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of, scrubbed
 from modules.outbox.states import RetryPolicy
 
@@ -113,9 +109,9 @@ class DeliveryRun:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
         except MustWaitError as error:
-            settlement = self._waiting(mail, error.failure, error.until)
+            settlement = waiting(mail, error.failure, error.until)
         except UndeliverableError as error:
-            settlement = self._failed(mail, error.failure)
+            settlement = failed(mail, error.failure, self.policy)
         server_name = route.server.name if route is not None and route.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's flight
         self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
@@ -132,7 +128,7 @@ class DeliveryRun:
 
     def fail(self, mail: OutgoingMail, failure: Failure) -> None:
         """Settle a mail that no server was asked about, and write it down."""
-        settlement = self._failed(mail, failure)
+        settlement = failed(mail, failure, self.policy)
         self.flush()
         self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
         self.flush()
@@ -166,29 +162,6 @@ class DeliveryRun:
         if self.unwritten is not None and not mine:
             logger.warning("Mail %s was decided by a person before its outcome came.", self.unwritten.mail.id)
         self.unwritten = None
-
-    def _failed(self, mail: OutgoingMail, failure: Failure) -> Settlement:
-        """Settle a mail that no server was asked about, for a reason of its own."""
-        now = clock.now()
-        return settle_failure(
-            states_of(mail),
-            [recipient.id for recipient in to_be_served(mail)],
-            failure,
-            attempts=mail.attempts,
-            age=age_of(mail, now),
-            policy=self.policy,
-            now=now,
-            earlier=known_before(mail),
-        )
-
-    def _waiting(
-        self, mail: OutgoingMail, failure: Failure, until: dt.datetime, *, asked: bool = False
-    ) -> Settlement:
-        """Let a mail wait for its server."""
-        tried = [recipient.id for recipient in to_be_served(mail)]
-        return settle_waiting(
-            states_of(mail), tried, failure, attempts=mail.attempts, until=until, asked=asked
-        )
 
     # -- the steps of one mail -----------------------------------------------------------------------
 
@@ -305,35 +278,14 @@ class DeliveryRun:
             if failure.kind is FailureKind.TIMEOUT:
                 # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
                 self.down[server.id] = failure
-            return self._failed(mail, replace(failure, temporary=True)), transcript
+            return failed(mail, replace(failure, temporary=True), self.policy), transcript
         if route.blemished:
             claims.patiently(lambda: circuit_breaker.note_success(server.id))
             route.blemished = False
         for outcome in submission.outcomes:
             if outcome.failure is not None:
                 self._slow_down(server, outcome.failure)
-        return self._settled(mail, due, submission), transcript
-
-    def _settled(
-        self, mail: OutgoingMail, due: Sequence[MailRecipient], submission: Submission
-    ) -> Settlement:
-        """Settle a mail by what the server has answered for each who was to be served."""
-        outcomes: dict[int, RecipientOutcome] = {
-            recipient.id: outcome for recipient, outcome in zip(due, submission.outcomes, strict=True)
-        }
-        now = clock.now()
-        settlement = settle(
-            states_of(mail),
-            outcomes,
-            attempts=mail.attempts,
-            age=age_of(mail, now),
-            policy=self.policy,
-            now=now,
-            earlier=known_before(mail),
-        )
-        if submission.no_receipt and settlement.accepted_count:
-            return replace(settlement, remark=OFFERED_NONE)
-        return settlement
+        return settled(mail, due, submission, self.policy), transcript
 
     def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
         """Count a failure against the server; the mail waits for it, whatever the code was."""
@@ -341,7 +293,7 @@ class DeliveryRun:
         self.flush()
         self.down[server.id] = failure
         claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
-        return self._waiting(mail, failure, self._after_failure(server), asked=True)
+        return waiting(mail, failure, self._after_failure(server), asked=True)
 
     def _slow_down(self, server: MailServer, failure: Failure) -> None:
         if failure.slows_server and server.id not in self.slowed:

@@ -11,7 +11,7 @@ from typing import Any
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, InvalidAddressError, normalize
-from modules.pos.service.tickets import MAX_LINES, Sale, SaleLine, SalePayment
+from modules.pos.service.sale import MAX_LINES, Sale, SaleLine, SalePayment
 from modules.pos.states import PaymentKind, ReceiptFormat
 
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)

@@ -35,8 +35,9 @@ from core.web.slots import slot
 from modules.pos import queries
 from modules.pos.models import Register, Session, Ticket
 from modules.pos.service.cashiers import cashier_of, cashiers_of, seller_of, take_over
+from modules.pos.service.receipts import usual_of_all
 from modules.pos.service.registers import methods_of, open_session_of, paper_of, settings_of
-from modules.pos.service.tickets import ring_up, usual_of_all
+from modules.pos.service.tickets import ring_up
 from modules.pos.states import FORMAT_TITLES, SessionState
 from modules.pos.views.blueprint import blueprint
 from modules.pos.views.sale import read_sale, seller_id
