@@ -1,29 +1,47 @@
-"""A text with formulas as a tree: elements, text, and formulas as a whole."""
+"""HTML as a tree: elements, text, and formulas as a whole. All that looks into a text reads it here.
+
+nh3 reads it, by the rules of HTML5, and writes it down again with every element closed; only that is taken apart here.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from html import escape
 from html.parser import HTMLParser
+from string import ascii_lowercase
+from typing import Any
 
+import nh3
+
+from core.mail.html import ATTRIBUTES, TAGS, bounded
 from modules.mail_config.template_tags import tags_of
 
-BLOCKS = frozenset({"p", "div", "h1", "blockquote", "pre", "ul", "ol"})
+BLOCKS = frozenset({"p", "div", "h1", "h2", "h3", "blockquote", "pre", "ul", "ol", "li", "table", "hr"})
 INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "a"})
 LINES = frozenset({"p", "div"})
 """Blocks that the editor shows as lines."""
-KNOWN = BLOCKS | INLINE | {"br", "li"}
+KNOWN = LINES | INLINE | {"h1", "blockquote", "pre", "ul", "ol", "li", "br"}
+"""What the editor can show."""
 SAME = {"b": "strong", "i": "em", "s": "del", "strike": "del"}
 """What the editor calls otherwise."""
+VOID = frozenset({"br", "hr", "img"})
+"""What holds nothing and has no end, of all that is kept anywhere."""
 DEEPEST = 40
+"""Elements inside each other; nobody writes more, and each is a call."""
+BLANKS = " \t\r\n\f"
+"""What HTML takes for blanks; a no-break space is a character."""
+_ATTACHMENT = "data-trix-attachment"
 # Private characters stand for formulas while HTML is read, so that what is in them is never taken for markup.
 _MARK = "\ue000{}\ue001"
 _MARKED = re.compile("\ue000([0-9]+)\ue001")
 _PRIVATE = re.compile("[\ue000\ue001]")
-_VOID = frozenset(
-    {"br", "hr", "img", "input", "meta", "link", "col", "area", "base", "wbr", "source", "embed"}
-)
+_TAG = re.compile(r"<(/?[a-z][^\s/<>]*)", re.IGNORECASE)
+# A comment, a declaration or an instruction by its first characters; not the comment that stands for a formula.
+_COMMENT = re.compile(r"<(?!!--\ue000)([!?][^>]{0,20})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,87 +119,42 @@ def split_formulas(text: str) -> list[Formula | str]:
 
 
 class _Reader(HTMLParser):
-    """Builds the tree; what does not fit together is noted."""
+    """Builds the tree of what nh3 has written: each element in it is closed, each sign that is text is escaped."""
 
-    def __init__(self, formulas: list[Formula], *, keep_attachments: bool) -> None:
-        super().__init__(convert_charrefs=True)
+    def __init__(self, formulas: list[Formula]) -> None:
+        super().__init__()
         self.formulas = formulas
-        self.keep_attachments = keep_attachments
         self.root = Element("")
-        self.stack = [self.root]
-        self.problems: list[str] = []
-        self.skipped: list[str] = []
+        self.open = [self.root]
+        self.too_deep: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open an element; an attachment of the editor is the formula that it carries."""
-        attributes = {name: self._whole(value or "") for name, value in attrs}
-        if self.skipped:
-            self.skipped += [tag] if tag not in _VOID else []
-            return
-        if tag == "figure" and "data-trix-attachment" in attributes and not self.keep_attachments:
-            formula = _carried(attributes["data-trix-attachment"])
-            if formula is not None:
-                self.stack[-1].children.append(formula)
-            self.skipped = [tag]
-            return
-        if tag in {"script", "style"} and not self.keep_attachments:
-            self.skipped = [tag]
-            self.problems.append(f"<{tag}>")
-            return
-        if len(self.stack) > DEEPEST:
-            self.problems.append(f"<{tag}>")
-            return
-        node = Element(tag, attributes)
-        self.stack[-1].children.append(node)
-        if tag not in _VOID:
-            self.stack.append(node)
+        """Open an element; one that is too deep gives what it holds to the element around it."""
+        node = parent = self.open[-1]
+        if len(self.open) <= DEEPEST:
+            node = Element(tag, {name: self._whole(value or "") for name, value in attrs})
+            parent.children.append(node)
+        else:
+            self.too_deep.append(f"<{tag}>")
+        if tag not in VOID:
+            self.open.append(node)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """`<br/>` is `<br>`."""
-        self.handle_starttag(tag, attrs)
-        if tag not in _VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close an element, and what was left open in it."""
-        if self.skipped:
-            if tag in self.skipped:
-                del self.skipped[len(self.skipped) - 1 - self.skipped[::-1].index(tag) :]
-            return
-        names = [node.tag for node in self.stack]
-        if tag in _VOID or tag not in names:
-            self.problems.append(f"</{tag}>")
-            return
-        if names[-1] != tag:
-            self.problems.append(f"<{names[-1]}>")
-        while self.stack.pop().tag != tag:
-            pass
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 -- it is always the last one's
+        """Close the element."""
+        self.open.pop()
 
     def handle_data(self, data: str) -> None:
         """Add text, and the formulas in it."""
-        if self.skipped:
-            return
         for number, piece in enumerate(_MARKED.split(data)):
             if number % 2:
-                self.stack[-1].children.append(self.formulas[int(piece)])
+                self.open[-1].children.append(self.formulas[int(piece)])
             elif piece:
-                self.stack[-1].children.append(piece)
+                self.open[-1].children.append(piece)
 
     def handle_comment(self, data: str) -> None:
-        """The editor loses comments."""
-        self.problems.append(f"<!-- {self._whole(data)[:20].strip()} -->" if data.strip() else "<!-- -->")
-
-    def handle_decl(self, decl: str) -> None:
-        """A text has no declarations."""
-        self.problems.append(f"<!{decl[:20]}>")
-
-    def unknown_decl(self, data: str) -> None:
-        """A text has no declarations."""
-        self.problems.append(f"<![{data[:20]}]>")
-
-    def handle_pi(self, data: str) -> None:
-        """A text has no instructions."""
-        self.problems.append(f"<?{data[:20]}>")
+        """Add the formula that a comment stands for; a person's comment is nothing that anybody sees."""
+        if _MARKED.fullmatch(data):
+            self.handle_data(data)
 
     def _whole(self, value: str) -> str:
         return _MARKED.sub(lambda match: self.formulas[int(match.group(1))].source, value)
@@ -197,34 +170,79 @@ def _carried(attachment: str) -> Formula | None:
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Formula) else None
 
 
-def _read(pieces: list[Formula | str], *, keep_attachments: bool) -> tuple[Element, list[str]]:
+def _read(html: str, formulas: list[Formula], **kept: Any) -> tuple[_Reader, str]:
+    """Read HTML as a browser does, and as nh3 writes it down with the elements and attributes that are kept."""
+    written = nh3.clean(bounded(html), link_rel=None, **kept)
+    reader = _Reader(formulas)
+    reader.feed(written)
+    reader.close()
+    return reader, written
+
+
+def _masked(source: str) -> tuple[str, list[Formula]]:
+    """Return a template's HTML with a mark for each formula: in a tag a word, elsewhere a comment.
+
+    A comment may stand where text may not, such as between the rows of a table, and stays there.
+    """
     formulas: list[Formula] = []
-    marked = []
-    for piece in pieces:
+    parts: list[str] = []
+    in_tag = False
+    for piece in split_formulas(_PRIVATE.sub("", source)):
         if isinstance(piece, Formula):
-            marked.append(_MARK.format(len(formulas)))
+            mark = _MARK.format(len(formulas))
+            parts.append(mark if in_tag else f"<!--{mark}-->")
             formulas.append(piece)
         else:
-            marked.append(piece)
-    reader = _Reader(formulas, keep_attachments=keep_attachments)
-    reader.feed("".join(marked))
-    reader.close()
-    return reader.root, reader.problems + [f"<{node.tag}>" for node in reader.stack[1:]]
+            parts.append(piece)
+            opened, closed = piece.rfind("<"), piece.rfind(">")
+            in_tag = opened > closed or (in_tag and closed < 0)
+    return "".join(parts), formulas
+
+
+def read_mail(html: str) -> Element:
+    """Return the tree of the text of a mail; what looks like a formula in it is text."""
+    return _read(_PRIVATE.sub("", html), [], tags=TAGS, attributes=ATTRIBUTES)[0].root
+
+
+def read_template(source: str) -> Element:
+    """Return the tree of a template's text, with all that a mail may have."""
+    masked, formulas = _masked(source)
+    return _read(masked, formulas, tags=TAGS, attributes=ATTRIBUTES, strip_comments=False)[0].root
 
 
 def read_source(source: str) -> tuple[Element, list[str]]:
-    """Return the tree of a template's text, and what in its HTML does not fit together."""
-    return _read(split_formulas(_PRIVATE.sub("", source)), keep_attachments=True)
+    """Return the tree of a template's text as the editor knows it, and what it cannot show of it.
+
+    That is: tags that it does not know or that do not fit together, comments, and what is nested too deep; in the
+    form `<table>`, `</b>`, `<!-- note -->`.
+    """
+    masked, formulas = _masked(source)
+    reader, written = _read(
+        masked,
+        formulas,
+        tags=set(KNOWN),
+        generic_attribute_prefixes=set(ascii_lowercase),
+        strip_comments=False,
+    )
+    before, after = (Counter(map(str.lower, _TAG.findall(html))) for html in (masked, written))
+    changed = [
+        *_COMMENT.findall(masked),
+        *(before - after),
+        *(tag.removeprefix("/") for tag in after - before),
+    ]
+    return reader.root, [f"<{tag}>" for tag in changed] + reader.too_deep
 
 
 def read_editor(html: str) -> Element:
     """Return the tree of what stands in the editor; formulas that were typed or pasted as text count as formulas."""
-    root, _problems = _read([_PRIVATE.sub("", html)], keep_attachments=False)
+    attributes = {"a": {"href"}, "figure": {_ATTACHMENT}}
+    root = _read(_PRIVATE.sub("", html), [], tags={*KNOWN, "figure"}, attributes=attributes)[0].root
     _find_typed(root)
     return root
 
 
 def _find_typed(root: Element) -> None:
+    """Put formulas in the place of typed ones and of attachments, which carry theirs."""
     todo = [root]
     while todo:
         node = todo.pop()
@@ -235,7 +253,40 @@ def _find_typed(root: Element) -> None:
                     Formula(piece.source.replace("\u00a0", " ")) if isinstance(piece, Formula) else piece
                     for piece in split_formulas(child)
                 ]
+            elif isinstance(child, Element) and _ATTACHMENT in child.attributes:
+                formula = _carried(child.attributes[_ATTACHMENT])
+                children += [formula] if formula is not None else []
             else:
                 children.append(child)
         node.children = children
-        todo += [child for child in children if isinstance(child, Element)]
+        todo += elements_of(node)
+
+
+# -- writing ---------------------------------------------------------------------------------------------
+
+
+def markup_of(nodes: Iterable[Node]) -> str:
+    """Return the HTML of nodes, with their formulas as they stand in the source."""
+    out = []
+    for node in nodes:
+        if isinstance(node, Formula):
+            out.append(node.source)
+        elif isinstance(node, str):
+            out.append(escape(node, quote=False).replace("\u00a0", "&nbsp;"))
+        else:
+            end = "" if node.tag in VOID else f"</{node.tag}>"
+            out.append(f"{start_tag(node)}{markup_of(node.children)}{end}")
+    return "".join(out)
+
+
+def start_tag(node: Element) -> str:
+    """Return the tag by which an element begins, with its attributes."""
+    attributes = (f' {name}="{attribute_value(value)}"' for name, value in node.attributes.items())
+    return f"<{node.tag}{''.join(attributes)}>"
+
+
+def attribute_value(value: str) -> str:
+    """Return the value of an attribute, escaped but for its formulas."""
+    return "".join(
+        piece.source if isinstance(piece, Formula) else escape(piece) for piece in split_formulas(value)
+    )

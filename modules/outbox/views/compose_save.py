@@ -11,7 +11,7 @@ from core.errors import UserError
 from modules.mail_config.generalize import generalize
 from modules.mail_config.templates_service import save_template, withdraw_template
 from modules.outbox import composing
-from modules.outbox.bodies import plain_text
+from modules.outbox.bodies import clean_html, plain_text
 from modules.outbox.composer import signature_of
 from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.compose import sendable
@@ -65,7 +65,7 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
         document=document,
         form=form,
         general=general,
-        text=plain_text(general.body),
+        text=plain_text(clean_html(general.body)),
         name=name,
         error=error,
         saved=saved,
