@@ -41,7 +41,12 @@ CASES: list[tuple[str, Callable[[str], object], int, list[str]]] = [
     ),
     ("addresses", parse_addresses, 40_000, ['"', "<", "(", '\\"@<>(', "a@example.com,"]),
     ("replies of servers", _explain, 40_000, ["not ", "<a@b> ", "550-5.1.1 x\n", '"<"']),
-    ("template in the editor", from_editor, 10_000, ["{{", "<p>", "{% if a %}", "<"]),
+    (
+        "template in the editor",
+        from_editor,
+        10_000,
+        ["{{", "<p>", "<div>", "{% if a %}", "<", "<a ", "<!--", "&"],
+    ),
     ("mailbox", _read, 100_000, ["cid:", "<a href=x>", "=?utf-8?q?=C3=A9?= "]),
 ]
 """What reads, with how many characters to begin with and the texts that are repeated."""

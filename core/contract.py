@@ -15,9 +15,9 @@ from enum import StrEnum
 class Scope(StrEnum):
     """How far a permission reaches."""
 
-    OWN = "own"
-    COMPANY = "company"
-    ALL = "all"
+    OWN = "own"  # what the user owns or is responsible for
+    COMPANY = "company"  # what belongs to a company of the user's
+    ALL = "all"  # everything, whichever company it belongs to
 
     @property
     def breadth(self) -> int:

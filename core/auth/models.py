@@ -34,7 +34,9 @@ class Role(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(40), unique=True)
+    """Names the role in `Permission.granted`; set once, so that a role may be renamed."""
     name: Mapped[str] = mapped_column(String(80))
+    """As people read it; roles that ship are translated when they are shown."""
     grants: Mapped[list[Grant]] = relationship(
         back_populates="role", cascade="all, delete-orphan", lazy="selectin"
     )
@@ -46,8 +48,11 @@ class Grant(Base):
     __tablename__ = "core_grant"
 
     role_id: Mapped[int] = mapped_column(ForeignKey("core_role.id", ondelete="CASCADE"), primary_key=True)
+    """The role that has it."""
     permission: Mapped[str] = mapped_column(String(80), primary_key=True)
+    """`module.what.verb`, as a module declares it; no foreign key, since modules come and go."""
     scope: Mapped[Scope] = mapped_column(StrEnumType(Scope))
+    """How far it reaches: own rows, the user's companies, everything."""
     role: Mapped[Role] = relationship(back_populates="grants")
 
 
@@ -60,17 +65,23 @@ class User(Base, UserMixin):  # type: ignore[misc]
     login: Mapped[str] = mapped_column(String(254), unique=True)
     """The email address, in lower case; it is also where alerts go."""
     name: Mapped[str] = mapped_column(String(120))
+    """As colleagues and customers read it, also as the display name of answers."""
     password_hash: Mapped[str] = mapped_column(String(255))
+    """Argon2id with its parameters, so that they can grow; never rendered, never exported."""
     language: Mapped[str] = mapped_column(String(8), default="en")
+    """Of the pages the user sees, an ISO 639-1 code; mails follow the customer's."""
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris")
+    """IANA name in which times are shown; the database keeps UTC."""
     signature_html: Mapped[str] = mapped_column(Text, default="")
     """Clean HTML that mails written by the user end with, or ""."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: cannot sign in. Users are never deleted, since documents and mails name them."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="SET NULL"))
     """The company that the user works for at the moment."""
     session_key: Mapped[str] = mapped_column(String(43))
     """Changes with the password and at deactivation, and so ends every session."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the account was made."""
     roles: Mapped[list[Role]] = relationship(secondary=user_role, lazy="selectin", order_by=Role.name)
 
     @property
@@ -105,8 +116,11 @@ class SignInAttempt(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     login: Mapped[str] = mapped_column(String(254))
+    """What was typed, in lower case; nobody need have that login."""
     remote: Mapped[str] = mapped_column(String(64))
+    """The address it came from, so that one guesser cannot lock everybody out."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it failed; old rows are removed."""
 
 
 class KnownPermission(Base):
@@ -115,3 +129,4 @@ class KnownPermission(Base):
     __tablename__ = "core_known_permission"
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    """`module.what.verb`. It stays when the module goes, since the module may come back."""

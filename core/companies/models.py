@@ -15,27 +15,37 @@ class Company(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(120), unique=True)
+    """Legal name, as printed on documents; one company each."""
     street: Mapped[str] = mapped_column(String(200), default="")
+    """May have several lines; printed on documents."""
     zip_code: Mapped[str] = mapped_column(String(20), default="")
+    """Text: some countries have letters, many have leading zeros."""
     city: Mapped[str] = mapped_column(String(80), default="")
+    """Printed behind the postal code."""
     country: Mapped[str] = mapped_column(String(2), default="FR")
     """ISO 3166-1 alpha-2."""
     email: Mapped[str] = mapped_column(String(254), default="")
     """The address that documents are sent from, unless a sender says otherwise."""
     phone: Mapped[str] = mapped_column(String(40), default="")
+    """As people write it; printed, never dialed."""
     website: Mapped[str] = mapped_column(String(200), default="")
+    """With or without its scheme, as the company writes it."""
     vat: Mapped[str] = mapped_column(String(40), default="")
+    """VAT number, or "" where the company has none."""
     legal_line: Mapped[str] = mapped_column(Text, default="")
     """Form, capital, registration: what the law wants at the foot of a document."""
     bank_line: Mapped[str] = mapped_column(Text, default="")
+    """Where customers pay to: IBAN, sort code; printed below invoices, and a field of mails."""
     currency: Mapped[str] = mapped_column(String(3), default="EUR")
     """ISO 4217."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
+    """Of its documents where the customer has none."""
     accent: Mapped[str] = mapped_column(String(7), default="#1f5f8b")
     """Color of the documents, `#rrggbb`."""
     logo: Mapped[bytes | None] = mapped_column(LargeBinary)
     """A PNG or JPEG picture without transparency, at most 200 kB."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: no new documents. Its old ones stay, and so does the row."""
 
 
 class Sequence(Base):
@@ -46,6 +56,8 @@ class Sequence(Base):
     company_id: Mapped[int] = mapped_column(
         ForeignKey("core_company.id", ondelete="CASCADE"), primary_key=True
     )
+    """Companies number for themselves; auditors want no gaps in either."""
     code: Mapped[str] = mapped_column(String(60), primary_key=True)
     """For example `sales.invoice/2026`."""
     next_number: Mapped[int] = mapped_column(default=1)
+    """The next number to be given. The row stays locked until the transaction ends, so none is lost."""

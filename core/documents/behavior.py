@@ -18,10 +18,13 @@ class FieldType(StrEnum):
     """What the value of a field is, and so how a mail shows it."""
 
     TEXT = "text"
+    """Shown as it is, escaped in HTML."""
     NUMBER = "number"
+    """Shown with the separators of the mail's language."""
     MONEY = "money"
     """An amount in the currency of the document."""
     DATE = "date"
+    """A day, written as the mail's language does."""
 
 
 _USUAL_SAMPLES: Mapping[FieldType, str] = {

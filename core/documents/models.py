@@ -37,19 +37,29 @@ class Document(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(60))
+    """`module.what`, as its module declares it. It can change: a quotation becomes an order."""
     number: Mapped[str] = mapped_column(String(40), default="")
     """Empty while it is a draft that takes its number later."""
     company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id"))
+    """Who issues it; numbers are counted in it, and permissions reach by it."""
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id"), index=True)
+    """The customer, or one of its contacts; None for a walk-in at the till."""
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """The salesperson: follows it, and reaches it by permissions on own rows. None once the account is gone."""
     language: Mapped[str] = mapped_column(String(8))
+    """Of the PDF and of mails about it; taken from the customer, and may be changed."""
     date: Mapped[dt.date] = mapped_column(default=clock.today)
+    """The day printed on it: today, or what a person has chosen; not the moment it was written."""
     currency: Mapped[str] = mapped_column(String(3))
+    """ISO 4217, copied from the company: what was agreed stays."""
     total: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    """With tax, rounded. Kept here so that lists need no module; see `core.totals`."""
     revision: Mapped[int] = mapped_column(default=1)
     """Grows with every change, so that a page can tell that it is out of date."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the row was written."""
     updated_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now, onupdate=clock.now)
+    """When the header last changed; lines live in rows of the module."""
 
     company: Mapped[Company] = relationship(lazy="joined")
     partner: Mapped[Partner | None] = relationship(lazy="joined")

@@ -17,9 +17,9 @@ from core.partners.models import Partner
 class FollowReason(StrEnum):
     """Why somebody follows."""
 
-    CUSTOMER = "customer"
-    OWNER = "owner"
-    ADDED = "added"
+    CUSTOMER = "customer"  # the document is made out to them
+    OWNER = "owner"  # it is their document
+    ADDED = "added"  # somebody has added them, or they have themselves
 
 
 class Follower(Base):
@@ -34,16 +34,23 @@ class Follower(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The document; followers go with it."""
     partner_id: Mapped[int | None] = mapped_column(
         ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
     )
+    """A customer or contact, or None for a colleague."""
     user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
+    """A colleague, or None for a partner."""
     reason: Mapped[FollowReason] = mapped_column(StrEnumType(FollowReason))
+    """Why the person follows, told beside the name."""
     by_mail: Mapped[bool] = mapped_column(default=True)
     """False: follows in the application only."""
     added_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who added the person; None where it came by itself."""
     added_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """Since when."""
     removed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the person was removed, or None. The row stays, so that no rule adds them again."""
 
     partner: Mapped[Partner | None] = relationship(lazy="joined")
     user: Mapped[User | None] = relationship(foreign_keys=[user_id], lazy="joined")

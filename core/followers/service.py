@@ -21,9 +21,9 @@ from core.partners.models import Partner
 class FormerFollows(StrEnum):
     """What becomes of those who follow for a customer when the document gets another one."""
 
-    STOPS = "stops"
-    BY_MAIL = "by_mail"
-    IN_APPLICATION = "in_application"
+    STOPS = "stops"  # they are removed
+    BY_MAIL = "by_mail"  # they go on getting mails
+    IN_APPLICATION = "in_application"  # they stay in the list, without mails
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,32 +16,32 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|\u0085\u2028\u2029\u202a-\u202
 class RecipientField(StrEnum):
     """The header field in which a recipient stands."""
 
-    TO = "to"
-    CC = "cc"
-    BCC = "bcc"
+    TO = "to"  # those who are meant to act
+    CC = "cc"  # those who are to know
+    BCC = "bcc"  # in the envelope only; never in a message that leaves
 
 
 class Reason(StrEnum):
     """Why a recipient is there."""
 
-    CUSTOMER = "customer"
-    FOLLOWER = "follower"
-    BILLING = "billing"
-    DELIVERY = "delivery"
-    MAIN = "main"
-    CONTACT = "contact"
-    FUNCTION = "function"
-    COLLEAGUE = "colleague"
-    FIXED = "fixed"
-    TYPED = "typed"
+    CUSTOMER = "customer"  # the document is theirs
+    FOLLOWER = "follower"  # they follow the document
+    BILLING = "billing"  # the customer's contact for invoices
+    DELIVERY = "delivery"  # the customer's contact for deliveries
+    MAIN = "main"  # the customer's main contact
+    CONTACT = "contact"  # a contact of the customer, chosen by a person
+    FUNCTION = "function"  # a contact with the function that the template names
+    COLLEAGUE = "colleague"  # somebody who signs in here
+    FIXED = "fixed"  # an address that stands in the template
+    TYPED = "typed"  # a person has typed it
 
 
 class Priority(StrEnum):
     """How urgent a mail is called."""
 
-    LOW = "low"
-    NORMAL = "normal"
-    HIGH = "high"
+    LOW = "low"  # may be read later
+    NORMAL = "normal"  # no header says anything
+    HIGH = "high"  # many programs show an exclamation mark
 
 
 @dataclass(frozen=True, slots=True)

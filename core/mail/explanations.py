@@ -11,53 +11,53 @@ from core.i18n import lazy_gettext as _l
 class Actor(StrEnum):
     """Who must act after a failure."""
 
-    SELLER = "seller"
-    ADMINISTRATOR = "administrator"
-    NOBODY = "nobody"
+    SELLER = "seller"  # whoever sent the mail: address, text, document
+    ADMINISTRATOR = "administrator"  # whoever looks after servers and templates
+    NOBODY = "nobody"  # it is tried again by itself
 
 
 class FailureKind(StrEnum):
     """Why a mail, or one recipient of it, failed."""
 
-    ADDRESS_INVALID = "address_invalid"
-    RECIPIENT_UNKNOWN = "recipient_unknown"
-    MAILBOX_FULL = "mailbox_full"
-    RECIPIENT_REFUSED = "recipient_refused"
-    SENDER_REFUSED = "sender_refused"
-    MESSAGE_REFUSED = "message_refused"
-    MESSAGE_TOO_LARGE = "message_too_large"
-    SPAM_SUSPECTED = "spam_suspected"
-    RATE_LIMITED = "rate_limited"
-    AUTH_FAILED = "auth_failed"
-    CONNECT_FAILED = "connect_failed"
-    HOST_NOT_FOUND = "host_not_found"
-    TLS_FAILED = "tls_failed"
-    TIMEOUT = "timeout"
-    SERVER_ERROR = "server_error"
-    RENDER_FAILED = "render_failed"
-    TEMPLATE_ERROR = "template_error"
-    ATTACHMENT_MISSING = "attachment_missing"
-    DOCUMENT_MISSING = "document_missing"
-    SERVER_MISSING = "server_missing"
-    SERVER_UNTESTED = "server_untested"
-    OUTCOME_UNKNOWN = "outcome_unknown"
-    INTERNAL_ERROR = "internal_error"
-    DOCUMENT_CHANGED = "document_changed"
-    SENDER_MISSING = "sender_missing"
-    GIVEN_UP = "given_up"
-    PACED = "paced"
+    ADDRESS_INVALID = "address_invalid"  # no server was asked: it is no address
+    RECIPIENT_UNKNOWN = "recipient_unknown"  # there is no such mailbox
+    MAILBOX_FULL = "mailbox_full"  # the mailbox takes nothing at the moment
+    RECIPIENT_REFUSED = "recipient_refused"  # refused for this recipient, for another reason
+    SENDER_REFUSED = "sender_refused"  # the From or the envelope sender is not allowed
+    MESSAGE_REFUSED = "message_refused"  # the content is refused, as a whole
+    MESSAGE_TOO_LARGE = "message_too_large"  # larger than the server, or a mailbox, takes
+    SPAM_SUSPECTED = "spam_suspected"  # taken for spam, or the sending host is on a list
+    RATE_LIMITED = "rate_limited"  # the server wants fewer mails in a time
+    AUTH_FAILED = "auth_failed"  # user name and password do not pass
+    CONNECT_FAILED = "connect_failed"  # nobody answers at host and port
+    HOST_NOT_FOUND = "host_not_found"  # the name of the server has no address
+    TLS_FAILED = "tls_failed"  # no encryption that both sides accept
+    TIMEOUT = "timeout"  # no answer in time, and nothing was accepted
+    SERVER_ERROR = "server_error"  # the server has a fault of its own
+    RENDER_FAILED = "render_failed"  # no PDF could be made of the document
+    TEMPLATE_ERROR = "template_error"  # a formula of the template cannot be worked out
+    ATTACHMENT_MISSING = "attachment_missing"  # a file is no longer in the store, or damaged
+    DOCUMENT_MISSING = "document_missing"  # the document is gone, or its module is disabled
+    SERVER_MISSING = "server_missing"  # no server is set up for this company and address
+    SERVER_UNTESTED = "server_untested"  # there is one, but it has not passed its test
+    OUTCOME_UNKNOWN = "outcome_unknown"  # the text went out, no answer came: somebody may have it
+    INTERNAL_ERROR = "internal_error"  # a fault of ours; the log has more
+    DOCUMENT_CHANGED = "document_changed"  # changed after Send, before its PDF was made
+    SENDER_MISSING = "sender_missing"  # the company has no address to send from
+    GIVEN_UP = "given_up"  # temporary failures went on longer than the settings allow
+    PACED = "paced"  # no failure: it waits for its turn at a limited server
 
 
 class Repair(StrEnum):
     """The place where a failure is repaired."""
 
-    RECIPIENT = "recipient"
-    MAIL = "mail"
-    SERVER = "server"
-    SERVERS = "servers"
-    TEMPLATE = "template"
-    DOCUMENT = "document"
-    NONE = "none"
+    RECIPIENT = "recipient"  # the address in the mail
+    MAIL = "mail"  # text and files of the mail
+    SERVER = "server"  # the server that was used
+    SERVERS = "servers"  # the list of servers: there is none to open
+    TEMPLATE = "template"  # the template it was made from
+    DOCUMENT = "document"  # the page of the document
+    NONE = "none"  # nothing to repair
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,19 @@ import nh3
 
 from core.mail.text import plain_text
 
-__all__ = ["clean_html", "drop_captions", "plain_text", "replace_pictures"]
+__all__ = ["ATTRIBUTES", "TAGS", "bounded", "clean_html", "drop_captions", "plain_text", "replace_pictures"]
 
-_TAGS = {
+TAGS = {
     "a", "b", "blockquote", "br", "code", "div", "del", "em", "h1", "h2", "h3", "hr", "i", "li", "ol", "p", "pre",
     "s", "span", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "u", "ul",
 }  # fmt: skip
-_ATTRIBUTES = {
+"""The elements that the text of a mail may have."""
+ATTRIBUTES = {
     "a": {"href", "title"},
     "td": {"align", "colspan", "rowspan"},
     "th": {"align", "colspan", "rowspan"},
 }
+"""By element, the attributes that it may have."""
 _SCHEMES = {"http", "https", "mailto", "tel"}
 _PICTURE_ATTRIBUTES = {"src", "alt", "width", "height"}
 # What nh3 writes: names in lower case, values in double quotes without a bare one inside.
@@ -47,16 +49,16 @@ def clean_html(html: str, *, pictures: bool = False) -> str:
     """
     if not pictures:
         return nh3.clean(
-            _bounded(html),
-            tags=_TAGS,
-            attributes=_ATTRIBUTES,
+            bounded(html),
+            tags=TAGS,
+            attributes=ATTRIBUTES,
             url_schemes=_SCHEMES,
             link_rel="noopener noreferrer",
         )
     cleaned = nh3.clean(
-        _bounded(html),
-        tags=_TAGS | {"img"},
-        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
+        bounded(html),
+        tags=TAGS | {"img"},
+        attributes={**ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
         attribute_filter=_only_own_pictures,
         url_schemes=_SCHEMES | {"cid"},
         link_rel="noopener noreferrer",
@@ -64,8 +66,12 @@ def clean_html(html: str, *, pictures: bool = False) -> str:
     return _PICTURE.sub(lambda found: found[0] if ' src="' in found[1] else "", cleaned)
 
 
-def _bounded(html: str) -> str:
-    """Return the HTML with no more elements than there are in any honest text; what comes after is only text."""
+def bounded(html: str) -> str:
+    """Return the HTML as nh3 can bear it; no honest text is changed.
+
+    Beyond `MAX_ELEMENTS` elements, what follows is only text. Lone surrogates, which no octets stand for, become "?".
+    """
+    html = html.encode("utf-8", "replace").decode()
     beyond = next(islice(_NESTING.finditer(html), MAX_ELEMENTS, None), None)
     if beyond is None:
         return html
@@ -100,9 +106,9 @@ def replace_pictures(html: str, source: Callable[[str], tuple[str, str] | None])
         return f"<img {' '.join(written)}>"
 
     normalized = nh3.clean(
-        _bounded(html),
-        tags=_TAGS | {"img"},
-        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
+        bounded(html),
+        tags=TAGS | {"img"},
+        attributes={**ATTRIBUTES, "img": _PICTURE_ATTRIBUTES},
         url_schemes=_SCHEMES | {"cid", "data"},
     )
     return _PICTURE.sub(replaced, normalized)
@@ -113,9 +119,9 @@ def drop_captions(html: str) -> str:
     if "<figcaption" not in html.casefold():
         return html
     normalized = nh3.clean(
-        _bounded(html),
-        tags=_TAGS | {"img", "figure", "figcaption"},
-        attributes={**_ATTRIBUTES, "img": _PICTURE_ATTRIBUTES, "figcaption": {"class"}},
+        bounded(html),
+        tags=TAGS | {"img", "figure", "figcaption"},
+        attributes={**ATTRIBUTES, "img": _PICTURE_ATTRIBUTES, "figcaption": {"class"}},
         url_schemes=_SCHEMES | {"cid", "data"},
     )
     return _CAPTION.sub(lambda found: f"<br>{found[2]}" if "--edited" in (found[1] or "") else "", normalized)

@@ -45,12 +45,12 @@ MAX_DIAGNOSTIC_LENGTH = 2000
 class RecipientState(StrEnum):
     """What is known about one recipient of one mail."""
 
-    PENDING = "pending"
-    ACCEPTED = "accepted"
-    DEFERRED = "deferred"
-    REFUSED = "refused"
-    INVALID = "invalid"
-    UNCERTAIN = "uncertain"
+    PENDING = "pending"  # nothing was tried yet
+    ACCEPTED = "accepted"  # a server has answered 250 for it; what comes later is not known here
+    DEFERRED = "deferred"  # refused for now (4yz); it is tried again by itself
+    REFUSED = "refused"  # refused for good (5yz)
+    INVALID = "invalid"  # never offered to a server: it is no address
+    UNCERTAIN = "uncertain"  # the text went out and no answer came; never tried again by itself
 
 
 def _decoded(octets: bytes) -> str:
@@ -161,11 +161,11 @@ class RecipientOutcome:
 class Stage(StrEnum):
     """The step of the dialogue at which a reply came."""
 
-    CONNECT = "connect"
-    HELLO = "hello"
-    STARTTLS = "starttls"
-    AUTH = "auth"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    BODY = "body"
+    CONNECT = "connect"  # the greeting, or its absence
+    HELLO = "hello"  # EHLO or HELO
+    STARTTLS = "starttls"  # the turn to encryption, handshake included
+    AUTH = "auth"  # signing in
+    MAIL = "mail"  # MAIL FROM: the envelope sender
+    RCPT = "rcpt"  # RCPT TO: one recipient
+    DATA = "data"  # DATA, before any text
+    BODY = "body"  # after the text: only here may somebody have the mail

@@ -15,10 +15,10 @@ from core.db import Base, StrEnumType, UtcDateTime
 class PartnerType(StrEnum):
     """What a partner is for."""
 
-    CUSTOMER = "customer"
-    CONTACT = "contact"
-    BILLING = "billing"
-    DELIVERY = "delivery"
+    CUSTOMER = "customer"  # documents are made out to it
+    CONTACT = "contact"  # a person at a customer
+    BILLING = "billing"  # where invoices go
+    DELIVERY = "delivery"  # where goods go
 
 
 class Partner(Base):
@@ -32,26 +32,39 @@ class Partner(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(160))
+    """Of the company or person, as printed on documents; not unique, people share names."""
     type: Mapped[PartnerType] = mapped_column(StrEnumType(PartnerType), default=PartnerType.CUSTOMER)
+    """Customer, or what kind of contact."""
     parent_id: Mapped[int | None] = mapped_column(
         ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
     )
     """The customer that a contact belongs to."""
     email: Mapped[str] = mapped_column(String(254), default="")
+    """One address, or "". Not unique: a household and a small firm share a mailbox."""
     phone: Mapped[str] = mapped_column(String(40), default="")
+    """As people write it."""
     function: Mapped[str] = mapped_column(String(80), default="")
+    """What a contact does there, such as "Accounts"; templates find contacts by it."""
     street: Mapped[str] = mapped_column(String(200), default="")
+    """May have several lines."""
     zip_code: Mapped[str] = mapped_column(String(20), default="")
+    """Text, since it may have letters and leading zeros."""
     city: Mapped[str] = mapped_column(String(80), default="")
+    """Printed behind the postal code."""
     country: Mapped[str] = mapped_column(String(2), default="FR")
+    """ISO 3166-1 alpha-2."""
     vat: Mapped[str] = mapped_column(String(40), default="")
+    """VAT number of a customer, or ""."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
+    """Of documents and mails for this person."""
     is_main: Mapped[bool] = mapped_column(default=False)
     """True for the contact that mails go to where a rule names the main contact; one of a customer at most."""
     opted_out_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Since when this person wants no mails, or None."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: offered nowhere any more. Documents keep pointing at it."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the row was written."""
 
     parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
     contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")

@@ -25,6 +25,7 @@ class Tax(Base):
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company it belongs to, or None for all."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: not offered any more; lines have copied its name and rate."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
 
@@ -41,9 +42,11 @@ class Product(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(40), default="")
+    """The house's own number for it, or ""; searched, printed in lists, not unique."""
     barcode: Mapped[str] = mapped_column(String(40), default="")
     """What a scanner reads (EAN, UPC, …), or ""."""
     name: Mapped[str] = mapped_column(String(160))
+    """As it stands in the line of a document."""
     category: Mapped[str] = mapped_column(String(60), default="")
     """What it is shown under where products are many, or ""."""
     description: Mapped[str] = mapped_column(Text, default="")
@@ -51,12 +54,15 @@ class Product(Base):
     unit_price: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """Without tax, in the currency of the company."""
     unit: Mapped[str] = mapped_column(String(20), default="")
+    """What the quantity counts: h, kg, pcs; "" for pieces."""
     tax_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax.id", ondelete="SET NULL"))
+    """Offered for new lines; None where no tax applies."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company that sells it, or None for all."""
     over_the_counter: Mapped[bool] = mapped_column(default=True)
     """True for what is sold at a till as well."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: not offered any more; lines have copied what they need."""
 
     tax: Mapped[Tax | None] = relationship(lazy="joined")
     company: Mapped[Company | None] = relationship(lazy="joined")

@@ -21,9 +21,9 @@ from core.partners.models import Partner
 class Encryption(StrEnum):
     """How the connection to a server is encrypted."""
 
-    NONE = "none"
-    STARTTLS = "starttls"
-    TLS = "tls"
+    NONE = "none"  # plain text, passwords included: for a server on the same host
+    STARTTLS = "starttls"  # begins plain, turns before signing in (RFC 3207); port 587
+    TLS = "tls"  # from the first octet (RFC 8314); port 465
 
 
 class MailServer(Base):
@@ -33,10 +33,15 @@ class MailServer(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
+    """For people: in lists, and in the record of each attempt."""
     host: Mapped[str] = mapped_column(String(253))
+    """Name or address, without a scheme."""
     port: Mapped[int]
+    """TCP port: 587, 465, or 25."""
     encryption: Mapped[Encryption] = mapped_column(StrEnumType(Encryption), default=Encryption.STARTTLS)
+    """See `Encryption`. Never tried the other way when it fails: that would send a password in plain text."""
     username: Mapped[str] = mapped_column(String(254), default="")
+    """For signing in, mostly an address; "" where the server asks for none."""
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The password, encrypted by `core.vault`; never rendered."""
     from_filter: Mapped[str] = mapped_column(Text, default="")
@@ -52,9 +57,11 @@ class MailServer(Base):
     rate_per_day: Mapped[int | None]
     """The most mails in 24 hours, or None for no limit."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: nothing leaves by it; mails that wait for it go another way."""
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
     """What `fingerprint` was when the server passed its last test."""
     tested_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it last passed its test, or None."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
 
@@ -89,23 +96,31 @@ class ServerHealth(Base):
     server_id: Mapped[int] = mapped_column(
         ForeignKey("mail_config_server.id", ondelete="CASCADE"), primary_key=True
     )
+    """One row for a server at most, written with its first failure."""
     failures: Mapped[int] = mapped_column(default=0)
     """Failures of connection, encryption or sign-in in a row."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Of the last failure that counted; None after a success."""
     failure_words: Mapped[str] = mapped_column(Text, default="")
+    """The server's own words then."""
     failure_advice: Mapped[str] = mapped_column(String(32), default="")
+    """A finer hint, a `core.mail` advice, or ""."""
     open_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Since when the server is paused; None while it is in use."""
     probes: Mapped[int] = mapped_column(default=0)
     """Probes that have failed since then."""
     next_probe_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the pause is tested next; the worker that moves it on is the one that probes."""
     throttles: Mapped[int] = mapped_column(default=0)
     """Requests to slow down in a row."""
     throttled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the server last asked to slow down; each half hour without takes one step back."""
     throttle_words: Mapped[str] = mapped_column(Text, default="")
+    """The server's own words then."""
     next_slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """The next moment that is free for a mail, where the rate is limited."""
     day_started_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the 24 hours began that `rate_per_day` counts. They slide with use, not with the calendar."""
     day_count: Mapped[int] = mapped_column(default=0)
     """Mails since then, where the number a day is limited."""
 
@@ -117,7 +132,9 @@ class MailTemplate(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(String(60), index=True)
+    """`module.what` of the documents it is for; fields and samples follow from it."""
     name: Mapped[str] = mapped_column(String(120))
+    """For people, in the composer's list. Not unique: companies name theirs alike."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company that uses it, or None for all."""
     partner_id: Mapped[int | None] = mapped_column(
@@ -133,9 +150,13 @@ class MailTemplate(Base):
     keep_days: Mapped[int | None]
     """How many days text and files of its mails are kept after they have settled; None for the setting."""
     priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
+    """How urgent its mails are called."""
     delivery_receipt: Mapped[bool] = mapped_column(default=False)
+    """True to ask servers to report delivery (RFC 3461)."""
     read_receipt: Mapped[bool] = mapped_column(default=False)
+    """True to ask readers' programs to report reading (RFC 8098); few people allow it."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: offered nowhere, kept for the mails that name it."""
     revision: Mapped[int] = mapped_column(default=1)
     """Grows with every change, so that two people cannot overwrite each other unseen."""
     shipped_key: Mapped[str | None] = mapped_column(String(120), unique=True)
@@ -170,9 +191,13 @@ class MailTemplateText(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     template_id: Mapped[int] = mapped_column(ForeignKey("mail_config_template.id", ondelete="CASCADE"))
+    """The template."""
     language: Mapped[str] = mapped_column(String(8))
+    """ISO 639-1; one text each. The document's language chooses."""
     subject: Mapped[str] = mapped_column(String(500))
+    """One line with formulas."""
     body: Mapped[str] = mapped_column(Text)
+    """HTML with formulas, as it was typed: it is cleaned after the fields are filled in, not before."""
 
     template: Mapped[MailTemplate] = relationship(back_populates="texts")
 
@@ -180,13 +205,13 @@ class MailTemplateText(Base):
 class RecipientRule(StrEnum):
     """Whom a template names as recipients."""
 
-    FOLLOWERS = "followers"
-    CUSTOMER = "customer"
-    BILLING = "billing"
-    DELIVERY = "delivery"
-    MAIN = "main"
-    FUNCTION = "function"
-    FIXED = "fixed"
+    FOLLOWERS = "followers"  # all who follow the document by mail
+    CUSTOMER = "customer"  # the customer's own address
+    BILLING = "billing"  # the customer's contacts for invoices
+    DELIVERY = "delivery"  # the customer's contacts for deliveries
+    MAIN = "main"  # the customer's main contact
+    FUNCTION = "function"  # the customer's contacts with a function, named in `value`
+    FIXED = "fixed"  # the address in `value`
 
 
 class TemplateRecipient(Base):
@@ -198,9 +223,13 @@ class TemplateRecipient(Base):
     template_id: Mapped[int] = mapped_column(
         ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
     )
+    """The template."""
     position: Mapped[int] = mapped_column(default=0)
+    """In the order of the form, from 0."""
     rule: Mapped[RecipientRule] = mapped_column(StrEnumType(RecipientRule))
+    """Whom it stands for."""
     field: Mapped[RecipientField] = mapped_column(StrEnumType(RecipientField), default=RecipientField.TO)
+    """To, Cc or Bcc."""
     value: Mapped[str] = mapped_column(String(254), default="")
     """The function of the contacts, or the fixed address with its name; empty for other rules."""
 
@@ -215,11 +244,17 @@ class TemplateFile(Base):
     template_id: Mapped[int] = mapped_column(
         ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
     )
+    """The template."""
     position: Mapped[int] = mapped_column(default=0)
+    """In the order of the form, from 0."""
     name: Mapped[str] = mapped_column(String(200))
+    """As recipients see it."""
     media_type: Mapped[str] = mapped_column(String(120))
+    """For example `application/pdf`; guessed at the upload."""
     size: Mapped[int] = mapped_column(default=0)
+    """In bytes."""
     sha256: Mapped[str] = mapped_column(String(64))
+    """Finds the bytes in the store, in hex. Two templates with the same file share them."""
 
 
 class TemplateRevision(Base):
@@ -231,8 +266,11 @@ class TemplateRevision(Base):
     template_id: Mapped[int] = mapped_column(
         ForeignKey("mail_config_template.id", ondelete="CASCADE"), index=True
     )
+    """The template; its revisions go with it."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the change was saved."""
     by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who saved it; None for the installation, or once the account is gone."""
     contents: Mapped[str] = mapped_column(Text)
     """As it is exported, JSON; files by their hashes."""
 
@@ -245,3 +283,4 @@ class ShippedMark(Base):
     __tablename__ = "mail_config_shipped_mark"
 
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
+    """`shipped_key` of the template."""

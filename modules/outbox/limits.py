@@ -16,9 +16,9 @@ from core.web.formats import file_size
 class Severity(StrEnum):
     """What a finding asks for."""
 
-    BLOCK = "block"
-    ASK = "ask"
-    NOTE = "note"
+    BLOCK = "block"  # the mail is not sent
+    ASK = "ask"  # sent once the person says so
+    NOTE = "note"  # told, and sent
 
 
 @dataclass(frozen=True, slots=True)

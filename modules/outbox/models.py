@@ -128,27 +128,41 @@ class OutgoingMail(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[MailState] = mapped_column(StrEnumType(MailState))
+    """Derived from the recipients and from what a worker is doing; changed only by `transitions` and `claims`."""
     message_id: Mapped[str] = mapped_column(String(255), unique=True)
     """RFC 5322 §3.6.4, with its brackets; the same for every attempt."""
     subject: Mapped[str] = mapped_column(String(500))
+    """One line; "" where a person wanted none, or once it is erased."""
     body_html: Mapped[str] = mapped_column(Text)
+    """Clean HTML with `cid:` pictures, as the recipient gets it; "" once it is erased."""
     body_text: Mapped[str] = mapped_column(Text)
+    """Its plain-text twin, made at Send and not at each attempt, so that the octets stay the same."""
     language: Mapped[str] = mapped_column(String(8))
+    """Of the text; the PDF is made in it as well."""
     sender_name: Mapped[str] = mapped_column(String(160), default="")
+    """The From's display name, fixed together with the address."""
     sender_address: Mapped[str] = mapped_column(String(254), default="")
     """The From, fixed at the first attempt; empty before."""
     reply_to_name: Mapped[str] = mapped_column(String(160), default="")
+    """Display name of where answers go, or ""."""
     reply_to_address: Mapped[str] = mapped_column(String(254), default="")
+    """Where answers go: the person who sends, or what the template says; "" for the From."""
     server_id: Mapped[int | None] = mapped_column(ForeignKey("mail_config_server.id", ondelete="SET NULL"))
+    """By which it left, or last tried to; None before, or when the server was deleted."""
     company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id"))
+    """Whose mail it is: permissions reach by it, and servers are chosen by it."""
     document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id", ondelete="SET NULL"))
+    """What it is about; None for a test or an alert, or once the document is gone."""
     document_kind: Mapped[str] = mapped_column(String(60), default="")
     """The kind of the document, kept here so that lists can be narrowed without it."""
     document_revision: Mapped[int] = mapped_column(default=0)
+    """Of the document when it was sent; 0 for any. If the document changes before its PDF is made, nothing leaves."""
     submitted_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who pressed Send, and is told of a failure; None for the application itself."""
     submitted_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """Also the Date of the message."""
     not_before: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """The moment chosen by a person, or the end of Undo; None for at once."""
     next_attempt_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """From when on a waiting mail may be tried; for a claimed one, unused."""
     due_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -158,9 +172,11 @@ class OutgoingMail(Base):
     claim_token: Mapped[str | None] = mapped_column(String(32))
     """Names the worker's run that holds the mail."""
     lease_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Until when the worker is believed to be alive. It keeps moving this on; past it, others may take over."""
     in_flight: Mapped[bool] = mapped_column(default=False)
     """True from the moment before the message goes out until the outcome is known."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Of the failure that stands for all: the one a person should see first. None while there is none."""
     failure_reason: Mapped[str] = mapped_column(Text, default="")
     """The server's own words."""
     failure_also: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
@@ -168,6 +184,7 @@ class OutgoingMail(Base):
     failure_advice: Mapped[str] = mapped_column(String(32), default="")
     """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it came to rest: sent, partly, failed, uncertain or canceled."""
     waits_for_server: Mapped[bool] = mapped_column(default=False)
     """True while it waits for a server to work, to be tested or to be set up; whatever its failure is called."""
     slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -175,7 +192,9 @@ class OutgoingMail(Base):
     slot_server_id: Mapped[int | None]
     """The server at which the moment is reserved."""
     recipient_count: Mapped[int] = mapped_column(default=0)
+    """Kept here so that lists need not count rows."""
     accepted_count: Mapped[int] = mapped_column(default=0)
+    """Of those, how many a server has accepted."""
     message_sha256: Mapped[str] = mapped_column(String(64), default="")
     """Of the message as it was last built; the next attempt must match it."""
     submission_token: Mapped[str | None] = mapped_column(String(64), unique=True)
@@ -185,6 +204,7 @@ class OutgoingMail(Base):
     contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When text and files were erased; the line with its hashes stays."""
     priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
+    """How urgent it is called in its head; it does not overtake others."""
     delivery_receipt: Mapped[bool] = mapped_column(default=False)
     """True to ask the servers for a notification of success (RFC 3461)."""
     read_receipt: Mapped[bool] = mapped_column(default=False)
@@ -223,24 +243,39 @@ class MailRecipient(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail."""
     position: Mapped[int] = mapped_column(default=0)
+    """In the order of the form, from 0; the message names them in it."""
     field: Mapped[RecipientField] = mapped_column(StrEnumType(RecipientField), default=RecipientField.TO)
+    """To, Cc or Bcc."""
     addr_spec: Mapped[str] = mapped_column(String(254))
+    """RFC 5322 §3.4.1, as it goes into the envelope. Domains in lower case."""
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The address of a private mail, encrypted; its `addr_spec` is a mark then. None once it is erased."""
     display_name: Mapped[str] = mapped_column(String(160), default="")
+    """As the message shows it, or ""."""
     reason: Mapped[Reason] = mapped_column(StrEnumType(Reason), default=Reason.TYPED)
+    """Why the person is there; shown before and after sending."""
     reason_detail: Mapped[str] = mapped_column(String(160), default="")
+    """What belongs to the reason: the function of a contact, a name; or ""."""
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id", ondelete="SET NULL"))
+    """The partner it came from, or None. It finds all mails of a person, whatever the address."""
     state: Mapped[RecipientState] = mapped_column(StrEnumType(RecipientState), default=RecipientState.PENDING)
+    """What is known about this recipient; a resend leaves accepted ones alone."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Why not, or None."""
     reply_code: Mapped[int] = mapped_column(default=0)
+    """RFC 5321 §4.2; 0 where no server answered."""
     enhanced_code: Mapped[str] = mapped_column(String(16), default="")
+    """RFC 3463, such as `5.1.1`, or ""."""
     diagnostic: Mapped[str] = mapped_column(Text, default="")
+    """The server's own words, or ours where it had none."""
     failure_also: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
     """The other reading of the reply, where two are possible."""
     failure_advice: Mapped[str] = mapped_column(String(32), default="")
+    """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it was accepted or refused for good; None while it may change by itself."""
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="recipients")
 
@@ -258,10 +293,15 @@ class MailAttachment(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail."""
     position: Mapped[int] = mapped_column(default=0)
+    """In the order of the message, from 0."""
     name: Mapped[str] = mapped_column(String(200))
+    """As recipients see it."""
     media_type: Mapped[str] = mapped_column(String(120))
+    """For example `application/pdf`."""
     size: Mapped[int] = mapped_column(default=0)
+    """In bytes; 0 until the generated PDF is frozen."""
     sha256: Mapped[str] = mapped_column(String(64), default="")
     """Empty until the generated PDF is frozen."""
     generated: Mapped[bool] = mapped_column(default=False)
@@ -279,12 +319,19 @@ class DeliveryAttempt(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail."""
     server_name: Mapped[str] = mapped_column(String(80), default="")
+    """As it was called then. A copy: servers are renamed and deleted, the record stays."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    """When the worker took it up."""
     ended_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    """When its outcome was known."""
     outcome: Mapped[MailState] = mapped_column(StrEnumType(MailState))
+    """What the mail became by it."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Why not, or None."""
     summary: Mapped[str] = mapped_column(Text, default="")
+    """The words a person reads first."""
     transcript: Mapped[str] = mapped_column(Text, default="")
     """The dialogue, without secrets and without the message."""
 
@@ -298,15 +345,21 @@ class MailEvent(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
+    """When it happened."""
     verb: Mapped[str] = mapped_column(String(16))
+    """What was done, a key of `states.TRANSITIONS`."""
     before: Mapped[MailState | None] = mapped_column(StrEnumType(MailState))
     """None for the first."""
     after: Mapped[MailState] = mapped_column(StrEnumType(MailState))
+    """What the mail became."""
     by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who did it, or None where no person has."""
     actor: Mapped[str] = mapped_column(String(80), default="")
     """What did it, where no person has: a worker with its host and process, the sweep, the command line."""
     detail: Mapped[str] = mapped_column(String(500), default="")
+    """What belongs to the step, such as an address before and after a correction; or ""."""
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="events")
     by_user: Mapped[User | None] = relationship()
@@ -323,12 +376,15 @@ class KeptDraft(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The document; one draft for each person."""
     user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
+    """Who writes it."""
     token: Mapped[str] = mapped_column(String(64))
     """Names the opening of the composer that writes it."""
     contents: Mapped[str] = mapped_column(Text, default="")
     """What the form holds, as JSON; empty while nothing was changed."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the composer was opened."""
     touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the composer was last heard of."""
 
@@ -342,7 +398,9 @@ class DraftFile(Base):
     __table_args__ = (Index("ix_outbox_draft_file_sha256", "sha256"),)
 
     draft_id: Mapped[int] = mapped_column(ForeignKey("outbox_draft.id", ondelete="CASCADE"), primary_key=True)
+    """The draft."""
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Of the bytes in the store, in hex."""
 
 
 class HandOver(Base):
@@ -352,10 +410,15 @@ class HandOver(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"), index=True)
+    """The document the mail was about."""
     by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who took it, or None once the account is gone."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When."""
     subject: Mapped[str] = mapped_column(String(500), default="")
+    """As it was then."""
     recipient_count: Mapped[int] = mapped_column(default=0)
+    """How many it named. Not who: nobody knows whether it was sent to them."""
 
     by_user: Mapped[User | None] = relationship()
 
@@ -368,14 +431,21 @@ class Alert(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
+    """Who is told."""
     mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail that failed, or None where a server is meant."""
     server_id: Mapped[int | None] = mapped_column(
         ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
     )
+    """The server that is paused, or None where a mail is meant."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Why, or None where nothing more is known."""
     words: Mapped[str] = mapped_column(String(500), default="")
+    """The server's own words, cut."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it happened."""
     seen_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the person saw it, or a later one took its place; None while the bell counts it."""
     mailed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When it was put into a mail to the person, for those who want that."""
 
@@ -389,7 +459,9 @@ class AlertPreference(Base):
     __tablename__ = "outbox_alert_preference"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    """The person."""
     by_mail: Mapped[bool] = mapped_column(default=False)
+    """True to get alerts by mail as well, several in one."""
 
 
 class MailSearch(Base):
@@ -405,7 +477,9 @@ class MailSearch(Base):
     mail_id: Mapped[int] = mapped_column(
         ForeignKey("outbox_mail.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
     )
+    """The mail; the row goes with it, and when contents are erased it is written anew."""
     text: Mapped[str] = mapped_column(Text)
+    """All in one column, so that one index answers whatever is searched for."""
 
 
 class BulkRun(Base):
@@ -424,6 +498,7 @@ class BulkRun(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     action: Mapped[str] = mapped_column(String(16))
+    """What is done, a `bulk.Action`."""
     criteria: Mapped[str] = mapped_column(Text)
     """Which mails: what the list was narrowed to, or ids, as JSON."""
     by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
@@ -435,17 +510,21 @@ class BulkRun(Base):
     total: Mapped[int] = mapped_column(default=0)
     """How many mails there were when it was asked for, as far as they were counted."""
     changed: Mapped[int] = mapped_column(default=0)
+    """Mails that the action has changed so far."""
     left_uncertain: Mapped[int] = mapped_column(default=0)
     """Left alone, since somebody may have the mail already."""
     left_other: Mapped[int] = mapped_column(default=0)
     """Left alone for any other reason: on its way, settled meanwhile, erased."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it was asked for."""
     touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When a step was last done; a run that nobody touches any more is asked for again by the sweep."""
     ended_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it came to its end, was stopped, or failed; None while it runs."""
     stopped: Mapped[bool] = mapped_column(default=False)
     """True when a person has stopped it."""
     error: Mapped[str] = mapped_column(String(500), default="")
+    """Why it ended before its time, or ""."""
 
     by_user: Mapped[User] = relationship()
 

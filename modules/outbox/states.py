@@ -15,15 +15,15 @@ from core.mail.outcomes import RecipientState
 class MailState(StrEnum):
     """What is known about a mail as a whole; always derived, never set on click."""
 
-    SCHEDULED = "scheduled"
-    QUEUED = "queued"
-    SENDING = "sending"
-    DEFERRED = "deferred"
-    SENT = "sent"
-    PARTIAL = "partial"
-    FAILED = "failed"
-    UNCERTAIN = "uncertain"
-    CANCELED = "canceled"
+    SCHEDULED = "scheduled"  # waits for its time, or for the seconds of Undo
+    QUEUED = "queued"  # may be taken by a worker now
+    SENDING = "sending"  # held by a worker, for as long as its lease
+    DEFERRED = "deferred"  # failed for now; tried again by itself
+    SENT = "sent"  # every recipient was accepted
+    PARTIAL = "partial"  # some were accepted, some will not be by themselves
+    FAILED = "failed"  # nobody was accepted, and nothing happens by itself
+    UNCERTAIN = "uncertain"  # somebody may have it; sending again might be once too often
+    CANCELED = "canceled"  # a person stopped it before anybody got it
 
 
 WAITING = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.SENDING, MailState.DEFERRED})

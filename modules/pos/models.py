@@ -26,14 +26,17 @@ class Register(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     company_id: Mapped[int] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company that sells at it; its products, prices and tax hold."""
     code: Mapped[str] = mapped_column(String(8))
     """Begins the numbers of its tickets: `C1`."""
     name: Mapped[str] = mapped_column(String(60))
+    """For people: where it stands."""
     receipt_format: Mapped[ReceiptFormat | None] = mapped_column(StrEnumType(ReceiptFormat))
     """Its paper, or None for that of the company's settings."""
     file_pattern: Mapped[str] = mapped_column(String(120), default=FILE_PATTERN)
     """How the PDFs of its receipts are called; knows {register}, {number}, {company} and {date}."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: no session can be opened; its tickets stay."""
 
     company: Mapped[Company] = relationship(lazy="joined")
 
@@ -45,11 +48,15 @@ class PaymentMethod(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(60))
+    """As the cashier and the receipt read it."""
     kind: Mapped[PaymentKind] = mapped_column(StrEnumType(PaymentKind))
+    """Cash counts for the drawer, and alone gives change."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company that takes it, or None for all."""
     position: Mapped[int] = mapped_column(default=10)
+    """Lower ones are offered first."""
     active: Mapped[bool] = mapped_column(default=True)
+    """False: not offered any more; payments have copied its name and kind."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
 
@@ -72,17 +79,25 @@ class Session(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="CASCADE"))
+    """The register; it has one open session at most."""
     state: Mapped[SessionState] = mapped_column(StrEnumType(SessionState), default=SessionState.OPEN)
+    """Open or closed; a closed one never opens again."""
     opened_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When the drawer was counted first."""
     opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who opened it; None for one that opened by itself."""
     opening_cash: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
+    """Counted in the drawer at the start."""
     closed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the drawer was counted last; None while it is open."""
     closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who closed it."""
     expected_cash: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     """What should have been in the drawer when it was closed."""
     counted_cash: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     """What was there."""
     note: Mapped[str] = mapped_column(String(300), default="")
+    """Why the count differs, where it does: asked for at the close."""
     rescue: Mapped[bool] = mapped_column(default=False)
     """True for one that was opened by itself, for tickets of a register that had been closed elsewhere."""
 
@@ -110,8 +125,11 @@ class Ticket(Base):
     document_id: Mapped[int] = mapped_column(
         ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
     )
+    """Its header in `core_document`; the same id."""
     register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id"))
+    """The register that counted it."""
     session_id: Mapped[int] = mapped_column(ForeignKey("pos_session.id"))
+    """The session whose cash it is in."""
     sequence: Mapped[int]
     """Its number in the register, from 1 without gaps."""
     client_id: Mapped[str] = mapped_column(String(36), unique=True)
@@ -121,12 +139,15 @@ class Ticket(Base):
     posted_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the server learned of it; later, where it was away."""
     receipt_format: Mapped[ReceiptFormat] = mapped_column(StrEnumType(ReceiptFormat))
+    """The paper it was printed on; the one thing that may be changed, to print it again."""
     refund_of_id: Mapped[int | None] = mapped_column(ForeignKey("pos_ticket.document_id"), index=True)
+    """The ticket whose goods it takes back, or None for a sale."""
     change: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """Given back in cash."""
     issuer: Mapped[str] = mapped_column(Text, default="")
     """What the company was at the sale; see `core.companies.issuer`."""
     footer: Mapped[str] = mapped_column(Text, default="")
+    """Copied from the settings: a receipt that is printed again reads the same."""
     mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 
@@ -159,11 +180,15 @@ class TicketLine(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The ticket."""
     position: Mapped[int]
+    """From 1, in the order of the ticket."""
     product_id: Mapped[int | None] = mapped_column(
         ForeignKey("core_product.id", ondelete="SET NULL"), index=True
     )
+    """None once the product is deleted; all that was printed is copied."""
     description: Mapped[str] = mapped_column(String(200))
+    """The name of the product then."""
     quantity: Mapped[Decimal] = mapped_column(ExactDecimal)
     """Negative in a refund."""
     unit_price: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -171,6 +196,7 @@ class TicketLine(Base):
     discount: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """In percent."""
     tax_name: Mapped[str] = mapped_column(String(60), default="")
+    """As printed, copied from the tax."""
     tax_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     """In percent; None where no tax applies."""
     total: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -187,10 +213,15 @@ class Payment(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The ticket."""
     position: Mapped[int]
+    """From 1, in the order they were made."""
     method_id: Mapped[int | None] = mapped_column(ForeignKey("pos_payment_method.id", ondelete="SET NULL"))
+    """None once the method is deleted."""
     name: Mapped[str] = mapped_column(String(60))
+    """Of the method, copied."""
     kind: Mapped[PaymentKind] = mapped_column(StrEnumType(PaymentKind))
+    """Of the method, copied: the drawer's sum must not change afterwards."""
     amount: Mapped[Decimal] = mapped_column(ExactDecimal)
     """As it was handed over; negative in a refund."""
 
@@ -201,10 +232,13 @@ class Pin(Base):
     __tablename__ = "pos_pin"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    """Whose it is; one for a person."""
     hash: Mapped[str] = mapped_column(String(255))
+    """Argon2id. Few digits are soon guessed from any hash, so guesses are counted as well."""
     failures: Mapped[int] = mapped_column(default=0)
     """Wrong guesses since the last right one."""
     locked_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """No guess is looked at before; None when it is not locked."""
 
     user: Mapped[User] = relationship(lazy="joined")
 
@@ -217,6 +251,7 @@ class TillSettings(Base):
     company_id: Mapped[int] = mapped_column(
         ForeignKey("core_company.id", ondelete="CASCADE"), primary_key=True
     )
+    """One row for a company at most."""
     propose_mail: Mapped[bool] = mapped_column(default=True)
     """True to fill in the customer's address in the payment screen."""
     to_customer: Mapped[bool] = mapped_column(default=True)

@@ -13,9 +13,9 @@ TICKET = "pos.ticket"
 class ReceiptFormat(StrEnum):
     """The paper of a receipt."""
 
-    ROLL_80 = "roll80"
-    ROLL_58 = "roll58"
-    A4 = "a4"
+    ROLL_80 = "roll80"  # the usual roll of a receipt printer
+    ROLL_58 = "roll58"  # the narrow roll of a small or mobile one
+    A4 = "a4"  # a sheet, for those who print at an office printer
 
 
 FORMAT_TITLES: Mapping[ReceiptFormat, str] = {
@@ -28,9 +28,9 @@ FORMAT_TITLES: Mapping[ReceiptFormat, str] = {
 class PaymentKind(StrEnum):
     """What a customer pays with; change is given in cash only."""
 
-    CASH = "cash"
-    CARD = "card"
-    OTHER = "other"
+    CASH = "cash"  # counts for the drawer
+    CARD = "card"  # goes through a terminal; no change
+    OTHER = "other"  # vouchers and the like; no change
 
 
 PAYMENT_TITLES: Mapping[PaymentKind, str] = {
@@ -43,5 +43,5 @@ PAYMENT_TITLES: Mapping[PaymentKind, str] = {
 class SessionState(StrEnum):
     """Whether a register sells."""
 
-    OPEN = "open"
-    CLOSED = "closed"
+    OPEN = "open"  # tickets go into it
+    CLOSED = "closed"  # counted, final

@@ -29,20 +29,27 @@ class Line(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The document; lines go with it."""
     position: Mapped[int]
     """From 1, in the order of the document."""
     product_id: Mapped[int | None] = mapped_column(
         ForeignKey("core_product.id", ondelete="SET NULL"), index=True
     )
+    """Where the line began, or None for one that was typed; only reports follow it."""
     description: Mapped[str] = mapped_column(Text)
+    """Name and text of the product when it was chosen, or what a person typed."""
     quantity: Mapped[Decimal] = mapped_column(ExactDecimal)
+    """May be negative, and have decimals."""
     unit: Mapped[str] = mapped_column(String(20), default="")
+    """What the quantity counts, copied; "" for pieces."""
     unit_price: Mapped[Decimal] = mapped_column(ExactDecimal)
     """Without tax."""
     discount: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """In percent."""
     tax_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax.id", ondelete="SET NULL"))
+    """What was chosen in the form, or None; totals use the copied rate."""
     tax_name: Mapped[str] = mapped_column(String(60), default="")
+    """As printed."""
     tax_rate: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     """In percent; None where no tax applies."""
     subtotal: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -59,11 +66,15 @@ class Order(Base):
     document_id: Mapped[int] = mapped_column(
         ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
     )
+    """Its header in `core_document`; the same id."""
     state: Mapped[OrderState] = mapped_column(StrEnumType(OrderState), default=OrderState.QUOTATION)
+    """Quotation, order or canceled; the kind in the header says the same for others."""
     validity_date: Mapped[dt.date | None]
     """The last day on which the customer may accept."""
     delivery_date: Mapped[dt.date | None]
+    """Promised to the customer, or None."""
     payment_terms: Mapped[str] = mapped_column(String(200), default="")
+    """In words, as printed; nothing is calculated from them."""
     note: Mapped[str] = mapped_column(Text, default="")
     """Printed below the lines."""
 
@@ -91,7 +102,9 @@ class Invoice(Base):
     document_id: Mapped[int] = mapped_column(
         ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
     )
+    """Its header in `core_document`; the same id."""
     state: Mapped[InvoiceState] = mapped_column(StrEnumType(InvoiceState), default=InvoiceState.DRAFT)
+    """Draft, posted or canceled."""
     order_id: Mapped[int | None] = mapped_column(ForeignKey("sales_order.document_id"))
     """The order that is invoiced, or None."""
     reversed_id: Mapped[int | None] = mapped_column(ForeignKey("sales_invoice.document_id"), index=True)
@@ -99,13 +112,17 @@ class Invoice(Base):
     date_chosen: Mapped[bool] = mapped_column(default=False)
     """True when a person chose the date of the draft; otherwise it becomes the day of the posting."""
     due_date: Mapped[dt.date | None]
+    """The last day to pay, or None."""
     payment_terms: Mapped[str] = mapped_column(String(200), default="")
+    """In words, as printed; copied from the order."""
     note: Mapped[str] = mapped_column(Text, default="")
     """Printed below the lines."""
     customer_name: Mapped[str] = mapped_column(String(160), default="")
     """Copied at the posting, with address and VAT number: customers move, posted invoices do not change."""
     customer_address: Mapped[str] = mapped_column(Text, default="")
+    """In lines, as printed; empty before the posting."""
     customer_vat: Mapped[str] = mapped_column(String(40), default="")
+    """As printed; empty before the posting."""
     issuer: Mapped[str] = mapped_column(Text, default="")
     """What the company was at the posting; see `core.companies.issuer`. Empty before."""
 

@@ -15,14 +15,14 @@ INVOICE_KINDS = (INVOICE, CREDIT_NOTE)
 class OrderState(StrEnum):
     """A quotation is confirmed to an order; either can be canceled, and reopened as a quotation."""
 
-    QUOTATION = "quotation"
-    ORDER = "order"
-    CANCELED = "canceled"
+    QUOTATION = "quotation"  # offered; lines may change
+    ORDER = "order"  # confirmed by the customer, and can be invoiced
+    CANCELED = "canceled"  # nothing follows from it, unless it is reopened
 
 
 class InvoiceState(StrEnum):
     """A draft is posted, and is final from then on, or canceled; only drafts change."""
 
-    DRAFT = "draft"
-    POSTED = "posted"
-    CANCELED = "canceled"
+    DRAFT = "draft"  # without a number; it may change or go
+    POSTED = "posted"  # numbered and final: the law wants it never to change
+    CANCELED = "canceled"  # a draft that was not wanted; it never had a number

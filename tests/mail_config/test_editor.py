@@ -9,13 +9,13 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modules.mail_config.template_language.tree import Formula, split_formulas
 
 from core.app import create_app
 from core.registry import current_registry
 from core.testing.fixtures import test_settings
 from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.editor.to_editor import chip, obstacles, to_editor
-from modules.mail_config.editor.tree import Formula, split_formulas
 from modules.mail_config.template_language.fields import shipped_templates
 
 KIND = "sales.quotation"
@@ -294,12 +294,40 @@ def app_without_data(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "text", ["{{" * 20_000, "{{ '" * 12_000, "<p>" * 16_000, "{% if a %}" * 5_000, "<" * 50_000]
+    "text",
+    [
+        "{{" * 20_000,
+        "{{ '" * 12_000,
+        "<p>" * 16_000,
+        "{% if a %}" * 5_000,
+        "<" * 50_000,
+        "<a " * 16_000,
+        "<!--" * 12_000,
+        "</" * 25_000,
+        "&" * 50_000,
+        "<div>" * 10_000,
+    ],
 )
 def test_a_large_text_comes_to_an_end(app, text):
     # What grows with the square of the length does not end within pytest's time limit.
     obstacles(text)
     assert from_editor(there_and_back(text)) == from_editor(text)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b", "<a href='\udfff\x00'>x</a>", "<\x00p>x</\ud800p>"])
+def test_characters_that_no_text_has_do_no_harm(app, text):
+    for source in (text, f"<p>{text}</p>", f"{{{{ {text} }}}}"):
+        obstacles(source)
+        assert re.sub(r"\s|</?[a-z]+>", "", from_editor(source))
+        assert re.sub(r"\s|</?[a-z]+>", "", to_editor(source, KIND, SAMPLES))
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["<b>" * 3000 + "word", "<div>" * 3000 + "word", "x</body></html>word", "<table>word", "<h1><p>word"],
+)
+def test_no_word_is_lost_however_wrong_the_html_is(app, html):
+    assert "word" in from_editor(html)
 
 
 def test_chips_carry_the_formula(app):

@@ -442,6 +442,13 @@ def test_paragraphs_are_the_same_in_every_editor(markup: str, paragraphs: list[s
         ("{{ a.b }} and {{ c.d }}", ["{{ a.b }} and {{ c.d }}"]),
         ("{% if a.b %}<p>x</p>", ["{% if a.b %}<p>x</p>"]),
         ("{% endif %}<p>x</p>", ["{% endif %}<p>x</p>"]),
+        (
+            "<table><tr><td>a</td></tr>{% if x.y %}<tr><td>b</td></tr>{% endif %}</table>",
+            [
+                "<table><tbody><tr><td>a</td></tr>{% if x.y %}<tr><td>b</td></tr>{% endif %}</tbody></table>",
+            ],
+        ),
+        ('<p><a href="{{ a.b }}?x=1&amp;y">c</a></p>', ['<p><a href="{{ a.b }}?x=1&amp;y">c</a></p>']),
         ("", []),
     ],
 )

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from modules.mail_config.editor.tree import (
+from modules.mail_config.template_language.tree import (
     BLOCKS,
     INLINE,
-    KNOWN,
     LINES,
     SAME,
     Element,
     Formula,
     Node,
+    attribute_value,
     elements_of,
     is_blank,
     read_editor,
-    split_formulas,
 )
 
 _LINKS = ("http://", "https://", "mailto:", "tel:", "{{")
@@ -59,10 +58,10 @@ def _without_breaks_at_end(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _flat(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes without elements that the editor does not make, but with what is in them."""
+    """Return the nodes without boxes around paragraphs, but with what is in them."""
     found: list[Node] = []
     for node in nodes:
-        if isinstance(node, Element) and (node.tag not in KNOWN or (node.tag in LINES and _has_block(node))):
+        if isinstance(node, Element) and node.tag in LINES and _has_block(node):
             found += _flat(node.children)
         else:
             found.append(node)
@@ -204,9 +203,8 @@ def _source(nodes: Sequence[Node], within: str = "") -> str:
         elif node.tag == "a" and not node.attributes.get("href", "").strip().lower().startswith(_LINKS):
             out.append(_source(node.children, within))
         elif node.tag == "a":
-            out.append(
-                f'<a href="{_attribute(node.attributes["href"])}">{_source(node.children, within)}</a>'
-            )
+            href = attribute_value(node.attributes["href"])
+            out.append(f'<a href="{href}">{_source(node.children, within)}</a>')
         elif node.tag in INLINE | {"ul", "ol", "li"}:
             tag = SAME.get(node.tag, node.tag)
             out.append(f"<{tag}>{_source(node.children, within)}</{tag}>")
@@ -225,10 +223,3 @@ def _plain_ends(text: str) -> str:
     if text.endswith(_NO_BREAK) and not text[:-1].endswith("«"):
         text = text[:-1] + " "
     return text
-
-
-def _attribute(value: str) -> str:
-    """Return an attribute's value, escaped but for its formulas."""
-    return "".join(
-        piece.source if isinstance(piece, Formula) else escape(piece) for piece in split_formulas(value)
-    )

@@ -15,7 +15,8 @@ from html import escape
 from flask_babel import gettext
 from markupsafe import Markup
 
-from modules.mail_config.editor.tree import (
+from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.template_language.tree import (
     BLOCKS,
     INLINE,
     KNOWN,
@@ -28,7 +29,6 @@ from modules.mail_config.editor.tree import (
     is_blank,
     read_source,
 )
-from modules.mail_config.template_language.fields import catalogue
 
 CONTENT_TYPE = "application/vnd.envoi.formula"
 _WORD = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)*")

@@ -21,15 +21,7 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.html import clean_html
-from modules.mail_config.from_mail.paragraphs import (
-    blocks_of,
-    href_of,
-    is_end,
-    name_of,
-    tokens,
-    units_of,
-    without_ending,
-)
+from modules.mail_config.from_mail.paragraphs import blocks_of, units_of, without_ending
 from modules.mail_config.from_mail.personal_values import (
     HOUSE,
     OWN,
@@ -47,6 +39,7 @@ from modules.mail_config.template_language.fields import catalogue, values_of
 from modules.mail_config.template_language.linter import find_problems, used_fields
 from modules.mail_config.template_language.sandbox import MAX_SOURCE
 from modules.mail_config.template_language.tags import tags_of
+from modules.mail_config.template_language.tree import VOID, Element, Formula, Node, start_tag
 from modules.mail_config.template_language.values import DATE_STYLES, Amount, shown
 
 _GENERAL = {"title", "currency", "language", "country", "line_count"}
@@ -258,7 +251,7 @@ def _body(
     while position < len(blocks):
         number = matched.get(position)
         if number is None:
-            parts.append(_general_markup(blocks[position].markup, fields, marks))
+            parts.append(_general_markup(blocks[position].element, fields, marks))
             position += 1
             continue
         # A condition that is false for this document shows nothing, and so nobody has taken it away.
@@ -301,22 +294,16 @@ def _matched(keys: list[str], units: list[tuple[str, list[str] | None]]) -> dict
     return matched
 
 
-def _general_markup(markup: str, fields: _Fields, marks: list[str]) -> str:
+def _general_markup(node: Node, fields: _Fields, marks: list[str]) -> str:
     """Return a paragraph with fields in its text; links that lead to the customer lose their address."""
-    parts: list[str] = []
-    unlinked = False
-    for token in tokens(markup):
-        name = name_of(token)
-        if not name:
-            parts.append(fields.put(html.unescape(token), is_html=True))
-        elif name == "a" and is_end(token):
-            parts.append("" if unlinked else token)
-            unlinked = False
-        elif name == "a":
-            target = href_of(token).casefold()
-            unlinked = any(mark in target for mark in marks)
-            escaped = html.escape(_DELIMITER.sub("", href_of(token)))
-            parts.append("" if unlinked else f'<a href="{escaped}">')
-        else:
-            parts.append(_DELIMITER.sub("", token))
-    return "".join(parts)
+    if not isinstance(node, Element):
+        return fields.put(node.source if isinstance(node, Formula) else node, is_html=True)
+    inner = "".join([_general_markup(child, fields, marks) for child in node.children])
+    href = node.attributes.get("href", "")
+    if node.tag == "a" and any(mark in href.casefold() for mark in marks):
+        return inner
+    attributes = {"href": href} if node.tag == "a" else node.attributes
+    start = start_tag(
+        Element(node.tag, {name: _DELIMITER.sub("", value) for name, value in attributes.items()})
+    )
+    return f"{start}{inner}" if node.tag in VOID else f"{start}{inner}</{node.tag}>"

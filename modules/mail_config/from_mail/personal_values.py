@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from core.documents.behavior import FieldValue
 from core.documents.models import Document
 from core.partners.models import Partner
 from core.partners.service import contacts_of, customer_of
-from modules.mail_config.from_mail.paragraphs import href_of, is_end, name_of, tokens
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.template_language.tags import tags_of
+from modules.mail_config.template_language.tree import Formula, Node, read_template, split_formulas
 from modules.mail_config.template_language.values import Amount, shown
 
 OWN = ("customer", "contact")
@@ -122,21 +120,22 @@ def still_personal(
 
 def _visible(body: str) -> str:
     """Return what a reader of a template sees, the addresses of its links included, without its formulas."""
-    parts: list[str] = []
-    position = 0
-    for tag in tags_of(body):
-        parts += body[position : tag.start], "\ufffc"
-        position = tag.end
-    seen: list[str] = []
-    for token in tokens("".join([*parts, body[position:]])):
-        name = name_of(token)
-        if not name:
-            seen.append(html.unescape(token))
-        elif name == "a" and not is_end(token):
-            seen.append(f" {href_of(token)} ")
-        elif name not in _INLINE:
-            seen.append("\n")
-    return "".join(seen)
+    return "".join(_seen(read_template(body).children))
+
+
+def _seen(nodes: Iterable[Node]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, Formula):
+            yield "\ufffc"
+        elif isinstance(node, str):
+            yield node
+        else:
+            edge = "" if node.tag in _INLINE else "\n"
+            yield edge
+            if "href" in node.attributes:
+                yield f" {''.join(_seen(split_formulas(node.attributes['href'])))} "
+            yield from _seen(node.children)
+            yield edge
 
 
 def _digits(text: str) -> str:

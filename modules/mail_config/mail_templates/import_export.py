@@ -63,9 +63,9 @@ FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), Recipie
 class Action(StrEnum):
     """What the import of a template does."""
 
-    NEW = "new"
-    REPLACE = "replace"
-    SKIP = "skip"
+    NEW = "new"  # a template beside those that are there
+    REPLACE = "replace"  # the template of the same kind and name takes the contents
+    SKIP = "skip"  # nothing
 
 
 @dataclass(slots=True)

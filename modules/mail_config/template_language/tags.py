@@ -24,8 +24,8 @@ _EXCERPT = 80
 class TagKind(StrEnum):
     """What stands between a pair of delimiters."""
 
-    OUTPUT = "{{"
-    STATEMENT = "{%"
+    OUTPUT = "{{"  # shows a value
+    STATEMENT = "{%"  # a condition, or a part of one
     COMMENT = "{#"
 
 

@@ -35,10 +35,10 @@ _OPAQUE = "application/octet-stream"
 class Origin(StrEnum):
     """Where a file of the form comes from."""
 
-    ADDED = "added"
-    TEMPLATE = "template"
-    PICTURE = "picture"
-    PDF = "pdf"
+    ADDED = "added"  # a person has uploaded it
+    TEMPLATE = "template"  # it belongs to the template
+    PICTURE = "picture"  # it stands in the text
+    PDF = "pdf"  # the document's own, made when the mail leaves
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,9 +63,9 @@ SHOWN_FOR = dt.timedelta(minutes=10)
 class Action(StrEnum):
     """What is done with mails."""
 
-    RETRY = "retry"
-    NOW = "now"
-    CANCEL = "cancel"
+    RETRY = "retry"  # failed ones go on the queue again
+    NOW = "now"  # waiting ones do not wait any longer
+    CANCEL = "cancel"  # waiting ones are not sent
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,15 @@ MAX_NAMES = 3
 class Place(StrEnum):
     """The page, or the very field of it, where a failure is repaired."""
 
-    RECIPIENT = "recipient"
-    MAIL = "mail"
-    UNCERTAIN = "uncertain"
-    SERVER = "server"
-    SERVER_TEST = "server_test"
-    SERVERS = "servers"
-    TEMPLATE = "template"
-    DOCUMENT = "document"
-    COMPANY_EMAIL = "company_email"
+    RECIPIENT = "recipient"  # the address, on the page of the mail
+    MAIL = "mail"  # a new mail with the same text
+    UNCERTAIN = "uncertain"  # the question what became of it: only a person can say
+    SERVER = "server"  # the form of the server
+    SERVER_TEST = "server_test"  # the button that tests the server
+    SERVERS = "servers"  # the list: no server is there to open
+    TEMPLATE = "template"  # the form of the template
+    DOCUMENT = "document"  # the page of the document
+    COMPANY_EMAIL = "company_email"  # the company's address, which is missing
     # Fields of the server, by the names that its form gives them.
     HOST = "host"
     PORT = "port"

@@ -19,8 +19,8 @@ from core.partners.models import Partner
 from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
-from modules.mail_config.editor.tree import Formula, split_formulas
 from modules.mail_config.mail_templates import service
+from modules.mail_config.template_language.tree import Formula, split_formulas
 
 DOCUMENTS_AT_MOST = 20
 LONGEST_FORMULA = 2000

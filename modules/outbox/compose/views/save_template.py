@@ -14,7 +14,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
 from modules.outbox.compose.draft import signature_of
 from modules.outbox.compose.views.page import sendable
-from modules.outbox.html_body import plain_text
+from modules.outbox.html_body import clean_html, plain_text
 
 MAX_NAME = 120
 
@@ -65,7 +65,7 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
         document=document,
         form=form,
         general=general,
-        text=plain_text(general.body),
+        text=plain_text(clean_html(general.body)),
         name=name,
         error=error,
         saved=saved,
