@@ -72,7 +72,6 @@ class TestCrash:
         with workforce(app, tmp_path / "workers") as hire:
             yield hire
 
-    @pytest.mark.timeout(100)
     def test_a_database_that_crashes_while_mails_leave_loses_none_and_doubles_none(
         self, lab, postgres, company, make_user, sign_in, hire
     ):

@@ -29,7 +29,6 @@ def slow(verb: str, _arg: str, stage: str) -> None:
         time.sleep(0.004)
 
 
-@pytest.mark.timeout(90)
 def test_whatever_happens_to_the_workers_every_mail_is_accounted_for(lab, company, hire):  # noqa: F811
     chance = random.Random(SEED)  # noqa: S311 (no secret)
     lab.on_command = slow
