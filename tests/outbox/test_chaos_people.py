@@ -22,6 +22,7 @@ from modules.outbox.retention import erase_contents
 from modules.outbox.states import MailState
 from modules.outbox.sweep import sweep
 from tests.outbox.conftest import make_ready, make_server
+from tests.outbox.processes import WAIT_SECONDS
 from tests.outbox.simulated import SimulatedWorker, simulated_workers
 
 pytestmark = [pytest.mark.both_databases]
@@ -143,7 +144,7 @@ def at_once(app, *actions: Callable[[], Any]) -> list[Any]:
 
     def act(number: int, action: Callable[[], Any]) -> None:
         with app.app_context():
-            start.wait(20)
+            start.wait(WAIT_SECONDS)
             try:
                 results[number] = action()
             except Exception as error:  # noqa: BLE001 (the test looks at it)
