@@ -1,4 +1,4 @@
-"""Two processes share the tests: one takes the journeys, which share a house and a browser, the other the rest.
+"""What holds for all tests: how they are shared out, how long each may take, and what Hypothesis draws.
 
 Hypothesis draws the same examples in every run and looks at no clock; `--hypothesis-profile=search` draws others.
 """
@@ -10,11 +10,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["core.testing.fixtures"]
+from tests.sharing import JOURNEYS, Sharing
 
-JOURNEYS = "tests/journeys/"
+pytest_plugins = ["core.testing.fixtures", "tests.limits"]
+
+# Whoever comes last should have short files left to share: those that wait for real servers and processes come first.
+ORDER = (
+    JOURNEYS,
+    "tests/conformance/",
+    "tests/outbox/",
+    "tests/test_",
+    "tests/playground/",
+    "tests/mail_config/",
+)
 
 # A fixture that lasts for all examples of a test is meant; how long an example takes depends on the machine.
 settings.register_profile(
@@ -26,18 +35,15 @@ settings.register_profile("same", settings.get_profile("search"), derandomize=Tr
 settings.load_profile("same")
 
 
-class Together(LoadScopeScheduling):
-    """Hands out the journeys as one, and all other tests by file."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return JOURNEYS if nodeid.startswith(JOURNEYS) else nodeid.partition("::")[0]
-
-
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Any:
-    """Share the tests out; see `Together`."""
-    return Together(config, log)
+    """Share the tests out; see `Sharing`."""
+    return Sharing(config, log)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, part in enumerate(ORDER) if item.nodeid.startswith(part)), len(ORDER))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the journeys: they take the longest, and most of it is waiting."""
-    items.sort(key=lambda item: not item.nodeid.startswith(JOURNEYS))
+    """Begin with what takes longest."""
+    items.sort(key=_turn)

@@ -23,7 +23,7 @@ from typing import Any
 
 from core import cli
 
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 180
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 

@@ -18,8 +18,7 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import Dialect, Engine, create_engine, text
+from sqlalchemy import Connection, Dialect, Engine, NullPool, create_engine, event, text
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
@@ -32,7 +31,14 @@ from core.companies.models import Company
 from core.companies.service import save_company
 from core.config import Settings, read_settings
 from core.db import db, end_reading
-from core.testing.services import create_database, postgres_server, redis_server
+from core.testing.applications import running_app
+from core.testing.services import (
+    clone_database,
+    create_database,
+    drop_database,
+    postgres_server,
+    redis_server,
+)
 
 PASSWORD = "correct horse battery"
 
@@ -116,6 +122,25 @@ def _postgres_template(postgres_url: str, tmp_path_factory: pytest.TempPathFacto
     return name
 
 
+@pytest.fixture(scope="session")
+def _postgres_keeper(postgres_url: str) -> Iterator[Connection]:
+    """A connection that makes and removes the databases of tests."""
+    engine = create_engine(postgres_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def _postgres_database(
+    postgres_url: str, _postgres_template: str, _postgres_keeper: Connection
+) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database that lasts as long as a test."""
+    name = f"test_{secrets.token_hex(6)}"
+    clone_database(_postgres_keeper, name, _postgres_template)
+    yield f"{postgres_url.rpartition('/')[0]}/{name}"
+    drop_database(_postgres_keeper, name)
+
+
 @pytest.fixture
 def settings(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """Settings with an empty, migrated database of its own."""
@@ -124,14 +149,7 @@ def settings(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Se
         settings = test_settings(data_dir)
         shutil.copy(request.getfixturevalue("_sqlite_template"), data_dir / "envoi.db")
         return settings
-    server = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("_postgres_template")
-    name = f"test_{secrets.token_hex(6)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-    engine.dispose()
-    return test_settings(data_dir, database_url=f"{server.rpartition('/')[0]}/{name}")
+    return test_settings(data_dir, database_url=request.getfixturevalue("_postgres_database"))
 
 
 @pytest.fixture
@@ -146,40 +164,6 @@ def app_with_queue(settings: Settings, redis_url: str) -> Iterator[Flask]:
     yield from running_app(
         dataclasses.replace(settings, redis_url=redis_url, queue=f"envoi-{secrets.token_hex(6)}")
     )
-
-
-class _Browser(FlaskClient):
-    """A client whose requests have a context of their own, as in a real server.
-
-    Flask would use the context of the test again, and with it what an earlier request has cached: a second
-    browser would act as the user of the first.
-    """
-
-    def open(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a request."""
-        with self.application.app_context():
-            response = super().open(*args, **kwargs)
-        db.session.rollback()  # the test reads what the page has written
-        return response
-
-
-class _CompiledTemplates(BytecodeCache):
-    """What Jinja has compiled, kept for the applications of all tests: compiling costs more than most tests."""
-
-    def __init__(self) -> None:
-        self.code: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Fill a bucket with what was compiled before; Jinja looks whether the source is still the same."""
-        if bucket.key in self.code:
-            bucket.bytecode_from_string(self.code[bucket.key])
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep what was compiled."""
-        self.code[bucket.key] = bucket.bytecode_to_string()
-
-
-_COMPILED = _CompiledTemplates()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -209,6 +193,40 @@ def _urls_compiled_once() -> Iterator[None]:
         yield
 
 
+_must_reach_the_disk: list[bool] = []
+
+
+@pytest.fixture
+def durable() -> Iterator[None]:
+    """SQLite as people have it; ask for it before the application.
+
+    For other tests a commit does not wait for the disk. What a process has committed is there for every other one, also
+    when it is killed; only a machine that loses its power would lose it.
+    """
+    _must_reach_the_disk.append(True)
+    yield
+    _must_reach_the_disk.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _disk_not_waited_for() -> Iterator[None]:
+    """Let the SQLite databases of tests commit without waiting for the disk; see `durable`."""
+    make_engine = db._make_engine
+
+    def hurry(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.execute("PRAGMA synchronous=OFF")
+
+    def make(bind_key: str | None, options: dict[str, Any], app: Flask) -> Engine:
+        engine = make_engine(bind_key, options, app)
+        if engine.dialect.name == "sqlite" and not _must_reach_the_disk:
+            event.listen(engine, "connect", hurry)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "_make_engine", make)
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _statements_compiled_once() -> Iterator[None]:
     """Let SQLAlchemy compile each statement once for a kind of database, not again for the engine of every test."""
@@ -230,19 +248,6 @@ def _statements_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "_make_engine", make)
         yield
-
-
-def running_app(settings: Settings) -> Iterator[Flask]:
-    """Yield an application for a test, and clean up after it."""
-    app = create_app(settings, testing=True)
-    app.jinja_env.bytecode_cache = _COMPILED
-    app.config["WTF_CSRF_ENABLED"] = False
-    app.test_client_class = _Browser
-    jobs.bind_process(app)
-    with app.app_context():
-        yield app
-        db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture

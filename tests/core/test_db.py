@@ -169,7 +169,7 @@ def test_two_writers_at_once_wait_for_each_other(app: Flask) -> None:
     assert db.session.scalars(select(SignInAttempt.login)).one() == "40"
 
 
-def test_sqlite_is_durable_and_strict(app: Flask) -> None:
+def test_sqlite_is_durable_and_strict(durable: None, app: Flask) -> None:
     for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
         assert db.session.execute(text(f"PRAGMA {pragma}")).scalar() == value
 

@@ -115,14 +115,17 @@ def hold(page: Page, url: str) -> list[Route]:
     return held
 
 
-def until_held(page: Page, held: list[Route]) -> Route:
-    """Wait until a request is held, and return it: requests are noticed only while the browser is asked something."""
+def until_held(page: Page, held: list[Route], words: str = "") -> Route:
+    """Wait until a request is held in whose address words stand, and return it.
+
+    Requests are noticed only while the browser is asked something.
+    """
 
     def look() -> Route | None:
         page.wait_for_timeout(20)
-        return held[0] if held else None
+        return next((route for route in held if words in route.request.url), None)
 
-    route: Route = wait_until("a request", look)
+    route: Route = wait_until(f"a request {words}", look)
     return route
 
 

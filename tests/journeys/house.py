@@ -23,9 +23,9 @@ from core.embedded import die_with_parent, free_port
 from modules.playground.store import MailStore, StoredMessage
 from tests.warm import WarmEnvoi
 
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-WAIT_SECONDS = 20.0
+START_SECONDS = 180.0
+STOP_SECONDS = 60.0
+WAIT_SECONDS = 90.0
 POLL_SECONDS = 0.05
 LOG_LINES = 60
 

@@ -111,7 +111,7 @@ def test_progress_is_shown_and_send_waits_for_the_file(sit_down: Callable[..., D
     dialog.get_by_label("Subject").fill(f"Slow {number}")
     send(desk, dialog)
     expect(dialog.locator("[data-news]")).to_contain_text("The mail is sent as soon as the files are there")
-    held[0].continue_()
+    until_held(desk.page, held).continue_()
     expect(badge(desk.page)).to_contain_text("sent")
     ((_row, message),) = house.mailbox(f"Slow {number}")
     assert "slow.txt" in [part.get_filename() for part in message.iter_attachments()]

@@ -8,7 +8,17 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.composing import badge, field, hold, new_quotation, open_composer, open_page, opener, send
+from tests.journeys.composing import (
+    badge,
+    field,
+    hold,
+    new_quotation,
+    open_composer,
+    open_page,
+    opener,
+    send,
+    until_held,
+)
 from tests.journeys.conftest import Desk
 from tests.journeys.variants import EITHER
 from tests.journeys.words import OLIVER, Reader
@@ -23,7 +33,7 @@ def test_the_pdf_is_made_beside_while_somebody_writes(sit_down: Callable[..., De
     pdf = dialog.locator("#compose-pdf")
     expect(pdf).to_contain_text(desk("The PDF is being made; you can go on writing."))
     dialog.get_by_label(desk("Subject")).fill(f"Written meanwhile {number}")
-    held[0].continue_()
+    until_held(desk.page, held).continue_()
     link = pdf.get_by_role("link")
     expect(link).to_contain_text(number)
     expect(pdf).to_contain_text(re.compile(r"\d+\sk"))

@@ -385,7 +385,6 @@ def rows(house: House) -> list[tuple[str, str]]:
         return [(str(number), str(client)) for number, client in database.execute(query)]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.browser_says(*AWAY)
 def test_the_till_goes_on_selling_while_the_server_is_away(
     shop: tuple[Path, str, tuple[int, int]], new_context: Callable[..., BrowserContext]

@@ -25,6 +25,7 @@ from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
 from modules.outbox.states import MailState
 from tests.outbox.conftest import make_ready, make_server
+from tests.outbox.processes import WAIT_SECONDS
 from tests.outbox.simulated import SimulatedWorker, simulated_workers
 
 pytestmark = [pytest.mark.both_databases]
@@ -146,7 +147,7 @@ def at_once(app, *actions: Callable[[], Any]) -> list[Any]:
 
     def act(number: int, action: Callable[[], Any]) -> None:
         with app.app_context():
-            start.wait(20)
+            start.wait(WAIT_SECONDS)
             try:
                 results[number] = action()
             except Exception as error:  # noqa: BLE001 (the test looks at it)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import select
 
-from core.db import db
+from core.db import db, transaction
 from core.testing.services import RedisServer
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
 from tests.outbox.pages import opened
-from tests.outbox.processes import acceptances, eventually, states_of, sweep_until
+from tests.outbox.processes import WAIT_SECONDS, acceptances, eventually, states_of, sweep_until
 from tests.outbox.test_composer import (  # noqa: F401 (fixtures)
     browser,
     order,
@@ -97,12 +97,13 @@ def test_while_the_queue_is_ill_mails_wait_and_pages_answer_and_afterwards_all_l
     assert len(lab.accepted) == 3
     assert worker.alive(), worker.log
     worker.process.terminate()
-    assert worker.process.wait(15) == 0, worker.log
+    assert worker.process.wait(WAIT_SECONDS) == 0, worker.log
 
 
 @each_illness
 def test_a_person_who_resends_many_does_not_wait_for_each_job(redis, send, illness):
-    ids = [send(f"n{n}@example.com").id for n in range(6 * service.CHUNK)]
+    with transaction():
+        ids = [send(f"n{n}@example.com").id for n in range(6 * service.CHUNK)]
     service.cancel(ids)
     illness.begin(redis)
     begun = time.monotonic()
@@ -127,17 +128,17 @@ def test_a_worker_told_to_end_while_its_queue_is_ill_finishes_its_mail_and_ends(
             illness.begin(redis)
             worker.process.send_signal(signal.SIGTERM)
             told.set()
-            go_on.wait(20)
+            go_on.wait(WAIT_SECONDS)
 
     lab.on_command = tell
     mail_id = send("ann@example.com").id
-    assert told.wait(20)
+    assert told.wait(WAIT_SECONDS)
     # A second word would be an order to drop everything; one must do, and the server takes its time.
     time.sleep(2.5)
     go_on.set()
     eventually(lambda: states_of([mail_id]) == ["sent"], "it has written what the server said")
     if illness.name != "silent":
-        assert worker.process.wait(20) == 0, worker.log
+        assert worker.process.wait(WAIT_SECONDS) == 0, worker.log
     illness.end(redis)
-    assert worker.process.wait(20) == 0, worker.log
+    assert worker.process.wait(WAIT_SECONDS) == 0, worker.log
     assert len(lab.accepted) == 1

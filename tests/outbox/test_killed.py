@@ -37,6 +37,7 @@ from modules.outbox.service import submission
 from tests.outbox.conftest import draft, with_file
 from tests.outbox.processes import (
     LEASE_SECONDS,
+    WAIT_SECONDS,
     WatchedLab,
     Worker,
     acceptances,
@@ -233,7 +234,9 @@ class Assassin:
             self.victim.end_connections()
 
     def wait(self) -> None:
-        assert self.done.wait(30), f"{self.point.name}: this point was not reached; {self.lab.verbs()}"
+        assert self.done.wait(WAIT_SECONDS), (
+            f"{self.point.name}: this point was not reached; {self.lab.verbs()}"
+        )
         if self.release is not None:
             self.release()
         if self.problem is not None:
@@ -300,7 +303,7 @@ def test_a_worker_stopped_before_the_body_finds_its_mail_taken_and_sends_nothing
     stopped = hire()
     happened = once(lab, "DATA", "before", stopped.stop)
     ids = submit(2)
-    assert happened.wait(20)
+    assert happened.wait(WAIT_SECONDS)
     hire()
     assert sweep_until(ids, settled, "another worker has delivered") == ["sent", "sent"]
 
@@ -318,7 +321,7 @@ def test_a_worker_stopped_after_the_body_leaves_its_mail_uncertain_and_settles_i
     stopped = hire()
     happened = once(lab, "DATA", "received", stopped.stop)
     ids = submit(2)
-    assert happened.wait(20)
+    assert happened.wait(WAIT_SECONDS)
     hire()
     assert sweep_until(ids, settled, "the lease has ended") == ["uncertain", "sent"]
     mail = db.session.get_one(OutgoingMail, ids[0])
@@ -340,7 +343,7 @@ def test_what_a_person_has_decided_of_an_uncertain_mail_stands_when_its_worker_c
     stopped = hire()
     happened = once(lab, "DATA", "received", stopped.stop)
     ids = submit(1)
-    assert happened.wait(20)
+    assert happened.wait(WAIT_SECONDS)
     sweep_until(ids, settled, "the lease has ended")
     service.mark_uncertain(ids[0], accepted=False)
 
@@ -375,7 +378,7 @@ def test_of_those_who_claim_the_same_mails_at_once_one_gets_each(app, company, s
     def claim(mine: list[int]) -> None:
         try:
             with app.app_context():
-                start.wait(10)
+                start.wait(WAIT_SECONDS)
                 if token := claims.claim(mine):
                     got.append([mail.id for mail in claims.claimed(token)])
         except BaseException as error:  # noqa: BLE001 (raised in the test's thread)
@@ -387,7 +390,7 @@ def test_of_those_who_claim_the_same_mails_at_once_one_gets_each(app, company, s
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(WAIT_SECONDS)
     assert problems == []
     assert sorted(mail_id for part in got for mail_id in part) == ids
     assert set(states_of(ids)) == {"sending"}
@@ -436,7 +439,7 @@ def test_a_locked_database_delays_the_outcome_and_loses_nothing(lab, settings, s
     ids = submit(2, now=False)
     happened = once(lab, "DATA", stage, lock)
     assert jobs.enqueue("outbox.deliver_mails", ids)
-    assert happened.wait(20)
+    assert happened.wait(WAIT_SECONDS)
     eventually(lambda: states_of(ids) == ["sent", "sent"], "both are sent")
     assert time.monotonic() - locked[0] > LEASE_SECONDS
     assert set(acceptances(lab).values()) == {1}
@@ -469,7 +472,7 @@ def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, s
     db.session.remove()
     happened = once(lab, "DATA", stage, lambda: terminate_connections(settings))
     assert jobs.enqueue("outbox.deliver_mails", ids)
-    assert happened.wait(20)
+    assert happened.wait(WAIT_SECONDS)
     eventually(lambda: states_of(ids) == ["sent"] * 3, "all are sent")
     assert set(acceptances(lab).values()) == {1}
     assert len(lab.accepted) == 3

@@ -11,7 +11,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import Encryption
 from modules.mail_config.transports.base import Envelope, ServerAccess, Submission
 from modules.mail_config.transports.smtp import MOST_AHEAD, SmtpConnection
-from tests.outbox.processes import BODY, CLOSE, RoughServer
+from tests.outbox.processes import BODY, CLOSE, WAIT_SECONDS, RoughServer
 
 pytestmark = pytest.mark.smtp
 
@@ -67,7 +67,7 @@ def test_the_commands_of_a_mail_come_in_one_piece_and_the_message_waits_for_its_
         )
         done = hand_over(client, "a@example.com", "b@example.com", before_body=marked.set)
         client.close()
-        thread.join(5)
+        thread.join(WAIT_SECONDS)
     assert states(done) == ["accepted", "refused"]
     assert done.outcomes[1].failure.kind is FailureKind.RECIPIENT_UNKNOWN
     assert seen[1].split(b"\r\n") == [

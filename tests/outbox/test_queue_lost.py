@@ -21,6 +21,7 @@ from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import OutgoingMail
 from tests.outbox.processes import (
     LEASE_SECONDS,
+    WAIT_SECONDS,
     Worker,
     acceptances,
     eventually,
@@ -103,7 +104,7 @@ def test_a_redis_that_forgets_everything_under_a_working_worker_loses_no_mail(la
 
     lab.on_command = forget
     ids = [send(f"n{n}@example.com").id for n in range(4)]
-    assert forgotten.wait(20)
+    assert forgotten.wait(WAIT_SECONDS)
     sweep_until(ids, all_sent, "all are sent")
     assert set(acceptances(lab).values()) == {1}
     assert worker.alive(), worker.log
@@ -137,7 +138,7 @@ def test_a_worker_whose_redis_dies_while_it_sends_finishes_and_goes_on_when_it_i
 
     lab.on_command = kill
     first = send("first@example.com").id
-    assert killed.wait(20)
+    assert killed.wait(WAIT_SECONDS)
     eventually(lambda: states_of([first]) == ["sent"], "the outcome does not need Redis")
     waiting = send("waiting@example.com").id
 
@@ -148,7 +149,7 @@ def test_a_worker_whose_redis_dies_while_it_sends_finishes_and_goes_on_when_it_i
     assert set(acceptances(lab).values()) == {1}
 
     worker.process.terminate()
-    assert worker.process.wait(10) == 0, "it still ends when it is told to"
+    assert worker.process.wait(WAIT_SECONDS) == 0, "it still ends when it is told to"
 
 
 def test_a_job_for_mails_that_are_gone_or_done_does_no_harm(lab, send, hire):

@@ -13,7 +13,7 @@ from core.db import db, transaction
 from modules.outbox import service
 from modules.outbox.models import MailRecipient, OutgoingMail
 from tests.outbox.conftest import draft
-from tests.outbox.processes import acceptances, eventually, settled, states_of, sweep_until
+from tests.outbox.processes import WAIT_SECONDS, acceptances, eventually, settled, states_of, sweep_until
 from tests.outbox.test_killed import app, hire, lab, settings  # noqa: F401 (fixtures)
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
@@ -29,7 +29,6 @@ def slow(verb: str, _arg: str, stage: str) -> None:
         time.sleep(0.004)
 
 
-@pytest.mark.timeout(90)
 def test_whatever_happens_to_the_workers_every_mail_is_accounted_for(lab, company, hire):  # noqa: F811
     chance = random.Random(SEED)  # noqa: S311 (no secret)
     lab.on_command = slow
@@ -46,7 +45,7 @@ def test_whatever_happens_to_the_workers_every_mail_is_accounted_for(lab, compan
     begun = 0
     for kill in range(KILLS):
         goal = (kill + 1) * MAILS // (KILLS + 2) + chance.randrange(10)
-        lab.wait_for(goal, 20)
+        lab.wait_for(goal, WAIT_SECONDS)
         begun = len(lab.accepted)
         time.sleep(chance.random() * 0.02)  # anywhere in the dialogue
         victim.kill()

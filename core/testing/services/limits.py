@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 POLL_SECONDS = 0.02
 
 

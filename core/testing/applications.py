@@ -1,0 +1,159 @@
+"""One application for all tests of a process: only its database, folders, key and queue change from test to test.
+
+Making an application costs more than most tests. What a test has changed in it does not reach the next one: settings
+and extensions are put back, and an application that was given another page, function or filter is not lent again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from jinja2.bccache import Bucket, BytecodeCache
+
+from core import jobs
+from core.app import configure, create_app
+from core.config import Settings
+from core.db import db
+from core.files import FileStore
+
+
+class _Browser(FlaskClient):
+    """A client whose requests have a context of their own, as in a real server.
+
+    Flask would use the context of the test again, and with it what an earlier request has cached: a second
+    browser would act as the user of the first.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a request."""
+        with self.application.app_context():
+            response = super().open(*args, **kwargs)
+        db.session.rollback()  # the test reads what the page has written
+        return response
+
+
+class _CompiledTemplates(BytecodeCache):
+    """What Jinja has compiled, kept for the applications of all tests: compiling costs more than most tests."""
+
+    def __init__(self) -> None:
+        self.code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill a bucket with what was compiled before; Jinja looks whether the source is still the same."""
+        if bucket.key in self.code:
+            bucket.bytecode_from_string(self.code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep what was compiled."""
+        self.code[bucket.key] = bucket.bytecode_to_string()
+
+
+_COMPILED = _CompiledTemplates()
+
+
+def _make(settings: Settings) -> Flask:
+    app = create_app(settings, testing=True)
+    app.jinja_env.bytecode_cache = _COMPILED
+    app.config["WTF_CSRF_ENABLED"] = False
+    app.test_client_class = _Browser
+    _ = (
+        app.jinja_loader
+    )  # Flask makes it when it is first asked for; now, so that no test is taken for its cause
+    return app
+
+
+# Where the data of a test are; in everything else the applications of most tests are the same.
+_PLACES: dict[str, Any] = {
+    "data_dir": Path(),
+    "database_url": "",
+    "redis_url": "",
+    "redis_embedded": False,
+    "queue": "",
+    "secret_key": "",
+}
+
+
+class Applications:
+    """Lends an application to one test after the other, and makes one where none is free that would fit."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, Flask] = {}
+
+    @contextmanager
+    def lend(self, settings: Settings) -> Iterator[Flask]:
+        """Lend an application with these settings; it comes back as it was, or not at all."""
+        kind = repr(dataclasses.replace(settings, **_PLACES))
+        app = self._free.pop(kind, None)
+        if app is None:
+            app = _make(settings)
+        else:
+            _move(app, settings)
+        config, extensions, shape = dict(app.config), dict(app.extensions), _shape(app)
+        yield app
+        app.config.clear()
+        app.config.update(config)
+        app.extensions.clear()
+        app.extensions.update(extensions)
+        app._got_first_request = False  # a test may add a page to it, as to a new one
+        # What else a test has changed could not be put back. A proxy would be put before the one that is there.
+        if _shape(app) == shape and not settings.trusted_proxies:
+            self._free[kind] = app
+
+
+def _move(app: Flask, settings: Settings) -> None:
+    """Give an application other places for its data, as `create_app` does for a new one."""
+    app.extensions["envoi_settings"] = settings
+    app.extensions["envoi_files"] = FileStore(settings.data_dir / "files")
+    configure(app, settings, testing=True)
+    options = {"url": settings.database_url, "echo": False, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
+    db._apply_driver_defaults(options, app)
+    db._app_engines[app][None] = db._make_engine(None, options, app)
+
+
+def _shape(app: Flask) -> object:
+    """Return what an application is made of, but for its settings and extensions: pages, functions, filters."""
+    jinja = app.jinja_env
+    parts = [app, *(app.extensions[name] for name in ("babel", "csrf")), app.login_manager]  # type: ignore[attr-defined]
+    return [
+        *(
+            {name: _copied(value) for name, value in vars(part).items() if name not in _PUT_BACK}
+            for part in parts
+        ),
+        _copied([jinja.globals, jinja.filters, jinja.tests, jinja.policies, jinja.loader, jinja.extensions]),
+        _copied(app.url_map._rules),
+    ]
+
+
+_PUT_BACK = ("config", "extensions", "_got_first_request")
+
+
+def _copied(value: object) -> object:
+    """Copy what holds functions and settings, however deep; leave what it holds as it is."""
+    if isinstance(value, dict):
+        # Flask's own dictionaries gain an empty entry whenever they are asked for something.
+        copies = {key: _copied(inner) for key, inner in value.items()}
+        return {key: copy for key, copy in copies.items() if copy not in ({}, [])}
+    if isinstance(value, list | tuple | set):
+        return [_copied(inner) for inner in value]
+    return value
+
+
+_applications = Applications()
+
+
+def running_app(settings: Settings) -> Iterator[Flask]:
+    """Yield an application for a test, with a context pushed and CSRF off, and clean up after it."""
+    with _applications.lend(settings) as app:
+        jobs.bind_process(app)
+        with app.app_context():
+            try:
+                yield app
+            finally:
+                db.session.remove()
+                db.engine.dispose()
