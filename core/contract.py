@@ -154,6 +154,9 @@ class Module:
         processes: Names of commands that `envoi up` keeps running.
         migrations: True when the package has a folder `migrations` of Alembic versions.
         translations: True when the package has a folder `translations`.
+        shared: What shows the same rows to the people of every company, each with the reason: endpoints, or
+            permissions whose only reach is `all` for all of their pages. The conformance suite lets a user of another
+            company find nothing anywhere else.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
             of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
     """
@@ -177,4 +180,5 @@ class Module:
     processes: tuple[str, ...] = ()
     migrations: bool = True
     translations: bool = True
+    shared: Mapping[str, str] = field(default_factory=dict)
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)
