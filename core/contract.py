@@ -156,6 +156,9 @@ class Module:
         styles: Style sheets of the folder `static` that every page loads, after the shell's.
         migrations: True when the package has a folder `migrations` of Alembic versions.
         translations: True when the package has a folder `translations`.
+        shared: What shows the same rows to the people of every company, each with the reason: endpoints, or
+            permissions whose only reach is `all` for all of their pages. The conformance suite lets a user of another
+            company find nothing anywhere else.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
             of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
     """
@@ -181,4 +184,5 @@ class Module:
     styles: tuple[str, ...] = ()
     migrations: bool = True
     translations: bool = True
+    shared: Mapping[str, str] = field(default_factory=dict)
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)

@@ -72,6 +72,13 @@ CORE = Module(
     ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
+    shared={
+        "core.partner.read": "Customers and contacts are one address book for all companies.",
+        "core.partner.edit": "Customers and contacts are one address book for all companies.",
+        "core.product.edit": "Administrators manage what every company sells, and its taxes.",
+        "core.company.edit": "Administrators manage every company.",
+        "core.user.edit": "Administrators manage the users and roles of every company.",
+    },
 )
 
 

@@ -54,4 +54,8 @@ module = Module(
     install="modules.mail_config.mail_templates.shipped:install",
     demo="modules.mail_config.mail_templates.shipped:demo",
     cli="modules.mail_config.cli:commands",
+    shared={
+        "mail_config.server.edit": "Administrators set up the mail servers of every company.",
+        "mail_config.template.edit": "Administrators edit the templates of every company.",
+    },
 )

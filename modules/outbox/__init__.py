@@ -107,6 +107,11 @@ module = Module(
     ),
     demo="modules.outbox.demo:load",
     cli="modules.outbox.cli.commands:commands",
+    shared={
+        "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
+        "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
+        "outbox.partner_panel": "A customer is everybody's; the panel shows the mails that the user may read.",
+    },
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
         "OUTBOX_KEEP_DAYS": 0,  # text and files of settled mails are kept; 0 for ever

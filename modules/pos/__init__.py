@@ -44,4 +44,5 @@ module = Module(
         ),
     ),
     demo="modules.pos.demo:load",
+    shared={"pos.register.edit": "Administrators set up the tills and payment methods of every company."},
 )

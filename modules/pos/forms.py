@@ -35,7 +35,7 @@ def format_choices() -> list[SelectChoice]:
 class RegisterForm(FlaskForm):  # type: ignore[misc]
     """A register."""
 
-    code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C1-000001"))
+    code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C9-000123"))
     name = StringField(_l("Name"), [*required(), at_most(60)])
     company_id = SelectField(_l("Company"))
     receipt_format = SelectField(_l("Paper of receipts"))

@@ -14,6 +14,8 @@ from core.testing.conformance import (
     ModuleConformance,
     administrator,  # noqa: F401 (a fixture of the suite)
     demonstration,  # noqa: F401 (a fixture of the suite)
+    leaks,  # noqa: F401 (a fixture of the suite)
+    tour,  # noqa: F401 (a fixture of the suite)
 )
 from core.testing.conformance.house import installed_modules
 from modules.mail_config.mail_templates.service import check_template

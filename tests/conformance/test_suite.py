@@ -20,6 +20,8 @@ from core.testing.conformance import (
     administrator,  # noqa: F401 (a fixture of the suite)
     declaration,
     demonstration,  # noqa: F401 (a fixture of the suite)
+    leaks,  # noqa: F401 (a fixture of the suite)
+    tour,  # noqa: F401 (a fixture of the suite)
 )
 
 SUITE = ModuleConformance()

@@ -24,12 +24,16 @@ from core.testing.conformance.documents import DocumentRules
 from core.testing.conformance.house import administrator, demonstration, installed_modules
 from core.testing.conformance.migrations import MigrationRules
 from core.testing.conformance.pages import PageRules
+from core.testing.conformance.reach import ReachRules, leaks
 from core.testing.conformance.templates import TemplateRules
+from core.testing.conformance.tour import tour
 
-__all__ = ["ModuleConformance", "administrator", "demonstration"]
+__all__ = ["ModuleConformance", "administrator", "demonstration", "leaks", "tour"]
 
 
-class ModuleConformance(DeclarationRules, PageRules, TemplateRules, MigrationRules, DocumentRules):
+class ModuleConformance(
+    DeclarationRules, PageRules, TemplateRules, MigrationRules, DocumentRules, ReachRules
+):
     """The whole suite, for one module."""
 
     module_name: ClassVar[str] = ""

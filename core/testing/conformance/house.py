@@ -141,21 +141,31 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         db.engine.dispose()
 
 
-@pytest.fixture
-def administrator(demonstration: Flask) -> FlaskClient:
-    """A browser in which an administrator of the demonstration, in developer mode, is signed in."""
-    with demonstration.app_context():
+def administrator_of(app: Flask) -> FlaskClient:
+    """Return a browser in which an administrator of a house, in developer mode, is signed in."""
+    with app.app_context():
         user = db.session.scalars(
             select(User).join(User.roles).where(Role.code == "administrator").order_by(User.id)
         ).first()
         assert user is not None, "The demonstration data holds no administrator."
         identity = user.get_id()
         db.session.remove()
-    client = demonstration.test_client()
+    return browser_of(app, identity)
+
+
+def browser_of(app: Flask, identity: str) -> FlaskClient:
+    """Return a browser in which a user, in developer mode, is signed in, by what the session cookie holds."""
+    client = app.test_client()
     with client.session_transaction() as session:
         session["_user_id"] = identity
         session["developer"] = True
     return client
+
+
+@pytest.fixture
+def administrator(demonstration: Flask) -> FlaskClient:
+    """A browser in which an administrator of the demonstration, in developer mode, is signed in."""
+    return administrator_of(demonstration)
 
 
 def kinds_of(module: Module) -> Sequence[tuple[DocumentKind, DocumentBehavior]]:

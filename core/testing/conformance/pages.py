@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from flask import Flask, url_for
@@ -13,6 +17,7 @@ from core.auth.permissions import PUBLIC, SIGNED_IN, declared_permission
 from core.contract import Module
 from core.registry import current_registry, resolve
 from core.testing.conformance.house import changes_of_the_database, fail_if, rules_of
+from core.testing.conformance.tour import Tour
 
 # Core owns the root of the site: it has no address, and no folder of templates, of its own name.
 ADDRESS_PREFIX_NOT_NEEDED = {loader.CORE.name}
@@ -26,6 +31,34 @@ CHANGING_VERBS = {
 }
 # More rows of one table than these are not tried when a page wants an id.
 TRIED_IDS = range(1, 41)
+
+
+_ASKING = frozenset({"submit", "validate_on_submit", "is_submitted"})
+
+
+def asks_for_the_method(view: Callable[..., Any], passed: frozenset[str] = frozenset()) -> bool:
+    """Return True when a view, or what it calls by name in its package, looks whether something was posted."""
+    function = inspect.unwrap(view)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    called = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "method":
+            return True
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in _ASKING:
+                return True
+            called.add(name)
+    package = function.__module__.partition(".")[0]
+    known = getattr(function, "__globals__", {})
+    return any(
+        asks_for_the_method(known[name], passed | called)
+        for name in sorted(called - passed)
+        if inspect.isfunction(known.get(name)) and known[name].__module__.partition(".")[0] == package
+    )
 
 
 class PageRules:
@@ -131,6 +164,36 @@ class PageRules:
             if endpoint not in self.untried
         ]
         fail_if(problems)
+
+    def test_reading_changes_nothing_on_any_row(
+        self, module: Module, demonstration: Flask, tour: Tour
+    ) -> None:
+        """Asking by GET writes nothing, whichever row is asked for, and with what the page's own buttons post."""
+        rules = rules_of(demonstration, module)
+        fail_if(
+            [
+                sentence
+                for found in (tour.writes, tour.failures, tour.refused)
+                for rule in rules
+                for sentence in list(dict.fromkeys(found.get(rule.endpoint, ())))[:3]
+            ]
+        )
+
+    def test_what_takes_both_asks_which(self, module: Module, demonstration: Flask) -> None:
+        """A view that takes GET and POST is a form's: it calls `submit` or looks at the method before it does anything.
+
+        Found in the source, so that an action that was opened to GET is noticed also where no row of the demonstration
+        is in a state in which it would do something.
+        """
+        fail_if(
+            [
+                f"The page {rule.endpoint} takes GET and POST, but its view asks neither submit(), nor "
+                "validate_on_submit(), nor request.method: let it take POST only."
+                for rule in rules_of(demonstration, module)
+                if {"GET", CHANGING_METHOD} <= set(rule.methods or ())
+                and not asks_for_the_method(demonstration.view_functions[rule.endpoint])
+            ]
+        )
 
     def test_pages_turn_strangers_away(self, module: Module, demonstration: Flask) -> None:
         """Nobody sees a page that is not public without signing in."""

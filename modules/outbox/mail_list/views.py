@@ -263,6 +263,8 @@ def run_progress(run_id: int) -> ResponseReturnValue:
 @requires(RESEND)
 def run_stop(run_id: int) -> ResponseReturnValue:
     """Stop a run over many mails."""
+    if not bulk_service.run_of(signed_in_user(), run_id):
+        abort(404)
     bulk_service.stop(run_id, signed_in_user())
     return _run(run_id) if request.headers.get("HX-Request") else redirect(url_for("outbox.mails"))
 

@@ -1,0 +1,296 @@
+"""Nobody sees or changes a row that their permissions do not reach: of another company, or a colleague's own.
+
+Two people are tried in a copy of the demonstration, both with every permission there is. The stranger works for a
+company of their own and has each permission with the reach `company` (`own` where there is none, `all` where it has no
+other). The colleague works for every company, but where a permission can be narrowed to `own`, has it so. Nothing in
+the demonstration is theirs, so they must find nothing of it: not in a list, and not by an address that names a row.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import ColumnElement, not_, select, true
+from werkzeug.routing import MapAdapter, Rule
+
+from core.app import create_app
+from core.auth.models import User
+from core.auth.permissions import PUBLIC, declared_permission
+from core.auth.service import save_role, save_user
+from core.companies.models import Company
+from core.companies.service import save_company
+from core.contract import Module, Permission, Scope
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import readable_by
+from core.registry import Registry
+from core.testing.conformance.house import browser_of, changes_of_the_database, fail_if, rules_of
+from core.testing.conformance.tour import ADDRESSES_OF_A_PAGE, Post, Tour, read_page
+from core.testing.fixtures import test_settings
+
+# Arguments of addresses that name no row.
+_NO_ROW = frozenset({"kind", "language"})
+STRANGERS_COMPANY = "Elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to whom nothing of the demonstration belongs.
+
+    Attributes:
+        title: Who that is, in a sentence.
+        client: A browser in which they are signed in.
+        permissions: The permissions whose pages are looked at, or None for every page.
+        documents: Id and number of each document that they may not read.
+        companies: Names of companies that they must not read anywhere.
+        own: The companies that they work for.
+    """
+
+    title: str
+    client: FlaskClient
+    permissions: frozenset[str] | None
+    documents: Mapping[int, str]
+    companies: tuple[str, ...] = ()
+    own: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class Leaks:
+    """What the people have found, a sentence each, by endpoint."""
+
+    rows: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    lists: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+def names_a_row(rule: Rule) -> bool:
+    """Return True when the address of a page says which row it is about."""
+    return bool(set(rule.arguments) - _NO_ROW)
+
+
+def shared_with_all(registry: Registry) -> Mapping[str, str]:
+    """Return what the modules declare as shared by all companies, permissions and endpoints, with the reasons."""
+    return {name: reason for module in registry.modules for name, reason in module.shared.items()}
+
+
+def narrowest(permission: Permission, wanted: Scope) -> Scope:
+    """Return the wanted reach of a permission, or the next one that it can have."""
+    for scope in (wanted, *permission.scopes):
+        if scope in permission.scopes:
+            return scope
+    return Scope.ALL
+
+
+class Search:
+    """Lets people look for what is not theirs."""
+
+    def __init__(self, app: Flask, tour: Tour) -> None:
+        self.app = app
+        self.tour = tour
+        self.registry: Registry = app.extensions["envoi_registry"]
+        self.leaks = Leaks()
+        self.shared = shared_with_all(self.registry)
+        self.rules = {rule.endpoint: rule for rule in app.url_map.iter_rules()}
+        with app.app_context():
+            self.permissions = {name: declared_permission(name) for name in self.rules}
+            db.session.remove()
+        self.adapter: MapAdapter = app.url_map.bind("localhost")
+        self.hidden = {
+            address
+            for endpoint, addresses in tour.pages.items()
+            if names_a_row(self.rules[endpoint]) and not self._is_shared(endpoint)
+            for address in addresses
+        }
+
+    def people(self) -> list[Person]:
+        """Make the people, and return them."""
+        known = self.registry.permissions.values()
+        with self.app.app_context():
+            companies = {company.name: company.id for company in db.session.scalars(select(Company))}
+            elsewhere = save_company(
+                None,
+                {
+                    "name": STRANGERS_COMPANY,
+                    "email": "a@elsewhere.example.com",
+                    "currency": "EUR",
+                    "language": "en",
+                },
+            )
+            stranger = self._user("stranger", Scope.COMPANY, [elsewhere.id])
+            colleague = self._user("colleague", Scope.OWN, [*companies.values()])
+            people = [
+                Person(
+                    "a user of another company",
+                    browser_of(self.app, stranger.get_id()),
+                    None,
+                    _documents(true()),
+                    companies=tuple(companies),
+                    own=frozenset({elsewhere.id}),
+                ),
+                Person(
+                    "a colleague who reaches only what is their own",
+                    browser_of(self.app, colleague.get_id()),
+                    frozenset(permission.name for permission in known if Scope.OWN in permission.scopes),
+                    _documents(not_(readable_by(colleague))),
+                    own=frozenset(companies.values()),
+                ),
+            ]
+            db.session.remove()
+        return people
+
+    def _user(self, name: str, scope: Scope, companies: Iterable[int]) -> User:
+        grants = {p.name: narrowest(p, scope) for p in self.registry.permissions.values()}
+        role = save_role(None, code=f"conformance_{name}", name=name.title(), grants=grants)
+        return save_user(
+            None,
+            login=f"{name}@elsewhere.example.com",
+            name=name.title(),
+            roles=[role.code],
+            company_ids=list(companies),
+            password="a password of nobody",
+        )
+
+    def _is_shared(self, endpoint: str) -> bool:
+        return endpoint in self.shared or self.permissions[endpoint] in self.shared
+
+    def search(self) -> Leaks:
+        """Let everybody look everywhere, and return what they have found."""
+        for person in self.people():
+            for endpoint, rule in self.rules.items():
+                permission = self.permissions[endpoint]
+                if permission in {None, PUBLIC} or endpoint.endswith("static"):
+                    continue
+                if person.permissions is not None and permission not in person.permissions:
+                    continue
+                if names_a_row(rule) and not self._is_shared(endpoint):
+                    self._ask_for_rows(person, endpoint)
+                else:
+                    self._read_lists(person, endpoint)
+        return self.leaks
+
+    def _ask_for_rows(self, person: Person, endpoint: str) -> None:
+        for address in self.tour.pages.get(endpoint, ()):
+            if self._is_foreign(person, address, "GET"):
+                self._expect_nothing(person, endpoint, "GET", address, ())
+        for post in _different(self.tour.posts.get(endpoint, ())):
+            if self._is_foreign(person, post.address, "POST"):
+                self._expect_nothing(person, endpoint, "POST", post.address, post.fields)
+
+    def _is_foreign(self, person: Person, address: str, method: str) -> bool:
+        """Return True when an address names something that is not a person's."""
+        _endpoint, values = self.adapter.match(urlsplit(address).path, method)
+        named = values.keys() - _NO_ROW
+        if values.get("company_id") in person.own:
+            named -= {"company_id"}
+        return bool(named) and values.get("document_id") in {None, *person.documents}
+
+    def _expect_nothing(
+        self, person: Person, endpoint: str, method: str, address: str, fields: Iterable[tuple[str, str]]
+    ) -> None:
+        with changes_of_the_database() as changes:
+            try:
+                status: Any = person.client.open(address, method=method, data=dict(fields)).status_code
+            except Exception as error:  # noqa: BLE001 (in testing mode, whatever a page raises comes here)
+                status = f"{type(error).__name__}: {error}"
+        if status != 404:
+            self.leaks.rows[endpoint].append(
+                f"The page {endpoint} answers {person.title} with {status} to {method} {address}; it must be 404."
+            )
+        self.leaks.rows[endpoint] += [
+            f"{method} {address} ({endpoint}) by {person.title} changes the database: {change}."
+            for change in changes
+        ]
+
+    def _read_lists(self, person: Person, endpoint: str) -> None:
+        found = self.leaks.lists[endpoint]
+        for address in self.tour.pages.get(endpoint, ()):
+            try:
+                answer = person.client.get(address)
+            except Exception as error:  # noqa: BLE001 (as above)
+                found.append(f"The page {endpoint} fails for {person.title} at {address}: {error!r}")
+                continue
+            if answer.status_code != 200 or answer.mimetype not in {"text/html", "application/json"}:
+                continue
+            text = answer.text
+            shown = sorted({n for n in person.documents.values() if n and n in text and n not in address})
+            if not self._is_shared(endpoint):
+                shown += [name for name in person.companies if name in text]
+            links = self.hidden.intersection(read_page(text).links)
+            shown += sorted(link for link in links if self._is_foreign(person, link, "GET"))
+            found += [
+                f"The page {endpoint} shows {person.title} “{what}” at {address}, which is not theirs."
+                for what in shown[:3]
+            ]
+
+
+def _documents(condition: ColumnElement[bool]) -> Mapping[int, str]:
+    rows = db.session.execute(select(Document.id, Document.number).where(condition))
+    return {row.id: row.number for row in rows}
+
+
+def _different(posts: Iterable[Post]) -> Iterator[Post]:
+    """Return posts to different addresses, those that pages offer first."""
+    by_address = {post.address: post for post in sorted(posts, key=lambda post: bool(post.page))}
+    yield from list(reversed(by_address.values()))[: 2 * ADDRESSES_OF_A_PAGE]
+
+
+@pytest.fixture(scope="session")
+def leaks(demonstration: Flask, tour: Tour, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leaks]:
+    """What people find that is not theirs, in a copy of the demonstration: it may be changed."""
+    folder = tmp_path_factory.mktemp("copy") / "data"
+    with demonstration.app_context():
+        db.engine.dispose()
+    shutil.copytree(demonstration.extensions["envoi_settings"].data_dir, folder)
+    copy = create_app(test_settings(folder), testing=True)
+    copy.config["WTF_CSRF_ENABLED"] = False
+    yield Search(copy, tour).search()
+    with copy.app_context():
+        db.engine.dispose()
+
+
+class ReachRules:
+    """What keeps the rows of one company from the people of another, and one's own from colleagues."""
+
+    def test_what_is_shared_is_declared_with_a_reason(self, module: Module, demonstration: Flask) -> None:
+        """What a module declares as shared by all companies exists, has a reason, and is no document's page."""
+        names = {rule.endpoint for rule in rules_of(demonstration, module)}
+        permissions = {permission.name: permission for permission in module.permissions}
+        kinds = {kind.endpoint: kind.name for kind in module.document_kinds}
+        kinds |= {kind.read: kind.name for kind in module.document_kinds}
+        problems = []
+        for name, reason in module.shared.items():
+            if name not in names and name not in permissions:
+                problems.append(f"{module.name} shares {name}, which is no page and no permission of it.")
+            if name in permissions and permissions[name].scopes != (Scope.ALL,):
+                problems.append(
+                    f"{module.name} shares all pages of {name}, which can be narrowed to a company: name the pages."
+                )
+            if name in kinds:
+                problems.append(f"{module.name} shares {name}, but a {kinds[name]} belongs to its company.")
+            if not reason.strip():
+                problems.append(f"{module.name} shares {name} without a reason.")
+        fail_if(problems)
+
+    def test_addresses_of_rows_are_closed_to_whom_they_do_not_reach(
+        self, module: Module, demonstration: Flask, leaks: Leaks
+    ) -> None:
+        """Whoever names a row of another company, or of a colleague, gets 404, and nothing is written."""
+        fail_if([s for rule in rules_of(demonstration, module) for s in _once(leaks.rows, rule)])
+
+    def test_lists_show_nothing_to_whom_it_does_not_reach(
+        self, module: Module, demonstration: Flask, leaks: Leaks
+    ) -> None:
+        """No list, panel or search shows a number, an address or a company that is not of whoever looks."""
+        fail_if([s for rule in rules_of(demonstration, module) for s in _once(leaks.lists, rule)])
+
+
+def _once(found: Mapping[str, list[str]], rule: Rule, at_most: int = 4) -> list[str]:
+    """Return the first sentences about a page: one hole shows at many addresses."""
+    return list(dict.fromkeys(found.get(rule.endpoint, ())))[:at_most]
