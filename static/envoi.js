@@ -66,7 +66,7 @@
   window.addEventListener("beforeunload", (event) => {
     setTimeout(() => {
       if (!event.defaultPrevented) return;
-      setTimeout(() => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent), DOWNLOAD_MS);
+      setTimeout(() => document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; }), DOWNLOAD_MS);
     });
   });
 
@@ -143,7 +143,7 @@
           render: { no_results: () => noResults() },
         };
         if (select.dataset.people) {
-          const render = { ...settings.render, option: (person, escape) => personLine(person, escape) };
+          const render = { ...settings.render, option: personLine };
           searchServer(select, select.dataset.people, { ...settings, allowEmptyOption: false, render });
         } else new window.TomSelect(select, settings);
         // The field beside it speaks for it now.
@@ -215,9 +215,9 @@
   }
   window.envoiSearchServer = searchServer;
 
-  function personLine(person, escape) {
-    const more = [person.email, person.detail].filter(Boolean).map((line) => `<span class="choice-more">${escape(line)}</span>`);
-    return `<div>${escape(person.text)}${more.join("")}</div>`;
+  function personLine(person, safe) {
+    const more = [person.email, person.detail].filter(Boolean).map((line) => `<span class="choice-more">${safe(line)}</span>`);
+    return `<div>${safe(person.text)}${more.join("")}</div>`;
   }
 
   function waiting() {

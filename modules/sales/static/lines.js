@@ -16,8 +16,8 @@
     const choice = window.envoiSearchServer(select, form.dataset.products, {
       valueField: "id", labelField: "label", maxOptions: 50, allowEmptyOption: true, refreshThrottle: 0,
       render: {
-        option(product, escape) {
-          return `<div>${escape(product.label || product.text || "")}<span class="choice-price">${escape(product.price || "")}</span></div>`;
+        option(product, safe) {
+          return `<div>${safe(product.label || product.text || "")}<span class="choice-price">${safe(product.price || "")}</span></div>`;
         },
       },
       onChange(value) { fill(row, choice.options[value]); },

@@ -329,7 +329,7 @@
   let going = null; // the files that are on their way; others may be chosen meanwhile
   upload.addEventListener("htmx:beforeRequest", () => {
     going = [...upload.files];
-    files.querySelectorAll("[data-file-error]").forEach((line) => line.remove());
+    files.querySelectorAll("[data-file-error]").forEach((line) => { line.remove(); });
     progress.hidden = false;
   });
   upload.addEventListener("htmx:xhr:progress", (event) => {

@@ -2,20 +2,9 @@
 import { begin as beginMenu } from "./menu.js";
 import { begin as beginSuggestions } from "./suggest.js";
 import { post } from "./server.js";
+import { closed } from "./typed.js";
 
 const FIELDS = ["to", "cc", "bcc"];
-
-/** How far a text reaches up to its last `;` or `,` that stands outside quotation marks. */
-export function closed(text) {
-  let quoted = false;
-  let end = 0;
-  [...text].reduce((at, sign) => {
-    if (sign === '"') quoted = !quoted;
-    if (!quoted && (sign === ";" || sign === ",")) end = at + sign.length;
-    return at + sign.length;
-  }, 0);
-  return end;
-}
 
 const key = (address) => (address || "").toLowerCase();
 
@@ -230,7 +219,7 @@ export function begin(composer) {
   });
   form.addEventListener("dragover", (event) => {
     const over = dragged && event.target.closest("[data-field]");
-    form.querySelectorAll("[data-field].over").forEach((other) => other.classList.toggle("over", other === over));
+    form.querySelectorAll("[data-field].over").forEach((other) => { other.classList.toggle("over", other === over); });
     if (!over) return;
     event.preventDefault();
     over.classList.add("over");
@@ -245,7 +234,7 @@ export function begin(composer) {
   form.addEventListener("dragend", () => {
     dragged = null;
     for (const field of ["cc", "bcc"]) row(field).hidden = !list(field).children.length && !input(field).value;
-    form.querySelectorAll("[data-field].over").forEach((other) => other.classList.remove("over"));
+    form.querySelectorAll("[data-field].over").forEach((other) => { other.classList.remove("over"); });
     sync();
   });
 

@@ -53,7 +53,7 @@ document.getElementById("dialog")?.addEventListener("hidden.bs.modal", () => {
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-sign-out]")) return;
   for (const key of Object.keys(window.localStorage)) if (key.startsWith("envoi-draft:")) window.localStorage.removeItem(key);
-  window.caches?.keys().then((names) => names.filter((name) => name.startsWith("envoi-till-")).forEach((name) => window.caches.delete(name)));
+  window.caches?.keys().then((names) => names.filter((name) => name.startsWith("envoi-till-")).forEach((name) => { window.caches.delete(name); }));
 });
 
 // After Send: the seconds that remain to call the mail back.

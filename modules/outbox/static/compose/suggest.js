@@ -1,6 +1,6 @@
 // Suggestions while an address is typed: customers, contacts, colleagues (ARIA combobox with a list).
-import { closed } from "./chips.js";
 import { find } from "./server.js";
+import { closed } from "./typed.js";
 
 const PAUSE_MS = 150;
 
@@ -74,7 +74,8 @@ export function begin(composer, chips, field) {
     const query = text.split(/[;,]/).at(-1).trim();
     if (query.length < 2 || !composer.urls.urlPeople) { close(); return; }
     timer = setTimeout(async () => {
-      const turn = (asked += 1);
+      asked += 1;
+      const turn = asked;
       const found = await find(composer.urls.urlPeople, query);
       if (turn !== asked || document.activeElement !== input) return;
       people = (found || []).filter((person) => !chips.all().some((chip) => chip.dataset.address.toLowerCase() === person.email.toLowerCase()));
