@@ -6,10 +6,17 @@ export function begin(till) {
   const who = find("cashier-who");
   const pin = find("cashier-pin");
   const problem = find("cashier-problem");
-  const show = () => { find("cashier-name").textContent = till.cashier?.name || till.data.user.name; };
+  const show = () => {
+    find("cashier-name").textContent = till.cashier?.name || till.data.user.name;
+  };
   find("show-cashier").addEventListener("click", () => {
     const own = till.element("option", { value: "", textContent: till.data.user.name });
-    who.replaceChildren(own, ...till.data.cashiers.filter((one) => one.id !== till.data.user.id).map((one) => element("option", { value: one.id, textContent: one.name })));
+    who.replaceChildren(
+      own,
+      ...till.data.cashiers
+        .filter((one) => one.id !== till.data.user.id)
+        .map((one) => element("option", { value: one.id, textContent: one.name })),
+    );
     problem.textContent = "";
     pin.value = "";
     dialog.showModal();
@@ -20,9 +27,16 @@ export function begin(till) {
       till.cashier = null;
       till.queue.post(till.urls.cashier, {}); // the pages beside the till learn of it; the till itself needs no answer
     } else {
-      const { status, data } = await till.queue.post(till.urls.cashier, { user_id: Number(who.value), pin: pin.value });
+      const { status, data } = await till.queue.post(till.urls.cashier, {
+        user_id: Number(who.value),
+        pin: pin.value,
+      });
       pin.value = "";
-      if (status !== 200) { problem.textContent = data?.problem || till.word("pinOffline"); pin.focus(); return; }
+      if (status !== 200) {
+        problem.textContent = data?.problem || till.word("pinOffline");
+        pin.focus();
+        return;
+      }
       till.cashier = { ...data, under: till.data.user.id };
     }
     await till.store.set("cashier", till.cashier);
@@ -30,6 +44,10 @@ export function begin(till) {
     dialog.close();
     find("search").focus();
   });
-  till.forgetCashier = () => { till.cashier = null; till.store.set("cashier", null); show(); };
+  till.forgetCashier = () => {
+    till.cashier = null;
+    till.store.set("cashier", null);
+    show();
+  };
   show();
 }

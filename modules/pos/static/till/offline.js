@@ -6,8 +6,13 @@ export async function begin(urls) {
   try {
     await navigator.serviceWorker.register(urls.worker, { scope: urls.worker.replace("worker.js", "") });
     const { active } = await navigator.serviceWorker.ready;
-    const loaded = performance.getEntriesByType("resource").map((entry) => entry.name).filter((name) => name.includes("/static/"));
+    const loaded = performance
+      .getEntriesByType("resource")
+      .map((entry) => entry.name)
+      .filter((name) => name.includes("/static/"));
     active.postMessage({ keep: [window.location.href, ...new Set(loaded)] });
     root.dataset.offline = "1";
-  } catch { /* not over plain HTTP to another machine: then the page must stay open */ }
+  } catch {
+    /* not over plain HTTP to another machine: then the page must stay open */
+  }
 }

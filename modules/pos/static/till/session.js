@@ -7,9 +7,23 @@ const FRESH_MS = 5 * 60 * 1000; // prices, products and customers are asked for 
 export function showConnection(till, state) {
   till.state = state;
   const place = find("connection");
-  const [name, tone, words] = { online: ["wifi", "success", "online"], offline: ["wifi-off", "warning", "offline"], "signed-out": ["person-x", "danger", "signedOut"] }[state];
+  const [name, tone, words] = {
+    online: ["wifi", "success", "online"],
+    offline: ["wifi-off", "warning", "offline"],
+    "signed-out": ["person-x", "danger", "signedOut"],
+  }[state];
   place.className = `till-connection state state-${tone}`;
-  const signIn = state === "signed-out" ? [" ", element("a", { href: `${till.urls.signIn}?next=${encodeURIComponent(window.location.pathname)}`, textContent: till.word("signIn"), className: "alert-link" })] : [];
+  const signIn =
+    state === "signed-out"
+      ? [
+          " ",
+          element("a", {
+            href: `${till.urls.signIn}?next=${encodeURIComponent(window.location.pathname)}`,
+            textContent: till.word("signIn"),
+            className: "alert-link",
+          }),
+        ]
+      : [];
   if (place.dataset.state !== state) place.replaceChildren(icon(name), ` ${till.word(words)}`, ...signIn);
   place.dataset.state = state;
 }
@@ -56,11 +70,23 @@ export function showSession(till) {
     return;
   }
   if (!session) {
-    till.notice("session", till.word("notOpen"), "warning", " ", till.element("a", { href: till.urls.open, textContent: till.word("openIt"), className: "alert-link" }));
+    till.notice(
+      "session",
+      till.word("notOpen"),
+      "warning",
+      " ",
+      till.element("a", { href: till.urls.open, textContent: till.word("openIt"), className: "alert-link" }),
+    );
     return;
   }
   const opened = new Date(session.opened_at);
   const early = opened.toDateString() !== new Date().toDateString();
   const date = new Intl.DateTimeFormat(till.language, { dateStyle: "long" }).format(opened);
-  till.notice("session", early ? till.word("yesterday", { date }) : "", "warning", " ", till.element("a", { href: session.url, textContent: till.word("showIt"), className: "alert-link" }));
+  till.notice(
+    "session",
+    early ? till.word("yesterday", { date }) : "",
+    "warning",
+    " ",
+    till.element("a", { href: session.url, textContent: till.word("showIt"), className: "alert-link" }),
+  );
 }

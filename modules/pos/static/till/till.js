@@ -14,7 +14,12 @@ import { openStore } from "./store.js";
 import { begin as beginTickets } from "./tickets.js";
 
 async function start() {
-  const urls = Object.fromEntries(["data", "tickets", "states", "cashier", "find", "open", "worker", "signIn"].map((name) => [name, root.dataset[`url${name[0].toUpperCase()}${name.slice(1)}`]]));
+  const urls = Object.fromEntries(
+    ["data", "tickets", "states", "cashier", "find", "open", "worker", "signIn"].map((name) => [
+      name,
+      root.dataset[`url${name[0].toUpperCase()}${name.slice(1)}`],
+    ]),
+  );
   urls.register = root.dataset.register;
   notice("loading", word("loading"), "info");
   let store;
@@ -27,15 +32,43 @@ async function start() {
     return;
   }
   const token = { value: document.querySelector("meta[name=csrf-token]").content };
-  const till = { root, find, word, element, icon, notice, language, urls, store, token, read, write, lineTotal, sale: emptySale(), cashier: null, state: "", shown: [] };
+  const till = {
+    root,
+    find,
+    word,
+    element,
+    icon,
+    notice,
+    language,
+    urls,
+    store,
+    token,
+    read,
+    write,
+    lineTotal,
+    sale: emptySale(),
+    cashier: null,
+    state: "",
+    shown: [],
+  };
 
   till.queue = beginQueue({
-    store, urls, token,
+    store,
+    urls,
+    token,
     problem: (status) => word("ill", { status }),
-    onState(state) { showConnection(till, state); },
+    onState(state) {
+      showConnection(till, state);
+    },
     onSettled(ticket, answer) {
       // The shift has ended, or the PIN's word no longer holds: the page must not say somebody else sells.
-      if (till.cashier && ticket.sale.cashier_token === till.cashier.token && answer.cashier && answer.cashier !== till.cashier.name) till.forgetCashier?.();
+      if (
+        till.cashier &&
+        ticket.sale.cashier_token === till.cashier.token &&
+        answer.cashier &&
+        answer.cashier !== till.cashier.name
+      )
+        till.forgetCashier?.();
       if (answer.session_id) till.session = till.session || { id: answer.session_id };
       till.tickets?.settled(ticket, answer);
       till.payment?.settled(ticket, answer);
@@ -44,8 +77,14 @@ async function start() {
   const answer = await till.queue.get(urls.data);
   till.data = answer.status === 200 ? answer.data : await store.get("data");
   notice("loading", "");
-  if (!till.data) { notice("data", word("noData"), "danger"); return; }
-  if (answer.status === 200) { await store.set("data", till.data); token.value = till.data.csrf; }
+  if (!till.data) {
+    notice("data", word("noData"), "danger");
+    return;
+  }
+  if (answer.status === 200) {
+    await store.set("data", till.data);
+    token.value = till.data.csrf;
+  }
   till.freshAt = answer.status === 200 ? Date.now() : 0;
   showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
   till.money = formatter(language, till.data.currency);
@@ -55,7 +94,12 @@ async function start() {
   till.cashier = kept && kept.under === till.data.user.id ? kept : null;
   await keepSale(till);
   till.price = (product) => read(product.price, till.data.currency.places);
-  till.lineTotal = (line) => lineTotal(read(line.price, till.data.currency.places), read(line.quantity, 3), read(line.discount || "0", 2));
+  till.lineTotal = (line) =>
+    lineTotal(
+      read(line.price, till.data.currency.places),
+      read(line.quantity, 3),
+      read(line.discount || "0", 2),
+    );
   till.total = () => till.sale.lines.reduce((sum, line) => sum + till.lineTotal(line), 0n);
 
   till.products = beginProducts(till);
