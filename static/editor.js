@@ -3,7 +3,13 @@
 (() => {
   "use strict";
   // What the editor makes of a text by itself is no change by the person; each form asks for this to tell the two apart.
-  document.addEventListener("trix-initialize", (event) => { event.target.shownValue = event.target.value; }, true);
+  document.addEventListener(
+    "trix-initialize",
+    (event) => {
+      event.target.shownValue = event.target.value;
+    },
+    true,
+  );
   document.addEventListener("trix-before-initialize", () => {
     const words = document.getElementById("editor-words")?.dataset;
     if (words) Object.assign(window.Trix.config.lang, words);
@@ -17,19 +23,24 @@
   });
 
   // One stop of the Tab key, the arrows walk on (ARIA toolbar pattern); the editor itself leaves its buttons out.
-  const buttons = (toolbar) => [...toolbar.querySelectorAll(".trix-button-row .trix-button")].filter((button) => button.offsetParent !== null);
+  const buttons = (toolbar) =>
+    [...toolbar.querySelectorAll(".trix-button-row .trix-button")].filter(
+      (button) => button.offsetParent !== null,
+    );
   document.addEventListener("trix-initialize", (event) => {
     const toolbar = event.target.toolbarElement;
     toolbar.setAttribute("role", "toolbar");
     toolbar.setAttribute("aria-label", document.getElementById("editor-words")?.dataset.toolbar || "");
     toolbar.setAttribute("aria-controls", event.target.id);
-    for (const button of toolbar.querySelectorAll(".trix-button-row .trix-button")) button.setAttribute("aria-label", button.title);
+    for (const button of toolbar.querySelectorAll(".trix-button-row .trix-button"))
+      button.setAttribute("aria-label", button.title);
     const first = toolbar.querySelector(".trix-button-row .trix-button");
     if (first) first.tabIndex = 0;
     // Pressed or not is told in words too; Trix only colors its buttons.
-    const tell = () => toolbar.querySelectorAll(".trix-button-row [data-trix-attribute]").forEach((button) => {
-      button.setAttribute("aria-pressed", String(button.hasAttribute("data-trix-active")));
-    });
+    const tell = () =>
+      toolbar.querySelectorAll(".trix-button-row [data-trix-attribute]").forEach((button) => {
+        button.setAttribute("aria-pressed", String(button.hasAttribute("data-trix-active")));
+      });
     new MutationObserver(tell).observe(toolbar, { subtree: true, attributeFilter: ["data-trix-active"] });
     tell();
   });

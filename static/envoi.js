@@ -20,12 +20,19 @@
   document.addEventListener("htmx:confirm", (event) => {
     if (!tokenEnded || event.detail.verb === "get") return;
     event.preventDefault();
-    fetch(window.location.href).then((response) => response.text()).then((html) => {
-      const token = new DOMParser().parseFromString(html, "text/html").querySelector("meta[name=csrf-token]").content;
-      document.querySelector("meta[name=csrf-token]").content = token;
-      document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
-      tokenEnded = false;
-    }).finally(() => event.detail.issueRequest(!event.detail.question));
+    fetch(window.location.href)
+      .then((response) => response.text())
+      .then((html) => {
+        const token = new DOMParser()
+          .parseFromString(html, "text/html")
+          .querySelector("meta[name=csrf-token]").content;
+        document.querySelector("meta[name=csrf-token]").content = token;
+        document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
+          input.value = token;
+        });
+        tokenEnded = false;
+      })
+      .finally(() => event.detail.issueRequest(!event.detail.question));
   });
   document.addEventListener("htmx:sendError", (event) => {
     // Panels that refresh by themselves stay quiet; they will try again.
@@ -46,18 +53,28 @@
   window.envoiToast = toast;
 
   // Ask before what cannot be undone.
-  document.addEventListener("submit", (event) => {
-    const all = event.target.elements.all?.value && event.submitter?.dataset.confirmAll;
-    const question = all || event.submitter?.dataset.confirm || event.target.dataset.confirm;
-    if (question && !window.confirm(question)) { event.preventDefault(); event.stopImmediatePropagation(); }
-  }, true);
+  document.addEventListener(
+    "submit",
+    (event) => {
+      const all = event.target.elements.all?.value && event.submitter?.dataset.confirmAll;
+      const question = all || event.submitter?.dataset.confirm || event.target.dataset.confirm;
+      if (question && !window.confirm(question)) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+      }
+    },
+    true,
+  );
 
   // A form is posted once, however often its button is pressed: the page stays until the answer comes, which takes long
   // on a slow line. After a download it stays for good.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.method !== "post" || event.defaultPrevented || form.hasAttribute("hx-post")) return;
-    if (form.dataset.sent) { event.preventDefault(); return; }
+    if (form.dataset.sent) {
+      event.preventDefault();
+      return;
+    }
     form.dataset.sent = "1";
     const stays = form.hasAttribute("data-download") || form.target; // the answer goes elsewhere
     setTimeout(() => delete form.dataset.sent, stays ? DOWNLOAD_MS : ANSWER_MS);
@@ -66,7 +83,13 @@
   window.addEventListener("beforeunload", (event) => {
     setTimeout(() => {
       if (!event.defaultPrevented) return;
-      setTimeout(() => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent), DOWNLOAD_MS);
+      setTimeout(
+        () =>
+          document.querySelectorAll("form[data-sent]").forEach((form) => {
+            delete form.dataset.sent;
+          }),
+        DOWNLOAD_MS,
+      );
     });
   });
 
@@ -85,7 +108,9 @@
     const whole = chosen > 0 && chosen === boxes.length;
     if (bar) {
       bar.hidden = chosen === 0;
-      bar.querySelectorAll("[data-selection-count]").forEach((place) => { place.textContent = chosen; });
+      bar.querySelectorAll("[data-selection-count]").forEach((place) => {
+        place.textContent = chosen;
+      });
       const matching = bar.querySelector("[data-matching]");
       if (matching) {
         matching.hidden = !whole;
@@ -93,7 +118,10 @@
       }
     }
     const all = list.querySelector("input[data-select-all]");
-    if (all) { all.checked = whole; all.indeterminate = chosen > 0 && !whole; }
+    if (all) {
+      all.checked = whole;
+      all.indeterminate = chosen > 0 && !whole;
+    }
   }
   window.envoiCountSelected = countSelected;
   function forgetMatching(list) {
@@ -108,7 +136,11 @@
     if (!button) return;
     const list = button.closest("[data-selectable]");
     const place = list.querySelector(".selection-words");
-    const everything = Object.assign(document.createElement("input"), { type: "hidden", name: "all", value: "1" });
+    const everything = Object.assign(document.createElement("input"), {
+      type: "hidden",
+      name: "all",
+      value: "1",
+    });
     everything.words = [...place.childNodes];
     place.replaceChildren(button.dataset.selected);
     list.append(everything);
@@ -119,7 +151,9 @@
     const list = event.target.closest("[data-selectable]");
     if (!list) return;
     if (event.target.matches("[data-select-all]")) {
-      list.querySelectorAll("input[data-select-row]").forEach((box) => { box.checked = event.target.checked; });
+      list.querySelectorAll("input[data-select-row]").forEach((box) => {
+        box.checked = event.target.checked;
+      });
     }
     forgetMatching(list);
     countSelected(list);
@@ -138,12 +172,14 @@
       if (!select.tomselect && window.TomSelect) {
         const settings = {
           // Without a pause: Enter right after typing must take what was typed, not what was marked before.
-          maxOptions: 1000, allowEmptyOption: true, refreshThrottle: 0,
+          maxOptions: 1000,
+          allowEmptyOption: true,
+          refreshThrottle: 0,
           plugins: select.multiple ? { remove_button: { title: text("messageRemove") } } : {},
           render: { no_results: () => noResults() },
         };
         if (select.dataset.people) {
-          const render = { ...settings.render, option: (person, escape) => personLine(person, escape) };
+          const render = { ...settings.render, option: personLine };
           searchServer(select, select.dataset.people, { ...settings, allowEmptyOption: false, render });
         } else new window.TomSelect(select, settings);
         // The field beside it speaks for it now.
@@ -163,9 +199,12 @@
     let lost = false; // the last answer did not come
     const choice = new window.TomSelect(select, {
       ...settings,
-      preload: "focus", loadThrottle: 150,
+      preload: "focus",
+      loadThrottle: 150,
       // The server has decided what fits, and in which order.
-      score: () => (item) => (fits && !fits.has(keyOf(item)) ? 0 : 1), sortField: [{ field: "$order" }], searchField: ["text"],
+      score: () => (item) => (fits && !fits.has(keyOf(item)) ? 0 : 1),
+      sortField: [{ field: "$order" }],
+      searchField: ["text"],
       shouldLoad: () => true,
       load(given, done) {
         choice.loadedSearches = {}; // an answer that came too late, or never, must not be the last word on a text
@@ -177,21 +216,36 @@
         url.searchParams.set("q", query);
         fetch(url, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))
-          .then((found) => {
-            // Somebody has typed on; who pressed Enter and went on to the next field waits for this answer, though.
-            if (asked !== query || (choice.inputValue() !== query && wanted !== query)) { done(); return; }
-            choice.clearOptions((_item, key) => key === "" || choice.items.includes(key));
-            fits = new Set(found.map(keyOf));
-            // What stays, as the empty choice does, comes first.
-            done(found.map((item, place) => ({ ...item, $order: place + 2 })));
-            answered = query;
-            if (chosen) choice.close(); // what has come late must not lie over the page again
-            if (wanted === query) take(found);
-          }, () => { wanted = null; lost = true; done(); toast(text("messageLost")); });
+          .then(
+            (found) => {
+              // Somebody has typed on; who pressed Enter and went on to the next field waits for this answer, though.
+              if (asked !== query || (choice.inputValue() !== query && wanted !== query)) {
+                done();
+                return;
+              }
+              choice.clearOptions((_item, key) => key === "" || choice.items.includes(key));
+              fits = new Set(found.map(keyOf));
+              // What stays, as the empty choice does, comes first.
+              done(found.map((item, place) => ({ ...item, $order: place + 2 })));
+              answered = query;
+              if (chosen) choice.close(); // what has come late must not lie over the page again
+              if (wanted === query) take(found);
+            },
+            () => {
+              wanted = null;
+              lost = true;
+              done();
+              toast(text("messageLost"));
+            },
+          );
       },
       render: { ...settings.render, loading: () => waiting() },
-      onItemAdd() { chosen = true; },
-      onFocus() { if (answered !== null && answered !== "") choice.load(""); },
+      onItemAdd() {
+        chosen = true;
+      },
+      onFocus() {
+        if (answered !== null && answered !== "") choice.load("");
+      },
     });
     function take(found) {
       wanted = null;
@@ -202,22 +256,30 @@
       choice.close();
     }
     // Before the library sees it: what is marked now was found for an earlier text.
-    choice.control_input.addEventListener("keydown", (event) => {
-      const typed = choice.inputValue();
-      if (event.key !== "Enter" || !typed || typed === answered) return;
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      wanted = typed;
-      if (lost) choice.load(typed);
-    }, true);
-    choice.control_input.addEventListener("input", () => { wanted = null; });
+    choice.control_input.addEventListener(
+      "keydown",
+      (event) => {
+        const typed = choice.inputValue();
+        if (event.key !== "Enter" || !typed || typed === answered) return;
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        wanted = typed;
+        if (lost) choice.load(typed);
+      },
+      true,
+    );
+    choice.control_input.addEventListener("input", () => {
+      wanted = null;
+    });
     return choice;
   }
   window.envoiSearchServer = searchServer;
 
-  function personLine(person, escape) {
-    const more = [person.email, person.detail].filter(Boolean).map((line) => `<span class="choice-more">${escape(line)}</span>`);
-    return `<div>${escape(person.text)}${more.join("")}</div>`;
+  function personLine(person, safe) {
+    const more = [person.email, person.detail]
+      .filter(Boolean)
+      .map((line) => `<span class="choice-more">${safe(line)}</span>`);
+    return `<div>${safe(person.text)}${more.join("")}</div>`;
   }
 
   function waiting() {
@@ -233,5 +295,7 @@
   document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
 
   // A page brought back from the browser's memory shows old states: fetch it anew.
-  window.addEventListener("pageshow", (event) => { if (event.persisted) window.location.reload(); });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload();
+  });
 })();

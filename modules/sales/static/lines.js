@@ -5,7 +5,10 @@
   if (!form) return;
   const list = document.getElementById("lines");
   const news = document.getElementById("line-news");
-  const tell = (what) => { news.textContent = ""; news.textContent = news.dataset[what]; };
+  const tell = (what) => {
+    news.textContent = "";
+    news.textContent = news.dataset[what];
+  };
   const rows = () => [...list.querySelectorAll("[data-line]")];
   const changed = () => window.htmx.trigger("#totals", "lines-changed");
 
@@ -14,29 +17,43 @@
     if (select.tomselect) return select.tomselect;
     const row = select.closest("[data-line]");
     const choice = window.envoiSearchServer(select, form.dataset.products, {
-      valueField: "id", labelField: "label", maxOptions: 50, allowEmptyOption: true, refreshThrottle: 0,
+      valueField: "id",
+      labelField: "label",
+      maxOptions: 50,
+      allowEmptyOption: true,
+      refreshThrottle: 0,
       render: {
-        option(product, escape) {
-          return `<div>${escape(product.label || product.text || "")}<span class="choice-price">${escape(product.price || "")}</span></div>`;
+        option(product, safe) {
+          return `<div>${safe(product.label || product.text || "")}<span class="choice-price">${safe(product.price || "")}</span></div>`;
         },
       },
-      onChange(value) { fill(row, choice.options[value]); },
+      onChange(value) {
+        fill(row, choice.options[value]);
+      },
     });
     // The product may come when somebody has typed on already: that stays.
-    choice.wrapper.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") for (const place of filled(row)) place.atEnter = place.value;
-    }, true);
-    choice.control_input.addEventListener("input", () => { for (const place of filled(row)) delete place.atEnter; });
+    choice.wrapper.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.key === "Enter") for (const place of filled(row)) place.atEnter = place.value;
+      },
+      true,
+    );
+    choice.control_input.addEventListener("input", () => {
+      for (const place of filled(row)) delete place.atEnter;
+    });
     // The field beside it speaks for it now.
     select.setAttribute("aria-hidden", "true");
     return choice;
   }
 
-  const filled = (row) => ["description", "unit", "unit_price", "tax_id"].map((name) => row.querySelector(`[name="line.${name}"]`));
+  const filled = (row) =>
+    ["description", "unit", "unit_price", "tax_id"].map((name) => row.querySelector(`[name="line.${name}"]`));
   function fill(row, product) {
     if (product && product.unit_price !== undefined) {
       for (const place of filled(row)) {
-        if (place.atEnter === undefined || place.atEnter === place.value) place.value = product[place.name.replace("line.", "")];
+        if (place.atEnter === undefined || place.atEnter === place.value)
+          place.value = product[place.name.replace("line.", "")];
         delete place.atEnter;
       }
       grow(row.querySelector("textarea"));
@@ -50,7 +67,8 @@
 
   function add(after) {
     const row = document.getElementById("new-line").content.firstElementChild.cloneNode(true);
-    if (after) after.after(row); else list.append(row);
+    if (after) after.after(row);
+    else list.append(row);
     tell("added");
     changed();
     return row;
@@ -66,7 +84,8 @@
     const other = up ? row.previousElementSibling : row.nextElementSibling;
     if (!other) return;
     const focused = document.activeElement;
-    if (up) other.before(row); else other.after(row);
+    if (up) other.before(row);
+    else other.after(row);
     focused?.focus();
     tell("moved");
     changed();
@@ -80,7 +99,10 @@
   // A press of the mouse would open the browser's own list before the one with search is there.
   list.addEventListener("mousedown", (event) => {
     const select = event.target.closest("select[data-product]");
-    if (select && !select.tomselect) { event.preventDefault(); offerProducts(select).focus(); }
+    if (select && !select.tomselect) {
+      event.preventDefault();
+      offerProducts(select).focus();
+    }
   });
   list.addEventListener("input", (event) => {
     if (event.target.matches("textarea")) grow(event.target);
@@ -128,10 +150,17 @@
     if (!dragged || !row || row === dragged) return;
     event.preventDefault();
     const box = row.getBoundingClientRect();
-    if (event.clientY < box.top + box.height / 2) row.before(dragged); else row.after(dragged);
+    if (event.clientY < box.top + box.height / 2) row.before(dragged);
+    else row.after(dragged);
   });
   list.addEventListener("drop", (event) => event.preventDefault());
-  list.addEventListener("dragend", () => { if (dragged) { dragged = null; tell("moved"); changed(); } });
+  list.addEventListener("dragend", () => {
+    if (dragged) {
+      dragged = null;
+      tell("moved");
+      changed();
+    }
+  });
 
   // The server has counted: each line gets its amount.
   document.addEventListener("htmx:afterSwap", (event) => {
@@ -152,8 +181,16 @@
 
   // Leaving with something typed and not saved is asked for by the browser.
   let dirty = !!form.querySelector(".is-invalid") || !!document.querySelector(".alert-danger");
-  form.addEventListener("input", () => { dirty = true; });
-  form.addEventListener("change", () => { dirty = true; });
-  form.addEventListener("submit", () => { dirty = false; });
-  window.addEventListener("beforeunload", (event) => { if (dirty) event.preventDefault(); });
+  form.addEventListener("input", () => {
+    dirty = true;
+  });
+  form.addEventListener("change", () => {
+    dirty = true;
+  });
+  form.addEventListener("submit", () => {
+    dirty = false;
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (dirty) event.preventDefault();
+  });
 })();

@@ -9,7 +9,8 @@
   const news = document.getElementById("template-news");
   const preview = document.getElementById("template-preview");
   const isEditor = (element) => element.matches("trix-editor");
-  const targets = () => [...form.querySelectorAll("[data-takes-fields]")].filter((element) => element.offsetParent !== null);
+  const targets = () =>
+    [...form.querySelectorAll("[data-takes-fields]")].filter((element) => element.offsetParent !== null);
   function tell(what, name) {
     news.textContent = "";
     news.textContent = news.dataset[what].replace("…", name || "…");
@@ -22,7 +23,10 @@
     clearTimeout(timer);
     timer = setTimeout(() => window.htmx.trigger(preview, "template-changed"), wait);
   }
-  function changed() { dirty = true; refresh(500); }
+  function changed() {
+    dirty = true;
+    refresh(500);
+  }
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
   function noteText(editor) {
@@ -34,8 +38,15 @@
   form.querySelectorAll("[data-template-editor]").forEach(noteText); // on a slow line somebody types before this is here
   document.getElementById("preview-controls").addEventListener("change", () => refresh(0));
   let leaving = false; // what still comes in while the form is sent is no change
-  form.addEventListener("submit", () => { leaving = true; setTimeout(() => { leaving = false; }, 4000); });
-  window.addEventListener("beforeunload", (event) => { if (dirty && !leaving) event.preventDefault(); });
+  form.addEventListener("submit", () => {
+    leaving = true;
+    setTimeout(() => {
+      leaving = false;
+    }, 4000);
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (dirty && !leaving) event.preventDefault();
+  });
   document.addEventListener("shown.bs.tab", (event) => {
     const language = event.target.dataset.language;
     if (!language) return;
@@ -44,7 +55,9 @@
     showTarget();
     refresh(0);
   });
-  document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === preview) preview.ariaBusy = "true"; });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.detail.elt === preview) preview.ariaBusy = "true";
+  });
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target === preview) {
       preview.ariaBusy = "false";
@@ -56,7 +69,8 @@
       showTarget();
       const text = document.getElementById(event.detail.target.id);
       const button = text.querySelector("[data-switch-source]");
-      if (event.detail.elt.matches("[data-switch-source]")) button.focus(); else text.querySelector("[data-body]").focus();
+      if (event.detail.elt.matches("[data-switch-source]")) button.focus();
+      else text.querySelector("[data-body]").focus();
       changed();
     }
   });
@@ -75,7 +89,11 @@
   }
   form.addEventListener("focusin", (event) => {
     const element = event.target.closest("[data-takes-fields]");
-    if (element) { lastTarget = element; element.wasFocused = true; showTarget(); }
+    if (element) {
+      lastTarget = element;
+      element.wasFocused = true;
+      showTarget();
+    }
   });
   const choices = () => [...list.querySelectorAll(".field-choice")];
   const shown = () => choices().filter((choice) => !choice.closest("li").hidden);
@@ -93,14 +111,17 @@
   }
   search.addEventListener("input", filter);
   function showSamples(samples) {
-    for (const choice of choices()) choice.querySelector("[data-sample]").textContent = samples[choice.dataset.field] ?? "";
+    for (const choice of choices())
+      choice.querySelector("[data-sample]").textContent = samples[choice.dataset.field] ?? "";
   }
   function openFields() {
     panel.classList.add("open");
     search.focus();
     search.select();
     // An editor that was about to show its caret again would take the focus back.
-    requestAnimationFrame(() => { if (panel.classList.contains("open")) search.focus(); });
+    requestAnimationFrame(() => {
+      if (panel.classList.contains("open")) search.focus();
+    });
     panel.scrollIntoView({ block: "nearest" });
   }
   function closeFields() {
@@ -110,23 +131,41 @@
   }
   function takeBest(there) {
     // What was typed may be the whole name of a field, and the beginning of others.
-    const named = there.find((choice) => folded(choice.querySelector(".field-title").textContent) === folded(search.value.trim()));
+    const named = there.find(
+      (choice) => folded(choice.querySelector(".field-title").textContent) === folded(search.value.trim()),
+    );
     const best = named || there[0];
     if (best) insert(best);
   }
   panel.addEventListener("keydown", (event) => {
     const there = shown();
     const at = there.indexOf(document.activeElement);
-    if (event.key === "Escape") { event.preventDefault(); closeFields(); }
-    else if (event.key === "ArrowDown") { event.preventDefault(); (there[at + 1] || there[0])?.focus(); }
-    else if (event.key === "ArrowUp") { event.preventDefault(); (at > 0 ? there[at - 1] : search).focus(); }
-    else if (event.key === "Enter" && event.target === search) { event.preventDefault(); takeBest(there); }
+    if (event.key === "Escape") {
+      event.preventDefault();
+      closeFields();
+    } else if (event.key === "ArrowDown") {
+      event.preventDefault();
+      (there[at + 1] || there[0])?.focus();
+    } else if (event.key === "ArrowUp") {
+      event.preventDefault();
+      (at > 0 ? there[at - 1] : search).focus();
+    } else if (event.key === "Enter" && event.target === search) {
+      event.preventDefault();
+      takeBest(there);
+    }
   });
   document.addEventListener("click", (event) => {
     const choice = event.target.closest(".field-choice");
-    if (choice) { insert(choice); return; }
+    if (choice) {
+      insert(choice);
+      return;
+    }
     const button = event.target.closest("[data-fields-for]");
-    if (button) { lastTarget = document.getElementById(button.dataset.fieldsFor); showTarget(); openFields(); }
+    if (button) {
+      lastTarget = document.getElementById(button.dataset.fieldsFor);
+      showTarget();
+      openFields();
+    }
     if (event.target.closest("[data-close-fields]")) closeFields();
   });
 
@@ -162,31 +201,45 @@
     event.dataTransfer.setData(DRAGGED, choice.dataset.field);
     event.dataTransfer.setData("text/plain", choice.dataset.formula); // what a plain field takes by itself
   });
-  const draggedOver = (event) => event.dataTransfer?.types.includes(DRAGGED) && event.target.closest?.("trix-editor");
+  const draggedOver = (event) =>
+    event.dataTransfer?.types.includes(DRAGGED) && event.target.closest?.("trix-editor");
   // Before the editor: it takes only what it knows.
   for (const name of ["dragenter", "dragover"]) {
-    document.addEventListener(name, (event) => {
-      if (!draggedOver(event)) return;
+    document.addEventListener(
+      name,
+      (event) => {
+        if (!draggedOver(event)) return;
+        event.preventDefault();
+        event.stopPropagation();
+        event.dataTransfer.dropEffect = "copy";
+      },
+      true,
+    );
+  }
+  document.addEventListener(
+    "drop",
+    (event) => {
+      const element = draggedOver(event);
+      if (!element) return;
       event.preventDefault();
       event.stopPropagation();
-      event.dataTransfer.dropEffect = "copy";
-    }, true);
-  }
-  document.addEventListener("drop", (event) => {
-    const element = draggedOver(event);
-    if (!element) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const choice = list.querySelector(`[data-field="${CSS.escape(event.dataTransfer.getData(DRAGGED))}"]`);
-    const place = document.caretRangeFromPoint?.(event.clientX, event.clientY);
-    element.focus();
-    if (place && element.contains(place.startContainer)) {
-      window.getSelection().setBaseAndExtent(place.startContainer, place.startOffset, place.startContainer, place.startOffset);
-    }
-    element.wasFocused = true;
-    // The editor learns of the selection a moment later.
-    setTimeout(() => { insertInto(element, choice.dataset.formula, chipOf(choice)); tell("inserted", element.dataset.name); }, 60);
-  }, true);
+      const choice = list.querySelector(`[data-field="${CSS.escape(event.dataTransfer.getData(DRAGGED))}"]`);
+      const place = document.caretRangeFromPoint?.(event.clientX, event.clientY);
+      element.focus();
+      if (place && element.contains(place.startContainer)) {
+        window
+          .getSelection()
+          .setBaseAndExtent(place.startContainer, place.startOffset, place.startContainer, place.startOffset);
+      }
+      element.wasFocused = true;
+      // The editor learns of the selection a moment later.
+      setTimeout(() => {
+        insertInto(element, choice.dataset.formula, chipOf(choice));
+        tell("inserted", element.dataset.name);
+      }, 60);
+    },
+    true,
+  );
   document.addEventListener("trix-file-accept", (event) => {
     if (event.target.matches("[data-template-editor]")) event.preventDefault();
   });
@@ -199,7 +252,8 @@
     if (!figure) return;
     const { formula, sample } = JSON.parse(figure.dataset.trixAttachment);
     const name = /^\{\{\s*([\w.]+)\s*\}\}$/.exec(formula)?.[1];
-    const shownNow = name && list.querySelector(`[data-field="${CSS.escape(name)}"] [data-sample]`)?.textContent;
+    const shownNow =
+      name && list.querySelector(`[data-field="${CSS.escape(name)}"] [data-sample]`)?.textContent;
     tip.textContent = [formula, shownNow || sample].filter(Boolean).join(" → ");
     const box = figure.getBoundingClientRect();
     tip.style.left = `${Math.max(4, Math.min(box.left, window.innerWidth - tip.offsetWidth - 4))}px`;
@@ -218,11 +272,17 @@
     dialog.showModal();
     source.focus();
   }
-  document.addEventListener("mousedown", (event) => {
-    // Or the editor, when it gets the focus by this very press, would let go of the chip again.
-    const element = event.target.closest?.("figure[data-trix-attachment]")?.closest("[data-template-editor]");
-    if (element && document.activeElement !== element) element.focus();
-  }, true);
+  document.addEventListener(
+    "mousedown",
+    (event) => {
+      // Or the editor, when it gets the focus by this very press, would let go of the chip again.
+      const element = event.target
+        .closest?.("figure[data-trix-attachment]")
+        ?.closest("[data-template-editor]");
+      if (element && document.activeElement !== element) element.focus();
+    },
+    true,
+  );
   document.addEventListener("trix-attachment-before-toolbar", (event) => {
     const element = event.target.closest("[data-template-editor]");
     if (!element) return;
@@ -231,18 +291,27 @@
     button.className = "formula-edit";
     button.textContent = element.dataset.edit;
     button.title = event.attachment.getAttribute("formula");
-    button.addEventListener("click", (click) => { click.preventDefault(); click.stopPropagation(); edit(element, event.attachment); });
+    button.addEventListener("click", (click) => {
+      click.preventDefault();
+      click.stopPropagation();
+      edit(element, event.attachment);
+    });
     event.toolbar.append(button);
     element.chosenFormula = event.attachment;
   });
-  document.addEventListener("keydown", (event) => {
-    // Enter on a chosen chip opens it, as a click on its button does.
-    const element = event.target.closest?.("[data-template-editor]");
-    if (!element || event.key !== "Enter" || !element.querySelector("[data-trix-mutable] .formula-edit")) return;
-    event.preventDefault();
-    event.stopPropagation();
-    edit(element, element.chosenFormula);
-  }, true);
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      // Enter on a chosen chip opens it, as a click on its button does.
+      const element = event.target.closest?.("[data-template-editor]");
+      if (!element || event.key !== "Enter" || !element.querySelector("[data-trix-mutable] .formula-edit"))
+        return;
+      event.preventDefault();
+      event.stopPropagation();
+      edit(element, element.chosenFormula);
+    },
+    true,
+  );
   source.addEventListener("input", () => source.setCustomValidity(""));
   dialog.querySelector("form").addEventListener("submit", (event) => {
     if (event.submitter?.value !== "ok") return;
@@ -254,15 +323,22 @@
     url.searchParams.set("language", text.dataset.text);
     fetch(url, { headers: { Accept: "application/json" } })
       .then((response) => response.json())
-      .then((chip) => {
-        if (chip.error && (edited !== asked || !dialog.open)) return;
-        if (chip.error) { source.setCustomValidity(chip.error); source.reportValidity(); return; }
-        asked.attachment.setAttributes(chip);
-        asked.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
-        if (edited !== asked || !dialog.open) return;
-        dialog.close("ok");
-        asked.element.focus();
-      }, () => window.envoiToast(document.body.dataset.messageLost));
+      .then(
+        (chip) => {
+          if (chip.error && (edited !== asked || !dialog.open)) return;
+          if (chip.error) {
+            source.setCustomValidity(chip.error);
+            source.reportValidity();
+            return;
+          }
+          asked.attachment.setAttributes(chip);
+          asked.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
+          if (edited !== asked || !dialog.open) return;
+          dialog.close("ok");
+          asked.element.focus();
+        },
+        () => window.envoiToast(document.body.dataset.messageLost),
+      );
   });
   dialog.querySelector("button[value='']").addEventListener("click", () => edited?.element.focus());
 
@@ -275,7 +351,8 @@
   form.addEventListener("paste", look);
   form.addEventListener("trix-paste", look);
   document.addEventListener("click", (event) => {
-    if (event.target.closest("[data-dismiss-note]")) event.target.closest("[data-legacy-note]").replaceChildren();
+    if (event.target.closest("[data-dismiss-note]"))
+      event.target.closest("[data-legacy-note]").replaceChildren();
   });
 
   // -- default recipients -------------------------------------------------------------------------------
@@ -287,7 +364,8 @@
     row.querySelector(".recipient-value").hidden = !takes;
     input.placeholder = takes ? input.dataset[takes] : "";
     input.setAttribute("aria-label", takes ? input.dataset[takes] : "");
-    if (takes === "function") input.setAttribute("list", "functions"); else input.removeAttribute("list");
+    if (takes === "function") input.setAttribute("list", "functions");
+    else input.removeAttribute("list");
   }
   rules.querySelectorAll("li").forEach(fit);
   rules.addEventListener("change", (event) => {
@@ -329,7 +407,9 @@
   let going = null; // the files that are on their way; others may be chosen meanwhile
   upload.addEventListener("htmx:beforeRequest", () => {
     going = [...upload.files];
-    files.querySelectorAll("[data-file-error]").forEach((line) => line.remove());
+    files.querySelectorAll("[data-file-error]").forEach((line) => {
+      line.remove();
+    });
     progress.hidden = false;
   });
   upload.addEventListener("htmx:xhr:progress", (event) => {

@@ -9,7 +9,8 @@ export function begin(composer) {
   /** Show who is in the chosen field, and how many are in each. */
   function sync() {
     for (const field of chips.FIELDS) {
-      dialog.querySelector(`[data-book-count=${field}]`).textContent = `(${chips.list(field).children.length})`;
+      dialog.querySelector(`[data-book-count=${field}]`).textContent =
+        `(${chips.list(field).children.length})`;
     }
     dialog.querySelector("[data-book-clear]").disabled = !chips.list(target()).children.length;
     for (const actions of dialog.querySelectorAll("[data-book-chip]")) {
@@ -23,7 +24,10 @@ export function begin(composer) {
     }
   }
 
-  form.querySelector("[data-open-book]").addEventListener("click", () => { composer.open(dialog); sync(); });
+  form.querySelector("[data-open-book]").addEventListener("click", () => {
+    composer.open(dialog);
+    sync();
+  });
   dialog.addEventListener("htmx:afterSwap", sync);
   dialog.addEventListener("change", sync);
   root.addEventListener("compose-recipients", sync);
@@ -39,7 +43,8 @@ export function begin(composer) {
       const chip = there || actions.querySelector("template").content.firstElementChild.cloneNode(true);
       const { name } = chip.dataset;
       if (event.target.closest("[data-book-only]")) {
-        for (const other of [...chips.list(field).children]) if (other !== there) chips.takeOut(other, { focus: false });
+        for (const other of [...chips.list(field).children])
+          if (other !== there) chips.takeOut(other, { focus: false });
       } else if (!event.target.closest("[data-book-add]")) {
         return;
       } else if (there && chips.fieldOf(there) === field) {

@@ -24,8 +24,16 @@ export function begin(composer) {
   function keepHere() {
     if (root.hasAttribute("data-private")) return; // an address in it is not to be kept, in this browser either
     try {
-      window.localStorage.setItem(name, JSON.stringify({ at: Date.now(), entries: [...new FormData(form)].filter(([, value]) => typeof value === "string") }));
-    } catch { /* full or forbidden: the server has it in a moment */ }
+      window.localStorage.setItem(
+        name,
+        JSON.stringify({
+          at: Date.now(),
+          entries: [...new FormData(form)].filter(([, value]) => typeof value === "string"),
+        }),
+      );
+    } catch {
+      /* full or forbidden: the server has it in a moment */
+    }
   }
   const forgetHere = () => window.localStorage.removeItem(name);
 
@@ -33,12 +41,35 @@ export function begin(composer) {
     if (line.dataset.said === sentence) return;
     line.dataset.said = sentence;
     // Beside “you are signed out” nothing may say that it was kept just now.
-    form.querySelectorAll("#compose-presence .presence-kept").forEach((words) => { words.hidden = Boolean(sentence); });
-    line.replaceChildren(...(sentence ? [Object.assign(document.createElement("i"), { className: "bi bi-cloud-slash", ariaHidden: "true" }), ` ${sentence} `, ...more] : []));
+    form.querySelectorAll("#compose-presence .presence-kept").forEach((words) => {
+      words.hidden = Boolean(sentence);
+    });
+    line.replaceChildren(
+      ...(sentence
+        ? [
+            Object.assign(document.createElement("i"), {
+              className: "bi bi-cloud-slash",
+              ariaHidden: "true",
+            }),
+            ` ${sentence} `,
+            ...more,
+          ]
+        : []),
+    );
   }
-  const link = (href, words) => Object.assign(document.createElement("a"), { href, target: "_blank", rel: "noopener", textContent: words });
+  const link = (href, words) =>
+    Object.assign(document.createElement("a"), {
+      href,
+      target: "_blank",
+      rel: "noopener",
+      textContent: words,
+    });
   const button = (words, act) => {
-    const made = Object.assign(document.createElement("button"), { type: "button", className: "btn btn-sm btn-link", textContent: words });
+    const made = Object.assign(document.createElement("button"), {
+      type: "button",
+      className: "btn btn-sm btn-link",
+      textContent: words,
+    });
     made.addEventListener("click", act);
     return made;
   };
@@ -51,7 +82,10 @@ export function begin(composer) {
   async function keep() {
     clearTimeout(timer);
     if (over || busy) return;
-    if (!dirty && document.hidden) { later(PRESENCE_MS); return; }
+    if (!dirty && document.hidden) {
+      later(PRESENCE_MS);
+      return;
+    }
     busy = true;
     const writing = dirty;
     dirty = false;
@@ -67,7 +101,11 @@ export function begin(composer) {
     if (status === 200) {
       renewed = false;
       // What was refused stays in this browser, and unsaved: the person is told, and decides.
-      if (!arrived(text)) { dirty ||= writing; later(PRESENCE_MS); return; }
+      if (!arrived(text)) {
+        dirty ||= writing;
+        later(PRESENCE_MS);
+        return;
+      }
       later(dirty ? PAUSE_MS : PRESENCE_MS);
       return;
     }
@@ -88,7 +126,10 @@ export function begin(composer) {
   /** Return true when there is a session of the same person again; its token is taken. */
   async function signInSeen() {
     const user = await renewToken();
-    if (user === urls.user) { signedOut = false; return true; }
+    if (user === urls.user) {
+      signedOut = false;
+      return true;
+    }
     const signIn = link(urls.urlSignIn, composer.word("signInAgain"));
     if (user === "") say(composer.word("signedOut"), signIn);
     else if (user) say(composer.word("otherUser"), signIn);
@@ -120,20 +161,37 @@ export function begin(composer) {
     keepHere();
     if (!away && !signedOut) later(PAUSE_MS);
   });
-  form.addEventListener("compose-sending", () => { clearTimeout(timer); });
-  form.addEventListener("compose-not-sent", () => { if (root.isConnected) later(PAUSE_MS); });
-  form.addEventListener("compose-sent", () => { over = true; clearTimeout(timer); forgetHere(); });
-  const look = () => { if (!over && (away || signedOut) && !document.hidden) later(0); };
+  form.addEventListener("compose-sending", () => {
+    clearTimeout(timer);
+  });
+  form.addEventListener("compose-not-sent", () => {
+    if (root.isConnected) later(PAUSE_MS);
+  });
+  form.addEventListener("compose-sent", () => {
+    over = true;
+    clearTimeout(timer);
+    forgetHere();
+  });
+  const look = () => {
+    if (!over && (away || signedOut) && !document.hidden) later(0);
+  };
   window.addEventListener("focus", look, { signal });
   window.addEventListener("online", look, { signal });
   document.addEventListener("visibilitychange", look, { signal });
-  signal.addEventListener("abort", () => { over = true; clearTimeout(timer); });
+  signal.addEventListener("abort", () => {
+    over = true;
+    clearTimeout(timer);
+  });
   // The tab goes: what the last second brought is in this browser, and goes out with the page.
-  window.addEventListener("pagehide", () => {
-    if (over || !dirty || !root.isConnected) return;
-    keepHere();
-    navigator.sendBeacon(urls.urlKeep, new FormData(form));
-  }, { signal });
+  window.addEventListener(
+    "pagehide",
+    () => {
+      if (over || !dirty || !root.isConnected) return;
+      keepHere();
+      navigator.sendBeacon(urls.urlKeep, new FormData(form));
+    },
+    { signal },
+  );
 
   // Closing keeps; the page says so beside the button that opens it again.
   root.addEventListener("compose-closing", () => {
@@ -144,15 +202,26 @@ export function begin(composer) {
     const kept = writing || form.querySelector("#compose-presence")?.hasAttribute("data-kept-at");
     if (writing) {
       // The editor takes what was typed last with the next frame; a file on its way comes when it has arrived.
-      const frame = new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); });
-      const put = () => post(urls.urlKeep, new FormData(form)).then(({ status, text }) => { if (status === 200 && !text.includes("data-not-kept")) forgetHere(); });
+      const frame = new Promise((done) => {
+        requestAnimationFrame(() => setTimeout(done));
+      });
+      const put = () =>
+        post(urls.urlKeep, new FormData(form)).then(({ status, text }) => {
+          if (status === 200 && !text.includes("data-not-kept")) forgetHere();
+        });
       const late = [...pending];
       const keeping = frame.then(put).then(() => late.length && Promise.allSettled(late).then(put));
       document.dispatchEvent(new CustomEvent("compose-keeping", { detail: keeping }));
     }
     const opener = document.querySelector(`a[hx-get="${urls.url}"]`);
     if (kept && opener && !opener.parentElement.querySelector(".draft-kept")) {
-      opener.after(Object.assign(document.createElement("span"), { className: "draft-kept small-print", role: "status", textContent: composer.word("keptDraft") }));
+      opener.after(
+        Object.assign(document.createElement("span"), {
+          className: "draft-kept small-print",
+          role: "status",
+          textContent: composer.word("keptDraft"),
+        }),
+      );
     }
   });
   form.addEventListener("click", async (event) => {
@@ -184,27 +253,48 @@ export function begin(composer) {
     forgetHere();
     await post(urls.urlDiscard, { token: form.elements.token.value });
   }
-  const reload = (url) => window.htmx.ajax("GET", url, { target: "#composer", select: "#composer", swap: "outerHTML show:none" });
+  const reload = (url) =>
+    window.htmx.ajax("GET", url, { target: "#composer", select: "#composer", swap: "outerHTML show:none" });
 
   // Something that never reached the server: offer it.
   function offer() {
     let held = null;
-    try { held = JSON.parse(window.localStorage.getItem(name)); } catch { forgetHere(); }
+    try {
+      held = JSON.parse(window.localStorage.getItem(name));
+    } catch {
+      forgetHere();
+    }
     const keptAt = Number(form.querySelector("#compose-presence")?.dataset.keptAt || 0) * 1000;
-    if (!held || held.at <= keptAt) { forgetHere(); return; }
-    const time = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(held.at));
+    if (!held || held.at <= keptAt) {
+      forgetHere();
+      return;
+    }
+    const time = new Intl.DateTimeFormat(document.documentElement.lang, {
+      dateStyle: "medium",
+      timeStyle: "short",
+    }).format(new Date(held.at));
     offering = true;
-    say(composer.word("newer", { time }),
+    say(
+      composer.word("newer", { time }),
       button(composer.word("takeNewer"), async () => {
         const data = new FormData();
-        for (const [key, value] of held.entries) data.append(key, key === "csrf_token" ? form.elements.csrf_token.value : value);
-        if ((await post(urls.urlKeep, data)).status !== 200) { composer.tell(composer.word("lost")); return; }
+        for (const [key, value] of held.entries)
+          data.append(key, key === "csrf_token" ? form.elements.csrf_token.value : value);
+        if ((await post(urls.urlKeep, data)).status !== 200) {
+          composer.tell(composer.word("lost"));
+          return;
+        }
         over = true;
         clearTimeout(timer);
         forgetHere();
         reload(urls.url);
       }),
-      button(composer.word("dropNewer"), () => { offering = false; forgetHere(); say(""); }));
+      button(composer.word("dropNewer"), () => {
+        offering = false;
+        forgetHere();
+        say("");
+      }),
+    );
   }
   const { value: token } = form.elements.token;
   if (seen.has(token)) {

@@ -1,21 +1,10 @@
 // Recipients as chips in To, Cc and Bcc: typed, moved, left out for this time, put back – by mouse and by keyboard.
 import { begin as beginMenu } from "./menu.js";
-import { begin as beginSuggestions } from "./suggest.js";
 import { post } from "./server.js";
+import { begin as beginSuggestions } from "./suggest.js";
+import { closed } from "./typed.js";
 
 const FIELDS = ["to", "cc", "bcc"];
-
-/** How far a text reaches up to its last `;` or `,` that stands outside quotation marks. */
-export function closed(text) {
-  let quoted = false;
-  let end = 0;
-  [...text].reduce((at, sign) => {
-    if (sign === '"') quoted = !quoted;
-    if (!quoted && (sign === ";" || sign === ",")) end = at + sign.length;
-    return at + sign.length;
-  }, 0);
-  return end;
-}
 
 const key = (address) => (address || "").toLowerCase();
 
@@ -45,7 +34,8 @@ export function begin(composer) {
       offered ||= !choice.hidden;
     }
     form.querySelector("[data-choices]").hidden = !offered;
-    for (const unfold of form.querySelectorAll("[data-unfold]")) unfold.hidden = !row(unfold.dataset.unfold).hidden;
+    for (const unfold of form.querySelectorAll("[data-unfold]"))
+      unfold.hidden = !row(unfold.dataset.unfold).hidden;
     root.dispatchEvent(new CustomEvent("compose-recipients"));
   }
 
@@ -63,7 +53,12 @@ export function begin(composer) {
       sync();
       composer.changed();
     }
-    if (!quiet) composer.tell(composer.word(back ? "putBack" : `moved${field[0].toUpperCase()}${field.slice(1)}`, { name: chip.dataset.name }));
+    if (!quiet)
+      composer.tell(
+        composer.word(back ? "putBack" : `moved${field[0].toUpperCase()}${field.slice(1)}`, {
+          name: chip.dataset.name,
+        }),
+      );
   }
 
   /** Take somebody out: who was offered stays below, struck through; who was typed is gone, until undone. */
@@ -82,7 +77,10 @@ export function begin(composer) {
     } else {
       chip.dataset.former = field;
       place(chip, "left_out");
-      composer.tell(composer.word("leftOut", { name: chip.dataset.name }), () => { move(chip, field); button(chip).focus(); });
+      composer.tell(composer.word("leftOut", { name: chip.dataset.name }), () => {
+        move(chip, field);
+        button(chip).focus();
+      });
     }
     sync();
     composer.changed();
@@ -102,7 +100,8 @@ export function begin(composer) {
       chip.classList.add("chip-flash");
       setTimeout(() => chip.classList.remove("chip-flash"), 1200);
     }
-    if (double.length) composer.tell(composer.word("already", { names: double.map((chip) => chip.dataset.name).join(", ") }));
+    if (double.length)
+      composer.tell(composer.word("already", { names: double.map((chip) => chip.dataset.name).join(", ") }));
     sync();
     composer.changed();
   }
@@ -125,9 +124,14 @@ export function begin(composer) {
     made.innerHTML = html;
     const wrong = [...made.content.querySelectorAll("[data-chip-error]")];
     // Somebody may have typed on meanwhile: only what was read goes, and the caret stays where it is.
-    if (box.value.startsWith(typed)) box.setRangeText(wrong.map((item) => item.dataset.text).join("; "), 0, typed.length, "preserve");
-    if (!wrong.length && /^\s/.test(box.value)) box.setRangeText("", 0, box.value.length - box.value.trimStart().length, "preserve");
-    complain(field, wrong.map((item) => item.textContent));
+    if (box.value.startsWith(typed))
+      box.setRangeText(wrong.map((item) => item.dataset.text).join("; "), 0, typed.length, "preserve");
+    if (!wrong.length && /^\s/.test(box.value))
+      box.setRangeText("", 0, box.value.length - box.value.trimStart().length, "preserve");
+    complain(
+      field,
+      wrong.map((item) => item.textContent),
+    );
     add([...made.content.querySelectorAll("[data-chip]")], field);
   }
 
@@ -135,7 +139,9 @@ export function begin(composer) {
   function complain(field, sentences) {
     const box = input(field);
     const place = form.querySelector(`[data-complaints="${field}"]`);
-    place.replaceChildren(...sentences.map((sentence) => Object.assign(document.createElement("div"), { textContent: sentence })));
+    place.replaceChildren(
+      ...sentences.map((sentence) => Object.assign(document.createElement("div"), { textContent: sentence })),
+    );
     row(field).querySelector(".invalid-feedback")?.remove();
     box.closest(".chip-field").classList.toggle("is-invalid", sentences.length > 0);
     if (sentences.length) {
@@ -157,7 +163,10 @@ export function begin(composer) {
     box.addEventListener("keydown", (event) => {
       const last = list(field).lastElementChild;
       const atStart = box.selectionStart === 0 && box.selectionEnd === 0;
-      if (last && atStart && (event.key === "Backspace" || event.key === "ArrowLeft")) { event.preventDefault(); button(last).focus(); }
+      if (last && atStart && (event.key === "Backspace" || event.key === "ArrowLeft")) {
+        event.preventDefault();
+        button(last).focus();
+      }
     });
     // Line breaks separate addresses as well, but an input swallows them.
     box.addEventListener("paste", (event) => {
@@ -167,13 +176,18 @@ export function begin(composer) {
       box.setRangeText(text.replace(/[\r\n\t]+/g, "; "), box.selectionStart, box.selectionEnd, "end");
       commit(field);
     });
-    box.addEventListener("input", () => { if (!box.value.trim()) complain(field, []); });
-    box.addEventListener("blur", () => { if (box.value.trim()) commit(field); });
+    box.addEventListener("input", () => {
+      if (!box.value.trim()) complain(field, []);
+    });
+    box.addEventListener("blur", () => {
+      if (box.value.trim()) commit(field);
+    });
   }
 
   // What could not be read while the server was away is read now.
   root.addEventListener("compose-connected", () => {
-    for (const field of FIELDS) if (input(field).value.trim() && document.activeElement !== input(field)) commit(field);
+    for (const field of FIELDS)
+      if (input(field).value.trim() && document.activeElement !== input(field)) commit(field);
   });
 
   form.addEventListener("keydown", (event) => {
@@ -226,11 +240,16 @@ export function begin(composer) {
     if (!dragged) return;
     event.dataTransfer.effectAllowed = "move";
     event.dataTransfer.setData("text/plain", dragged.dataset.address);
-    setTimeout(() => { for (const field of FIELDS) row(field).hidden = false; sync(); });
+    setTimeout(() => {
+      for (const field of FIELDS) row(field).hidden = false;
+      sync();
+    });
   });
   form.addEventListener("dragover", (event) => {
     const over = dragged && event.target.closest("[data-field]");
-    form.querySelectorAll("[data-field].over").forEach((other) => other.classList.toggle("over", other === over));
+    form.querySelectorAll("[data-field].over").forEach((other) => {
+      other.classList.toggle("over", other === over);
+    });
     if (!over) return;
     event.preventDefault();
     over.classList.add("over");
@@ -244,8 +263,11 @@ export function begin(composer) {
   });
   form.addEventListener("dragend", () => {
     dragged = null;
-    for (const field of ["cc", "bcc"]) row(field).hidden = !list(field).children.length && !input(field).value;
-    form.querySelectorAll("[data-field].over").forEach((other) => other.classList.remove("over"));
+    for (const field of ["cc", "bcc"])
+      row(field).hidden = !list(field).children.length && !input(field).value;
+    form.querySelectorAll("[data-field].over").forEach((other) => {
+      other.classList.remove("over");
+    });
     sync();
   });
 

@@ -16,27 +16,36 @@ if (document.querySelector("a[hx-target='#dialog-content']")) parts();
 // What was closed a moment ago is being kept: whoever opens it again waits for that.
 let keeping = null;
 document.addEventListener("compose-keeping", (event) => {
-  keeping = event.detail.finally(() => { keeping = null; });
+  keeping = event.detail.finally(() => {
+    keeping = null;
+  });
 });
 document.addEventListener("htmx:confirm", (event) => {
   if (!keeping || event.detail.target?.id !== "dialog-content") return;
   event.preventDefault();
   const { elt } = event.detail;
   elt.classList.add("disabled");
-  keeping.finally(() => { elt.classList.remove("disabled"); event.detail.issueRequest(); });
+  keeping.finally(() => {
+    elt.classList.remove("disabled");
+    event.detail.issueRequest();
+  });
 });
 
 // No answer about the PDF: said where it would stand, with the button to ask again. It is asked for before the parts
 // have begun.
 for (const name of ["htmx:sendError", "htmx:responseError"]) {
-  document.addEventListener(name, (event) => {
-    const place = event.target.closest?.("#compose-pdf");
-    if (!place) return;
-    event.stopImmediatePropagation();
-    const lost = document.getElementById("compose-pdf-lost").content.firstElementChild.cloneNode(true);
-    place.replaceWith(lost);
-    window.htmx.process(lost);
-  }, { capture: true });
+  document.addEventListener(
+    name,
+    (event) => {
+      const place = event.target.closest?.("#compose-pdf");
+      if (!place) return;
+      event.stopImmediatePropagation();
+      const lost = document.getElementById("compose-pdf-lost").content.firstElementChild.cloneNode(true);
+      place.replaceWith(lost);
+      window.htmx.process(lost);
+    },
+    { capture: true },
+  );
 }
 
 // Whoever opened the dialog gets the focus back.
@@ -52,8 +61,15 @@ document.getElementById("dialog")?.addEventListener("hidden.bs.modal", () => {
 // What this browser holds for a person goes when they sign out: the computer may be shared.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-sign-out]")) return;
-  for (const key of Object.keys(window.localStorage)) if (key.startsWith("envoi-draft:")) window.localStorage.removeItem(key);
-  window.caches?.keys().then((names) => names.filter((name) => name.startsWith("envoi-till-")).forEach((name) => window.caches.delete(name)));
+  for (const key of Object.keys(window.localStorage))
+    if (key.startsWith("envoi-draft:")) window.localStorage.removeItem(key);
+  window.caches?.keys().then((names) =>
+    names
+      .filter((name) => name.startsWith("envoi-till-"))
+      .forEach((name) => {
+        window.caches.delete(name);
+      }),
+  );
 });
 
 // After Send: the seconds that remain to call the mail back.

@@ -25,23 +25,35 @@ export function begin(composer) {
     event.preventDefault();
     if (busy) return; // pressed twice
     busy = true;
-    try { await keep(); } finally { busy = false; }
+    try {
+      await keep();
+    } finally {
+      busy = false;
+    }
   });
 
   async function keep() {
     const kept = chip; // another one may be asked about before the answer comes
     const quoted = name.value.trim().replace(/["\\<>]/g, "");
     const text = quoted ? `"${quoted}" <${kept.dataset.address}>` : kept.dataset.address;
-    const { status, text: html } = await composer.wait(post(urls.urlContact, { text, type: type.value, field: chips.fieldOf(kept) }));
+    const { status, text: html } = await composer.wait(
+      post(urls.urlContact, { text, type: type.value, field: chips.fieldOf(kept) }),
+    );
     if (status !== 200) {
       const page = new DOMParser().parseFromString(html, "text/html");
-      error.textContent = page.querySelector("[data-chip-error]")?.textContent || (status === 422 && page.body.textContent.trim()) || composer.word("lost");
+      error.textContent =
+        page.querySelector("[data-chip-error]")?.textContent ||
+        (status === 422 && page.body.textContent.trim()) ||
+        composer.word("lost");
       return;
     }
     const made = document.createElement("template");
     made.innerHTML = html;
     const fresh = made.content.querySelector("[data-chip]");
-    if (!fresh) { error.textContent = made.content.textContent.trim(); return; }
+    if (!fresh) {
+      error.textContent = made.content.textContent.trim();
+      return;
+    }
     fresh.querySelector("input").name = chips.fieldOf(kept);
     kept.replaceWith(fresh);
     if (chip === kept) dialog.close();

@@ -16,7 +16,10 @@ export function begin(composer) {
     const over = total > limit;
     sum.querySelector("meter").value = total;
     sum.classList.toggle("file-sum-over", over);
-    const words = composer.word(over ? "tooLarge" : "sum", { size: composer.size(total), limit: composer.size(limit) });
+    const words = composer.word(over ? "tooLarge" : "sum", {
+      size: composer.size(total),
+      limit: composer.size(limit),
+    });
     const place = sum.querySelector("[data-sum-words]");
     if (place.textContent !== words) place.textContent = words;
     reset.hidden = !list.querySelector("[data-file=added]");
@@ -31,14 +34,23 @@ export function begin(composer) {
     link.firstElementChild.textContent = file.name;
     row.dataset.name = file.name;
     row.querySelector("[data-file-size]").textContent = composer.size(file.size);
-    row.querySelector("[data-remove-file]").setAttribute("aria-label", composer.word("removeFile", { name: file.name }));
+    row
+      .querySelector("[data-remove-file]")
+      .setAttribute("aria-label", composer.word("removeFile", { name: file.name }));
     bar.setAttribute("aria-label", file.name);
     row.stop = () => stop.abort();
     list.append(row);
     count();
     try {
-      const stored = await upload(urls.urlFile, file, { signal: stop.signal, progress: (share) => { bar.value = share; } });
-      row.prepend(Object.assign(document.createElement("input"), { type: "hidden", name: "file", value: stored.mark }));
+      const stored = await upload(urls.urlFile, file, {
+        signal: stop.signal,
+        progress: (share) => {
+          bar.value = share;
+        },
+      });
+      row.prepend(
+        Object.assign(document.createElement("input"), { type: "hidden", name: "file", value: stored.mark }),
+      );
       row.dataset.size = stored.size;
       link.firstElementChild.textContent = stored.name;
       link.href = stored.url;
@@ -52,7 +64,13 @@ export function begin(composer) {
       row.classList.add("file-failed");
       const note = row.querySelector(".file-note");
       note.setAttribute("role", "alert");
-      note.replaceChildren(Object.assign(document.createElement("i"), { className: "bi bi-exclamation-triangle-fill", ariaHidden: "true" }), ` ${words}`);
+      note.replaceChildren(
+        Object.assign(document.createElement("i"), {
+          className: "bi bi-exclamation-triangle-fill",
+          ariaHidden: "true",
+        }),
+        ` ${words}`,
+      );
       return false;
     } finally {
       bar.remove();
@@ -60,24 +78,40 @@ export function begin(composer) {
     }
   }
 
-  const addAll = (files) => { for (const file of files) composer.wait(add(file)); };
+  const addAll = (files) => {
+    for (const file of files) composer.wait(add(file));
+  };
 
   function remove(rows) {
     const places = rows.map((row) => [row, row.nextElementSibling]);
-    for (const row of rows) { row.stop?.(); row.remove(); }
+    for (const row of rows) {
+      row.stop?.();
+      row.remove();
+    }
     count();
     composer.changed();
-    const words = rows.length === 1 ? composer.word("removed", { name: rows[0].dataset.name }) : composer.word("removedMany", { count: rows.length });
+    const words =
+      rows.length === 1
+        ? composer.word("removed", { name: rows[0].dataset.name })
+        : composer.word("removedMany", { count: rows.length });
     const whole = places.filter(([row]) => row.querySelector("input[name=file]"));
-    composer.tell(words, whole.length && (() => {
-      for (const [row, next] of whole.reverse()) list.insertBefore(row, next?.parentElement === list ? next : null);
-      count();
-      composer.changed();
-    }));
+    composer.tell(
+      words,
+      whole.length &&
+        (() => {
+          for (const [row, next] of whole.reverse())
+            list.insertBefore(row, next?.parentElement === list ? next : null);
+          count();
+          composer.changed();
+        }),
+    );
     picker.focus();
   }
 
-  picker.addEventListener("change", () => { addAll([...picker.files]); picker.value = ""; });
+  picker.addEventListener("change", () => {
+    addAll([...picker.files]);
+    picker.value = "";
+  });
   form.addEventListener("click", (event) => {
     const row = event.target.closest("[data-remove-file]")?.closest("[data-file]");
     if (row) remove([row]);
@@ -88,19 +122,36 @@ export function begin(composer) {
   const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
   let leaving;
   const zone = composer.dialog || root;
-  zone.addEventListener("dragover", (event) => {
-    if (!carriesFiles(event)) return;
-    clearTimeout(leaving);
-    root.classList.add("drop-ready");
-    if (!event.target.closest("trix-editor")) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; }
-  }, { signal });
-  zone.addEventListener("dragleave", () => { leaving = setTimeout(() => root.classList.remove("drop-ready"), 80); }, { signal });
-  zone.addEventListener("drop", (event) => {
-    root.classList.remove("drop-ready");
-    if (!carriesFiles(event) || event.target.closest("trix-editor")) return;
-    event.preventDefault();
-    addAll([...event.dataTransfer.files]);
-  }, { signal });
+  zone.addEventListener(
+    "dragover",
+    (event) => {
+      if (!carriesFiles(event)) return;
+      clearTimeout(leaving);
+      root.classList.add("drop-ready");
+      if (!event.target.closest("trix-editor")) {
+        event.preventDefault();
+        event.dataTransfer.dropEffect = "copy";
+      }
+    },
+    { signal },
+  );
+  zone.addEventListener(
+    "dragleave",
+    () => {
+      leaving = setTimeout(() => root.classList.remove("drop-ready"), 80);
+    },
+    { signal },
+  );
+  zone.addEventListener(
+    "drop",
+    (event) => {
+      root.classList.remove("drop-ready");
+      if (!carriesFiles(event) || event.target.closest("trix-editor")) return;
+      event.preventDefault();
+      addAll([...event.dataTransfer.files]);
+    },
+    { signal },
+  );
 
   form.addEventListener("htmx:afterSettle", (event) => {
     if (event.target.id !== "compose-pdf" && !event.target.querySelector?.("#compose-pdf")) return;
@@ -108,6 +159,9 @@ export function begin(composer) {
     form.dispatchEvent(new CustomEvent("compose-look"));
   });
   count();
-  if (picker.files.length) { addAll([...picker.files]); picker.value = ""; } // chosen before this was here
+  if (picker.files.length) {
+    addAll([...picker.files]);
+    picker.value = "";
+  } // chosen before this was here
   return { addAll };
 }

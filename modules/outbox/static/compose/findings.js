@@ -9,7 +9,8 @@ export function begin(composer) {
   place.addEventListener("htmx:beforeSwap", (event) => {
     const fresh = document.createElement("template");
     fresh.innerHTML = event.detail.xhr.responseText;
-    const words = (root) => [...root.querySelectorAll(".finding-words")].map((line) => line.textContent.trim()).join("\n");
+    const words = (root) =>
+      [...root.querySelectorAll(".finding-words")].map((line) => line.textContent.trim()).join("\n");
     given = new Map(boxes().map((box) => [box.value, box.checked]));
     if (words(fresh.content) === words(place)) event.detail.shouldSwap = false;
   });
@@ -22,5 +23,6 @@ export function begin(composer) {
   }
   place.addEventListener("change", mark);
   // It asks by itself: no answer, no complaint; the next change asks again.
-  for (const name of ["htmx:sendError", "htmx:responseError"]) place.addEventListener(name, (event) => event.stopPropagation());
+  for (const name of ["htmx:sendError", "htmx:responseError"])
+    place.addEventListener(name, (event) => event.stopPropagation());
 }

@@ -9,7 +9,9 @@ export function begin(composer, chips) {
     close();
     chip = of;
     const field = chips.fieldOf(chip);
-    const set = (selector, shown) => { menu.querySelector(selector).hidden = !shown; };
+    const set = (selector, shown) => {
+      menu.querySelector(selector).hidden = !shown;
+    };
     const { name, address, problem, partner } = chip.dataset;
     const typed = chip.hasAttribute("data-typed");
     menu.querySelector("[data-menu-name]").textContent = name;
@@ -44,8 +46,16 @@ export function begin(composer, chips) {
     const all = items();
     const at = all.indexOf(document.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-    if (event.key === "Escape") { event.stopPropagation(); close({ focus: true }); return; }
-    if (event.key === "Tab") { event.preventDefault(); close({ focus: true }); return; }
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      close({ focus: true });
+      return;
+    }
+    if (event.key === "Tab") {
+      event.preventDefault();
+      close({ focus: true });
+      return;
+    }
     if (to === undefined) return;
     event.preventDefault();
     all.at(to % all.length).focus();
@@ -56,11 +66,21 @@ export function begin(composer, chips) {
     const { move } = item.dataset;
     const of = chip;
     close();
-    if (move) { chips.move(of, move); chips.button(of).focus(); }
-    else if (item.matches("[data-leave-out], [data-take-away]")) chips.takeOut(of);
-    else if (item.matches("[data-keep-contact]")) { chips.button(of).focus(); root.dispatchEvent(new CustomEvent("compose-contact", { detail: of })); }
-    else chips.button(of).focus();
+    if (move) {
+      chips.move(of, move);
+      chips.button(of).focus();
+    } else if (item.matches("[data-leave-out], [data-take-away]")) chips.takeOut(of);
+    else if (item.matches("[data-keep-contact]")) {
+      chips.button(of).focus();
+      root.dispatchEvent(new CustomEvent("compose-contact", { detail: of }));
+    } else chips.button(of).focus();
   });
-  document.addEventListener("pointerdown", (event) => { if (!menu.contains(event.target)) close(); }, { signal: composer.signal });
+  document.addEventListener(
+    "pointerdown",
+    (event) => {
+      if (!menu.contains(event.target)) close();
+    },
+    { signal: composer.signal },
+  );
   return { open };
 }

@@ -18,24 +18,36 @@ export function begin(composer) {
   // What is on its way up, or being read, comes along: Send waits for it, and stays where a file did not arrive.
   let waiting = false;
   let ended = false; // the last Send met a session that had ended: by now there may be another one
-  form.addEventListener("submit", (event) => {
-    if (ended) {
+  form.addEventListener(
+    "submit",
+    (event) => {
+      if (ended) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        if (waiting) return;
+        waiting = true;
+        const { submitter } = event;
+        renewToken().then(() => {
+          waiting = ended = false;
+          form.requestSubmit(submitter);
+        });
+        return;
+      }
+      if (event.submitter?.matches("[data-eml]") || (!pending.size && !form.querySelector(".file-failed")))
+        return;
       event.preventDefault();
       event.stopImmediatePropagation();
       if (waiting) return;
       waiting = true;
-      const { submitter } = event;
-      renewToken().then(() => { waiting = ended = false; form.requestSubmit(submitter); });
-      return;
-    }
-    if (event.submitter?.matches("[data-eml]") || (!pending.size && !form.querySelector(".file-failed"))) return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    if (waiting) return;
-    waiting = true;
-    const words = setTimeout(() => composer.tell(composer.word("waiting")), 300);
-    arrived().then((whole) => { clearTimeout(words); waiting = false; if (whole) form.requestSubmit(); });
-  }, true);
+      const words = setTimeout(() => composer.tell(composer.word("waiting")), 300);
+      arrived().then((whole) => {
+        clearTimeout(words);
+        waiting = false;
+        if (whole) form.requestSubmit();
+      });
+    },
+    true,
+  );
   async function arrived() {
     const results = await Promise.allSettled([...pending]);
     const failed = form.querySelector(".file-failed");
@@ -64,24 +76,52 @@ export function begin(composer) {
 
   // Send later: the wall clock of the user's zone, wherever the browser stands.
   function wall(days, hour) {
-    const now = Object.fromEntries(new Intl.DateTimeFormat("en-CA", { timeZone: urls.timezone, year: "numeric", month: "2-digit", day: "2-digit" })
-      .formatToParts(new Date()).map((part) => [part.type, part.value]));
+    const now = Object.fromEntries(
+      new Intl.DateTimeFormat("en-CA", {
+        timeZone: urls.timezone,
+        year: "numeric",
+        month: "2-digit",
+        day: "2-digit",
+      })
+        .formatToParts(new Date())
+        .map((part) => [part.type, part.value]),
+    );
     const day = new Date(Date.UTC(Number(now.year), Number(now.month) - 1, Number(now.day)));
     day.setUTCDate(day.getUTCDate() + days(day.getUTCDay()));
     return `${day.toISOString().slice(0, 10)}T${hour}`;
   }
-  const quick = { tomorrow: () => wall(() => 1, "08:00"), monday: () => wall((weekday) => ((8 - weekday) % 7) || 7, "08:00"), now: () => "" };
+  const quick = {
+    tomorrow: () => wall(() => 1, "08:00"),
+    monday: () => wall((weekday) => (8 - weekday) % 7 || 7, "08:00"),
+    now: () => "",
+  };
   function showWhen() {
     const at = sendAt.value;
-    const words = at && new Intl.DateTimeFormat(document.documentElement.lang, { weekday: "long", day: "numeric", month: "long", hour: "numeric", minute: "2-digit", timeZone: "UTC" }).format(new Date(`${at}Z`));
+    const words =
+      at &&
+      new Intl.DateTimeFormat(document.documentElement.lang, {
+        weekday: "long",
+        day: "numeric",
+        month: "long",
+        hour: "numeric",
+        minute: "2-digit",
+        timeZone: "UTC",
+      }).format(new Date(`${at}Z`));
     when.hidden = !at;
     when.textContent = at ? composer.word("when", { time: words }) : "";
     form.querySelector("[data-send-words]").textContent = composer.word(at ? "sendAt" : "send");
   }
-  sendAt.addEventListener("input", () => { showWhen(); composer.changed(); });
+  sendAt.addEventListener("input", () => {
+    showWhen();
+    composer.changed();
+  });
   form.addEventListener("click", (event) => {
     const name = event.target.closest("[data-quick-time]")?.dataset.quickTime;
-    if (name) { sendAt.value = quick[name](); showWhen(); composer.changed(); }
+    if (name) {
+      sendAt.value = quick[name]();
+      showWhen();
+      composer.changed();
+    }
     if (event.target.closest("[data-send-later]")) {
       form.querySelector("#compose-options").open = true;
       sendAt.scrollIntoView({ block: "center" });
@@ -94,15 +134,21 @@ export function begin(composer) {
   form.querySelector("[data-eml]")?.addEventListener("click", async (event) => {
     event.preventDefault();
     const button = event.currentTarget;
-    if (!await arrived()) return;
+    if (!(await arrived())) return;
     const data = new FormData(form);
     const made = await fetchDraft(button.getAttribute("formaction"), data);
-    if (!made) { composer.tell(composer.word("lost")); return; }
+    if (!made) {
+      composer.tell(composer.word("lost"));
+      return;
+    }
     if (made.html !== undefined) {
       refused = true;
       const page = new DOMParser().parseFromString(made.html, "text/html");
       const fresh = page.querySelector("#composer");
-      if (!fresh) { composer.tell(composer.word("lost")); return; }
+      if (!fresh) {
+        composer.tell(composer.word("lost"));
+        return;
+      }
       window.htmx.swap("#composer", made.html, { swapStyle: "outerHTML" }, { select: "#composer" });
       return;
     }
@@ -117,6 +163,8 @@ async function fetchDraft(url, data) {
   const { answer, status, text } = await post(url, data);
   if (status === 422) return { html: text };
   if (status !== 200) return null;
-  const name = /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(answer.headers.get("Content-Disposition") || "")?.[1] || "mail.eml";
+  const name =
+    /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(answer.headers.get("Content-Disposition") || "")?.[1] ||
+    "mail.eml";
   return { file: await answer.blob(), name: decodeURIComponent(name) };
 }

@@ -26,7 +26,11 @@ export async function post(url, data, { quiet = false } = {}) {
 /** What the server finds, or null; posted, so that what somebody types stands in no log of addresses that were called. */
 export async function find(url, text) {
   const { status, text: found } = await post(url, { q: text }, { quiet: true });
-  try { return status === 200 ? JSON.parse(found) : null; } catch { return null; }
+  try {
+    return status === 200 ? JSON.parse(found) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Send one file; `progress` is told the share that has gone out. Rejects with a sentence, or with "". */
@@ -36,10 +40,16 @@ export function upload(url, file, { picture = false, progress = () => {}, signal
     const body = new FormData();
     body.append("file", file, file.name || "image.png");
     if (picture) body.append("picture", "1");
-    request.upload.addEventListener("progress", (event) => { if (event.lengthComputable) progress(event.loaded / event.total); });
+    request.upload.addEventListener("progress", (event) => {
+      if (event.lengthComputable) progress(event.loaded / event.total);
+    });
     request.addEventListener("load", () => {
       let answer = {};
-      try { answer = JSON.parse(request.responseText); } catch { /* not ours: a proxy's page */ }
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        /* not ours: a proxy's page */
+      }
       if (request.status === 200 && answer.mark) resolve(answer);
       else reject(answer.error || "");
     });
@@ -62,7 +72,9 @@ export async function renewToken() {
     const token = page.querySelector("meta[name=csrf-token]")?.content;
     if (!answer.ok || !token) return answer.ok ? "" : null;
     meta().content = token;
-    document.querySelectorAll("input[name=csrf_token]").forEach((input) => { input.value = token; });
+    document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
+      input.value = token;
+    });
     return page.body.dataset.user || "";
   } catch {
     return null;

@@ -1,6 +1,6 @@
 // Suggestions while an address is typed: customers, contacts, colleagues (ARIA combobox with a list).
-import { closed } from "./chips.js";
 import { find } from "./server.js";
+import { closed } from "./typed.js";
 
 const PAUSE_MS = 150;
 
@@ -25,19 +25,29 @@ export function begin(composer, chips, field) {
   }
 
   function show() {
-    list.replaceChildren(...people.map((person, index) => {
-      const item = document.createElement("li");
-      item.id = `${list.id}-${index}`;
-      item.setAttribute("role", "option");
-      item.setAttribute("aria-selected", "false");
-      item.className = "suggestion dropdown-item";
-      const name = Object.assign(document.createElement("bdi"), { textContent: person.name || person.email });
-      const email = Object.assign(document.createElement("bdi"), { className: "small-print", textContent: person.name ? person.email : "" });
-      const detail = Object.assign(document.createElement("span"), { className: "small-print suggestion-detail", textContent: person.detail || "" });
-      if (person.problem) detail.append(` – ${person.problem}`);
-      item.append(name, " ", email, " ", detail);
-      return item;
-    }));
+    list.replaceChildren(
+      ...people.map((person, index) => {
+        const item = document.createElement("li");
+        item.id = `${list.id}-${index}`;
+        item.setAttribute("role", "option");
+        item.setAttribute("aria-selected", "false");
+        item.className = "suggestion dropdown-item";
+        const name = Object.assign(document.createElement("bdi"), {
+          textContent: person.name || person.email,
+        });
+        const email = Object.assign(document.createElement("bdi"), {
+          className: "small-print",
+          textContent: person.name ? person.email : "",
+        });
+        const detail = Object.assign(document.createElement("span"), {
+          className: "small-print suggestion-detail",
+          textContent: person.detail || "",
+        });
+        if (person.problem) detail.append(` – ${person.problem}`);
+        item.append(name, " ", email, " ", detail);
+        return item;
+      }),
+    );
     list.hidden = people.length === 0;
     list.classList.toggle("show", people.length > 0);
     input.setAttribute("aria-expanded", String(people.length > 0));
@@ -72,12 +82,19 @@ export function begin(composer, chips, field) {
     clearTimeout(timer);
     composer.changed();
     const query = text.split(/[;,]/).at(-1).trim();
-    if (query.length < 2 || !composer.urls.urlPeople) { close(); return; }
+    if (query.length < 2 || !composer.urls.urlPeople) {
+      close();
+      return;
+    }
     timer = setTimeout(async () => {
-      const turn = (asked += 1);
+      asked += 1;
+      const turn = asked;
       const found = await find(composer.urls.urlPeople, query);
       if (turn !== asked || document.activeElement !== input) return;
-      people = (found || []).filter((person) => !chips.all().some((chip) => chip.dataset.address.toLowerCase() === person.email.toLowerCase()));
+      people = (found || []).filter(
+        (person) =>
+          !chips.all().some((chip) => chip.dataset.address.toLowerCase() === person.email.toLowerCase()),
+      );
       active = -1;
       show();
     }, PAUSE_MS);
@@ -94,7 +111,8 @@ export function begin(composer, chips, field) {
         // Ended as if by a semicolon: what is typed next, while the server still reads, is another one.
         const { value } = input;
         const ends = closed(`${value};`) === value.length + 1; // not inside quotation marks
-        if (ends && value.trim() && closed(value) < value.trimEnd().length) input.setRangeText(";", value.length, value.length, "end");
+        if (ends && value.trim() && closed(value) < value.trimEnd().length)
+          input.setRangeText(";", value.length, value.length, "end");
         chips.commit(field, { whole: !ends });
       }
     } else if (isOpen && (event.key === "ArrowDown" || event.key === "ArrowUp")) {

@@ -12,15 +12,32 @@ export function begin(composer) {
   // A file on its way is part of what is kept: the form is not swapped before it has come in.
   const change = async (keepMine) => {
     select.disabled = true;
-    try { await Promise.allSettled([...composer.pending]); } finally { select.disabled = false; }
-    window.htmx.ajax("POST", urls.urlTemplate, {
-    source: form, target: "#composer", select: "#composer", swap: "outerHTML show:none", values: { keep_mine: keepMine },
-    }).finally(() => { if (form.isConnected) select.value = former; }); // nobody answered
+    try {
+      await Promise.allSettled([...composer.pending]);
+    } finally {
+      select.disabled = false;
+    }
+    window.htmx
+      .ajax("POST", urls.urlTemplate, {
+        source: form,
+        target: "#composer",
+        select: "#composer",
+        swap: "outerHTML show:none",
+        values: { keep_mine: keepMine },
+      })
+      .finally(() => {
+        if (form.isConnected) select.value = former;
+      }); // nobody answered
   };
 
   select.addEventListener("change", () => {
-    const changed = [...form.querySelectorAll("input[name=changed]")].map((input) => composer.word(`changed${input.value[0].toUpperCase()}${input.value.slice(1)}`));
-    if (!changed.length) { change("0"); return; }
+    const changed = [...form.querySelectorAll("input[name=changed]")].map((input) =>
+      composer.word(`changed${input.value[0].toUpperCase()}${input.value.slice(1)}`),
+    );
+    if (!changed.length) {
+      change("0");
+      return;
+    }
     ask.querySelector("[data-changed-words]").textContent = changed.join(", ");
     composer.open(ask);
     ask.returnValue = "";
@@ -31,7 +48,9 @@ export function begin(composer) {
     ask.close(keepMine);
     change(keepMine);
   });
-  ask?.addEventListener("close", () => { if (!ask.returnValue) select.value = former; });
+  ask?.addEventListener("close", () => {
+    if (!ask.returnValue) select.value = former;
+  });
   // Chosen before this was here.
   if (select.value !== former) queueMicrotask(() => select.dispatchEvent(new Event("change")));
 
@@ -42,15 +61,27 @@ export function begin(composer) {
     const data = new FormData(form);
     for (const [name, value] of Object.entries(values)) data.set(name, value);
     const { status, text } = await post(button.dataset.saveTemplate, data);
-    if (status !== 200 && status !== 422) { composer.tell(composer.word("lost")); save.close(); return; }
+    if (status !== 200 && status !== 422) {
+      composer.tell(composer.word("lost"));
+      save.close();
+      return;
+    }
     content.innerHTML = text;
     (content.querySelector("[aria-invalid], input") || content.querySelector("button"))?.focus();
   }
-  button?.addEventListener("click", () => { content.replaceChildren(); composer.open(save); show({ name: "" }); });
+  button?.addEventListener("click", () => {
+    content.replaceChildren();
+    composer.open(save);
+    show({ name: "" });
+  });
   async function showOnce(values) {
     if (save.hasAttribute("aria-busy")) return; // pressed twice
     save.setAttribute("aria-busy", "true");
-    try { await show(values); } finally { save.removeAttribute("aria-busy"); }
+    try {
+      await show(values);
+    } finally {
+      save.removeAttribute("aria-busy");
+    }
   }
   save?.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -10,7 +10,10 @@ export function plainHtml(html) {
   for (const figure of page.querySelectorAll("figure")) {
     const image = figure.querySelector("img");
     const picture = page.createElement("img");
-    if (!image?.getAttribute("src")) { figure.remove(); continue; }
+    if (!image?.getAttribute("src")) {
+      figure.remove();
+      continue;
+    }
     picture.setAttribute("src", image.getAttribute("src"));
     const attachment = JSON.parse(figure.dataset.trixAttachment || "{}");
     const attributes = JSON.parse(figure.dataset.trixAttributes || "{}");
@@ -83,15 +86,23 @@ export function begin(composer) {
     const { attachment } = event;
     const { file } = attachment;
     if (file) {
-      const sending = upload(urls.urlFile, file, { picture: true, progress: (share) => attachment.setUploadProgress(share * 100) });
-      composer.wait(sending.then(
-        (stored) => { attachment.setAttributes({ url: stored.url }); return true; },
-        (sentence) => {
-          attachment.remove();
-          composer.tell(sentence || composer.word("notStored", { name: file.name }));
-          return false;
-        },
-      ));
+      const sending = upload(urls.urlFile, file, {
+        picture: true,
+        progress: (share) => attachment.setUploadProgress(share * 100),
+      });
+      composer.wait(
+        sending.then(
+          (stored) => {
+            attachment.setAttributes({ url: stored.url });
+            return true;
+          },
+          (sentence) => {
+            attachment.remove();
+            composer.tell(sentence || composer.word("notStored", { name: file.name }));
+            return false;
+          },
+        ),
+      );
     } else if (!String(attachment.getURL() || "").startsWith(`${urls.urlFile}/`)) {
       attachment.remove();
       composer.tell(composer.word("noPicture"));

@@ -13,8 +13,11 @@
     if (!row.matches?.("tr[data-row]")) return;
     const focused = row.contains(document.activeElement) ? document.activeElement : null;
     former = {
-      id: row.id, checked: row.querySelector("[data-select-row]")?.checked,
-      current: row.hasAttribute("data-current"), box: focused?.matches("[data-select-row]"), href: focused?.getAttribute("href"),
+      id: row.id,
+      checked: row.querySelector("[data-select-row]")?.checked,
+      current: row.hasAttribute("data-current"),
+      box: focused?.matches("[data-select-row]"),
+      href: focused?.getAttribute("href"),
     };
   });
   document.addEventListener("htmx:oobAfterSwap", () => {
@@ -33,12 +36,14 @@
     if (event.detail.elt.id === "live" && document.hidden) event.preventDefault();
   });
 
-  const current = () => rows().find((row) => row.contains(document.activeElement)) || list?.querySelector("tr[data-current]");
+  const current = () =>
+    rows().find((row) => row.contains(document.activeElement)) || list?.querySelector("tr[data-current]");
   function go(step) {
     const all = rows();
     if (!all.length) return;
     const now = all.indexOf(current());
-    const row = all[now < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(now + step, 0), all.length - 1)];
+    const row =
+      all[now < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(now + step, 0), all.length - 1)];
     list.querySelector("tr[data-current]")?.removeAttribute("data-current");
     row.setAttribute("data-current", "");
     link(row).focus({ preventScroll: true });
@@ -46,7 +51,10 @@
   }
   function select() {
     const box = current()?.querySelector("[data-select-row]");
-    if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
+    if (box) {
+      box.checked = !box.checked;
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    }
   }
   function retry() {
     const button = list?.querySelector("[data-key=r]");
@@ -55,25 +63,36 @@
     else window.envoiToast(list.dataset.wordNone);
   }
   const actions = {
-    j: () => go(1), k: () => go(-1), x: select, r: retry, "?": () => keys?.showModal(),
+    j: () => go(1),
+    k: () => go(-1),
+    x: select,
+    r: retry,
+    "?": () => keys?.showModal(),
     "/": () => document.querySelector("input[type=search][name=q]")?.select(),
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
     if (document.querySelector("dialog[open], .modal.show, .dropdown-menu.show")) return;
     const place = event.target;
-    const typing = place.matches("textarea, select, [contenteditable], trix-editor, input:not([type=checkbox])");
+    const typing = place.matches(
+      "textarea, select, [contenteditable], trix-editor, input:not([type=checkbox])",
+    );
     if (typing) return;
     let action = actions[event.key];
     // The arrows move the page, unless a mail has the focus.
     const inList = place.closest?.("tr[data-row]");
-    if (inList && (event.key === "ArrowDown" || event.key === "ArrowUp")) action = () => go(event.key === "ArrowDown" ? 1 : -1);
+    if (inList && (event.key === "ArrowDown" || event.key === "ArrowUp"))
+      action = () => go(event.key === "ArrowDown" ? 1 : -1);
     if (!action) return;
     event.preventDefault();
     action();
   });
-  document.addEventListener("click", (event) => { if (event.target.closest("[data-keys]")) keys.showModal(); });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("[data-keys]")) keys.showModal();
+  });
 
   // The button of the panel says in its address whether it is open, for a page that is loaded anew.
-  document.getElementById("filters")?.addEventListener("shown.bs.collapse", (event) => event.target.querySelector("a, button")?.focus());
+  document
+    .getElementById("filters")
+    ?.addEventListener("shown.bs.collapse", (event) => event.target.querySelector("a, button")?.focus());
 })();

@@ -6,14 +6,23 @@
   function inUse(root) {
     if (root.querySelector(".dropdown-menu.show")) return true;
     const fields = [...root.querySelectorAll("input:not([type=hidden]), textarea, select")];
-    return fields.some((field) => field === document.activeElement || (field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue));
+    return fields.some(
+      (field) =>
+        field === document.activeElement ||
+        (field.type === "checkbox"
+          ? field.checked !== field.defaultChecked
+          : field.value !== field.defaultValue),
+    );
   }
 
   let opened = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
     const root = event.detail.target;
     if (!root.matches("#mail-view, #mail-panel") || !event.detail.elt.matches("[data-quiet]")) return;
-    if (inUse(root)) { event.detail.shouldSwap = false; return; }
+    if (inUse(root)) {
+      event.detail.shouldSwap = false;
+      return;
+    }
     opened = [...root.querySelectorAll("details[open][id]")].map((details) => details.id);
   });
   document.addEventListener("htmx:afterSwap", () => {

@@ -1,8 +1,39 @@
 // What is typed as an email address at the counter: whether it can be one, and what was probably meant.
 
 const DOMAINS = {
-  fr: ["gmail.com", "orange.fr", "free.fr", "hotmail.fr", "yahoo.fr", "wanadoo.fr", "sfr.fr", "laposte.net", "outlook.fr", "icloud.com", "hotmail.com", "outlook.com", "live.fr", "bbox.fr", "yahoo.com"],
-  en: ["gmail.com", "outlook.com", "hotmail.com", "yahoo.com", "icloud.com", "hotmail.co.uk", "yahoo.co.uk", "btinternet.com", "live.co.uk", "aol.com", "me.com", "sky.com", "talktalk.net", "virginmedia.com"],
+  fr: [
+    "gmail.com",
+    "orange.fr",
+    "free.fr",
+    "hotmail.fr",
+    "yahoo.fr",
+    "wanadoo.fr",
+    "sfr.fr",
+    "laposte.net",
+    "outlook.fr",
+    "icloud.com",
+    "hotmail.com",
+    "outlook.com",
+    "live.fr",
+    "bbox.fr",
+    "yahoo.com",
+  ],
+  en: [
+    "gmail.com",
+    "outlook.com",
+    "hotmail.com",
+    "yahoo.com",
+    "icloud.com",
+    "hotmail.co.uk",
+    "yahoo.co.uk",
+    "btinternet.com",
+    "live.co.uk",
+    "aol.com",
+    "me.com",
+    "sky.com",
+    "talktalk.net",
+    "virginmedia.com",
+  ],
 };
 const ENDINGS = ["com", "fr", "net", "org", "co.uk", "be", "ch", "de", "eu", "uk"];
 const SHAPE = /^[^\s@"(),:;<>[\]\\]{1,64}@[^\s@"(),:;<>[\]\\]+\.[^\s@"(),:;<>[\]\\.]{2,}$/u;
@@ -19,8 +50,13 @@ export function distance(a, b) {
   for (let i = 1; i <= a.length; i += 1) {
     rows.push([i]);
     for (let j = 1; j <= b.length; j += 1) {
-      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
+      rows[i][j] = Math.min(
+        rows[i - 1][j] + 1,
+        rows[i][j - 1] + 1,
+        rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1])
+        rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
     }
   }
   return rows[a.length][b.length];
@@ -39,7 +75,10 @@ export function meant(text, language) {
     // A short domain has many neighbors: free.fr must not be offered for tree.fr's owner at two signs away.
     const most = candidate.length < 8 ? 1 : 2;
     const count = distance(domain, candidate);
-    if (count <= most && count < least) { best = candidate; least = count; }
+    if (count <= most && count < least) {
+      best = candidate;
+      least = count;
+    }
   }
   if (!best) {
     const dot = domain.indexOf(".");
@@ -57,5 +96,8 @@ export function completions(text, language) {
   const at = text.lastIndexOf("@");
   if (at < 1) return [];
   const begun = text.slice(at + 1).toLowerCase();
-  return domains(language).filter((domain) => domain.startsWith(begun) && domain !== begun).slice(0, 6).map((domain) => `${text.slice(0, at)}@${domain}`);
+  return domains(language)
+    .filter((domain) => domain.startsWith(begun) && domain !== begun)
+    .slice(0, 6)
+    .map((domain) => `${text.slice(0, at)}@${domain}`);
 }

@@ -34,6 +34,11 @@ export function lineTotal(price, quantity, discount) {
 
 /** Amounts as people read them; the currency's own digits, in the language of the page. */
 export function formatter(language, { code, places }) {
-  const format = new Intl.NumberFormat(language, { style: "currency", currency: code, minimumFractionDigits: places, maximumFractionDigits: places });
+  const format = new Intl.NumberFormat(language, {
+    style: "currency",
+    currency: code,
+    minimumFractionDigits: places,
+    maximumFractionDigits: places,
+  });
   return (value) => format.format(Number(write(value, places)));
 }

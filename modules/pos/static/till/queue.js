@@ -6,7 +6,12 @@ const ILL_ANSWERS = 3; // so often a ticket is posted again that the server cann
 
 async function ask(url, options = {}) {
   try {
-    const answer = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(TIMEOUT_MS), headers: { "X-Quiet": "1", "HX-Request": "true", Accept: "application/json", ...options.headers }, ...options.more });
+    const answer = await fetch(url, {
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      headers: { "X-Quiet": "1", "HX-Request": "true", Accept: "application/json", ...options.headers },
+      ...options.more,
+    });
     // 204: a session that has ended, to a page that asks by itself. A redirect leads to the sign-in.
     if (answer.type === "opaqueredirect" || [204, 401].includes(answer.status)) return { status: 401 };
     const json = (answer.headers.get("Content-Type") || "").includes("json");
@@ -24,7 +29,11 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
   const ill = new Map(); // by order, how often the server has answered with a fault of its own
 
   const get = (url) => ask(url);
-  const post = (url, data) => ask(url, { headers: { "Content-Type": "application/json", "X-CSRFToken": token.value }, more: { method: "POST", body: JSON.stringify(data) } });
+  const post = (url, data) =>
+    ask(url, {
+      headers: { "Content-Type": "application/json", "X-CSRFToken": token.value },
+      more: { method: "POST", body: JSON.stringify(data) },
+    });
 
   /** After a sign-in there is another token. */
   async function renew() {
@@ -40,7 +49,7 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
       if (!ticket) return posted;
       const sale = { ...ticket.sale, age_ms: Math.max(0, Date.now() - ticket.at) };
       let { status, data } = await post(urls.tickets, sale);
-      if ([400, 401].includes(status) && await renew()) ({ status, data } = await post(urls.tickets, sale));
+      if ([400, 401].includes(status) && (await renew())) ({ status, data } = await post(urls.tickets, sale));
       if (status === 200 && data) {
         await store.settle(ticket.order, "posted", data);
         posted += 1;
@@ -49,7 +58,10 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
         // The server has read it and says no: it stays here, seen, and the next ones are not held up by it.
         await store.settle(ticket.order, "refused", data);
         onSettled(ticket, data);
-      } else if ((status >= 500 || status === 404 || status === 413) && (ill.get(ticket.order) || 0) + 1 >= ILL_ANSWERS) {
+      } else if (
+        (status >= 500 || status === 404 || status === 413) &&
+        (ill.get(ticket.order) || 0) + 1 >= ILL_ANSWERS
+      ) {
         // Not away, but ill at this ticket: it is set aside, seen, and can be posted again; the next ones go on.
         ill.delete(ticket.order);
         await store.settle(ticket.order, "refused", { problem: problem(status) });
@@ -68,17 +80,33 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
 
   /** Post what waits, now. Two tabs take turns, so that the order holds. */
   function kick() {
-    if (running) { again = true; return running; }
+    if (running) {
+      again = true;
+      return running;
+    }
     clearTimeout(timer);
     again = false;
-    running = navigator.locks.request(`envoi-till-${urls.register}`, postAll)
-      .then(() => { failures = 0; onState("online"); })
-      .catch((error) => { onState(error.signedOut ? "signed-out" : "offline"); failures += 1; later(); })
-      .finally(() => { running = null; if (again) kick(); });
+    running = navigator.locks
+      .request(`envoi-till-${urls.register}`, postAll)
+      .then(() => {
+        failures = 0;
+        onState("online");
+      })
+      .catch((error) => {
+        onState(error.signedOut ? "signed-out" : "offline");
+        failures += 1;
+        later();
+      })
+      .finally(() => {
+        running = null;
+        if (again) kick();
+      });
     return running;
   }
 
   window.addEventListener("online", kick);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) kick(); });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) kick();
+  });
   return { kick, get, post, renew };
 }

@@ -16,7 +16,9 @@ export async function openStore(register) {
   // What one tab does, the others show.
   const tabs = new BroadcastChannel(`envoi-till-${register}`);
   return {
-    onChange(act) { tabs.addEventListener("message", act); },
+    onChange(act) {
+      tabs.addEventListener("message", act);
+    },
     get: (name) => database.get("values", name),
     set: (name, value) => database.put("values", value, name),
 
@@ -51,5 +53,7 @@ export async function openStore(register) {
 /** Drop the oldest of the tickets that the server has. */
 async function forget(database) {
   const posted = await database.getAllKeysFromIndex("tickets", "state", "posted");
-  await Promise.all(posted.slice(0, Math.max(0, posted.length - KEPT)).map((order) => database.delete("tickets", order)));
+  await Promise.all(
+    posted.slice(0, Math.max(0, posted.length - KEPT)).map((order) => database.delete("tickets", order)),
+  );
 }

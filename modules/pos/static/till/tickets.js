@@ -22,7 +22,13 @@ export function begin(till) {
 
   /** A walk-in may still be there: the till says by itself that a receipt was refused. */
   function tell(answer) {
-    till.notice("receipt", word("receiptRefused", { number: answer.number }), "danger", " ", element("a", { href: answer.url, textContent: word("showIt"), className: "alert-link" }));
+    till.notice(
+      "receipt",
+      word("receiptRefused", { number: answer.number }),
+      "danger",
+      " ",
+      element("a", { href: answer.url, textContent: word("showIt"), className: "alert-link" }),
+    );
   }
 
   function state(ticket) {
@@ -30,31 +36,80 @@ export function begin(till) {
       const { answer } = ticket;
       const cell = element("span", { className: "till-ticket-mail" });
       cell.innerHTML = answer.mail; // made by the server
-      if (answer.problem) cell.append(element("span", { className: "text-danger", textContent: word("receiptFailed", { why: answer.problem }) }));
+      if (answer.problem)
+        cell.append(
+          element("span", {
+            className: "text-danger",
+            textContent: word("receiptFailed", { why: answer.problem }),
+          }),
+        );
       return cell;
     }
-    const [tone, sign, name] = ticket.state === "refused" ? ["danger", "x-octagon-fill", "refused"] : ["info", "hourglass-split", "waiting"];
+    const [tone, sign, name] =
+      ticket.state === "refused"
+        ? ["danger", "x-octagon-fill", "refused"]
+        : ["info", "hourglass-split", "waiting"];
     return element("span", { className: `state state-${tone}` }, till.icon(sign), ` ${word(name)}`);
   }
 
   function show() {
     const time = new Intl.DateTimeFormat(till.language, { timeStyle: "short" });
-    place.replaceChildren(...tickets.map((ticket) => {
-      const { answer } = ticket;
-      const number = answer?.number ? element("a", { href: answer.url, textContent: answer.number }) : element("span", { textContent: "—" });
-      const line = element("li", {}, element("time", { textContent: time.format(new Date(ticket.at)) }), number, element("span", { className: "number", textContent: ticket.total }), state(ticket));
-      if (answer?.pdf) line.append(element("a", { className: "btn btn-sm btn-outline-secondary", href: answer.pdf, target: "_blank", rel: "noopener" }, till.icon("printer"), ` ${word("receipt")}`));
-      if (ticket.state === "refused") {
-        const again = element("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: word("again") });
-        again.addEventListener("click", async () => { await store.again(ticket.order); await load(); till.queue.kick(); });
-        line.append(element("span", { className: "text-danger", textContent: answer?.problem || "" }), again);
-      }
-      return line;
-    }));
-    if (!tickets.length) place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
+    place.replaceChildren(
+      ...tickets.map((ticket) => {
+        const { answer } = ticket;
+        const number = answer?.number
+          ? element("a", { href: answer.url, textContent: answer.number })
+          : element("span", { textContent: "—" });
+        const line = element(
+          "li",
+          {},
+          element("time", { textContent: time.format(new Date(ticket.at)) }),
+          number,
+          element("span", { className: "number", textContent: ticket.total }),
+          state(ticket),
+        );
+        if (answer?.pdf)
+          line.append(
+            element(
+              "a",
+              {
+                className: "btn btn-sm btn-outline-secondary",
+                href: answer.pdf,
+                target: "_blank",
+                rel: "noopener",
+              },
+              till.icon("printer"),
+              ` ${word("receipt")}`,
+            ),
+          );
+        if (ticket.state === "refused") {
+          const again = element("button", {
+            type: "button",
+            className: "btn btn-sm btn-outline-secondary",
+            textContent: word("again"),
+          });
+          again.addEventListener("click", async () => {
+            await store.again(ticket.order);
+            await load();
+            till.queue.kick();
+          });
+          line.append(
+            element("span", { className: "text-danger", textContent: answer?.problem || "" }),
+            again,
+          );
+        }
+        return line;
+      }),
+    );
+    if (!tickets.length)
+      place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
   }
 
-  find("show-tickets").addEventListener("click", async () => { till.notice("receipt", ""); dialog.showModal(); await load(); });
+  find("show-tickets").addEventListener("click", async () => {
+    till.notice("receipt", "");
+    dialog.showModal();
+    await load();
+  });
   load();
   store.onChange(load);
   return {
@@ -64,10 +119,19 @@ export function begin(till) {
       return load();
     },
     /** Ids of the tickets whose mails are asked about, the newest first: more of them while somebody looks. */
-    moving: () => tickets.filter((ticket) => ticket.state === "posted" && ticket.answer?.id).slice(0, dialog.open ? 30 : 5).map((ticket) => ticket.answer.id),
+    moving: () =>
+      tickets
+        .filter((ticket) => ticket.state === "posted" && ticket.answer?.id)
+        .slice(0, dialog.open ? 30 : 5)
+        .map((ticket) => ticket.answer.id),
     async update(answers) {
       const by = new Map(answers.map((answer) => [answer.client_id, answer]));
-      const changed = tickets.filter((ticket) => ticket.state === "posted" && by.has(ticket.client_id) && by.get(ticket.client_id).mail !== ticket.answer.mail);
+      const changed = tickets.filter(
+        (ticket) =>
+          ticket.state === "posted" &&
+          by.has(ticket.client_id) &&
+          by.get(ticket.client_id).mail !== ticket.answer.mail,
+      );
       for (const ticket of changed) {
         const now = by.get(ticket.client_id);
         if (failed(now) && !failed(ticket.answer)) tell(now);

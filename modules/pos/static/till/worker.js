@@ -4,21 +4,30 @@ const CACHE = "envoi-till-1";
 const PATIENCE_MS = 2500;
 
 self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil((async () => {
-  for (const name of await caches.keys()) if (name.startsWith("envoi-till-") && name !== CACHE) await caches.delete(name);
-  await self.clients.claim();
-})()));
+self.addEventListener("activate", (event) =>
+  event.waitUntil(
+    (async () => {
+      for (const name of await caches.keys())
+        if (name.startsWith("envoi-till-") && name !== CACHE) await caches.delete(name);
+      await self.clients.claim();
+    })(),
+  ),
+);
 
 // The page says what it is made of: what was loaded before there was a worker.
 self.addEventListener("message", (event) => {
   if (!Array.isArray(event.data?.keep)) return;
-  event.waitUntil((async () => {
-    const cache = await caches.open(CACHE);
-    await Promise.allSettled(event.data.keep.map(async (url) => {
-      if (new URL(url).origin !== self.location.origin || await cache.match(url)) return;
-      await keep(cache, url, await fetch(url, { credentials: "same-origin" }));
-    }));
-  })());
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(CACHE);
+      await Promise.allSettled(
+        event.data.keep.map(async (url) => {
+          if (new URL(url).origin !== self.location.origin || (await cache.match(url))) return;
+          await keep(cache, url, await fetch(url, { credentials: "same-origin" }));
+        }),
+      );
+    })(),
+  );
 });
 
 async function keep(cache, request, answer) {
@@ -33,20 +42,24 @@ self.addEventListener("fetch", (event) => {
   if (request.method !== "GET" || url.origin !== self.location.origin) return;
   const isTill = request.mode === "navigate" || /\/till\/\d+\/data$/.test(url.pathname);
   if (!isTill && !url.pathname.startsWith("/static/")) return;
-  event.respondWith((async () => {
-    const cache = await caches.open(CACHE);
-    const kept = await cache.match(request, { ignoreVary: true });
-    const asked = fetch(request).then((answer) => {
-      if (answer.status >= 500 && kept) throw new Error("The server is ill.");
-      return keep(cache, request, answer);
-    });
-    if (!kept) return asked;
-    const patience = new Promise((_resolve, reject) => { setTimeout(() => reject(new Error("The server takes too long.")), PATIENCE_MS); });
-    try {
-      return await Promise.race([asked, patience]);
-    } catch {
-      asked.catch(() => {});
-      return kept;
-    }
-  })());
+  event.respondWith(
+    (async () => {
+      const cache = await caches.open(CACHE);
+      const kept = await cache.match(request, { ignoreVary: true });
+      const asked = fetch(request).then((answer) => {
+        if (answer.status >= 500 && kept) throw new Error("The server is ill.");
+        return keep(cache, request, answer);
+      });
+      if (!kept) return asked;
+      const patience = new Promise((_resolve, reject) => {
+        setTimeout(() => reject(new Error("The server takes too long.")), PATIENCE_MS);
+      });
+      try {
+        return await Promise.race([asked, patience]);
+      } catch {
+        asked.catch(() => {});
+        return kept;
+      }
+    })(),
+  );
 });
