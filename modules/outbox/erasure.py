@@ -62,8 +62,8 @@ def erase_contents(
     )
     session.execute(
         update(RECIPIENTS)
-        .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.sealed.is_not(None))
-        .values(sealed=None)
+        .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.encrypted_address.is_not(None))
+        .values(encrypted_address=None)
     )
     who = {} if by is None else {"by_user_id": by.id, "actor": ""}
     session.execute(

@@ -1,8 +1,7 @@
 """Addresses that are used and not kept: a walk-in's, who wants a receipt and nothing else.
 
-The address of a recipient of a private mail is encrypted (`sealed`) from the first moment. In its place stands a
-hash: the same for the same address, keyed by the installation's secret so that nobody can try out addresses, and
-no way back. Lists, search, logs, exports and backups know the hash only. Servers repeat addresses in their answers,
+The address of a recipient of a private mail is encrypted from the first moment. In its place stands a hash: the same
+for the same address, keyed by the installation's secret so that nobody can try out addresses, and no way back. Lists, search, logs, exports and backups know the hash only. Servers repeat addresses in their answers,
 so what they have said is scrubbed before anything keeps it. Once everybody has the mail, the encrypted address goes
 too, with the message and its files.
 """
@@ -46,7 +45,7 @@ def is_address_hash(addr_spec: str) -> bool:
 
 def encrypt_address(recipient: MailRecipient, address: str) -> None:
     """Give a recipient an address that is used and not kept."""
-    recipient.addr_spec, recipient.sealed, recipient.display_name = (
+    recipient.addr_spec, recipient.encrypted_address, recipient.display_name = (
         address_hash(address),
         encrypt(address),
         "",
@@ -59,9 +58,9 @@ def address_of(recipient: MailRecipient) -> Address:
     Raises:
         UserError: It was encrypted under another `ENVOI_SECRET_KEY`.
     """
-    if recipient.sealed is None:
+    if recipient.encrypted_address is None:
         return recipient.address
-    return Address(decrypt(recipient.sealed))
+    return Address(decrypt(recipient.encrypted_address))
 
 
 def _names(addresses: Iterable[str]) -> re.Pattern[str] | None:

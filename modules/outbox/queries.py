@@ -15,7 +15,7 @@ from core.db import db
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
-from modules.outbox.models import HandOver, MailRecipient, OutgoingMail
+from modules.outbox.models import EmlExport, MailRecipient, OutgoingMail
 from modules.outbox.states import (
     CANCELABLE,
     FAILED,
@@ -126,14 +126,14 @@ def document_mails(document_id: int, user: User) -> PanelMails:
     return replace(panel, others=there - len(panel.mails))
 
 
-def hand_overs(document_id: int) -> list[HandOver]:
+def eml_exports(document_id: int) -> list[EmlExport]:
     """Return the newest notes that a mail about a document was taken to a mail program."""
     return list(
         db.session.scalars(
-            select(HandOver)
-            .where(HandOver.document_id == document_id)
-            .options(joinedload(HandOver.by_user))
-            .order_by(HandOver.id.desc())
+            select(EmlExport)
+            .where(EmlExport.document_id == document_id)
+            .options(joinedload(EmlExport.by_user))
+            .order_by(EmlExport.id.desc())
             .limit(PANEL_SIZE)
         )
     )

@@ -71,7 +71,7 @@ def document_panel(document: Document) -> str:
         "outbox/panels/document.html",
         document=document,
         panel=panel,
-        hand_overs=queries.hand_overs(document.id),
+        eml_exports=queries.eml_exports(document.id),
         oob=False,
     )
 

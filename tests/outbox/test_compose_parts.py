@@ -31,7 +31,7 @@ from modules.mail_config.models import (
 )
 from modules.outbox.delivery.run import deliver
 from modules.outbox.message import file_store
-from modules.outbox.models import HandOver, OutgoingMail
+from modules.outbox.models import EmlExport, OutgoingMail
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 from tests.outbox.pages import changed, composer_of, opened, press_send
@@ -382,7 +382,7 @@ def test_the_mail_is_handed_over_whole_and_the_document_remembers(browser, quota
     names = [part.get_filename() for part in message.iter_attachments()]
     assert "a.txt" in names
     assert any(name.endswith(".pdf") for name in names)
-    note = db.session.scalars(select(HandOver)).one()
+    note = db.session.scalars(select(EmlExport)).one()
     assert (note.subject, note.recipient_count) == ("Ünsent", 2)
     page = browser.get(f"/documents/{quotation.id}", follow_redirects=True).text
     assert "took it to a mail program" in page

@@ -64,7 +64,9 @@ def test_it_is_used_and_then_nowhere_any_more(submitted, lab, settings):
     db.session.expire_all()
     assert (submitted.state, submitted.body_html) == (MailState.SENT, "")
     assert submitted.contents_erased_at is not None
-    assert [(row.sealed, row.addr_spec) for row in submitted.recipients] == [(None, address_hash(WALK_IN))]
+    assert [(row.encrypted_address, row.addr_spec) for row in submitted.recipients] == [
+        (None, address_hash(WALK_IN))
+    ]
     assert not list((settings.data_dir / "files").rglob(sha256))
     is_nowhere(settings, WALK_IN, "jeanne", "the receipt itself")
 
@@ -114,7 +116,7 @@ def test_one_that_failed_is_erased_after_a_set_time(submitted, monkeypatch, days
     monkeypatch.setattr(clock, "now", lambda: later)
     retention.apply(folders=[])
     db.session.expire_all()
-    assert (submitted.recipients[0].sealed is None) is gone
+    assert (submitted.recipients[0].encrypted_address is None) is gone
 
 
 def test_what_a_dead_worker_left_is_erased_by_the_next_look(submitted):
@@ -122,7 +124,7 @@ def test_what_a_dead_worker_left_is_erased_by_the_next_look(submitted):
         session.execute(OutgoingMail.__table__.update().values(state=MailState.SENT, settled_at=clock.now()))
     retention.apply(folders=[])
     db.session.expire_all()
-    assert submitted.recipients[0].sealed is None
+    assert submitted.recipients[0].encrypted_address is None
 
 
 def test_it_is_found_by_nobody_but_who_asks_for_it_by_name(submitted):
@@ -133,7 +135,7 @@ def test_it_is_found_by_nobody_but_who_asks_for_it_by_name(submitted):
     done = person.erase(WALK_IN, None)
     assert done.mails == 1
     db.session.expire_all()
-    assert submitted.recipients[0].sealed is None
+    assert submitted.recipients[0].encrypted_address is None
 
 
 def test_the_same_address_has_the_same_mark_and_another_none_of_it(app):
@@ -184,7 +186,7 @@ def test_another_module_has_a_document_mailed_to_somebody_who_is_not_kept(quotat
     mail = db.session.get_one(OutgoingMail, wanted(quotation, WALK_IN, private=True))
     assert mail.private
     assert [(row.addr_spec, row.partner_id) for row in mail.recipients] == [(address_hash(WALK_IN), None)]
-    assert db.session.scalar(select(MailRecipient.sealed)) is not None
+    assert db.session.scalar(select(MailRecipient.encrypted_address)) is not None
     is_nowhere(settings, "jeanne")
 
 
@@ -193,7 +195,7 @@ def test_one_that_waits_for_a_server_is_given_up_and_erased_in_time(submitted, m
     monkeypatch.setattr(clock, "now", lambda: later)
     retention.apply(folders=[])
     db.session.expire_all()
-    assert (submitted.state, submitted.recipients[0].sealed) == (MailState.CANCELED, None)
+    assert (submitted.state, submitted.recipients[0].encrypted_address) == (MailState.CANCELED, None)
 
 
 @pytest.mark.smtp

@@ -41,7 +41,7 @@ from modules.outbox.compose.recipients import propose
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
 from modules.outbox.message import file_store, unsent_message
-from modules.outbox.models import HandOver, OutgoingMail
+from modules.outbox.models import EmlExport, OutgoingMail
 from modules.outbox.service import cancel, submit
 from modules.outbox.states import MailState
 
@@ -353,7 +353,7 @@ def take_along(form: ComposeForm) -> bytes:
     if form.document is not None:
         with transaction() as session:
             session.add(
-                HandOver(
+                EmlExport(
                     document_id=form.document.id,
                     by_user_id=form.user.id,
                     subject=draft.subject[:500],

@@ -33,7 +33,7 @@ from modules.outbox.models import (
     Alert,
     BulkRun,
     DeliveryAttempt,
-    HandOver,
+    EmlExport,
     MailEvent,
     MailRecipient,
     OutgoingMail,
@@ -226,8 +226,8 @@ def erase(
         )
         autosave.forget_address(address)
         session.execute(
-            update(HandOver)
-            .where(HandOver.subject.icontains(address, autoescape=True))
+            update(EmlExport)
+            .where(EmlExport.subject.icontains(address, autoescape=True))
             .values(subject="")
             .execution_options(synchronize_session=False)
         )
@@ -273,7 +273,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
         done.canceled += 1
     stands_for_it = pseudonym(address)
     for recipient in mine:
-        recipient.addr_spec, recipient.display_name, recipient.sealed = stands_for_it, "", None
+        recipient.addr_spec, recipient.display_name, recipient.encrypted_address = stands_for_it, "", None
         recipient.diagnostic = recipient.reason_detail = ""
         recipient.partner_id = None
     mail.failure_reason = ""

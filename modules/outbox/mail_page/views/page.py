@@ -57,7 +57,7 @@ def addressee(addr_spec: object) -> str:
 @blueprint.app_template_global()
 def sealed_address(recipient: MailRecipient) -> str:
     """Return the address of a recipient for whoever may correct it, that of a walk-in while it is still there."""
-    if is_address_hash(recipient.addr_spec) and recipient.sealed is None:
+    if is_address_hash(recipient.addr_spec) and recipient.encrypted_address is None:
         return addressee(recipient.addr_spec)
     return harmless(address_of(recipient).addr_spec)
 

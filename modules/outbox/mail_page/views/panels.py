@@ -28,7 +28,7 @@ def document_panel(document_id: int) -> ResponseReturnValue:
         "outbox/panels/document.html",
         document=document,
         panel=panel,
-        hand_overs=queries.hand_overs(document.id),
+        eml_exports=queries.eml_exports(document.id),
         badge=badge,
         oob=True,
     )

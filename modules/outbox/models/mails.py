@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -26,7 +26,6 @@ _CANCELED = "state = 'canceled'"
 # The same mails as `_DUE`, said so that SQLite cannot take the index over the state for it, and then sort.
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
 _HAS_FAILURE = "failure_kind IS NOT NULL"
-_OPEN_RUN = "ended_at IS NULL"
 
 
 class OutgoingMail(Base):
@@ -250,8 +249,8 @@ class MailRecipient(Base):
     """To, Cc or Bcc."""
     addr_spec: Mapped[str] = mapped_column(String(254))
     """RFC 5322 §3.4.1, as it goes into the envelope. Domains in lower case."""
-    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """The address of a private mail, encrypted; its `addr_spec` is a mark then. None once it is erased."""
+    encrypted_address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """The address of a private mail, encrypted; its `addr_spec` is a hash then. None once it is erased."""
     display_name: Mapped[str] = mapped_column(String(160), default="")
     """As the message shows it, or ""."""
     reason: Mapped[Reason] = mapped_column(StrEnumType(Reason), default=Reason.TYPED)
@@ -365,107 +364,8 @@ class MailEvent(Base):
     by_user: Mapped[User | None] = relationship()
 
 
-class KeptDraft(Base):
-    """What somebody is writing about a document, kept so that nothing is lost and colleagues can see it."""
-
-    __tablename__ = "outbox_draft"
-    __table_args__ = (
-        UniqueConstraint("document_id", "user_id"),
-        Index("ix_outbox_draft_touched_at", "touched_at"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
-    """The document; one draft for each person."""
-    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
-    """Who writes it."""
-    token: Mapped[str] = mapped_column(String(64))
-    """Names the opening of the composer that writes it."""
-    contents: Mapped[str] = mapped_column(Text, default="")
-    """What the form holds, as JSON; empty while nothing was changed."""
-    started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When the composer was opened."""
-    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When the composer was last heard of."""
-
-    user: Mapped[User] = relationship()
-
-
-class DraftFile(Base):
-    """A file of a kept draft; it keeps the bytes in the store from being removed."""
-
-    __tablename__ = "outbox_draft_file"
-    __table_args__ = (Index("ix_outbox_draft_file_sha256", "sha256"),)
-
-    draft_id: Mapped[int] = mapped_column(ForeignKey("outbox_draft.id", ondelete="CASCADE"), primary_key=True)
-    """The draft."""
-    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """Of the bytes in the store, in hex."""
-
-
-class HandOver(Base):
-    """A note that somebody has taken a mail to their own mail program; what became of it there, nobody knows."""
-
-    __tablename__ = "outbox_hand_over"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"), index=True)
-    """The document the mail was about."""
-    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
-    """Who took it, or None once the account is gone."""
-    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When."""
-    subject: Mapped[str] = mapped_column(String(500), default="")
-    """As it was then."""
-    recipient_count: Mapped[int] = mapped_column(default=0)
-    """How many it named. Not who: nobody knows whether it was sent to them."""
-
-    by_user: Mapped[User | None] = relationship()
-
-
-class Alert(Base):
-    """Something a person is told by the bell: a mail of theirs has failed for good, or a server is paused."""
-
-    __tablename__ = "outbox_alert"
-    __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
-    """Who is told."""
-    mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
-    """The mail that failed, or None where a server is meant."""
-    server_id: Mapped[int | None] = mapped_column(
-        ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
-    )
-    """The server that is paused, or None where a mail is meant."""
-    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
-    """Why, or None where nothing more is known."""
-    words: Mapped[str] = mapped_column(String(500), default="")
-    """The server's own words, cut."""
-    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When it happened."""
-    seen_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When the person saw it, or a later one took its place; None while the bell counts it."""
-    mailed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When it was put into a mail to the person, for those who want that."""
-
-    mail: Mapped[OutgoingMail | None] = relationship()
-    server: Mapped[MailServer | None] = relationship()
-
-
-class AlertPreference(Base):
-    """Whether a person is also told by mail; no row means no."""
-
-    __tablename__ = "outbox_alert_preference"
-
-    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
-    """The person."""
-    by_mail: Mapped[bool] = mapped_column(default=False)
-    """True to get alerts by mail as well, several in one."""
-
-
 class MailSearch(Base):
-    """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `search.fold`.
+    """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `search_index.fold`.
 
     The trigram index over it is made by the migrations, since a model cannot say it: on SQLite the FTS5 table
     `outbox_search_index`, kept by triggers, on PostgreSQL the GIN index `ix_outbox_search_text`.
@@ -482,58 +382,10 @@ class MailSearch(Base):
     """All in one column, so that one index answers whatever is searched for."""
 
 
-class BulkRun(Base):
-    """An action on many mails that a worker does step by step; the page shows how far it is."""
-
-    __tablename__ = "outbox_bulk_run"
-    __table_args__ = (
-        Index("ix_outbox_bulk_run_by_user_id", "by_user_id", "id"),
-        Index(
-            "ix_outbox_bulk_run_open",
-            "touched_at",
-            sqlite_where=text(_OPEN_RUN),
-            postgresql_where=text(_OPEN_RUN),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    action: Mapped[str] = mapped_column(String(16))
-    """What is done, a `bulk.Action`."""
-    criteria: Mapped[str] = mapped_column(Text)
-    """Which mails: what the list was narrowed to, or ids, as JSON."""
-    by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
-    """Whose reach holds while it runs."""
-    upper_id: Mapped[int] = mapped_column(default=0)
-    """The newest mail there was when it was asked for; later ones are none of its business."""
-    last_id: Mapped[int] = mapped_column(default=0)
-    """The last mail that was looked at; they are taken in the order of their ids."""
-    total: Mapped[int] = mapped_column(default=0)
-    """How many mails there were when it was asked for, as far as they were counted."""
-    changed: Mapped[int] = mapped_column(default=0)
-    """Mails that the action has changed so far."""
-    left_uncertain: Mapped[int] = mapped_column(default=0)
-    """Left alone, since somebody may have the mail already."""
-    left_other: Mapped[int] = mapped_column(default=0)
-    """Left alone for any other reason: on its way, settled meanwhile, erased."""
-    started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When it was asked for."""
-    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
-    """When a step was last done; a run that nobody touches any more is asked for again by the sweep."""
-    ended_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When it came to its end, was stopped, or failed; None while it runs."""
-    stopped: Mapped[bool] = mapped_column(default=False)
-    """True when a person has stopped it."""
-    error: Mapped[str] = mapped_column(String(500), default="")
-    """Why it ended before its time, or ""."""
-
-    by_user: Mapped[User] = relationship()
-
-
 # Delivery speaks to the tables themselves: the unit of work costs more than the mail it delivers.
 MAILS = cast("Table", OutgoingMail.__table__)
 RECIPIENTS = cast("Table", MailRecipient.__table__)
 ATTACHMENTS = cast("Table", MailAttachment.__table__)
 ATTEMPTS = cast("Table", DeliveryAttempt.__table__)
 EVENTS = cast("Table", MailEvent.__table__)
-ALERTS = cast("Table", Alert.__table__)
 MAIL_SEARCH = cast("Table", MailSearch.__table__)

@@ -1,0 +1,59 @@
+"""What people are told of by the bell."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import cast
+
+from sqlalchemy import ForeignKey, Index, String, Table
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.db import Base, StrEnumType, UtcDateTime
+from core.mail.outcomes import FailureKind
+from modules.mail_config.models import MailServer
+from modules.outbox.models.mails import OutgoingMail
+
+
+class Alert(Base):
+    """Something a person is told by the bell: a mail of theirs has failed for good, or a server is paused."""
+
+    __tablename__ = "outbox_alert"
+    __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
+    """Who is told."""
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
+    """The mail that failed, or None where a server is meant."""
+    server_id: Mapped[int | None] = mapped_column(
+        ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
+    )
+    """The server that is paused, or None where a mail is meant."""
+    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Why, or None where nothing more is known."""
+    words: Mapped[str] = mapped_column(String(500), default="")
+    """The server's own words, cut."""
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it happened."""
+    seen_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the person saw it, or a later one took its place; None while the bell counts it."""
+    mailed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it was put into a mail to the person, for those who want that."""
+
+    mail: Mapped[OutgoingMail | None] = relationship()
+    server: Mapped[MailServer | None] = relationship()
+
+
+class AlertPreference(Base):
+    """Whether a person is also told by mail; no row means no."""
+
+    __tablename__ = "outbox_alert_preference"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    """The person."""
+    by_mail: Mapped[bool] = mapped_column(default=False)
+    """True to get alerts by mail as well, several in one."""
+
+
+ALERTS = cast("Table", Alert.__table__)
