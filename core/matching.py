@@ -1,4 +1,4 @@
-"""What somebody types, found in columns of the database: every word of it, in any case and accents."""
+"""SQL conditions that find what a person types: every word of it, in any case, with or without accents."""
 
 from __future__ import annotations
 

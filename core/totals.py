@@ -49,7 +49,7 @@ class TaxedAmount:
 
 @dataclass(frozen=True, slots=True)
 class TaxTotal:
-    """What one rate comes to.
+    """The sum and the tax of one tax rate in a document.
 
     Attributes:
         rate: In percent.
@@ -66,7 +66,7 @@ class TaxTotal:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a document comes to.
+    """The totals of a document: without tax, taxes by rate, with tax.
 
     Attributes:
         untaxed: Sum of the subtotals.

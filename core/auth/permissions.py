@@ -98,7 +98,7 @@ def signed_in_user() -> User:
 
 
 class _Bound(Enum):
-    """What a reach asks of a row."""
+    """The conditions that a permission's reach can put on a row."""
 
     COMPANY = auto()
     """The company is one of the user's."""

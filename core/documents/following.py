@@ -56,7 +56,7 @@ class ShownFollower:
 
 @dataclass(frozen=True, slots=True)
 class FollowerPanel:
-    """What the page of a document shows about its followers.
+    """The data of the panel of followers on the page of a document.
 
     Attributes:
         document: The document.

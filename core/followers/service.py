@@ -19,7 +19,7 @@ from core.partners.models import Partner
 
 
 class FormerFollows(StrEnum):
-    """What becomes of those who follow for a customer when the document gets another one."""
+    """The choice what happens to followers of the former customer when a document gets another one."""
 
     STOPS = "stops"  # they are removed
     BY_MAIL = "by_mail"  # they go on getting mails

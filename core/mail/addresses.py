@@ -40,7 +40,7 @@ class Address:
 
     @property
     def key(self) -> str:
-        """What two spellings of one mailbox share; the local part is compared without case."""
+        """The spelling by which two addresses are compared; equal for one mailbox, whatever the case of its letters."""
         return self.addr_spec.casefold()
 
     def __str__(self) -> str:

@@ -84,7 +84,7 @@ class DraftAttachment:
 
 @dataclass(slots=True)
 class MailDraft:
-    """What the composer holds.
+    """A mail that is being written, before it is stored.
 
     Attributes:
         document_id: The document it is about, or None.

@@ -28,7 +28,7 @@ LARGEST_ID = 2**31 - 1
 
 @dataclass(slots=True)
 class Said:
-    """What the panel says about what was done last.
+    """The message that the panel of followers shows about the last action.
 
     Attributes:
         done: A sentence about what was done, or "".

@@ -107,7 +107,7 @@ class ListPage(Generic[T]):
 
     @property
     def criteria(self) -> Criteria:
-        """What the list is narrowed to."""
+        """The criteria in force, for the template."""
         return Criteria(self.search, self.active, self.facets)
 
     def url(self, **changes: Any) -> str:

@@ -25,15 +25,15 @@ INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "a"})
 LINES = frozenset({"p", "div"})
 """Blocks that the editor shows as lines."""
 KNOWN = LINES | INLINE | {"h1", "blockquote", "pre", "ul", "ol", "li", "br"}
-"""What the editor can show."""
+"""Elements that the editor can show."""
 SAME = {"b": "strong", "i": "em", "s": "del", "strike": "del"}
-"""What the editor calls otherwise."""
+"""Elements that the editor writes by another name."""
 VOID = frozenset({"br", "hr", "img"})
-"""What holds nothing and has no end, of all that is kept anywhere."""
+"""Elements without contents and without an end tag, of those that any caller keeps."""
 DEEPEST = 40
 """Elements inside each other; nobody writes more, and each is a call."""
 BLANKS = " \t\r\n\f"
-"""What HTML takes for blanks; a no-break space is a character."""
+"""The characters that are blanks in HTML; a no-break space is none."""
 _ATTACHMENT = "data-trix-attachment"
 # Private characters stand for formulas while HTML is read, so that what is in them is never taken for markup.
 _MARK = "\ue000{}\ue001"

@@ -1,4 +1,4 @@
-"""What a person wrote about one document, made into a template for every document.
+"""Makes the text that a person wrote about one document into a template for every document.
 
 Paragraphs that the template had made keep their source, formulas included. Elsewhere the values of this document
 become fields again. What still looks like this customer is named, so that nobody stores it unseen as everyone's.

@@ -1,4 +1,4 @@
-"""How a server fares: the breaker that pauses it, and the pace at which mails may leave by it.
+"""The health of a server: the circuit breaker that pauses it, and the rate at which mails may leave by it.
 
 Both are remembered in the database, so that neither a crash nor an emptied queue forgets them, and every
 worker on every host sees the same.
@@ -44,7 +44,7 @@ SERVER_FAILURES = frozenset(
         FailureKind.AUTH_FAILED,
     }
 )
-"""What counts against a server when it happens before anything was said about a mail."""
+"""Failures that count against a server when they happen before a mail was named."""
 
 FAILURES_TO_PAUSE = 3
 REFUSED_SIGN_INS_TO_PAUSE = 2
@@ -236,7 +236,7 @@ def probe_now(server_id: int) -> Failure | None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What limits a server at a moment.
+    """The limits of a server at a moment.
 
     Attributes:
         interval: Between two mails; zero for no limit.

@@ -1,4 +1,4 @@
-"""What says who a customer is, and where it still stands in a text that is meant for everybody."""
+"""Values that identify a customer, and the search for them in a text that is meant for everybody."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def clean_from_filter(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What the test of a server found.
+    """The result of the test of a server.
 
     Attributes:
         passed: True when the server accepted the test mail.

@@ -61,7 +61,7 @@ FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), Recipie
 
 
 class Action(StrEnum):
-    """What the import of a template does."""
+    """The action of the import for one template of a file."""
 
     NEW = "new"  # a template beside those that are there
     REPLACE = "replace"  # the template of the same kind and name takes the contents
@@ -109,7 +109,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Plan:
-    """What a file would do.
+    """The plan of an import: each template of the file, and the action for it.
 
     Attributes:
         entries: Its templates, in its order.

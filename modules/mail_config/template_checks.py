@@ -1,4 +1,4 @@
-"""What keeps a template from being saved: its texts, tried with made-up values, and its recipients."""
+"""Checks that a template must pass to be saved: its texts, tried with made-up values, and its recipients."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ ALLOWED = (
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Concat,
     nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos,
 )  # fmt: skip
-"""What a template may be made of; everything else is refused, whatever Jinja learns."""
+"""The nodes of Jinja that a template may have; all others are refused, whatever Jinja learns."""
 
 
 class BadTemplateError(UserError):

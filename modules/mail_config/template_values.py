@@ -1,4 +1,4 @@
-"""What the values in a template can do: be shown by locale, be computed with, be filtered. Nothing else."""
+"""The values in a template: they can be shown by locale, computed with and filtered, nothing else."""
 
 from __future__ import annotations
 
@@ -342,4 +342,4 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "capitalize": lambda value: _text(value).capitalize(),
     "trim": lambda value: _text(value).strip(),
 }
-"""What may stand behind `|`."""
+"""The filters, by the name that stands behind `|`."""

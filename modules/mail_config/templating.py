@@ -26,7 +26,7 @@ MAX_SUBJECT = 500
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a template says about one document."""
+    """Subject and body of a template, with the values of one document."""
 
     subject: str
     body_html: str

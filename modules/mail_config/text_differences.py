@@ -1,4 +1,4 @@
-"""What two versions of a text say differently, word by word, as people read it."""
+"""The differences between two versions of a text, word by word, as people read it."""
 
 from __future__ import annotations
 

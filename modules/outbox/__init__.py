@@ -1,4 +1,4 @@
-"""What leaves: the composer, the queue, outcomes, failures, resending."""
+"""Outgoing mail: the composer, the queue, outcomes, failures, resending."""
 
 from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.i18n import N_

@@ -1,4 +1,4 @@
-"""Who is told that something has failed for good: the bell, its list, and a mail for those who want one.
+"""Alerts about what has failed for good: the bell, its list, and a mail for those who want one.
 
 The sender of a mail is told when it has failed; everybody who may set up mail servers, when a server is paused.
 Delivery writes the rows of mails itself (`alert_rows`), in the transaction in which a mail fails.

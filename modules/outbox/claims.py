@@ -1,4 +1,4 @@
-"""Who holds a mail: claims, leases, and the marks that a crash leaves behind.
+"""Claims: which worker holds a mail, until when, and what the row says if it crashes.
 
 Every statement here names the claim it belongs to, so a worker that was stopped past its lease finds that
 its mail is no longer its own, and repeating a statement does no harm.

@@ -35,7 +35,7 @@ from modules.outbox.transitions import acting_as
 from modules.outbox.waiting import waits_for
 
 RETRIED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.DEFERRED})
-"""What is put on the queue again where no state is given: never what is uncertain, canceled or meant for later."""
+"""States that `retry` takes where none is given: never uncertain or canceled mails, nor those meant for later."""
 
 
 _LONG = ("diagnostic", "sha256", "words", "transcript")

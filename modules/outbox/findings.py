@@ -1,4 +1,4 @@
-"""What the composer tells before a mail is sent, each with its repair."""
+"""The checks of the composer before a mail is sent; each finding comes with its repair."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RECENTLY = dt.timedelta(minutes=15)
 _UNRESOLVED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\{|\{%", re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 _ENCODED = 4 / 3 * 78 / 76
-"""What base64 with its line ends makes of octets (RFC 2045 §6.8)."""
+"""By how much base64 with its line ends makes octets longer (RFC 2045 §6.8)."""
 
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
 

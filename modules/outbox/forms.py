@@ -37,7 +37,7 @@ MAX_CONFIRMED = 2000
 MAX_KEY = 300
 LONGEST_AHEAD = dt.timedelta(days=366)
 CHANGEABLE = ("subject", "body", "reply_to", "options")
-"""What the page tells of having been changed by the person since a template filled it in."""
+"""Names of the fields that a person may have changed since a template filled them in; the page tells which."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class ComposeForm:
 
     @property
     def left_out(self) -> list[Chip]:
-        """Who is to get nothing this time, as chips."""
+        """The recipients who get nothing this time, as chips: taken off here, or removed from the followers."""
         return self._chips(self.put_aside)
 
     @property

@@ -1,4 +1,4 @@
-"""What is known about one address: to find it, to hand it over, to erase it.
+"""The personal data about one address: find it, export it, erase it.
 
 Erasing takes an address out of the outbox: its lines stay under a pseudonym, so that figures and the other
 recipients' lines remain true, but text, files, dialogues and words of servers go. Everything is done in small
@@ -54,7 +54,7 @@ _UNSERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
 @dataclass(slots=True)
 class Known:
-    """What is known about an address.
+    """The personal data about an address: what was found, and how much of it.
 
     Attributes:
         address: The address, in its usual form.
@@ -82,7 +82,7 @@ class Known:
 
 @dataclass(slots=True)
 class Erasure:
-    """What was erased, and what had to be left.
+    """The result of an erasure: counts of what was erased, and of what had to be left.
 
     Attributes:
         mails: Mails in which the address was erased.

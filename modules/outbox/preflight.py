@@ -1,4 +1,4 @@
-"""What keeps a draft from being sent, told before anything is written."""
+"""Checks that every draft must pass before it is written to the database: recipients, subject, size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.web.formats import file_size
 
 
 class Severity(StrEnum):
-    """What a finding asks for."""
+    """How grave a finding is."""
 
     BLOCK = "block"  # the mail is not sent
     ASK = "ask"  # sent once the person says so

@@ -49,7 +49,7 @@ SETTLED = sorted(set(MailState) - WAITING)
 
 @dataclass(slots=True)
 class Report:
-    """What was erased, or would be.
+    """The result of a run of retention, as counts; of a dry run, what it would erase.
 
     Attributes:
         mails: Mails whose text and dialogues went.

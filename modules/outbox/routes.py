@@ -1,4 +1,4 @@
-"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the way."""
+"""The route of a mail: its server as it is now, its From and Reply-To, or the failure that stands in the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from modules.outbox.models import OutgoingMail
 
 @dataclass(slots=True)
 class Way:
-    """How the mails of one sender leave, found once in a run.
+    """The route of the mails of one sender, found once in a run.
 
     Attributes:
         server: Free of the session, or None.

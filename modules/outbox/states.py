@@ -13,7 +13,7 @@ from core.mail.outcomes import RecipientState
 
 
 class MailState(StrEnum):
-    """What is known about a mail as a whole; always derived, never set on click."""
+    """The state of a mail as a whole; always derived from its recipients and its worker, never set on click."""
 
     SCHEDULED = "scheduled"  # waits for its time, or for the seconds of Undo
     QUEUED = "queued"  # may be taken by a worker now
@@ -103,7 +103,7 @@ MIN_TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a mail is tried again after a temporary failure, and when no more.
+    """The waits between tries after temporary failures, and the age at which a mail is given up.
 
     Attributes:
         delays: How long to wait after the first, second, … failure; the last one repeats.

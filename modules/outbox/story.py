@@ -70,7 +70,7 @@ _BY_VERB: Mapping[str, Any] = {
 _REMARKS: Mapping[str, Any] = {
     OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
 }
-"""What the record says in words of its own, for people."""
+"""Details of events that the record keeps in English, by their translation."""
 _ICONS: Mapping[str, str] = {
     "submit": "envelope-plus",
     "claim": "arrow-right-circle",

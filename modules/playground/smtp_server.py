@@ -40,7 +40,7 @@ class _Protocol(SMTP):
 
 
 class _Handler:
-    """What the library asks at each step."""
+    """The handler that aiosmtpd calls at each step of the dialogue."""
 
     def __init__(self, store: MailStore, slow_seconds: float) -> None:
         self._store = store

@@ -28,7 +28,7 @@ _KEY = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """What the mailbox knows about a message without reading it whole.
+    """The summary of a message, which the list shows without reading it whole.
 
     Attributes:
         key: Its name, which sorts by time.

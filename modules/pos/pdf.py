@@ -21,7 +21,7 @@ from modules.pos.states import ReceiptFormat
 _SPACES = str.maketrans({"\u202f": "\u00a0"})
 _WIDTHS = {ReceiptFormat.ROLL_80: 80, ReceiptFormat.ROLL_58: 58}
 _LONGEST_MM = 5000
-"""What the PDF format allows a page to have (200 inches)."""
+"""The longest page that the PDF format allows (200 inches)."""
 _LINE_MM = 11
 _REST_MM = 160
 

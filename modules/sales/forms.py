@@ -1,4 +1,4 @@
-"""What people type: the head of a document and its lines."""
+"""The forms of sales: the head of a document and its lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages of templates choose from: fields with samples, documents, functions of contacts."""
+"""The lists that the pages of templates offer: fields with samples, documents, functions of contacts."""
 
 from __future__ import annotations
 

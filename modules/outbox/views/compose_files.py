@@ -20,7 +20,7 @@ from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.compose import sendable, show
 
 _SHOWN = {"application/pdf", "image/png", "image/jpeg", "image/gif"}
-"""What a browser may show; everything else is downloaded, so that no file runs as a page of ours."""
+"""Media types that a browser may show; all others are downloaded, so that no file runs as a page of ours."""
 
 
 @blueprint.post("/compose/file")

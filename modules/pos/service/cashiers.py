@@ -1,4 +1,4 @@
-"""Who stands at the till: the person signed in, or whoever has taken over with a PIN."""
+"""The cashier at a till: the person signed in, or whoever has taken over with a PIN."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class SaleLine:
 
 @dataclass(frozen=True, slots=True)
 class SalePayment:
-    """What was handed over by one method; negative in a refund.
+    """A payment by one method; negative in a refund.
 
     Attributes:
         kind: Cash, card or other.
@@ -374,7 +374,7 @@ def _quantities_back(sale: Sale) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What refunds have taken back of a line so far; both are positive."""
+    """Quantity and total of a line that refunds have taken back so far; both are positive."""
 
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)
@@ -480,7 +480,7 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """Where the receipts of a customer go by the settings of a company; no address twice.
+    """The addresses that get a customer's receipts by the settings of a company; no address twice.
 
     Attributes:
         people: The customer and its main contact.

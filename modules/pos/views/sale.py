@@ -20,7 +20,7 @@ MAX_PAYMENTS = 20
 
 
 class BadSaleError(UserError):
-    """What was posted is no sale; a till of ours does not write such a thing."""
+    """The request does not have the form of a sale; our own till never sends such a one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(_l("The till has sent something that cannot be read (%(name)s).", name=name))

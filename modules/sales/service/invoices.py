@@ -33,7 +33,7 @@ _AHEAD_OF_UTC = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class InvoiceValues:
-    """What a person fills into a draft invoice or credit note.
+    """The input of the form of a draft invoice or credit note.
 
     Attributes:
         partner_id: The customer.

@@ -27,7 +27,7 @@ VALID_FOR = dt.timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class QuotationValues:
-    """What a person fills into a quotation.
+    """The input of the form of a quotation.
 
     Attributes:
         partner_id: The customer.
