@@ -32,6 +32,7 @@ from core.web.slots import slot
 
 logger = logging.getLogger(__name__)
 
+# A working day: nobody signs in twice, and a forgotten browser is closed by the next morning.
 SESSION_LIFETIME = timedelta(hours=12)
 
 

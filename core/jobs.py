@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 # A request waits no longer than this for the queue; the sweep finds what could not be put on it.
 ENQUEUE_TIMEOUT_SECONDS = 1.0
-RESULT_TTL_SECONDS = 60
-FAILURE_TTL_SECONDS = 24 * 3600
+RESULT_TTL_SECONDS = 60  # nobody reads results, the rows say what happened; a minute helps whoever debugs
+FAILURE_TTL_SECONDS = 24 * 3600  # a day: the log has it longer
 
 JobTimeoutError = BaseTimeoutException
 """Raised in the middle of a job that has taken too long; nobody but the queue may catch it."""

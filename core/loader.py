@@ -18,7 +18,7 @@ from core.errors import ConfigError, ModuleError
 from core.i18n import N_
 from core.registry import Registry, resolve, resolve_function
 
-ENTRY_POINT_GROUP = "envoi.modules"
+ENTRY_POINT_GROUP = "envoi.modules"  # part of the contract with modules of others: never renamed
 
 CORE = Module(
     name="core",

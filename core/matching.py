@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, ca
 
 from core.db import db
 
-MAX_WORDS = 6
-MAX_TYPED = 100
+MAX_WORDS = 6  # each is a condition of the query
+MAX_TYPED = 100  # characters; no name is longer
 # Latin, Greek and Cyrillic letters with their accents: for others the letter itself is looked for.
 _ALPHABETS = ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1FFF))
 

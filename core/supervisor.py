@@ -27,9 +27,9 @@ from core.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-RESTART_SECONDS = 2.0
-STOP_SECONDS = 15.0
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that nobody else can reach
+RESTART_SECONDS = 2.0  # a process that ends at once is not started in a tight circle
+STOP_SECONDS = 15.0  # for a mail that is being sent to be settled; then the process is killed
 
 
 class _Web(BaseApplication):  # type: ignore[misc]

@@ -22,10 +22,10 @@ from core import jobs
 
 logger = logging.getLogger(__name__)
 
-MAINTENANCE_SECONDS = 60
+MAINTENANCE_SECONDS = 60  # how soon a job of a worker that died is seen
 # An idle worker wakes up at this pace; it must be short enough to notice a Redis that was replaced.
 WORKER_TTL_SECONDS = 60
-RESTART_SECONDS = 1.0
+RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
 

@@ -22,7 +22,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
-_ATTRIBUTE = "envoi_permission"
+_ATTRIBUTE = "envoi_permission"  # set on a view by its decorator; a view without it is closed to everybody
 
 
 def requires(permission: str) -> Callable[[View], View]:

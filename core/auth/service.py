@@ -26,11 +26,11 @@ from core.registry import current_registry
 
 _hasher = PasswordHasher()
 
-MINIMUM_PASSWORD_LENGTH = 10
-MAX_SIGNATURE_LENGTH = 10_000
-ATTEMPT_WINDOW = dt.timedelta(minutes=15)
-ATTEMPTS_PER_LOGIN = 8
-ATTEMPTS_PER_REMOTE = 40
+MINIMUM_PASSWORD_LENGTH = 10  # length alone, no rules about signs: those make people write passwords down
+MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
+ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
+ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
+ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
 
 FIRST_ROLES: Mapping[str, str] = {
     "salesperson": N_("Salesperson"),

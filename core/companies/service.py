@@ -17,8 +17,8 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
-MAX_LOGO_BYTES = 2 * 1024 * 1024
-LOGO_PIXELS = (480, 200)
+MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
+LOGO_PIXELS = (480, 200)  # width and height at most: sharp in print, and small in every PDF
 
 
 def next_number(company_id: int, code: str) -> int:

@@ -21,7 +21,7 @@ from core.partners.service import contacts_of, customer_of
 from core.partners.titles import CONTACT_TITLES
 from core.registry import current_registry
 
-CONTACTS_AT_MOST = 12
+CONTACTS_AT_MOST = 12  # offered beside the panel; the others are found by typing
 
 
 class MayNotReadError(UserError):

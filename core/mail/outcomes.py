@@ -39,7 +39,7 @@ _ENHANCED = re.compile(
 _UNPRINTABLE = re.compile(
     r"[^\x09\x0a\x20-\x7e\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\uffef\U00010000-\U0010fffd]"
 )
-MAX_DIAGNOSTIC_LENGTH = 2000
+MAX_DIAGNOSTIC_LENGTH = 2000  # characters; servers have answered with whole web pages
 
 
 class RecipientState(StrEnum):

@@ -30,7 +30,7 @@ __all__ = [
     "search_people",
 ]
 
-MAX_NAME = 160
+MAX_NAME = 160  # characters, as the column has
 SPELLINGS_AT_MOST = 5000
 """How many addresses with letters beyond ASCII are compared one by one."""
 

@@ -23,6 +23,7 @@ from core.partners.titles import CONTACT_TITLES
 from core.views.blueprint import blueprint
 from core.views.people import as_choice, typed
 
+# PostgreSQL's integer: a larger number in an address would be an error of the database, not a 404.
 LARGEST_ID = 2**31 - 1
 
 

@@ -16,8 +16,8 @@ from werkzeug.datastructures import MultiDict
 from core.db import db
 from core.web.formats import number
 
-MAX_SEARCH_LENGTH = 200
-MAX_VALUE_LENGTH = 100
+MAX_SEARCH_LENGTH = 200  # characters; they stand in the address of the page
+MAX_VALUE_LENGTH = 100  # of a facet's value in the address
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-PAGE_SIZE = 40
+PAGE_SIZE = 40  # rows: about two screens
 
 
 @dataclass(frozen=True, slots=True)

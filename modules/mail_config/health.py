@@ -46,13 +46,14 @@ SERVER_FAILURES = frozenset(
 )
 """Failures that count against a server when they happen before a mail was named."""
 
-FAILURES_TO_PAUSE = 3
+FAILURES_TO_PAUSE = 3  # one failure may be chance; three in a row delay few mails, and no server is hammered
 REFUSED_SIGN_INS_TO_PAUSE = 2
 """Fewer: providers lock an account that keeps coming with a wrong password."""
 
+# Waits before each probe, the last one repeats: soon at first, since most outages are short.
 PROBE_MINUTES = (1, 2, 5, 10, 20, 30)
-SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)
-PROBE_TIMEOUT_SECONDS = 15.0
+SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)  # longer: each wrong password counts towards a locked account
+PROBE_TIMEOUT_SECONDS = 15.0  # for each answer; a worker waits meanwhile
 
 THROTTLE_SECONDS = (30, 60, 120, 300, 600, 1200)
 """How long nothing leaves after the first, second, … request to slow down."""

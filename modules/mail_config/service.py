@@ -27,7 +27,7 @@ from modules.mail_config.message import MailMessage
 from modules.mail_config.models import MailServer
 from modules.mail_config.transports.base import Envelope
 
-TEST_TIMEOUT_SECONDS = 15.0
+TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 
 
 @dataclass(frozen=True, slots=True)

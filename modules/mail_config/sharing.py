@@ -54,9 +54,9 @@ __all__ = [
     "read_export",
 ]
 
-FORMAT = "envoi-mail-templates"
-VERSION = 1
-MAX_TEMPLATES = 500
+FORMAT = "envoi-mail-templates"  # tells such a file from any other JSON
+VERSION = 1  # of the file's form; a newer one is refused, not guessed at
+MAX_TEMPLATES = 500  # in a file; a request has to end
 FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), RecipientField.BCC: N_("Bcc")}
 
 

@@ -17,10 +17,10 @@ from modules.mail_config.template_problems import Problem
 from modules.mail_config.template_syntax import find_problems, try_out
 from modules.mail_config.template_tags import normalize
 
-MAX_RECIPIENTS = 30
+MAX_RECIPIENTS = 30  # rules of a template; whoever needs more writes to a list
 _MAX_FUNCTION = 80
-_MAX_SUBJECT = 500
-_MAX_PATTERN = 200
+_MAX_SUBJECT = 500  # characters, as the column has
+_MAX_PATTERN = 200  # characters of the pattern for file names
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,10 @@ __all__ = [
     "templates_for",
 ]
 
-MAX_FILES = 20
+MAX_FILES = 20  # of a template; each goes with every mail
 MAX_FILE_BYTES = 20_000_000
 """All files of a template together."""
-MAX_NAME = 120
+MAX_NAME = 120  # characters, as the column has
 _NUMBERS: Mapping[str, tuple[int, int]] = {"position": (0, 9999), "keep_days": (0, 36_500)}
 _COLUMNS = frozenset(
     {

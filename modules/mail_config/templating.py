@@ -20,8 +20,8 @@ from modules.mail_config.template_values import CURRENCY, EMPTY, FormulaError, b
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "BadTemplateError", "Rendered", "render", "render_line"]
 
-MAX_OUTPUT = 500_000
-MAX_SUBJECT = 500
+MAX_OUTPUT = 500_000  # characters; a short formula can make a long text
+MAX_SUBJECT = 500  # characters, as the column has
 
 
 @dataclass(frozen=True, slots=True)

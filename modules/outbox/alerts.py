@@ -37,11 +37,11 @@ from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)
 
-MANAGES_SERVERS = "mail_config.server.edit"
-MOST_COUNTED = 99
-DIGEST_PAUSE = dt.timedelta(minutes=10)
-DIGEST_LINES = 20
-SEEN_AT_ONCE = 5000
+MANAGES_SERVERS = "mail_config.server.edit"  # who is told of a paused server
+MOST_COUNTED = 99  # beyond it the bell says "99+"; counting on would cost, and say no more
+DIGEST_PAUSE = dt.timedelta(minutes=10)  # a run of 1,000 failures must not become 1,000 mails
+DIGEST_LINES = 20  # in one mail; the bell has the rest
+SEEN_AT_ONCE = 5000  # rows of one transaction, so that delivery does not wait behind it
 
 
 # -- what the bell and its page show -------------------------------------------------------------------

@@ -26,7 +26,9 @@ _PAGE = (
     '<body style="font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:1.5;color:#1d2733">\n'
     "{body}\n</body>\n</html>\n"
 )
+# What the editor shows while a picture has no place in a mail yet.
 _OWN_PICTURE = re.compile(r"/outbox/compose/file/([^/?#]+)$")
+# A picture that was pasted: its octets stand in the address (RFC 2397).
 _DATA = re.compile(r"data:([a-z0-9.+/-]+)((?:;[^,;]*)*?)(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 Resolve = Callable[[str], DraftAttachment | None]

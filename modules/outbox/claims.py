@@ -50,8 +50,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# For a database that is busy or away, less than a lease: an outcome that is known must not be lost.
 PATIENCE_SECONDS = 90.0
-_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5  # between two tries to write it
 LOST_WORDS = "The worker ended while the message was being handed over."
 
 
@@ -59,6 +60,7 @@ def _values(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
+# The columns that say how the mail leaves; fixed with the mark, for every later attempt.
 _FROM = ("server_id", "sender_name", "sender_address", "reply_to_name", "reply_to_address")
 _MARKED = ("lease_until", "message_sha256", *_FROM)
 _SETTLED = (

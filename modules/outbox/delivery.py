@@ -50,6 +50,7 @@ from modules.outbox.states import RetryPolicy
 
 logger = logging.getLogger(__name__)
 
+# Recipients that an attempt is for; never one whose outcome is known, or uncertain.
 _TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
 AFTER_FAILURE = dt.timedelta(minutes=1)

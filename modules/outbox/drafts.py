@@ -31,7 +31,7 @@ KEPT_FIELDS = (
     "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
     "delivery_receipt", "read_receipt", "send_at",
 )  # fmt: skip
-MAX_CONTENTS = 3_000_000
+MAX_CONTENTS = 3_000_000  # characters of a draft as JSON; beyond it the page says that it is not kept
 _SEALED = "sealed:"  # no JSON begins so
 
 

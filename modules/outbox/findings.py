@@ -31,12 +31,14 @@ from modules.outbox.private import mark_of
 from modules.outbox.recipients import removed_keys
 from modules.outbox.states import MailState
 
-RECENTLY = dt.timedelta(minutes=15)
+RECENTLY = dt.timedelta(minutes=15)  # the same to the same within so long is likely a second click
+# A formula that the recipient would read.
 _UNRESOLVED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\{|\{%", re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 _ENCODED = 4 / 3 * 78 / 76
 """By how much base64 with its line ends makes octets longer (RFC 2045 §6.8)."""
 
+# States of a mail that nobody got: sending again is no repetition.
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
 
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 MAX_TEXT = 2_000_000
 """Characters of a posted text that are looked at; what a mail may have is less."""
 
-MAX_TYPED = 100_000
-MAX_CONFIRMED = 2000
+MAX_TYPED = 100_000  # characters of the subject or of a field of recipients that are read
+MAX_CONFIRMED = 2000  # findings that a person accepts in one form
 MAX_KEY = 300
-LONGEST_AHEAD = dt.timedelta(days=366)
+LONGEST_AHEAD = dt.timedelta(days=366)  # a date further off is a slip, and the document will have changed
 CHANGEABLE = ("subject", "body", "reply_to", "options")
 """Names of the fields that a person may have changed since a template filled them in; the page tells which."""
 

@@ -44,10 +44,10 @@ from modules.outbox.transitions import note
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-HISTORY_BATCH = 500
-REQUEST_SECONDS = 20.0
-SHOWN = 50
+BATCH = 50  # mails of one transaction: short enough for delivery to go on beside it
+HISTORY_BATCH = 500  # events of one transaction
+REQUEST_SECONDS = 20.0  # then the page says how far it came; pressing again goes on
+SHOWN = 50  # rows of each kind on the page; all are counted
 RECORD = "personal data"
 _UNSERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 

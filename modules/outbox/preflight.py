@@ -44,9 +44,9 @@ class Finding:
     confirmed: bool = False
 
 
-MAX_RECIPIENTS = 500
-MAX_SUBJECT_LENGTH = 500
-MAX_BODY_LENGTH = 1_000_000
+MAX_RECIPIENTS = 500  # in one mail: providers refuse more, and spam filters mind
+MAX_SUBJECT_LENGTH = 500  # characters, as the column has
+MAX_BODY_LENGTH = 1_000_000  # characters of HTML; mail programs cut longer ones
 
 
 def attachment_limit() -> int:

@@ -22,8 +22,8 @@ from core.vault import decrypt, encrypt
 from modules.mail_config.transports.base import Submission
 from modules.outbox.models import MailRecipient
 
-SCRUBBED = "‹address›"
-_SHORTEST_LOCAL_PART = 3
+SCRUBBED = "‹address›"  # stands where a server has repeated the address
+_SHORTEST_LOCAL_PART = 3  # letters: replacing "a" everywhere would leave no words to read
 
 
 def mark_of(address: str, purpose: str = "private") -> str:

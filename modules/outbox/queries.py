@@ -26,7 +26,7 @@ from modules.outbox.states import (
     MailState,
 )
 
-PANEL_SIZE = 20
+PANEL_SIZE = 20  # mails beside a document; the list has the others
 
 
 @dataclass(frozen=True, slots=True)

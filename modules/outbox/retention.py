@@ -33,9 +33,9 @@ from modules.outbox.transitions import INSERT_EVENT, event_values
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
-LOOK_UP = 500
-JOB_SECONDS = 240.0
+BATCH = 200  # mails of one transaction: short enough for delivery to go on beside it
+LOOK_UP = 500  # hashes asked about in one query; SQLite bounds the parameters
+JOB_SECONDS = 240.0  # below the time a job may take; the next run goes on
 JUST_STORED_SECONDS = 15 * 60
 """Whoever has stored or touched a file writes its row within this time."""
 FORGOTTEN_SECONDS = 25 * 3600

@@ -19,7 +19,7 @@ from modules.mail_config.models import MailServer
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 
-MOST_COUNTED = 1000
+MOST_COUNTED = 1000  # beyond it the page says "1,000+"
 _WAITS = sorted({*SERVER_FAILURES, FailureKind.SERVER_UNTESTED})
 
 

@@ -32,7 +32,9 @@ WAITING = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.SENDING, M
 FAILED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN})
 """A person must act; shown in red."""
 
+# Not everybody has it, and no worker is at it.
 RESENDABLE = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN, MailState.CANCELED})
+# No worker has it; while one has, somebody may be getting it.
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {

@@ -17,7 +17,8 @@ from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.outbox.models import DeliveryAttempt, MailEvent, OutgoingMail
 from modules.outbox.states import STATE_TONES, MailState
 
-MAX_STEPS = 300
+MAX_STEPS = 300  # read for one page; a mail that waited for days has more
+# By which clocks of two hosts may differ, when steps and attempts are put in order.
 _CLOCKS_DIFFER = dt.timedelta(seconds=2)
 
 

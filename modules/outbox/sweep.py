@@ -22,7 +22,7 @@ from modules.outbox.transitions import moving, record
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 1000  # mails that one query takes; the sweep goes on until none is left
 ASK_AGAIN = dt.timedelta(seconds=60)
 """How long the sweep waits for a queued mail before it asks for it again."""
 

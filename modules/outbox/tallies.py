@@ -47,7 +47,7 @@ LOOKED_AT = 1500
 GROUPED = 20_000
 """How many of the newest failed, or waiting, mails are grouped by reason."""
 
-MOST_GROUPS = 50
+MOST_GROUPS = 50  # on the page, the largest first
 
 
 @dataclass(frozen=True, slots=True)

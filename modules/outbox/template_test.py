@@ -18,7 +18,7 @@ from modules.outbox.models import OutgoingMail
 from modules.outbox.preflight import MAX_SUBJECT_LENGTH
 from modules.outbox.service import submit
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0  # for the PDF: a person waits before the page
 
 
 def send_test(preview: Preview, user: User) -> OutgoingMail:

@@ -22,7 +22,7 @@ from core.auth.models import User
 from modules.outbox.models import EVENTS, MAILS, MailEvent, OutgoingMail
 from modules.outbox.states import TRANSITIONS, IllegalTransitionError, MailState, check_transition
 
-MAX_DETAIL_LENGTH = 500
+MAX_DETAIL_LENGTH = 500  # characters, as the column has
 
 _actor: ContextVar[str] = ContextVar("outbox_actor", default="")
 _moving: ContextVar[bool] = ContextVar("outbox_moving", default=False)

@@ -20,7 +20,7 @@ from modules.pos.service.registers import open_session, save_method, save_regist
 from modules.pos.service.tickets import Sale, SaleLine, SalePayment, ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat
 
-CASHIER_PIN = "2468"
+CASHIER_PIN = "2468"  # of the demonstration only; the database keeps no PIN, but its hash
 
 
 def load(app: Flask) -> None:

@@ -23,7 +23,7 @@ from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
 KEEP_SECONDS = 60.0
 # What a server answers to a goodbye is not worth more.
 GOODBYE_SECONDS = 5.0
-MAX_TRANSCRIPT_LINES = 2000
+MAX_TRANSCRIPT_LINES = 2000  # of a dialogue that is kept; 500 recipients take some 1,000
 
 
 class DialogueError(Exception):

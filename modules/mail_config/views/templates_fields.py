@@ -22,9 +22,9 @@ from modules.mail_config.editor import chip
 from modules.mail_config.editor_tree import Formula, split_formulas
 from modules.mail_config.views.blueprint import blueprint
 
-DOCUMENTS_AT_MOST = 20
-LONGEST_FORMULA = 2000
-FUNCTIONS_AT_MOST = 100
+DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
+LONGEST_FORMULA = 2000  # characters that are asked about
+FUNCTIONS_AT_MOST = 100  # offered for a rule about contacts
 GROUP_TITLES = {
     "document": N_("Document"),
     "customer": N_("Customer"),

@@ -21,7 +21,7 @@ from modules.mail_config.text_differences import Piece
 from modules.mail_config.views.blueprint import blueprint
 from modules.mail_config.views.templates import shown_changes, template_or_404
 
-SHOWN_VERSIONS = 50
+SHOWN_VERSIONS = 50  # the newest; all are kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from modules.mail_config import sharing
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.views.blueprint import blueprint
 
-PLAN_SECONDS = 3600
+PLAN_SECONDS = 3600  # between looking at what a file would do, and doing it
 
 
 class ImportForm(FlaskForm):  # type: ignore[misc]

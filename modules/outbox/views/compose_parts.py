@@ -23,8 +23,8 @@ from modules.outbox.recipients import propose, recipient_of, recognize
 from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.compose import sendable
 
-SUGGESTIONS = 12
-MAX_FOUND = 20
+SUGGESTIONS = 12  # below a field: what fits without scrolling
+MAX_FOUND = 20  # partners looked at for them, since some have no address
 MAX_CONTACTS = 100
 """Contacts of one customer that the address book shows; the others are found by typing."""
 

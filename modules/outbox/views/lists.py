@@ -24,9 +24,9 @@ from modules.outbox.reasons import Place, actor_title, reason_of
 from modules.outbox.views.blueprint import blueprint
 from modules.outbox.views.repairs import EDIT_SERVERS, Repairs, repairs_of
 
-MAX_IDS = 5000
-MAX_LIVE = 100
-MAX_NEWS = 100
+MAX_IDS = 5000  # rows marked by hand in one request; more are chosen by their filter
+MAX_LIVE = 100  # rows that the page asks about again and again
+MAX_NEWS = 100  # beyond it the note says "100+ new"
 BACK = "/outbox/mails"
 
 

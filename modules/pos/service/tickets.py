@@ -48,7 +48,7 @@ from modules.pos.states import TICKET, PaymentKind, ReceiptFormat
 
 logger = logging.getLogger(__name__)
 
-MAX_LINES = 500
+MAX_LINES = 500  # of a ticket; the PDF of more would be longer than paper
 LONGEST_AGE = dt.timedelta(days=60)
 """A sale is no older when the server learns of it; a clock that says more is wrong."""
 

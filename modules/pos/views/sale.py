@@ -14,9 +14,10 @@ from core.mail.addresses import Address, InvalidAddressError, normalize
 from modules.pos.service.tickets import MAX_LINES, Sale, SaleLine, SalePayment
 from modules.pos.states import PaymentKind, ReceiptFormat
 
+# A UUID; the till makes it, so that posting a sale again writes nothing.
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_LARGEST = Decimal(10) ** 11
-MAX_PAYMENTS = 20
+_LARGEST = Decimal(10) ** 11  # what fits into the column with four places
+MAX_PAYMENTS = 20  # of one sale
 
 
 class BadSaleError(UserError):

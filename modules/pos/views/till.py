@@ -43,10 +43,10 @@ from modules.pos.views.blueprint import blueprint
 from modules.pos.views.sale import read_sale, seller_id
 from modules.pos.views.shift import remember_cashier
 
-MAX_PRODUCTS = 10_000
-MAX_CUSTOMERS = 5_000
-MAX_ASKED = 50
-MAX_FOUND = 60
+MAX_PRODUCTS = 10_000  # that the till keeps to work while the server is away; more are found by asking it
+MAX_CUSTOMERS = 5_000  # likewise
+MAX_ASKED = 50  # sales the till asks about in one request
+MAX_FOUND = 60  # results of a search on the till
 
 
 def _register(register_id: int) -> Register:

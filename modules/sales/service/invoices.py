@@ -26,6 +26,7 @@ from modules.sales.service.lines import LineValues, copy_lines, lines_of, replac
 from modules.sales.service.orders import invoice_of
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
 
+# 30 days: the usual term in France where nothing was agreed (Code de commerce, L441-10).
 PAYABLE_WITHIN = dt.timedelta(days=30)
 # People whose day has begun while UTC's has not may post with their date.
 _AHEAD_OF_UTC = dt.timedelta(days=1)
