@@ -34,6 +34,7 @@ JobTimeoutError = BaseTimeoutException
 
 JobArgument = int | str | list[int]
 
+# A list, so that the worker's code can be imported before there is an application; one for each process.
 _process_app: list[Flask] = []
 
 
@@ -44,6 +45,7 @@ def bind_process(app: Flask) -> None:
 
 def queue_for(app: Flask) -> Queue:
     """Return the queue of an application, with short timeouts."""
+    # One connection pool for the application; a new one for each request would leak sockets.
     queue = app.extensions.get("envoi_queue")
     if queue is None:
         settings = app.extensions["envoi_settings"]
@@ -76,6 +78,7 @@ def enqueue(name: str, *args: JobArgument, front: bool = False, at: dt.datetime 
         "result_ttl": RESULT_TTL_SECONDS,
         "failure_ttl": FAILURE_TTL_SECONDS,
         "at_front": front,
+        # Short: RQ writes it to its log, where ids of 50 mails help nobody.
         "description": f"{name}{args if len(str(args)) < 80 else '(…)'}",
     }
     try:

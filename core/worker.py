@@ -98,6 +98,7 @@ def _new_worker(app: Flask) -> EnvoiWorker:
             maintenance_interval=MAINTENANCE_SECONDS,
             worker_ttl=WORKER_TTL_SECONDS,
         )
+        # Our own log lines say what was done, with less noise.
         worker.log_job_description = False
     return worker
 
@@ -143,6 +144,7 @@ def schedule(app: Flask) -> None:
                 interval=every,
                 job_timeout=timeout,
                 result_ttl=jobs.RESULT_TTL_SECONDS,
+                # A job that waited for longer than its interval is not worth running twice in a row.
                 ttl=max(every * 2, 60),
                 name=name,
             )

@@ -70,6 +70,7 @@ def _to_the_sign_in() -> ResponseReturnValue:
 
 def guard() -> ResponseReturnValue | None:
     """Refuse a request whose user lacks the permission of the page; runs before every request."""
+    # No page: a 404 is nobody's secret, and scripts and styles are needed to sign in.
     if request.endpoint is None or request.endpoint == "static" or request.endpoint.endswith(".static"):
         return None
     permission = declared_permission(request.endpoint)
@@ -131,6 +132,7 @@ def within_reach(
     """
     scope = user.scope(permission)
     if scope is None:
+        # An unknown permission reaches nothing; a query without a condition would reach everything.
         return false()
     conditions = {
         _Bound.COMPANY: company.in_(
@@ -138,6 +140,7 @@ def within_reach(
         ),
         _Bound.OWNER: owner == user.id,
     }
+    # `and_()` of nothing is deprecated, and the widest reach has no condition.
     return and_(true(), *(conditions[bound] for bound in _BOUNDS[scope]))
 
 

@@ -51,7 +51,9 @@ def clean_logo(data: bytes) -> bytes:
     if len(data) > MAX_LOGO_BYTES:
         raise UserError(_l("The logo is larger than 2 MB."), "logo")
     try:
+        # These four only: Pillow reads dozens of formats, and the rarer ones have had holes.
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
+            # Before the conversion, which would otherwise take memory for the whole picture.
             picture.thumbnail(LOGO_PIXELS)
             rgba = picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:

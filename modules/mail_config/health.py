@@ -104,11 +104,13 @@ def note_failure(server_id: int, failure: Failure) -> None:
         health.failures += 1
         health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
         health.failure_advice = failure.advice or ""
+        # One limit for all failures in a row, whatever kinds they are; the last one's kind says which.
         enough = REFUSED_SIGN_INS_TO_PAUSE if failure.kind is FailureKind.AUTH_FAILED else FAILURES_TO_PAUSE
         if health.open_since is None and health.failures >= enough:
             health.open_since, health.probes = now, 0
             health.next_probe_at = now + probe_delay(failure.kind, 0)
             logger.warning("Mail server %s is paused: %s", server_id, failure.diagnostic)
+            # After the commit: whoever hears of it reads the database, and must find the pause there.
             on_commit(partial(tell, mail_server_paused, server_id))
 
 
@@ -206,8 +208,10 @@ def probe_now(server_id: int) -> Failure | None:
     if server is None:
         return None
     company = (
+        # A server for all companies is probed in the name of any; only that a sender is taken counts.
         server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
     )
+    # Taken before the dialogue: an administrator may correct the server while it is being probed.
     fingerprint = server.fingerprint
     try:
         connection = open_transport(server, timeout=PROBE_TIMEOUT_SECONDS)
@@ -224,6 +228,7 @@ def probe_now(server_id: int) -> Failure | None:
         health = _locked(server_id)
         current = db.session.get(MailServer, server_id)
         if health is not None and health.open_since is not None and current is not None:
+            # A failure of the settings that were there before says nothing about the new ones.
             if current.fingerprint == fingerprint:
                 health.probes += 1
             health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
@@ -305,6 +310,7 @@ def note_throttle(server_id: int, failure: Failure) -> None:
             return  # mails that were on their way already heard the same request
         health.throttles, health.throttled_at = min(steps + 1, len(THROTTLE_SECONDS)), now
         health.throttle_words = failure.diagnostic
+        # Mails that have reserved a later moment keep it; new ones come behind the pause.
         health.next_slot_at = max(health.next_slot_at or now, now + pause)
 
 
@@ -320,6 +326,7 @@ def reserve(server_id: int) -> dt.datetime:
             return now
         server = session.get_one(MailServer, server_id)
         pace = pace_of(server, health, now)
+        # Moments that nobody used are lost: saved up, they would leave as a burst.
         start = max(now, health.next_slot_at or now)
         if pace.per_day is not None:
             if health.day_started_at is None or start >= health.day_started_at + DAY:

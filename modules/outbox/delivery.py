@@ -109,6 +109,7 @@ class DeliveryRun:
         way: Way | None = None
         transcript: Sequence[str] = ()
         try:
+            # Everything that can fail without a server comes first, so that no connection is opened in vain.
             self._freeze_attachments(mail)
             way = self._way(mail)
             message = self._message(mail, way)
@@ -116,6 +117,7 @@ class DeliveryRun:
             self._wait_for_turn(mail, way, server)
             settlement, transcript = self._hand_over(mail, way, server, message)
             mail.slot_at = mail.slot_server_id = None
+        # Nothing is written: whoever holds the mail now writes what becomes of it.
         except LostClaimError:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
@@ -134,6 +136,7 @@ class DeliveryRun:
         """
         if self.in_flight == mail.id:
             return
+        # For support; the person reads the explanation of the kind.
         words = f"{type(error).__name__}: {error}"
         self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
 
@@ -202,6 +205,8 @@ class DeliveryRun:
         for attachment in mail.attachments:
             if not attachment.generated:
                 continue
+            # Frozen at Send, or by an attempt before. While Undo runs the document may still be changed: ask
+            # once.
             if attachment.sha256:
                 if mail.not_before is not None and not mail.attempts and not mail.accepted_count:
                     self.flush()
@@ -224,6 +229,7 @@ class DeliveryRun:
 
     def _way(self, mail: OutgoingMail) -> Way:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
+        # Finding the server asks the database several times; a run of 1,000 mails has one sender mostly.
         key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
         way = self.ways.get(key)
         if way is None:
@@ -232,6 +238,7 @@ class DeliveryRun:
         if way.problem is not None:
             wait = WHILE_PAUSED if way.paused else LOOK_AGAIN
             raise MustWaitError(way.problem, clock.now() + with_jitter(wait))
+        # Fixed once: a resend weeks later must be the same message, whoever the company's address is by then.
         if not mail.sender_address:
             mail.sender_address, mail.sender_name = way.header_from.addr_spec, way.header_from.display_name
             if way.reply_to is not None:
@@ -250,6 +257,7 @@ class DeliveryRun:
             logger.exception("Mail %s could not be built.", mail.id)
             words = f"The message could not be built ({type(error).__name__}: {error})."
             raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
+        # Asked before connecting. What the server announces by SIZE is asked by the transport.
         limit = way.server.size_limit if way.server is not None else None
         if limit is not None and len(message) > limit:
             words = f"The message has {len(message)} bytes; the server's limit is {limit}."
@@ -298,6 +306,7 @@ class DeliveryRun:
     def _hand_over(
         self, mail: OutgoingMail, way: Way, server: MailServer, message: bytes
     ) -> tuple[Settlement, Sequence[str]]:
+        # Only those still to be served: somebody who has the mail must not get it twice.
         due = _due(mail)
         try:
             connection = self._connection(server)
@@ -312,11 +321,14 @@ class DeliveryRun:
             envelope_id=mail.message_id.strip("<>"),
         )
 
+        # Called between the answer to DATA and the text: until then a crash costs nothing, from then on somebody
+        # may have it.
         def before_body() -> None:
             if not claims.patiently(lambda: self._mark(mail)):
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
+        # Before anything is written or logged: the address of a walk-in must not reach the database.
         submission = scrubbed(submission, envelope.recipients if mail.private else ())
         transcript = list(submission.transcript)
         failure = submission.failure
@@ -380,6 +392,8 @@ class DeliveryRun:
         return bool(mine)
 
     def _connection(self, server: MailServer) -> SmtpConnection:
+        # Host, account or password may have changed since the connection was made; then it speaks for the old
+        # ones.
         key = (server.id, server.fingerprint)
         for other in [other for other in _connections if other[0] == server.id and other != key]:
             _connections.pop(other).close()
@@ -451,9 +465,11 @@ def deliver(mail_ids: Sequence[int]) -> int:
             run.flush()
             run.ledger.close()
             claims.give_back(token)
+    # Here and not in the sweep, so that an address is gone a moment after it was needed.
     private = [mail.id for mail in mails if mail.private]
     if private:
         erase_private(private)
+    # Raised at the end, so that the job counts as failed in RQ, where whoever looks after it sees the trace.
     if faults:
         raise faults[0]
     return len(mails)

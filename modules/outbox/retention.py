@@ -107,6 +107,7 @@ def due_conditions() -> list[ColumnElement[bool]]:
     )
     private = and_(has_contents, MAILS.c.private)
     conditions += [
+        # At once, whatever the settings say: the address was given for this one mail.
         and_(private, MAILS.c.state == MailState.SENT),
         and_(private, _older_than(private_keep_days(), now)),
     ]
@@ -137,6 +138,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
     """
     until = time.monotonic() + seconds
     report = Report()
+    # One condition at a time, each with its index; joined by OR they would read through all mails.
     for condition in due_conditions():
         while time.monotonic() < until:
             with transaction() as session:
@@ -153,6 +155,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
     _expire_private(report)
     _forget_drafts(report, until)
     if folders is None:
+        # A share of the folders each hour, so that a store of millions is never looked through at once.
         hour = clock.now().hour
         folders = [name for number, name in enumerate(file_store().folders()) if number % 24 == hour]
     for folder in folders:
@@ -190,6 +193,7 @@ def _expire_private(report: Report) -> None:
 def _forget_drafts(report: Report, until: float) -> None:
     """Delete kept drafts that nobody has touched for long, or whose mail has left, with their files."""
     now = clock.now()
+    # A mail whose Undo was pressed is canceled, and its draft is what the person goes on with.
     has_left = exists().where(
         MAILS.c.submission_token == KeptDraft.token, MAILS.c.state != MailState.CANCELED
     )
@@ -236,6 +240,7 @@ def erase_contents(
         .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
     )
     session.execute(
+        # Only those that have one: a second run finds nothing to write.
         update(ATTEMPTS).where(ATTEMPTS.c.mail_id.in_(ids), ATTEMPTS.c.transcript != "").values(transcript="")
     )
     session.execute(
@@ -292,6 +297,7 @@ def _in_use(hashes: Sequence[str]) -> set[str]:
     )
     of_drafts = select(DraftFile.sha256).where(DraftFile.sha256.in_(hashes))
     of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
+    # Asked after the commit that let them go; a file that is taken up in between was touched, and stays by that.
     used = set(db.session.scalars(union(of_mails, of_drafts, of_templates)))
     return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
 

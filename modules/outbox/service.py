@@ -56,6 +56,8 @@ def submit(
         if mail is not None:
             return mail
         try:
+            # A savepoint: where the other press was first, only this block is undone, and the caller's
+            # transaction lives on.
             with session.begin_nested():
                 mail = write_mail(draft, by, not_before=not_before)
                 mail.submission_token = token
@@ -81,6 +83,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
     with transaction() as session:
         document = None
         if draft.document_id is not None:
+            # As it is in the table now, not as this session read it when the composer was opened.
             document = session.get(Document, draft.document_id, populate_existing=True)
             if document is None:
                 raise UserError(_l("The document no longer exists."))
@@ -89,11 +92,13 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
                     _l("The document has changed since you began to write. Check the text, then send.")
                 )
         company = session.get_one(Company, draft.company_id)
+        # Cleaned here as well, whatever the form did: a caller of its own, such as a module, may have skipped it.
         body = clean_html(draft.body_html)
         now = clock.now()
         scheduled = not_before is not None and not_before > now
         mail = OutgoingMail(
             state=MailState.SCHEDULED if scheduled else MailState.QUEUED,
+            # Made once and stored: a server or reader that has the message knows a second copy by it.
             message_id=new_message_id(company.email),
             subject=draft.subject.strip(),
             body_html=body,
@@ -109,6 +114,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
             submitted_at=now,
             not_before=not_before,
             next_attempt_at=not_before or now,
+            # The age of a mail decides when it is given up, and the time it was meant to wait does not count.
             due_since=not_before if scheduled else now,
             keep_days=draft.keep_days,
             priority=draft.priority,
@@ -164,6 +170,7 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
 
 def new_message_id(sender_address: str) -> str:
     """Return a Message-ID (RFC 5322 §3.6.4) in the domain of the sender."""
+    # Not the host's name: that is nobody's business, and spam filters compare the domain with the From.
     domain = sender_address.rpartition("@")[2]
     return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"
 
@@ -219,6 +226,7 @@ def resend(
     done: list[int] = []
     with transaction() as session:
         for mail in _locked(mail_ids):
+            # Silently: of two people who press at once, the second has what they wanted.
             if mail.state not in RESENDABLE or mail.contents_erased_at is not None:
                 continue
             if mail.state is MailState.UNCERTAIN and not uncertain:
@@ -307,6 +315,7 @@ def correct_recipient(
     except UserError as error:
         raise UserError(error.message, "address") from error
     with transaction() as session:
+        # Locked before the recipient is looked at: a worker may be settling it at this moment.
         (mail,) = _locked([recipient.mail_id])
         session.refresh(recipient)
         if recipient.state is RecipientState.ACCEPTED:
@@ -338,6 +347,7 @@ def correct_recipient(
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:
             partner = session.get(Partner, recipient.partner_id)
+            # Only where the partner still has the wrong address; somebody may have corrected it already.
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address
 

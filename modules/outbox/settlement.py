@@ -156,6 +156,7 @@ def settle_failure(
         earlier: What earlier attempts have found about those that were not tried now.
     """
     attempts += 1
+    # A permanent failure of the mail's own ends it at once; a person can correct and resend.
     delay = policy.delay(attempts, age) if failure.temporary else None
     state = RecipientState.REFUSED if delay is None else RecipientState.DEFERRED
     kind = FailureKind.GIVEN_UP if failure.temporary and delay is None else None
@@ -206,6 +207,7 @@ def with_jitter(delay: dt.timedelta) -> dt.timedelta:
     return delay * random.uniform(1.0, 1.15)  # noqa: S311 (no secret)
 
 
+# Uncertain comes first: only a person can decide it, and the others can wait.
 _WORST_FIRST = (
     RecipientState.UNCERTAIN,
     RecipientState.REFUSED,

@@ -180,12 +180,15 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
         original = _original(register, sale)
         amounts_back = amounts_for(original, _quantities_back(sale)) if original is not None else {}
+        # Everything that can refuse the sale comes before the number: a rollback gives it back, but holds others
+        # up.
         counted = _count(sale, company.currency, amounts_back)
         now = clock.now()
         session_row = _session_for(register, sale, cashier)
         rung_at = now - min(max(sale.age, dt.timedelta()), LONGEST_AGE)
         if session_row.id == sale.session_id:
             rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
+        # The date on a receipt is that of the shop: at 00:30 in Paris UTC still has yesterday.
         zone = zoneinfo.ZoneInfo(cashier.timezone) if cashier is not None else dt.UTC
         sequence = next_number(company.id, f"pos.ticket/{register.id}")
         document = create_document(
@@ -215,6 +218,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         )
         session.add(ticket)
         session.flush()
+        # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
         products = _those_there(Product, [line.product_id for line in counted.lines])
         for line in counted.lines:
             line.document_id = document.id
@@ -320,12 +324,14 @@ def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
         raise UserError(_l("A payment goes in the wrong direction."))
     paid = sum((payment.amount for payment in sale.payments), Decimal(0))
     if total < 0:
+        # To the cent: there is no change from a refund.
         if paid != total:
             raise UserError(_l("What is paid back is not what was taken back."))
         return Decimal(0)
     if paid < total:
         raise UserError(_l("The payment is below the total."))
     cash = sum((p.amount for p in sale.payments if p.kind is PaymentKind.CASH), Decimal(0))
+    # Vouchers and cards give no change, so it must come out of what was paid in cash.
     change = paid - total
     if change > cash:
         raise UserError(_l("Change is given in cash only: more was paid by card than is owed."))
@@ -353,6 +359,7 @@ def _original(register: Register, sale: Sale) -> Ticket | None:
             raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
         return None
     with transaction() as session:
+        # Locked: two tills that refund the same goods at once would give the money twice.
         ticket = session.get(Ticket, sale.refund_of_id, with_for_update={"of": Ticket})
         if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
             raise UserError(_l("This ticket cannot be refunded."))
@@ -363,6 +370,7 @@ def _original(register: Register, sale: Sale) -> Ticket | None:
         for number, line in back.items():
             if number not in sold or -line.quantity > left[number] or line.quantity >= 0:
                 raise UserError(_l("More would be taken back than was sold."))
+            # The till sends the price; a page that is out of date, or changed by hand, must not set it.
             if (line.unit_price, line.discount) != (sold[number].unit_price, sold[number].discount):
                 raise UserError(_l("Goods are taken back at the price at which they were sold."))
     return ticket
