@@ -241,6 +241,7 @@ def _mail_to(user_id: int) -> bool:
         user = session.get(User, user_id)
         if preference is None or not preference.by_mail or user is None:
             return False
+        # What was seen in the application needs no mail.
         news = _unseen(user_id).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
         alerts = list(
             session.scalars(news.options(joinedload(Alert.mail), joinedload(Alert.server)).limit(1000))
@@ -254,6 +255,7 @@ def _mail_to(user_id: int) -> bool:
         company = company_that_can_send(user, alerts)
         if company is None:
             return False
+        # In this transaction: mail and mark are written together, or neither.
         mail = service.submit(_digest(user, company, alerts), None)
         mail.is_alert = True
         session.execute(
@@ -268,6 +270,7 @@ def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company |
 
     The person's own comes first, then those of the mails that have failed.
     """
+    # A person's own company may have no server; then one whose mail has failed may have another that works.
     ids = [user.company_id, *(alert.mail.company_id for alert in alerts if alert.mail is not None)]
     for company_id in dict.fromkeys(ids):
         company = db.session.get(Company, company_id) if company_id is not None else None
@@ -328,5 +331,6 @@ def _line(alert: Alert, user: User) -> Markup:
 
 def _address(endpoint: str, **values: object) -> str:
     """Return the whole address of a page; a worker has no request to take the host from."""
+    # The host in it does not matter: it is replaced by the public address.
     path = current_app.url_map.bind("envoi.invalid").build(endpoint, values)
     return f"{current_settings().base_url}{path}"

@@ -68,6 +68,7 @@ def findings_of(form: ComposeForm, route: Route, complete: MailDraft | None = No
         )
         for finding in found
     ]
+    # As the enum lists them, the gravest first; the order within one stays.
     order = list(Severity)
     return sorted(confirmed, key=lambda finding: order.index(finding.severity))
 
@@ -220,6 +221,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
 
 def _about_text(form: ComposeForm) -> Iterator[Finding]:
     draft = form.draft
+    # A blank for each tag, or the words of two paragraphs would become one.
     words = _TAG.sub(" ", draft.body_html)
     for field, text in (("subject", draft.subject), ("body", words)):
         unresolved = _UNRESOLVED.search(text)
@@ -292,6 +294,7 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
     if route.problem is None:
         return
     if route.problem is FailureKind.SENDER_MISSING:
+        # Told, not forbidden: the mail may be written now and leave when an administrator has set up the rest.
         words = gettext("%(company)s has no email address to send from: the mail will wait.")
     elif route.problem is FailureKind.SERVER_MISSING:
         words = gettext("No mail server may send from %(address)s: the mail will wait.")

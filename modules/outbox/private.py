@@ -33,9 +33,12 @@ def mark_of(address: str, purpose: str = "private") -> str:
         address: An addr-spec; its case makes no difference.
         purpose: Marks of one purpose say nothing about those of another.
     """
+    # Keyed: all addresses of a country can be hashed in a day, so a plain hash would be one that can be undone.
     key = current_settings().secret_key.encode()
     text = f"envoi/{purpose}/1:{address.casefold()}"
     mark = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    # Looks like an address, so that lists and searches need no case for it; `.invalid` can never be one (RFC
+    # 2606).
     return f"{purpose}-{mark[:12]}@{purpose}.invalid"
 
 
@@ -46,6 +49,7 @@ def is_mark(addr_spec: str) -> bool:
 
 def seal(recipient: MailRecipient, address: str) -> None:
     """Give a recipient an address that is used and not kept."""
+    # A name says who it is as well as an address does, so it is not kept either.
     recipient.addr_spec, recipient.sealed, recipient.display_name = mark_of(address), encrypt(address), ""
 
 
