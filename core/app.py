@@ -32,6 +32,7 @@ from core.web.slots import slot
 
 logger = logging.getLogger(__name__)
 
+# A working day: nobody signs in twice, and a forgotten browser is closed by the next morning.
 SESSION_LIFETIME = timedelta(hours=12)
 
 
@@ -87,6 +88,7 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     """Translate the settings into those of Flask and its extensions."""
     secure = settings.base_url.startswith("https://")
     url = make_url(settings.database_url)
+    # A connection to PostgreSQL dies with a restart of the server; asking first costs less than an error page.
     engine_options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() == "postgresql"}
     app.config.update(
         TESTING=testing,
@@ -94,13 +96,18 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options,
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,
+        # Bytes of the fields of a form: the longest text of a mail, percent-encoded, and room beside it.
         MAX_FORM_MEMORY_SIZE=4 * 1024 * 1024,
+        # Fields of a form: a list has a box for each row that is marked.
         MAX_FORM_PARTS=5000,
+        # The prefix lets browsers take it over https only, and from this host only (RFC 6265bis).
         SESSION_COOKIE_NAME="__Host-envoi" if secure else "envoi",
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_HTTPONLY=True,
+        # Not Strict: a link in a mail must find whoever is signed in.
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # As long as the session: a form that was open over lunch must still post.
         WTF_CSRF_TIME_LIMIT=int(SESSION_LIFETIME.total_seconds()),
         WTF_CSRF_SSL_STRICT=secure,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),

@@ -16,8 +16,8 @@ from sqlalchemy.exc import ArgumentError
 
 from core.errors import ConfigError
 
-SUPPORTED_LANGUAGES = ("en", "fr")
-MINIMUM_SECRET_LENGTH = 32
+SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
+MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
 # A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 FALLBACK_REDIS_URL = "redis://127.0.0.1:6479/0"

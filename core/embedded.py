@@ -16,9 +16,9 @@ import redis
 
 from core.errors import EnvoiError
 
-_SERVER_NAMES = ("redis-server", "valkey-server")
-_POLL_SECONDS = 0.02
-_STOP_SECONDS = 10.0
+_SERVER_NAMES = ("redis-server", "valkey-server")  # tried in this order; both speak the protocol
+_POLL_SECONDS = 0.02  # between looks whether it answers yet
+_STOP_SECONDS = 10.0  # to write its file before it is killed
 
 
 class EmbeddedServerError(EnvoiError):

@@ -21,7 +21,7 @@ class EnvoiError(Exception):
 
 
 class UserError(EnvoiError):
-    """What the person asked for cannot be done, and they can do something about it.
+    """An action is refused for a reason that the person can mend; its text is shown to them.
 
     Args:
         message: What is wrong and how to mend it, in the words of the person.

@@ -46,6 +46,7 @@ class FileStore:
         """
         if not _SHA256.fullmatch(sha256):
             raise FileMissingError(f"{sha256!r} is not a SHA-256.")
+        # 256 folders: some file systems, and every person, mind a million names in one.
         return self.root / sha256[:2] / sha256
 
     def put(self, data: bytes) -> str:
@@ -66,6 +67,7 @@ class FileStore:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            # Whole or not at all: a reader never sees half a file, and two writers of the same bytes do no harm.
             temporary.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
@@ -88,6 +90,7 @@ class FileStore:
                 data = file.readall()
         except OSError as error:
             raise FileMissingError(f"The file {sha256} is not in the store.") from error
+        # 0.02 ms for a PDF; a damaged invoice that is sent is worse.
         if hashlib.sha256(data).hexdigest() != sha256:
             raise FileMissingError(f"The file {sha256} in the store is damaged.")
         return data

@@ -26,14 +26,15 @@ logger = logging.getLogger(__name__)
 
 # A request waits no longer than this for the queue; the sweep finds what could not be put on it.
 ENQUEUE_TIMEOUT_SECONDS = 1.0
-RESULT_TTL_SECONDS = 60
-FAILURE_TTL_SECONDS = 24 * 3600
+RESULT_TTL_SECONDS = 60  # nobody reads results, the rows say what happened; a minute helps whoever debugs
+FAILURE_TTL_SECONDS = 24 * 3600  # a day: the log has it longer
 
 JobTimeoutError = BaseTimeoutException
 """Raised in the middle of a job that has taken too long; nobody but the queue may catch it."""
 
 JobArgument = int | str | list[int]
 
+# A list, so that the worker's code can be imported before there is an application; one for each process.
 _process_app: list[Flask] = []
 
 
@@ -44,6 +45,7 @@ def bind_process(app: Flask) -> None:
 
 def queue_for(app: Flask) -> Queue:
     """Return the queue of an application, with short timeouts."""
+    # One connection pool for the application; a new one for each request would leak sockets.
     queue = app.extensions.get("envoi_queue")
     if queue is None:
         settings = app.extensions["envoi_settings"]
@@ -76,6 +78,7 @@ def enqueue(name: str, *args: JobArgument, front: bool = False, at: dt.datetime 
         "result_ttl": RESULT_TTL_SECONDS,
         "failure_ttl": FAILURE_TTL_SECONDS,
         "at_front": front,
+        # Short: RQ writes it to its log, where ids of 50 mails help nobody.
         "description": f"{name}{args if len(str(args)) < 80 else '(…)'}",
     }
     try:

@@ -19,7 +19,7 @@ from core.i18n import N_
 from core.registry import Registry, resolve, resolve_function
 from core.web import static
 
-ENTRY_POINT_GROUP = "envoi.modules"
+ENTRY_POINT_GROUP = "envoi.modules"  # part of the contract with modules of others: never renamed
 
 CORE = Module(
     name="core",
@@ -91,7 +91,9 @@ def discover() -> dict[str, Module]:
     found: dict[str, Module] = {}
     problems: list[str] = []
     for entry_point in sorted(
-        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda e: e.value
+        # Sorted, since the order of installed packages differs from host to host.
+        importlib.metadata.entry_points(group=ENTRY_POINT_GROUP),
+        key=lambda e: e.value,
     ):
         try:
             module = entry_point.load()
@@ -100,6 +102,7 @@ def discover() -> dict[str, Module]:
             continue
         if not isinstance(module, Module):
             problems.append(f"Module {entry_point.name}: {entry_point.value} is no core.contract.Module.")
+        # ENVOI_MODULES names the entry point; with two names nobody would know which to write.
         elif module.name != entry_point.name:
             problems.append(f"Module {entry_point.name}: its declaration is named {module.name}.")
         elif module.name in found or module.name == CORE.name:
@@ -117,6 +120,7 @@ def select(installed: Mapping[str, Module], enabled: tuple[str, ...] | None) -> 
     Raises:
         ModuleError: With everything that is missing or circular.
     """
+    # By name, so that menus and migrations come in the same order on every host.
     names = sorted(installed) if enabled is None else list(dict.fromkeys(enabled))
     problems = [
         f"ENVOI_MODULES names {name}, which is not installed. Installed: {', '.join(sorted(installed)) or 'none'}."
@@ -168,6 +172,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             if role not in FIRST_ROLES
         ]
         for what, name in dict.fromkeys(named):
+            # The name says whose it is, and two modules by strangers can never collide.
             if not name.startswith(f"{module.name}."):
                 problems.append(f"Module {module.name}: the {what} {name} must begin with “{module.name}.”.")
             owner = owners.setdefault((what, name), module.name)
@@ -279,6 +284,7 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
         for key, default in module.config_defaults.items():
             text = given.get(key, "").strip()
             try:
+                # An empty variable is one that is not set: container files write `NAME=` so.
                 value = type(default)(text) if text else default
             except ValueError:
                 wanted = "a whole number" if isinstance(default, int) else "a number"

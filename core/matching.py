@@ -1,4 +1,4 @@
-"""What somebody types, found in columns of the database: every word of it, in any case and accents."""
+"""SQL conditions that find what a person types: every word of it, in any case, with or without accents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, ca
 
 from core.db import db
 
-MAX_WORDS = 6
-MAX_TYPED = 100
+MAX_WORDS = 6  # each is a condition of the query
+MAX_TYPED = 100  # characters; no name is longer
 # Latin, Greek and Cyrillic letters with their accents: for others the letter itself is looked for.
 _ALPHABETS = ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1FFF))
 

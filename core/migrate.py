@@ -43,6 +43,7 @@ def versions_folder(module: Module) -> Path:
 def alembic_config(module: Module) -> Config:
     """Return the configuration of Alembic for one module."""
     config = Config()
+    # Alembic reads its options with `%` as a sign of its own; a folder may have one in its name.
     config.set_main_option("script_location", str(ENVIRONMENT).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(versions_folder(module)).replace("%", "%%"))
@@ -184,6 +185,7 @@ def metadata_of(_module: Module) -> MetaData:
 
 def load_demo(app: Flask) -> bool:
     """Load demonstration data unless there are companies already; return True when it was loaded."""
+    # Anything at all means that people work here: demonstration data must never come between theirs.
     if db.session.scalar(select(Company.id).limit(1)) is not None:
         return False
     for module in current_registry().modules:

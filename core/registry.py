@@ -1,4 +1,4 @@
-"""What the enabled modules have declared, as the running application sees it."""
+"""The registry of the running application: all that its enabled modules have declared."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ from core.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-RESTART_SECONDS = 2.0
-STOP_SECONDS = 15.0
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that nobody else can reach
+RESTART_SECONDS = 2.0  # a process that ends at once is not started in a tight circle
+STOP_SECONDS = 15.0  # for a mail that is being sent to be settled; then the process is killed
 
 
 class _Web(BaseApplication):  # type: ignore[misc]
@@ -43,10 +43,12 @@ class _Web(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         for key, value in {
             "bind": f"{self.settings.host}:{self.settings.port}",
+            # Threads of one process: requests mostly wait for the database, and the application is loaded once.
             "worker_class": "gthread",
             "workers": 1,
             "threads": self.settings.web_threads,
             "timeout": 120,
+            # Seconds for requests that are being answered when it is told to stop.
             "graceful_timeout": 10,
             "loglevel": "warning",
             "accesslog": None,
@@ -99,6 +101,7 @@ class _Child:
 def _children(app: Flask) -> list[_Child]:
     settings: Settings = app.extensions["envoi_settings"]
     envoi = [sys.executable, "-m", "core"]
+    # Web last: once the page answers, everything behind it runs.
     children = [_Child("scheduler", [*envoi, "scheduler"])]
     children += [_Child(f"worker {n + 1}", [*envoi, "worker"]) for n in range(settings.workers)]
     registry: Registry = app.extensions["envoi_registry"]
@@ -139,8 +142,10 @@ def run_all(app: Flask, *, demo: bool) -> None:
                 redis = _start_redis(settings)
             _restart_ended(children)
     finally:
+        # Web first, so that nothing new comes in while the worker settles what it has.
         for child in reversed(children):
             child.stop()
+        # For all of them together, not for each.
         until = time.monotonic() + STOP_SECONDS
         for child in children:
             child.wait(until)

@@ -49,7 +49,7 @@ class TaxedAmount:
 
 @dataclass(frozen=True, slots=True)
 class TaxTotal:
-    """What one rate comes to.
+    """The sum and the tax of one tax rate in a document.
 
     Attributes:
         rate: In percent.
@@ -66,7 +66,7 @@ class TaxTotal:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a document comes to.
+    """The totals of a document: without tax, taxes by rate, with tax.
 
     Attributes:
         untaxed: Sum of the subtotals.
@@ -87,6 +87,7 @@ class Totals:
 def round_money(amount: Decimal, currency: str) -> Decimal:
     """Return the amount rounded half away from zero to the decimals of the currency (ISO 4217)."""
     with localcontext(prec=_DIGITS):
+        # Not half to even, as Python would: tax offices and customers round 0.5 up.
         return amount.quantize(Decimal(1).scaleb(-get_currency_precision(currency)), ROUND_HALF_UP)
 
 
@@ -118,6 +119,7 @@ def _by_rate(lines: Iterable[TaxedAmount]) -> tuple[Decimal, list[tuple[Decimal,
         total += line.subtotal
         if line.tax_rate is not None:
             sums[line.tax_rate] = sums.get(line.tax_rate, Decimal(0)) + line.subtotal
+            # Two taxes of one rate are one line of the totals, with both names.
             names.setdefault(line.tax_rate, {})[line.tax_name] = None
     rates = sorted(sums.items(), reverse=True)
     return total, [(rate, ", ".join(filter(None, names[rate])), amount) for rate, amount in rates]
@@ -163,6 +165,7 @@ def compute_gross(lines: Iterable[TaxedAmount], currency: str) -> Totals:
     taxes = []
     for rate, name, gross in rates:
         with localcontext(prec=_DIGITS):
+            # The base is rounded and the tax is the rest, so that both together are what was paid, to the cent.
             base = round_money(gross * HUNDRED / (HUNDRED + rate), currency)
         taxes.append(TaxTotal(rate, name, base, round_money(gross - base, currency)))
     untaxed = total - sum((tax.amount for tax in taxes), Decimal(0))

@@ -22,10 +22,10 @@ from core import jobs
 
 logger = logging.getLogger(__name__)
 
-MAINTENANCE_SECONDS = 60
+MAINTENANCE_SECONDS = 60  # how soon a job of a worker that died is seen
 # An idle worker wakes up at this pace; it must be short enough to notice a Redis that was replaced.
 WORKER_TTL_SECONDS = 60
-RESTART_SECONDS = 1.0
+RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
 
@@ -98,6 +98,7 @@ def _new_worker(app: Flask) -> EnvoiWorker:
             maintenance_interval=MAINTENANCE_SECONDS,
             worker_ttl=WORKER_TTL_SECONDS,
         )
+        # Our own log lines say what was done, with less noise.
         worker.log_job_description = False
     return worker
 
@@ -143,6 +144,7 @@ def schedule(app: Flask) -> None:
                 interval=every,
                 job_timeout=timeout,
                 result_ttl=jobs.RESULT_TTL_SECONDS,
+                # A job that waited for longer than its interval is not worth running twice in a row.
                 ttl=max(every * 2, 60),
                 name=name,
             )

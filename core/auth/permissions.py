@@ -23,7 +23,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
-_ATTRIBUTE = "envoi_permission"
+_ATTRIBUTE = "envoi_permission"  # set on a view by its decorator; a view without it is closed to everybody
 
 
 def requires(permission: str) -> Callable[[View], View]:
@@ -71,6 +71,7 @@ def _to_the_sign_in() -> ResponseReturnValue:
 
 def guard() -> ResponseReturnValue | None:
     """Refuse a request whose user lacks the permission of the page; runs before every request."""
+    # No page: a 404 is nobody's secret, and scripts and styles are needed to sign in.
     if request.endpoint is None or static.is_static(request.endpoint):
         return None
     permission = declared_permission(request.endpoint)
@@ -99,7 +100,7 @@ def signed_in_user() -> User:
 
 
 class _Bound(Enum):
-    """What a reach asks of a row."""
+    """The conditions that a permission's reach can put on a row."""
 
     COMPANY = auto()
     """The company is one of the user's."""
@@ -132,6 +133,7 @@ def within_reach(
     """
     scope = user.scope(permission)
     if scope is None:
+        # An unknown permission reaches nothing; a query without a condition would reach everything.
         return false()
     conditions = {
         _Bound.COMPANY: company.in_(
@@ -139,6 +141,7 @@ def within_reach(
         ),
         _Bound.OWNER: owner == user.id,
     }
+    # `and_()` of nothing is deprecated, and the widest reach has no condition.
     return and_(true(), *(conditions[bound] for bound in _BOUNDS[scope]))
 
 

@@ -26,11 +26,11 @@ from core.registry import current_registry
 
 _hasher = PasswordHasher()
 
-MINIMUM_PASSWORD_LENGTH = 10
-MAX_SIGNATURE_LENGTH = 10_000
-ATTEMPT_WINDOW = dt.timedelta(minutes=15)
-ATTEMPTS_PER_LOGIN = 8
-ATTEMPTS_PER_REMOTE = 40
+MINIMUM_PASSWORD_LENGTH = 10  # length alone, no rules about signs: those make people write passwords down
+MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
+ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
+ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
+ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
 
 FIRST_ROLES: Mapping[str, str] = {
     "salesperson": N_("Salesperson"),
@@ -76,16 +76,19 @@ def sign_in(login: str, password: str, remote: str) -> User:
     user: User | None = db.session.scalar(select(User).where(User.login == login))
     nobodys_hash = _nobodys_hash()  # made by the first attempt, whoever it is: its time tells nothing
     try:
+        # The same work for a login that nobody has: the time of the answer must not tell who has an account.
         _hasher.verify(user.password_hash if user else nobodys_hash, password)
     except (VerificationError, InvalidHashError):
         user = None
     if user is None or not user.active:
         with transaction() as session:
+            # Swept here, by those who fill the table, so that it needs no job.
             session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
             session.add(SignInAttempt(login=login, remote=remote))
         raise SignInError(_l("The email address or the password is wrong."))
     with transaction() as session:
         session.execute(delete(SignInAttempt).where(SignInAttempt.login == login))
+        # The only moment at which the password is at hand, after the parameters have grown.
         if _hasher.check_needs_rehash(user.password_hash):
             user.password_hash = _hasher.hash(password)
     return user
@@ -97,6 +100,7 @@ def user_of_session(session_id: str) -> User | None:
     if not user_id.isascii() or not user_id.isdigit():
         return None
     user = db.session.get(User, int(user_id))
+    # Looked up for each request: a session ends at once when its user is deactivated or changes the password.
     if user is None or not user.active or not secrets.compare_digest(user.session_key.encode(), key.encode()):
         return None
     return user
@@ -169,6 +173,7 @@ def save_user(
             _refuse_losing_last_administrator(user)
         user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
         user.active, user.roles = active, new_roles
+        # Or the user would go on working for a company that was taken away.
         if user.company_id not in companies:
             user.company_id = next(iter(companies), None)
         if password:
@@ -179,6 +184,7 @@ def save_user(
             session.flush()
         except IntegrityError as error:
             raise UserError(_l("Another user has this email address."), "login") from error
+        # All anew: the table holds nothing but the pair, so nothing is lost.
         session.execute(delete(user_company).where(user_company.c.user_id == user.id))
         if companies:
             session.execute(
@@ -266,6 +272,7 @@ def set_signature(user: User, html: str) -> None:
         )
     clean = clean_html(html)
     with transaction():
+        # An empty paragraph would put two dashes below every mail.
         user.signature_html = clean if plain_text(clean).strip() else ""
 
 
@@ -276,6 +283,8 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
         UserError: The present password is wrong, or the new one too short.
     """
     try:
+        # By the same door, so that guesses here are counted as well: a browser left open must not become an
+        # account.
         sign_in(user.login, current, remote)
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error

@@ -10,7 +10,7 @@ from core.companies.models import Company
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What a document says of the company that issues it; named as the columns of `Company` are.
+    """The company's details as a document prints them, copied when it is issued; named as the columns of `Company`.
 
     The logo is not among it: it says nothing, and would be kept anew for every invoice.
     """

@@ -17,8 +17,8 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
-MAX_LOGO_BYTES = 2 * 1024 * 1024
-LOGO_PIXELS = (480, 200)
+MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
+LOGO_PIXELS = (480, 200)  # width and height at most: sharp in print, and small in every PDF
 
 
 def next_number(company_id: int, code: str) -> int:
@@ -51,7 +51,9 @@ def clean_logo(data: bytes) -> bytes:
     if len(data) > MAX_LOGO_BYTES:
         raise UserError(_l("The logo is larger than 2 MB."), "logo")
     try:
+        # These four only: Pillow reads dozens of formats, and the rarer ones have had holes.
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
+            # Before the conversion, which would otherwise take memory for the whole picture.
             picture.thumbnail(LOGO_PIXELS)
             rgba = picture.convert("RGBA")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:

@@ -36,6 +36,8 @@ def transaction() -> Iterator[Session]:
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("Rows were changed outside of a transaction.")
     session.commit()
+    # SQLite then begins IMMEDIATE: asked for in the middle, the lock could not be had without losing what was
+    # read.
     session.connection(execution_options={"envoi_write": True})
     session.info[_DEPTH] = 1
     session.info[_CALLBACKS] = []
@@ -48,6 +50,7 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         session.info[_DEPTH] = 0
+    # Outside of the block: a callback may begin a transaction of its own, and its failure undoes nothing.
     callbacks: list[Callable[[], object]] = session.info.pop(_CALLBACKS, [])
     for callback in callbacks:
         callback()

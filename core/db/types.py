@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
-DECIMAL_PLACES = 4
+DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the table, so that sums are exact
 # Wide enough never to round: the usual context would, after 28 digits, and so hide digits from the check.
 _UNROUNDED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 

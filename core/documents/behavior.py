@@ -1,4 +1,4 @@
-"""What a module says about a kind of document beyond its declaration."""
+"""The interface that a module implements for a kind of document: fields, PDF, mail texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FieldValue = str | Decimal | dt.date | int
 
 
 class FieldType(StrEnum):
-    """What the value of a field is, and so how a mail shows it."""
+    """The type of a field's value; a mail shows it accordingly."""
 
     TEXT = "text"
     """Shown as it is, escaped in HTML."""
@@ -53,7 +53,7 @@ class FieldSpec:
 
     @property
     def group(self) -> str:
-        """What it belongs to: `customer` for `customer.name`."""
+        """The part of the name before the dot: `customer` for `customer.name`."""
         return self.name.partition(".")[0]
 
     def sample_value(self) -> FieldValue:
@@ -103,7 +103,7 @@ class RollHtml(str):
 
 
 class DocumentBehavior(Protocol):
-    """What `DocumentKind.behavior` names."""
+    """The protocol of the object that `DocumentKind.behavior` names."""
 
     catalogue: Sequence[FieldSpec]
     templates: Sequence[ShippedTemplate]

@@ -1,4 +1,4 @@
-"""What mails may say of the company that issues a document: the fields, and their values.
+"""The fields `company.*` of mail templates, and their values for a document.
 
 A document that has become final says what the company was then, as its PDF does.
 """

@@ -21,7 +21,7 @@ from core.partners.service import contacts_of, customer_of
 from core.partners.titles import CONTACT_TITLES
 from core.registry import current_registry
 
-CONTACTS_AT_MOST = 12
+CONTACTS_AT_MOST = 12  # offered beside the panel; the others are found by typing
 
 
 class MayNotReadError(UserError):
@@ -56,7 +56,7 @@ class ShownFollower:
 
 @dataclass(frozen=True, slots=True)
 class FollowerPanel:
-    """What the page of a document shows about its followers.
+    """The data of the panel of followers on the page of a document.
 
     Attributes:
         document: The document.

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()
 
+# WinAnsi, which the PDF's built-in fonts know: a PDF that carries no font is small, and soon made.
 _LATIN = re.compile(
     r"[\x00-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u2013-\u2026\u2030\u2039\u203a\u20ac\u2122\u202f]*"
 )
@@ -114,6 +115,7 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
         RenderError: The engine could not make it, or the page wanted to read something that is not its own.
     """
     out = io.BytesIO()
+    # Only where the page names it: most processes never need the fonts, and reading them takes its time.
     if UNICODE_FONT in html:
         _register_fonts(Path(current_app.static_folder or "static") / "vendor" / "fonts")
     if not _one_at_a_time.acquire(timeout=patience):
@@ -127,6 +129,7 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
             logger.warning("The PDF engine failed.", exc_info=True)
             raise RenderError(f"The PDF could not be made ({type(error).__name__}: {error}).") from error
     data = out.getvalue()
+    # The engine may count errors and return something all the same; half a document must not leave.
     if status.err or not data.startswith(b"%PDF-"):
         raise RenderError("The PDF could not be made.")
     return _cut(data) if isinstance(html, RollHtml) else data

@@ -120,6 +120,7 @@ def change_customer(
         document.partner_id = partner_id
         session.flush()
         customer_changed(document.id, previous, partner_id, by, customer=former, contacts=former_contacts)
+        # Or the relationship would go on showing the former customer until the commit.
         session.expire(document, ["partner"])
         document_customer_changed.send(document, previous_id=previous)
 
@@ -166,6 +167,7 @@ def kind_title(kind: str) -> str:
 
 def readable_by(user: User) -> ColumnElement[bool]:
     """Return the condition that keeps a query to the documents that the user may read."""
+    # True for no row: who may read no kind sees nothing, where an empty OR would be everything.
     condition: ColumnElement[bool] = Document.id.is_(None)
     for kind in current_registry().kinds.values():
         reach = within_reach(user, kind.read, owner=Document.owner_id, company=Document.company_id)
@@ -196,5 +198,6 @@ def file_name(document: Document, language: str | None = None) -> str:
         return str(named)
     with force_locale(language or document.language):
         title = kind_title(document.kind)
+    # A slash would make a folder of it.
     number = document.number.replace("/", "-") or str(document.id)
     return safe_file_name(f"{title}_{number}.pdf".replace(" ", "_"))

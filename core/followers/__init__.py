@@ -1,1 +1,1 @@
-"""Who follows a document."""
+"""Followers of documents: the customer, its contacts, colleagues."""

@@ -19,7 +19,7 @@ from core.partners.models import Partner
 
 
 class FormerFollows(StrEnum):
-    """What becomes of those who follow for a customer when the document gets another one."""
+    """The choice what happens to followers of the former customer when a document gets another one."""
 
     STOPS = "stops"  # they are removed
     BY_MAIL = "by_mail"  # they go on getting mails
@@ -50,6 +50,7 @@ def followers_of(document_id: int) -> list[Follower]:
         .order_by(Follower.id)
         .options(selectinload(Follower.added_by), joinedload(Follower.partner).joinedload(Partner.parent))
     )
+    # Sorting keeps the order of equals, so the others stay as they joined.
     return sorted(rows, key=lambda follower: follower.reason is not FollowReason.CUSTOMER)
 
 
@@ -82,6 +83,7 @@ def get_follower(document_id: int, follower_id: int) -> Follower:
         UserError: There is none any more: the customer has changed, or the person was deleted.
     """
     follower = db.session.get(Follower, follower_id)
+    # The id alone would let whoever may see one document change the followers of another.
     if follower is None or follower.document_id != document_id:
         raise UserError(_l("This follower is not there any more."))
     return follower
@@ -130,6 +132,7 @@ def follow(
             return follower
         elif follower.reason is not FollowReason.ADDED:
             reason = follower.reason
+        # The same row comes back: the unique pair allows one, and who removed it before is history.
         follower.reason, follower.by_mail, follower.removed_at = reason, by_mail, None
         follower.added_by_id = by.id if by else None
         follower.added_at = clock.now()

@@ -13,16 +13,17 @@ from email_validator import EmailNotValidError, validate_email
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
-MAX_TYPED_LENGTH = 100_000
+MAX_TYPED_LENGTH = 100_000  # characters in a field of recipients; some 2,000 addresses
 MAX_AT_ONCE = 2000
 """More than any mail may have: reading a hundred thousand characters of nonsense would take seconds."""
-_LINE_ENDS = re.compile(r"[\n\r]+")
+_LINE_ENDS = re.compile(r"[\n\r]+")  # people paste a list with an address on each line
 _MARK = re.compile(r'[;,"]')
-_SEPARATOR = re.compile("[;,]")
+_SEPARATOR = re.compile("[;,]")  # Outlook writes semicolons, everybody else commas
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _LONGEST_LINE = 998
 """Characters of a line of a header (RFC 5322 §2.1.1); no honest address is longer, and long ones take their time."""
 _BLANKS = re.compile(r" {2,}")
+# Any of them could end a header, or a line of SMTP.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u0085\u2028\u2029]")
 
 
@@ -40,7 +41,7 @@ class Address:
 
     @property
     def key(self) -> str:
-        """What two spellings of one mailbox share; the local part is compared without case."""
+        """The spelling by which two addresses are compared; equal for one mailbox, whatever the case of its letters."""
         return self.addr_spec.casefold()
 
     def __str__(self) -> str:

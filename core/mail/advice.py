@@ -10,7 +10,7 @@ from core.mail.explanations import Actor
 
 
 class Advice(StrEnum):
-    """What the words or the code of a server mean in particular; stored, so at most 32 characters."""
+    """The finer meaning of a server's words or code; stored in a column of 32 characters."""
 
     # Signing in.
     CREDENTIALS = "credentials"
@@ -80,7 +80,7 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AdviceText:
-    """What a person is told.
+    """The sentences that a person is shown for an advice.
 
     Attributes:
         text: What it means and what to do, in sentences.

@@ -9,7 +9,9 @@ from enum import StrEnum
 
 from core.mail.addresses import Address
 
+# Characters, with the ending: within what file systems take in most scripts.
 MAX_FILE_NAME_LENGTH = 120
+# What Windows, macOS or a shell would stumble over, and signs that turn the direction of text.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]')
 
 
@@ -84,7 +86,7 @@ class DraftAttachment:
 
 @dataclass(slots=True)
 class MailDraft:
-    """What the composer holds.
+    """A mail that is being written, before it is stored.
 
     Attributes:
         document_id: The document it is about, or None.

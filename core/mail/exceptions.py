@@ -17,7 +17,7 @@ from core.mail.outcomes import Failure, Reply, Stage, printable
 from core.mail.replies import explain_reply, explain_token
 
 BEFORE_THE_MAIL = frozenset({Stage.CONNECT, Stage.HELLO, Stage.STARTTLS, Stage.AUTH})
-"""What fails here is the server's failure, not a mail's: it is worth another try, whatever the code."""
+"""Stages before any mail is named. A failure there is the server's: worth another try, whatever the code."""
 
 _HUNG_UP = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ENOTCONN, errno.ESHUTDOWN})
 _NO_WAY = (

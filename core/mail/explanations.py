@@ -1,4 +1,4 @@
-"""What a person is told about each kind of failure: what happened, who acts, and where."""
+"""The kinds of failure, and for each the sentences a person reads: what happened, who acts, and where."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Repair(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a person is told about a kind of failure.
+    """The sentences that a person is shown for a kind of failure.
 
     Attributes:
         title: A few words.

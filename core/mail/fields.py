@@ -14,14 +14,14 @@ Piece = TypeVar("Piece", str, bytes)
 
 MAX_LINE_OCTETS = 998
 """Of a line, without its end (RFC 5322 §2.1.1)."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # one of them could end the field and begin another
 # A display name that needs no quotes: atoms and blanks (RFC 5322 §3.2.3).
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ ]+")
 # An addr-spec that can be read in one way only; any other goes through the slow check.
 _PLAIN_SPEC = re.compile(
     r"[\w!#$%&'*+\-/=?^`{|}~]+(?:\.[\w!#$%&'*+\-/=?^`{|}~]+)*@[\w-]+(?:\.[\w-]+)*", re.ASCII
 )
-_FIELD_NAME = re.compile(r"[A-Za-z0-9-]+")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9-]+")  # narrower than RFC 5322 allows; all that mail uses
 # RFC 2047 §2: a line with encoded words has at most 76 characters. The name of a field shares the first.
 _LINE = 76
 ENCODED_WORD_LENGTH = 60

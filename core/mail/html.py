@@ -24,18 +24,19 @@ ATTRIBUTES = {
     "th": {"align", "colspan", "rowspan"},
 }
 """By element, the attributes that it may have."""
-_SCHEMES = {"http", "https", "mailto", "tel"}
-_PICTURE_ATTRIBUTES = {"src", "alt", "width", "height"}
+_SCHEMES = {"http", "https", "mailto", "tel"}  # where a link may lead; `javascript:` and `data:` run code
+_PICTURE_ATTRIBUTES = {"src", "alt", "width", "height"}  # no `style`, no `srcset`, no handlers
 # What nh3 writes: names in lower case, values in double quotes without a bare one inside.
 _PICTURE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')
 _ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
 _CID = re.compile(r"cid:[A-Za-z0-9.!#$%&'*+/=?^_{|}~@-]{1,120}")
-_LENGTH = re.compile(r"[0-9]{1,4}")
+_LENGTH = re.compile(r"[0-9]{1,4}")  # pixels; percent and the like differ from reader to reader
 MAX_ELEMENTS = 10_000
 """That may stand inside each other. Nobody writes so many, and the cleaner takes its time for deep nests."""
+# Elements that hold no others of their own name, or are closed by the next: they make no depth.
 _FLAT = "area|base|br|col|hr|img|input|li|link|meta|p|param|source|tbody|td|tfoot|th|thead|tr|track|wbr"
 _NESTING = re.compile(rf"<(?!(?:{_FLAT})[\s/>])[a-z]", re.IGNORECASE)
-_ANY_TAG = re.compile(r"<[^<>]*>?")
+_ANY_TAG = re.compile(r"<[^<>]*>?")  # also one without its end, at the end of the text
 # The editor puts the name and the size of a file below it; only an edited caption is a person's words.
 _CAPTION = re.compile(r'<figcaption(?: class="([^"]*)")?>(.*?)</figcaption>', re.DOTALL)
 

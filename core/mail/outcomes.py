@@ -1,4 +1,4 @@
-"""What became of a recipient, and why.
+"""The outcome of an attempt for a recipient: the server's reply, the state, the kind of failure.
 
 Reply codes are those of RFC 5321 §4.2, enhanced codes those of RFC 3463 and of the registry that it has become.
 What they mean stands in `core.mail.replies`; what a person is told, in `explanations` and `advice`.
@@ -39,11 +39,11 @@ _ENHANCED = re.compile(
 _UNPRINTABLE = re.compile(
     r"[^\x09\x0a\x20-\x7e\u00a0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\uffef\U00010000-\U0010fffd]"
 )
-MAX_DIAGNOSTIC_LENGTH = 2000
+MAX_DIAGNOSTIC_LENGTH = 2000  # characters; servers have answered with whole web pages
 
 
 class RecipientState(StrEnum):
-    """What is known about one recipient of one mail."""
+    """The state of one recipient of one mail."""
 
     PENDING = "pending"  # nothing was tried yet
     ACCEPTED = "accepted"  # a server has answered 250 for it; what comes later is not known here
@@ -127,7 +127,7 @@ class Failure:
 
     @property
     def actor(self) -> Actor:
-        """Who must act."""
+        """Who must act: the advice says it where it differs from the kind of failure."""
         finer = ADVICE[self.advice].actor if self.advice is not None else None
         return finer or EXPLANATIONS[self.kind].actor
 
@@ -143,7 +143,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RecipientOutcome:
-    """What one attempt did for one recipient.
+    """The result of one attempt for one recipient.
 
     Attributes:
         addr_spec: The address, as it stood in the envelope.

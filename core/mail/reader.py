@@ -25,17 +25,18 @@ from urllib.parse import unquote
 from core.mail.addresses import Address
 from core.mail.draft import Priority, safe_file_name
 
-MAX_HEADER_LENGTH = 100_000
-MAX_HEADERS = 1000
-MAX_PARTS = 1000
-MAX_INLINE_BYTES = 8 * 1024 * 1024
-MAX_SOURCE_CHARACTERS = 200_000
+MAX_HEADER_LENGTH = 100_000  # characters of one field; longer ones are cut
+MAX_HEADERS = 1000  # a message of a list that went round in a circle has hundreds
+MAX_PARTS = 1000  # of a message; a part may hold parts, and so on
+MAX_INLINE_BYTES = 8 * 1024 * 1024  # of pictures shown in the text together
+MAX_SOURCE_CHARACTERS = 200_000  # shown as source; nobody reads more on a page
 
 _MARK = "\N{REPLACEMENT CHARACTER}"
 # Control characters but tab and new line, what would turn the direction of a line, and lone surrogates.
 _HARMFUL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ENCODED_WORD = re.compile(r"=\?([!-)+->@-~]{1,40})(?:\*[!->@-~]{0,20})?\?([bBqQ])\?([!->@-~]{0,2000})\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]{1,80}(?==\?)")
+# An address of a picture in the same message (RFC 2392).
 _CID = re.compile(r"cid:([^\s\"'<>()]{1,500})", re.IGNORECASE)
 _INLINE_TYPES = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/svg+xml"}
 # Codecs that Python lists as text but that cost quadratic time, or mean something other than a charset.

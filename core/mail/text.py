@@ -13,13 +13,13 @@ MAX_TABLE_WIDTH = 100
 """A wider table is written row by row, without columns."""
 _BLANKS = re.compile(r"[ \t\n\r\f]+")
 _APART = {"p", "h1", "h2", "h3", "ul", "ol", "pre", "hr", "table", "blockquote"}
-"""What has an empty line before and after it."""
+"""Elements that have an empty line before and after them."""
 _BLOCKS = _APART | {"div", "li", "tr", "td", "th", "tbody", "thead"}
 _BOXES = {"blockquote", "ul", "ol", "li", "table", "tr", "td", "th"}
 _UNDERLINES = {"h1": "=", "h2": "-"}
 _RULE = "-" * 40
 _SIGNATURE = "-- "
-"""What separates a signature, with its blank (RFC 3676 §4.3); HTML loses the blank."""
+"""The line above a signature, with its blank (RFC 3676 §4.3); HTML loses the blank."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from core.i18n import gettext
 from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
 
-COLLEAGUES_AT_MOST = 6
+COLLEAGUES_AT_MOST = 6  # they come after customers, and must not push them off the list
 
 
 @dataclass(frozen=True, slots=True)

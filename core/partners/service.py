@@ -30,7 +30,7 @@ __all__ = [
     "search_people",
 ]
 
-MAX_NAME = 160
+MAX_NAME = 160  # characters, as the column has
 SPELLINGS_AT_MOST = 5000
 """How many addresses with letters beyond ASCII are compared one by one."""
 
@@ -67,6 +67,7 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
             if name != "opted_out":
                 setattr(partner, name, value)
         if opted_out is not None:
+            # The first moment stays: it is what a person, or the law, may ask about.
             partner.opted_out_at = (partner.opted_out_at or clock.now()) if opted_out else None
         session.add(partner)
         session.flush()
@@ -159,6 +160,7 @@ def save_contact(
 
 def find_partners(text: str, limit: int = 20) -> list[Partner]:
     """Return active partners whose name or address has every word of the text, in any case and accents, by name."""
+    # Archived ones are left out: they must not be chosen for something new.
     query = select(Partner).where(Partner.active, *matching(text, Partner.name, Partner.email))
     return list(db.session.scalars(query.order_by(Partner.name, Partner.id).limit(limit)))
 
@@ -188,6 +190,7 @@ def people_at(addresses: Collection[str]) -> dict[str, list[Partner]]:
     wanted = {address.casefold() for address in typed}
     found: dict[str, list[Partner]] = {}
     if wanted:
+        # Folding makes `ss` of `ß`, lowering does not: the index knows the lowered one.
         spellings = wanted | {address.lower() for address in typed}
         same = or_(
             func.lower(Partner.email).in_(spellings), Partner.id.in_(_other_spellings(spellings, wanted))

@@ -1,4 +1,4 @@
-"""What the kinds of partners are called."""
+"""The names of the kinds of partners, for people."""
 
 from __future__ import annotations
 

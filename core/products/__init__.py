@@ -1,1 +1,1 @@
-"""What is sold, and the taxes on it; every module that sells uses the same products."""
+"""Products and taxes; every module that sells uses the same ones."""

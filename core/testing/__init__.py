@@ -1,1 +1,1 @@
-"""What tests of Envoi, and of modules written for it, build on."""
+"""The base of tests, for Envoi and for modules written for it: fixtures, conformance suite, test servers."""

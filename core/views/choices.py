@@ -1,4 +1,4 @@
-"""What selects offer: countries, currencies, time zones, languages. Named by locale, from CLDR."""
+"""The choices of select fields: countries, currencies, time zones, languages. Named by locale, from CLDR."""
 
 from __future__ import annotations
 

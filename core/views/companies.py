@@ -42,8 +42,8 @@ COMPANIES = ListSpec(
         Company.name.icontains(text, autoescape=True) | Company.city.icontains(text, autoescape=True)
     ),
 )
-MAX_LINES_LENGTH = 1000
-NOT_COLUMNS = {"csrf_token", "logo", "remove_logo"}
+MAX_LINES_LENGTH = 1000  # characters of text at the foot of a page; more would push the lines off it
+NOT_COLUMNS = {"csrf_token", "logo", "remove_logo"}  # fields of the form that are no columns of the row
 
 
 class CompanyForm(FlaskForm):  # type: ignore[misc]

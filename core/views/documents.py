@@ -1,4 +1,4 @@
-"""What every document page offers: its address, whatever its kind, and its PDF."""
+"""Views that every kind of document shares: the address that leads to its page, and its PDF."""
 
 from __future__ import annotations
 

@@ -23,12 +23,13 @@ from core.partners.titles import CONTACT_TITLES
 from core.views.blueprint import blueprint
 from core.views.people import as_choice, typed
 
+# PostgreSQL's integer: a larger number in an address would be an error of the database, not a 404.
 LARGEST_ID = 2**31 - 1
 
 
 @dataclass(slots=True)
 class Said:
-    """What the panel says about what was done last.
+    """The message that the panel of followers shows about the last action.
 
     Attributes:
         done: A sentence about what was done, or "".

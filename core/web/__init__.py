@@ -1,1 +1,1 @@
-"""What pages share: forms, menu, slots, developer mode, lists, error pages, formats."""
+"""Building blocks of pages: forms, menu, slots, developer mode, lists, error pages, formats."""

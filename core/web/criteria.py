@@ -1,4 +1,4 @@
-"""What a list can be narrowed to and sorted by, and what it is narrowed to: search, filters, facets.
+"""Search, filters, facets and sorting of a list: those that a list declares, and those that a request has chosen.
 
 `core.web.listing` makes pages of it.
 """
@@ -16,8 +16,8 @@ from werkzeug.datastructures import MultiDict
 from core.db import db
 from core.web.formats import number
 
-MAX_SEARCH_LENGTH = 200
-MAX_VALUE_LENGTH = 100
+MAX_SEARCH_LENGTH = 200  # characters; they stand in the address of the page
+MAX_VALUE_LENGTH = 100  # of a facet's value in the address
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """What a list is narrowed to.
+    """The search, filters and facets that a request has chosen.
 
     Attributes:
         search: The search text.
@@ -133,7 +133,7 @@ class Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """How a list can be searched, filtered and sorted.
+    """The search, filters, facets and orders that a list declares.
 
     Attributes:
         identity: The unique column that breaks ties.
@@ -156,7 +156,7 @@ class ListSpec:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are, counted up to a bound.
+    """A number of rows, counted up to a bound.
 
     Attributes:
         found: How many were found.

@@ -37,6 +37,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     code = error.code or 500
     if code < 400:
         return error
+    # The others speak of the browser or of an attack; one sentence for all of them is enough.
     titles = {
         403: gettext("Not allowed"),
         404: gettext("Not found"),
@@ -89,6 +90,7 @@ def _user_error(error: UserError) -> ResponseReturnValue:
     db.session.rollback()
     if request.headers.get("HX-Request"):
         return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
+    # Only to a page of ours: an address from elsewhere would make us a redirector for anybody.
     if request.method == "POST" and request.referrer and _same_site(request.referrer):
         flash(str(error.message), "danger")
         return redirect(request.referrer)
@@ -121,6 +123,7 @@ def _busy_page() -> ResponseReturnValue:
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
     db.session.rollback()
+    # Leads from what the person reads to the line of the log, and tells nothing about the inside.
     reference = secrets.token_hex(4)
     logger.error("Unexpected error %s at %s", reference, request.path, exc_info=error)
     return _page(
@@ -139,5 +142,6 @@ def register(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(UserError, _user_error)
     app.register_error_handler(OperationalError, _database)
+    # A test must see the error itself.
     if not app.testing:
         app.register_error_handler(Exception, _unexpected)

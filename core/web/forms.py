@@ -17,7 +17,7 @@ from core.db.types import DECIMAL_PLACES
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
-LARGEST = Decimal(10) ** 11
+LARGEST = Decimal(10) ** 11  # with four places it fits into the column, with room for sums
 
 
 class LocalDecimalField(Field):  # type: ignore[misc]

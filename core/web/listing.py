@@ -56,7 +56,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-PAGE_SIZE = 40
+PAGE_SIZE = 40  # rows: about two screens
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class ListPage(Generic[T]):
 
     @property
     def criteria(self) -> Criteria:
-        """What the list is narrowed to."""
+        """The criteria in force, for the template."""
         return Criteria(self.search, self.active, self.facets)
 
     def url(self, **changes: Any) -> str:
@@ -173,6 +173,7 @@ class ListPage(Generic[T]):
         return [*kept, name]
 
 
+# Signed, since a value from the address goes into a comparison of the database, with the type of its column.
 def _signer(sort: SortKey) -> URLSafeSerializer:
     """Return what signs the tokens of this list in this order: a token of any other has no meaning here."""
     return URLSafeSerializer(current_app.secret_key or "", salt=f"page:{request.endpoint}:{sort.name}")
@@ -240,6 +241,7 @@ def paginate(
     arguments = request.args
     criteria = read_criteria(spec, arguments, default_filters)
     sort = next((key for key in spec.sorts if key.name == arguments.get("sort")), spec.sorts[0])
+    # An order that has an index only within a filter; without it the whole table would be sorted.
     if sort.within and sort.within not in criteria.filters:
         sort = spec.sorts[0]
     descending = {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
@@ -258,6 +260,7 @@ def paginate(
         if towards_smaller
         else (expression.asc(), spec.identity.asc())
     )
+    # One more than fits tells whether there is a next page, without counting.
     rows = list((session or db.session()).scalars(statement.order_by(*order).limit(size + 1)).unique())
     more = len(rows) > size
     rows = rows[:size]

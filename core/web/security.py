@@ -21,12 +21,16 @@ def _set_headers(response: Response) -> Response:
     nonce = f" 'nonce-{g.csp_nonce}'" if "csp_nonce" in g else ""
     response.headers.setdefault(
         "Content-Security-Policy",
+        # `data:` and `blob:` for pictures that somebody has just pasted; nothing else comes from anywhere but
+        # here.
         f"default-src 'none'; script-src 'self'; style-src 'self'{nonce}; img-src 'self' data: blob:; "
         "font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; "
         "frame-ancestors 'self'; object-src 'none'",
     )
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    # Not DENY: the preview of a mail stands in a frame of our own page.
     response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+    # Addresses hold ids and searches; a link in a mail must not tell them to its site.
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     response.headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")

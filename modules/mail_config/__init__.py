@@ -1,4 +1,4 @@
-"""How mail leaves: servers, transports, templates."""
+"""The configuration of mail: servers, transports, templates."""
 
 from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope
 from core.i18n import N_

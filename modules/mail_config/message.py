@@ -27,9 +27,11 @@ from core.mail.fields import (
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# RFC 6838; no messages and multiparts, which readers would take apart.
 _MEDIA_TYPE = re.compile(r"(?!message/|multipart/)[a-z0-9]+/[a-z0-9][a-z0-9.+-]*", re.ASCII | re.IGNORECASE)
+# Narrower than RFC 5322 allows, so that it needs no quoting anywhere.
 _CONTENT_ID_VALUE = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,80}@[A-Za-z0-9.-]{1,80}", re.ASCII)
-_OPAQUE = "application/octet-stream"
+_OPAQUE = "application/octet-stream"  # what a file is when its type cannot be believed
 
 _CONTENT_ID = "Content-ID"
 # No field says "normal": that is what a message without one is. X-Priority is what most programs write and read,
@@ -41,8 +43,8 @@ _PRIORITY_FIELDS: dict[Priority, tuple[str, ...]] = {
 }
 
 _ASCII = bytes(range(128))
-_BASE64_LINE = 76
-_BASE64_BLOCK = struct.Struct(f"{_BASE64_LINE}s" * 64)
+_BASE64_LINE = 76  # columns (RFC 2045 §6.8)
+_BASE64_BLOCK = struct.Struct(f"{_BASE64_LINE}s" * 64)  # 64 lines cut by one call
 
 
 class MailMessage(Message):

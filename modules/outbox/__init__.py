@@ -1,4 +1,4 @@
-"""What leaves: the composer, the queue, outcomes, failures, resending."""
+"""Outgoing mail: the composer, the queue, outcomes, failures, resending."""
 
 from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.i18n import N_
@@ -115,9 +115,11 @@ module = Module(
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
         "OUTBOX_KEEP_DAYS": 0,  # text and files of settled mails are kept; 0 for ever
+        # Seconds after which a worker that says nothing is taken for dead; shorter, and a busy disk looks like death.
         "OUTBOX_LEASE_SECONDS": 120.0,
         "OUTBOX_RETRY_MINUTES": "1, 5, 15, 60, 180, 360, 720, 1440",  # the last one repeats
         "OUTBOX_GIVE_UP_DAYS": 4.0,  # RFC 5321, section 4.5.4.1: four to five days
+        # For each answer of a server. RFC 5321 §4.5.3.2 allows up to ten minutes; a run of mails cannot wait as long.
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
         "OUTBOX_PRIVATE_KEEP_DAYS": 7,  # after which the address of a private mail that failed is erased
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all

@@ -12,7 +12,7 @@ from core import clock
 from core.mail.outcomes import FailureKind
 from modules.outbox.models import ALERTS
 
-MAX_WORDS = 500
+MAX_WORDS = 500  # characters, as the column has
 
 INSERT_ALERT: Insert = insert(ALERTS)
 

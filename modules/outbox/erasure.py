@@ -23,7 +23,7 @@ from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, Draf
 from modules.outbox.states import SETTLED, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
-LOOK_UP = 500
+LOOK_UP = 500  # hashes asked about in one query; SQLite bounds the parameters
 JUST_STORED_SECONDS = 15 * 60
 """Whoever has stored or touched a file writes its row within this time."""
 FORGOTTEN_SECONDS = 25 * 3600
@@ -58,6 +58,7 @@ def erase_contents(
         .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
     )
     session.execute(
+        # Only those that have one: a second run finds nothing to write.
         update(ATTEMPTS).where(ATTEMPTS.c.mail_id.in_(ids), ATTEMPTS.c.transcript != "").values(transcript="")
     )
     session.execute(
@@ -114,6 +115,7 @@ def _in_use(hashes: Sequence[str]) -> set[str]:
     )
     of_drafts = select(DraftFile.sha256).where(DraftFile.sha256.in_(hashes))
     of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
+    # Asked after the commit that let them go; a file that is taken up in between was touched, and stays by that.
     used = set(db.session.scalars(union(of_mails, of_drafts, of_templates)))
     return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
 

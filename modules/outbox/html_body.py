@@ -20,13 +20,15 @@ from core.mail.html import drop_captions, plain_text, replace_pictures
 __all__ = ["PICTURE_TYPES", "clean_html", "page", "plain_text", "show_pictures", "take_pictures"]
 
 PICTURE_TYPES = frozenset({"image/gif", "image/jpeg", "image/png"})
-"""What every mail program shows in a text."""
+"""Media types of pictures that every mail program shows in a text."""
 _PAGE = (
     '<!doctype html>\n<html lang="{language}">\n<head><meta charset="utf-8"></head>\n'
     '<body style="font-family:Arial,Helvetica,sans-serif;font-size:14px;line-height:1.5;color:#1d2733">\n'
     "{body}\n</body>\n</html>\n"
 )
+# What the editor shows while a picture has no place in a mail yet.
 _OWN_PICTURE = re.compile(r"/outbox/compose/file/([^/?#]+)$")
+# A picture that was pasted: its octets stand in the address (RFC 2397).
 _DATA = re.compile(r"data:([a-z0-9.+/-]+)((?:;[^,;]*)*?)(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 Resolve = Callable[[str], DraftAttachment | None]

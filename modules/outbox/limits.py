@@ -1,4 +1,4 @@
-"""What keeps a draft from being sent, told before anything is written."""
+"""Checks that every draft must pass before it is written to the database: recipients, subject, size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.web.formats import file_size
 
 
 class Severity(StrEnum):
-    """What a finding asks for."""
+    """How grave a finding is."""
 
     BLOCK = "block"  # the mail is not sent
     ASK = "ask"  # sent once the person says so
@@ -44,9 +44,9 @@ class Finding:
     confirmed: bool = False
 
 
-MAX_RECIPIENTS = 500
-MAX_SUBJECT_LENGTH = 500
-MAX_BODY_LENGTH = 1_000_000
+MAX_RECIPIENTS = 500  # in one mail: providers refuse more, and spam filters mind
+MAX_SUBJECT_LENGTH = 500  # characters, as the column has
+MAX_BODY_LENGTH = 1_000_000  # characters of HTML; mail programs cut longer ones
 
 
 def attachment_limit() -> int:

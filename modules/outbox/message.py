@@ -36,11 +36,13 @@ def build_message(mail: OutgoingMail) -> bytes:
         if not row.sha256:
             raise FileMissingError(f"{row.name} was never made.")
         files.append(_from_store(row))
+    # All recipients, also on a resend to one: the message must be the same, and its head says who else got it.
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
     reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
     message = MailMessage(
         message_id=mail.message_id,
+        # Not the time of the attempt: the octets would differ, and readers sort by when it was written.
         timestamp=mail.submitted_at.timestamp(),
         sender=sender,
         to=people[RecipientField.TO],
@@ -91,6 +93,7 @@ def unsent_message(draft: MailDraft, sender: Address, pdf: bytes | None) -> byte
         text=plain_text(body),
         html=page(body, draft.language),
         attachments=files,
+        # Outlook opens such a file as a draft to be sent, not as a mail that came.
         headers={"Content-Language": draft.language, "X-Unsent": "1"},
     )
     return message.as_bytes()

@@ -1,9 +1,10 @@
 """Addresses that are used and not kept: a walk-in's, who wants a receipt and nothing else.
 
 The address of a recipient of a private mail is encrypted from the first moment. In its place stands a hash: the same
-for the same address, keyed by the installation's secret so that nobody can try out addresses, and no way back. Lists, search, logs, exports and backups know the hash only. Servers repeat addresses in their answers,
-so what they have said is scrubbed before anything keeps it. Once everybody has the mail, the encrypted address goes
-too, with the message and its files.
+for the same address, keyed by the installation's secret so that nobody can try out addresses, and no way back. Lists,
+search, logs, exports and backups know the hash only. Servers repeat addresses in their answers, so what they have said
+is scrubbed before anything keeps it. Once everybody has the mail, the encrypted address goes too, with the message and
+its files.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from core.vault import decrypt, encrypt
 from modules.mail_config.transports.base import Submission
 from modules.outbox.models import MailRecipient
 
-SCRUBBED = "‹address›"
-_SHORTEST_LOCAL_PART = 3
+SCRUBBED = "‹address›"  # stands where a server has repeated the address
+_SHORTEST_LOCAL_PART = 3  # letters: replacing "a" everywhere would leave no words to read
 
 
 def address_hash(address: str, purpose: str = "private") -> str:
@@ -32,9 +33,12 @@ def address_hash(address: str, purpose: str = "private") -> str:
         address: An addr-spec; its case makes no difference.
         purpose: Hashes of one purpose say nothing about those of another.
     """
+    # Keyed: all addresses of a country can be hashed in a day, so a plain hash would be one that can be undone.
     key = current_settings().secret_key.encode()
     text = f"envoi/{purpose}/1:{address.casefold()}"
     digest = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    # Looks like an address, so that lists and searches need no case for it; `.invalid` can never be one (RFC
+    # 2606).
     return f"{purpose}-{digest[:12]}@{purpose}.invalid"
 
 
@@ -45,6 +49,7 @@ def is_address_hash(addr_spec: str) -> bool:
 
 def encrypt_address(recipient: MailRecipient, address: str) -> None:
     """Give a recipient an address that is used and not kept."""
+    # A name says who it is as well as an address does, so it is not kept either.
     recipient.addr_spec, recipient.encrypted_address, recipient.display_name = (
         address_hash(address),
         encrypt(address),

@@ -1,4 +1,4 @@
-"""What pages read: one mail and what can be done about it, badges, panels."""
+"""The queries of pages: one mail and the actions on it, badges, panels."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from modules.outbox.states import (
     MailState,
 )
 
-PANEL_SIZE = 20
+PANEL_SIZE = 20  # mails beside a document; the list has the others
 
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """What a document shows about its mails.
+    """The badge of a document: one state for all of its mails.
 
     Attributes:
         word: In words, translated.
@@ -83,7 +83,7 @@ class PanelMails:
     more: bool
     mine: frozenset[int]
     others: int = 0
-    """How many of the newest are about the same, and not for this person to read."""
+    """How many of the newest mails about the same thing this person may not read."""
 
     @property
     def waiting(self) -> bool:
@@ -148,7 +148,7 @@ def mails_of_partner(partner: Partner, user: User) -> PanelMails:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person may do about a mail in its present state.
+    """The actions that a person may take on a mail in its present state.
 
     Attributes:
         retry: Back to the queue, for those who have not got it.

@@ -47,7 +47,7 @@ COMMON = 50
 FEW = WINDOW * 2
 """So many mails found by the index are handed to the list one by one; what is not common finds hardly more."""
 
-MAX_WORDS = 12
+MAX_WORDS = 12  # each is looked up by itself
 
 _FTS = table("outbox_search_index", column("rowid"), column("outbox_search_index"))
 

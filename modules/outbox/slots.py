@@ -27,7 +27,7 @@ from modules.outbox.compose.recipients import REASON_ICONS, propose, reason_text
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 
-MOST_COUNTED = 1000
+MOST_COUNTED = 1000  # beyond it the page says "1,000+"
 _WAITS = sorted({*SERVER_FAILURES, FailureKind.SERVER_UNTESTED})
 
 

@@ -13,7 +13,7 @@ from core.mail.outcomes import RecipientState
 
 
 class MailState(StrEnum):
-    """What is known about a mail as a whole; always derived, never set on click."""
+    """The state of a mail as a whole; always derived from its recipients and its worker, never set on click."""
 
     SCHEDULED = "scheduled"  # waits for its time, or for the seconds of Undo
     QUEUED = "queued"  # may be taken by a worker now
@@ -32,9 +32,11 @@ WAITING = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.SENDING, M
 FAILED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN})
 """A person must act; shown in red."""
 
+# Not everybody has it, and no worker is at it.
 RESENDABLE = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.UNCERTAIN, MailState.CANCELED})
 SETTLED = frozenset(MailState) - WAITING
 """States in which nothing more happens to a mail by itself."""
+# No worker has it; while one has, somebody may be getting it.
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {
@@ -105,7 +107,7 @@ MIN_TRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """When a mail is tried again after a temporary failure, and when no more.
+    """The waits between tries after temporary failures, and the age at which a mail is given up.
 
     Attributes:
         delays: How long to wait after the first, second, … failure; the last one repeats.

@@ -23,7 +23,7 @@ from core.db import db
 from modules.outbox.models import EVENTS, MAILS, MailEvent, OutgoingMail
 from modules.outbox.states import TRANSITIONS, IllegalTransitionError, MailState, check_transition
 
-MAX_DETAIL_LENGTH = 500
+MAX_DETAIL_LENGTH = 500  # characters, as the column has
 
 _actor: ContextVar[str] = ContextVar("outbox_actor", default="")
 _moving: ContextVar[bool] = ContextVar("outbox_moving", default=False)
@@ -41,6 +41,7 @@ def process_name() -> str:
 
 def actor() -> str:
     """Return what acts, where no person does: named by `acting_as`, else the process."""
+    # Host and number lead support to the line of the log.
     return _actor.get() or process_name()
 
 
@@ -57,6 +58,7 @@ def acting_as(name: str) -> Iterator[None]:
 @event.listens_for(OutgoingMail.state, "set", active_history=True)
 def _guard(mail: OutgoingMail, value: MailState, old: object, _initiator: Any) -> None:
     """Refuse to change the state of a mail otherwise than by `move`."""
+    # A state without its event would leave a gap in the record that nobody could explain later.
     if isinstance(old, MailState) and value != old and not _moving.get():
         raise IllegalTransitionError(f"Mail {mail.id}: from {old} to {value} only by transitions.move().")
 
@@ -81,6 +83,7 @@ def move(
     """
     before = mail.state
     check_transition(verb, before, after)
+    # Of this thread and task only: another one's assignments are refused meanwhile.
     token = _moving.set(True)
     try:
         mail.state = after

@@ -30,5 +30,6 @@ module = Module(
     cli="modules.playground.cli:mailbox",
     processes=("mailbox",),
     migrations=False,
+    # Above 1024, so that it needs no rights, and what test mailboxes usually listen on.
     config_defaults={"PLAYGROUND_SMTP_PORT": 2525},
 )

@@ -1,4 +1,4 @@
-"""Where the mailbox of this installation is."""
+"""The folder of this installation's test mailbox."""
 
 from __future__ import annotations
 

@@ -20,10 +20,11 @@ from modules.playground.store import MailStore
 
 logger = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
-MAX_MESSAGE_BYTES = 50 * 1000 * 1000
-MAX_RECIPIENTS = 1000
-SLOW_SECONDS = 10.0
+HOST = "127.0.0.1"  # loopback only: it takes mail for everybody, without a password
+MAX_MESSAGE_BYTES = 50 * 1000 * 1000  # as large as most providers take
+MAX_RECIPIENTS = 1000  # of one message
+SLOW_SECONDS = 10.0  # how late `slow+…@` answers
+# Then a silent connection is closed (RFC 5321 §4.5.3.2.7 asks for 5 minutes; nobody waits so long here).
 IDLE_SECONDS = 120.0
 
 
@@ -40,7 +41,7 @@ class _Protocol(SMTP):
 
 
 class _Handler:
-    """What the library asks at each step."""
+    """The handler that aiosmtpd calls at each step of the dialogue."""
 
     def __init__(self, store: MailStore, slow_seconds: float) -> None:
         self._store = store

@@ -21,14 +21,14 @@ from core import clock
 from core.mail.reader import ReadMessage, read_message
 
 SUFFIX = ".mail"
-MAX_HEAD_BYTES = 8_000_000
-MAX_SHOWN_LENGTH = 500
+MAX_HEAD_BYTES = 8_000_000  # of the line that describes a message; a damaged file has no end
+MAX_SHOWN_LENGTH = 500  # characters of a field in the list
 _KEY = re.compile(r"\d{8}T\d{12}Z-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """What the mailbox knows about a message without reading it whole.
+    """The summary of a message, which the list shows without reading it whole.
 
     Attributes:
         key: Its name, which sorts by time.

@@ -1,4 +1,4 @@
-"""What a ticket can do: its receipt, the fields and texts of its mails."""
+"""The behavior of tickets: their receipt, the fields and texts of their mails."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from modules.pos.service.sale import Sale, SaleLine, SalePayment
 from modules.pos.service.tickets import ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat
 
-CASHIER_PIN = "2468"
+CASHIER_PIN = "2468"  # of the demonstration only; the database keeps no PIN, but its hash
 
 
 def load(app: Flask) -> None:

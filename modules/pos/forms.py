@@ -1,4 +1,4 @@
-"""What people type: registers, payment methods, settings, cash, PINs."""
+"""The forms of the tills: registers, payment methods, settings, cash, PINs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MethodForm(FlaskForm):  # type: ignore[misc]
 
 
 class SettingsForm(FlaskForm):  # type: ignore[misc]
-    """What the tills of a company do."""
+    """The settings of the tills of a company."""
 
     propose_mail = BooleanField(
         _l("Propose to mail the receipt"),
@@ -93,14 +93,14 @@ class SettingsForm(FlaskForm):  # type: ignore[misc]
 
 
 class CashForm(FlaskForm):  # type: ignore[misc]
-    """What was counted when a session is closed."""
+    """The cash that was counted when a session is closed."""
 
     counted_cash = LocalDecimalField(_l("Cash counted"), required(), places=2, minimum=Decimal(0))
     note = StringField(_l("Note"), [at_most(300)])
 
 
 class OpeningForm(FlaskForm):  # type: ignore[misc]
-    """What is in the drawer when a register is opened."""
+    """The cash in the drawer when a register is opened."""
 
     opening_cash = LocalDecimalField(_l("Cash in the drawer"), required(), places=2, minimum=Decimal(0))
 

@@ -85,7 +85,7 @@ class Session(Base):
     opened_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the drawer was counted first."""
     opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
-    """Who opened it; None for one that opened by itself."""
+    """Who opened it, or whose sale did; None once the account is gone."""
     opening_cash: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """Counted in the drawer at the start."""
     closed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)

@@ -21,9 +21,9 @@ from modules.pos.states import ReceiptFormat
 _SPACES = str.maketrans({"\u202f": "\u00a0"})
 _WIDTHS = {ReceiptFormat.ROLL_80: 80, ReceiptFormat.ROLL_58: 58}
 _LONGEST_MM = 5000
-"""What the PDF format allows a page to have (200 inches)."""
-_LINE_MM = 11
-_REST_MM = 160
+"""The longest page that the PDF format allows (200 inches)."""
+_LINE_MM = 11  # height of a line of the ticket on the roll
+_REST_MM = 160  # of head, sums and foot together
 
 
 def receipt_html(document: Document, ticket: Ticket) -> str:

@@ -26,7 +26,7 @@ FORMAT_TITLES: Mapping[ReceiptFormat, str] = {
 
 
 class PaymentKind(StrEnum):
-    """What a customer pays with; change is given in cash only."""
+    """The kind of a payment method; change is given in cash only."""
 
     CASH = "cash"  # counts for the drawer
     CARD = "card"  # goes through a terminal; no change

@@ -1,4 +1,4 @@
-"""What the kinds of documents of sales can do: their PDF, the fields and texts of their mails."""
+"""The behavior of the kinds of documents of sales: their PDF, the fields and texts of their mails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people type: the head of a document and its lines."""
+"""The forms of sales: the head of a document and its lines."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ LANGUAGE_CHOICES = [
     SelectChoice("en", "English"),
     SelectChoice("fr", "Français"),
 ]
-MAX_DESCRIPTION = 2000
-MAX_UNIT = 20
+MAX_DESCRIPTION = 2000  # characters of one line
+MAX_UNIT = 20  # characters, as the column has
 
 
 def shown_number(value: Decimal | None) -> str:

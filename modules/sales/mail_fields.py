@@ -1,4 +1,4 @@
-"""What mails about a sales document may say: the fields, and their values for one document.
+"""The fields of mail templates about sales documents, and their values for one document.
 
 A posted invoice does not change, and neither does what mails say of it: company and customer are told as they were
 when it was posted, as its PDF tells them.
@@ -56,7 +56,7 @@ SHARED = (
 
 @dataclass(frozen=True, slots=True)
 class _Address:
-    """Where a customer is, as the document says it."""
+    """The address of the customer, as the document prints it."""
 
     street: str = ""
     zip_code: str = ""

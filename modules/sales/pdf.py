@@ -22,10 +22,10 @@ from modules.sales.service.customers import address_lines
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
-DEFAULT_ACCENT = "#1f5f8b"
+DEFAULT_ACCENT = "#1f5f8b"  # where the company's color cannot be read
 # The logo fits into this box, in the engine's pixels of 1/96 inch.
 LOGO_BOX = (240, 64)
-_HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+_HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")  # anything else could break out of the style it is put into
 
 # Replaced once the text is known: the built-in font draws faster, and needs no embedding.
 _FONT_MARK = "a-font-to-be-chosen"

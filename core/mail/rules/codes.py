@@ -1,4 +1,4 @@
-"""What codes say by themselves: RFC 5321 §4.2, RFC 3463 and the registry of enhanced codes."""
+"""Rules about codes, when the words say nothing more: RFC 5321 §4.2, RFC 3463 and the registry of enhanced codes."""
 
 from __future__ import annotations
 

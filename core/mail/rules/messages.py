@@ -1,4 +1,4 @@
-"""What is sent: viruses, forbidden files, loops, and the form of a message."""
+"""Rules about what is sent: viruses, forbidden files, loops, and the form of a message."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What some replies mean.
+    """A rule: the replies it applies to, and the failure they mean.
 
     Attributes:
         kind: The reading.

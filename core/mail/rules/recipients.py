@@ -1,4 +1,4 @@
-"""Who receives: mailboxes that are unknown, switched off, full, moved or choosy."""
+"""Rules about who receives: mailboxes that are unknown, switched off, full, moved or choosy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is trusted: block lists, bad names, and what is taken for spam."""
+"""Rules about reputation: block lists, bad names, and what is taken for spam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who sends: authentication of the domain, relaying, the From address, names of hosts."""
+"""Rules about who sends: authentication of the domain, relaying, the From address, names of hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands on the page of a template: stored, or typed and not saved yet."""
+"""The form of a template: filled from the database, or from what was typed and not saved yet."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _CONTEXT_MARKUP = re.compile(r"(?:<[^<>]*>?|\s)+")
 
 
 class TemplateForm(FlaskForm):  # type: ignore[misc]
-    """What a template says beside its texts, recipients and files."""
+    """The fields of a template beside its texts, recipients and files."""
 
     name = StringField(_l("Name"), [*required(), at_most(120)])
     company_id = SelectField(_l("Company"), coerce=int)
@@ -128,7 +128,7 @@ class TypedRecipient:
 
 @dataclass(slots=True)
 class ShownProblem:
-    """What is wrong, and the piece of the text it is in, divided at what is meant."""
+    """A problem with the piece of text around it, divided where the problem is."""
 
     message: str
     line: int = 0

@@ -23,10 +23,10 @@ from modules.mail_config.template_language.tree import (
     read_editor,
 )
 
-_LINKS = ("http://", "https://", "mailto:", "tel:", "{{")
-_EMPTY = "<p><br></p>"
+_LINKS = ("http://", "https://", "mailto:", "tel:", "{{")  # how an address may begin; a field is one as well
+_EMPTY = "<p><br></p>"  # a paragraph that holds an empty line
 _NO_BREAK = "\u00a0"
-_SIGNS_AFTER = (":", ";", "!", "?", "»", "%", "€")
+_SIGNS_AFTER = (":", ";", "!", "?", "»", "%", "€")  # before which French sets a no-break space
 
 
 def from_editor(html: str) -> str:

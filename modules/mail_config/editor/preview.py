@@ -1,4 +1,4 @@
-"""What comes of a template for one document, before it is saved."""
+"""The preview of a template with one document, before it is saved."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from modules.mail_config.template_language.render import BadTemplateError, Rende
 
 @dataclass(slots=True)
 class Preview:
-    """What comes of a template for one document.
+    """A rendered template with the values of one document, or what is wrong with it.
 
     Attributes:
         template: The template, in no session.

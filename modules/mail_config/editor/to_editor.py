@@ -30,13 +30,13 @@ from modules.mail_config.template_language.tree import (
     read_source,
 )
 
-CONTENT_TYPE = "application/vnd.envoi.formula"
+CONTENT_TYPE = "application/vnd.envoi.formula"  # tells our chips from files in the editor
 _WORD = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z0-9_]+)*")
 _QUOTED = re.compile(r"(\"[^\"]*\"|'[^']*')")
 _FIELD = re.compile(r"\{\{-?\s*([a-z_][a-z0-9_.]*)\s*((?:\|[^{}]*)?)-?\}\}", re.DOTALL)
 _USUAL = ("money", "date", "default", "d(")
 """Filters that say how a field is shown anyway, or what stands in for it; a chip does not name them."""
-_LONGEST_LABEL = 80
+_LONGEST_LABEL = 80  # characters of a chip; the formula itself is never cut
 
 
 def obstacles(source: str) -> list[str]:

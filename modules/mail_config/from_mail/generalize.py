@@ -1,4 +1,4 @@
-"""What a person wrote about one document, made into a template for every document.
+"""Makes the text that a person wrote about one document into a template for every document.
 
 Paragraphs that the template had made keep their source, formulas included. Elsewhere the values of this document
 become fields again. What still looks like this customer is named, so that nobody stores it unseen as everyone's.
@@ -44,10 +44,10 @@ from modules.mail_config.template_language.values import DATE_STYLES, Amount, sh
 
 _GENERAL = {"title", "currency", "language", "country", "line_count"}
 """Last parts of fields whose values are ordinary words."""
-_MOST_COMPARISONS = 40_000
-_SHORTEST = 2
-_SHORTEST_NUMBER = 4
-_DELIMITER = re.compile(r"\{\{|\{%|\{#|\}\}|%\}|#\}")
+_MOST_COMPARISONS = 40_000  # paragraphs times paragraphs; comparing takes their product in time
+_SHORTEST = 2  # characters of a value that is looked for: a single letter stands everywhere
+_SHORTEST_NUMBER = 4  # digits: "30" may be days as well as a quantity
+_DELIMITER = re.compile(r"\{\{|\{%|\{#|\}\}|%\}|#\}")  # typed braces, which would otherwise begin a formula
 _FIGURE = re.compile(r"<figure\b", re.IGNORECASE)
 _FIGURE_END = re.compile(r"</figure>", re.IGNORECASE)
 

@@ -43,7 +43,7 @@ class Legacy:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """What a word of older systems means, and the fields that say it, the best first; `*.x` for any group."""
+    """The meaning of a field of older systems, and the fields of ours for it, the best first; `*.x` for any group."""
 
     meaning: str
     fields: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What says who a customer is, and where it still stands in a text that is meant for everybody."""
+"""Values that identify a customer, and the search for them in a text that is meant for everybody."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from modules.mail_config.template_language.values import Amount, shown
 
 OWN = ("customer", "contact")
 """Groups of fields that tell who the customer is."""
-HOUSE = ("company", "owner", "cashier")
-SHORTEST_WORD = 3
+HOUSE = ("company", "owner", "cashier")  # groups of fields about us; what they say is nobody's secret
+SHORTEST_WORD = 3  # letters: shorter words of a name stand everywhere
+# Looser than the grammar: better one too many than one unseen.
 _ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 _PHONE = re.compile(r"\+?\d[\d \u00a0\u202f.()/-]{6,24}\d")
 _FIGURE = re.compile(r"\d(?:\d|[.,’']\d|[ \u00a0\u202f]\d{3}(?!\d)){0,24}")
 _AMOUNT = re.compile(r"(?<![\d.,])\d+(?:[.,]\d{1,2})?(?!\d)|(?<!\d)\d+[.,]\d{2}(?!\d)")
 """A figure without thousands: what stands beside another one with nothing but a blank or a comma between."""
+# With the hyphen and apostrophe of names such as Jean-Luc and O'Hara.
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _BLANK = "[\\s\u00a0\u202f]+"
 _TELLING_DIGITS = 8

@@ -54,14 +54,14 @@ __all__ = [
     "read_export",
 ]
 
-FORMAT = "envoi-mail-templates"
-VERSION = 1
-MAX_TEMPLATES = 500
+FORMAT = "envoi-mail-templates"  # tells such a file from any other JSON
+VERSION = 1  # of the file's form; a newer one is refused, not guessed at
+MAX_TEMPLATES = 500  # in a file; a request has to end
 FIELD_NAMES = {RecipientField.TO: N_("To"), RecipientField.CC: N_("Cc"), RecipientField.BCC: N_("Bcc")}
 
 
 class Action(StrEnum):
-    """What the import of a template does."""
+    """The action of the import for one template of a file."""
 
     NEW = "new"  # a template beside those that are there
     REPLACE = "replace"  # the template of the same kind and name takes the contents
@@ -109,7 +109,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Plan:
-    """What a file would do.
+    """The plan of an import: each template of the file, and the action for it.
 
     Attributes:
         entries: Its templates, in its order.

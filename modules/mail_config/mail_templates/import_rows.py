@@ -1,4 +1,4 @@
-"""What the row of a template in a file says, read as if a stranger had written it.
+"""Reads a template from a file, trusting nothing: types, lengths and choices are checked.
 
 Every function raises `BadValueError` for what cannot be used.
 """

@@ -1,4 +1,4 @@
-"""What a template said before: its history, what has changed, and the way back."""
+"""The history of a template: its revisions, their differences, and the way back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS: Mapping[str, str] = {
     "recipients": N_("Recipients"),
     "files": N_("Files"),
 }
-"""What a template says beside its texts, with its title."""
+"""The settings of a template that a comparison shows, each with its title."""
 
 
 @dataclass(frozen=True, slots=True)

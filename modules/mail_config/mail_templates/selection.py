@@ -46,6 +46,7 @@ def offered(document: Document) -> list[Offer]:
         )
     )
 
+    # The rule of `rule_text`, in its order; the id last, so that equals never change places.
     def rank(template: MailTemplate) -> tuple[int, bool, bool, bool, int, int]:
         return (
             partners.index(template.partner_id) if template.partner_id is not None else len(partners),
@@ -138,6 +139,7 @@ def _partners(document: Document) -> list[int]:
     """Return the customer of a document and, of a contact, the customer it belongs to; the nearest first."""
     if document.partner is None:
         return []
+    # A template for the contact goes before one for its company.
     return list(dict.fromkeys([document.partner.id, customer_of(document.partner).id]))
 
 

@@ -60,10 +60,10 @@ __all__ = [
     "templates_for",
 ]
 
-MAX_FILES = 20
+MAX_FILES = 20  # of a template; each goes with every mail
 MAX_FILE_BYTES = 20_000_000
 """All files of a template together."""
-MAX_NAME = 120
+MAX_NAME = 120  # characters, as the column has
 _NUMBERS: Mapping[str, tuple[int, int]] = {"position": (0, 9999), "keep_days": (0, 36_500)}
 _COLUMNS = frozenset(
     {
@@ -113,6 +113,7 @@ def pdf_name_for(template: MailTemplate, document: Document, *, language: str | 
         return usual
     with force_locale(language):
         line = render.render_line(template.attachment_name, values_of(document), currency=document.currency)
+    # Numbers have slashes; blanks become %20 in some readers' folders.
     name = safe_file_name(line.replace("/", "-").replace(" ", "_"), fallback="") or usual
     return name if name.lower().endswith(".pdf") else f"{name}.pdf"
 
@@ -152,6 +153,7 @@ def save_template(
     if not texts:
         raise UserError(gettext("A template needs a text in at least one language."), "subject_en")
     kind = template.kind if template is not None else kind
+    # Here as well, not in the form only: an import and the command line come this way.
     for field, sentences in check_template(kind, texts, str(values.get("attachment_name") or "")).items():
         raise UserError(sentences[0], field)
     return store_template(
@@ -187,9 +189,11 @@ def store_template(
             template = MailTemplate(kind=kind, revision=0, position=_last_position(kind))
             session.add(template)
         else:
+            # Locked: of two people who save at once, the second is told, and nobody's text is lost.
             session.refresh(template, ["revision"], with_for_update=True)
             _check_revision(template, seen_revision)
             _keep_first_revision(template)
+        # Compared as a whole: a form that is saved unchanged makes no revision.
         before = to_text(template) if template.id else ""
         for name, value in checked.items():
             setattr(template, name, value)
@@ -313,6 +317,7 @@ def _keep_first_revision(template: MailTemplate) -> None:
 
 def _put_texts(template: MailTemplate, texts: Mapping[str, tuple[str, str]]) -> None:
     by_language = {text.language: text for text in template.texts}
+    # Rows that stay are changed, not made anew: the unique pair of template and language would collide.
     for language in set(by_language) - set(texts):
         template.texts.remove(by_language[language])
     for language, (typed_subject, typed_body) in texts.items():
@@ -385,6 +390,7 @@ def withdraw_template(template_id: int, by: User) -> str:
         makers = session.scalars(
             select(TemplateRevision.by_user_id).where(TemplateRevision.template_id == template_id)
         ).all()
+        # One revision, by this person: anything else means that somebody relies on it by now.
         if template is None or makers != [by.id]:
             raise UserError(_l("Somebody has changed this template since. An administrator can delete it."))
         name = template.name

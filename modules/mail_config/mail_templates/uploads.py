@@ -17,7 +17,7 @@ from core.mail.draft import safe_file_name
 from core.web.formats import file_size
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES
 
-MARK_SECONDS = 24 * 3600
+MARK_SECONDS = 24 * 3600  # how long an upload may wait for the form to be saved; then its bytes are removed
 
 
 @dataclass(frozen=True, slots=True)

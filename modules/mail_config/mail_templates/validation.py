@@ -1,4 +1,4 @@
-"""What keeps a template from being saved: its texts, tried with made-up values, and its recipients."""
+"""Checks that a template must pass to be saved: its texts, tried with made-up values, and its recipients."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from modules.mail_config.template_language.linter import find_problems, try_out
 from modules.mail_config.template_language.problems import Problem
 from modules.mail_config.template_language.tags import normalize
 
-MAX_RECIPIENTS = 30
+MAX_RECIPIENTS = 30  # rules of a template; whoever needs more writes to a list
 _MAX_FUNCTION = 80
-_MAX_SUBJECT = 500
-_MAX_PATTERN = 200
+_MAX_SUBJECT = 500  # characters, as the column has
+_MAX_PATTERN = 200  # characters of the pattern for file names
 
 
 @dataclass(frozen=True, slots=True)

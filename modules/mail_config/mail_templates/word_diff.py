@@ -1,4 +1,4 @@
-"""What two versions of a text say differently, word by word, as people read it."""
+"""The differences between two versions of a text, word by word, as people read it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 MOST_COMPARED = 4_000_000
 """Above this product of their lengths two texts are shown one after the other: comparing them would take too long."""
 
-_CONTEXT = 16
+_CONTEXT = 16  # words shown before and after a change
 _WORDS = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\s+|[^\s{]+|\{", re.DOTALL)
 _ENDS = re.compile(r"<br\s*/?>|</(?:p|div|li|h1|blockquote|pre)>", re.IGNORECASE)
 _TAGS = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)

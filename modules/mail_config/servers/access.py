@@ -1,4 +1,4 @@
-"""What leads to a server: its address, its secret in the clear, a connection."""
+"""Access to a mail server: its address with the decrypted secret, and a connection."""
 
 from __future__ import annotations
 

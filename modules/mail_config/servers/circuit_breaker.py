@@ -37,15 +37,16 @@ SERVER_FAILURES = frozenset(
         FailureKind.AUTH_FAILED,
     }
 )
-"""What counts against a server when it happens before anything was said about a mail."""
+"""Failures that count against a server when they happen before a mail was named."""
 
-FAILURES_TO_PAUSE = 3
+FAILURES_TO_PAUSE = 3  # one failure may be chance; three in a row delay few mails, and no server is hammered
 REFUSED_SIGN_INS_TO_PAUSE = 2
 """Fewer: providers lock an account that keeps coming with a wrong password."""
 
+# Waits before each probe, the last one repeats: soon at first, since most outages are short.
 PROBE_MINUTES = (1, 2, 5, 10, 20, 30)
-SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)
-PROBE_TIMEOUT_SECONDS = 15.0
+SIGN_IN_PROBE_MINUTES = (15, 30, 60, 120, 240)  # longer: each wrong password counts towards a locked account
+PROBE_TIMEOUT_SECONDS = 15.0  # for each answer; a worker waits meanwhile
 
 
 def paused(server_id: int) -> bool:
@@ -82,11 +83,13 @@ def note_failure(server_id: int, failure: Failure) -> None:
         health.failures += 1
         health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
         health.failure_advice = failure.advice or ""
+        # One limit for all failures in a row, whatever kinds they are; the last one's kind says which.
         enough = REFUSED_SIGN_INS_TO_PAUSE if failure.kind is FailureKind.AUTH_FAILED else FAILURES_TO_PAUSE
         if health.open_since is None and health.failures >= enough:
             health.open_since, health.probes = now, 0
             health.next_probe_at = now + probe_delay(failure.kind, 0)
             logger.warning("Mail server %s is paused: %s", server_id, failure.diagnostic)
+            # After the commit: whoever hears of it reads the database, and must find the pause there.
             on_commit(partial(tell, mail_server_paused, server_id))
 
 
@@ -171,8 +174,10 @@ def probe_now(server_id: int) -> Failure | None:
     if server is None:
         return None
     company = (
+        # A server for all companies is probed in the name of any; only that a sender is taken counts.
         server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
     )
+    # Taken before the dialogue: an administrator may correct the server while it is being probed.
     fingerprint = server.fingerprint
     try:
         connection = open_transport(server, timeout=PROBE_TIMEOUT_SECONDS)
@@ -189,6 +194,7 @@ def probe_now(server_id: int) -> Failure | None:
         health = locked_health(server_id)
         current = db.session.get(MailServer, server_id)
         if health is not None and health.open_since is not None and current is not None:
+            # A failure of the settings that were there before says nothing about the new ones.
             if current.fingerprint == fingerprint:
                 health.probes += 1
             health.failure_kind, health.failure_words = failure.kind, failure.diagnostic

@@ -1,4 +1,4 @@
-"""What the worker runs."""
+"""The jobs of mail_config: thin entries by which the worker calls its services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What well-known providers let an account send: a hint for whoever sets a limit, never applied by itself.
+"""The sending limits of well-known providers: a hint for whoever sets a limit, never applied by themselves.
 
 Figures change and depend on the contract, so they stand here with their sources and are shown as a hint:
 

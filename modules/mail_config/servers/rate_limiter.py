@@ -24,7 +24,7 @@ DAY = dt.timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What limits a server at a moment.
+    """The limits of a server at a moment.
 
     Attributes:
         interval: Between two mails; zero for no limit.
@@ -92,6 +92,7 @@ def note_throttle(server_id: int, failure: Failure) -> None:
             return  # mails that were on their way already heard the same request
         health.throttles, health.throttled_at = min(steps + 1, len(THROTTLE_SECONDS)), now
         health.throttle_words = failure.diagnostic
+        # Mails that have reserved a later moment keep it; new ones come behind the pause.
         health.next_slot_at = max(health.next_slot_at or now, now + pause)
 
 
@@ -107,6 +108,7 @@ def reserve(server_id: int) -> dt.datetime:
             return now
         server = session.get_one(MailServer, server_id)
         pace = pace_of(server, health, now)
+        # Moments that nobody used are lost: saved up, they would leave as a burst.
         start = max(now, health.next_slot_at or now)
         if pace.per_day is not None:
             if health.day_started_at is None or start >= health.day_started_at + DAY:

@@ -27,7 +27,7 @@ from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope
 
-TEST_TIMEOUT_SECONDS = 15.0
+TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def clean_from_filter(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TestReport:
-    """What the test of a server found.
+    """The result of the test of a server.
 
     Attributes:
         passed: True when the server accepted the test mail.

@@ -1,4 +1,4 @@
-"""What a person is told when the test of a server has failed.
+"""The sentences that a person is shown when the test of a server has failed.
 
 The explanations of `core.mail` speak of a mail that waits, is tried again or can be corrected; a test is tried by
 the person who sits before it.

@@ -104,7 +104,7 @@ class ServerForm(FlaskForm):  # type: ignore[misc]
 
 
 class TestForm(FlaskForm):  # type: ignore[misc]
-    """Where a test mail goes, and who it is from."""
+    """The form of a test mail: its recipient and its From."""
 
     __test__ = False  # not a test of pytest
 
@@ -147,7 +147,7 @@ def _values(form: ServerForm) -> tuple[dict[str, Any], str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How a server fares, as its pages show it.
+    """The health of a server, as its pages show it.
 
     Attributes:
         word: In a word or two, translated.

@@ -13,7 +13,7 @@ from core.documents.service import behavior_of
 from core.registry import current_registry, resolve
 from modules.mail_config.template_language.values import Amount, shown
 
-SAMPLE_CURRENCY = "EUR"
+SAMPLE_CURRENCY = "EUR"  # of samples, where no document says which
 
 
 def _behavior(kind: str) -> DocumentBehavior | None:

@@ -1,4 +1,4 @@
-"""What is wrong with a template: read formula by formula, so that everything is told at once and at its place."""
+"""Finds the problems of a template, formula by formula, so that all are told at once, each at its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a template, at its place, in the words of a person."""
+"""The problems of a template: their place, and a sentence for a person."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ from modules.mail_config.template_language.values import CURRENCY, EMPTY, Formul
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "BadTemplateError", "Rendered", "render", "render_line"]
 
-MAX_OUTPUT = 500_000
-MAX_SUBJECT = 500
+MAX_OUTPUT = 500_000  # characters; a short formula can make a long text
+MAX_SUBJECT = 500  # characters, as the column has
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a template says about one document."""
+    """Subject and body of a template, with the values of one document."""
 
     subject: str
     body_html: str

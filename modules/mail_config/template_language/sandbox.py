@@ -38,7 +38,7 @@ ALLOWED = (
     nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Concat,
     nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos,
 )  # fmt: skip
-"""What a template may be made of; everything else is refused, whatever Jinja learns."""
+"""The nodes of Jinja that a template may have; all others are refused, whatever Jinja learns."""
 
 
 class BadTemplateError(UserError):
@@ -84,14 +84,19 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 def _environment(*, is_html: bool) -> _Sandbox:
     environment = _Sandbox(
+        # A customer's name is text, also where it looks like HTML.
         autoescape=is_html,
+        # A misspelled field must be an error here, not a gap in a customer's mail.
         undefined=StrictUndefined,
         finalize=_finalize_html if is_html else _finalize_plain,
         extensions=[],
+        # Or Jinja computes constants while it compiles, outside of the bounds that are kept when it renders.
         optimized=False,
+        # The caches below are bounded by what is asked for, and hold what was checked.
         cache_size=0,
         keep_trailing_newline=True,
     )
+    # `range`, `lipsum` and their like make endless work of a short text.
     environment.globals.clear()
     environment.filters = {**FILTERS, _SHOWN: shown}
     environment.tests = {name: environment.tests[name] for name in TESTS}
@@ -162,6 +167,7 @@ def _made_of(tree: nodes.Template, environment: _Sandbox) -> Template:
     for count, (node, depth) in enumerate(nodes_of(tree)):
         if count > MAX_NODES * MAX_TAGS or depth > MAX_DEPTH + 2 * MAX_OPEN:
             raise BadTemplateError(_l("The template is nested too deeply."))
+        # What is allowed is listed, not what is forbidden: a new version of Jinja may bring new nodes.
         if not isinstance(node, ALLOWED):
             raise BadTemplateError(_l("“%(word)s” may not be used in a template.", word=word_of(node)))
         if isinstance(node, nodes.Name) and not _is_plain_name(node.name):

@@ -1,4 +1,4 @@
-"""Where the formulas stand in the text of a template, and how an editor's HTML is kept out of them."""
+"""Finds the formulas in the text of a template, and cleans them of the HTML that an editor puts into them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXCERPT = 80
 
 
 class TagKind(StrEnum):
-    """What stands between a pair of delimiters."""
+    """The kind of a formula, by its first delimiter."""
 
     OUTPUT = "{{"  # shows a value
     STATEMENT = "{%"  # a condition, or a part of one
@@ -64,13 +64,13 @@ class Tag:
 
     @property
     def excerpt(self) -> str:
-        """What a person is shown of it, on one line."""
+        """Its beginning on one line, for messages."""
         return brief(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands, counted from 1."""
+    """Line and column of something in a source, counted from 1."""
 
     line: int
     column: int

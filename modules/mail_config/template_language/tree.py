@@ -21,24 +21,25 @@ from core.mail.html import ATTRIBUTES, TAGS, bounded
 from modules.mail_config.template_language.tags import tags_of
 
 BLOCKS = frozenset({"p", "div", "h1", "h2", "h3", "blockquote", "pre", "ul", "ol", "li", "table", "hr"})
+# Elements that stand in a line of text.
 INLINE = frozenset({"strong", "b", "em", "i", "del", "s", "strike", "a"})
 LINES = frozenset({"p", "div"})
 """Blocks that the editor shows as lines."""
 KNOWN = LINES | INLINE | {"h1", "blockquote", "pre", "ul", "ol", "li", "br"}
-"""What the editor can show."""
+"""Elements that the editor can show."""
 SAME = {"b": "strong", "i": "em", "s": "del", "strike": "del"}
-"""What the editor calls otherwise."""
+"""Elements that the editor writes by another name."""
 VOID = frozenset({"br", "hr", "img"})
-"""What holds nothing and has no end, of all that is kept anywhere."""
+"""Elements without contents and without an end tag, of those that any caller keeps."""
 DEEPEST = 40
 """Elements inside each other; nobody writes more, and each is a call."""
 BLANKS = " \t\r\n\f"
-"""What HTML takes for blanks; a no-break space is a character."""
-_ATTACHMENT = "data-trix-attachment"
+"""The characters that are blanks in HTML; a no-break space is none."""
+_ATTACHMENT = "data-trix-attachment"  # where the editor keeps what a chip is
 # Private characters stand for formulas while HTML is read, so that what is in them is never taken for markup.
 _MARK = "\ue000{}\ue001"
 _MARKED = re.compile("\ue000([0-9]+)\ue001")
-_PRIVATE = re.compile("[\ue000\ue001]")
+_PRIVATE = re.compile("[\ue000\ue001]")  # taken out of what people write, so that nobody can forge a mark
 _TAG = re.compile(r"<(/?[a-z][^\s/<>]*)", re.IGNORECASE)
 # A comment, a declaration or an instruction by its first characters; not the comment that stands for a formula.
 _COMMENT = re.compile(r"<(?!!--\ue000)([!?][^>]{0,20})")

@@ -1,4 +1,4 @@
-"""What the values in a template can do: be shown by locale, be computed with, be filtered. Nothing else."""
+"""The values in a template: they can be shown by locale, computed with and filtered, nothing else."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAX_TEXT = 100_000
 """The longest text that a value may be, or become."""
 MAX_WORK = 1_000_000
 """Characters that the filters of one rendering may go through together."""
-LARGEST = Decimal(10) ** 15
-DATE_STYLES = ("short", "medium", "long", "full")
+LARGEST = Decimal(10) ** 15  # beyond any amount; larger results of a formula are errors
+DATE_STYLES = ("short", "medium", "long", "full")  # of CLDR, the shortest first
 CURRENCY = "(currency)"
 """The name, which no template can write, under which the rendering keeps the currency of the document."""
 
-_DIGITS = 40
-_MOST_DECIMALS = 6
+_DIGITS = 40  # of a computation: a quotient has no end of its own
+_MOST_DECIMALS = 6  # that `number` shows
 _work: ContextVar[list[int] | None] = ContextVar("template_work", default=None)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?", re.ASCII)
 _CODE = re.compile(r"[A-Z]{3}")
@@ -342,4 +342,4 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "capitalize": lambda value: _text(value).capitalize(),
     "trim": lambda value: _text(value).strip(),
 }
-"""What may stand behind `|`."""
+"""The filters, by the name that stands behind `|`."""

@@ -1,4 +1,4 @@
-"""What every transport takes and returns."""
+"""The interface of transports: what they take, and what they return."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modules.mail_config.models import Encryption
 
 @dataclass(frozen=True, slots=True)
 class ServerAccess:
-    """What is needed to reach a server; never logged, since it holds the password.
+    """The parameters of a connection to a server; never logged, since they hold the password.
 
     Attributes:
         host: Name or address.
@@ -53,7 +53,7 @@ class Envelope:
 
 @dataclass(slots=True)
 class Submission:
-    """What one attempt did.
+    """The result of one attempt.
 
     Attributes:
         outcomes: One per recipient of the envelope, in order; empty when `failure` is set.

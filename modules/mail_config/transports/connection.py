@@ -23,7 +23,7 @@ from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
 KEEP_SECONDS = 60.0
 # What a server answers to a goodbye is not worth more.
 GOODBYE_SECONDS = 5.0
-MAX_TRANSCRIPT_LINES = 2000
+MAX_TRANSCRIPT_LINES = 2000  # of a dialogue that is kept; 500 recipients take some 1,000
 
 
 class DialogueError(Exception):
@@ -54,6 +54,8 @@ class ServerConnection(Connection):
     host: PatientSMTP | None
 
     def __init__(self, access: ServerAccess) -> None:
+        # Flask-Mail keeps such a state for the application; here each server has one, and the password leaves
+        # with it.
         state = Mail().init_mail(
             {
                 "MAIL_SERVER": access.host,
@@ -112,6 +114,7 @@ class ServerConnection(Connection):
                 )
             if access.username:
                 stage = Stage.AUTH
+                # The record is shown to people, so what is said here is never written down.
                 self._note("C: AUTH (secret)")
                 self._heard(*host.login(access.username, access.password), expect=235, stage=stage)
         except DialogueError:
@@ -147,6 +150,7 @@ class ServerConnection(Connection):
     @property
     def is_open(self) -> bool:
         """True when a connection is open that the server is likely to remember."""
+        # Not asked by NOOP: that costs a round trip for each mail, and a dead connection is found out anyway.
         return self.host is not None and time.monotonic() - self._last_used < KEEP_SECONDS
 
     def close(self) -> None:

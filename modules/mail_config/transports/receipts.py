@@ -6,7 +6,7 @@ MAX_ENVELOPE_ID = 100
 """Of the encoded text (RFC 3461 §4.4)."""
 
 OFFERED_NONE = "The server offers no delivery receipts."
-"""What is recorded when one was wished for and nobody could be asked; the story of a mail translates it."""
+"""The note in the record when a receipt was wished for and the server offers none; the page of a mail translates it."""
 
 
 def mail_parameters(envelope_id: str) -> str:

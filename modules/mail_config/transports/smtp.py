@@ -73,6 +73,7 @@ class SmtpConnection(ServerConnection):
     def submit(self, message: bytes, envelope: Envelope, before_body: Callable[[], None]) -> Submission:
         """Hand a message over; see `Transport.submit`."""
         self.transcript = []
+        # Of a kept connection nobody knows whether the server still holds the other end.
         reused = self.is_open
         if not reused:
             self.close()
@@ -99,6 +100,7 @@ class SmtpConnection(ServerConnection):
         if self.host is None:
             self.host = self.configure_host()
         host = self.host
+        # Asked only where an address needs it: many servers that offer SMTPUTF8 relay to others that do not.
         utf8 = any(needs_smtputf8(address) for address in (envelope.envelope_from, *envelope.recipients))
         if not host.has_extn("smtputf8"):
             if utf8:
@@ -109,6 +111,7 @@ class SmtpConnection(ServerConnection):
                 self._note("* The server does not offer SMTPUTF8: the message goes out with a head in ASCII.")
                 message = downgraded(message)
         utf8 = utf8 or not message.isascii()
+        # A wish, not a condition: the mail leaves without it, and the record says so.
         no_receipt = envelope.delivery_receipt and not host.has_extn("dsn")
         if no_receipt:
             self._note(f"* {OFFERED_NONE}")
@@ -150,6 +153,8 @@ class SmtpConnection(ServerConnection):
             return {place: replace(outcome, addr_spec=envelope.recipients[place]) for place in whom}
 
         self._say_ahead(envelope, places, len(message), utf8=utf8)
+        # From here each answer is read in the order of the commands, whether they were said at once or one by
+        # one.
         refused = self._mail_from(envelope, len(message), utf8=utf8)
         if refused is not None:
             return everybody(refused, places), ()
@@ -158,6 +163,7 @@ class SmtpConnection(ServerConnection):
         put_off: list[int] = []
         for number, place in enumerate(places):
             answer = self._rcpt_to(envelope, place, utf8=utf8)
+            # Said ahead, every command is answered and must be heard; else the rest need not be asked for now.
             if taken and _too_many(answer):
                 put_off += places[number : number + 1] if self._ahead else places[number:]
                 outcomes |= everybody(answer, put_off)
@@ -168,6 +174,7 @@ class SmtpConnection(ServerConnection):
                 taken.append(place)
             else:
                 outcomes[place] = answer
+        # No DATA for nobody: some servers would take the message all the same.
         if not taken:
             self._reset()
             return outcomes, ()
@@ -194,6 +201,8 @@ class SmtpConnection(ServerConnection):
     def _say_ahead(self, envelope: Envelope, places: Sequence[int], size: int, *, utf8: bool) -> None:
         """Say the commands up to DATA at once, if the server lets us; each is answered all the same."""
         host = self._in_dialogue()
+        # Too many at once could fill both buffers, and each side would wait for the other to read (RFC 2920
+        # §3.1).
         if not host.has_extn("pipelining") or len(places) > MOST_AHEAD or host.spoke_out_of_turn:
             return
         lines = [
@@ -236,6 +245,7 @@ class SmtpConnection(ServerConnection):
             raise DialogueError(failure) from error
 
     def _mail_line(self, envelope: Envelope, size: int, *, utf8: bool) -> str:
+        # RFC 1870: a server may refuse by the size before it has to take the text.
         options = f" SIZE={size}" if self._in_dialogue().has_extn("size") else ""
         options += " SMTPUTF8" if utf8 else ""
         options += mail_parameters(envelope.envelope_id) if envelope.delivery_receipt else ""
@@ -303,6 +313,7 @@ class SmtpConnection(ServerConnection):
             return _unknown(f"{type(error).__name__}: {error}")
         if 200 <= reply.code < 300:
             return RecipientOutcome("", RecipientState.ACCEPTED, reply)
+        # 3yz, or no SMTP at all: neither yes nor no, so nobody knows.
         if not 400 <= reply.code < 600:
             self.drop()
             return _unknown(f"The server answered “{reply.code} {reply.text}”.")
@@ -345,11 +356,13 @@ def _rcpt_line(envelope: Envelope, place: int, *, utf8: bool) -> str:
 
 
 def _with_dots_doubled(message: bytes) -> bytes:
+    # Every line of ours ends with CRLF, so a dot behind a line feed begins a line.
     doubled = message.replace(b"\n.", b"\n..")
     return b"." + doubled if message.startswith(b".") else doubled
 
 
 def _refusal(address: str, reply: Reply, failure: Failure) -> RecipientOutcome:
+    # By the reading of the reply, not by its first digit alone: some 5yz are greylisting.
     state = RecipientState.DEFERRED if failure.temporary else RecipientState.REFUSED
     return RecipientOutcome(address, state, reply, failure)
 

@@ -7,9 +7,9 @@ import smtplib
 import ssl
 import time
 
-MAX_REPLY_LINES = 200
-MAX_REPLY_OCTETS = 64 * 1024
-_RECEIVE = 8 * 1024
+MAX_REPLY_LINES = 200  # of one reply; real ones have a dozen
+MAX_REPLY_OCTETS = 64 * 1024  # of one reply, so that a broken server cannot fill the memory
+_RECEIVE = 8 * 1024  # octets at a time
 # Of a large message at a time: the timeout of a socket is for all that one call sends.
 _SEND = 256 * 1024
 

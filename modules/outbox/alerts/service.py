@@ -1,4 +1,4 @@
-"""Who is told that something has failed for good: the bell, its list, and a mail for those who want one.
+"""Alerts about what has failed for good: the bell, its list, and a mail for those who want one.
 
 The sender of a mail is told when it has failed; everybody who may set up mail servers, when a server is paused.
 Delivery writes the rows of mails itself (`alert_rows`), in the transaction in which a mail fails.
@@ -37,11 +37,11 @@ from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)
 
-MANAGES_SERVERS = "mail_config.server.edit"
-MOST_COUNTED = 99
-DIGEST_PAUSE = dt.timedelta(minutes=10)
-DIGEST_LINES = 20
-SEEN_AT_ONCE = 5000
+MANAGES_SERVERS = "mail_config.server.edit"  # who is told of a paused server
+MOST_COUNTED = 99  # beyond it the bell says "99+"; counting on would cost, and say no more
+DIGEST_PAUSE = dt.timedelta(minutes=10)  # a run of 1,000 failures must not become 1,000 mails
+DIGEST_LINES = 20  # in one mail; the bell has the rest
+SEEN_AT_ONCE = 5000  # rows of one transaction, so that delivery does not wait behind it
 
 
 # -- what the bell and its page show -------------------------------------------------------------------
@@ -241,6 +241,7 @@ def _mail_to(user_id: int) -> bool:
         user = session.get(User, user_id)
         if preference is None or not preference.by_mail or user is None:
             return False
+        # What was seen in the application needs no mail.
         news = _unseen(user_id).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
         alerts = list(
             session.scalars(news.options(joinedload(Alert.mail), joinedload(Alert.server)).limit(1000))
@@ -254,6 +255,7 @@ def _mail_to(user_id: int) -> bool:
         company = company_that_can_send(user, alerts)
         if company is None:
             return False
+        # In this transaction: mail and mark are written together, or neither.
         mail = service.submit(_digest(user, company, alerts), None)
         mail.is_alert = True
         session.execute(
@@ -268,6 +270,7 @@ def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company |
 
     The person's own comes first, then those of the mails that have failed.
     """
+    # A person's own company may have no server; then one whose mail has failed may have another that works.
     ids = [user.company_id, *(alert.mail.company_id for alert in alerts if alert.mail is not None)]
     for company_id in dict.fromkeys(ids):
         company = db.session.get(Company, company_id) if company_id is not None else None
@@ -328,5 +331,6 @@ def _line(alert: Alert, user: User) -> Markup:
 
 def _address(endpoint: str, **values: object) -> str:
     """Return the whole address of a page; a worker has no request to take the host from."""
+    # The host in it does not matter: it is replaced by the public address.
     path = current_app.url_map.bind("envoi.invalid").build(endpoint, values)
     return f"{current_settings().base_url}{path}"

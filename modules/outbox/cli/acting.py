@@ -19,7 +19,7 @@ from modules.outbox.cli.selection import CHUNK, read_selection, selection_option
 from modules.outbox.states import CANCELABLE, MailState
 
 RETRIED = frozenset({MailState.FAILED, MailState.PARTIAL, MailState.DEFERRED})
-"""What is put on the queue again where no state is given: never what is uncertain, canceled or meant for later."""
+"""States that `retry` takes where none is given: never uncertain or canceled mails, nor those meant for later."""
 
 
 def _work(

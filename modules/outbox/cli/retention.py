@@ -14,7 +14,7 @@ from modules.outbox.privacy import person_export
 from modules.outbox.privacy import retention as retention_service
 from modules.outbox.transitions import acting_as
 
-_A_LONG_TIME = 24 * 3600.0
+_A_LONG_TIME = 24 * 3600.0  # no request waits here, so the work may run to its end
 
 
 @click.command("retention")

@@ -63,6 +63,7 @@ def seconds_to_undo(mail: OutgoingMail) -> float:
 
 def add_uploads(form: ComposeForm, uploads: Iterable[FileStorage]) -> None:
     """Put files into the store that were posted with the form itself, and tell of those that do not fit."""
+    # Reading stops at what is left: a file of 40 MB must not be stored only to be refused.
     room = attachment_limit() - sum(file.size for file in form.files)
     for upload in uploads:
         if not upload.filename:
@@ -139,6 +140,7 @@ def change_template(
     written stays where `keep_mine` says so; whom they added, and what they attached, stays in any case.
     """
     new = open_form(document, template, form.user)
+    # What the former template had filled in, by where it stood: the rest is the person's own.
     filled = {key: where for where, _colon, key in (text.partition(":") for text in form.proposed)}
     own = [recipient for recipient in form.draft.recipients if recipient.address.key not in filled]
     moved = {
@@ -272,6 +274,7 @@ def send(form: ComposeForm) -> OutgoingMail | None:
         draft = replace(draft, document_revision=form.document.revision)
         form.draft.document_revision = form.document.revision
     token = _submission_token(form, draft) if draft is not None else ""
+    # Of a form that is posted again the mail is there: asking "you sent this just now" would stop the answer.
     if not autosave.was_sent(token):
         form.findings = findings_of(form, route_of(form), draft)
     if draft is not None and form.document is not None and keeps_addresses_private(form.document):
@@ -280,11 +283,13 @@ def send(form: ComposeForm) -> OutgoingMail | None:
         _tell_beside_fields(form)
         return None
     seconds = undo_seconds()
+    # The seconds of Undo are a scheduled mail: a worker that dies meanwhile changes nothing (ADR 0008).
     not_before = form.not_before or (clock.now() + dt.timedelta(seconds=seconds) if seconds else None)
     try:
         with transaction():
             mail = submit(draft, form.user, not_before=not_before, token=token)
             if mail.state is MailState.SCHEDULED and mail.not_before is not None:
+                # To the second; the sweep would find it too, up to a minute later.
                 enqueue_after_commit("outbox.release_mails", [mail.id], at=mail.not_before)
     except UserError as error:
         form.error(error.field or "", error.message)

@@ -31,7 +31,7 @@ KEPT_FIELDS = (
     "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
     "delivery_receipt", "read_receipt", "send_at",
 )  # fmt: skip
-MAX_CONTENTS = 3_000_000
+MAX_CONTENTS = 3_000_000  # characters of a draft as JSON; beyond it the page says that it is not kept
 _SEALED = "sealed:"  # no JSON begins so
 
 
@@ -132,11 +132,13 @@ def keep(
             except IntegrityError:
                 # Two windows of one person at once: the other was faster.
                 draft = session.scalars(wanted).one()
+        # Also where nothing is kept: colleagues see by it that the composer is open.
         draft.touched_at = clock.now()
         if not _may_write(draft, token, posted.get("resumed", ""), worth=worth, sent=sent_as is not None):
             return draft
         draft.token = sent_as or token
         draft.contents = (_sealed(contents) if private else contents) if worth else ""
+        # All anew: what was taken out of the form must not hold its bytes in the store.
         session.execute(delete(DraftFile).where(DraftFile.draft_id == draft.id))
         session.flush()
         if worth:
@@ -200,6 +202,7 @@ def new_token(lineage: str = "") -> str:
     Args:
         lineage: What the openings of one letter have in common; "" for a new letter.
     """
+    # Two parts: the same letter in two windows is told from two letters.
     return f"{lineage or secrets.token_hex(10)}.{secrets.token_hex(8)}"
 
 

@@ -1,4 +1,4 @@
-"""What the composer tells before a mail is sent, each with its repair."""
+"""The checks of the composer before a mail is sent; each finding comes with its repair."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash
 from modules.outbox.states import MailState
 
-RECENTLY = dt.timedelta(minutes=15)
+RECENTLY = dt.timedelta(minutes=15)  # the same to the same within so long is likely a second click
+# A formula that the recipient would read.
 _UNRESOLVED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\{|\{%", re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
 _ENCODED = 4 / 3 * 78 / 76
-"""What base64 with its line ends makes of octets (RFC 2045 §6.8)."""
+"""By how much base64 with its line ends makes octets longer (RFC 2045 §6.8)."""
 
+# States of a mail that nobody got: sending again is no repetition.
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
 
 
@@ -66,6 +68,7 @@ def findings_of(form: ComposeForm, route: Route, complete: MailDraft | None = No
         )
         for finding in found
     ]
+    # As the enum lists them, the gravest first; the order within one stays.
     order = list(Severity)
     return sorted(confirmed, key=lambda finding: order.index(finding.severity))
 
@@ -218,6 +221,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
 
 def _about_text(form: ComposeForm) -> Iterator[Finding]:
     draft = form.draft
+    # A blank for each tag, or the words of two paragraphs would become one.
     words = _TAG.sub(" ", draft.body_html)
     for field, text in (("subject", draft.subject), ("body", words)):
         unresolved = _UNRESOLVED.search(text)
@@ -290,6 +294,7 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
     if route.problem is None:
         return
     if route.problem is FailureKind.SENDER_MISSING:
+        # Told, not forbidden: the mail may be written now and leave when an administrator has set up the rest.
         words = gettext("%(company)s has no email address to send from: the mail will wait.")
     elif route.problem is FailureKind.SERVER_MISSING:
         words = gettext("No mail server may send from %(address)s: the mail will wait.")

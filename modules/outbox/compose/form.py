@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 MAX_TEXT = 2_000_000
 """Characters of a posted text that are looked at; what a mail may have is less."""
 
-MAX_TYPED = 100_000
-MAX_CONFIRMED = 2000
+MAX_TYPED = 100_000  # characters of the subject or of a field of recipients that are read
+MAX_CONFIRMED = 2000  # findings that a person accepts in one form
 MAX_KEY = 300
-LONGEST_AHEAD = dt.timedelta(days=366)
+LONGEST_AHEAD = dt.timedelta(days=366)  # a date further off is a slip, and the document will have changed
 CHANGEABLE = ("subject", "body", "reply_to", "options")
-"""What the page tells of having been changed by the person since a template filled it in."""
+"""Names of the fields that a person may have changed since a template filled them in; the page tells which."""
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ class ComposeForm:
 
     @property
     def left_out(self) -> list[Chip]:
-        """Who is to get nothing this time, as chips."""
+        """The recipients who get nothing this time, as chips: taken off here, or removed from the followers."""
         return self._chips(self.put_aside)
 
     @property

@@ -1,4 +1,4 @@
-"""Who a mail about a document goes to, and why: followers, the rules of the template, everybody who is known."""
+"""The recipients of a mail about a document, each with its reason: followers, the template's rules, known addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_CHOICES = 50
 
 @dataclass(slots=True)
 class Proposal:
-    """Who a mail would go to.
+    """The recipients that a draft begins with, and who else was considered.
 
     Attributes:
         recipients: In order, each address once.
@@ -51,7 +51,7 @@ class Proposal:
 
     @property
     def keys(self) -> set[str]:
-        """What the addresses of the recipients have in common with their other spellings."""
+        """The addresses of the recipients, in the spelling by which addresses are compared."""
         return {recipient.address.key for recipient in self.recipients}
 
     def add(self, recipient: DraftRecipient, *, removed: bool = False) -> None:

@@ -18,7 +18,7 @@ from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.service import submit
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 10.0  # for the PDF: a person waits before the page
 
 
 def send_test(preview: Preview, user: User) -> OutgoingMail:

@@ -41,8 +41,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# For a database that is busy or away, less than a lease: an outcome that is known must not be lost.
 PATIENCE_SECONDS = 90.0
-_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5  # between two tries to write it
 LOST_WORDS = "The worker ended while the message was being handed over."
 
 
@@ -89,6 +90,7 @@ def claim(mail_ids: Sequence[int]) -> str | None:
 
     A second claim of the same mail gets nothing.
     """
+    # Not the worker's name: one that was stopped and goes on must not find its old claim in a new one.
     token = secrets.token_hex(16)
     now = clock.now()
 

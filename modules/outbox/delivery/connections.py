@@ -18,6 +18,8 @@ def connection_to(server: MailServer) -> SmtpConnection:
     Raises:
         UserError: The password cannot be read.
     """
+    # Host, account or password may have changed since the connection was made; then it speaks for the old
+    # ones.
     key = (server.id, server.fingerprint)
     for other in [other for other in kept if other[0] == server.id and other != key]:
         kept.pop(other).close()

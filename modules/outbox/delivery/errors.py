@@ -1,4 +1,4 @@
-"""What keeps a mail from being handed over."""
+"""Errors that end an attempt before the mail reaches a server."""
 
 from __future__ import annotations
 

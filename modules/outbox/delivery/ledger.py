@@ -36,8 +36,10 @@ def _values(*names: str) -> dict[str, Any]:
     return {name: bindparam(name) for name in names}
 
 
+# The columns that say how the mail leaves; fixed with the mark, for every later attempt.
 _FROM = ("server_id", "sender_name", "sender_address", "reply_to_name", "reply_to_address")
 _FLYING = ("lease_until", "message_sha256", *_FROM)
+# What an outcome changes in the row of the mail. The From is among it: a mail that waits has none in flight yet.
 _SETTLED = (
     *_FROM,
     "attempts",
@@ -52,6 +54,7 @@ _SETTLED = (
     "slot_server_id",
     "waits_for_server",
 )
+# What an outcome changes in the row of a recipient.
 _SERVED = (
     "state",
     "failure_kind",
@@ -62,6 +65,7 @@ _SERVED = (
     "failure_advice",
     "settled_at",
 )
+# The columns of the record of an attempt.
 _TRIED = (
     "mail_id",
     "server_name",
@@ -73,6 +77,7 @@ _TRIED = (
     "transcript",
 )
 
+# Only while the claim holds: a worker that was stopped past its lease must not send what another holds by now.
 _SET_IN_FLIGHT = Prepared(
     update(MAILS)
     .where(
@@ -85,6 +90,7 @@ _SET_IN_FLIGHT = Prepared(
     "token",
     *_FLYING,
 )
+# The claim still holds the mail, or the sweep has called it uncertain meanwhile and left the token for this case.
 _HELD = (
     MAILS.c.id == bindparam("held_id"),
     MAILS.c.claim_token == bindparam("token"),
@@ -113,6 +119,7 @@ _RECORD_SETTLED = Prepared(
     "actor",
     "detail",
 )
+# The mail is asked for again in each statement: they travel together, and the first may have changed nothing.
 _SETTLE_RECIPIENT = Prepared(
     update(RECIPIENTS)
     .where(RECIPIENTS.c.id == bindparam("recipient_id"), exists(select(MAILS.c.id).where(*_HELD)))
@@ -123,6 +130,7 @@ _SETTLE_RECIPIENT = Prepared(
     *_SERVED,
 )
 _ALERTED = ("user_id", "mail_id", "failure_kind", "words", "created_at")
+# In the transaction of the failure, or a crash between the two would leave a failure that nobody is told of.
 _INSERT_ALERT = Prepared(
     insert(ALERTS).from_select(
         list(_ALERTED),

@@ -33,6 +33,7 @@ def checked_message(mail: OutgoingMail, size_limit: int | None) -> bytes:
         logger.exception("Mail %s could not be built.", mail.id)
         words = f"The message could not be built ({type(error).__name__}: {error})."
         raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
+    # Asked before connecting. What the server announces by SIZE is asked by the transport.
     if size_limit is not None and len(message) > size_limit:
         words = f"The message has {len(message)} bytes; the server's limit is {size_limit}."
         raise UndeliverableError(Failure(FailureKind.MESSAGE_TOO_LARGE, False, detail=words))

@@ -20,6 +20,7 @@ from modules.outbox.delivery.settlement import (
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.states import RetryPolicy
 
+# Recipients that an attempt is for; never one whose outcome is known, or uncertain.
 _TO_BE_SERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
 

@@ -21,7 +21,7 @@ from modules.outbox.models import OutgoingMail
 
 @dataclass(slots=True)
 class DeliveryRoute:
-    """How the mails of one sender leave, found once in a run.
+    """The route of the mails of one sender, found once in a run.
 
     Attributes:
         server: Free of the session, or None.

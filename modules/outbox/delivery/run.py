@@ -98,6 +98,7 @@ class DeliveryRun:
         route: DeliveryRoute | None = None
         transcript: Sequence[str] = ()
         try:
+            # Everything that can fail without a server comes first, so that no connection is opened in vain.
             self._freeze_attachments(mail)
             route = self._route(mail)
             message = checked_message(mail, route.server.size_limit if route.server is not None else None)
@@ -105,6 +106,7 @@ class DeliveryRun:
             self._wait_for_turn(mail, route, server)
             settlement, transcript = self._transmit(mail, route, server, message)
             mail.slot_at = mail.slot_server_id = None
+        # Nothing is written: whoever holds the mail now writes what becomes of it.
         except LostClaimError:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
@@ -123,6 +125,7 @@ class DeliveryRun:
         """
         if self.in_flight == mail.id:
             return
+        # For support; the person reads the explanation of the kind.
         words = f"{type(error).__name__}: {error}"
         self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
 
@@ -170,6 +173,8 @@ class DeliveryRun:
         for attachment in mail.attachments:
             if not attachment.generated:
                 continue
+            # Frozen at Send, or by an attempt before. While Undo runs the document may still be changed: ask
+            # once.
             if attachment.sha256:
                 if mail.not_before is not None and not mail.attempts and not mail.accepted_count:
                     self.flush()
@@ -192,6 +197,7 @@ class DeliveryRun:
 
     def _route(self, mail: OutgoingMail) -> DeliveryRoute:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
+        # Finding the server asks the database several times; a run of 1,000 mails has one sender mostly.
         key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
         route = self.routes.get(key)
         if route is None:
@@ -200,6 +206,7 @@ class DeliveryRun:
         if route.problem is not None:
             wait = WHILE_PAUSED if route.paused else LOOK_AGAIN
             raise MustWaitError(route.problem, clock.now() + with_jitter(wait))
+        # Fixed once: a resend weeks later must be the same message, whoever the company's address is by then.
         if not mail.sender_address:
             mail.sender_address, mail.sender_name = (
                 route.header_from.addr_spec,
@@ -249,6 +256,7 @@ class DeliveryRun:
     def _transmit(
         self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer, message: bytes
     ) -> tuple[Settlement, Sequence[str]]:
+        # Only those still to be served: somebody who has the mail must not get it twice.
         due = to_be_served(mail)
         try:
             connection = self._connection(server)
@@ -263,11 +271,14 @@ class DeliveryRun:
             envelope_id=mail.message_id.strip("<>"),
         )
 
+        # Called between the answer to DATA and the text: until then a crash costs nothing, from then on somebody
+        # may have it.
         def before_body() -> None:
             if not claims.patiently(lambda: self._set_in_flight(mail)):
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
+        # Before anything is written or logged: the address of a walk-in must not reach the database.
         submission = scrubbed(submission, envelope.recipients if mail.private else ())
         transcript = list(submission.transcript)
         failure = submission.failure
@@ -353,9 +364,11 @@ def deliver(mail_ids: Sequence[int]) -> int:
             run.flush()
             run.ledger.close()
             claims.give_back(token)
+    # Here and not in the sweep, so that an address is gone a moment after it was needed.
     private = [mail.id for mail in mails if mail.private]
     if private:
         erase_private(private)
+    # Raised at the end, so that the job counts as failed in RQ, where whoever looks after it sees the trace.
     if faults:
         raise faults[0]
     return len(mails)

@@ -1,4 +1,4 @@
-"""From what an attempt did to what is now known: pure, so that every case can be told in a table."""
+"""Derives the new state of a mail and its recipients from an attempt. No I/O, so that tests are tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modules.outbox.states import MailState, RetryPolicy, summarise
 WAITS_FOR_SERVER = frozenset(
     {FailureKind.SERVER_MISSING, FailureKind.SERVER_UNTESTED, FailureKind.SENDER_MISSING}
 )
-"""What keeps a mail before any server was asked; it is the administrator's turn."""
+"""Failures before any server was asked: the mail waits until an administrator has set one up."""
 
 LOOK_AGAIN = dt.timedelta(minutes=10)
 """How often such a mail looks by itself whether there is a server; a passing test lets it go at once."""
@@ -21,7 +21,7 @@ LOOK_AGAIN = dt.timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class RecipientResult:
-    """What is now known of one recipient."""
+    """The new state of one recipient, ready to be written to its row."""
 
     recipient_id: int
     state: RecipientState
@@ -52,7 +52,7 @@ class RecipientResult:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What is now known of a mail.
+    """The new state of a mail, ready to be written to its row.
 
     Attributes:
         state: Derived from all recipients.
@@ -156,6 +156,7 @@ def settle_failure(
         earlier: What earlier attempts have found about those that were not tried now.
     """
     attempts += 1
+    # A permanent failure of the mail's own ends it at once; a person can correct and resend.
     delay = policy.delay(attempts, age) if failure.temporary else None
     state = RecipientState.REFUSED if delay is None else RecipientState.DEFERRED
     kind = FailureKind.GIVEN_UP if failure.temporary and delay is None else None
@@ -206,6 +207,7 @@ def with_jitter(delay: dt.timedelta) -> dt.timedelta:
     return delay * random.uniform(1.0, 1.15)  # noqa: S311 (no secret)
 
 
+# Uncertain comes first: only a person can decide it, and the others can wait.
 _WORST_FIRST = (
     RecipientState.UNCERTAIN,
     RecipientState.REFUSED,

@@ -22,7 +22,7 @@ from modules.outbox.transitions import moving, record
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000
+BATCH = 1000  # mails that one query takes; the sweep goes on until none is left
 ASK_AGAIN = dt.timedelta(seconds=60)
 """How long the sweep waits for a queued mail before it asks for it again."""
 
@@ -51,8 +51,10 @@ def sweep() -> int:
     queued, uncertain = claims.lose_expired()
     if queued or uncertain:
         logger.warning("Leases ended: %d mails queued again, %d uncertain.", len(queued), len(uncertain))
+    # Before the queue is asked for: the rows are right even where Redis is away for long.
     released = _release_due() + _release_forgotten()
     length = queue_length()
+    # Nobody could take them, and each question would wait for its timeout.
     if length is None:
         return 0
     return _ask_again([*queued, *released], GRACE if length <= LONG_QUEUE else LONG_GRACE)
@@ -71,6 +73,8 @@ def _release(state: MailState, *conditions: ColumnElement[bool], until: dt.datet
         if ids:
             ids = list(
                 session.scalars(
+                    # By the state again: between the query and this a person may have canceled it, or another
+                    # sweep was faster.
                     moving("release", MailState.QUEUED)
                     .where(MAILS.c.id.in_(ids), MAILS.c.state == state)
                     .values(claim_token=None, next_attempt_at=until)
@@ -139,6 +143,7 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
             session.execute(
                 update(MAILS)
                 .where(MAILS.c.id.in_(ids), MAILS.c.state == MailState.QUEUED)
+                # Or the next sweep, a moment later, would put the same mails on the queue once more.
                 .values(next_attempt_at=now + ASK_AGAIN)
             )
             enqueue_delivery(ids)
@@ -147,6 +152,7 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
 
 def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
     """Let mails that wait for a server leave, now that one works or has passed its test."""
+    # In batches: 100,000 mails may have waited, and one transaction over all would stop delivery.
     while ids := _release(MailState.DEFERRED, MAILS.c.waits_for_server, until=clock.now() + ASK_AGAIN):
         with transaction():
             enqueue_delivery(ids)

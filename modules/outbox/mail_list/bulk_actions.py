@@ -61,7 +61,7 @@ SHOWN_FOR = dt.timedelta(minutes=10)
 
 
 class Action(StrEnum):
-    """What is done with mails."""
+    """An action on many mails."""
 
     RETRY = "retry"  # failed ones go on the queue again
     NOW = "now"  # waiting ones do not wait any longer
@@ -70,7 +70,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of some mails.
+    """The result of an action on some mails, as counts.
 
     Attributes:
         changed: How many the action has changed.

@@ -1,4 +1,4 @@
-"""What the list of the outbox counts: how many mails each value of a facet leaves, and the groups by reason.
+"""The counts beside the outbox's list: mails for each value of a facet, and groups by reason.
 
 Counting costs what it counts, so every count has a bound: beyond it, it says "1,000+", or nothing at all where
 even that would mean to read through a million mails.
@@ -47,7 +47,7 @@ LOOKED_AT = 1500
 GROUPED = 20_000
 """How many of the newest failed, or waiting, mails are grouped by reason."""
 
-MOST_GROUPS = 50
+MOST_GROUPS = 50  # on the page, the largest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class Group:
 
     @property
     def facets(self) -> dict[str, str]:
-        """What narrows the list to these mails, besides what it is narrowed to already."""
+        """The parameters of the address that narrow the list to these mails, besides those in force."""
         return {"kind": self.kind.value, "server": str(self.server.id) if self.server else NONE}
 
 

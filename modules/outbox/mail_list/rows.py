@@ -1,4 +1,4 @@
-"""What a line of the outbox's list shows of a mail, and a short word for it that changes when it would change."""
+"""The rows of the outbox's list, and for each a fingerprint that changes when the row would look different."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ from modules.outbox.mail_page.failure_text import Place, actor_title, reason_of
 from modules.outbox.mail_page.repairs import EDIT_SERVERS, Repairs, repairs_of
 from modules.outbox.models import BulkRun, OutgoingMail
 
-MAX_IDS = 5000
-MAX_LIVE = 100
-MAX_NEWS = 100
+MAX_IDS = 5000  # rows marked by hand in one request; more are chosen by their filter
+MAX_LIVE = 100  # rows that the page asks about again and again
+MAX_NEWS = 100  # beyond it the note says "100+ new"
 BACK = "/outbox/mails"
 
 

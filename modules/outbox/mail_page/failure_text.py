@@ -15,7 +15,7 @@ from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS, Actor, FailureKind, Repair
 from modules.outbox.models import MailRecipient, OutgoingMail
 
-MAX_NAMES = 3
+MAX_NAMES = 3  # recipients named in a sentence, before "and 5 more"
 
 
 class Place(StrEnum):

@@ -1,4 +1,4 @@
-"""Where a failure is repaired: links for those who may go there, names for the others."""
+"""Links to the place where a failure is repaired, for those who may go there; names of it for the others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RepairLink:
 
 @dataclass(slots=True)
 class Repairs:
-    """What the reader can do about a failure.
+    """The repair of a failure, as it is offered to one reader.
 
     Attributes:
         links: Where to go, the likeliest first.

@@ -17,7 +17,8 @@ from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.outbox.models import DeliveryAttempt, MailEvent, OutgoingMail
 from modules.outbox.states import STATE_TONES, MailState
 
-MAX_STEPS = 300
+MAX_STEPS = 300  # read for one page; a mail that waited for days has more
+# By which clocks of two hosts may differ, when steps and attempts are put in order.
 _CLOCKS_DIFFER = dt.timedelta(seconds=2)
 
 
@@ -70,7 +71,7 @@ _BY_VERB: Mapping[str, Any] = {
 _REMARKS: Mapping[str, Any] = {
     OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
 }
-"""What the record says in words of its own, for people."""
+"""Details of events that the record keeps in English, by their translation."""
 _ICONS: Mapping[str, str] = {
     "submit": "envelope-plus",
     "claim": "arrow-right-circle",

@@ -1,4 +1,4 @@
-"""What a mail that has not left yet waits for, in one sentence."""
+"""The sentence that says why a mail has not left yet, and when it will be tried."""
 
 from __future__ import annotations
 

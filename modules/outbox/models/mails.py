@@ -19,6 +19,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
 from modules.outbox.states import MailState
 
+# Conditions of partial indexes: word for word those of the queries, or the index is not used.
 _DUE = "state IN ('queued', 'deferred', 'scheduled', 'sending')"
 _FAILED = "state IN ('failed', 'partial', 'uncertain')"
 _HAS_CONTENTS = "contents_erased_at IS NULL AND settled_at IS NOT NULL"

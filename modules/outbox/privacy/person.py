@@ -1,4 +1,4 @@
-"""What is known about one address: to find it, to hand it over, to erase it.
+"""The personal data about one address: find it, export it, erase it.
 
 Erasing takes an address out of the outbox: its lines stay under a pseudonym, so that figures and the other
 recipients' lines remain true, but text, files, dialogues and words of servers go. Everything is done in small
@@ -45,17 +45,17 @@ from modules.outbox.transitions import note
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
-HISTORY_BATCH = 500
-REQUEST_SECONDS = 20.0
-SHOWN = 50
+BATCH = 50  # mails of one transaction: short enough for delivery to go on beside it
+HISTORY_BATCH = 500  # events of one transaction
+REQUEST_SECONDS = 20.0  # then the page says how far it came; pressing again goes on
+SHOWN = 50  # rows of each kind on the page; all are counted
 RECORD = "personal data"
 _UNSERVED = frozenset({RecipientState.PENDING, RecipientState.DEFERRED})
 
 
 @dataclass(slots=True)
 class Known:
-    """What is known about an address.
+    """The personal data about an address: what was found, and how much of it.
 
     Attributes:
         address: The address, in its usual form.
@@ -83,7 +83,7 @@ class Known:
 
 @dataclass(slots=True)
 class Erasure:
-    """What was erased, and what had to be left.
+    """The result of an erasure: counts of what was erased, and of what had to be left.
 
     Attributes:
         mails: Mails in which the address was erased.

@@ -24,8 +24,8 @@ from modules.outbox.models import Alert, MailRecipient, OutgoingMail
 from modules.outbox.privacy.person import known, mails_to
 from modules.outbox.private_addresses import address_hash
 
-CHUNK = 25
-MESSAGES_IN_A_REQUEST = 500
+CHUNK = 25  # mails read at a time; their texts may be large
+MESSAGES_IN_A_REQUEST = 500  # whole messages in a download; the command line has no such bound
 
 
 def write_export(address: str, target: IO[bytes], *, messages: int | None = None) -> int:

@@ -24,8 +24,8 @@ from modules.outbox.states import CANCELABLE, SETTLED, MailState
 
 logger = logging.getLogger(__name__)
 
-BATCH = 200
-JOB_SECONDS = 240.0
+BATCH = 200  # mails of one transaction: short enough for delivery to go on beside it
+JOB_SECONDS = 240.0  # below the time a job may take; the next run goes on
 KEEP_DRAFTS = dt.timedelta(days=30)
 """What somebody began to write and left is kept for so long after it was last touched."""
 KEEP_SENT_DRAFTS = dt.timedelta(hours=1)
@@ -34,7 +34,7 @@ KEEP_SENT_DRAFTS = dt.timedelta(hours=1)
 
 @dataclass(slots=True)
 class Report:
-    """What was erased, or would be.
+    """The result of a run of retention, as counts; of a dry run, what it would erase.
 
     Attributes:
         mails: Mails whose text and dialogues went.
@@ -94,6 +94,7 @@ def due_conditions() -> list[ColumnElement[bool]]:
     )
     private = and_(has_contents, MAILS.c.private)
     conditions += [
+        # At once, whatever the settings say: the address was given for this one mail.
         and_(private, MAILS.c.state == MailState.SENT),
         and_(private, _older_than(private_keep_days(), now)),
     ]
@@ -124,6 +125,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
     """
     until = time.monotonic() + seconds
     report = Report()
+    # One condition at a time, each with its index; joined by OR they would read through all mails.
     for condition in due_conditions():
         while time.monotonic() < until:
             with transaction() as session:
@@ -140,6 +142,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
     _expire_private(report)
     _forget_drafts(report, until)
     if folders is None:
+        # A share of the folders each hour, so that a store of millions is never looked through at once.
         hour = clock.now().hour
         folders = [name for number, name in enumerate(file_store().folders()) if number % 24 == hour]
     for folder in folders:
@@ -177,6 +180,7 @@ def _expire_private(report: Report) -> None:
 def _forget_drafts(report: Report, until: float) -> None:
     """Delete kept drafts that nobody has touched for long, or whose mail has left, with their files."""
     now = clock.now()
+    # A mail whose Undo was pressed is canceled, and its draft is what the person goes on with.
     has_left = exists().where(
         MAILS.c.submission_token == KeptDraft.token, MAILS.c.state != MailState.CANCELED
     )

@@ -1,4 +1,4 @@
-"""What is known about an address: shown, handed over, erased.
+"""Views of the personal data about an address: show, export, erase.
 
 The address is posted, never part of an address of a page, so that it does not lie in the logs of web servers.
 """

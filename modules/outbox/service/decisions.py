@@ -43,6 +43,7 @@ def resend(
     done: list[int] = []
     with transaction() as session:
         for mail in locked_mails(mail_ids):
+            # Silently: of two people who press at once, the second has what they wanted.
             if mail.state not in RESENDABLE or mail.contents_erased_at is not None:
                 continue
             if mail.state is MailState.UNCERTAIN and not uncertain:
@@ -131,6 +132,7 @@ def correct_recipient(
     except UserError as error:
         raise UserError(error.message, "address") from error
     with transaction() as session:
+        # Locked before the recipient is looked at: a worker may be settling it at this moment.
         (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
         if recipient.state is RecipientState.ACCEPTED:
@@ -162,6 +164,7 @@ def correct_recipient(
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:
             partner = session.get(Partner, recipient.partner_id)
+            # Only where the partner still has the wrong address; somebody may have corrected it already.
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address
 

@@ -48,6 +48,8 @@ def submit(
         if mail is not None:
             return mail
         try:
+            # A savepoint: where the other press was first, only this block is undone, and the caller's
+            # transaction lives on.
             with session.begin_nested():
                 mail = write_mail(draft, by, not_before=not_before)
                 mail.submission_token = token
@@ -91,6 +93,7 @@ def _as_it_was_seen(session: Session, draft: MailDraft) -> Document | None:
     """
     if draft.document_id is None:
         return None
+    # As it is in the table now, not as this session read it when the composer was opened.
     document = session.get(Document, draft.document_id, populate_existing=True)
     if document is None:
         raise UserError(_l("The document no longer exists."))
@@ -108,11 +111,13 @@ def _mail_row(
     by: User | None,
     not_before: dt.datetime | None,
 ) -> OutgoingMail:
+    # Cleaned here as well, whatever the form did: a caller of its own, such as a module, may have skipped it.
     body = clean_html(draft.body_html)
     now = clock.now()
     scheduled = not_before is not None and not_before > now
     return OutgoingMail(
         state=MailState.SCHEDULED if scheduled else MailState.QUEUED,
+        # Made once and stored: a server or reader that has the message knows a second copy by it.
         message_id=new_message_id(company.email),
         subject=draft.subject.strip(),
         body_html=body,
@@ -128,6 +133,7 @@ def _mail_row(
         submitted_at=now,
         not_before=not_before,
         next_attempt_at=not_before or now,
+        # The age of a mail decides when it is given up, and the time it was meant to wait does not count.
         due_since=not_before if scheduled else now,
         keep_days=draft.keep_days,
         priority=draft.priority,
@@ -188,5 +194,6 @@ def _attachment_rows(draft: MailDraft) -> list[MailAttachment]:
 
 def new_message_id(sender_address: str) -> str:
     """Return a Message-ID (RFC 5322 §3.6.4) in the domain of the sender."""
+    # Not the host's name: that is nobody's business, and spam filters compare the domain with the From.
     domain = sender_address.rpartition("@")[2]
     return f"<{secrets.token_hex(16)}@{domain if domain.isascii() and domain else 'envoi.invalid'}>"

@@ -1,4 +1,4 @@
-"""Who stands at the till: the person signed in, or whoever has taken over with a PIN."""
+"""The cashier at a till: the person signed in, or whoever has taken over with a PIN."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from modules.pos.models import Pin, Register
 
 # A PIN has ten thousand values at least: what protects it is that few can be tried.
 GUESSES = 5
-LOCKED_FOR = dt.timedelta(minutes=5)
-SHIFT_SECONDS = 16 * 3600
+LOCKED_FOR = dt.timedelta(minutes=5)  # after too many wrong guesses; short, since customers stand in line
+SHIFT_SECONDS = 16 * 3600  # the longest that a cashier keeps a till without typing the PIN again
 _PIN = re.compile(r"[0-9]{4,8}", re.ASCII)
-_EASY = re.compile(r"(\d)\1*", re.ASCII)
+_EASY = re.compile(r"(\d)\1*", re.ASCII)  # one digit over and over
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 

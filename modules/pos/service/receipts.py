@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """Where the receipts of a customer go by the settings of a company; no address twice.
+    """The addresses that get a customer's receipts by the settings of a company; no address twice.
 
     Attributes:
         people: The customer and its main contact.

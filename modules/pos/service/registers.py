@@ -51,6 +51,7 @@ def check_pattern(pattern: str) -> str:
     Raises:
         UserError: It names something else than `FILE_FIELDS`, or its braces do not match.
     """
+    # Tried once with every field; a brace that is left is a field that nobody fills.
     name = _filled(pattern, dict.fromkeys(FILE_FIELDS, "x"))
     if "{" in name or "}" in name:
         raise UserError(
@@ -63,6 +64,7 @@ def check_pattern(pattern: str) -> str:
 
 def _filled(pattern: str, fields: Mapping[str, str]) -> str:
     """Return a pattern with its fields filled in; nothing of `str.format` beyond a plain name."""
+    # Not `str.format`: by `{register.__class__}` it would lead into the program.
     return re.sub(r"\{(\w+)\}", lambda match: fields.get(match[1], match[0]), pattern)
 
 
@@ -89,6 +91,7 @@ def save_register(register: Register | None, values: dict[str, Any]) -> Register
         UserError: The company has another register of this code, or the pattern of file names is wrong.
     """
     with transaction() as session:
+        # Its numbers are printed on receipts: with another code they would lead nowhere, or to another register.
         if register is not None and values.get("code", register.code) != register.code and _sold(register):
             raise UserError(_l("Its tickets carry this code: it stays as it is."), "code")
         register = register or Register()
@@ -189,6 +192,8 @@ def open_session_of(register_id: int, *, for_sale: bool = False) -> Session | No
     """
     query = select(Session).where(Session.register_id == register_id, Session.state == SessionState.OPEN)
     if for_sale:
+        # Shared among sales, against the close: tickets need not wait for each other, only the count for the
+        # tickets.
         query = query.with_for_update(read=True, of=Session).execution_options(populate_existing=True)
     return db.session.scalar(query)
 
@@ -267,6 +272,7 @@ def close_session(session: Session, counted: Decimal, by: User | None, *, note: 
         if session.state is SessionState.CLOSED:
             raise UserError(_l("This session was closed meanwhile."))
         session.counted_cash = _amount(counted, "counted_cash")
+        # Kept, not computed later: what was expected at the close is part of the record.
         session.expected_cash = cash_in(session)
         session.state = SessionState.CLOSED
         session.closed_at, session.closed_by_id = clock.now(), by.id if by else None

@@ -30,6 +30,7 @@ def original_of(register: Register, sale: Sale) -> Ticket | None:
             raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
         return None
     with transaction() as session:
+        # Locked: two tills that refund the same goods at once would give the money twice.
         ticket = session.get(Ticket, sale.refund_of_id, with_for_update={"of": Ticket})
         if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
             raise UserError(_l("This ticket cannot be refunded."))
@@ -40,6 +41,7 @@ def original_of(register: Register, sale: Sale) -> Ticket | None:
         for number, line in back.items():
             if number not in sold or -line.quantity > left[number] or line.quantity >= 0:
                 raise UserError(_l("More would be taken back than was sold."))
+            # The till sends the price; a page that is out of date, or changed by hand, must not set it.
             if (line.unit_price, line.discount) != (sold[number].unit_price, sold[number].discount):
                 raise UserError(_l("Goods are taken back at the price at which they were sold."))
     return ticket
@@ -52,7 +54,7 @@ def quantities_back(sale: Sale) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What refunds have taken back of a line so far; both are positive."""
+    """Quantity and total of a line that refunds have taken back so far; both are positive."""
 
     quantity: Decimal = Decimal(0)
     amount: Decimal = Decimal(0)

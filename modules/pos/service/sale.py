@@ -21,7 +21,7 @@ from core.totals import (
 from modules.pos.models import TicketLine
 from modules.pos.states import PaymentKind, ReceiptFormat
 
-MAX_LINES = 500
+MAX_LINES = 500  # of a ticket; the PDF of more would be longer than paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class SaleLine:
 
 @dataclass(frozen=True, slots=True)
 class SalePayment:
-    """What was handed over by one method; negative in a refund.
+    """A payment by one method; negative in a refund.
 
     Attributes:
         kind: Cash, card or other.
@@ -177,12 +177,14 @@ def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
         raise UserError(_l("A payment goes in the wrong direction."))
     paid = sum((payment.amount for payment in sale.payments), Decimal(0))
     if total < 0:
+        # To the cent: there is no change from a refund.
         if paid != total:
             raise UserError(_l("What is paid back is not what was taken back."))
         return Decimal(0)
     if paid < total:
         raise UserError(_l("The payment is below the total."))
     cash = sum((p.amount for p in sale.payments if p.kind is PaymentKind.CASH), Decimal(0))
+    # Vouchers and cards give no change, so it must come out of what was paid in cash.
     change = paid - total
     if change > cash:
         raise UserError(_l("Change is given in cash only: more was paid by card than is owed."))

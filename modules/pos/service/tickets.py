@@ -88,12 +88,15 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
         original = original_of(register, sale)
         amounts_back = amounts_for(original, quantities_back(sale)) if original is not None else {}
+        # Everything that can refuse the sale comes before the number: a rollback gives it back, but holds others
+        # up.
         counted = count_sale(sale, company.currency, amounts_back)
         now = clock.now()
         session_row = _session_for(register, sale, cashier)
         rung_at = now - min(max(sale.age, dt.timedelta()), LONGEST_AGE)
         if session_row.id == sale.session_id:
             rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
+        # The date on a receipt is that of the shop: at 00:30 in Paris UTC still has yesterday.
         zone = zoneinfo.ZoneInfo(cashier.timezone) if cashier is not None else dt.UTC
         sequence = next_number(company.id, f"pos.ticket/{register.id}")
         document = create_document(
@@ -123,6 +126,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         )
         session.add(ticket)
         session.flush()
+        # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
         products = _those_there(Product, [line.product_id for line in counted.lines])
         for line in counted.lines:
             line.document_id = document.id

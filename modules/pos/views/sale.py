@@ -14,13 +14,14 @@ from core.mail.addresses import Address, InvalidAddressError, normalize
 from modules.pos.service.sale import MAX_LINES, Sale, SaleLine, SalePayment
 from modules.pos.states import PaymentKind, ReceiptFormat
 
+# A UUID; the till makes it, so that posting a sale again writes nothing.
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_LARGEST = Decimal(10) ** 11
-MAX_PAYMENTS = 20
+_LARGEST = Decimal(10) ** 11  # what fits into the column with four places
+MAX_PAYMENTS = 20  # of one sale
 
 
 class BadSaleError(UserError):
-    """What was posted is no sale; a till of ours does not write such a thing."""
+    """The request does not have the form of a sale; our own till never sends such a one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(_l("The till has sent something that cannot be read (%(name)s).", name=name))

@@ -31,7 +31,7 @@ from modules.pos.service.registers import (
 from modules.pos.states import SessionState
 from modules.pos.views.blueprint import blueprint
 
-SHOWN = 100
+SHOWN = 100  # tickets on the page of a session; the list has the others
 
 
 @blueprint.get("/sessions")

@@ -1,4 +1,4 @@
-"""Who has taken over which till in this browser, for the pages beside the till: a refund there is theirs as well."""
+"""The cashier who has taken over a till in this browser, for pages beside the till: refunds there are theirs too."""
 
 from __future__ import annotations
 

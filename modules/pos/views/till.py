@@ -46,10 +46,10 @@ from modules.pos.views.shift import remember_cashier
 # Served by a view of its own: a script under /static/ may not act on the pages of the till.
 WORKER = Path(__file__).resolve().parents[1] / "static" / "till" / "worker.js"
 
-MAX_PRODUCTS = 10_000
-MAX_CUSTOMERS = 5_000
-MAX_ASKED = 50
-MAX_FOUND = 60
+MAX_PRODUCTS = 10_000  # that the till keeps to work while the server is away; more are found by asking it
+MAX_CUSTOMERS = 5_000  # likewise
+MAX_ASKED = 50  # sales the till asks about in one request
+MAX_FOUND = 60  # results of a search on the till
 
 
 def _register(register_id: int) -> Register:

@@ -26,6 +26,7 @@ from modules.sales.service.lines import LineValues, copy_lines, lines_of, replac
 from modules.sales.service.orders import invoice_of
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
 
+# 30 days: the usual term in France where nothing was agreed (Code de commerce, L441-10).
 PAYABLE_WITHIN = dt.timedelta(days=30)
 # People whose day has begun while UTC's has not may post with their date.
 _AHEAD_OF_UTC = dt.timedelta(days=1)
@@ -33,7 +34,7 @@ _AHEAD_OF_UTC = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class InvoiceValues:
-    """What a person fills into a draft invoice or credit note.
+    """The input of the form of a draft invoice or credit note.
 
     Attributes:
         partner_id: The customer.
@@ -90,6 +91,7 @@ def _create_like(source: Document, kind: str, by: User | None) -> Invoice:
 def _write(invoice: Invoice, values: InvoiceValues) -> None:
     if values.date and values.due_date and values.due_date < values.date:
         raise UserError(_l("The payment would be due before the date of the invoice."), "due_date")
+    # An empty date means the day of the posting, whenever that is.
     invoice.date_chosen = values.date is not None
     invoice.document.date = values.date or clock.today()
     invoice.due_date = values.due_date
@@ -130,8 +132,10 @@ def invoice_order(order: Order, by: User | None, *, seen_revision: int | None = 
             raise UserError(_l("This order has been invoiced already."))
         source = order.document
         invoice = _create_like(source, INVOICE, by)
+        # The unique index over it is the last word, whatever was asked before.
         invoice.order_id = order.document_id
         invoice.payment_terms, invoice.note = order.payment_terms, order.note
+        # Copied, not shared: the order may be reopened, the invoice must stay.
         copy_lines(lines_of(source.id), invoice.document)
     return invoice
 
@@ -189,6 +193,7 @@ def change_invoice(
         _locked(invoice, seen_revision)
         _demand_draft(invoice)
         partner = customer(values.partner_id)
+        # It takes back what somebody owes: another customer owes nothing.
         if invoice.reversed_id is not None and partner.id != invoice.document.partner_id:
             raise UserError(_l("A credit note goes to the customer of its invoice."), "partner_id")
         change_customer(
@@ -221,10 +226,12 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
         document = invoice.document
         if not lines_of(document.id):
             raise UserError(_l("Add a line first: there is nothing to post."))
+        # Numbered by its own sequence, a negative invoice would be a credit note that no tax return expects.
         if document.total < 0:
             raise UserError(
                 _l("The total is negative; give money back by a credit note with positive amounts.")
             )
+        # Decided here and not in the draft: a draft may lie for weeks.
         date = document.date if invoice.date_chosen else clock.today()
         due_date = invoice.due_date or date + PAYABLE_WITHIN
         # The sequence is locked by its number first; only then is the last date known for good.
@@ -243,6 +250,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
 
 
 def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
+    # A day of grace: west of us it is still yesterday, east of us already tomorrow.
     if date > clock.today() + _AHEAD_OF_UTC:
         raise UserError(_l("The date is in the future. Post it on that day, or change the date."))
     last = db.session.scalar(

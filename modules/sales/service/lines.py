@@ -18,7 +18,7 @@ from modules.sales.models import Line
 
 # A PDF of more would keep the engine, of which a process has one, busy for a minute.
 MAX_LINES = 500
-MAX_DESCRIPTIONS = 50_000
+MAX_DESCRIPTIONS = 50_000  # characters of all lines together: the time the PDF takes grows with them
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from modules.sales.service.customers import customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.states import ORDER, QUOTATION, InvoiceState, OrderState
 
-VALID_FOR = dt.timedelta(days=30)
+VALID_FOR = dt.timedelta(days=30)  # of a new quotation; a person may choose otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class QuotationValues:
-    """What a person fills into a quotation.
+    """The input of the form of a quotation.
 
     Attributes:
         partner_id: The customer.

@@ -1,4 +1,4 @@
-"""What the forms of quotations and invoices share: customers, lines, totals while typing."""
+"""The editor that quotations and invoices share: customers, lines, totals while typing."""
 
 from __future__ import annotations
 

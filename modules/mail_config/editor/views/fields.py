@@ -1,4 +1,4 @@
-"""What the pages of templates choose from: fields with samples, documents, functions of contacts."""
+"""The lists that the pages of templates offer: fields with samples, documents, functions of contacts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from modules.mail_config.editor.to_editor import chip
 from modules.mail_config.mail_templates import service
 from modules.mail_config.template_language.tree import Formula, split_formulas
 
-DOCUMENTS_AT_MOST = 20
-LONGEST_FORMULA = 2000
-FUNCTIONS_AT_MOST = 100
+DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
+LONGEST_FORMULA = 2000  # characters that are asked about
+FUNCTIONS_AT_MOST = 100  # offered for a rule about contacts
 GROUP_TITLES = {
     "document": N_("Document"),
     "customer": N_("Customer"),

@@ -1,4 +1,4 @@
-"""What happens to the text of a template while it is edited: preview, source, fields of other systems, files."""
+"""Views for the text of a template while it is edited: preview, source, fields of other systems, files."""
 
 from __future__ import annotations
 

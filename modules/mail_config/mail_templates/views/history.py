@@ -20,7 +20,7 @@ from modules.mail_config.mail_templates.views.listing import shown_changes, temp
 from modules.mail_config.mail_templates.word_diff import Piece
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateRevision
 
-SHOWN_VERSIONS = 50
+SHOWN_VERSIONS = 50  # the newest; all are kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.mail_templates import import_export
 from modules.mail_config.models import MailTemplate
 
-PLAN_SECONDS = 3600
+PLAN_SECONDS = 3600  # between looking at what a file would do, and doing it
 
 
 class ImportForm(FlaskForm):  # type: ignore[misc]

@@ -20,7 +20,7 @@ from modules.outbox.compose.views.page import sendable, show
 from modules.outbox.message import file_store
 
 _SHOWN = {"application/pdf", "image/png", "image/jpeg", "image/gif"}
-"""What a browser may show; everything else is downloaded, so that no file runs as a page of ours."""
+"""Media types that a browser may show; all others are downloaded, so that no file runs as a page of ours."""
 
 
 @blueprint.post("/compose/file")

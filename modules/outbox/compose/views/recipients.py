@@ -23,8 +23,8 @@ from modules.outbox.compose.recipients import propose, recipient_of, recognize
 from modules.outbox.compose.views.page import sendable
 from modules.outbox.limits import MAX_RECIPIENTS
 
-SUGGESTIONS = 12
-MAX_FOUND = 20
+SUGGESTIONS = 12  # below a field: what fits without scrolling
+MAX_FOUND = 20  # partners looked at for them, since some have no address
 MAX_CONTACTS = 100
 """Contacts of one customer that the address book shows; the others are found by typing."""
 

@@ -1,4 +1,4 @@
-"""What can be done about one mail; each says afterwards what has really happened."""
+"""Views of the actions on one mail; each reports afterwards what has really happened."""
 
 from __future__ import annotations
 
