@@ -14,7 +14,7 @@ PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
 # How the tests are shared out; empty: one after the other. See tests/conftest.py.
-PYTEST_SHARES ?= --numprocesses 2 --dist loadscope --no-loadscope-reorder
+PYTEST_SHARES ?= --numprocesses 3 --dist loadscope --no-loadscope-reorder
 # Which variants of a journey are driven; all: each, in both languages and sizes. See tests/journeys/variants.py.
 JOURNEYS ?=
 # More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.

@@ -12,8 +12,8 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 JOURNEYS = "tests/journeys/"
-# A last file of journeys is not worth the start of a second house.
-WORTH_A_HOUSE = 2
+# Fewer files of journeys are not worth the start of another house.
+WORTH_A_HOUSE = 3
 
 
 class Sharing(LoadScopeScheduling):

@@ -89,9 +89,9 @@ def test_redis_ends_with_a_killed_supervisor(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdout.readline().strip().isdigit()
-        embedded.wait_for_redis(f"redis://127.0.0.1:{port}/0", 10)
+        embedded.wait_for_redis(f"redis://127.0.0.1:{port}/0", 90)
         supervisor.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while True:
         try:
             process = embedded.start_redis(tmp_path, port)
@@ -287,7 +287,7 @@ def test_lab_has_an_expired_certificate(security: Any) -> None:
 
 @pytest.mark.smtp
 def test_lab_insists_on_starttls() -> None:
-    with SmtpLab(security="starttls") as lab, smtplib.SMTP(lab.host, lab.port, timeout=10) as smtp:
+    with SmtpLab(security="starttls") as lab, smtplib.SMTP(lab.host, lab.port, timeout=60) as smtp:
         with pytest.raises(smtplib.SMTPSenderRefused) as refusal:
             smtp.sendmail(SENDER, ["ann@x.test"], MESSAGE)
         assert refusal.value.smtp_code == 530
@@ -345,7 +345,7 @@ def test_lab_calls_the_hook_at_every_step() -> None:
 def test_a_sender_can_be_killed_at_every_step(verb: str, stage: str, taken: int) -> None:
     program = (
         "import smtplib, sys, time\n"
-        "smtp = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), timeout=10)\n"
+        "smtp = smtplib.SMTP('127.0.0.1', int(sys.argv[1]), timeout=60)\n"
         "smtp.sendmail('a@x.test', ['b@x.test'], b'Subject: x\\r\\n\\r\\ny\\r\\n')\n"
         "time.sleep(10)\n"
     )
@@ -360,7 +360,7 @@ def test_a_sender_can_be_killed_at_every_step(verb: str, stage: str, taken: int)
         lab.on_command = kill
         with subprocess.Popen([sys.executable, "-c", program, str(lab.port)]) as sender:
             senders.append(sender)
-            assert sender.wait(20) == -9
+            assert sender.wait(90) == -9
         # The connection of the dead sender is noticed, and the next one is served.
         lab.on_command = None
         with client(lab) as smtp:
@@ -381,7 +381,7 @@ def test_a_fault_of_the_hook_is_not_lost() -> None:
 @pytest.mark.smtp
 def test_lab_stops_with_clients_still_connected_and_can_be_shared() -> None:
     with SmtpLab(slow_seconds=60) as lab:
-        idle = smtplib.SMTP(lab.host, lab.port, timeout=10)
+        idle = smtplib.SMTP(lab.host, lab.port, timeout=60)
         with client(lab) as smtp:
             smtp.sendmail(SENDER, ["ann@x.test"], MESSAGE)
         lab.clear()

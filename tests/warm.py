@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -46,6 +47,7 @@ class WarmEnvoi:
         out: Path,
         err: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        script: Path | None = None,
     ) -> WarmProcess:
         """Start a command.
 
@@ -54,18 +56,24 @@ class WarmEnvoi:
             out: The file that its output goes into.
             err: The file that its errors go into, None for the same.
             environ: All its variables, None for the usual ones.
+            script: A Python program to run instead of `envoi`.
         """
         files = {"out": str(out), "err": str(err or out)}
         for file in files.values():
             Path(file).touch()
-        request = {"arguments": arguments, **files, "environ": environ and dict(environ)}
+        request = {
+            "arguments": arguments,
+            **files,
+            "environ": environ and dict(environ),
+            "script": script and str(script),
+        }
         return WarmProcess(self, int(self._ask(request)), arguments)
 
-    def run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
-        """Run a command and return its exit code, its output and its errors."""
+    def run(self, arguments: tuple[str, ...], script: Path | None = None) -> tuple[int, str, str]:
+        """Run a command, or a script, and return its exit code, its output and its errors."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
-            code = self.start(arguments, out, err).wait(ANSWER_SECONDS)
+            code = self.start(arguments, out, err, script=script).wait(ANSWER_SECONDS)
             return code, out.read_text(), err.read_text()
 
     def ended(self, pid: int) -> int | None:
@@ -147,8 +155,11 @@ def _become(request: Mapping[str, Any]) -> None:
         cli._application.clear()
     code: Any = 1
     try:
-        sys.argv = ["envoi", *request["arguments"]]
-        cli.main()
+        sys.argv = [request["script"] or "envoi", *request["arguments"]]
+        if request["script"]:
+            runpy.run_path(request["script"], run_name="__main__")
+        else:
+            cli.main()
         code = 0
     except SystemExit as end:
         code = end.code

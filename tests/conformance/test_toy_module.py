@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.warm import WarmEnvoi
 
 SOURCE = Path(__file__).parent.parent / "toy_module"
 SCRIPT = Path(__file__).parent / "toy_installation.py"
@@ -25,7 +28,7 @@ FRENCH_ADMINISTRATOR = "administrator@maison.example.com"
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a process and return what it says; its words are the failure when it fails."""
     done = subprocess.run(  # noqa: PLW1510 (the words of the process are worth more than the exception)
-        [str(part) for part in command], capture_output=True, text=True, env=env, cwd=cwd, timeout=110
+        [str(part) for part in command], capture_output=True, text=True, env=env, cwd=cwd, timeout=280
     )
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -33,11 +36,16 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
 
 @dataclass(frozen=True)
 class Installation:
-    """Envoi with the toy beside it."""
+    """Envoi with the toy beside it.
+
+    Commands are processes of their own, forked from one that has loaded what they need; one in which the toy is
+    disabled has never loaded it.
+    """
 
     toy: Path
     data: Path
     redis_url: str
+    loaded: dict[str, WarmEnvoi] = field(default_factory=dict)
 
     def env(self, modules: str = "") -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
@@ -49,11 +57,18 @@ class Installation:
         }
 
     def envoi(self, *arguments: str, modules: str = "") -> str:
-        return run(ENVOI, *arguments, env=self.env(modules))
+        return self._run(arguments, modules)
 
     def script(self, *arguments: str, modules: str = "") -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(run(sys.executable, SCRIPT, *arguments, env=self.env(modules)))
+        answer: dict[str, Any] = json.loads(self._run(arguments, modules, SCRIPT))
         return answer
+
+    def _run(self, arguments: tuple[str, ...], modules: str, script: Path | None = None) -> str:
+        if modules not in self.loaded:
+            self.loaded[modules] = WarmEnvoi(self.env(modules))
+        code, out, err = self.loaded[modules].run(arguments, script)
+        assert code == 0, f"{arguments} failed:\n{out}\n{err}"
+        return out
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +89,17 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installation(wheel: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installation(
+    wheel: Path, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
     target = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     run(*pip, "install", "--no-deps", "--no-index", "--target", target, wheel)
     made = Installation(target, tmp_path_factory.mktemp("data"), redis_url)
-    made.envoi("db", "upgrade")
-    return made
+    run(ENVOI, "db", "upgrade", env=made.env())
+    yield made
+    for loaded in made.loaded.values():
+        loaded.close()
 
 
 @pytest.fixture(scope="module")

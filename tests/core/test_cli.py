@@ -113,7 +113,7 @@ def test_every_wrong_setting_is_listed(tmp_path: Path) -> None:
 
 def test_the_installed_command_ends_as_it_should(tmp_path: Path) -> None:
     env = {**os.environ, "ENVOI_DATA_DIR": str(tmp_path), "ENVOI_PORT": "http", "ENVOI_WORKERS": "-1"}
-    done = subprocess.run([ENVOI, "check"], env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([ENVOI, "check"], env=env, capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "envoi: - ENVOI_PORT must be a whole number from 1 to 65535, not “http”.\n"
@@ -171,7 +171,7 @@ def test_a_typed_password_is_not_shown(installation: Path) -> None:
         input="another long one\nanother long one\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         start_new_session=True,  # without a terminal, as in a container
     )

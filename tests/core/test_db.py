@@ -149,7 +149,7 @@ def test_two_writers_at_once_wait_for_each_other(app: Flask) -> None:
     def count_up() -> None:
         try:
             with app.app_context():
-                begun.wait(10)
+                begun.wait(90)
                 for _ in range(20):
                     with transaction() as session:
                         row = session.scalars(select(SignInAttempt).with_for_update()).one()
@@ -163,7 +163,7 @@ def test_two_writers_at_once_wait_for_each_other(app: Flask) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
     assert errors == []
     end_reading()
     assert db.session.scalars(select(SignInAttempt.login)).one() == "40"

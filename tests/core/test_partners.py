@@ -170,7 +170,7 @@ def test_a_contact_that_four_people_add_at_once_is_made_once(
         with app.app_context():
             try:
                 customer = db.session.get_one(Partner, number)
-                ready.wait(timeout=20)
+                ready.wait(timeout=90)
                 save_contact(customer, "Anna", "anna@kestrel.example.com", **values)
             except BaseException as error:  # noqa: BLE001 (shown by the test)
                 said.append(error)

@@ -48,8 +48,8 @@ def smtp_port(store: MailStore) -> Iterator[int]:
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(90)
     yield ports[0]
     stops[0]()
-    thread.join(10)
+    thread.join(90)
     assert not thread.is_alive()

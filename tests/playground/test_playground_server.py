@@ -23,7 +23,7 @@ MESSAGE = b"Subject: hello\r\nFrom: a@x.example\r\n\r\n..dots\r\n"
 
 
 def client(port: int) -> smtplib.SMTP:
-    return smtplib.SMTP("127.0.0.1", port, timeout=10)
+    return smtplib.SMTP("127.0.0.1", port, timeout=60)
 
 
 def test_a_message_is_stored_with_its_envelope(smtp_port: int, store: MailStore) -> None:
@@ -127,7 +127,7 @@ def test_a_message_that_is_too_large_is_refused_at_once(smtp_port: int) -> None:
     ],
 )
 def test_hostile_input_ends_nothing(smtp_port: int, store: MailStore, bytes_sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", smtp_port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", smtp_port), timeout=60) as raw:
         raw.sendall(bytes_sent)
         raw.shutdown(socket.SHUT_WR)
         while raw.recv(65536):
@@ -175,7 +175,7 @@ def test_the_command_takes_mail_until_it_is_told_to_stop(
         with client(port) as smtp:
             smtp.sendmail("a@x.example", ["b@y.example"], MESSAGE)
         process.send_signal(number)
-        assert process.wait(15) == 0
+        assert process.wait(90) == 0
         waiting.close()
     finally:
         if process.poll() is None:
@@ -192,7 +192,7 @@ def run_mailbox(tmp_path: Path, port: int | str) -> subprocess.CompletedProcess[
         env=environment(tmp_path, port),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -62,7 +62,7 @@ def test_two_tabs_that_post_one_ticket_at_the_same_moment_write_it_once(app, reg
     def post() -> None:
         with app.app_context():
             try:
-                together.wait(10)
+                together.wait(90)
                 row = db.session.get_one(type(register), register_id)
                 numbers.append(ring_up(row, posted, None).document.number)
             except BaseException as error:  # noqa: BLE001 (told by the test)
@@ -77,7 +77,7 @@ def test_two_tabs_that_post_one_ticket_at_the_same_moment_write_it_once(app, reg
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(90)
     assert problems == []
     assert numbers == ["C1-000001"] * 4
 
@@ -306,5 +306,5 @@ def test_a_session_that_is_being_closed_takes_no_ticket_unseen(app, register, se
         closing.start()
         assert not done.wait(0.5)
         writing.flush()
-    closing.join(20)
+    closing.join(90)
     assert done.is_set()
