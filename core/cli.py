@@ -185,8 +185,11 @@ def jobs_away() -> bool:
 @with_app
 def demo() -> None:
     """Load demonstration data into an empty database."""
-    if not migrate.load_demo(application()):
+    loaded = migrate.load_demo(application())
+    if loaded is None:
         raise EnvoiError("The database is not empty; demonstration data would mix with yours.")
+    if loaded.faults:
+        raise EnvoiError("\n".join([*loaded.faults.values(), "Everything else was loaded."]))
 
 
 @cli.group("db")

@@ -6,8 +6,11 @@ be disabled or uninstalled without its versions being missed. See docs/adr/0003.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +20,19 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
+from flask_babel import force_locale
 from sqlalchemy import Connection, MetaData, select
 
 from core import loader
 from core.companies.models import Company
 from core.contract import Module
-from core.db import Base, db
+from core.db import Base, db, transaction
+from core.documents.checked import fields_of
+from core.documents.models import Document
 from core.errors import EnvoiError
 from core.registry import current_registry, resolve_function
+
+logger = logging.getLogger(__name__)
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
 
@@ -183,12 +191,64 @@ def metadata_of(_module: Module) -> MetaData:
     return Base.metadata
 
 
-def load_demo(app: Flask) -> bool:
-    """Load demonstration data unless there are companies already; return True when it was loaded."""
+@dataclass(frozen=True, slots=True)
+class LoadedDemo:
+    """What became of the demonstration data.
+
+    Attributes:
+        faults: A sentence for each module whose part could not be loaded, by name.
+    """
+
+    faults: Mapping[str, str]
+
+
+def load_demo(app: Flask) -> LoadedDemo | None:
+    """Load demonstration data, unless there are companies already; then return None.
+
+    Each module's part is a transaction of its own: one that fails is taken back and logged, and the others go on. The
+    documents of a part must be able to say what their mails will ask, so that a fault is told by whom it belongs to.
+    """
     # Anything at all means that people work here: demonstration data must never come between theirs.
     if db.session.scalar(select(Company.id).limit(1)) is not None:
-        return False
+        return None
+    faults: dict[str, str] = {}
     for module in current_registry().modules:
-        if module.demo is not None:
-            resolve_function(module.demo)(app)
-    return True
+        if module.demo is None:
+            continue
+        try:
+            with transaction():
+                resolve_function(module.demo)(app)
+                _ask_documents(module)
+        except Exception as error:
+            if module.name == loader.CORE.name:
+                raise  # there would be nothing to build on
+            faults[module.name] = (
+                f"The demonstration of the module {module.name} was not loaded: {_told(error, module)}"
+            )
+            logger.warning("%s", faults[module.name], exc_info=True)
+    return LoadedDemo(faults)
+
+
+def _ask_documents(module: Module) -> None:
+    """Ask every document of a module's kinds for its fields.
+
+    Raises:
+        BehaviorError: One cannot say them.
+    """
+    kinds = [kind.name for kind in module.document_kinds]
+    for document in db.session.scalars(
+        select(Document).where(Document.kind.in_(kinds)).order_by(Document.id)
+    ):
+        with force_locale(document.language):
+            fields_of(document)
+
+
+def _told(error: Exception, module: Module) -> str:
+    """Return what went wrong, and for what nobody has put in words where in the module that was."""
+    if isinstance(error, EnvoiError):
+        return str(error)
+    folder = loader.package_folder(module)
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    place = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
+    return f"{type(error).__name__}: {error}{place}."

@@ -23,6 +23,7 @@ from core.auth.models import User
 from core.config import Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
+from core.mail.outcomes import printable
 from core.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -127,8 +128,11 @@ def run_all(app: Flask, *, demo: bool) -> None:
         with app.app_context():
             migrate.upgrade(app)
             # Its passwords are known to everybody: never on an address that others can reach.
-            if demo and settings.host in LOOPBACK and migrate.load_demo(app):
+            loaded = migrate.load_demo(app) if demo and settings.host in LOOPBACK else None
+            if loaded is not None:
                 click.echo("Demonstration data was loaded.")
+                for fault in loaded.faults.values():
+                    click.echo(printable(fault), err=True)
             _greet(settings)
             db.session.remove()
             db.engine.dispose()

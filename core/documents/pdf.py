@@ -22,8 +22,8 @@ from xhtml2pdf import pisa
 from xhtml2pdf.default import DEFAULT_FONT
 
 from core.documents.behavior import RollHtml
+from core.documents.checked import BehaviorError, html_of
 from core.documents.models import Document
-from core.documents.service import behavior_of
 from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
 
@@ -173,18 +173,13 @@ def render_document(document: Document, *, language: str | None = None, patience
         RenderError: It could not be made.
         UserError: The module of the document is not enabled.
     """
-    behavior = behavior_of(document)
     with force_locale(language or document.language):
         try:
-            html = behavior.pdf_html(document)
-        except EnvoiError:
-            raise
-        except Exception as error:
-            # A module by others may raise anything; the mail that waits for this PDF must learn why.
+            html = html_of(document)
+        except BehaviorError as error:
+            # The mail that waits for this PDF must learn why.
             logger.exception("The module of document %s could not lay it out.", document.id)
-            raise RenderError(
-                f"The document could not be laid out ({type(error).__name__}: {error})."
-            ) from error
+            raise RenderError(str(error)) from error
     return html_to_pdf(html, patience=patience)
 
 

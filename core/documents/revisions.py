@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Column, ForeignKey, Select, Table, event, inspect, select, update
+from sqlalchemy import Column, ColumnElement, ForeignKey, Select, Table, event, inspect, select, update
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -54,6 +54,16 @@ class Path:
         for referred, following in self.lookups:
             query = select(following).where(referred.in_(query))
         return query.distinct()
+
+    def leading_to(self, document_id: int) -> ColumnElement[bool]:
+        """Return the condition of the rows that belong to a document."""
+        if not self.lookups:
+            return self.column == document_id
+        (referred, following), *others = reversed(self.lookups)
+        query = select(referred).where(following == document_id)
+        for referred, following in others:
+            query = select(referred).where(following.in_(query))
+        return self.column.in_(query)
 
 
 @cache

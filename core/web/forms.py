@@ -1,4 +1,7 @@
-"""Forms: fields by locale, and how errors of services come back beside their fields."""
+"""Forms: fields by locale, and how errors of services come back beside their fields.
+
+Fields that search, for customers, products and colleagues, are in `core.pickers`.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from wtforms.validators import Optional, ValidationError
 from core.db.types import DECIMAL_PLACES
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
+from core.pickers import PartnerField
 from core.web.forms import at_most, read_decimal, required
 from modules.sales.models import Line
 from modules.sales.service.lines import LineValues
@@ -193,7 +194,7 @@ FORMER_CONTACTS_CHOICES = [
 class DocumentForm(FlaskForm):  # type: ignore[misc]
     """The head of every sales document."""
 
-    partner_id = SelectField(_l("Customer"), required(), render_kw={"data-search": ""}, validate_choice=False)
+    partner_id = PartnerField(_l("Customer"), required())
     former_customer = RadioField(choices=FORMER_CHOICES, default=FormerFollows.STOPS, coerce=FormerFollows)
     former_contacts = RadioField(
         choices=FORMER_CONTACTS_CHOICES, default=FormerFollows.STOPS, coerce=FormerFollows
@@ -205,22 +206,8 @@ class DocumentForm(FlaskForm):  # type: ignore[misc]
     company_id = HiddenField()
     revision = HiddenField()
 
-    customer_problem = ""
     former_id: int | None = None
     former = FormerFollowers()
-
-    def offer_customer(self, number: int | None, name: str, problem: str = "") -> None:
-        """Set the customer that is chosen; the field asks the server for others.
-
-        Args:
-            number: Its id, or None for none.
-            name: What it is called.
-            problem: Why it cannot be taken, or "".
-        """
-        self.partner_id.choices = [SelectChoice("", "")]
-        if number is not None:
-            self.partner_id.choices.append(SelectChoice(str(number), name))
-        self.customer_problem = problem
 
     def ask_about(self, former_id: int | None, former: FormerFollowers) -> None:
         """Ask what becomes of those who follow for the present customer once another is chosen."""
@@ -229,12 +216,7 @@ class DocumentForm(FlaskForm):  # type: ignore[misc]
     @property
     def customer_changes(self) -> bool:
         """True when another customer is chosen than the document has."""
-        return self.former_id is not None and str(self.partner_id.data or "") not in ("", str(self.former_id))
-
-    def validate_partner_id(self, _field: SelectField) -> None:
-        """Refuse a customer that cannot be taken."""
-        if self.customer_problem:
-            raise ValidationError(self.customer_problem)
+        return self.former_id is not None and self.partner_id.data not in (None, self.former_id)
 
     def validate_former_customer(self, field: RadioField) -> None:
         """Ask again when nothing was said about the former customer."""

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from flask import Flask
 from flask_babel import force_locale
-from sqlalchemy import select
+from sqlalchemy import Boolean, Integer, String, Table, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import object_mapper
 
 from core.auth.permissions import declared_permission
 from core.config import SUPPORTED_LANGUAGES
 from core.contract import DocumentKind, Module
-from core.db import db
+from core.db import Base, ExactDecimal, StrEnumType, db, transaction
+from core.documents import revisions
 from core.documents.behavior import DocumentBehavior
+from core.documents.checked import fields_of, unknown_fields
 from core.documents.models import Document
 from core.documents.pdf import render_document
-from core.testing.conformance.house import accepts, changes_of_the_database, fail_if, kinds_of
+from core.errors import UserError
+from core.testing.conformance.house import (
+    accepts,
+    changes_of_the_database,
+    fail_if,
+    inside,
+    kinds_of,
+    tables_of,
+)
 from core.testing.conformance.templates import pages_of
 
-# What a field of a document may be.
-PLAIN_VALUES: tuple[type[object], ...] = (str, Decimal, dt.date, int)
 # Slots that a page with a document offers, so that other modules can add to it.
 PAGE_SLOTS = ("document.actions", "document.status", "document.aside")
 _FIELD_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -114,27 +123,64 @@ class DocumentRules:
             ]
         )
 
+    def test_shipped_templates_name_fields_that_exist(self, module: Module) -> None:
+        """A shipped mail template reads fields of its kind's catalogue alone."""
+        fail_if(
+            [
+                f"{kind.name}: {sentence}"
+                for kind, behavior in kinds_of(module)
+                for template in behavior.templates
+                for sentence in unknown_fields(behavior, template)
+            ]
+        )
+
+    def test_the_demonstration_loads(self, module: Module, demonstration: Flask) -> None:
+        """The demonstration of the module was loaded, and its documents could say their fields."""
+        fault = demonstration.extensions["envoi_demo_faults"].get(module.name)
+        fail_if([fault] if fault else [])
+
     def test_a_document_says_what_its_catalogue_promises(self, module: Module, demonstration: Flask) -> None:
         """The fields of real documents are those of the catalogue, plain and of their types, in every language."""
         problems = []
-        for kind, behavior, document in self._documents(module, demonstration):
-            names = [field.name for field in behavior.catalogue]
+        for _kind, _behavior, document in self._documents(module, demonstration):
             for language in SUPPORTED_LANGUAGES:
                 with force_locale(language):
-                    fields: Mapping[str, object] = behavior.fields(document)
-                problems += [f"{kind.name}: the field {n} has no value." for n in names if n not in fields]
-                problems += [f"{kind.name}: {n} is not in the catalogue." for n in fields if n not in names]
-                problems += [
-                    f"{kind.name}: the field {name} is a {type(value).__name__}, not text, number or date."
-                    for name, value in fields.items()
-                    if not isinstance(value, PLAIN_VALUES)
-                ]
-                problems += [
-                    f"{kind.name}: the field {field.name} is a {field.type}, but not in {document.number}."
-                    for field in behavior.catalogue
-                    if field.name in fields and not field.fits(fields[field.name])
-                ]
+                    try:
+                        fields_of(document)
+                    except UserError as error:
+                        problems.append(str(error))
         fail_if(list(dict.fromkeys(problems)))
+
+    def test_rows_of_documents_are_owned(self, module: Module) -> None:
+        """A table that refers to documents says by its key that its rows belong to them, or that they do not."""
+        if not module.document_kinds:
+            return  # its rows are part of no document
+        tables = [Base.metadata.tables[name] for name in sorted(tables_of(module))]
+        fail_if(
+            [
+                f"{table.name}.{key.parent.name} leads to a document without owning: let the key say ON DELETE "
+                'CASCADE, or the column info={"content": False} where the row says nothing of the document.'
+                for table in tables
+                if not revisions.paths(table)
+                for key in table.foreign_keys
+                if key.parent.info.get("content", True)
+                and (key.column.table is Document.__table__ or revisions.paths(key.column.table))
+            ]
+        )
+
+    def test_a_change_of_its_rows_is_a_change_of_the_document(
+        self, module: Module, demonstration: Flask
+    ) -> None:
+        """Whatever row of the module a document consists of: when it changes, the document's revision rises."""
+        problems: list[str] = []
+        proven: set[tuple[str, type[Base]]] = set()
+        for kind, _behavior, document in self._documents(module, demonstration):
+            for row in list(_rows_of(module, document)):
+                found = None if (kind.name, type(row)) in proven else _unnoticed(kind, document, row)
+                if found is not None:
+                    proven.add((kind.name, type(row)))
+                    problems += found
+        fail_if(problems)
 
     def test_a_document_becomes_a_pdf(self, module: Module, demonstration: Flask) -> None:
         """One document of each kind can be rendered, and asking whether it can be sent changes nothing."""
@@ -162,3 +208,59 @@ class DocumentRules:
                     yield kind, behavior, row
             db.session.remove()
         assert not missing, f"The demonstration data must hold a document of {', '.join(missing)} to try."
+
+
+def _rows_of(module: Module, document: Document) -> Iterator[Base]:
+    """Return one row of each model that belongs to a document, as the keys of its table say."""
+    for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__name__):
+        if not inside(module.package, mapper.class_.__module__):
+            continue
+        for path in revisions.paths(cast("Table", mapper.local_table)):
+            rows = select(mapper.class_).where(path.leading_to(document.id)).limit(1)
+            yield from db.session.scalars(rows).unique()
+
+
+def _unnoticed(kind: DocumentKind, document: Document, row: Base) -> list[str] | None:
+    """Change a row in a transaction of its own, look at the revision, and take the change back.
+
+    Returns:
+        What is wrong, or None where nothing could be tried: the module itself lets the row never change.
+    """
+    mapper = object_mapper(row)
+    changeable = [
+        attribute.key
+        for attribute in mapper.column_attrs
+        if (column := attribute.columns[0]).info.get("content", True)
+        and not column.primary_key
+        and not column.foreign_keys
+        and isinstance(column.type, String | Integer | Boolean | ExactDecimal)
+        and not isinstance(column.type, StrEnumType)
+    ]
+    name = type(row).__name__
+    for key in changeable:
+        before, value = document.revision, getattr(row, key)
+        try:
+            with transaction() as session:
+                setattr(row, key, _other(value))
+                session.flush()
+                raised = document.revision - before
+                raise _TakeBackError
+        except _TakeBackError:
+            sentence = (
+                f"{kind.name}: a change of {name}.{key} raises the revision of {document.number} by {raised}"
+            )
+            return [] if raised == 1 else [f"{sentence}, not by 1."]
+        except (UserError, IntegrityError):
+            continue
+    return None
+
+
+class _TakeBackError(Exception):
+    """Ends a transaction that was only tried."""
+
+
+def _other(value: Any) -> Any:
+    """Return another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    return f"{value}x"[-1:] if isinstance(value, str) else (value or 0) + 1

@@ -134,7 +134,8 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     app = create_app(test_settings(tmp_path_factory.mktemp("demonstration")), testing=True)
     with app.app_context():
         migrate.upgrade(app)
-        migrate.load_demo(app)
+        loaded = migrate.load_demo(app)
+        app.extensions["envoi_demo_faults"] = loaded.faults if loaded is not None else {}
         db.session.remove()
     yield app
     with app.app_context():

@@ -8,6 +8,7 @@ from typing import cast
 from flask_babel import force_locale, gettext
 
 from core.documents.behavior import DocumentBehavior, FieldSpec, FieldType, FieldValue, ShippedTemplate
+from core.documents.checked import fields_of
 from core.documents.models import Document
 from core.documents.service import behavior_of
 from core.registry import current_registry, resolve
@@ -37,7 +38,7 @@ def values_of(document: Document) -> dict[str, FieldValue]:
     """Return the fields of a document in the current locale; amounts know their currency.
 
     Raises:
-        UserError: Its module is not enabled.
+        UserError: Its module is not enabled, or its behavior does not keep its promise.
     """
     behavior = behavior_of(document)
     money = {spec.name for spec in behavior.catalogue if spec.type is FieldType.MONEY}
@@ -45,7 +46,7 @@ def values_of(document: Document) -> dict[str, FieldValue]:
         name: Amount(value, document.currency)
         if name in money and isinstance(value, Decimal | int)
         else value
-        for name, value in behavior.fields(document).items()
+        for name, value in fields_of(document).items()
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import abort, flash, jsonify, render_template, request, url_for
+from flask import abort, flash, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
@@ -17,7 +17,6 @@ from core.documents.models import Document
 from core.errors import ConcurrentChangeError
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
-from core.partners.models import Partner
 from core.products.models import Product, Tax
 from core.products.service import find_products, product_label, taxes_of
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
@@ -48,33 +47,9 @@ def company_of_form() -> Company:
     ) or current_company(user)
 
 
-def offer_customer(form: DocumentForm, document: Document | None, *, fixed: bool = False) -> None:
-    """Show the customer that is chosen, and ask what becomes of the present one when it is another.
-
-    Args:
-        form: The form.
-        document: The document, or None for a new one.
-        fixed: True when the document cannot have another customer, so nothing is asked.
-    """
-    form.partner_id.render_kw = {
-        **form.partner_id.render_kw,
-        "data-people": url_for("core.people", only="customers"),
-    }
-    present = document.partner_id if document is not None else None
-    text = str(form.partner_id.data or "")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    chosen = db.session.get(Partner, number) if number is not None else None
-    problem = ""
-    if text and chosen is None:
-        problem = gettext("This customer does not exist any more.")
-    elif chosen is not None and chosen.id != present:
-        if not chosen.active:
-            problem = gettext("%(name)s is archived. Choose another customer.", name=chosen.name)
-        elif chosen.parent_id is not None:
-            problem = gettext("%(name)s is a contact. Choose a customer.", name=chosen.name)
-    form.offer_customer(chosen.id if chosen else None, chosen.name if chosen else "", problem)
-    if document is not None and not fixed:
-        form.ask_about(present, followers_of_customer(document.id, present))
+def ask_about_former(form: DocumentForm, document: Document) -> None:
+    """Ask what becomes of the present customer of a document once another is chosen."""
+    form.ask_about(document.partner_id, followers_of_customer(document.id, document.partner_id))
 
 
 class Editor:

@@ -15,7 +15,7 @@ from modules.sales.service import invoices as service
 from modules.sales.service.lines import LineValues, lines_of, totals_of
 from modules.sales.states import InvoiceState
 from modules.sales.views.blueprint import blueprint
-from modules.sales.views.editor import Editor, company_of_form, offer_customer
+from modules.sales.views.editor import Editor, ask_about_former, company_of_form
 
 
 def _editable(document_id: int) -> Invoice:
@@ -58,7 +58,7 @@ def invoice(document_id: int) -> ResponseReturnValue:
 
 def _values(form: InvoiceForm, lines: list[LineValues]) -> service.InvoiceValues:
     return service.InvoiceValues(
-        partner_id=int(form.partner_id.data),
+        partner_id=form.partner_id.data or 0,
         date=form.date.data,
         lines=lines,
         language=form.language.data,
@@ -76,7 +76,6 @@ def invoice_new() -> ResponseReturnValue:
     """Write an invoice without an order."""
     company = company_of_form()
     form = InvoiceForm(company_id=company.id)
-    offer_customer(form, None)
     editor = Editor(form, company, [], None)
     made: list[Invoice] = []
     user = signed_in_user()
@@ -101,7 +100,7 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
         return _page_of(row)
     partner = document.partner
     form = InvoiceForm(
-        partner_id=str(document.partner_id or ""),
+        partner_id=document.partner_id,
         date=document.date if row.date_chosen else None,
         due_date=row.due_date,
         language="" if partner and partner.language == document.language else document.language,
@@ -110,7 +109,8 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
         company_id=document.company_id,
         revision=document.revision,
     )
-    offer_customer(form, document, fixed=row.reversed_id is not None)
+    if row.reversed_id is None:
+        ask_about_former(form, document)
     editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
     user = signed_in_user()
     if editor.submit(

@@ -20,7 +20,7 @@ from modules.sales.service import orders as service
 from modules.sales.service.lines import LineValues, lines_of, totals_of
 from modules.sales.states import ORDER, OrderState
 from modules.sales.views.blueprint import blueprint
-from modules.sales.views.editor import Editor, company_of_form, offer_customer
+from modules.sales.views.editor import Editor, ask_about_former, company_of_form
 
 
 def _editable(document_id: int) -> Order:
@@ -69,7 +69,7 @@ def _expired(row: Order, today: dt.date) -> bool:
 
 def _values(form: QuotationForm, lines: list[LineValues]) -> service.QuotationValues:
     return service.QuotationValues(
-        partner_id=int(form.partner_id.data),
+        partner_id=form.partner_id.data or 0,
         date=form.date.data,
         lines=lines,
         language=form.language.data,
@@ -90,8 +90,7 @@ def quotation_new() -> ResponseReturnValue:
     today = clock.today()
     form = QuotationForm(date=today, validity_date=today + service.VALID_FOR, company_id=company.id)
     if request.method == "GET":
-        form.partner_id.data = request.args.get("partner_id", "")
-    offer_customer(form, None)
+        form.partner_id.data = request.args.get("partner_id", type=int)
     editor = Editor(form, company, [], None)
     made: list[Order] = []
     user = signed_in_user()
@@ -116,7 +115,7 @@ def order_edit(document_id: int) -> ResponseReturnValue:
         return _page_of(row)
     partner: Partner | None = document.partner
     form = QuotationForm(
-        partner_id=str(document.partner_id or ""),
+        partner_id=document.partner_id,
         date=document.date,
         validity_date=row.validity_date,
         delivery_date=row.delivery_date,
@@ -126,7 +125,7 @@ def order_edit(document_id: int) -> ResponseReturnValue:
         company_id=document.company_id,
         revision=document.revision,
     )
-    offer_customer(form, document)
+    ask_about_former(form, document)
     editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
     user = signed_in_user()
     if editor.submit(

@@ -11,6 +11,7 @@ from envoi_toy import service
 
 def partner_vouchers(partner: Partner) -> str:
     """Return the panel with the number of a customer's vouchers."""
-    if not signed_in_user().can("toy.voucher.read"):
+    user = signed_in_user()
+    if not user.can("toy.voucher.read"):
         return ""
-    return render_template("toy/partner_vouchers.html", count=service.count_for(partner.id))
+    return render_template("toy/partner_vouchers.html", count=service.count_for(user, partner.id))

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from flask import Blueprint, abort, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import IntegerField, StringField
+from wtforms import StringField
 
-from core.auth.permissions import requires, signed_in_user, within_reach
+from core.auth.permissions import requires, signed_in_user
 from core.companies.service import current_company
-from core.db import db
 from core.documents.following import follower_panel
 from core.documents.models import Document
-from core.errors import UserError
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
-from core.partners.models import Partner
+from core.pickers import PartnerField
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import ListSpec, SortKey, paginate
 from envoi_toy import service
@@ -36,7 +34,7 @@ VOUCHERS = ListSpec(
 class VoucherForm(FlaskForm):
     """A new voucher."""
 
-    partner_id = IntegerField(_l("Customer"), required())
+    partner_id = PartnerField(_l("Customer"), required())
     amount = LocalDecimalField(_l("Amount"), required(), places=2)
     greeting = StringField(_l("Greeting"), [*required(), at_most(200)])
 
@@ -45,10 +43,7 @@ class VoucherForm(FlaskForm):
 @requires("toy.voucher.read")
 def vouchers() -> ResponseReturnValue:
     """List vouchers."""
-    reach = within_reach(
-        signed_in_user(), "toy.voucher.read", owner=Document.owner_id, company=Document.company_id
-    )
-    rows = select(Document).where(Document.kind == service.KIND, reach)
+    rows = select(Document).where(Document.kind == service.KIND, service.within_reach_of(signed_in_user()))
     return render_template("toy/vouchers.html", page=paginate(rows, VOUCHERS))
 
 
@@ -65,6 +60,16 @@ def voucher(document_id: int) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/vouchers/<int:document_id>/extend")
+@requires("toy.voucher.issue")
+def voucher_extend(document_id: int) -> ResponseReturnValue:
+    """Let a voucher be valid for longer."""
+    row: Voucher = service.voucher_for(signed_in_user(), document_id, "toy.voucher.issue") or abort(404)
+    service.extend(row, seen_revision=request.form.get("revision", type=int))
+    flash(gettext("The voucher is valid for longer."), "success")
+    return redirect(url_for("toy.voucher", document_id=document_id))
+
+
 @blueprint.route("/vouchers/new", methods=["GET", "POST"])
 @requires("toy.voucher.issue")
 def voucher_new() -> ResponseReturnValue:
@@ -74,12 +79,9 @@ def voucher_new() -> ResponseReturnValue:
     made: list[int] = []
 
     def issue() -> None:
-        partner = db.session.get(Partner, form.partner_id.data)
-        if partner is None:
-            raise UserError(gettext("There is no such customer."), "partner_id")
         amount: Decimal = form.amount.data
         voucher = service.issue(
-            partner, current_company(user), amount=amount, greeting=form.greeting.data, by=user
+            form.partner_id.row, current_company(user), amount=amount, greeting=form.greeting.data, by=user
         )
         made.append(voucher.document_id)
 

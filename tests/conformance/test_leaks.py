@@ -1,0 +1,205 @@
+"""The conformance suite is red on a leak: each of these mutations of a module is told by a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, true
+from werkzeug.routing import Rule
+
+from core import loader, migrate
+from core.app import create_app
+from core.auth.models import user_company
+from core.auth.permissions import requires
+from core.contract import Module
+from core.db import db
+from core.documents.models import Document
+from core.registry import resolve
+from core.testing.conformance import ModuleConformance
+from core.testing.conformance.house import administrator_of
+from core.testing.conformance.reach import Leaks, Search
+from core.testing.conformance.tour import Tour, Walk
+from core.testing.fixtures import test_settings
+from modules.pos import queries as pos_queries
+from modules.sales import queries as sales_queries
+from tests.conformance.test_suite import complaint
+from tests.conformance.toys import toy  # noqa: F401 (a fixture)
+
+SUITE = ModuleConformance()
+STRANGER = "a user of another company"
+COLLEAGUE = "a colleague who reaches only what is their own"
+
+
+def make_house(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811 (the fixture)
+    """An application with demonstration data, the toy among its modules."""
+    discover = loader.discover
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "discover", lambda: {**discover(), toy.name: toy})
+        app = create_app(test_settings(folder, modules=modules), testing=True)
+        app.config["WTF_CSRF_ENABLED"] = False
+        with app.app_context():
+            migrate.upgrade(app)
+            loaded = migrate.load_demo(app)
+            assert loaded is not None
+            assert not loaded.faults
+            db.session.remove()
+    return app
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, toy: Module) -> Iterator[Flask]:  # noqa: F811 (the fixture)
+    app = make_house(tmp_path_factory.mktemp("house"), toy, "sales", "pos", "toy")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def found(house: Flask) -> Search:
+    """Who looks for leaks, with what there is to find."""
+    return Search(house, Walk(house, administrator_of(house)).walk())
+
+
+@pytest.fixture
+def look(found: Search) -> Callable[..., Leaks]:
+    """Look for leaks on some pages, as they are now."""
+
+    def again(*endpoints: str) -> Leaks:
+        found.leaks = Leaks()
+        return found.search(endpoints)
+
+    return again
+
+
+def names_without_reach(patch: pytest.MonkeyPatch) -> None:
+    """The list of the toy forgets `within_reach`."""
+    service = resolve("envoi_toy.service")
+    open_to_all = SimpleNamespace(**vars(service) | {"within_reach_of": lambda _user: true()})
+    patch.setattr(resolve("envoi_toy.views"), "service", open_to_all)
+
+
+def any_voucher(_user: object, document_id: int, _permission: str = "") -> object:
+    """What `voucher_for` of the toy would be without `within_reach`."""
+    voucher = resolve("envoi_toy.models:Voucher")
+    return db.session.scalar(select(voucher).where(voucher.document_id == document_id))
+
+
+def test_as_they_are_nothing_leaks(look: Callable[..., Leaks], found: Search) -> None:
+    leaks = look(
+        "toy.vouchers", "toy.voucher", "toy.voucher_extend", "sales.orders", "sales.order", "pos.ticket"
+    )
+    assert [sentence for by in (leaks.rows, leaks.lists) for said in by.values() for sentence in said] == []
+    assert found.tour.pages["toy.voucher"], "there was something to find"
+    assert [post.page for post in found.tour.posts["toy.voucher_extend"] if post.page]
+
+
+def test_a_list_without_reach_is_noticed(look: Callable[..., Leaks], monkeypatch: pytest.MonkeyPatch) -> None:
+    names_without_reach(monkeypatch)
+    said = look("toy.vouchers").lists["toy.vouchers"]
+    assert (
+        f"The page toy.vouchers shows {STRANGER} “GIFT00001” at /toy/vouchers, which is not theirs." in said
+    )
+    assert any(COLLEAGUE in sentence for sentence in said)
+
+
+def test_a_page_without_reach_is_noticed(look: Callable[..., Leaks], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve("envoi_toy.service"), "voucher_for", any_voucher)
+    said = look("toy.voucher").rows["toy.voucher"]
+    assert said[0].startswith(f"The page toy.voucher answers {STRANGER} with 200 to GET /toy/vouchers/")
+    assert any(COLLEAGUE in sentence for sentence in said)
+
+
+def test_an_action_without_reach_is_noticed(
+    look: Callable[..., Leaks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolve("envoi_toy.service"), "voucher_for", any_voucher)
+    said = look("toy.voucher_extend").rows["toy.voucher_extend"]
+    assert said[0].startswith(
+        f"The page toy.voucher_extend answers {STRANGER} with 302 to POST /toy/vouchers/"
+    )
+    assert any("changes the database: UPDATE toy_voucher" in sentence for sentence in said)
+
+
+def test_a_reach_that_knows_no_owner_is_noticed(
+    look: Callable[..., Leaks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = resolve("envoi_toy.service")
+    monkeypatch.setattr(
+        service,
+        "within_reach_of",
+        lambda user, _permission="": Document.company_id.in_(
+            select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+        ),
+    )
+    leaks = look("toy.vouchers", "toy.voucher")
+    assert all(COLLEAGUE in sentence for sentence in leaks.rows["toy.voucher"] + leaks.lists["toy.vouchers"])
+    assert leaks.rows["toy.voucher"]
+    assert leaks.lists["toy.vouchers"]
+
+
+@pytest.mark.parametrize(
+    ("queries", "name", "listed", "page"),
+    [
+        (sales_queries, "within_reach", "sales.orders", "sales.order"),
+        (pos_queries, "in_reach", "pos.tickets", "pos.ticket"),
+    ],
+)
+def test_our_own_modules_without_reach_are_noticed(
+    look: Callable[..., Leaks],
+    monkeypatch: pytest.MonkeyPatch,
+    queries: object,
+    name: str,
+    listed: str,
+    page: str,
+) -> None:
+    monkeypatch.setattr(queries, name, lambda *_args, **_keywords: true())
+    leaks = look(listed, page)
+    assert leaks.lists[listed][0].startswith(f"The page {listed} shows {STRANGER} “")
+    assert leaks.rows[page][0].startswith(f"The page {page} answers {STRANGER} with 200 to GET ")
+
+
+@pytest.fixture
+def small(tmp_path: Path, toy: Module) -> Iterator[Flask]:  # noqa: F811 (the fixture)
+    """A house with few modules, to be changed before it is walked through."""
+    app = make_house(tmp_path, toy, "sales", "toy")
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+def opened(app: Flask, address: str, endpoint: str, *methods: str) -> Tour:
+    """Open an action to other methods, and walk through the house."""
+    app.url_map.add(Rule(address, endpoint=endpoint, methods=methods))
+    return Walk(app, administrator_of(app)).walk()
+
+
+@pytest.mark.parametrize("methods", [("GET", "POST"), ("GET",)])
+def test_an_action_that_was_opened_to_get_is_noticed(
+    small: Flask,
+    toy: Module,  # noqa: F811 (the fixture)
+    methods: tuple[str, ...],
+) -> None:
+    address = "/toy/vouchers/<int:document_id>/extend"
+    tour = opened(small, address, "toy.voucher_extend", *methods)
+    said = complaint(SUITE.test_reading_changes_nothing_on_any_row, toy, small, tour)
+    assert "(toy.voucher_extend) changes the database: UPDATE toy_voucher" in said
+
+
+def test_an_action_that_needs_what_is_posted_is_noticed(small: Flask, toy: Module) -> None:  # noqa: F811
+    """It does nothing without the values of its form, and nothing in the state of the demonstration."""
+
+    @requires("toy.voucher.issue")
+    def quiet(document_id: int) -> str:
+        return f"{document_id}"
+
+    small.view_functions["toy.quiet"] = quiet
+    small.url_map.add(Rule("/toy/quiet/<int:document_id>", endpoint="toy.quiet", methods=["GET", "POST"]))
+    said = complaint(SUITE.test_what_takes_both_asks_which, toy, small)
+    assert said == (
+        "The page toy.quiet takes GET and POST, but its view asks neither submit(), nor validate_on_submit(), nor "
+        "request.method: let it take POST only."
+    )
