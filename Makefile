@@ -27,6 +27,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 STAMPS := $(VENV)/.stamps
 VENDOR := static/vendor/.complete
+TEMPLATES := templates modules tests/toy_module
 CATALOGUES := $(wildcard core/translations/*/LC_MESSAGES/*.po modules/*/translations/*/LC_MESSAGES/*.po)
 
 .PHONY: help setup setup-run setup-dev browser run test check lint format translations migrate bench lock clean
@@ -57,6 +58,7 @@ lint: setup-dev ## Every check but the tests
 	$(BIN)/mypy --config-file pyproject.toml tools/*.py
 	$(BIN)/lint-imports
 	$(BIN)/biome check --error-on-warnings .
+	$(BIN)/djlint --lint --quiet $(TEMPLATES)
 	$(BIN)/python tools/translations.py check
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export ENVOI_DATA_DIR="$$folder"; \
 		$(BIN)/envoi db upgrade && $(BIN)/envoi db check
