@@ -27,6 +27,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 STAMPS := $(VENV)/.stamps
 VENDOR := static/vendor/.complete
+TEMPLATES := templates modules tests/toy_module
 CATALOGUES := $(wildcard core/translations/*/LC_MESSAGES/*.po modules/*/translations/*/LC_MESSAGES/*.po)
 
 .PHONY: help setup setup-run setup-dev browser run test check lint format translations migrate bench lock clean
@@ -38,7 +39,7 @@ setup: setup-dev ## Make the environment with everything for developing
 
 setup-run: $(STAMPS)/runtime $(STAMPS)/project $(VENDOR) $(STAMPS)/translations ## Only what running needs
 
-setup-dev: setup-run $(STAMPS)/dev ## Everything: tests, checks, tools
+setup-dev: setup-run $(STAMPS)/dev $(STAMPS)/biome ## Everything: tests, checks, tools
 
 run: setup-run ## Start Envoi with its workers and, where the machine has none, its servers
 	$(BIN)/envoi up $(UP_ARGS)
@@ -56,6 +57,8 @@ lint: setup-dev ## Every check but the tests
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file pyproject.toml tools/*.py
 	$(BIN)/lint-imports
+	$(BIN)/biome check --error-on-warnings .
+	$(BIN)/djlint --lint --quiet $(TEMPLATES)
 	$(BIN)/python tools/translations.py check
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export ENVOI_DATA_DIR="$$folder"; \
 		$(BIN)/envoi db upgrade && $(BIN)/envoi db check
@@ -63,6 +66,7 @@ lint: setup-dev ## Every check but the tests
 format: setup-dev ## Format the source
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/biome check --write .
 
 translations: setup-dev ## Merge new strings into the catalogues and compile them
 	$(BIN)/python tools/translations.py update
@@ -124,6 +128,11 @@ $(STAMPS)/runtime: requirements/runtime.lock | $(STAMPS)/venv
 # After the runtime lock, not beside it: two installers at once would break the environment under `make -j`.
 $(STAMPS)/dev: requirements/dev.lock $(STAMPS)/runtime | $(STAMPS)/project $(VENDOR)
 	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(STAMPS)/biome: tools/biome/package.json tools/biome/package-lock.json tools/install_biome.py tools/vendor.py \
+		| $(STAMPS)/project
+	$(BIN)/python tools/install_biome.py
 	@touch $@
 
 $(STAMPS)/bench: requirements/bench.lock $(STAMPS)/dev

@@ -83,10 +83,10 @@ def find_npm() -> list[str]:
     return [str(beside)]
 
 
-def fetch(folder: Path) -> Path:
-    """Install the locked packages under `folder` and return its node_modules."""
+def fetch(folder: Path, source: Path = ROOT) -> Path:
+    """Install the packages that are locked in `source` under `folder` and return its node_modules."""
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(source / name, folder / name)
     command = [*find_npm(), "ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund"]
     # The wheel's npm starts `node` by name.
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])

@@ -93,7 +93,7 @@ module = Module(
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
     ),
     scripts=("compose/composer.js", "mail_page/mail.js"),
-    styles=("compose/composer.css",),
+    styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),

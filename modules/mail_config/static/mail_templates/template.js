@@ -1,8 +1,9 @@
-// The page of a mail template: fields into texts, formulas as chips, the live preview, the lines of the form.
-(() => {
-  "use strict";
-  const form = document.getElementById("template-form");
-  if (!form) return;
+// The page of a mail template: what has changed, the live preview, and the fields that go into its texts.
+import { begin as beginFiles } from "./files.js";
+import { begin as beginFormulas } from "./formulas.js";
+import { begin as beginRecipients } from "./recipients.js";
+
+function start(form) {
   const panel = document.getElementById("fields-panel");
   const search = document.getElementById("field-search");
   const list = document.getElementById("field-list");
@@ -244,104 +245,6 @@
     if (event.target.matches("[data-template-editor]")) event.preventDefault();
   });
 
-  // What a chip stands for, on hover; not as a title, since the editor would notice and draw itself anew.
-  const tip = document.getElementById("chip-tip");
-  document.addEventListener("mouseover", (event) => {
-    const figure = event.target.closest?.("[data-template-editor] figure[data-trix-attachment]");
-    tip.hidden = !figure;
-    if (!figure) return;
-    const { formula, sample } = JSON.parse(figure.dataset.trixAttachment);
-    const name = /^\{\{\s*([\w.]+)\s*\}\}$/.exec(formula)?.[1];
-    const shownNow =
-      name && list.querySelector(`[data-field="${CSS.escape(name)}"] [data-sample]`)?.textContent;
-    tip.textContent = [formula, shownNow || sample].filter(Boolean).join(" → ");
-    const box = figure.getBoundingClientRect();
-    tip.style.left = `${Math.max(4, Math.min(box.left, window.innerWidth - tip.offsetWidth - 4))}px`;
-    tip.style.top = `${box.top - tip.offsetHeight - 4}px`;
-  });
-
-  // -- one formula --------------------------------------------------------------------------------------
-  const dialog = document.getElementById("formula-dialog");
-  const source = document.getElementById("formula-source");
-  let edited = null;
-  function edit(element, attachment) {
-    edited = { element, attachment };
-    source.value = attachment.getAttribute("formula");
-    source.setCustomValidity("");
-    dialog.returnValue = "";
-    dialog.showModal();
-    source.focus();
-  }
-  document.addEventListener(
-    "mousedown",
-    (event) => {
-      // Or the editor, when it gets the focus by this very press, would let go of the chip again.
-      const element = event.target
-        .closest?.("figure[data-trix-attachment]")
-        ?.closest("[data-template-editor]");
-      if (element && document.activeElement !== element) element.focus();
-    },
-    true,
-  );
-  document.addEventListener("trix-attachment-before-toolbar", (event) => {
-    const element = event.target.closest("[data-template-editor]");
-    if (!element) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "formula-edit";
-    button.textContent = element.dataset.edit;
-    button.title = event.attachment.getAttribute("formula");
-    button.addEventListener("click", (click) => {
-      click.preventDefault();
-      click.stopPropagation();
-      edit(element, event.attachment);
-    });
-    event.toolbar.append(button);
-    element.chosenFormula = event.attachment;
-  });
-  document.addEventListener(
-    "keydown",
-    (event) => {
-      // Enter on a chosen chip opens it, as a click on its button does.
-      const element = event.target.closest?.("[data-template-editor]");
-      if (!element || event.key !== "Enter" || !element.querySelector("[data-trix-mutable] .formula-edit"))
-        return;
-      event.preventDefault();
-      event.stopPropagation();
-      edit(element, element.chosenFormula);
-    },
-    true,
-  );
-  source.addEventListener("input", () => source.setCustomValidity(""));
-  dialog.querySelector("form").addEventListener("submit", (event) => {
-    if (event.submitter?.value !== "ok") return;
-    event.preventDefault();
-    const asked = edited; // another one may be open before the answer comes
-    const text = edited.element.closest("[data-text]");
-    const url = new URL(form.dataset.chip, window.location.href);
-    url.searchParams.set("formula", source.value);
-    url.searchParams.set("language", text.dataset.text);
-    fetch(url, { headers: { Accept: "application/json" } })
-      .then((response) => response.json())
-      .then(
-        (chip) => {
-          if (chip.error && (edited !== asked || !dialog.open)) return;
-          if (chip.error) {
-            source.setCustomValidity(chip.error);
-            source.reportValidity();
-            return;
-          }
-          asked.attachment.setAttributes(chip);
-          asked.element.editor.composition.stopEditingAttachment(); // or it could not be chosen again
-          if (edited !== asked || !dialog.open) return;
-          dialog.close("ok");
-          asked.element.focus();
-        },
-        () => window.envoiToast(document.body.dataset.messageLost),
-      );
-  });
-  dialog.querySelector("button[value='']").addEventListener("click", () => edited?.element.focus());
-
   // -- fields of other systems --------------------------------------------------------------------------
   function look(event) {
     const text = event.target.closest("[data-text]");
@@ -355,79 +258,6 @@
       event.target.closest("[data-legacy-note]").replaceChildren();
   });
 
-  // -- default recipients -------------------------------------------------------------------------------
-  const rules = document.getElementById("recipient-rules");
-  function fit(row) {
-    const chosen = row.querySelector("[name=recipient_rule]");
-    const takes = chosen.selectedOptions[0].dataset.takes;
-    const input = row.querySelector("[name=recipient_value]");
-    row.querySelector(".recipient-value").hidden = !takes;
-    input.placeholder = takes ? input.dataset[takes] : "";
-    input.setAttribute("aria-label", takes ? input.dataset[takes] : "");
-    if (takes === "function") input.setAttribute("list", "functions");
-    else input.removeAttribute("list");
-  }
-  rules.querySelectorAll("li").forEach(fit);
-  rules.addEventListener("change", (event) => {
-    if (!event.target.matches("[name=recipient_rule]")) return;
-    const row = event.target.closest("li");
-    fit(row);
-    const input = row.querySelector("[name=recipient_value]");
-    input.value = "";
-  });
-  form.querySelector("[data-add-recipient]").addEventListener("click", () => {
-    const row = document.getElementById("new-recipient").content.firstElementChild.cloneNode(true);
-    rules.append(row);
-    fit(row);
-    row.querySelector("[name=recipient_rule]").focus();
-    tell("added");
-    changed();
-  });
-  rules.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-remove-recipient]")) return;
-    const row = event.target.closest("li");
-    const next = row.nextElementSibling || row.previousElementSibling;
-    row.remove();
-    (next?.querySelector("[data-remove-recipient]") || form.querySelector("[data-add-recipient]")).focus();
-    tell("removed");
-    changed();
-  });
-
-  // -- files --------------------------------------------------------------------------------------------
-  const files = document.getElementById("template-files");
-  const upload = document.getElementById("files");
-  const progress = document.getElementById("files-progress");
-  files.addEventListener("click", (event) => {
-    if (!event.target.closest("[data-remove-template-file]")) return;
-    event.target.closest("li").remove();
-    upload.focus();
-    tell("fileRemoved");
-    changed();
-  });
-  let going = null; // the files that are on their way; others may be chosen meanwhile
-  upload.addEventListener("htmx:beforeRequest", () => {
-    going = [...upload.files];
-    files.querySelectorAll("[data-file-error]").forEach((line) => {
-      line.remove();
-    });
-    progress.hidden = false;
-  });
-  upload.addEventListener("htmx:xhr:progress", (event) => {
-    if (event.detail.lengthComputable) progress.value = (100 * event.detail.loaded) / event.detail.total;
-  });
-  upload.addEventListener("htmx:afterRequest", (event) => {
-    progress.hidden = true;
-    progress.value = 0;
-    if (!event.detail.successful) return;
-    if (going.every((file, place) => file === upload.files[place])) upload.value = "";
-    changed();
-  });
-  document.addEventListener("drop", (event) => {
-    // What is dropped lies in the input by then.
-    const zone = event.target.closest?.("[data-dropzone]");
-    if (zone?.contains(upload)) setTimeout(() => window.htmx.trigger(upload, "change"));
-  });
-
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-clear-select]");
     if (!button) return;
@@ -435,5 +265,11 @@
     select.tomselect?.clear();
     select.tomselect?.focus();
   });
+  beginFormulas({ form, list });
+  beginRecipients({ form, tell, changed });
+  beginFiles({ tell, changed });
   if (panel) showTarget();
-})();
+}
+
+const form = document.getElementById("template-form");
+if (form) start(form);
