@@ -56,7 +56,7 @@ def take_pictures(
 
     Args:
         html: What the editor has written.
-        resolve: Returns the file of a mark, or None when it is gone.
+        resolve: Returns the file of a token, or None when it is gone.
         keep: Stores a picture that was pasted as data; None refuses such pictures.
 
     Raises:

@@ -162,7 +162,7 @@ def test_a_deleted_template_is_gone(app, boss, template):
 
 
 def test_a_new_template_is_saved_with_everything(app, boss, company, customer):
-    mark = re.search(
+    token = re.search(
         r'name="file" value="([^"]+)"',
         boss.post("/mail_config/templates/file", data={"files": (io.BytesIO(b"terms"), "terms.txt")}).text,
     )
@@ -177,7 +177,7 @@ def test_a_new_template_is_saved_with_everything(app, boss, company, customer):
         recipient_rule=["customer", "function"],
         recipient_field=["to", "cc"],
         recipient_value=["", "Accountant"],
-        file=mark[1],
+        file=token[1],
     )
     assert boss.post(NEW, data=form).status_code == 302
     row = newest()
@@ -272,8 +272,8 @@ def test_a_template_without_a_text_is_not_saved(app, boss):
 def test_uploaded_files_survive_a_mistake(app, boss):
     form = typed(subject_en="{{ oops }}", files=(io.BytesIO(b"terms"), "terms.txt"))
     page = boss.post(NEW, data=form, content_type="multipart/form-data").text
-    mark = re.search(r'name="file" value="([^"]+)"', page)
-    assert boss.post(NEW, data=typed(file=mark[1])).status_code == 302
+    token = re.search(r'name="file" value="([^"]+)"', page)
+    assert boss.post(NEW, data=typed(file=token[1])).status_code == 302
     assert [file.name for file in newest().files] == ["terms.txt"]
 
 
@@ -475,10 +475,10 @@ def test_templates_travel_as_a_file(app, boss, template):
     boss.post(path(template, "delete"))
     page = boss.post("/mail_config/templates/import", data={"file": (io.BytesIO(data), "t.json")}).text
     assert "new" in page
-    mark = re.search(r'name="mark" value="([^"]+)"', page)[1]
-    assert boss.post("/mail_config/templates/import/apply", data={"mark": mark}).status_code == 422
+    token = re.search(r'name="token" value="([^"]+)"', page)[1]
+    assert boss.post("/mail_config/templates/import/apply", data={"token": token}).status_code == 422
     answer = boss.post(
-        "/mail_config/templates/import/apply", data={"mark": mark, "chosen": "0"}, follow_redirects=True
+        "/mail_config/templates/import/apply", data={"token": token, "chosen": "0"}, follow_redirects=True
     )
     assert "One template was imported." in answer.text
     assert newest().text("fr").body == "<p>Bonjour {{ customer.name }}</p>"
@@ -493,7 +493,7 @@ def test_a_file_that_is_none_is_told(app, boss, data):
 
 def test_an_import_needs_a_file_that_was_looked_at(app, boss):
     assert boss.post("/mail_config/templates/import").status_code == 422
-    answer = boss.post("/mail_config/templates/import/apply", data={"mark": "x"}, follow_redirects=True)
+    answer = boss.post("/mail_config/templates/import/apply", data={"token": "x"}, follow_redirects=True)
     assert "The file has to be chosen again." in answer.text
 
 

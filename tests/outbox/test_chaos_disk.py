@@ -87,6 +87,6 @@ def test_an_upload_that_the_disk_does_not_take_is_said_and_nothing_is_half_writt
     assert [path for path in file_store().root.rglob("*") if path.is_file()] == []
     assert list(db.session.scalars(select(OutgoingMail))) == []
 
-    again = changed(form, file=[upload().get_json()["mark"]])
+    again = changed(form, file=[upload().get_json()["token"]])
     assert press_send(browser, quotation, again).status_code == 302
     assert len([path for path in file_store().root.rglob("*") if path.is_file()]) == 1

@@ -185,7 +185,7 @@ def test_another_template_replaces_what_came_from_the_former(browser, quotation,
 
 def test_what_the_person_added_stays_and_what_they_wrote_when_they_say_so(browser, quotation, other_template):
     mark = browser.post("/outbox/compose/file", data={"file": (io.BytesIO(b"hi"), "a.txt")}).get_json()[
-        "mark"
+        "token"
     ]
     form = changed(
         opened(browser, quotation),
@@ -258,7 +258,7 @@ def test_a_file_is_stored_at_once_and_sent_with_its_harmless_name(browser, quota
     shown = browser.get(answer["url"])
     assert shown.data == b"hello"
     assert shown.headers["Content-Disposition"].startswith("attachment")
-    assert press_send(browser, quotation, changed(opened(browser, quotation), file=[answer["mark"]]))
+    assert press_send(browser, quotation, changed(opened(browser, quotation), file=[answer["token"]]))
     assert [(a.name, a.size) for a in the_mail().attachments[1:]] == [("nota_bene_.txt", 5)]
 
 
@@ -370,7 +370,7 @@ def test_a_pdf_that_cannot_be_made_is_told_and_nothing_is_lost(browser, quotatio
 
 def test_the_mail_is_handed_over_whole_and_the_document_remembers(browser, quotation):
     mark = browser.post("/outbox/compose/file", data={"file": (io.BytesIO(b"hi"), "a.txt")}).get_json()[
-        "mark"
+        "token"
     ]
     form = changed(opened(browser, quotation), subject="Ünsent", bcc=["quiet@example.com"], file=[mark])
     response = browser.post(path(quotation, "/eml"), data=form)

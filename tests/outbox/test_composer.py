@@ -341,7 +341,7 @@ def test_a_mail_for_later_whose_pdf_was_shown_does_not_leave_once_the_document_i
     shown = actions.make_pdf(quotation, "Offer.pdf")
     later = clock.now() + dt.timedelta(days=3)
     local = later.astimezone(zoneinfo.ZoneInfo("Europe/Paris")).strftime("%Y-%m-%dT%H:%M")
-    sent = press_send(browser, quotation, changed(form, pdf=shown.mark, send_at=local))
+    sent = press_send(browser, quotation, changed(form, pdf=shown.token, send_at=local))
     assert sent.status_code == 302
     (mail,) = mails()
     assert mail.attachments[0].sha256 == shown.sha256, "what was looked at is what it carries"

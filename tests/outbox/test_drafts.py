@@ -43,7 +43,7 @@ def upload(browser, data: bytes = b"hello", name: str = "plan.txt", **more: str)
 
 
 def test_what_was_written_is_there_again_when_the_composer_opens(browser, quotation):
-    mark = upload(browser)["mark"]
+    token = upload(browser)["token"]
     form = changed(
         opened(browser, quotation),
         subject="My subject",
@@ -53,7 +53,7 @@ def test_what_was_written_is_there_again_when_the_composer_opens(browser, quotat
         to=[],
         left_out=["Client SA <client@example.com>"],
         bcc_typed="half an addr",
-        file=[mark],
+        file=[token],
         priority="high",
         read_receipt="1",
     )
@@ -127,8 +127,8 @@ def test_two_who_write_about_one_document_see_each_other_until_one_leaves(
 
 
 def test_files_of_a_draft_are_held_in_the_store_as_long_as_it_is_kept(browser, quotation):
-    mark = upload(browser)["mark"]
-    form = changed(opened(browser, quotation), file=[mark])
+    token = upload(browser)["token"]
+    form = changed(opened(browser, quotation), file=[token])
     browser.post(path(quotation, "/keep"), data=form)
     assert len(list(db.session.scalars(select(DraftFile.sha256)))) == 1
     browser.post(path(quotation, "/keep"), data=changed(form, file=[], subject="x", changed=["subject"]))
@@ -228,8 +228,8 @@ def undoable(app):
 
 @pytest.mark.usefixtures("undoable")
 def test_send_waits_some_seconds_and_can_be_undone_with_everything_in_place(browser, quotation):
-    mark = upload(browser)["mark"]
-    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"], file=[mark])
+    token = upload(browser)["token"]
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"], file=[token])
     response = browser.post(path(quotation), data=form, follow_redirects=True)
     assert "data-undo" in response.text
     mail = the_mail()
@@ -238,7 +238,7 @@ def test_send_waits_some_seconds_and_can_be_undone_with_everything_in_place(brow
     response = browser.post(f"/outbox/mails/{mail.id}/undo", follow_redirects=True)
     assert the_mail().state is MailState.CANCELED
     again = composer_of(response.text)
-    assert (again["subject"], again.getlist("file")) == ("Mine", [mark])
+    assert (again["subject"], again.getlist("file")) == ("Mine", [token])
     assert again["token"] != form["token"], "what is sent now is another mail"
     assert press_send(browser, quotation, again).status_code == 302
     states = db.session.scalars(select(OutgoingMail.state).order_by(OutgoingMail.id))

@@ -22,7 +22,7 @@ from core.partners.service import save_partner
 from modules.mail_config.models import ServerHealth
 from modules.outbox import service
 from modules.outbox.compose.actions import make_pdf
-from modules.outbox.compose.uploads import Origin, marked
+from modules.outbox.compose.uploads import Origin, signed
 from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
@@ -212,7 +212,7 @@ def test_a_mail_beyond_the_limit_of_the_server_is_stopped_before_it_is_sent(brow
     with transaction():
         server.size_limit = 10_000
     response = browser.post("/outbox/compose/file", data={"file": (io.BytesIO(b"x" * 9_000), "big.bin")})
-    form = changed(opened(browser, quotation), file=[response.get_json()["mark"]])
+    form = changed(opened(browser, quotation), file=[response.get_json()["token"]])
     page = check(browser, quotation, form)
     assert "finding-block" in page
     assert "the server “Lab” takes 10" in page
@@ -230,9 +230,9 @@ def test_pictures_of_the_text_count_against_the_limit_of_the_server(browser, quo
     with transaction():
         server.size_limit = 20_000
     sha256 = file_store().put(bytes(range(256)) * 120)
-    mark = marked(DraftAttachment("p.png", "image/png", sha256, 30_720, "p@x"), Origin.PICTURE).mark
+    token = signed(DraftAttachment("p.png", "image/png", sha256, 30_720, "p@x"), Origin.PICTURE).token
     form = opened(browser, quotation)
-    form = changed(form, body=f'<div>See <img src="/outbox/compose/file/{mark}"></div>')
+    form = changed(form, body=f'<div>See <img src="/outbox/compose/file/{token}"></div>')
     assert "takes 20 kB" in check(browser, quotation, form)
 
 
@@ -266,7 +266,7 @@ def test_a_field_of_an_older_system_is_asked_about(browser, quotation):
 @pytest.mark.usefixtures("server")
 def test_a_pdf_that_shows_the_document_as_it_was_is_made_again(browser, quotation):
     shown = make_pdf(quotation, "Offer.pdf")
-    form = changed(opened(browser, quotation), pdf=shown.mark)
+    form = changed(opened(browser, quotation), pdf=shown.token)
     assert 'id="compose-pdf"' not in check(browser, quotation, form)
     with transaction():
         touch(quotation)

@@ -30,7 +30,7 @@ from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES, MAX_FILES
 from modules.mail_config.mail_templates.titles import PRIORITIES, RULES_WITH_A_VALUE
-from modules.mail_config.mail_templates.uploads import TypedFile, read_file_mark, store_upload
+from modules.mail_config.mail_templates.uploads import TypedFile, read_file_token, store_upload
 from modules.mail_config.mail_templates.validation import (
     MAX_RECIPIENTS,
     RecipientChoice,
@@ -209,8 +209,8 @@ class TypedTemplate:
             )
             if one_line_each(stored) == one_line_each(text.body):
                 text.body = stored  # it was shown with a line for each paragraph, and is the same
-        for mark in sent.getlist("file")[:MAX_FILES]:
-            typed._take_file(partial(read_file_mark, mark))
+        for token in sent.getlist("file")[:MAX_FILES]:
+            typed._take_file(partial(read_file_token, token))
         for upload in request.files.getlist("files")[:MAX_FILES]:
             if upload.filename:
                 typed._take_file(partial(store_upload, upload))

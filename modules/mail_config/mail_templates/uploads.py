@@ -1,4 +1,4 @@
-"""Files that go with every mail of a template: stored at once, named by signed marks until it is saved."""
+"""Files that go with every mail of a template: stored at once, named by signed tokens until it is saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.mail.draft import safe_file_name
 from core.web.formats import file_size
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES
 
-MARK_SECONDS = 24 * 3600  # how long an upload may wait for the form to be saved; then its bytes are removed
+TOKEN_SECONDS = 24 * 3600  # how long an upload may wait for the form to be saved; then its bytes are removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class TypedFile:
     sha256: str
 
     @property
-    def mark(self) -> str:
+    def token(self) -> str:
         """A signed name by which the form refers to it."""
         return str(_signer().dumps([self.name, self.media_type, self.size, self.sha256]))
 
@@ -67,14 +67,14 @@ def store_upload(upload: FileStorage) -> TypedFile:
         ) from error
 
 
-def read_file_mark(mark: str) -> TypedFile:
-    """Return the file that a mark names.
+def read_file_token(token: str) -> TypedFile:
+    """Return the file that a token names.
 
     Raises:
-        UserError: The mark is not ours or too old, or the bytes are gone.
+        UserError: The token is not ours or too old, or the bytes are gone.
     """
     try:
-        file = TypedFile(*_signer().loads(mark, max_age=MARK_SECONDS))
+        file = TypedFile(*_signer().loads(token, max_age=TOKEN_SECONDS))
     except (BadSignature, ValueError, TypeError) as error:
         raise UserError(gettext("A file has to be chosen again."), "files") from error
     if not _store().touch(file.sha256):

@@ -210,7 +210,7 @@ def keep_sent(form: ComposeForm, mail: OutgoingMail, posted: MultiDict[str, str]
     if form.document is None:
         return
     whole = MultiDict(posted)
-    whole.setlist("file", [file.mark for file in form.files])
+    whole.setlist("file", [file.token for file in form.files])
     with suppress(UserError):  # too long: then the mail itself is what the composer opens again with
         autosave.keep(
             form.document.id,

@@ -21,7 +21,7 @@ from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Priority
 from modules.outbox.compose.autosave import new_token
 from modules.outbox.compose.recipient_chips import Chip, chips_of
 from modules.outbox.compose.recipients import Proposal, recognize
-from modules.outbox.compose.uploads import FormFile, Origin, keep_pasted, marked, read_mark
+from modules.outbox.compose.uploads import FormFile, Origin, keep_pasted, read_token, signed
 from modules.outbox.html_body import show_pictures, take_pictures
 from modules.outbox.limits import Finding
 from modules.outbox.message import file_store
@@ -45,7 +45,7 @@ class ComposeForm:
     """The composer.
 
     Attributes:
-        draft: What would be sent; its text still refers to pictures by their marks.
+        draft: What would be sent; its text still refers to pictures by their tokens.
         user: Who writes.
         document: What it is about, or None.
         proposal: Who the mail would go to by default.
@@ -175,15 +175,15 @@ def fresh_form(
     pictures: dict[str, str] = {}
     for file in draft.attachments:
         if file.content_id:
-            mark = marked(file, Origin.PICTURE).mark
-            pictures[file.content_id] = url_for("outbox.compose_file_show", mark=mark)
+            token = signed(file, Origin.PICTURE).token
+            pictures[file.content_id] = url_for("outbox.compose_file_show", token=token)
             continue
         if not file_store().touch(file.sha256):
             form.error(
                 "files", gettext("“%(name)s” is gone from the store. Attach it again.", name=file.name)
             )
             continue
-        form.files.append(marked(file, origin))
+        form.files.append(signed(file, origin))
     draft.body_html = show_pictures(draft.body_html, pictures.get)
     return form
 
@@ -287,14 +287,14 @@ def _read_options(form: ComposeForm, posted: MultiDict[str, str]) -> None:
             form.error("reply_to", error.message)
 
 
-def _read_files(form: ComposeForm, marks: Iterable[str], pdf: str) -> None:
+def _read_files(form: ComposeForm, tokens: Iterable[str], pdf: str) -> None:
     seen: set[str] = set()
-    for mark in marks:
-        if mark in seen:
+    for token in tokens:
+        if token in seen:
             continue
-        seen.add(mark)
+        seen.add(token)
         try:
-            file = read_mark(mark)
+            file = read_token(token)
         except UserError as error:
             form.error("files", error.message)
             continue
@@ -303,7 +303,7 @@ def _read_files(form: ComposeForm, marks: Iterable[str], pdf: str) -> None:
     form.draft.attachments = [file.attachment for file in form.files]
     if pdf and form.document is not None:
         try:
-            shown = read_mark(pdf)
+            shown = read_token(pdf)
         except UserError:
             return  # made anew when the mail leaves
         if shown.origin is Origin.PDF and shown.document_id == form.document.id:
@@ -338,8 +338,8 @@ def complete_draft(form: ComposeForm) -> MailDraft:
         UserError: A picture of the text is gone.
     """
 
-    def picture(mark: str) -> DraftAttachment:
-        file = read_mark(mark)
+    def picture(token: str) -> DraftAttachment:
+        file = read_token(token)
         if file.origin is not Origin.PICTURE:
             raise UserError(gettext("A picture of the text has to be put in again."), "body")
         return file.attachment

@@ -1,4 +1,4 @@
-"""Files of the composer: stored at once, named by signed marks, referred to by the form until it is sent."""
+"""Files of the composer: stored at once, named by signed tokens, referred to by the form until it is sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from modules.outbox.message import file_store
 PDF_SECONDS = 3600
 """A PDF that was made earlier is made anew: what it shows of customer and company may have changed."""
 
-MARK_SECONDS = 30 * 24 * 3600
+TOKEN_SECONDS = 30 * 24 * 3600
 """A form that was left open for longer has to be given its files again; drafts are kept as long."""
 
 PICTURE_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
@@ -46,7 +46,7 @@ class FormFile:
     """A file as the form knows it.
 
     Attributes:
-        mark: Signed; names the file when the form is posted.
+        token: Signed; names the file when the form is posted.
         name: Safe for a header and a file system.
         size: In bytes.
         media_type: For example `application/pdf`.
@@ -56,7 +56,7 @@ class FormFile:
         revision: For a generated PDF, the revision of the document that it shows; else 0.
     """
 
-    mark: str
+    token: str
     name: str
     size: int
     media_type: str
@@ -75,10 +75,10 @@ def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(str(current_app.secret_key), salt="outbox-form-file")
 
 
-def marked(
+def signed(
     file: DraftAttachment, origin: Origin = Origin.ADDED, document: Document | None = None
 ) -> FormFile:
-    """Return a file of the store with a signed mark.
+    """Return a file of the store with a signed token.
 
     Args:
         file: The file.
@@ -86,19 +86,19 @@ def marked(
         document: For a generated PDF, the document that it shows as it is now.
     """
     about = (document.id, document.revision) if document is not None else (0, 0)
-    mark = str(_signer().dumps([file.name, file.media_type, file.sha256, file.size, origin.value, *about]))
-    return FormFile(mark, file.name, file.size, file.media_type, file.sha256, origin, *about)
+    token = str(_signer().dumps([file.name, file.media_type, file.sha256, file.size, origin.value, *about]))
+    return FormFile(token, file.name, file.size, file.media_type, file.sha256, origin, *about)
 
 
-def read_mark(mark: str) -> FormFile:
-    """Return the file that a mark names.
+def read_token(token: str) -> FormFile:
+    """Return the file that a token names.
 
     Raises:
-        UserError: The mark is not ours or too old, or the bytes are gone.
+        UserError: The token is not ours or too old, or the bytes are gone.
     """
     try:
         (name, media_type, sha256, size, origin, document_id, revision), made_at = _signer().loads(
-            mark, max_age=MARK_SECONDS, return_timestamp=True
+            token, max_age=TOKEN_SECONDS, return_timestamp=True
         )
     except (BadSignature, ValueError, TypeError) as error:
         raise UserError(gettext("A file has to be chosen again."), "files") from error
@@ -106,7 +106,7 @@ def read_mark(mark: str) -> FormFile:
         raise UserError(gettext("“%(name)s” is gone from the store. Attach it again.", name=name), "files")
     if origin == Origin.PDF and (clock.now() - made_at).total_seconds() > PDF_SECONDS:
         raise UserError(gettext("A file has to be chosen again."), "files")
-    return FormFile(mark, name, size, media_type, sha256, Origin(origin), document_id, revision)
+    return FormFile(token, name, size, media_type, sha256, Origin(origin), document_id, revision)
 
 
 def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool = False) -> FormFile:
@@ -167,7 +167,7 @@ def keep_pasted(data: bytes, _media_type: str) -> DraftAttachment | None:
 def put(
     name: str, media_type: str, data: bytes, origin: Origin, document: Document | None = None
 ) -> FormFile:
-    """Put bytes into the store and return the file with its mark.
+    """Put bytes into the store and return the file with its token.
 
     Raises:
         UserError: They could not be stored.
@@ -179,4 +179,4 @@ def put(
         raise UserError(
             gettext("“%(name)s” could not be stored. The disk may be full.", name=name), "files"
         ) from error
-    return marked(DraftAttachment(name, media_type, sha256, len(data)), origin, document)
+    return signed(DraftAttachment(name, media_type, sha256, len(data)), origin, document)

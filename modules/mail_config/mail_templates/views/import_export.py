@@ -75,10 +75,10 @@ def templates_import() -> ResponseReturnValue:
             raise UserError(gettext("The file could not be stored. The disk may be full."), "file") from error
 
     if submit(form, read):
-        plan, mark = plans[0]
-        return render_template("mail_config/mail_templates/import.html", form=None, plan=plan, mark=mark)
+        plan, token = plans[0]
+        return render_template("mail_config/mail_templates/import.html", form=None, plan=plan, token=token)
     code = 422 if request.method == "POST" else 200
-    return render_template("mail_config/mail_templates/import.html", form=form, plan=None, mark=""), code
+    return render_template("mail_config/mail_templates/import.html", form=form, plan=None, token=""), code
 
 
 @blueprint.post("/templates/import/apply")
@@ -86,7 +86,7 @@ def templates_import() -> ResponseReturnValue:
 def templates_import_apply() -> ResponseReturnValue:
     """Import the chosen templates of a file that was looked at."""
     try:
-        data = _store().get(_signer().loads(request.form.get("mark", ""), max_age=PLAN_SECONDS))
+        data = _store().get(_signer().loads(request.form.get("token", ""), max_age=PLAN_SECONDS))
     except (BadSignature, FileMissingError):
         flash(gettext("The file has to be chosen again."), "warning")
         return redirect(url_for("mail_config.templates_import"))
@@ -95,14 +95,14 @@ def templates_import_apply() -> ResponseReturnValue:
     if not chosen:
         flash(gettext("Nothing was chosen."), "warning")
         return render_template(
-            "mail_config/mail_templates/import.html", form=None, plan=plan, mark=request.form["mark"]
+            "mail_config/mail_templates/import.html", form=None, plan=plan, token=request.form["token"]
         ), 422
     try:
         saved = import_export.apply_plan(plan, chosen, signed_in_user())
     except UserError as error:
         flash(str(error.message), "danger")
         return render_template(
-            "mail_config/mail_templates/import.html", form=None, plan=plan, mark=request.form["mark"]
+            "mail_config/mail_templates/import.html", form=None, plan=plan, token=request.form["token"]
         ), 422
     words = ngettext("One template was imported.", "%(num)d templates were imported.", len(saved))
     flash(words, "success")

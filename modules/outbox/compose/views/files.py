@@ -15,7 +15,7 @@ from core.mail.draft import safe_file_name
 from core.web.formats import file_size
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
-from modules.outbox.compose.uploads import read_mark, store_upload
+from modules.outbox.compose.uploads import read_token, store_upload
 from modules.outbox.compose.views.page import sendable, show
 from modules.outbox.message import file_store
 
@@ -26,7 +26,7 @@ _SHOWN = {"application/pdf", "image/png", "image/jpeg", "image/gif"}
 @blueprint.post("/compose/file")
 @requires("outbox.mail.send")
 def compose_file() -> ResponseReturnValue:
-    """Take one file, and answer with the mark that names it."""
+    """Take one file, and answer with the token that names it."""
     upload = request.files.get("file")
     if upload is None or not upload.filename:
         abort(400)
@@ -36,21 +36,21 @@ def compose_file() -> ResponseReturnValue:
     except UserError as error:
         return jsonify(error=str(error.message)), 422
     return jsonify(
-        mark=file.mark,
+        token=file.token,
         name=file.name,
         size=file.size,
         size_text=file_size(file.size),
         media_type=file.media_type,
-        url=url_for("outbox.compose_file_show", mark=file.mark),
+        url=url_for("outbox.compose_file_show", token=file.token),
     )
 
 
-@blueprint.get("/compose/file/<mark>")
+@blueprint.get("/compose/file/<token>")
 @requires("outbox.mail.send")
-def compose_file_show(mark: str) -> ResponseReturnValue:
-    """Show a file of the composer; the mark was signed for somebody who may send."""
+def compose_file_show(token: str) -> ResponseReturnValue:
+    """Show a file of the composer; the token was signed for somebody who may send."""
     try:
-        file = read_mark(mark)
+        file = read_token(token)
         data = file_store().get(file.sha256)
     except (UserError, FileMissingError):
         abort(404)

@@ -55,7 +55,7 @@ def addressee(addr_spec: object) -> str:
 
 
 @blueprint.app_template_global()
-def sealed_address(recipient: MailRecipient) -> str:
+def address_to_correct(recipient: MailRecipient) -> str:
     """Return the address of a recipient for whoever may correct it, that of a walk-in while it is still there."""
     if is_address_hash(recipient.addr_spec) and recipient.encrypted_address is None:
         return addressee(recipient.addr_spec)

@@ -49,7 +49,7 @@ export function begin(composer) {
         },
       });
       row.prepend(
-        Object.assign(document.createElement("input"), { type: "hidden", name: "file", value: stored.mark }),
+        Object.assign(document.createElement("input"), { type: "hidden", name: "file", value: stored.token }),
       );
       row.dataset.size = stored.size;
       link.firstElementChild.textContent = stored.name;

@@ -50,7 +50,7 @@ export function upload(url, file, { picture = false, progress = () => {}, signal
       } catch {
         /* not ours: a proxy's page */
       }
-      if (request.status === 200 && answer.mark) resolve(answer);
+      if (request.status === 200 && answer.token) resolve(answer);
       else reject(answer.error || "");
     });
     request.addEventListener("error", () => reject(""));
