@@ -277,10 +277,10 @@ class TemplateRevision(Base):
     by_user: Mapped[User | None] = relationship()
 
 
-class ShippedMark(Base):
+class InstalledTemplate(Base):
     """A template of a module that was installed once; a deleted one does not come back."""
 
-    __tablename__ = "mail_config_shipped_mark"
+    __tablename__ = "mail_config_installed_template"
 
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
     """`shipped_key` of the template."""

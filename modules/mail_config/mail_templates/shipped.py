@@ -9,7 +9,13 @@ from core import clock
 from core.db import transaction
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import keep_revision, shipped_key
-from modules.mail_config.models import Encryption, MailServer, MailTemplate, MailTemplateText, ShippedMark
+from modules.mail_config.models import (
+    Encryption,
+    InstalledTemplate,
+    MailServer,
+    MailTemplate,
+    MailTemplateText,
+)
 from modules.mail_config.template_language.fields import shipped_templates
 
 
@@ -19,13 +25,13 @@ def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
     What a newer version of the module ships comes only when somebody restores the original.
     """
     with transaction() as session:
-        met = set(session.scalars(select(ShippedMark.key)))
+        met = set(session.scalars(select(InstalledTemplate.key)))
         for kind in current_registry().kinds.values():
             for position, shipped in enumerate(shipped_templates(kind.name), start=1):
                 key = shipped_key(kind.name, shipped)
                 if key in met:
                     continue
-                session.add(ShippedMark(key=key))
+                session.add(InstalledTemplate(key=key))
                 template = MailTemplate(
                     kind=kind.name,
                     name=shipped.name,
