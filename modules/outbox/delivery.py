@@ -246,6 +246,7 @@ class DeliveryRun:
         return way
 
     def _message(self, mail: OutgoingMail, way: Way) -> bytes:
+        """Build the message; raises `UndeliverableError` when it cannot be, or is larger than the server takes."""
         try:
             message = build_message(mail)
         except FileMissingError as error:
@@ -306,6 +307,7 @@ class DeliveryRun:
     def _hand_over(
         self, mail: OutgoingMail, way: Way, server: MailServer, message: bytes
     ) -> tuple[Settlement, Sequence[str]]:
+        """Speak with the server, and return what became of the mail, with the dialogue."""
         # Only those still to be served: somebody who has the mail must not get it twice.
         due = _due(mail)
         try:
@@ -392,6 +394,7 @@ class DeliveryRun:
         return bool(mine)
 
     def _connection(self, server: MailServer) -> SmtpConnection:
+        """Return the kept connection to a server, or a new one that is not open yet."""
         # Host, account or password may have changed since the connection was made; then it speaks for the old
         # ones.
         key = (server.id, server.fingerprint)

@@ -68,6 +68,7 @@ def find_way(mail: OutgoingMail) -> Way:
 
 
 def _take_state(way: Way, server_id: int) -> None:
+    """Fill in the server of a way, and how it fares."""
     # Free of the session: it must stay as it is through the commits of the run.
     with Session(db.engine, expire_on_commit=False) as session:
         way.server = session.get(MailServer, server_id)

@@ -175,6 +175,7 @@ def _posted(client_id: str) -> Ticket | None:
 
 
 def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+    """Write the ticket of a sale with its number, lines and payments; raises `UserError`."""
     with transaction() as session:
         company = register.company
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
@@ -264,6 +265,7 @@ def _session_for(register: Register, sale: Sale, cashier: User | None) -> Sessio
 
 
 def _count(sale: Sale, currency: str, amounts_back: Mapping[int, Decimal]) -> _Counted:
+    """Compute lines, total and change of a sale; raises `UserError` for what makes no sense."""
     if not sale.lines:
         raise UserError(_l("There is nothing on this ticket."))
     if len(sale.lines) > MAX_LINES:
