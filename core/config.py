@@ -111,6 +111,7 @@ def _host_of(text: str) -> str | None:
 
 
 def _check_database_url(text: str) -> str | None:
+    """Return what is wrong with a database URL, as the end of a sentence; None when nothing is."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):

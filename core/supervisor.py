@@ -100,6 +100,7 @@ class _Child:
 
 
 def _children(app: Flask) -> list[_Child]:
+    """Return the processes of an installation, in the order in which they start."""
     settings: Settings = app.extensions["envoi_settings"]
     envoi = [sys.executable, "-m", "core"]
     # Web last: once the page answers, everything behind it runs.

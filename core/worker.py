@@ -87,6 +87,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
 
 
 def _new_worker(app: Flask) -> EnvoiWorker:
+    """Return a worker with a connection of its own to Redis."""
     settings = app.extensions["envoi_settings"]
     with app.app_context():
         # By default the client would keep trying for up to a minute, ever more rarely, and say nothing.

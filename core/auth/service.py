@@ -194,6 +194,7 @@ def save_user(
 
 
 def _refuse_losing_last_administrator(user: User) -> None:
+    """Raise `UserError` when nobody but this user could manage users any more."""
     if not any(role.code == "administrator" for role in user.roles):
         return
     others = db.session.scalar(

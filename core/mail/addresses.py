@@ -68,6 +68,7 @@ def normalize(text: str) -> str:
     Raises:
         InvalidAddressError: The text is not an addr-spec.
     """
+    # One spelling for letters with accents: Macs type two characters where others type one.
     text = unicodedata.normalize("NFC", text.strip())
     if "@" not in text or len(text) > _LONGEST_LINE:
         raise _invalid(text)
@@ -128,6 +129,7 @@ def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]
     """
     found: dict[str, Address] = {}
     errors: list[InvalidAddressError] = []
+    # The rest is not lost: the page keeps what was typed and says that it was not read.
     parts = _split(text[:MAX_TYPED_LENGTH])
     if len(parts) > MAX_AT_ONCE:
         rest = "; ".join(parts[MAX_AT_ONCE:])

@@ -31,7 +31,7 @@ class Reason(StrEnum):
     BILLING = "billing"  # the customer's contact for invoices
     DELIVERY = "delivery"  # the customer's contact for deliveries
     MAIN = "main"  # the customer's main contact
-    CONTACT = "contact"  # a contact of the customer, chosen by a person
+    CONTACT = "contact"  # a contact of the customer, with no role of its own
     FUNCTION = "function"  # a contact with the function that the template names
     COLLEAGUE = "colleague"  # somebody who signs in here
     FIXED = "fixed"  # an address that stands in the template

@@ -53,6 +53,7 @@ _EXTENSIONS = {
     "text/html": ".html",
     "text/plain": ".txt",
 }
+# Three spellings of one thing; senders write any of them.
 _PRIORITY_FIELDS = ("x-priority", "importance", "priority")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
 
@@ -169,6 +170,7 @@ def readable_source(data: bytes, limit: int = MAX_SOURCE_CHARACTERS) -> tuple[st
 def _parse(data: bytes) -> tuple[Message, bool]:
     """Parse the message; only its header, with False, when its parts are nested beyond reason."""
     try:
+        # The old policy: the new one raises for fields that real messages have.
         return BytesParser(policy=policy.compat32).parsebytes(data), True
     except (RecursionError, ValueError, LookupError, AssertionError, TypeError):
         return BytesHeaderParser(policy=policy.compat32).parsebytes(_header_of(data)), False
@@ -207,6 +209,7 @@ def _decode_bytes(data: bytes, charset: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
+        # What Western senders mean who name no charset; Latin-1 would make controls of their quotation marks.
         return data.decode("cp1252", "replace")
 
 
@@ -257,6 +260,7 @@ def _addresses(message: Message, name: str) -> tuple[Address, ...]:
     """Return the addresses of a field; a value that cannot be read is kept whole, as an address."""
     values = [_unescaped(value) for key, value in message.raw_items() if str(key).lower() == name]
     found: list[Address] = []
+    # A field may stand several times, though it should not; a hostile message has it thousands of times.
     for value in values[:20]:
         unfolded = re.sub(r"[\r\n]+", " ", value)
         try:
@@ -311,6 +315,7 @@ def _read_parts(message: Message) -> tuple[str, str, list[ReadAttachment]]:
     for part in _leaves(message):
         media_type = part.get_content_type()
         is_file = bool(_file_name(part)) or _is_attachment(part)
+        # The first of each is the body; others are shown as files, so that nothing is hidden.
         if media_type == "text/html" and body_html is None and not is_file:
             body_html = _text(part)
         elif _is_plain(part) and body_text is None and not is_file:
@@ -360,6 +365,7 @@ def _file_name(part: Message) -> str:
 
 def _attachment(part: Message, number: int) -> ReadAttachment:
     media_type = part.get_content_type().lower()
+    # It becomes a header of our own answer when the file is downloaded.
     if not _MEDIA_TYPE.fullmatch(media_type):
         media_type = "application/octet-stream"
     fallback = f"attachment-{number}{_EXTENSIONS.get(media_type, '')}"

@@ -95,6 +95,7 @@ def make_main_contact(contact: Partner) -> None:
 
 
 def _keep_one_main(contact: Partner) -> None:
+    """Take the mark of the main contact from all others of its customer; one that is no active contact loses it."""
     if contact.parent_id is None or not contact.active:
         contact.is_main = False
         return

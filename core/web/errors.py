@@ -34,6 +34,7 @@ def _page(code: int, title: str, text: str) -> ResponseReturnValue:
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
+    """Answer an HTTP error with a page, or for htmx with a sentence."""
     code = error.code or 500
     if code < 400:
         return error
@@ -62,6 +63,7 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
+    """Answer a form without a valid token: what was typed is offered again where it can be."""
     if request.headers.get("HX-Request") and not current_user.is_authenticated:
         # Without a session there is no token: that it ended is what the person should know.
         return _page(401, "", str(SESSION_ENDED))
@@ -102,6 +104,7 @@ def _same_site(url: str | None) -> bool:
 
 
 def _database(error: OperationalError) -> ResponseReturnValue:
+    """Answer while the database is locked or away (503)."""
     db.session.rollback()
     logger.error("The database did not answer: %s", error.orig)
     try:
@@ -122,6 +125,7 @@ def _busy_page() -> ResponseReturnValue:
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
+    """Answer a fault of ours with a reference that the log holds as well (500)."""
     db.session.rollback()
     # Leads from what the person reads to the line of the log, and tells nothing about the inside.
     reference = secrets.token_hex(4)

@@ -180,6 +180,7 @@ def _signer(sort: SortKey) -> URLSafeSerializer:
 
 
 def _encode(sort: SortKey, value: Any, identity: int) -> str:
+    """Return the signed token of a row: the value it is sorted by, with its type, and its id."""
     if isinstance(value, Decimal):
         value = ["d", str(value)]
     elif isinstance(value, dt.datetime):

@@ -18,6 +18,7 @@ def csp_nonce() -> str:
 
 
 def _set_headers(response: Response) -> Response:
+    """Set the security headers that a response does not have yet."""
     nonce = f" 'nonce-{g.csp_nonce}'" if "csp_nonce" in g else ""
     response.headers.setdefault(
         "Content-Security-Policy",

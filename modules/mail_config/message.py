@@ -159,6 +159,7 @@ class MailMessage(Message):
         return self.as_bytes().decode()
 
     def _fields(self) -> Iterable[str]:
+        """Return the fields of the head, each folded, in their order."""
         # The zone of the machine is nobody's business, and it changes twice a year.
         yield f"Date: {formatdate(self.date)}"
         yield from self._people()
@@ -175,6 +176,7 @@ class MailMessage(Message):
             yield text_field(name, value)
 
     def _people(self) -> Iterable[str]:
+        """Return the fields that name people: From, Reply-To, To, Cc, and Bcc of a message still to be sent."""
         yield address_field("From", self.from_address)
         if self.reply_to_address:
             yield address_field("Reply-To", self.reply_to_address)
@@ -221,6 +223,7 @@ def _with_pictures(html: bytes, pictures: Sequence[Attachment], boundary: str) -
 
 
 def _file_part(file: Attachment) -> bytes:
+    """Return a file as a part of a message: its head, and its octets in base64."""
     data = file.data if isinstance(file.data, bytes) else file.data.encode()
     media_type = file.content_type if _MEDIA_TYPE.fullmatch(file.content_type) else _OPAQUE
     fields = [

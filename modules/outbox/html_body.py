@@ -37,6 +37,7 @@ Keep = Callable[[bytes, str], DraftAttachment | None]
 
 def page(html: str, language: str) -> str:
     """Return the HTML part of the message around a clean body; no picture is wider than the reader's screen."""
+    # In the element itself: many mail programs ignore a style sheet in the head.
     body = html.replace("<img ", '<img style="max-width:100%;height:auto" ')
     return _PAGE.format(language=nh3.clean_text(language), body=body)
 
@@ -79,6 +80,7 @@ def take_pictures(
         return f"cid:{picture.content_id}", picture.name
 
     body = clean_html(replace_pictures(drop_captions(html), source))
+    # After all have been looked at; the first is told, the text stays as it was typed.
     if problems:
         raise problems[0]
     return body, list(taken.values())
@@ -91,6 +93,7 @@ def show_pictures(html: str, address_of: Callable[[str], str | None]) -> str:
         html: A clean body.
         address_of: Returns the address for a Content-ID, without its brackets; None leaves the picture out.
     """
+    # Most texts have no picture; then there is nothing to read and write anew.
     if "<img" not in html:
         return html
 

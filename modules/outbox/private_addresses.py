@@ -69,6 +69,7 @@ def address_of(recipient: MailRecipient) -> Address:
 
 
 def _names(addresses: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern for the addresses and for what stands before their `@`; None for no address."""
     words: set[str] = set()
     for address in addresses:
         words |= {address, ascii_addr_spec(address)}

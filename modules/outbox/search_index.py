@@ -56,6 +56,7 @@ def fold(words: str) -> str:
     """Return a text as it is compared: without case and without accents."""
     if words.isascii():
         return words.lower()
+    # Letters and accents apart; also ligatures and wide forms, as they come out of PDFs.
     apart = unicodedata.normalize("NFKD", words)
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
 
@@ -78,6 +79,8 @@ def index_mail(mail: OutgoingMail) -> None:
     number = ""
     if mail.document_id is not None:
         number = session.scalar(select(Document.number).where(Document.id == mail.document_id)) or ""
+    # Without the text of the mail: it would make the index many times as large, for what people remember by
+    # subject.
     values = {"mail_id": mail.id, "text": searchable_text(mail, number)}
     insert = postgresql.insert if _is_postgresql(session) else sqlite.insert
     statement = insert(MAIL_SEARCH).values(values)
@@ -139,6 +142,7 @@ def narrowing(typed: str) -> tuple[list[int] | None, ColumnElement[bool] | None]
     session = db.session()
     newest = select(MAIL_SEARCH).order_by(MAIL_SEARCH.c.mail_id.desc()).limit(WINDOW).subquery()
     seen = select(newest.c.mail_id).where(*_contain(newest.c.text, words))
+    # Rare words by the index, common ones by walking the list: each way is slow for the other.
     if len(session.scalars(seen.limit(COMMON)).all()) < COMMON:
         found = seen if only_newest(typed) else _from_index(session, words)
         ids: list[int] = list(session.scalars(found))

@@ -65,6 +65,7 @@ class _Handler:
         del server, session
         recipients = list(envelope.rcpt_tos)
         refusals = [reply for to in recipients if (reply := scripted_reply(to, "data")) is not None]
+        # One refuses for all: after DATA, SMTP has one answer for the whole message.
         if refusals:
             return refusals[0]
         behaviours = {scripted_behaviour(to) for to in recipients}
@@ -79,6 +80,7 @@ class _Handler:
         except OSError as error:
             logger.warning("A message could not be stored: %s", error)
             return "452 4.3.1 The playground mailbox has no room left"
+        # Stored first: the sender may give up, and that is what is to be tried.
         if "slow" in behaviours:
             await asyncio.sleep(self._slow_seconds)
         return f"250 2.0.0 OK stored as {stored.key}"
@@ -89,6 +91,7 @@ class _Handler:
 
 
 def _accept_anybody(*_arguments: Any) -> AuthResult:
+    # Anybody, by any password: programs that insist on signing in can be tried here too.
     return AuthResult(success=True)
 
 

@@ -100,6 +100,7 @@ class MailStore:
         # ASCII JSON: addresses that are no UTF-8 come as lone surrogates, which only escapes can hold.
         head = json.dumps(_as_json(stored), separators=(",", ":")).encode("ascii")
         path = self._path(key)
+        # The list looks for whole messages only, and finds this one once it has its name.
         temporary = path.with_suffix(".part")
         self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
         try:
@@ -130,6 +131,7 @@ class MailStore:
         elif before:
             keys = [key for key in reversed(keys) if key > before]
         found = (stored for key in keys if (stored := self._head(key)) is not None)
+        # Read one by one until the page is full: the folder may hold thousands.
         rows = list(islice((row for row in found if not search or row.matches(search)), size + 1))
         more = len(rows) > size
         rows = rows[:size]
@@ -139,6 +141,7 @@ class MailStore:
 
     def get(self, key: str) -> tuple[StoredMessage, bytes] | None:
         """Return a message with its bytes, or None when there is none of that key."""
+        # The key comes from the address of a page, and becomes a path.
         if not _KEY.fullmatch(key):
             return None
         try:

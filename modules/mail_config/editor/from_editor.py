@@ -191,6 +191,7 @@ def _formulas(nodes: Sequence[Node]) -> list[Formula]:
 
 
 def _source(nodes: Sequence[Node], within: str = "") -> str:
+    """Return the source of nodes, without elements that a template's text may not have; `within` as for `_inline`."""
     out = []
     for node in nodes:
         if isinstance(node, Formula):

@@ -56,6 +56,7 @@ def obstacles(source: str) -> list[str]:
 
 
 def _fits_into(tag: str, parent: str) -> bool:
+    """Return True when the editor can show an element inside another."""
     if tag == "li":
         return parent in {"ul", "ol"}
     if parent in {"ul", "ol"}:
@@ -159,6 +160,8 @@ def to_editor(source: str, kind: str, samples: Mapping[str, str], wrong: Contain
 
 
 class _ToEditor:
+    """Writes a tree as the editor's HTML: blocks, their lines divided by `<br>`, formulas as chips."""
+
     def __init__(self, chips: _Chips) -> None:
         self.chips = chips
         self.blocks: list[str] = []
@@ -222,6 +225,7 @@ class _ToEditor:
         return "".join(f"<li>{self._inline(item.children)}</li>" for item in elements_of(node))
 
     def _inline(self, nodes: Sequence[Node], within: str = "") -> str:
+        """Return the editor's HTML of what stands in a line; `within` is "pre" where blanks count."""
         out = []
         for node in nodes:
             if isinstance(node, Formula):

@@ -169,6 +169,7 @@ class _Fields:
         return "".join([*parts, self._put(text[position:], is_html=is_html)])
 
     def _put(self, text: str, *, is_html: bool) -> str:
+        """Put fields for the values in a text that holds no formulas, and note which."""
         parts: list[str] = []
         position = 0
         for found in self._pattern.finditer(text) if self._pattern else ():
@@ -225,6 +226,7 @@ def _literal(text: str, *, is_html: bool) -> str:
 def _subject(
     document: Document, source: str, values: Mapping[str, FieldValue], subject: str, fields: _Fields
 ) -> str:
+    """Return the template's subject where it says the same about this document, else the typed one with fields."""
     try:
         rendered = render.render_line(source, values, currency=document.currency, field="subject")
     except UserError:
@@ -242,6 +244,7 @@ def _body(
     fields: _Fields,
     general: General,
 ) -> str:
+    """Return the body: paragraphs of the template where they say the same, the others with fields in their text."""
     blocks = blocks_of(body_html)
     units = [(unit, _keys(unit, values, document.currency)) for unit in units_of(source)]
     matched = _matched([block.key for block in blocks], units)

@@ -58,6 +58,7 @@ def _key_of(nodes: Sequence[Node]) -> str:
 
 
 def _telling(nodes: Sequence[Node]) -> Iterator[str]:
+    """Return the words of nodes, and marks for emphasis and links; blocks and breaks are a blank."""
     for node in nodes:
         if isinstance(node, Formula):
             yield node.source
@@ -73,6 +74,7 @@ def _telling(nodes: Sequence[Node]) -> Iterator[str]:
 
 
 def _paragraphs(nodes: Sequence[Node]) -> Iterator[Element]:
+    """Return the paragraphs and other blocks of nodes, however an editor has written them."""
     lines: list[list[Node]] = []  # of `<div>`s that follow each other: an editor's lines
     for piece in _pieces(nodes):
         if piece.tag == "div" and not _has_blocks(piece):

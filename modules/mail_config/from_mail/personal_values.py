@@ -126,6 +126,7 @@ def _visible(body: str) -> str:
 
 
 def _seen(nodes: Iterable[Node]) -> Iterator[str]:
+    """Return what is seen of nodes: texts, addresses of links, a line end around blocks, a mark for a formula."""
     for node in nodes:
         if isinstance(node, Formula):
             yield "\ufffc"

@@ -135,6 +135,7 @@ def export_templates(templates: Iterable[MailTemplate]) -> bytes:
         del row["shipped_key"]
         try:
             row["files"] = [
+                # Inside the file, so that one file is all that somebody has to send to somebody.
                 {**file, "data": base64.b64encode(store.get(file["sha256"])).decode()}
                 for file in row["files"]
             ]
@@ -143,6 +144,7 @@ def export_templates(templates: Iterable[MailTemplate]) -> bytes:
                 _l("A file of the template “%(name)s” is gone from the store.", name=template.name)
             ) from error
         rows.append(row)
+    # Sorted and indented: people keep such files under version control, and read what has changed.
     written = {"format": FORMAT, "version": VERSION, "templates": rows}
     return (json.dumps(written, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
 
@@ -176,6 +178,7 @@ def read_export(data: bytes) -> Plan:
     plan, taken = Plan(), set()
     for number, row in enumerate(rows):
         entry = _entry(str(number), row)
+        # The second would undo the first, and nobody could tell from the plan which of them counts.
         if entry.replaces_id is not None and entry.replaces_id in taken:
             entry.action = Action.SKIP
             entry.problems.append(gettext("The file has this template twice."))
@@ -186,6 +189,7 @@ def read_export(data: bytes) -> Plan:
 
 
 def _entry(key: str, row: Any) -> Entry:
+    """Read one template of a file; what is wrong with it stands in its `problems`."""
     entry = Entry(key, "?", "?", Action.SKIP)
     try:
         if not isinstance(row, dict):
@@ -203,6 +207,7 @@ def _entry(key: str, row: Any) -> Entry:
     except BadValueError as error:
         entry.problems.append(str(error))
         return entry
+    # By the same checks as the form: a file may come from an installation with other fields.
     found = check_template(entry.kind, entry.texts, entry.values["attachment_name"])
     if found:
         entry.problems += [
@@ -232,6 +237,7 @@ def _check_values(entry: Entry) -> None:
 
 
 def _read_values(entry: Entry, row: Mapping[str, Any]) -> None:
+    """Read the settings of a template; raises `BadValueError`."""
     try:
         priority = Priority(text_in(row, "priority", 20) or Priority.NORMAL)
     except ValueError as error:
@@ -294,10 +300,12 @@ def _customer(customer: Any) -> tuple[str, int | None]:
     if email:
         query = query.where(Partner.email == email)
     ids = list(db.session.scalars(query.limit(2)))
+    # Of two with the same name it could be either; a text for the wrong customer is worse than none.
     return name, ids[0] if len(ids) == 1 else None
 
 
 def _existing(entry: Entry) -> int | None:
+    """Return the id of the template that an entry would replace, or None."""
     same = {column: entry.values[column] for column in ("company_id", "partner_id")}
     return db.session.scalar(
         select(MailTemplate.id)
@@ -360,6 +368,7 @@ def apply_plan(plan: Plan, chosen: Collection[str], by: User | None) -> list[Mai
 
 
 def _stored_files(entry: Entry) -> list[DraftAttachment]:
+    """Put the files of an entry into the store; raises `UserError` when they cannot be."""
     store: FileStore = current_app.extensions["envoi_files"]
     try:
         return [

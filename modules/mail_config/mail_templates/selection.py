@@ -155,6 +155,7 @@ def _why(template: MailTemplate, document: Document, *, is_preferred: bool) -> I
 
 
 def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
+    """Return phrases that say whom a template is for."""
     if template.partner is not None:
         if document.partner is not None and template.partner_id == document.partner.id:
             yield gettext("for this customer")
@@ -167,6 +168,7 @@ def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
 
 
 def _in_which_language(template: MailTemplate, document: Document) -> Iterable[str]:
+    """Return a phrase that says why a template would speak in this language."""
     text = text_for(template, document)
     if text is None:
         yield gettext("without a text")

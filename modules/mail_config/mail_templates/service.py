@@ -288,6 +288,7 @@ def _checked_name(name: str) -> str:
 
 
 def _check_files(files: Sequence[DraftAttachment]) -> None:
+    """Raise `UserError` when files are too many, too large, or gone from the store."""
     store: FileStore = current_app.extensions["envoi_files"]
     if len(files) > MAX_FILES:
         raise UserError(_l("A template has at most %(most)s files.", most=MAX_FILES), "files")
@@ -316,6 +317,7 @@ def _keep_first_revision(template: MailTemplate) -> None:
 
 
 def _put_texts(template: MailTemplate, texts: Mapping[str, tuple[str, str]]) -> None:
+    """Make the texts of a template those that are given; languages that are not named go."""
     by_language = {text.language: text for text in template.texts}
     # Rows that stay are changed, not made anew: the unique pair of template and language would collide.
     for language in set(by_language) - set(texts):

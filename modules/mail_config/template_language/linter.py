@@ -67,6 +67,7 @@ def find_problems(source: str, known: Iterable[str], *, field: str) -> list[Prob
                 problem_at(source, tag, message, field=field, word=word)
                 for message, word in _formula_complaints(tag, names)
             ]
+    # Compiled at the end only: Jinja tells of one mistake, and in words for programmers.
     if not problems:
         try:
             compiled(source, is_html(field))
@@ -110,6 +111,7 @@ def _statement_complaints(tag: Tag, opened: list[tuple[Tag, bool]]) -> Iterator[
     word = tag.word
     if word not in _STATEMENTS:
         yield gettext("“%(word)s” may not be used in a template.", word=word or tag.inner[:20])
+    # What people write who know another language; Jinja would speak of an unexpected `if`.
     elif word == "else" and tag.inner.split()[1:2] == ["if"]:
         yield gettext("Write “elif” instead of “else if”.")
     elif word in _ALONE and tag.inner != word:
@@ -174,6 +176,7 @@ def _formula_complaints(tag: Tag, known: set[str]) -> list[tuple[str, str]]:
 
 def _misplaced(tree: nodes.Template) -> Iterator[tuple[str, str]]:
     """Return what is known to the language but cannot stand where it stands."""
+    # By identity: two lists that say the same stand in different places.
     listed: set[int] = set()
     for node, _depth in nodes_of(tree):
         if isinstance(node, nodes.Compare):
@@ -189,6 +192,7 @@ def _misplaced(tree: nodes.Template) -> Iterator[tuple[str, str]]:
 
 
 def _filter_complaints(node: nodes.Filter) -> Iterator[str]:
+    """Return what is wrong with a filter: its name, or what it is given."""
     if node.name not in FILTERS:
         close = get_close_matches(node.name[:40], FILTERS, n=1, cutoff=0.75)
         yield (
@@ -247,6 +251,8 @@ def try_out(
     tags = [tag for tag in islice(tags_of(source), MAX_TAGS) if tag.kind is not TagKind.COMMENT]
     with force_locale(language):
         values = values_for(filled, currency)
+        # Every formula, whatever the conditions say: a branch that the sample does not take fails later, at a
+        # customer's.
         failures = [(tag, why) for tag in tags if _has_formula(tag) and (why := _failure(tag, values))]
         if not failures:
             failures = [

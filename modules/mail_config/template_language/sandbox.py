@@ -83,6 +83,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _environment(*, is_html: bool) -> _Sandbox:
+    """Return Jinja without globals, with our filters, a few tests, and escaping for HTML."""
     environment = _Sandbox(
         # A customer's name is text, also where it looks like HTML.
         autoescape=is_html,
@@ -164,6 +165,7 @@ def compiled(source: str, is_html: bool) -> Template:
 
 
 def _made_of(tree: nodes.Template, environment: _Sandbox) -> Template:
+    """Check a syntax tree node by node, and compile it; raises `BadTemplateError`."""
     for count, (node, depth) in enumerate(nodes_of(tree)):
         if count > MAX_NODES * MAX_TAGS or depth > MAX_DEPTH + 2 * MAX_OPEN:
             raise BadTemplateError(_l("The template is nested too deeply."))

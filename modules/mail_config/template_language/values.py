@@ -71,6 +71,7 @@ class Empty(str):
     def _never(self, _other: object) -> bool:
         return False
 
+    # Equality stays that of "": `== ""` is how people ask whether a field is empty.
     __lt__ = __le__ = __gt__ = __ge__ = _never
 
 
@@ -91,6 +92,7 @@ def shown(value: object) -> str:
         return format_number(value)
     if isinstance(value, dt.date):
         return str(format_date(value, "long"))
+    # Shown as "True" it would reach a customer.
     if isinstance(value, bool) or value is None:
         return ""  # a comparison that is written as if it were a value
     if isinstance(value, dict | list | tuple):
@@ -104,9 +106,11 @@ def number_of(value: object) -> Decimal:
     Raises:
         FormulaError: It is none, or beyond anything that a document can say.
     """
+    # A field of text may hold a number, such as a customer's code; nobody who writes templates knows types.
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = value.strip()
     elif isinstance(value, float):
+        # The shortest decimal that means the same: 0.1 is 0.1 here, not 0.1000000000000000055.
         value = repr(value)
     elif isinstance(value, bool) or not isinstance(value, Decimal | int):
         raise FormulaError(_l("A number is needed here, not “%(value)s”.", value=_brief(value)))
@@ -128,6 +132,7 @@ def _is_number(value: object) -> bool:
 @contextmanager
 def bounded_work() -> Iterator[None]:
     """Bound what the filters of one rendering go through together: each is bounded, and there may be many."""
+    # A list, so that what is counted deep inside a rendering is seen outside of it.
     token = _work.set([MAX_WORK])
     try:
         yield
@@ -163,6 +168,7 @@ def compute(operator: str, left: object, right: object) -> object:
     """
     if isinstance(left, Undefined) or isinstance(right, Undefined):
         raise FormulaError(_l("A value is missing in this formula."))
+    # Before `Empty`, which is a text as well: joined with a text it adds nothing.
     if operator == "+" and isinstance(left, str) and isinstance(right, str):
         return _bounded(str(left) + str(right))
     if isinstance(left, Empty) or isinstance(right, Empty):
@@ -191,6 +197,7 @@ def negate(value: object) -> object:
 
 
 def _compute_date(operator: str, left: dt.date, right: object) -> object:
+    """Compute with a date: less another date in days, or with whole days; raises `FormulaError`."""
     if operator == "-" and isinstance(right, dt.date):
         return Decimal((left - right).days)
     if operator in {"+", "-"} and _is_number(right):
@@ -214,6 +221,7 @@ _OPERATORS: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
 
 
 def _compute_number(operator: str, left: Decimal, right: Decimal) -> Decimal:
+    """Compute with two numbers or amounts; raises `FormulaError` for a zero divisor or a result beyond `LARGEST`."""
     if operator not in _OPERATORS:
         raise FormulaError(_l("“%(operator)s” cannot be used here.", operator=operator))
     if operator in {"/", "//", "%"} and not right:
@@ -234,6 +242,7 @@ def _currency_of(operator: str, left: Decimal, right: Decimal) -> str | None:
     if isinstance(left, Amount) and isinstance(right, Amount):
         if left.currency != right.currency:
             raise FormulaError(_l("Amounts in different currencies cannot be computed with each other."))
+        # Amount by amount is a share, and has no currency.
         return left.currency if operator in {"+", "-", "%"} else None
     if isinstance(left, Amount):
         return left.currency
@@ -266,6 +275,7 @@ def _money(context: Context, value: object, currency: object = "") -> str:
 
 
 def _date(value: object, style: object = "long") -> str:
+    """Show a date in one of `DATE_STYLES`; raises `FormulaError` for what is no date."""
     if style not in DATE_STYLES:
         raise FormulaError(
             _l(
@@ -282,6 +292,7 @@ def _date(value: object, style: object = "long") -> str:
 
 
 def _number(value: object, digits: object = None) -> str:
+    """Show a number by locale, with so many decimals where they are given."""
     if isinstance(value, Empty):
         return ""
     number = number_of(value)

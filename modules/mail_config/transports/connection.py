@@ -128,6 +128,7 @@ class ServerConnection(Connection):
         return host
 
     def _heard(self, code: int, text: bytes, *, expect: int, stage: Stage) -> Reply:
+        """Record a reply, and return it when it is positive; raises `DialogueError`, about the server."""
         reply = self._note_reply(code, text)
         # Any positive answer will do (RFC 5321 §4.2.1). smtplib takes 503 to AUTH for "already signed in", which
         # on a new connection it can only be where the server says so; Postfix means "there is no sign-in".

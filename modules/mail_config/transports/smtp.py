@@ -97,6 +97,7 @@ class SmtpConnection(ServerConnection):
         return submission
 
     def _speak(self, message: bytes, envelope: Envelope, before_body: Callable[[], None]) -> Submission:
+        """Hand a message over, in as many transactions as the server wants; connects first where it must."""
         if self.host is None:
             self.host = self.configure_host()
         host = self.host
@@ -225,6 +226,7 @@ class SmtpConnection(ServerConnection):
         return host
 
     def _command(self, stage: Stage, line: str) -> Reply:
+        """Say a command, unless it was said ahead, and return the reply; raises `DialogueError` when none comes."""
         host = self._in_dialogue()
         said = bool(self._ahead) and self._ahead[0] == line
         if said:
@@ -252,6 +254,7 @@ class SmtpConnection(ServerConnection):
         return f"MAIL FROM:<{_wire(envelope.envelope_from, utf8=utf8)}>{options}"
 
     def _mail_from(self, envelope: Envelope, size: int, *, utf8: bool) -> RecipientOutcome | None:
+        """Name the sender; return None when it was taken, else the outcome that holds for every recipient."""
         # smtplib writes the command in this encoding.
         self._in_dialogue().command_encoding = "utf-8" if utf8 else "ascii"
         reply = self._command(Stage.MAIL, self._mail_line(envelope, size, utf8=utf8))
@@ -277,6 +280,7 @@ class SmtpConnection(ServerConnection):
         return _refusal(address, reply, failure)
 
     def _data(self, message: bytes, before_body: Callable[[], None]) -> RecipientOutcome:
+        """Send the text to those who were taken, and return the one outcome for all of them."""
         host = self._in_dialogue()
         reply = self._command(Stage.DATA, "DATA")
         if reply.code != 354:

@@ -111,6 +111,7 @@ def paused_since(server_ids: Sequence[int]) -> dict[int, dt.datetime]:
 
 
 def _see(user_id: int, condition: ColumnElement[bool] | None = None) -> int:
+    """Mark alerts of a person as seen, `SEEN_AT_ONCE` at most, and return how many that were."""
     seen = 0
     with transaction() as session:
         query = select(Alert.id).where(Alert.user_id == user_id, Alert.seen_at.is_(None))
@@ -235,6 +236,7 @@ def _catch_up() -> None:
 
 
 def _mail_to(user_id: int) -> bool:
+    """Write the mail about a person's news; return False where there is none, or it is too soon."""
     with transaction() as session:
         # Two schedulers at once: the second waits here, and then finds nothing new.
         preference = session.get(AlertPreference, user_id, with_for_update=True, populate_existing=True)
@@ -314,6 +316,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
 
 
 def _line(alert: Alert, user: User) -> Markup:
+    """Return the line of an alert in the mail: a link, the reason, the time in the person's zone."""
     reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
     if alert.server is not None:
         url = _address("mail_config.server", server_id=alert.server.id)

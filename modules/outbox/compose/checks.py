@@ -94,6 +94,7 @@ def _blocking(form: ComposeForm) -> Iterator[Finding]:
 
 
 def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
+    """Return findings about recipients: without address, removed, opted out, served lately."""
     customer = form.document.partner if form.document is not None else None
     for name in form.proposal.without_address:
         yield Finding(
@@ -156,6 +157,7 @@ def _no_longer_proposed(form: ComposeForm, removed: frozenset[str]) -> Iterator[
 
 
 def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
+    """Return a finding for each recipient who got a mail about the document within `RECENTLY`."""
     specs = {recipient.address.addr_spec.lower(): "" for recipient in form.draft.recipients}
     if not specs:
         return
@@ -220,6 +222,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
 
 
 def _about_text(form: ComposeForm) -> Iterator[Finding]:
+    """Return findings about subject and text: fields not filled in, no text, another language."""
     draft = form.draft
     # A blank for each tag, or the words of two paragraphs would become one.
     words = _TAG.sub(" ", draft.body_html)
@@ -270,6 +273,7 @@ def _language(code: str) -> str:
 
 
 def _about_document(form: ComposeForm) -> Iterator[Finding]:
+    """Return a finding when the document has changed since the composer was opened."""
     document = form.document
     if document is None:
         return
@@ -289,6 +293,7 @@ def _about_document(form: ComposeForm) -> Iterator[Finding]:
 
 
 def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterator[Finding]:
+    """Return findings about the server: missing, untested, paused, or too small for the mail."""
     server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
     yield from _about_size(form, server, complete)
     if route.problem is None:

@@ -208,6 +208,7 @@ def read_form(
     if posted.get("language") in SUPPORTED_LANGUAGES:
         base.language = posted["language"]
     form.changed = set(posted.getlist("changed")) & set(CHANGEABLE)
+    # What a person has accepted stays accepted only for the same finding: its key holds what it is about.
     form.confirmed = {" ".join(key.split())[:MAX_KEY] for key in posted.getlist("confirmed")[:MAX_CONFIRMED]}
     form.proposed = [text[:400] for text in posted.getlist("proposed")[:MAX_CONFIRMED]]
     _read_recipients(form, posted)
@@ -317,6 +318,7 @@ def _read_time(form: ComposeForm, text: str) -> None:
     try:
         local = dt.datetime.fromisoformat(form.send_at)
         if local.tzinfo is None:
+            # The browser posts a time without a zone; it means the one in which the person reads times.
             local = local.replace(tzinfo=zoneinfo.ZoneInfo(form.user.timezone))
         moment = local.astimezone(dt.UTC)
     except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError):
@@ -346,6 +348,7 @@ def complete_draft(form: ComposeForm) -> MailDraft:
 
     html, pictures = take_pictures(form.draft.body_html, picture, keep=keep_pasted)
     shown, document = form.pdf, form.document
+    # An outdated PDF is not sent: without one here, it is made anew when the mail leaves.
     current = shown is not None and document is not None and shown.revision == document.revision
     return replace(
         form.draft,

@@ -108,6 +108,7 @@ def _removed(document_id: int) -> list[Follower]:
 
 def removed_keys(document: Document) -> frozenset[str]:
     """Return the keys of the addresses of those who were removed from the followers of a document."""
+    # Two people may share an address: while one of them follows, it is no removed one.
     there = {follower.email.casefold() for follower in followers_of(document.id) if follower.by_mail}
     return frozenset(
         {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
@@ -125,6 +126,7 @@ def _add_followers(proposal: Proposal, document: Document, user: User | None, wh
     for follower in skipped:
         proposal.skipped.append((follower.name, _why_skipped(follower)))
     for follower in mailable:
+        # Whoever writes has the mail in the outbox; a copy for oneself is typed.
         if user is not None and follower.user_id == user.id:
             continue
         recipient = _following(follower, where)
@@ -216,6 +218,7 @@ def _offer_others(
             there.add(recipient.address.key)
             others.append(recipient)
     customer_is_missing = not partner.email and partner.name in proposal.without_address
+    # With several it is a choice between people, and choices are for persons.
     if customer_is_missing and len(others) == 1 and others[0].address.key not in removed:
         proposal.recipients.insert(0, others[0])
         proposal.without_address.remove(partner.name)

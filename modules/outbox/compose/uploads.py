@@ -85,6 +85,7 @@ def signed(
         origin: Where it comes from.
         document: For a generated PDF, the document that it shows as it is now.
     """
+    # Signed as well, so that the PDF of another document, or of yesterday, cannot be slipped in.
     about = (document.id, document.revision) if document is not None else (0, 0)
     token = str(_signer().dumps([file.name, file.media_type, file.sha256, file.size, origin.value, *about]))
     return FormFile(token, file.name, file.size, file.media_type, file.sha256, origin, *about)
@@ -122,6 +123,7 @@ def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool 
     """
     name = safe_file_name(upload.filename or "")
     room = attachment_limit() if room is None else room
+    # One octet more than fits tells that it does not, without reading the rest.
     data = upload.stream.read(max(room, 0) + 1)
     upload.close()  # a large one lies in a temporary file
     if len(data) > room:

@@ -68,6 +68,7 @@ def find_route(mail: OutgoingMail) -> DeliveryRoute:
 
 
 def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
+    """Fill in the server of a route, and how it fares."""
     # Free of the session: it must stay as it is through the commits of the run.
     with Session(db.engine, expire_on_commit=False) as session:
         chosen.server = session.get(MailServer, server_id)

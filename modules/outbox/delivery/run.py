@@ -256,6 +256,7 @@ class DeliveryRun:
     def _transmit(
         self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer, message: bytes
     ) -> tuple[Settlement, Sequence[str]]:
+        """Speak with the server, and return what became of the mail, with the dialogue."""
         # Only those still to be served: somebody who has the mail must not get it twice.
         due = to_be_served(mail)
         try:
@@ -321,6 +322,7 @@ class DeliveryRun:
         return bool(mine)
 
     def _connection(self, server: MailServer) -> SmtpConnection:
+        """Return the kept connection to a server, or a new one that is not open yet."""
         connection = connection_to(server)
         if not connection.is_open:
             # Connecting may take long: the outcome of the mail before must not wait for it.

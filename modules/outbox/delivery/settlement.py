@@ -225,6 +225,7 @@ def _conclude(
     delay: dt.timedelta | None,
     now: dt.datetime,
 ) -> Settlement:
+    """Derive the mail from its recipients: state, next attempt, and the failure to show."""
     after = {**recipients, **{result.recipient_id: result.state for result in results}}
     state = summarise(after.values())
     next_attempt_at = None

@@ -92,6 +92,7 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
     Uncertain mails are left alone: whether they are sent again is decided one by one.
     """
     with transaction() as session:
+        # Asked in the transaction that acts: what a person reached when the page was made may have changed.
         mails = select(OutgoingMail.id, OutgoingMail.state).where(
             OutgoingMail.id.in_(mail_ids), *(part.check for part in reach_parts(by, RESEND))
         )

@@ -68,6 +68,7 @@ class Tally:
 def tally(user: User, criteria: Criteria) -> list[tuple[Facet, list[Tally]]]:
     """Return every facet with its values; those that would leave nothing are left out."""
     facets = facets_of(user)
+    # A facet in force is counted as if it were not: its other values are what one may change to.
     inactive = [facet for facet in facets if facet.name not in criteria.facets]
     counts: dict[str, dict[str, Count | None]] = {}
     for base, some in [
@@ -100,6 +101,7 @@ def _counts(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[str, di
     leading = [part for part in parts if part.lead is not None]
     if ids is not None or NOTHING in parts or (leading and smallest(leading, FEW_TO_SORT) is not None):
         return _counts_of_few(user, base, facets)
+    # Each count would read texts; the values are shown without one.
     if words is not None:
         return {facet.name: dict.fromkeys(choice.value for choice in facet.choices()) for facet in facets}
     checks = [part.check for part in parts]
@@ -230,6 +232,7 @@ def groups(user: User, criteria: Criteria) -> list[Group]:
 
 
 def _groups(user: User, criteria: Criteria, section: Part, *, waiting: bool) -> list[Group]:
+    """Return the groups of one section, of the newest `GROUPED` mails."""
     columns: tuple[Any, ...] = (
         OutgoingMail.id,
         OutgoingMail.failure_kind,
@@ -262,6 +265,7 @@ def _groups(user: User, criteria: Criteria, section: Part, *, waiting: bool) -> 
             select(OutgoingMail)
             .where(OutgoingMail.id.in_([row.sample for row in found]))
             .options(
+                # A row of a group shows a subject; its text may have a megabyte.
                 defer(OutgoingMail.body_html),
                 defer(OutgoingMail.body_text),
                 joinedload(OutgoingMail.server),

@@ -64,6 +64,7 @@ def _compile_aside(element: aside, compiler: SQLCompiler, **options: Any) -> str
 
 @compiles(aside, "sqlite")
 def _compile_aside_on_sqlite(element: aside, compiler: SQLCompiler, **options: Any) -> str:
+    # SQLite's documented way to keep an index from being used (The Query Optimizer, unary plus).
     return "+" + compiler.process(element.clauses, **options)
 
 
@@ -89,6 +90,7 @@ class Part:
 def _literal(states: Sequence[str]) -> BindParameter[Any]:
     """Return states for an IN, in the text of the statement, so that a partial index is recognized."""
     kind = OutgoingMail.state.type
+    # A parameter is unknown while the query is planned, and no partial index is taken for it.
     return bindparam(None, list(states), type_=kind, expanding=True, literal_execute=True)
 
 
@@ -223,6 +225,7 @@ def reach_parts(user: User, permission: str) -> list[Part]:
         return [NOTHING]
     own = _own_companies(user)
     parts = []
+    # One company has an index; of several, and of all, the look at each row is quicker.
     if len(own) == 1:
         parts.append(_equal(OutgoingMail.company_id, own[0], 5))
     elif len(own) < (db.session.scalar(select(func.count()).select_from(Company)) or 0):
@@ -276,6 +279,7 @@ def narrowed(
     ids, words = search_index.narrowing(criteria.search)
     if NOTHING in wanted:
         return Narrowed(statement.where(NOTHING.check), True)
+    # The few that the search has found are looked at one by one, whatever else is asked for.
     if ids is not None:
         return Narrowed(statement.where(search_index.among(ids), *(part.check for part in wanted)), True)
     if words is not None:
@@ -306,5 +310,6 @@ def smallest(parts: Sequence[Part], bound: int = FEW) -> Part | None:
         for part in parts
     ]
     row = db.session.execute(select(*counts)).one()
+    # All counted by one statement: each costs a round trip, and they are bounded.
     found = min(range(len(parts)), key=lambda place: row[place])
     return parts[found] if row[found] <= bound else None

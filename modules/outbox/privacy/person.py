@@ -201,6 +201,7 @@ def erase(
     until = time.monotonic() + seconds
     last = 0
     while not done.unfinished:
+        # By key, upwards: mails that must be left would otherwise be found again and again.
         query = mails_to(address).where(MailRecipient.mail_id > last).order_by(MailRecipient.mail_id)
         ids = list(db.session.scalars(query.limit(BATCH)))
         if not ids:
@@ -263,6 +264,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
     ]
     if not mine:
         return False  # corrected meanwhile
+    # The worker has the address in its memory, and would write its outcome over what is erased.
     if mail.state is MailState.SENDING:
         done.sending += 1
         return False
@@ -274,6 +276,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
     stands_for_it = pseudonym(address)
     for recipient in mine:
         recipient.addr_spec, recipient.display_name, recipient.encrypted_address = stands_for_it, "", None
+        # Servers repeat addresses in what they say, in forms that no search finds.
         recipient.diagnostic = recipient.reason_detail = ""
         recipient.partner_id = None
     mail.failure_reason = ""

@@ -35,6 +35,7 @@ def set_pin(user: User, pin: str) -> None:
     """
     if not _PIN.fullmatch(pin):
         raise UserError(_l("A PIN has 4 to 8 digits."), "pin")
+    # 0000 and 1111 are what people try first.
     if _EASY.fullmatch(pin):
         raise UserError(_l("Choose a PIN with different digits."), "pin")
     with transaction() as session:
@@ -68,6 +69,7 @@ def take_over(register: Register, user_id: int, pin: str) -> tuple[User, str]:
     if user is None:
         raise UserError(_l("This person cannot take over the till by a PIN."), "pin")
     with transaction() as session:
+        # Locked: guesses posted all at once would each see the count from before.
         row = session.get_one(Pin, user.id, with_for_update={"of": Pin})
         if row.locked_until is not None and row.locked_until > clock.now():
             raise UserError(_l("Too many wrong PINs. Wait five minutes."), "pin")
@@ -76,6 +78,7 @@ def take_over(register: Register, user_id: int, pin: str) -> tuple[User, str]:
         row.locked_until = clock.now() + LOCKED_FOR if row.failures >= GUESSES else None
         if row.locked_until is not None:
             row.failures = 0
+    # Outside of the transaction, which must be committed: an error inside would forget the count.
     if not right:
         raise UserError(_l("This PIN is wrong."), "pin")
     return user, _serializer().dumps([user.id, register.id])
@@ -95,6 +98,7 @@ def cashier_of(token: str, register: Register) -> User | None:
         user_id, register_id = _serializer().loads(token, max_age=SHIFT_SECONDS)
     except (BadSignature, ValueError, TypeError):
         return None
+    # A token is good for one till, so that it cannot be carried to another.
     if register_id != register.id:
         return None
     user = db.session.get(User, user_id)

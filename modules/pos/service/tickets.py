@@ -83,6 +83,7 @@ def _posted(client_id: str) -> Ticket | None:
 
 
 def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+    """Write the ticket of a sale with its number, lines and payments; raises `UserError`."""
     with transaction() as session:
         company = register.company
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None

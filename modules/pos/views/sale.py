@@ -104,6 +104,7 @@ def _identifier(row: Mapping[str, Any], name: str) -> int | None:
     value = row.get(name)
     if value is None:
         return None
+    # `True` is a number for Python, and would be the id 1.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**31:
         raise BadSaleError(name)
     return value
@@ -114,6 +115,7 @@ def _age(posted: Mapping[str, Any]) -> dt.timedelta:
     value = posted.get("age_ms", 0)
     if not isinstance(value, int | float) or isinstance(value, bool) or not value == value:  # noqa: PLR0124 (NaN)
         raise BadSaleError("age_ms")
+    # A clock that was put back between the readings gives a negative age; some 30 years is the most.
     return dt.timedelta(milliseconds=min(max(float(value), 0.0), 1e12))
 
 

@@ -184,6 +184,7 @@ def till_find(register_id: int) -> ResponseReturnValue:
     posted = posted if isinstance(posted, dict) else {}
     wanted = posted.get("text")
     words = wanted.strip()[:80] if isinstance(wanted, str) else ""
+    # PostgreSQL takes no NUL; JSON does not pass where forms are looked through for it.
     if not words or "\0" in words:
         return jsonify([])
     if posted.get("what") == "customers":
@@ -223,6 +224,7 @@ def till_ring_up(register_id: int) -> ResponseReturnValue:
     try:
         sale = read_sale(posted)
         assert isinstance(posted, dict)  # noqa: S101 (a sale is one)
+        # A sale kept while the server was away is posted by whoever is signed in later; it stays the seller's.
         seller = seller_of(seller_id(posted), row) or signed_in_user()
         ticket = ring_up(row, sale, _taken_over(posted, row) or seller, signed_in=seller)
     except UserError as error:
@@ -265,6 +267,7 @@ def till_states(register_id: int) -> ResponseReturnValue:
         db.session.scalars(
             select(Ticket)
             .join(Document, Document.id == Ticket.document_id)
+            # Of this register only: the ids come from the page.
             .where(Ticket.document_id.in_(ids), Ticket.register_id == row.id)
         )
     )

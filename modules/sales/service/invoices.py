@@ -62,6 +62,7 @@ class InvoiceValues:
 def _create(
     kind: str, company: Company, *, partner_id: int, language: str, currency: str, by: User | None
 ) -> Invoice:
+    """Make a draft of a kind, without lines."""
     with transaction() as session:
         document = create_document(
             kind,
@@ -250,6 +251,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
 
 
 def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
+    """Raise `UserError` for a date in the future, before the last posted one, or after the due date."""
     # A day of grace: west of us it is still yesterday, east of us already tomorrow.
     if date > clock.today() + _AHEAD_OF_UTC:
         raise UserError(_l("The date is in the future. Post it on that day, or change the date."))

@@ -101,6 +101,7 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
     with transaction() as session:
         taxes = _taxes(document, values)
         _check_products(document, values)
+        # All anew: the form posts them all, and nothing refers to the line of a draft.
         for line in lines_of(document.id):
             session.delete(line)
         lines = [
@@ -116,6 +117,7 @@ def copy_lines(source: Sequence[Line], document: Document) -> Totals:
     What a customer has ordered is invoiced at the rate of the order, and a credit note takes back the tax
     that was invoiced, whatever has become of the tax in the meantime.
     """
+    # Every column there is, so that one that comes later is not forgotten here.
     columns = [c.key for c in Line.__table__.columns if c.key not in {"id", "document_id"}]
     copies = [
         Line(document_id=document.id, **{name: getattr(line, name) for name in columns}) for line in source
