@@ -62,9 +62,8 @@ def _make(settings: Settings) -> Flask:
     app.jinja_env.bytecode_cache = _COMPILED
     app.config["WTF_CSRF_ENABLED"] = False
     app.test_client_class = _Browser
-    _ = (
-        app.jinja_loader
-    )  # Flask makes it when it is first asked for; now, so that no test is taken for its cause
+    # Flask makes it when it is first asked for: now, so that no test is taken for what has changed the application.
+    _ = app.jinja_loader
     return app
 
 
