@@ -13,7 +13,7 @@ SHELL := /bin/bash
 PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
-# How the tests are shared out; empty: one after the other. See tests/conftest.py.
+# How the tests are shared out; empty: one after the other. See tests/sharing.py.
 PYTEST_SHARES ?= --numprocesses 3 --dist loadscope --no-loadscope-reorder
 # Which variants of a journey are driven; all: each, in both languages and sizes. See tests/journeys/variants.py.
 JOURNEYS ?=

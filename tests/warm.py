@@ -91,14 +91,28 @@ class WarmEnvoi:
                 )
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
+            try:
+                self._process.stdin.write(json.dumps(request) + "\n")
+                self._process.stdin.flush()
+                return json.loads(self._process.stdout.readline())
+            except BaseException:
+                # A test whose time is over, say: its answer would be taken for that of the next request.
+                self._kill()
+                raise
 
     def close(self) -> None:
         """End what the processes are forked from, and with it all of them."""
         if self._process is not None:
-            self._process.communicate(timeout=ANSWER_SECONDS)
+            try:
+                self._process.communicate(timeout=ANSWER_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._kill()
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
 
 class WarmProcess:

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 
-from core import jobs
+from core import jobs, loader
 from core.app import configure, create_app
 from core.config import Settings
 from core.db import db
@@ -62,9 +62,8 @@ def _make(settings: Settings) -> Flask:
     app.jinja_env.bytecode_cache = _COMPILED
     app.config["WTF_CSRF_ENABLED"] = False
     app.test_client_class = _Browser
-    _ = (
-        app.jinja_loader
-    )  # Flask makes it when it is first asked for; now, so that no test is taken for its cause
+    # Flask makes it when it is first asked for: now, so that no test is taken for what has changed the application.
+    _ = app.jinja_loader
     return app
 
 
@@ -88,7 +87,8 @@ class Applications:
     @contextmanager
     def lend(self, settings: Settings) -> Iterator[Flask]:
         """Lend an application with these settings; it comes back as it was, or not at all."""
-        kind = repr(dataclasses.replace(settings, **_PLACES))
+        # A test may let other modules be found than there are.
+        kind = f"{dataclasses.replace(settings, **_PLACES)} {loader.discover}"
         app = self._free.pop(kind, None)
         if app is None:
             app = _make(settings)
