@@ -18,6 +18,7 @@ from core import migrate, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
+from core.cli_module import module
 from core.companies.models import Company
 from core.db import db
 from core.errors import EnvoiError
@@ -228,6 +229,9 @@ def db_check() -> None:
     if found:
         sys.exit(1)
     click.echo("Models and migrations agree.")
+
+
+cli.add_command(module)
 
 
 @cli.group()
