@@ -24,6 +24,7 @@ from core.errors import EnvoiError
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
+from core.scaffold.commands import module
 from core.supervisor import run_all, serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
@@ -228,6 +229,9 @@ def db_check() -> None:
     if found:
         sys.exit(1)
     click.echo("Models and migrations agree.")
+
+
+cli.add_command(module)
 
 
 @cli.group()

@@ -83,7 +83,8 @@ def deliver(app: Flask) -> dict[str, Any]:
         end_reading()  # else this session would go on seeing what was true before
         jobs.run("outbox.deliver_mails", ids)
         mail = db.session.scalars(select(OutgoingMail)).one()
-        jobs.run("toy.expire")
+        if "toy.expire" in current_registry().jobs:
+            jobs.run("toy.expire")
         return {
             "state": mail.state.value,
             "subject": mail.subject,

@@ -1,0 +1,1 @@
+"""`envoi module new`: a folder with a whole module, to begin with."""

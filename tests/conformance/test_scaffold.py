@@ -1,0 +1,169 @@
+"""`envoi module new`: what it makes installs, migrates, passes the conformance suite and sends its document."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from core import cli
+from core.errors import UserError
+from core.scaffold.make import NewModule, check_new, make
+from tests.conformance.test_toy_module import run
+
+HOUSE = Path(__file__).parent.parent.parent
+SCRIPT = Path(__file__).parent / "scaffold_installation.py"
+
+
+def named(name: str, **changes: str) -> NewModule:
+    titles = {
+        "title": "Delivery note",
+        "titles": "Delivery notes",
+        "title_fr": "Bon de livraison",
+        "titles_fr": "Bons de livraison",
+    }
+    return NewModule(name, **titles | changes)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment of its own, in which the module is installed beside Envoi."""
+
+    python: Path
+    folder: Path
+    data: Path
+    redis_url: str
+
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
+        return kept | {"ENVOI_DATA_DIR": str(self.data), "ENVOI_REDIS_URL": self.redis_url}
+
+    def envoi(self, *arguments: str) -> str:
+        return run(self.python, "-m", "core", *arguments, env=self.env())
+
+    def script(self, *arguments: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(run(self.python, SCRIPT, *arguments, env=self.env()))
+        return answer
+
+
+@pytest.fixture(scope="module")
+def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The module, made by the command and installed as its README says."""
+    place = tmp_path_factory.mktemp("scaffold")
+    titles = ["--title", "Delivery note", "--french-title", "Bon de livraison"]
+    envoi = Path(sys.executable).with_name("envoi")
+    said = run(envoi, "module", "new", "delivery_note", *titles, "--into", place)
+    folder = place / "envoi-delivery-note"
+    assert f"pip install -e {folder}" in said
+    run(sys.executable, "-m", "venv", "--without-pip", place / "env")
+    python = place / "env" / "bin" / "python"
+    # The environment of the tests lies below it: nothing is fetched, and nothing is installed there.
+    below = [sysconfig.get_path("purelib"), str(HOUSE)]
+    (next((place / "env" / "lib").glob("python*")) / "site-packages" / "below.pth").write_text(
+        "\n".join(below)
+    )
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--python", python]
+    run(*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", folder)
+    made = Installation(python, folder, tmp_path_factory.mktemp("data"), redis_url)
+    made.envoi("db", "upgrade")
+    return made
+
+
+def test_it_is_installed_and_migrated(installed: Installation) -> None:
+    assert "delivery_note" in installed.envoi("check")
+    assert installed.envoi("db", "check").strip() == "Models and migrations agree."
+
+
+def test_its_document_is_written_changed_listed_and_sent(installed: Installation) -> None:
+    written = installed.script("write", "delivery_note")
+    listed = written.pop("list")
+    assert written == {
+        "asks_server": True,
+        "made": 302,
+        "changed": 302,
+        "number": "DEL00001",
+        "revision": 2,
+        "total": "3E+1",
+    }
+    assert "DEL00001" in listed
+    assert "Bons de livraison" in listed
+    sent = json.loads(installed.envoi("send", "DEL00001", "--json"))
+    assert sent["to"] == "client@example.com"
+    delivered = installed.script("deliver")
+    assert delivered == {
+        "state": "sent",
+        "subject": "Maison : Deux cartons (DEL00001)",
+        "attachments": ["DEL00001.pdf"],
+    }
+
+
+def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installation) -> None:
+    env = installed.env()
+    del env["ENVOI_DATA_DIR"]
+    # Of the modules that it does not need, the journeys through their pages would only take time.
+    env["ENVOI_MODULES"] = ""
+    said = run(
+        *(installed.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "-k", "not postgresql"),
+        env=env,
+        cwd=installed.folder,
+    )
+    assert " passed" in said
+    assert "SKIPPED" not in said, said
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        (named("Delivery"), "“Delivery” cannot be the name of a module: take 2 to 30 letters"),
+        (named("a"), "“a” cannot be the name of a module"),
+        (named("two__underscores"), "cannot be the name of a module"),
+        (named("../evil"), "cannot be the name of a module"),
+        (named("class"), "cannot be the name of a module"),
+        (named("x" * 31), "cannot be the name of a module"),
+        (named("sales"), "The name sales is taken by a module or a page of Envoi."),
+        (named("partners"), "The name partners is taken by a module or a page of Envoi."),
+        (named("fine", title='A "quote"'), "cannot be a title"),
+        (named("fine", titles=""), "cannot be a title"),
+        (named("fine", title_fr="{{ x }}"), "cannot be a title"),
+        (named("fine", titles_fr="<b>"), "cannot be a title"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(new: NewModule, sentence: str) -> None:
+    with pytest.raises(UserError) as refused:
+        check_new(new, {"sales", "partners"})
+    assert sentence in str(refused.value)
+
+
+def test_the_command_knows_what_is_taken(tmp_path: Path) -> None:
+    for name in ("sales", "partners", "core"):
+        done = CliRunner().invoke(cli.cli, ["module", "new", name, "--into", str(tmp_path)])
+        assert done.exit_code != 0
+        assert f"The name {name} is taken" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    there = tmp_path / "envoi-fine"
+    there.mkdir()
+    (there / "mine").write_text("kept")
+    with pytest.raises(UserError, match="exists already; nothing was changed"):
+        make(named("fine"), tmp_path, ())
+    assert [path.name for path in there.iterdir()] == ["mine"]
+    with pytest.raises(UserError, match="There is no folder"):
+        make(named("fine"), tmp_path / "away", ())
+
+
+def test_a_title_that_is_another_string_as_well_stands_in_the_catalogue_once(tmp_path: Path) -> None:
+    folder = make(
+        named("fine", title="Text", titles="Text", title_fr="Texte", titles_fr="Textes"), tmp_path, ()
+    )
+    catalogue = (folder / "src/envoi_fine/translations/fr/LC_MESSAGES/messages.po").read_text()
+    assert catalogue.count('msgid "Text"\n') == 1
+    assert "@@" not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
