@@ -84,6 +84,44 @@ def compose_discard(document_id: int) -> ResponseReturnValue:
     return _go(url_for("core.document", document_id=document.id), stay=True)
 
 
+@blueprint.post("/compose/<int:document_id>/check")
+@requires("outbox.mail.send")
+def compose_check(document_id: int) -> ResponseReturnValue:
+    """Look through what stands in the composer."""
+    document = sendable(document_id)
+    form = actions.posted_form(document, request.form, signed_in_user())
+    actions.look_through(form)
+    # Once the document has changed, the PDF that is shown is not the one that would leave: it is made again.
+    outdated = form.pdf is not None and form.pdf.revision != document.revision
+    return render_template(
+        "outbox/compose/_findings.html",
+        findings=form.findings,
+        document=document,
+        draft=form.draft,
+        outdated=outdated,
+    )
+
+
+@blueprint.post("/compose/<int:document_id>/keep")
+@requires("outbox.mail.send")
+def compose_keep(document_id: int) -> ResponseReturnValue:
+    """Keep what stands in the composer, and tell who else writes about the document."""
+    document, user = sendable(document_id), signed_in_user()
+    problem = ""
+    kept = None
+    try:
+        kept = actions.keep_form(document, request.form, user)
+    except UserError as error:
+        problem = str(error.message)
+    return render_template(
+        "outbox/compose/_presence.html",
+        document=document,
+        kept=kept,
+        problem=problem,
+        presence=autosave.others_writing(document.id, user),
+    )
+
+
 @blueprint.post("/mails/<int:mail_id>/undo")
 @requires("outbox.mail.send")
 def mail_undo(mail_id: int) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""The parts of the composer that change while somebody writes: chips, suggestions, findings, the kept draft."""
+"""Recipients in the composer: chips, suggestions, the address book, new contacts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from core.partners.models import Partner, PartnerType
 from core.partners.search import search_people
 from core.partners.service import contacts_of, customer_of, find_partners, save_contact
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose import actions, autosave
 from modules.outbox.compose.recipient_chips import chips_of
 from modules.outbox.compose.recipients import propose, recipient_of, recognize
 from modules.outbox.compose.views.page import sendable
@@ -114,44 +113,6 @@ def _entry(customer: Partner, document: Document) -> dict[str, object]:
         column = person.type.value if person.type.value in columns else "contact"
         columns[column].append({"person": person, "chip": next(chips) if recipient is not None else None})
     return {"customer": customer, "columns": columns, "more": more}
-
-
-@blueprint.post("/compose/<int:document_id>/check")
-@requires("outbox.mail.send")
-def compose_check(document_id: int) -> ResponseReturnValue:
-    """Look through what stands in the composer."""
-    document = sendable(document_id)
-    form = actions.posted_form(document, request.form, signed_in_user())
-    actions.look_through(form)
-    # Once the document has changed, the PDF that is shown is not the one that would leave: it is made again.
-    outdated = form.pdf is not None and form.pdf.revision != document.revision
-    return render_template(
-        "outbox/compose/_findings.html",
-        findings=form.findings,
-        document=document,
-        draft=form.draft,
-        outdated=outdated,
-    )
-
-
-@blueprint.post("/compose/<int:document_id>/keep")
-@requires("outbox.mail.send")
-def compose_keep(document_id: int) -> ResponseReturnValue:
-    """Keep what stands in the composer, and tell who else writes about the document."""
-    document, user = sendable(document_id), signed_in_user()
-    problem = ""
-    kept = None
-    try:
-        kept = actions.keep_form(document, request.form, user)
-    except UserError as error:
-        problem = str(error.message)
-    return render_template(
-        "outbox/compose/_presence.html",
-        document=document,
-        kept=kept,
-        problem=problem,
-        presence=autosave.others_writing(document.id, user),
-    )
 
 
 @blueprint.post("/compose/<int:document_id>/contact")
