@@ -8,6 +8,7 @@ it the servers that it has started; pytest-xdist puts another one in its place (
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import os
 import signal
@@ -18,9 +19,10 @@ import pytest
 from greenlet import getcurrent
 from pytest_timeout import Settings, dump_stacks, is_debugging
 
-AGAIN_SECONDS = 5.0
-# How much longer than its limits a test may take before its process is ended.
+# How much longer than its limits a test may take before its process is ended, and when it is told once more: what it
+# has put up may take a while to take down.
 LAST_RESORT_SECONDS = float(os.environ.get("ENVOI_TEST_LAST_RESORT_SECONDS", "120"))
+AGAIN_SECONDS = LAST_RESORT_SECONDS / 4
 
 ERRORS = pytest.StashKey[int]()
 LIMIT = pytest.StashKey[Settings]()
@@ -53,6 +55,13 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
     return True
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
+    """Leave a test in peace once it has failed: its report may take longer than the pause between signals."""
+    if call.excinfo is not None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     """Begin anew where things are taken down: that may stand still as well, and a failure has ended the limit."""
@@ -75,7 +84,9 @@ def _ring_after(item: pytest.Item, seconds: float, settings: Settings) -> None:
         if getcurrent() is waiting:
             raise failure
         # Playwright waits in a greenlet of its own. A failure there would be the end of the browser for all tests
-        # to come; thrown to the test, it leaves the browser waiting for what it is asked next.
+        # to come; thrown to the test, it leaves the browser waiting for what it is asked next. Its loop, which goes on
+        # from here then, looks for that only if it is woken.
+        asyncio.get_running_loop().call_soon_threadsafe(int)
         waiting.throw(failure)
 
     signal.signal(signal.SIGALRM, ring)
