@@ -18,7 +18,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Column, ColumnElement, ForeignKey, Select, Table, event, inspect, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Select,
+    Table,
+    event,
+    inspect,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session, SessionTransaction, UOWTransaction
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.util import identity_key
@@ -117,6 +128,7 @@ def _mapped(mapper: Mapper[Any]) -> _Mapped:
         (mapper.get_property_by_column(path.column).key, path, table)
         for table in tables
         for path in paths(table)
+        if mapper.columns.contains_column(path.column)
     )
     content = frozenset(
         attribute.key
@@ -261,8 +273,8 @@ def _rows_of(session: Session, state: ORMExecuteState, table: Table, path: Path)
         query = query.where(statement.whereclause)
     elif given and isinstance(state.parameters, list):
         # The form that names rows by their primary key, one to a dictionary.
-        (key,) = table.primary_key.columns
-        query = query.where(key.in_([values[key.key] for values in given]))
+        keys = list(table.primary_key.columns)
+        query = query.where(tuple_(*keys).in_([tuple(values[key.key] for key in keys) for values in given]))
         given = []
     connection = session.connection()
     documents = path.documents(query)

@@ -141,6 +141,16 @@ def test_a_reach_that_knows_no_owner_is_noticed(
     assert leaks.lists["toy.vouchers"]
 
 
+def test_a_piece_of_anothers_page_without_reach_is_noticed(
+    look: Callable[..., Leaks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        resolve("envoi_toy.slots"), "render_template", lambda *_args, **_keywords: "GIFT00001"
+    )
+    said = look("core.partner").lists["core.partner"]
+    assert f"The page core.partner shows {STRANGER} “GIFT00001” at /partners/1, which is not theirs." in said
+
+
 @pytest.mark.parametrize(
     ("queries", "name", "listed", "page"),
     [
@@ -174,7 +184,7 @@ def small(tmp_path: Path, toy: Module) -> Iterator[Flask]:  # noqa: F811 (the fi
 def opened(app: Flask, address: str, endpoint: str, *methods: str) -> Tour:
     """Open an action to other methods, and walk through the house."""
     app.url_map.add(Rule(address, endpoint=endpoint, methods=methods))
-    return Walk(app, administrator_of(app)).walk()
+    return Walk(app, administrator_of(app), within="toy.").walk()
 
 
 @pytest.mark.parametrize("methods", [("GET", "POST"), ("GET",)])
@@ -202,4 +212,16 @@ def test_an_action_that_needs_what_is_posted_is_noticed(small: Flask, toy: Modul
     assert said == (
         "The page toy.quiet takes GET and POST, but its view asks neither submit(), nor validate_on_submit(), nor "
         "request.method: let it take POST only."
+    )
+
+
+def test_an_action_that_takes_get_alone_is_noticed_in_its_source(small: Flask, toy: Module) -> None:  # noqa: F811
+    """Whatever it is called, and though no row of the demonstration is in a state in which it would do something."""
+    small.url_map.add(
+        Rule("/toy/vouchers/<int:document_id>/x", endpoint="toy.voucher_extend", methods=["GET"])
+    )
+    said = complaint(SUITE.test_what_is_only_read_begins_no_transaction, toy, small)
+    assert said == (
+        "The page toy.voucher_extend takes GET, but its view comes to envoi_toy.service.extend(), which begins a "
+        "transaction: let it take POST only."
     )

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from flask import Flask, url_for
@@ -18,6 +14,7 @@ from core.contract import Module
 from core.registry import current_registry, resolve
 from core.testing.conformance.house import changes_of_the_database, fail_if, rules_of
 from core.testing.conformance.tour import Tour
+from core.testing.conformance.view_source import asks_for_the_method, writer_of
 
 # Core owns the root of the site: it has no address, and no folder of templates, of its own name.
 ADDRESS_PREFIX_NOT_NEEDED = {loader.CORE.name}
@@ -31,34 +28,6 @@ CHANGING_VERBS = {
 }
 # More rows of one table than these are not tried when a page wants an id.
 TRIED_IDS = range(1, 41)
-
-
-_ASKING = frozenset({"submit", "validate_on_submit", "is_submitted"})
-
-
-def asks_for_the_method(view: Callable[..., Any], passed: frozenset[str] = frozenset()) -> bool:
-    """Return True when a view, or what it calls by name in its package, looks whether something was posted."""
-    function = inspect.unwrap(view)
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return False
-    called = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr == "method":
-            return True
-        if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            if name in _ASKING:
-                return True
-            called.add(name)
-    package = function.__module__.partition(".")[0]
-    known = getattr(function, "__globals__", {})
-    return any(
-        asks_for_the_method(known[name], passed | called)
-        for name in sorted(called - passed)
-        if inspect.isfunction(known.get(name)) and known[name].__module__.partition(".")[0] == package
-    )
 
 
 class PageRules:
@@ -192,6 +161,19 @@ class PageRules:
                 for rule in rules_of(demonstration, module)
                 if {"GET", CHANGING_METHOD} <= set(rule.methods or ())
                 and not asks_for_the_method(demonstration.view_functions[rule.endpoint])
+            ]
+        )
+
+    def test_what_is_only_read_begins_no_transaction(self, module: Module, demonstration: Flask) -> None:
+        """A view that takes GET alone comes to no function that begins a transaction, as far as its source tells."""
+        fail_if(
+            [
+                f"The page {rule.endpoint} takes GET, but its view comes to {writer}(), which begins a transaction: "
+                "let it take POST only."
+                for rule in rules_of(demonstration, module)
+                if "GET" in (rule.methods or ())
+                and not asks_for_the_method(view := demonstration.view_functions[rule.endpoint])
+                and (writer := writer_of(view)) is not None
             ]
         )
 

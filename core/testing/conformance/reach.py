@@ -294,7 +294,9 @@ class ReachRules:
         self, module: Module, demonstration: Flask, leaks: Leaks
     ) -> None:
         """No list, panel or search shows a number, an address or a company that is not of whoever looks."""
-        fail_if([s for rule in rules_of(demonstration, module) for s in _once(leaks.lists, rule)])
+        # What a module puts into the pages of others is seen there.
+        rules = demonstration.url_map.iter_rules() if module.slots else rules_of(demonstration, module)
+        fail_if([sentence for rule in rules for sentence in _once(leaks.lists, rule)])
 
 
 def _once(found: Mapping[str, list[str]], rule: Rule, at_most: int = 4) -> list[str]:

@@ -157,9 +157,16 @@ def ids_of(app: Flask) -> Ids:
 
 
 class Walk:
-    """Walks through a house as an administrator."""
+    """Walks through a house as an administrator.
 
-    def __init__(self, app: Flask, client: FlaskClient) -> None:
+    Args:
+        app: The house.
+        client: The browser of the administrator.
+        within: What the names of the pages that are opened begin with; "" for all pages.
+    """
+
+    def __init__(self, app: Flask, client: FlaskClient, within: str = "") -> None:
+        self.within = within
         self.app = app
         self.client = client
         self.tour = Tour()
@@ -201,6 +208,7 @@ class Walk:
         endpoint = self.endpoint_of(address, "GET") if address.startswith("/") else None
         if (
             endpoint is None
+            or not endpoint.startswith(self.within)
             or address in self._seen
             or endpoint.endswith("static")
             or self._asked[endpoint] >= 5 * ADDRESSES_OF_A_PAGE
