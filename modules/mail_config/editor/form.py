@@ -27,6 +27,7 @@ from core.partners.models import Partner
 from core.web.formats import file_size
 from core.web.forms import at_most, required
 from modules.mail_config.editor.from_editor import from_editor
+from modules.mail_config.editor.shown_problems import ShownProblem, located
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES, MAX_FILES
 from modules.mail_config.mail_templates.titles import PRIORITIES, RULES_WITH_A_VALUE
@@ -45,14 +46,11 @@ from modules.mail_config.models import (
     TemplateRecipient,
     TemplateRevision,
 )
-from modules.mail_config.template_language.problems import Problem
 from modules.mail_config.template_language.tags import normalize as normalize_formulas
 
-_CONTEXT = 40
 _BETWEEN = re.compile(
     r"(</(?:p|div|h1|ul|ol|li|blockquote|pre)>|[%#]\}(?=\s*<(?:p|div|h1|ul|ol|blockquote|pre)>))\s*(?=\S)"
 )
-_CONTEXT_MARKUP = re.compile(r"(?:<[^<>]*>?|\s)+")
 
 
 class TemplateForm(FlaskForm):  # type: ignore[misc]
@@ -124,17 +122,6 @@ class TypedRecipient:
     def takes_value(self) -> bool:
         """True when the rule needs a function or an address."""
         return self.rule in RULES_WITH_A_VALUE
-
-
-@dataclass(slots=True)
-class ShownProblem:
-    """A problem with the piece of text around it, divided where the problem is."""
-
-    message: str
-    line: int = 0
-    before: str = ""
-    marked: str = ""
-    after: str = ""
 
 
 @dataclass(slots=True)
@@ -332,19 +319,6 @@ class TypedTemplate:
     def wrong(self) -> bool:
         """True when something keeps it from being saved."""
         return bool(self.problems) or any(entry.errors for entry in self.form)
-
-
-def located(problem: Problem, source: str) -> ShownProblem:
-    """Return a problem with what stands around the formula that is meant."""
-    shown = ShownProblem(problem.message, problem.line, marked=problem.excerpt)
-    lines = source.splitlines()
-    if problem.excerpt and 0 < problem.line <= len(lines):
-        line = lines[problem.line - 1]
-        at = line.rfind(problem.excerpt, 0, max(0, problem.column - 1) + len(problem.excerpt))
-        if at >= 0:
-            shown.before = _CONTEXT_MARKUP.sub(" ", line[:at])[-_CONTEXT:]
-            shown.after = _CONTEXT_MARKUP.sub(" ", line[at + len(problem.excerpt) :])[:_CONTEXT]
-    return shown
 
 
 def newest_change(row: MailTemplate | None) -> int:
