@@ -276,7 +276,7 @@ def tour(demonstration: Flask, request: pytest.FixtureRequest) -> Tour:
 
 def _looked_at(app: Flask, request: pytest.FixtureRequest) -> Iterator[str]:
     """Yield what the names of the pages begin with that matter to the tests of this run; nothing where all do."""
-    suites = (getattr(item, "cls", None) for item in request.session.items)
+    suites: list[Any] = [getattr(item, "cls", None) for item in request.session.items]
     names = {str(suite.module_name) for suite in suites if hasattr(suite, "module_name")}
     modules = {module.name: module for module in app.extensions["envoi_registry"].modules}
     if not names <= modules.keys():
