@@ -11,7 +11,7 @@ from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address
 from core.mail.draft import DraftRecipient, RecipientField
 from modules.outbox.compose.draft import draft_for
-from modules.outbox.compose.recipients import propose, recognize
+from modules.outbox.compose.recipients import default_recipients, recognize
 from modules.outbox.service import submit
 
 
@@ -34,7 +34,7 @@ def mail_wanted(
         draft.recipients = (
             [DraftRecipient(address) for address in addresses]
             if private
-            else recognize(wanted, document, propose(document, None, by))
+            else recognize(wanted, document, default_recipients(document, None, by))
         )
     if not draft.recipients:
         raise UserError(_l("There is nobody to send it to."))

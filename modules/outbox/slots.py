@@ -23,7 +23,7 @@ from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
 from modules.outbox.compose.draft import may_send
-from modules.outbox.compose.recipients import REASON_ICONS, propose, reason_text
+from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 
@@ -125,7 +125,7 @@ def template_recipients(template: MailTemplate, document: Document) -> str:
     """Return who would get a mail of a template, and why."""
     return render_template(
         "outbox/panels/template_recipients.html",
-        proposal=propose(document, template, None),
+        proposal=default_recipients(document, template, None),
         reason_text=reason_text,
         icons=REASON_ICONS,
     )

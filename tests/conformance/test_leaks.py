@@ -184,7 +184,7 @@ def small(tmp_path: Path, toy: Module) -> Iterator[Flask]:  # noqa: F811 (the fi
 def opened(app: Flask, address: str, endpoint: str, *methods: str) -> Tour:
     """Open an action to other methods, and walk through the house."""
     app.url_map.add(Rule(address, endpoint=endpoint, methods=methods))
-    return Walk(app, administrator_of(app), within="toy.").walk()
+    return Walk(app, administrator_of(app), "toy.").walk()
 
 
 @pytest.mark.parametrize("methods", [("GET", "POST"), ("GET",)])

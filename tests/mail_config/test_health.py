@@ -218,7 +218,7 @@ def slots(server: MailServer, count: int, time: Clock) -> list[float]:
 
 
 def test_without_a_limit_there_is_no_waiting(server, time):
-    assert not rate_limiter.pace_of(server, None, time()).limited
+    assert not rate_limiter.limit_of(server, None, time()).limited
     assert slots(server, 3, time) == [0, 0, 0]
 
 
@@ -262,7 +262,7 @@ def test_a_server_that_asks_for_less_gets_a_pause_and_then_less(server, time):
     rate_limiter.note_throttle(server.id, SLOWER)
     found = known(server)
     assert rate_limiter.closed_until(found, time()) == time() + dt.timedelta(seconds=30)
-    assert rate_limiter.pace_of(server, found, time()).limited
+    assert rate_limiter.limit_of(server, found, time()).limited
     assert slots(server, 3, time) == [30, 32, 34]
     time.move(seconds=31)
     assert rate_limiter.closed_until(known(server), time()) is None
@@ -286,10 +286,10 @@ def test_a_slowed_server_comes_back_step_by_step(server, time):
     assert rate_limiter.throttle_steps(known(server), time()) == 2
     time.move(hours=2)
     assert rate_limiter.throttle_steps(known(server), time()) == 0
-    assert not rate_limiter.pace_of(server, known(server), time()).limited
+    assert not rate_limiter.limit_of(server, known(server), time()).limited
 
 
 def test_a_slower_setting_stays_slower(server, time):
     limit(server, rate_per_minute=1)
     rate_limiter.note_throttle(server.id, SLOWER)
-    assert rate_limiter.pace_of(server, known(server), time()).interval == dt.timedelta(minutes=1)
+    assert rate_limiter.limit_of(server, known(server), time()).interval == dt.timedelta(minutes=1)

@@ -79,4 +79,4 @@ def test_a_server_that_asks_again_and_again_is_never_asked_more_often_and_is_for
     longest = dt.timedelta(seconds=max(rate_limiter.THROTTLE_SECONDS))
     assert rate_limiter.reserve(limited.id) <= time[0] + longest
     time[0] += rate_limiter.THROTTLE_FORGOTTEN * len(rate_limiter.THROTTLE_SECONDS)
-    assert not rate_limiter.pace_of(limited, health.health_of(limited.id), time[0]).limited
+    assert not rate_limiter.limit_of(limited, health.health_of(limited.id), time[0]).limited

@@ -29,7 +29,7 @@ from core.db import base, db
 from core.mail.outcomes import FailureKind
 from core.testing.fixtures import running_app
 from modules.outbox import service
-from modules.outbox.delivery import claims, message
+from modules.outbox.delivery import checked_message, claims
 from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import DeliveryAttempt, OutgoingMail
@@ -416,11 +416,11 @@ def test_no_lease_waits_for_who_writes_one_of_its_mails(company, settings, submi
 
     later = clock.now() + claims.lease()
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert claims.lose_expired() == ([ids[0], ids[2]], [])
+    assert claims.take_over_expired() == ([ids[0], ids[2]], [])
     assert in_the_end.is_alive(), "it waited until the mail was free"
     in_the_end.cancel()
     release()
-    assert claims.lose_expired() == ([ids[1]], [])
+    assert claims.take_over_expired() == ([ids[1]], [])
 
 
 # ------------------------------------------------------------------------ the database, between 250 and commit
@@ -487,14 +487,14 @@ def test_a_database_that_ends_every_connection_loses_no_outcome(lab, settings, s
 
 def test_a_mail_that_breaks_its_delivery_does_not_keep_the_others_back(lab, server, submit, monkeypatch):
     ids = submit(4, now=False)
-    build = message.build_message
+    build = checked_message.build_message
 
     def broken(mail):
         if mail.id == ids[1]:
             raise RuntimeError("A fault of ours.")
         return build(mail)
 
-    monkeypatch.setattr(message, "build_message", broken)
+    monkeypatch.setattr(checked_message, "build_message", broken)
     with pytest.raises(RuntimeError, match="fault of ours"):
         deliver(ids)
     assert states_of(ids) == ["sent", "deferred", "sent", "sent"]
@@ -511,14 +511,14 @@ def test_a_job_that_is_ended_from_outside_writes_what_it_knows_and_gives_the_res
     lab, server, submit, monkeypatch, number
 ):
     ids = submit(3, now=False)
-    build = message.build_message
+    build = checked_message.build_message
 
     def out_of_time(mail):
         if mail.id == ids[number]:
             raise jobs.JobTimeoutError("Too long.")
         return build(mail)
 
-    monkeypatch.setattr(message, "build_message", out_of_time)
+    monkeypatch.setattr(checked_message, "build_message", out_of_time)
     with pytest.raises(jobs.JobTimeoutError):
         deliver(ids)
     assert states_of(ids) == ["sent"] * number + ["queued"] * (3 - number)

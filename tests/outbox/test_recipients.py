@@ -12,7 +12,7 @@ from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
 from modules.outbox.compose.recipient_chips import opted_out_among
-from modules.outbox.compose.recipients import MAX_CHOICES, propose, reason_text, recognize
+from modules.outbox.compose.recipients import MAX_CHOICES, default_recipients, reason_text, recognize
 
 
 def contact(customer, name, email, **values):
@@ -38,7 +38,7 @@ TO, CC, BCC = RecipientField.TO, RecipientField.CC, RecipientField.BCC
 def test_without_rules_the_followers_get_it_and_who_writes_does_not(quotation, seller, make_user):
     colleague = make_user(login="colleague@maison.example.com")
     follow(quotation.id, user_id=colleague.id, by=seller)
-    proposal = propose(quotation, None, seller)
+    proposal = default_recipients(quotation, None, seller)
     assert shown(proposal.recipients) == [
         ("client@example.com", "to", Reason.CUSTOMER),
         ("colleague@maison.example.com", "to", Reason.FOLLOWER),
@@ -49,7 +49,7 @@ def test_without_rules_the_followers_get_it_and_who_writes_does_not(quotation, s
 def test_who_follows_in_the_application_only_gets_no_mail(quotation, seller):
     friend = save_partner(None, {"name": "Friend", "email": "friend@example.com"})
     follow(quotation.id, partner_id=friend.id, by=seller, by_mail=False)
-    assert "friend@example.com" not in str(propose(quotation, None, seller))
+    assert "friend@example.com" not in str(default_recipients(quotation, None, seller))
 
 
 def test_each_rule_names_whom_it_says_in_its_field(quotation, customer, seller):
@@ -65,7 +65,7 @@ def test_each_rule_names_whom_it_says_in_its_field(quotation, customer, seller):
         (RecipientRule.FUNCTION, TO, " purchasing "),
         (RecipientRule.FIXED, BCC, "Archive <archive@maison.example.com>"),
     )
-    proposal = propose(quotation, template, seller)
+    proposal = default_recipients(quotation, template, seller)
     assert shown(proposal.recipients) == [
         ("bill@example.com", "to", Reason.BILLING),
         ("client@example.com", "cc", Reason.CUSTOMER),
@@ -79,7 +79,7 @@ def test_each_rule_names_whom_it_says_in_its_field(quotation, customer, seller):
 
 def test_an_address_named_by_two_rules_is_there_once(quotation, seller):
     template = template_with((RecipientRule.FOLLOWERS, TO, ""), (RecipientRule.CUSTOMER, CC, ""))
-    assert shown(propose(quotation, template, seller).recipients) == [
+    assert shown(default_recipients(quotation, template, seller).recipients) == [
         ("client@example.com", "to", Reason.CUSTOMER)
     ]
 
@@ -87,7 +87,7 @@ def test_an_address_named_by_two_rules_is_there_once(quotation, seller):
 def test_who_was_removed_from_the_followers_gets_nothing_by_a_rule_either(quotation, seller):
     (follower,) = [f for f in followers_of(quotation.id) if f.partner_id]
     unfollow(follower)
-    proposal = propose(quotation, template_with((RecipientRule.CUSTOMER, TO, "")), seller)
+    proposal = default_recipients(quotation, template_with((RecipientRule.CUSTOMER, TO, "")), seller)
     assert proposal.recipients == []
     assert shown(proposal.left_out) == [("client@example.com", "to", Reason.CUSTOMER)]
 
@@ -96,7 +96,9 @@ def test_nor_by_a_fixed_address(quotation, seller):
     for follower in followers_of(quotation.id):
         if follower.partner_id:
             unfollow(follower)
-    proposal = propose(quotation, template_with((RecipientRule.FIXED, BCC, "CLIENT@example.com")), seller)
+    proposal = default_recipients(
+        quotation, template_with((RecipientRule.FIXED, BCC, "CLIENT@example.com")), seller
+    )
     assert proposal.recipients == []
     assert shown(proposal.left_out) == [("CLIENT@example.com", "bcc", Reason.FIXED)]
 
@@ -105,7 +107,7 @@ def test_the_only_address_of_a_customer_is_simply_taken(quotation, customer, sel
     with transaction():
         customer.email = ""
     contact(customer, "Bill", "bill@example.com", type=PartnerType.BILLING)
-    proposal = propose(quotation, None, seller)
+    proposal = default_recipients(quotation, None, seller)
     assert shown(proposal.recipients) == [("bill@example.com", "to", Reason.BILLING)]
     assert proposal.without_address == []
     assert proposal.choices == []
@@ -116,7 +118,7 @@ def test_of_several_addresses_the_person_chooses(quotation, customer, seller):
         customer.email = ""
     contact(customer, "Bill", "bill@example.com", type=PartnerType.BILLING)
     contact(customer, "Dora", "dora@example.com", type=PartnerType.DELIVERY)
-    proposal = propose(quotation, None, seller)
+    proposal = default_recipients(quotation, None, seller)
     assert proposal.recipients == []
     assert proposal.without_address == ["Client SA"]
     assert [r.address.addr_spec for r in proposal.choices] == ["bill@example.com", "dora@example.com"]
@@ -125,19 +127,19 @@ def test_of_several_addresses_the_person_chooses(quotation, customer, seller):
 def test_an_invalid_address_of_a_follower_is_named_with_what_stands_there(quotation, customer, seller):
     with transaction():
         customer.email = "no address"
-    assert propose(quotation, None, seller).without_address == ["Client SA (no address)"]
+    assert default_recipients(quotation, None, seller).without_address == ["Client SA (no address)"]
 
 
 def test_a_broken_fixed_address_is_named(quotation, seller):
     template = template_with((RecipientRule.FIXED, TO, "nonsense"))
-    assert propose(quotation, template, seller).without_address == ["nonsense"]
+    assert default_recipients(quotation, template, seller).without_address == ["nonsense"]
 
 
 def test_a_document_without_customer_has_no_one_by_the_rules(quotation, seller):
     with transaction():
         quotation.partner_id = None
     template = template_with((RecipientRule.CUSTOMER, TO, ""), (RecipientRule.MAIN, TO, ""))
-    assert propose(quotation, template, seller).recipients == []
+    assert default_recipients(quotation, template, seller).recipients == []
 
 
 def test_posted_addresses_are_recognized_by_what_is_known_of_them(quotation, customer, seller, make_user):
@@ -148,7 +150,7 @@ def test_posted_addresses_are_recognized_by_what_is_known_of_them(quotation, cus
     texts = ["CLIENT@example.com", "Bill@example.com", "olga@example.com", "other@example.com",
              "colleague@maison.example.com", "Nobody <nobody@example.com>"]  # fmt: skip
     found = recognize(
-        [(parse_address(text), CC) for text in texts], quotation, propose(quotation, None, seller)
+        [(parse_address(text), CC) for text in texts], quotation, default_recipients(quotation, None, seller)
     )
     assert [(r.reason, r.reason_detail) for r in found] == [
         (Reason.CUSTOMER, ""),
@@ -178,7 +180,7 @@ def test_every_reason_has_words(app, reason):
 def test_who_wants_no_mails_is_known_in_every_spelling(quotation, seller, make_user, kept, typed):
     partner = save_partner(None, {"name": "Out", "email": kept, "opted_out": True})
     address = parse_address(typed)
-    (stranger,) = recognize([(address, TO)], quotation, propose(quotation, None, seller))
+    (stranger,) = recognize([(address, TO)], quotation, default_recipients(quotation, None, seller))
     assert (stranger.reason, stranger.partner_id) == (Reason.CONTACT, partner.id)
     assert opted_out_among([stranger]) == {address.key: partner}
     assert opted_out_among([DraftRecipient(address)]) == {address.key: partner}
@@ -187,7 +189,7 @@ def test_who_wants_no_mails_is_known_in_every_spelling(quotation, seller, make_u
 @pytest.mark.parametrize("typed", ["STRASSE@maison.example.com", "Straße@maison.example.com"])
 def test_a_colleague_is_recognized_in_every_spelling(quotation, seller, make_user, typed):
     make_user(login=typed.lower(), name="Colleague")
-    (found,) = recognize([(parse_address(typed), TO)], quotation, propose(quotation, None, seller))
+    (found,) = recognize([(parse_address(typed), TO)], quotation, default_recipients(quotation, None, seller))
     assert found.reason is Reason.COLLEAGUE
 
 
@@ -197,7 +199,7 @@ def test_a_customer_removed_stays_removed_though_a_contact_with_the_address_foll
     twin = contact(customer, "Twin", "client@example.com")
     unfollow(followers_of(quotation.id)[0])
     follow(quotation.id, partner_id=twin.id, by=seller, by_mail=False)
-    proposal = propose(quotation, template_with((RecipientRule.CUSTOMER, TO, "")), seller)
+    proposal = default_recipients(quotation, template_with((RecipientRule.CUSTOMER, TO, "")), seller)
     assert shown(proposal.recipients) == []
     assert [r.address.addr_spec for r in proposal.left_out] == ["client@example.com"]
 
@@ -205,7 +207,7 @@ def test_a_customer_removed_stays_removed_though_a_contact_with_the_address_foll
 def test_an_address_that_several_customers_share_is_filed_with_none_of_them(quotation, seller):
     for name in ("One", "Two"):
         save_partner(None, {"name": name, "email": "accountant@example.com"})
-    known = propose(quotation, None, seller)
+    known = default_recipients(quotation, None, seller)
     (found,) = recognize([(parse_address("accountant@example.com"), TO)], quotation, known)
     assert (found.partner_id, found.reason) == (None, Reason.TYPED)
 
@@ -216,4 +218,4 @@ def test_a_customer_with_thousands_of_contacts_offers_some(quotation, customer, 
             Partner(name=f"C{n}", email=f"c{n}@example.com", parent_id=customer.id, type=PartnerType.CONTACT)
             for n in range(300)
         )
-    assert len(propose(quotation, None, seller).choices) == MAX_CHOICES
+    assert len(default_recipients(quotation, None, seller).choices) == MAX_CHOICES

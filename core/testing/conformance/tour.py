@@ -162,11 +162,11 @@ class Walk:
     Args:
         app: The house.
         client: The browser of the administrator.
-        within: What the names of the pages that are opened begin with; "" for all pages.
+        within: What the names of the pages that are looked at begin with; "" for all pages.
     """
 
-    def __init__(self, app: Flask, client: FlaskClient, within: str = "") -> None:
-        self.within = within
+    def __init__(self, app: Flask, client: FlaskClient, *within: str) -> None:
+        self.within = within or ("",)
         self.app = app
         self.client = client
         self.tour = Tour()
@@ -184,6 +184,7 @@ class Walk:
         """Open everything, and return what there is."""
         ids = ids_of(self.app)
         rules = [rule for rule in self.app.url_map.iter_rules() if not rule.endpoint.endswith("static")]
+        rules = [rule for rule in rules if rule.endpoint.startswith(self.within)]
         for rule in sorted(rules, key=lambda rule: (len(rule.arguments), rule.rule)):
             for values in ids.values_of(rule):
                 address = self.adapter.build(rule.endpoint, values)
@@ -250,7 +251,7 @@ class Walk:
                     f"A form on {page} posts to {target} ({led_to or 'nothing'}), which does not take POST."
                 )
             return
-        if endpoint not in _ENDS_THE_WALK:
+        if endpoint not in _ENDS_THE_WALK and endpoint.startswith(self.within):
             self._note(Post(endpoint, target, tuple(fields), page))
 
     def _note(self, post: Post) -> None:
@@ -268,6 +269,18 @@ class Walk:
 
 
 @pytest.fixture(scope="session")
-def tour(demonstration: Flask) -> Tour:
-    """What there is to open and to do in the demonstration."""
-    return Walk(demonstration, administrator_of(demonstration)).walk()
+def tour(demonstration: Flask, request: pytest.FixtureRequest) -> Tour:
+    """What there is to open and to do in the demonstration, on the pages of the modules that are tested."""
+    return Walk(demonstration, administrator_of(demonstration), *_looked_at(demonstration, request)).walk()
+
+
+def _looked_at(app: Flask, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield what the names of the pages begin with that matter to the tests of this run; nothing where all do."""
+    suites: list[Any] = [getattr(item, "cls", None) for item in request.session.items]
+    names = {str(suite.module_name) for suite in suites if hasattr(suite, "module_name")}
+    modules = {module.name: module for module in app.extensions["envoi_registry"].modules}
+    if not names <= modules.keys():
+        return
+    yield from (f"{name}." for name in sorted(names))
+    if any(modules[name].slots for name in names):
+        yield "core."  # what a module puts into the pages of others is seen there

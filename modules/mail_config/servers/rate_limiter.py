@@ -23,7 +23,7 @@ DAY = dt.timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimit:
     """The limits of a server at a moment.
 
     Attributes:
@@ -38,12 +38,12 @@ class Pace:
 
     @property
     def limited(self) -> bool:
-        """True when each mail needs a moment of its own."""
+        """True when each mail needs a slot."""
         return self.asked or bool(self.interval) or self.per_day is not None
 
 
-def pace_of(server: MailServer, health: ServerHealth | None, now: dt.datetime) -> Pace:
-    """Return the pace of a server: its settings, or slower, while it has asked for less.
+def limit_of(server: MailServer, health: ServerHealth | None, now: dt.datetime) -> RateLimit:
+    """Return the limit of a server: its settings, or slower, while it has asked for less.
 
     A server that asks to slow down gets a mail every two seconds after the first pause, then every four, and so
     on to a minute; each half hour without such a request takes back one step.
@@ -52,7 +52,7 @@ def pace_of(server: MailServer, health: ServerHealth | None, now: dt.datetime) -
     steps = throttle_steps(health, now)
     if steps:
         interval = max(interval, dt.timedelta(seconds=min(2**steps, 60)))
-    return Pace(interval, server.rate_per_day, steps > 0)
+    return RateLimit(interval, server.rate_per_day, steps > 0)
 
 
 def throttle_steps(health: ServerHealth | None, now: dt.datetime) -> int:
@@ -62,7 +62,7 @@ def throttle_steps(health: ServerHealth | None, now: dt.datetime) -> int:
     return max(0, health.throttles - max(0, int((now - health.throttled_at) / THROTTLE_FORGOTTEN)))
 
 
-def reset_pace(server_id: int) -> None:
+def reset_slots(server_id: int) -> None:
     """Begin anew, inside the running transaction: moments that were given by another rate mean nothing now."""
     health = locked_health(server_id)
     if health is not None:
@@ -80,7 +80,7 @@ def closed_until(health: ServerHealth, now: dt.datetime) -> dt.datetime | None:
 
 
 def note_throttle(server_id: int, failure: Failure) -> None:
-    """Slow a server down that has asked for it: first a pause, then a slower pace."""
+    """Slow a server down that has asked for it: first a pause, then a slower limit."""
     with transaction():
         health = locked_health(server_id)
         if health is None:
@@ -107,15 +107,15 @@ def reserve(server_id: int) -> dt.datetime:
         if health is None:
             return now
         server = session.get_one(MailServer, server_id)
-        pace = pace_of(server, health, now)
+        limit = limit_of(server, health, now)
         # Moments that nobody used are lost: saved up, they would leave as a burst.
         start = max(now, health.next_slot_at or now)
-        if pace.per_day is not None:
+        if limit.per_day is not None:
             if health.day_started_at is None or start >= health.day_started_at + DAY:
                 health.day_started_at, health.day_count = start, 0
-            if health.day_count >= pace.per_day:
+            if health.day_count >= limit.per_day:
                 health.day_started_at += DAY
                 start, health.day_count = max(start, health.day_started_at), 0
             health.day_count += 1
-        health.next_slot_at = start + pace.interval
+        health.next_slot_at = start + limit.interval
         return start

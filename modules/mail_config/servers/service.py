@@ -152,7 +152,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
-            rate_limiter.reset_pace(server.id)
+            rate_limiter.reset_slots(server.id)
         if server.active and server.ready:
             # It may be new to a sender: a wider filter, another company, switched on again.
             on_commit(partial(circuit_breaker.tell, mail_server_ready, server.id))

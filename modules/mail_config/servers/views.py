@@ -175,7 +175,7 @@ class Status:
 def status_of(server: MailServer, known: ServerHealth | None) -> Status:
     """Return how a server fares."""
     now = clock.now()
-    pace = rate_limiter.pace_of(server, known, now)
+    limit = rate_limiter.limit_of(server, known, now)
     steps = rate_limiter.throttle_steps(known, now)
     paused = known is not None and known.open_since is not None
     slow_until = (
@@ -185,8 +185,8 @@ def status_of(server: MailServer, known: ServerHealth | None) -> Status:
     )
     began = known.day_started_at if known is not None else None
     last_slot = None
-    if known is not None and known.next_slot_at is not None and pace.limited:
-        last_slot = known.next_slot_at - pace.interval
+    if known is not None and known.next_slot_at is not None and limit.limited:
+        last_slot = known.next_slot_at - limit.interval
     if not server.active:
         shown = (gettext("off"), "neutral", "circle")
     elif not server.ready:
@@ -202,7 +202,7 @@ def status_of(server: MailServer, known: ServerHealth | None) -> Status:
         health=known,
         paused=paused and server.active,
         slow_until=slow_until,
-        interval=pace.interval.total_seconds(),
+        interval=limit.interval.total_seconds(),
         last_slot=last_slot if last_slot is not None and last_slot > now else None,
         day_ends=began + rate_limiter.DAY
         if began is not None and began <= now < began + rate_limiter.DAY

@@ -30,14 +30,12 @@ from modules.outbox.compose import autosave
 from modules.outbox.compose.checks import findings_of, open_questions
 from modules.outbox.compose.draft import (
     blank_draft,
-    files_of,
+    fill_in,
     signature_of,
-    take_options,
     take_settings,
-    take_text,
 )
 from modules.outbox.compose.form import ComposeForm, complete_draft, fresh_form, read_form
-from modules.outbox.compose.recipients import propose
+from modules.outbox.compose.recipients import default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
 from modules.outbox.message import file_store, unsent_message
@@ -91,17 +89,14 @@ def open_form(document: Document, template: MailTemplate | None, user: User) -> 
     """
     template = template or next(iter(templates_for(document)), None)
     draft = blank_draft(document)
-    proposal = propose(document, template, user)
+    proposal = default_recipients(document, template, user)
     problem: BadTemplateError | None = None
     if template is not None:
         try:
-            take_settings(draft, template, document)
-            take_text(draft, template, document, user)
+            fill_in(draft, template, document, user)
         except BadTemplateError as error:
             # A broken template must not keep anybody from writing: say so, and leave the text to the person.
             problem = error
-        take_options(draft, template)
-        draft.attachments = files_of(template)
     if not draft.body_html:
         draft.body_html = signature_of(user)
     draft.recipients, draft.without_address = list(proposal.recipients), proposal.without_address
@@ -123,7 +118,7 @@ def posted_form(document: Document, posted: MultiDict[str, str], user: User) -> 
         # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
         with suppress(UserError):
             take_settings(base, template, document)
-    return read_form(base, posted, user, document, propose(document, template, user))
+    return read_form(base, posted, user, document, default_recipients(document, template, user))
 
 
 def template_of(document: Document, template_id: int | None) -> MailTemplate | None:

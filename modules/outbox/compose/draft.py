@@ -17,7 +17,7 @@ from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
-from modules.outbox.compose.recipients import Proposal, propose
+from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.html_body import clean_html
 from modules.outbox.models import OutgoingMail
 from modules.outbox.private_addresses import address_of
@@ -52,13 +52,22 @@ def draft_for(document: Document, template: MailTemplate | None, user: User | No
     draft = blank_draft(document)
     template = template or next(iter(templates_for(document)), None)
     if template is not None:
-        take_text(draft, template, document, user)
-        take_settings(draft, template, document)
-        take_options(draft, template)
-        draft.attachments = files_of(template)
-    proposal = propose(document, template, user)
-    draft.recipients, draft.without_address = proposal.recipients, proposal.without_address
+        fill_in(draft, template, document, user)
+    proposal = default_recipients(document, template, user)
+    draft.recipients, draft.without_address = list(proposal.recipients), proposal.without_address
     return draft
+
+
+def fill_in(draft: MailDraft, template: MailTemplate, document: Document, user: User | None) -> None:
+    """Give a draft everything that a template says; what needs no formula comes first, and stays if one is broken.
+
+    Raises:
+        UserError: The template is broken.
+    """
+    take_options(draft, template)
+    draft.attachments = files_of(template)
+    take_settings(draft, template, document)
+    take_text(draft, template, document, user)
 
 
 def take_text(draft: MailDraft, template: MailTemplate, document: Document, user: User | None) -> None:
@@ -141,7 +150,7 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     former = mail.submitted_by.login if mail.submitted_by is not None else ""
     if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():
         draft.reply_to = Address(mail.reply_to_address, mail.reply_to_name)
-    proposal = propose(mail.document, None, user) if mail.document is not None else Proposal()
+    proposal = default_recipients(mail.document, None, user) if mail.document is not None else Proposal()
     followers = {recipient.address.key: recipient for recipient in proposal.recipients}
     for row in mail.recipients:
         address = address_of(row)

@@ -61,7 +61,7 @@ class Proposal:
             there.append(recipient)
 
 
-def propose(document: Document, template: MailTemplate | None, user: User | None) -> Proposal:
+def default_recipients(document: Document, template: MailTemplate | None, user: User | None) -> Proposal:
     """Return who a mail about a document goes to by default.
 
     The rules of the template say who, the followers where it has none. Somebody who was removed from the

@@ -160,7 +160,7 @@ def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     )
 
 
-def lose_expired() -> tuple[list[int], list[int]]:
+def take_over_expired() -> tuple[list[int], list[int]]:
     """Take mails away from claims whose lease has ended.
 
     A mail whose message had begun to go out becomes uncertain, and a person decides; any other is queued

@@ -1,4 +1,4 @@
-"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the chosen."""
+"""How a mail leaves: its server as it is now, its From and Reply-To, and what stands in the way."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
     if chosen.server is None:
         return
     now = clock.now()
-    chosen.limited = rate_limiter.pace_of(chosen.server, known, now).limited
+    chosen.limited = rate_limiter.limit_of(chosen.server, known, now).limited
     if known is None:
         return
     chosen.blemished = known.failures > 0

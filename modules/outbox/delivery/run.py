@@ -1,4 +1,4 @@
-"""The route of claimed mails to their servers.
+"""The delivery of the mails of one claim, step by step.
 
 What may be lost, and when: before `in_flight` is committed, nothing – another worker takes the mail. After
 it and until the outcome is committed, the mail is in flight: whoever finds it there calls it uncertain.
@@ -26,9 +26,9 @@ from modules.mail_config.servers import circuit_breaker, rate_limiter
 from modules.mail_config.transports.base import Envelope, LostClaimError
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox.delivery import claims, ledger
+from modules.outbox.delivery.checked_message import checked_message
 from modules.outbox.delivery.connections import connection_to
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
-from modules.outbox.delivery.message import checked_message
 from modules.outbox.delivery.pdf import check_unchanged, render_pdf
 from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
 from modules.outbox.delivery.route import DeliveryRoute, find_route

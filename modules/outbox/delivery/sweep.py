@@ -48,7 +48,7 @@ def sweep() -> int:
     Returns:
         How many mails were put on the queue.
     """
-    queued, uncertain = claims.lose_expired()
+    queued, uncertain = claims.take_over_expired()
     if queued or uncertain:
         logger.warning("Leases ended: %d mails queued again, %d uncertain.", len(queued), len(uncertain))
     # Before the queue is asked for: the rows are right even where Redis is away for long.

@@ -1,4 +1,4 @@
-"""The list of the outbox: its filters, its facets, its orders. What each keeps is said in `parts`."""
+"""The list of the outbox: its filters, its facets, its orders. What each of them keeps is said in `query_plan`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from modules.outbox.models import OutgoingMail
 from modules.outbox.states import STATE_TITLES
 
 FILTERS = tuple(
-    # What they keep is for `parts` to say.
+    # What they keep is for `query_plan` to say.
     Filter(name, title, OutgoingMail.id.is_not(None), FILTER_GROUPS[name])
     for name, title in (
         ("failed", N_("Failed")),

@@ -16,8 +16,7 @@ from core.web.listing import Count, Criteria, ListPage, count_up_to, paginate, r
 from modules.mail_config.servers.circuit_breaker import paused_among
 from modules.outbox import search_index
 from modules.outbox.blueprint import blueprint
-from modules.outbox.mail_list import bulk_actions as bulk_service
-from modules.outbox.mail_list import date_ranges, facet_counts
+from modules.outbox.mail_list import bulk_actions, date_ranges, facet_counts
 from modules.outbox.mail_list.filters import mail_list, reaches_several, rows
 from modules.outbox.mail_list.query_plan import READ, RESEND, checked, reach_parts
 from modules.outbox.mail_list.rows import lines_of
@@ -126,9 +125,9 @@ def _frame(page: ListPage[Any], user: User) -> dict[str, Any]:
     return {
         "may_act": user.can(RESEND),
         "several": reaches_several(user),
-        "runs": bulk_service.runs_of(user) if user.can(RESEND) else [],
-        "run_title": bulk_service.title,
-        "run_outcome": bulk_service.outcome,
+        "runs": bulk_actions.runs_of(user) if user.can(RESEND) else [],
+        "run_title": bulk_actions.title,
+        "run_outcome": bulk_actions.outcome,
         "panel_url": panel,
         "panel_open": "panel" in request.args,
         "only_newest": search_index.only_newest(page.search),
@@ -195,7 +194,7 @@ def mails_filters() -> ResponseReturnValue:
 def mails_matching() -> ResponseReturnValue:
     """Offer to select all mails that match, and say how many they are."""
     user = signed_in_user()
-    count = bulk_service.matching(user, read_criteria(mail_list(user), request.args))
+    count = bulk_actions.matching(user, read_criteria(mail_list(user), request.args))
     return render_template("outbox/mail_list/_matching.html", count=count)
 
 
@@ -234,20 +233,20 @@ def bulk() -> ResponseReturnValue:
     """Retry, send now or cancel the selected mails, or all that match."""
     user = signed_in_user()
     name = request.form.get("action", "")
-    if name not in bulk_service.Action.__members__.values():
+    if name not in bulk_actions.Action.__members__.values():
         abort(400)
-    action = bulk_service.Action(name)
+    action = bulk_actions.Action(name)
     if "all" in request.form:
-        done = bulk_service.act_on_all(action, read_criteria(mail_list(user), request.args), user)
+        done = bulk_actions.act_on_all(action, read_criteria(mail_list(user), request.args), user)
     else:
         wanted = [
             int(value)
             for value in request.form.getlist("id")[:MAX_IDS]
             if value.isascii() and value.isdigit() and int(value) < 2**31
         ]
-        done = bulk_service.act_on(action, wanted, user)
+        done = bulk_actions.act_on(action, wanted, user)
     if not isinstance(done, BulkRun):
-        flash(bulk_service.sentence(action, done), "success" if done.changed else "info")
+        flash(bulk_actions.sentence(action, done), "success" if done.changed else "info")
     back = request.form.get("back", "")
     return redirect(back if back == BACK or back.startswith(f"{BACK}?") else url_for("outbox.mails"))
 
@@ -263,14 +262,14 @@ def run_progress(run_id: int) -> ResponseReturnValue:
 @requires(RESEND)
 def run_stop(run_id: int) -> ResponseReturnValue:
     """Stop a run over many mails."""
-    if not bulk_service.run_of(signed_in_user(), run_id):
+    if not bulk_actions.run_of(signed_in_user(), run_id):
         abort(404)
-    bulk_service.stop(run_id, signed_in_user())
+    bulk_actions.stop(run_id, signed_in_user())
     return _run(run_id) if request.headers.get("HX-Request") else redirect(url_for("outbox.mails"))
 
 
 def _run(run_id: int) -> str:
-    run = bulk_service.run_of(signed_in_user(), run_id) or abort(404)
+    run = bulk_actions.run_of(signed_in_user(), run_id) or abort(404)
     return render_template(
-        "outbox/mail_list/_run.html", run=run, run_title=bulk_service.title, run_outcome=bulk_service.outcome
+        "outbox/mail_list/_run.html", run=run, run_title=bulk_actions.title, run_outcome=bulk_actions.outcome
     )

@@ -18,7 +18,7 @@ from core.partners.search import search_people
 from core.partners.service import contacts_of, customer_of, find_partners, save_contact
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.recipient_chips import chips_of
-from modules.outbox.compose.recipients import propose, recipient_of, recognize
+from modules.outbox.compose.recipients import default_recipients, recipient_of, recognize
 from modules.outbox.compose.views.page import sendable
 from modules.outbox.limits import MAX_RECIPIENTS
 
@@ -52,7 +52,7 @@ def compose_chips(document_id: int) -> ResponseReturnValue:
     """Make chips of typed or pasted text; what is no address comes back as it was, with a sentence."""
     document, field = sendable(document_id), _field()
     addresses, problems = parse_addresses(request.form.get("text", ""))
-    known = propose(document, None, signed_in_user())
+    known = default_recipients(document, None, signed_in_user())
     recipients = recognize([(address, field) for address in addresses[:MAX_RECIPIENTS]], document, known)
     if len(addresses) > MAX_RECIPIENTS:
         left = "; ".join(str(address) for address in addresses[MAX_RECIPIENTS:])
