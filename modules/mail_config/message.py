@@ -126,8 +126,8 @@ class MailMessage(Message):
         Raises:
             ValueError: A value cannot stand in its field, such as an address that is none.
         """
-        mark = hashlib.sha256(self.msgId.encode()).hexdigest()[:24]
-        outer, inner, related = (f"=_envoi_{mark}_{number}" for number in range(3))
+        digest = hashlib.sha256(self.msgId.encode()).hexdigest()[:24]
+        outer, inner, related = (f"=_envoi_{digest}_{number}" for number in range(3))
         pictures = [file for file in self.attachments if _CONTENT_ID in file.headers]
         fields = "\r\n".join(self._fields())
         parts = [

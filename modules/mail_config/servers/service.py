@@ -1,4 +1,4 @@
-"""The verbs of mail configuration: servers, their tests, the way of a mail."""
+"""The verbs of mail configuration: servers, their tests, the route of a mail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way a mail takes.
+    """The route of a mail.
 
     Attributes:
         server_id: The server it leaves by, or None when there is none that may send it.

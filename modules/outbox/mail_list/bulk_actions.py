@@ -1,7 +1,7 @@
 """One action on many mails: a few at once in the request, the many by a worker, step by step.
 
 A run stands in the database with how far it is, so it survives a crash, a lost queue and a closed page. Each
-step takes the next mails in the order of their ids, in one transaction with the mark of where it has come to,
+step takes the next mails in the order of their ids, in one transaction with the id it has come to,
 so no mail is taken twice. What the list was narrowed to is asked anew at each step, with the reach that the
 person has at that moment.
 """

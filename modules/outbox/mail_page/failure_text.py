@@ -1,4 +1,4 @@
-"""Why a mail, or one of its recipients, failed: in words, who acts, and which field is repaired."""
+"""Why a mail, or a recipient, failed: the sentences of `core.mail` put together, who acts, what is repaired."""
 
 from __future__ import annotations
 
