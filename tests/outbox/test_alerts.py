@@ -334,6 +334,6 @@ def test_the_preference_is_kept_by_the_page(app, server, make_user, sign_in):
     browser = sign_in(seller)
     browser.post("/outbox/alerts/preference", data={"by_mail": "1"})
     assert alerts.wants_mail(seller.id)
-    assert re.search(r'name="by_mail" value="1" checked', browser.get("/outbox/alerts").text)
+    assert re.search(r'name="by_mail"\s+value="1"\s+checked', browser.get("/outbox/alerts").text)
     browser.post("/outbox/alerts/preference")
     assert not alerts.wants_mail(seller.id)

@@ -41,12 +41,12 @@ def shown(client, query=""):
     """Return the ids of the mails on a page, in order."""
     response = client.get(f"/outbox/mails{query}")
     assert response.status_code == 200
-    return [int(number) for number in re.findall(r'<tr id="mail-(\d+)"', response.text)]
+    return [int(number) for number in re.findall(r'<tr\s+id="mail-(\d+)"', response.text)]
 
 
 def line(client, mail_id, query=""):
     html = client.get(f"/outbox/mails{query}").text
-    found = re.search(rf'<tr id="mail-{mail_id}".*?</tr>', html, re.DOTALL)
+    found = re.search(rf'<tr\s+id="mail-{mail_id}".*?</tr>', html, re.DOTALL)
     assert found is not None
     return found[0]
 
@@ -269,7 +269,7 @@ def test_only_lines_that_have_changed_come_back(company, client):
     with transaction():
         db.session.get_one(OutgoingMail, ids[1]).attempts = 7
     changed = live(client, pairs, newest).text
-    assert re.findall(r'<tr id="mail-(\d+)".*hx-swap-oob="true"', changed) == ["2"]
+    assert re.findall(r'<tr\s+id="mail-(\d+)"[^>]*hx-swap-oob="true"', changed) == ["2"]
 
 
 def test_new_mails_that_match_are_told_of_and_lead_to_the_list(company, client):
@@ -363,7 +363,9 @@ def test_failed_and_waiting_mails_are_grouped_by_reason(company, client, support
     html = client.get("/outbox/mails?group=reason").text
     assert "Sign-in refused" in html
     assert "535 5.7.8 no" in html
-    address = re.search(r'<a class="row-link" href="([^"]+)"[^>]*>Sign-in', html)[1].replace("&amp;", "&")
+    address = re.search(r'<a\s+class="row-link"\s+href="([^"]+)"[^>]*>\s*Sign-in', html)[1].replace(
+        "&amp;", "&"
+    )
     assert shown(client, address.removeprefix("/outbox/mails")) == [12, 11, 10]
     assert client.get("/outbox/mails?group=reason&q=client2&server=none").text.count("<tr") == 2
 

@@ -47,7 +47,7 @@ def press(browser: FlaskClient, mail: OutgoingMail, what: str, **fields: object)
 
 
 def said(html: str) -> str:
-    flashes = re.findall(r'<div class="alert [^>]*role="(?:status|alert)">(.*?)<button', html, re.DOTALL)
+    flashes = re.findall(r'<div\s+class="alert [^>]*role="(?:status|alert)"\s*>(.*?)<button', html, re.DOTALL)
     return " ".join(" ".join(flashes).split())
 
 
@@ -56,7 +56,7 @@ def buttons(browser: FlaskClient, mail: OutgoingMail) -> list[str]:
     line = html.partition('id="mail-actions"')[2].partition("</div>")[0]
     return [
         " ".join(re.sub("<[^>]+>", " ", b).split())
-        for b in re.findall(r"<(?:button|a)\b.*?</(?:button|a)>", line)
+        for b in re.findall(r"<(?:button|a)\b.*?</(?:button|a)>", line, re.DOTALL)
     ]
 
 

@@ -81,7 +81,8 @@ def test_the_menu_offers_what_the_state_allows(browser, quotation, about):
     def menu() -> list[str]:
         panel = document_panel(browser, quotation)
         return [
-            words(entry) for entry in re.findall(r'class="dropdown-item"[^>]*>(.*?)</(?:button|a)>', panel)
+            words(entry)
+            for entry in re.findall(r'class="dropdown-item"[^>]*>(.*?)</(?:button|a)>', panel, re.DOTALL)
         ]
 
     assert menu() == ["Cancel"]

@@ -127,7 +127,7 @@ def test_pages_by_key_show_every_row_once(
 
 
 def _numbers(html: str) -> list[str]:
-    return [part.split("</a>")[0].split(">")[-1] for part in html.split('class="row-link"')[1:]]
+    return [part.split("</a>")[0].split(">")[-1].strip() for part in html.split('class="row-link"')[1:]]
 
 
 def test_search_and_filters(
