@@ -187,7 +187,7 @@ def test_a_run_is_stopped_by_its_owner_alone(company, client, make_user, sign_in
     bulk_actions._step(run.id)
     other = sign_in(make_user("administrator"))
     assert other.get(f"/outbox/runs/{run.id}").status_code == 404
-    assert other.post(f"/outbox/runs/{run.id}/stop").status_code == 302
+    assert other.post(f"/outbox/runs/{run.id}/stop").status_code == 404
     assert the_run().ended_at is None
     client.post(f"/outbox/runs/{run.id}/stop")
     bulk_actions.work(run.id)
