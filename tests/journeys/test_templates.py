@@ -262,13 +262,13 @@ def test_fields_of_another_system_are_converted_when_they_are_pasted(
 def test_what_is_typed_before_the_script_of_the_page_has_come_is_kept(enter: Callable[..., Desk]) -> None:
     desk = enter()
     page = desk.page
-    held = hold(page, "**/mail_templates/template.js")
+    held = hold(page, "**/editor/template.js")
     page.goto(f"{desk.house.url}{NEW}", wait_until="commit")
     show_tab(desk, "en")
     expect(page.locator("#pane-en").get_by_role("toolbar", name=desk("Formatting"))).to_be_visible()
     editor(page).press_sequentially("Typed early")
     until_held(page, held).continue_()
-    page.unroute("**/mail_templates/template.js")
+    page.unroute("**/editor/template.js")
     page.wait_for_load_state()
     desk.field("Name").fill("Journey")
     subject(page).fill("Quotation")

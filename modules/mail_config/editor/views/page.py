@@ -126,7 +126,7 @@ def show(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> 
     """
     samples = {text.language: service.samples(typed.kind, None, text.language) for text in typed.texts}
     return render_template(
-        "mail_config/mail_templates/template.html",
+        "mail_config/editor/template.html",
         typed=typed,
         form=typed.form,
         template=typed.row,

@@ -41,7 +41,7 @@ def template_preview(kind: str) -> ResponseReturnValue:
             language=preview.language,
         )
     return render_template(
-        "mail_config/mail_templates/_preview.html",
+        "mail_config/editor/_preview.html",
         typed=typed,
         preview=preview,
         page=page,
@@ -77,7 +77,7 @@ def template_legacy(kind: str, language: str) -> ResponseReturnValue:
     shown = {name: unescape(name) for name in found}
     if do == "look":  # after pasting: a line that tells of them, nothing where there are none
         return render_template(
-            "mail_config/mail_templates/_legacy_note.html", found=found, shown=shown, kind=kind, text=text
+            "mail_config/editor/_legacy_note.html", found=found, shown=shown, kind=kind, text=text
         )
     choices = {name: entry.field or "" for name, entry in found.items()}
     choices |= dict(
@@ -89,10 +89,10 @@ def template_legacy(kind: str, language: str) -> ResponseReturnValue:
         return _panel(typed, text, converted=True)
     if do == "result":
         return render_template(
-            "mail_config/mail_templates/_legacy_result.html", subject=subject, body=readable(body)
+            "mail_config/editor/_legacy_result.html", subject=subject, body=readable(body)
         )
     return render_template(
-        "mail_config/mail_templates/_legacy.html",
+        "mail_config/editor/_legacy.html",
         kind=kind,
         text=text,
         found=found,
@@ -115,7 +115,7 @@ def template_file() -> ResponseReturnValue:
             files.append(store_upload(upload))
         except UserError as error:
             errors.append(str(error.message))
-    return render_template("mail_config/mail_templates/_files.html", files=files, errors=errors)
+    return render_template("mail_config/editor/_files.html", files=files, errors=errors)
 
 
 def _typed_text(kind: str, language: str) -> tuple[TypedTemplate, TypedText]:
@@ -131,7 +131,7 @@ def _panel(typed: TypedTemplate, text: TypedText, *, converted: bool = False) ->
     wanted_rich = not text.as_source
     text.as_source = text.as_source or bool(editor[1])
     return render_template(
-        "mail_config/mail_templates/_text.html",
+        "mail_config/editor/_text.html",
         kind=typed.kind,
         typed=typed,
         text=text,
