@@ -88,9 +88,7 @@ def template_legacy(kind: str, language: str) -> ResponseReturnValue:
         text.subject, text.body = subject, body
         return _panel(typed, text, converted=True)
     if do == "result":
-        return render_template(
-            "mail_config/editor/_legacy_result.html", subject=subject, body=readable(body)
-        )
+        return render_template("mail_config/editor/_legacy_result.html", subject=subject, body=readable(body))
     return render_template(
         "mail_config/editor/_legacy.html",
         kind=kind,
