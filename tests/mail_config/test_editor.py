@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modules.mail_config.template_language.tree import Formula, split_formulas
 
 from core.app import create_app
 from core.registry import current_registry
@@ -17,6 +16,7 @@ from core.testing.fixtures import test_settings
 from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.editor.to_editor import chip, obstacles, to_editor
 from modules.mail_config.template_language.fields import shipped_templates
+from modules.mail_config.template_language.tree import Formula, split_formulas
 
 KIND = "sales.quotation"
 SAMPLES = {"customer.name": "Dupont & Fils", "document.number": "S00042"}
