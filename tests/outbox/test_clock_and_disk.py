@@ -48,7 +48,7 @@ def mark(mail_id: int) -> None:
     token = claims.claim([mail_id])
     (mail,) = claims.claimed(token)
     run = delivery.DeliveryRun(token, claims.retry_policy())
-    assert run._mark(mail)
+    assert run._set_in_flight(mail)
     run.ledger.close()
 
 
