@@ -83,7 +83,7 @@ def test_it_is_installed_and_migrated(installed: Installation) -> None:
 
 def test_its_document_is_written_changed_listed_and_sent(installed: Installation) -> None:
     written = installed.script("write", "delivery_note")
-    listed = written.pop("list")
+    listed, page, edit = (written.pop(name) for name in ("list", "page", "edit"))
     assert written == {
         "asks_server": True,
         "made": 302,
@@ -94,6 +94,11 @@ def test_its_document_is_written_changed_listed_and_sent(installed: Installation
     }
     assert "DEL00001" in listed
     assert "Bons de livraison" in listed
+    assert "Fragile" in page
+    assert "Abonnés" in page
+    assert "Client SA" in page
+    assert "Deux cartons" in edit
+    assert "Revision" not in edit, "what people do not fill in is not shown"
     sent = json.loads(installed.envoi("send", "DEL00001", "--json"))
     assert sent["to"] == "client@example.com"
     delivered = installed.script("deliver")
