@@ -124,6 +124,22 @@ def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installati
 
 
 @pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("delivery_note", "DeliveryNote"),
+        ("document", "DocumentRow"),
+        ("partner", "PartnerRow"),
+        ("user", "UserRow"),
+        ("values", "ValuesRow"),
+        ("ticket", "Ticket"),
+    ],
+)
+def test_its_model_takes_no_name_that_its_files_use_already(tmp_path: Path, name: str, model: str) -> None:
+    folder = make(named(name), tmp_path, ())
+    assert f"class {model}(Base):" in (folder / f"src/envoi_{name}/models.py").read_text()
+
+
+@pytest.mark.parametrize(
     ("new", "sentence"),
     [
         (named("Delivery"), "“Delivery” cannot be the name of a module: take 2 to 30 letters"),

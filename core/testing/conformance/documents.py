@@ -15,7 +15,7 @@ from sqlalchemy.orm import object_mapper
 from core.auth.permissions import declared_permission
 from core.config import SUPPORTED_LANGUAGES
 from core.contract import DocumentKind, Module
-from core.db import Base, ExactDecimal, StrEnumType, db, transaction
+from core.db import Base, ExactDecimal, StrEnumType, db, mappers, transaction
 from core.documents import revisions
 from core.documents.behavior import DocumentBehavior
 from core.documents.checked import fields_of, unknown_fields
@@ -212,7 +212,7 @@ class DocumentRules:
 
 def _rows_of(module: Module, document: Document) -> Iterator[Base]:
     """Return one row of each model that belongs to a document, as the keys of its table say."""
-    for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__name__):
+    for mapper in sorted(mappers(), key=lambda mapper: mapper.class_.__name__):
         if not inside(module.package, mapper.class_.__module__):
             continue
         for path in revisions.paths(cast("Table", mapper.local_table)):

@@ -20,7 +20,7 @@ from core import loader, migrate
 from core.app import create_app, shell_folder
 from core.auth.models import Role, User
 from core.contract import DocumentKind, Module
-from core.db import Base, db
+from core.db import db, mappers
 from core.documents.behavior import DocumentBehavior
 from core.registry import resolve
 from core.testing import catalogues
@@ -63,7 +63,7 @@ def tables_of(module: Module) -> set[str]:
     resolve(module.models)
     mapped = {
         cast("Table", mapper.local_table).name
-        for mapper in Base.registry.mappers
+        for mapper in mappers()
         if inside(module.package, mapper.class_.__module__)
     }
     held: dict[bool, set[str]] = {True: set(), False: set()}
