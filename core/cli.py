@@ -25,6 +25,7 @@ from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
+from core.signals import check_asked
 from core.supervisor import run_all, serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
@@ -170,6 +171,10 @@ def checks() -> list[str]:
             for module in migrate.migrated_modules()
             if migrate.pending(module)
         ]
+        if not problems:
+            problems += [
+                sentence for _receiver, found in check_asked.send(application()) for sentence in found
+            ]
     except DBAPIError as error:
         problems = [database_problem(error)]
     if jobs_away():
