@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from flask import Flask, abort
-from sqlalchemy import select, true
+from sqlalchemy import delete, select, true
 from werkzeug.routing import Rule
 
 from core import loader, migrate
@@ -16,7 +16,7 @@ from core.app import create_app
 from core.auth.models import user_company
 from core.auth.permissions import requires
 from core.contract import Module
-from core.db import db
+from core.db import db, transaction
 from core.documents.models import Document
 from core.registry import resolve
 from core.testing.conformance import ModuleConformance, reach
@@ -257,3 +257,40 @@ def test_posts_that_pages_offer_are_tried_first() -> None:
     bare = [Post("abc.x", f"/abc/{number}", (), "") for number in range(20)]
     offered = Post("abc.x", "/abc/19", (("revision", "1"),), "/abc")
     assert different([*bare, offered]) == [offered, *bare[:11]]
+
+
+def test_a_pdf_that_cannot_be_made_is_told_in_an_english_sentence(
+    small: Flask,
+    toy: Module,  # noqa: F811 (the fixture)
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_document: Document) -> str:
+        raise KeyError("frais")
+
+    with small.app_context(), transaction() as session:
+        for document in session.scalars(select(Document).where(Document.kind == "toy.voucher")):
+            document.language = "fr"
+    monkeypatch.setattr(resolve("envoi_toy.behavior:voucher"), "pdf_html", broken)
+    said = complaint(SUITE.test_a_document_becomes_a_pdf, toy, small)
+    assert said == "The module toy has a fault (toy.voucher GIFT00001): pdf_html() raises KeyError: 'frais'."
+
+
+def test_what_a_failed_demonstration_lacks_is_not_told_beside_its_fault(
+    small: Flask,
+    toy: Module,  # noqa: F811 (the fixture)
+) -> None:
+    with small.app_context(), transaction() as session:
+        session.execute(delete(Document).where(Document.kind == "toy.voucher"))
+    rules = [
+        lambda: complaint(
+            SUITE.test_pages_answer_and_reading_changes_nothing, toy, small, administrator_of(small)
+        ),
+        lambda: complaint(SUITE.test_a_document_becomes_a_pdf, toy, small),
+    ]
+    assert [rule() for rule in rules] == [
+        "The demonstration data has nothing to show on toy.voucher; name it in `untried` if that is meant.",
+        "The demonstration data must hold a document of toy.voucher to try.",
+    ]
+    fault = "The demonstration of the module toy was not loaded: no paper."
+    small.extensions["envoi_demo_faults"] = {"toy": fault}
+    assert [rule() for rule in rules] == [fault, fault]
