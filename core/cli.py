@@ -120,8 +120,13 @@ def main() -> None:
 
 def database_problem(error: DBAPIError) -> str:
     """Return in a sentence why the database could not be used."""
+    return f"{unusable_database(error)} If it is there, `envoi db upgrade` makes its tables."
+
+
+def unusable_database(error: DBAPIError) -> str:
+    """Return the same without advice."""
     words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
-    return f"The database cannot be used ({words}). If it is there, `envoi db upgrade` makes its tables."
+    return f"The database cannot be used ({words})."
 
 
 @cli.command()
@@ -207,7 +212,11 @@ def db_group() -> None:
 @with_app
 def upgrade() -> None:
     """Apply every migration of every enabled module."""
-    migrate.upgrade(application())
+    try:
+        migrate.upgrade(application())
+    except DBAPIError as error:
+        # Without the advice to run what was just run.
+        raise EnvoiError(unusable_database(error)) from error
 
 
 @db_group.command()

@@ -209,3 +209,10 @@ def test_what_modules_find_is_said_by_the_check(installation: Path) -> None:
     with check_asked.connected_to(found):
         assert "- “Offer” cannot be used.\n" in envoi(installation, "check").err
     assert "Offer" not in envoi(installation, "check").err
+
+
+def test_an_upgrade_without_a_database_does_not_advise_an_upgrade(tmp_path: Path) -> None:
+    said = envoi(tmp_path, "db", "upgrade", ENVOI_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert said.code == 1
+    assert said.err.startswith("envoi: The database cannot be used (")
+    assert "envoi db upgrade" not in said.err
