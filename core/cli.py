@@ -25,6 +25,7 @@ from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
+from core.signals import check_asked
 from core.supervisor import run_all, serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
@@ -119,8 +120,13 @@ def main() -> None:
 
 def database_problem(error: DBAPIError) -> str:
     """Return in a sentence why the database could not be used."""
+    return f"{unusable_database(error)} If it is there, `envoi db upgrade` makes its tables."
+
+
+def unusable_database(error: DBAPIError) -> str:
+    """Return the same without advice."""
     words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
-    return f"The database cannot be used ({words}). If it is there, `envoi db upgrade` makes its tables."
+    return f"The database cannot be used ({words})."
 
 
 @cli.command()
@@ -170,6 +176,10 @@ def checks() -> list[str]:
             for module in migrate.migrated_modules()
             if migrate.pending(module)
         ]
+        if not problems:
+            problems += [
+                sentence for _receiver, found in check_asked.send(application()) for sentence in found
+            ]
     except DBAPIError as error:
         problems = [database_problem(error)]
     if jobs_away():
@@ -202,7 +212,11 @@ def db_group() -> None:
 @with_app
 def upgrade() -> None:
     """Apply every migration of every enabled module."""
-    migrate.upgrade(application())
+    try:
+        migrate.upgrade(application())
+    except DBAPIError as error:
+        # Without the advice to run what was just run.
+        raise EnvoiError(unusable_database(error)) from error
 
 
 @db_group.command()

@@ -121,7 +121,8 @@ def select(installed: Mapping[str, Module], enabled: tuple[str, ...] | None) -> 
         ModuleError: With everything that is missing or circular.
     """
     # By name, so that menus and migrations come in the same order on every host.
-    names = sorted(installed) if enabled is None else list(dict.fromkeys(enabled))
+    # Core is always there; who lists what is enabled may name it as well.
+    names = sorted(installed) if enabled is None else [n for n in dict.fromkeys(enabled) if n != CORE.name]
     problems = [
         f"ENVOI_MODULES names {name}, which is not installed. Installed: {', '.join(sorted(installed)) or 'none'}."
         for name in names

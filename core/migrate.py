@@ -22,6 +22,7 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_babel import force_locale
 from sqlalchemy import Connection, MetaData, select
+from sqlalchemy.exc import DBAPIError
 
 from core import loader
 from core.companies.models import Company
@@ -30,6 +31,7 @@ from core.db import Base, db, transaction
 from core.documents.checked import fields_of
 from core.documents.models import Document
 from core.errors import EnvoiError
+from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
 
 logger = logging.getLogger(__name__)
@@ -65,12 +67,50 @@ def migrated_modules() -> list[Module]:
 
 
 def upgrade(app: Flask) -> None:
-    """Bring the tables of every enabled module to their newest version, then let the modules fill in."""
+    """Bring the tables of every enabled module to their newest version, then let the modules fill in.
+
+    Raises:
+        MigrationError: The database refused a migration; the tables of its module are as they were.
+    """
     for module in migrated_modules():
-        command.upgrade(alembic_config(module), "head")
+        upgrade_module(module)
     for module in current_registry().modules:
         if module.install is not None:
             resolve_function(module.install)(app)
+
+
+def upgrade_module(module: Module) -> None:
+    """Bring the tables of one module to their newest version.
+
+    Raises:
+        MigrationError: As for `upgrade`.
+    """
+    try:
+        command.upgrade(alembic_config(module), "head")
+    except DBAPIError as error:
+        folder = versions_folder(module)
+        files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+        migration = next((file for file in files if file.is_relative_to(folder)), None)
+        if migration is None:
+            raise  # the database itself is away
+        raise MigrationError(module, migration, error) from error
+
+
+class MigrationError(EnvoiError):
+    """The database refused a migration.
+
+    Args:
+        module: Whose migration.
+        migration: Its file.
+        error: What the database said.
+    """
+
+    def __init__(self, module: Module, migration: Path, error: DBAPIError) -> None:
+        words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
+        super().__init__(
+            f"Module {module.name}: the migration {migration.stem} cannot be applied ({words}). "
+            "The tables of the module are as they were before."
+        )
 
 
 @contextmanager

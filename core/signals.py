@@ -12,6 +12,7 @@ from blinker import Namespace
 
 __all__ = [
     "KEYWORDS",
+    "check_asked",
     "document_customer_changed",
     "document_mail_wanted",
     "mail_server_paused",
@@ -20,6 +21,13 @@ __all__ = [
 ]
 
 _signals = Namespace()
+
+check_asked = _signals.signal("check-asked")
+"""Sent by `envoi check` once the database can be asked and every migration was applied; outside a transaction.
+
+Sender: the Flask application. No keywords. A receiver reads only, and returns a sentence for each thing of its module
+that keeps somebody from working, or an empty list.
+"""
 
 document_customer_changed = _signals.signal("document-customer-changed")
 """Sent inside the transaction that gives a document another customer.
@@ -58,6 +66,7 @@ current language, in the order in which they are offered; one that keeps no temp
 """
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "check_asked": (),
     "document_customer_changed": ("previous_id",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
     "mail_server_paused": ("server_id",),

@@ -1,6 +1,6 @@
 """The database: declarative base, column types and transactions."""
 
-from core.db.base import Base, db
+from core.db.base import Base, db, mappers
 from core.db.transaction import end_reading, on_commit, transaction
 from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
 
@@ -11,6 +11,7 @@ __all__ = [
     "UtcDateTime",
     "db",
     "end_reading",
+    "mappers",
     "on_commit",
     "transaction",
 ]

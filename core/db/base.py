@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
+from collections.abc import Iterator, MutableMapping
+from itertools import accumulate
 from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapper, registry
+
+from core.contract import Module
 
 # Named constraints: a migration can drop them on every database.
 NAMING_CONVENTION = {
@@ -22,9 +28,67 @@ SQLITE_BUSY_SECONDS = 15  # how long a writer waits for another; longer than any
 
 
 class Base(DeclarativeBase):
-    """The base of every model of core and of the modules; table names carry the module's prefix."""
+    """The base of every model of core and of the modules; table names carry the module's prefix.
+
+    A class that a relationship names is looked for among those of the module first, so that two modules may each have
+    a `Line`. Tables are one space, since foreign keys lead from one module to another.
+    """
 
     metadata: ClassVar[MetaData] = MetaData(naming_convention=NAMING_CONVENTION)
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        """Give a model the names of its module to refer to."""
+        if not any(isinstance(vars(base).get("__mapper__"), Mapper) for base in cls.__mro__[1:]):
+            names = _names.setdefault(package := _package_of(cls.__module__), WeakValueDictionary())
+            if _is_of_others(names.get(cls.__name__), package):
+                del names[cls.__name__]
+            if package not in _registries:
+                _registries[package] = registry(metadata=Base.metadata, class_registry=names)
+            # A registry for each module is SQLAlchemy's own way; that it is looked up by this name is not said.
+            cls._sa_registry = _registries[package]
+        super().__init_subclass__(**keywords)
+
+
+# Of each module by its package: its mappers, and the classes that may be named in its relationships.
+_registries: dict[str, registry] = {}
+_names: dict[str, MutableMapping[str, Any]] = {}
+
+
+def mappers() -> Iterator[Mapper[Any]]:
+    """Return what maps each model of core and of the modules that were loaded."""
+    for one in _registries.values():
+        yield from one.mappers
+
+
+def _package_of(name: str) -> str:
+    """Return the package of the module that a Python module belongs to, else the outermost package."""
+    packages = list(accumulate(name.split("."), lambda outer, inner: f"{outer}.{inner}"))
+    for package in packages:
+        declaration = getattr(sys.modules.get(package), "module", None)
+        if isinstance(declaration, Module) and declaration.package == package:
+            return package
+    return packages[0]
+
+
+def _is_of_others(found: Any, package: str) -> bool:
+    return isinstance(found, type) and _package_of(found.__module__) != package
+
+
+@event.listens_for(Mapper, "before_configured")
+def _let_modules_name_models_of_others() -> None:
+    """Let relationships name what their file imports, and each model of others whose name only one of them has."""
+    everywhere: dict[str, list[type]] = {}
+    for mapper in mappers():
+        everywhere.setdefault(mapper.class_.__name__, []).append(mapper.class_)
+    for package, one in _registries.items():
+        names = _names[package]
+        for mapper in list(one.mappers):
+            for name, value in list(vars(sys.modules.get(mapper.class_.__module__, object)).items()):
+                if isinstance(value, type) and issubclass(value, Base) and value is not Base:
+                    names.setdefault(name, value)
+        for name, classes in everywhere.items():
+            if len(classes) == 1:
+                names.setdefault(name, classes[0])
 
 
 db = SQLAlchemy(metadata=Base.metadata)

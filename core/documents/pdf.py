@@ -179,7 +179,8 @@ def render_document(document: Document, *, language: str | None = None, patience
         except BehaviorError as error:
             # The mail that waits for this PDF must learn why.
             logger.exception("The module of document %s could not lay it out.", document.id)
-            raise RenderError(str(error)) from error
+            # Not yet in words: who reads it need not speak the language of the document.
+            raise RenderError(error.message) from error
     return html_to_pdf(html, patience=patience)
 
 

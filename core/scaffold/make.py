@@ -23,6 +23,7 @@ _NAME_LENGTH = range(2, 31)
 # What would need quoting in Python, HTML, TOML or a catalogue.
 _NOT_IN_TITLES = re.compile(r"[\"'\\{}<>%&\x00-\x1f\x7f]")
 _TITLE_LENGTH = range(1, 41)
+_CLASS = re.compile(r"\b[A-Z]\w+")
 _PLACEHOLDER = re.compile(r"@@(\w+?)@@")
 
 
@@ -54,13 +55,24 @@ class NewModule:
         """The name of the import package."""
         return f"envoi_{self.name}"
 
+    @property
+    def model(self) -> str:
+        """The name of its model; one that the files use for something else already, such as Document, gets a Row."""
+        word = "".join(part.title() for part in self.name.split("_"))
+        used = {
+            name
+            for source in TEMPLATE.rglob(f"*.py{SUFFIX}")
+            for name in _CLASS.findall(source.read_text("utf-8"))
+        }
+        return f"{word}Row" if word in used else word
+
     def values(self) -> Mapping[str, str]:
         """Return what stands for each placeholder of the template."""
         return {
             "name": self.name,
             "project": self.project,
             "package": self.package,
-            "Class": "".join(part.title() for part in self.name.split("_")),
+            "Class": self.model,
             "prefix": self.name.replace("_", "")[:3].upper(),
             "title": self.title,
             "titles": self.titles,

@@ -18,7 +18,7 @@ import click
 from babel.messages.catalog import Catalog, Message, TranslationError
 from babel.messages.extract import extract_from_file
 from babel.messages.frontend import parse_keywords
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 
 # The languages that every part must speak besides English, the language of the source.
@@ -160,6 +160,31 @@ def problems(part: Part, locale: str) -> Iterator[str]:
             yield from (f"{error}: {identity[1]!r}" for error in errors)
     gone = [identity for identity in have if identity not in wanted]
     yield from (f"obsolete: {text!r}" for _context, text in [*gone, *map(key, catalog.obsolete.values())])
+
+
+def stale(part: Part, locale: str) -> str:
+    """Return a sentence where a compiled catalogue is missing or says otherwise than its source, else ""."""
+    path = part.catalogue(locale)
+    if not path.exists():
+        return ""
+    compiled = path.with_suffix(".mo")
+    if compiled.exists():
+        with compiled.open("rb") as file:
+            if _said(read_mo(file)) == _said(load(path, locale)):
+                return ""
+    return (
+        f"{compiled.name} {'says otherwise than' if compiled.exists() else 'is missing beside'} {path.name}, so people "
+        f"read the former words: run `python -m core.testing.catalogues compile {part.translations.parent}`."
+    )
+
+
+def _said(catalog: Catalog) -> dict[MessageKey, object]:
+    """Return what a catalogue says for each string; what is empty or in doubt, people read in English."""
+    return {
+        key(message): message.string if isinstance(message.string, str) else tuple(message.string or ())
+        for message in catalog
+        if message.id and not message.fuzzy and any(message.string or ())
+    }
 
 
 def update(parts: Iterable[Part]) -> int:

@@ -50,7 +50,10 @@ module = Module(
             every=20,
         ),
     ),
-    receivers=(Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),),
+    receivers=(
+        Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
+        Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
+    ),
     install="modules.mail_config.mail_templates.shipped:install",
     demo="modules.mail_config.mail_templates.shipped:demo",
     cli="modules.mail_config.cli:commands",

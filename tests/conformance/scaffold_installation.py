@@ -47,6 +47,8 @@ def write(app: Flask, name: str) -> dict[str, Any]:
     db.session.rollback()
     return {
         "asks_server": "/people?only=customers" in page,
+        "page": client.get(made.headers["Location"]).text,
+        "edit": client.get(f"{made.headers['Location']}/edit").text,
         "made": made.status_code,
         "changed": changed.status_code,
         "number": document.number,

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from flask import Flask
-from sqlalchemy import select, true
+from flask import Flask, abort
+from sqlalchemy import delete, select, true
 from werkzeug.routing import Rule
 
 from core import loader, migrate
@@ -16,13 +16,13 @@ from core.app import create_app
 from core.auth.models import user_company
 from core.auth.permissions import requires
 from core.contract import Module
-from core.db import db
+from core.db import db, transaction
 from core.documents.models import Document
 from core.registry import resolve
-from core.testing.conformance import ModuleConformance
+from core.testing.conformance import ModuleConformance, reach
 from core.testing.conformance.house import administrator_of
-from core.testing.conformance.reach import Leaks, Search
-from core.testing.conformance.tour import Tour, Walk
+from core.testing.conformance.reach import Leaks, Search, different
+from core.testing.conformance.tour import Ids, Post, Tour, Walk
 from core.testing.fixtures import test_settings
 from modules.pos import queries as pos_queries
 from modules.sales import queries as sales_queries
@@ -225,3 +225,72 @@ def test_an_action_that_takes_get_alone_is_noticed_in_its_source(small: Flask, t
         "The page toy.voucher_extend takes GET, but its view comes to envoi_toy.service.extend(), which begins a "
         "transaction: let it take POST only."
     )
+
+
+def test_an_action_that_no_page_offers_is_noticed_though_few_ids_are_tried(
+    small: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kind begins with an early letter; ids of the kinds of others must not take its place."""
+
+    @requires("sales.document.edit")
+    def quiet(document_id: int) -> str:
+        order = db.session.scalar(
+            select(Document).where(Document.id == document_id, Document.kind == "sales.order")
+        )
+        return abort(404) if order is None else str(order.number)
+
+    small.view_functions["sales.quiet"] = quiet
+    small.url_map.add(Rule("/sales/quiet/<int:document_id>", endpoint="sales.quiet", methods=["POST"]))
+    monkeypatch.setattr(reach, "ADDRESSES_OF_A_PAGE", 2)
+    tour = Walk(small, administrator_of(small), "sales.quiet").walk()
+    said = Search(small, tour).search(["sales.quiet"]).rows["sales.quiet"]
+    assert said[0].startswith(f"The page sales.quiet answers {STRANGER} with 200 to POST /sales/quiet/")
+
+
+def test_documents_of_the_own_module_are_tried_first_and_each_kind_in_turn() -> None:
+    ids = Ids({"abc.note": [1, 2], "abc.bill": [3, 4], "zoo.animal": [5, 6]})
+    assert ids.documents_for("abc.note_delete") == [3, 1, 4, 2, 5, 6]
+    assert ids.documents_for("zoo.animal_feed") == [5, 6, 3, 1, 4, 2]
+
+
+def test_posts_that_pages_offer_are_tried_first() -> None:
+    bare = [Post("abc.x", f"/abc/{number}", (), "") for number in range(20)]
+    offered = Post("abc.x", "/abc/19", (("revision", "1"),), "/abc")
+    assert different([*bare, offered]) == [offered, *bare[:11]]
+
+
+def test_a_pdf_that_cannot_be_made_is_told_in_an_english_sentence(
+    small: Flask,
+    toy: Module,  # noqa: F811 (the fixture)
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_document: Document) -> str:
+        raise KeyError("frais")
+
+    with small.app_context(), transaction() as session:
+        for document in session.scalars(select(Document).where(Document.kind == "toy.voucher")):
+            document.language = "fr"
+    monkeypatch.setattr(resolve("envoi_toy.behavior:voucher"), "pdf_html", broken)
+    said = complaint(SUITE.test_a_document_becomes_a_pdf, toy, small)
+    assert said == "The module toy has a fault (toy.voucher GIFT00001): pdf_html() raises KeyError: 'frais'."
+
+
+def test_what_a_failed_demonstration_lacks_is_not_told_beside_its_fault(
+    small: Flask,
+    toy: Module,  # noqa: F811 (the fixture)
+) -> None:
+    with small.app_context(), transaction() as session:
+        session.execute(delete(Document).where(Document.kind == "toy.voucher"))
+    rules = [
+        lambda: complaint(
+            SUITE.test_pages_answer_and_reading_changes_nothing, toy, small, administrator_of(small)
+        ),
+        lambda: complaint(SUITE.test_a_document_becomes_a_pdf, toy, small),
+    ]
+    assert [rule() for rule in rules] == [
+        "The demonstration data has nothing to show on toy.voucher; name it in `untried` if that is meant.",
+        "The demonstration data must hold a document of toy.voucher to try.",
+    ]
+    fault = "The demonstration of the module toy was not loaded: no paper."
+    small.extensions["envoi_demo_faults"] = {"toy": fault}
+    assert [rule() for rule in rules] == [fault, fault]

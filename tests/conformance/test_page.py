@@ -1,9 +1,15 @@
-"""What docs/writing-a-module.md shows is the example module's own code, so it works."""
+"""What docs/writing-a-module.md shows is the example module's own code, so it works; and what it names is there."""
 
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
+
+from flask import Flask
+
+from core.scaffold.make import TEMPLATE
+from core.testing.conformance.house import installed_modules
 
 HOUSE = Path(__file__).parent.parent.parent
 PAGE = (HOUSE / "docs" / "writing-a-module.md").read_text(encoding="utf-8")
@@ -43,3 +49,74 @@ def test_it_begins_with_the_shortest_way() -> None:
     assert "envoi module new delivery_note" in PAGE
     for name in ("next_number", "get_readable", "touch", "lock", "PartnerField", "ProductField", "UserField"):
         assert re.search(rf"`[\w.]*\b{name}\b", PAGE), name
+
+
+DOCS = [path.read_text(encoding="utf-8") for path in (HOUSE / "docs").glob("*.md")]
+SCAFFOLD = [path.read_text(encoding="utf-8") for path in TEMPLATE.rglob("*.tmpl")]
+QUOTED = re.findall(r"`([^`\n]+)`", PAGE)
+
+
+def test_every_name_of_our_python_resolves() -> None:
+    """What a reader would import: `core.…` and `modules.…` in every page, and in the scaffold."""
+    names = {
+        name.rstrip(".")
+        for text in [*DOCS, *SCAFFOLD]
+        for quoted in re.findall(r"`([^`\n]+)`", text)
+        for name in re.findall(r"(?<![\w./'\"-])(?:core|modules)\.[a-z_][\w.]*", quoted)
+    }
+    assert "core.documents.following.follower_panel" in names
+    assert sorted(name for name in names if not _resolves(name)) == []
+
+
+def _resolves(name: str) -> bool:
+    """True for a Python module, what stands in one, or a name that a module declares: an endpoint, a permission."""
+    *path, last = name.split(".")
+    found: object = import_module(path[0])
+    for depth, part in enumerate([*path[1:], last], start=2):
+        if not hasattr(found, part):
+            try:
+                import_module(".".join(name.split(".")[:depth]))
+            except ModuleNotFoundError:
+                return name in DECLARED
+        found = getattr(found, part)
+    return True
+
+
+DECLARED = {
+    name
+    for module in installed_modules().values()
+    for name in [
+        *(permission.name for permission in module.permissions),
+        *(kind.name for kind in module.document_kinds),
+        *(kind.endpoint for kind in module.document_kinds),
+    ]
+}
+
+
+def test_every_template_and_file_that_is_named_is_there() -> None:
+    named = {
+        name for text in [*QUOTED, *SCAFFOLD] for name in re.findall(r"[\"'`]?(core/[\w/]+\.html)", text)
+    }
+    assert named >= {"core/followers/_panel.html", "core/form.html"}
+    assert sorted(name for name in named if not (HOUSE / "templates" / name).is_file()) == []
+    files = {name for name in QUOTED if re.fullmatch(r"(core|modules|tests|docs)/[\w/.-]+", name)} - MADE
+    assert sorted(name for name in files if not (HOUSE / name).exists()) == []
+
+
+# What a module by others has in its own folder.
+MADE = {"tests/conftest.py", "tests/test_conformance.py"}
+
+
+def test_every_macro_that_is_named_is_there() -> None:
+    there = set(
+        re.findall(r"{%-? macro (\w+)", (HOUSE / "templates" / "macros.html").read_text(encoding="utf-8"))
+    )
+    named = {name for text in [PAGE, *SCAFFOLD] for name in re.findall(r"\bui\.(\w+)\(", text)}
+    assert named >= {"path", "search_box", "pager"}
+    assert named - there == set()
+
+
+def test_every_page_that_the_scaffold_leads_to_is_there(app: Flask) -> None:
+    led_to = {name for text in SCAFFOLD for name in re.findall(r"url_for\(['\"](core\.\w+)", text)}
+    assert led_to
+    assert led_to - set(app.view_functions) == set()

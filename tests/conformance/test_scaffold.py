@@ -83,7 +83,7 @@ def test_it_is_installed_and_migrated(installed: Installation) -> None:
 
 def test_its_document_is_written_changed_listed_and_sent(installed: Installation) -> None:
     written = installed.script("write", "delivery_note")
-    listed = written.pop("list")
+    listed, page, edit = (written.pop(name) for name in ("list", "page", "edit"))
     assert written == {
         "asks_server": True,
         "made": 302,
@@ -94,6 +94,11 @@ def test_its_document_is_written_changed_listed_and_sent(installed: Installation
     }
     assert "DEL00001" in listed
     assert "Bons de livraison" in listed
+    assert "Fragile" in page
+    assert "Abonnés" in page
+    assert "Client SA" in page
+    assert "Deux cartons" in edit
+    assert "Revision" not in edit, "what people do not fill in is not shown"
     sent = json.loads(installed.envoi("send", "DEL00001", "--json"))
     assert sent["to"] == "client@example.com"
     delivered = installed.script("deliver")
@@ -116,6 +121,22 @@ def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installati
     )
     assert " passed" in said
     assert "SKIPPED" not in said, said
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("delivery_note", "DeliveryNote"),
+        ("document", "DocumentRow"),
+        ("partner", "PartnerRow"),
+        ("user", "UserRow"),
+        ("values", "ValuesRow"),
+        ("ticket", "Ticket"),
+    ],
+)
+def test_its_model_takes_no_name_that_its_files_use_already(tmp_path: Path, name: str, model: str) -> None:
+    folder = make(named(name), tmp_path, ())
+    assert f"class {model}(Base):" in (folder / f"src/envoi_{name}/models.py").read_text()
 
 
 @pytest.mark.parametrize(

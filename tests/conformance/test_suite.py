@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Blueprint, Flask
@@ -14,13 +15,14 @@ from core.auth.permissions import public, requires, signed_in
 from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.db import transaction
 from core.registry import resolve
-from core.testing import template_rules
+from core.testing import catalogues, template_rules
 from core.testing.conformance import (
     ModuleConformance,
     administrator,  # noqa: F401 (a fixture of the suite)
     declaration,
     demonstration,  # noqa: F401 (a fixture of the suite)
     leaks,  # noqa: F401 (a fixture of the suite)
+    templates,
     tour,  # noqa: F401 (a fixture of the suite)
 )
 
@@ -187,3 +189,25 @@ def test_pages_that_break_the_rules_are_noticed(
         "The page bad.open answers an administrator with 403 at /bad/open.",
         "The page bad.unknown answers an administrator with 403 at /bad/unknown.",
     ]
+
+
+def test_a_catalogue_that_was_not_compiled_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = catalogues.part_of_package("bad", tmp_path)
+    monkeypatch.setattr(templates, "translated_part", lambda _module: part)
+    source = part.catalogue("fr")
+    source.parent.mkdir(parents=True)
+    head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: nplurals=2; plural=(n > 1);\\n"\n'
+    plural = 'msgid "day"\nmsgid_plural "days"\nmsgstr[0] "jour"\nmsgstr[1] "jours"\n\n'
+    doubtful = '#, fuzzy\nmsgid "Who"\nmsgstr "Qui"\n\n'
+    source.write_text(f'{head}\n{plural}{doubtful}msgid "Number"\nmsgstr "Nombre"\n')
+    said = complaint(SUITE.test_catalogues_are_compiled, BAD)
+    assert said == (
+        "bad (fr): messages.mo is missing beside messages.po, so people read the former words: run "
+        f"`python -m core.testing.catalogues compile {tmp_path}`."
+    )
+    catalogues.compile_all([part])
+    SUITE.test_catalogues_are_compiled(BAD)
+    source.write_text(source.read_text().replace("Nombre", "Numéro"))
+    assert "messages.mo says otherwise than messages.po" in complaint(SUITE.test_catalogues_are_compiled, BAD)

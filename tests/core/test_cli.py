@@ -14,6 +14,7 @@ import pytest
 
 from core import cli
 from core.db import db
+from core.signals import check_asked
 
 ENVOI = Path(sys.executable).with_name("envoi")
 
@@ -199,3 +200,19 @@ def test_help_lists_the_commands_of_the_modules(installation: Path) -> None:
     said = envoi(installation, "--help").out
     for name in ("up", "worker", "db", "user", "server", "outbox", "send", "mailbox"):
         assert f"\n  {name} " in said
+
+
+def test_what_modules_find_is_said_by_the_check(installation: Path) -> None:
+    def found(_sender: object) -> list[str]:
+        return ["“Offer” cannot be used."]
+
+    with check_asked.connected_to(found):
+        assert "- “Offer” cannot be used.\n" in envoi(installation, "check").err
+    assert "Offer" not in envoi(installation, "check").err
+
+
+def test_an_upgrade_without_a_database_does_not_advise_an_upgrade(tmp_path: Path) -> None:
+    said = envoi(tmp_path, "db", "upgrade", ENVOI_DATABASE_URL="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert said.code == 1
+    assert said.err.startswith("envoi: The database cannot be used (")
+    assert "envoi db upgrade" not in said.err

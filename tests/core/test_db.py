@@ -1,22 +1,38 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
 import pytest
 from flask import Flask
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import create_engine, inspect, select, text, update
 from sqlalchemy.exc import StatementError
+from sqlalchemy.orm import configure_mappers
 
 from core.auth.models import Role, SignInAttempt
 from core.config import Settings
 from core.contract import Scope
-from core.db import ExactDecimal, StrEnumType, UtcDateTime, db, end_reading, on_commit, transaction
+from core.db import (
+    Base,
+    ExactDecimal,
+    StrEnumType,
+    UtcDateTime,
+    db,
+    end_reading,
+    mappers,
+    on_commit,
+    transaction,
+)
 from core.documents.models import Document
 from core.testing.fixtures import running_app
 
@@ -260,3 +276,57 @@ def test_nothing_stays_nothing() -> None:
     for column in (DECIMAL, StrEnumType(Scope), UtcDateTime()):
         assert column.process_bind_param(None, None) is None  # type: ignore[arg-type]
         assert column.process_result_value(None, None) is None  # type: ignore[arg-type]
+
+
+def test_two_modules_may_have_a_model_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each names its own in a relationship; what it imports from others, it names as before."""
+    monkeypatch.syspath_prepend(tmp_path)
+    made: dict[str, Any] = {}
+    for name in ("abc", "xyz"):
+        folder = tmp_path / f"envoi_{name}"
+        folder.mkdir()
+        declaration = (
+            f"from core.contract import Module\nmodule = Module('{name}', '1', 'A', 'envoi_{name}')\n"
+        )
+        (folder / "__init__.py").write_text(declaration)
+        (folder / "models.py").write_text(dedent(NAMESAKES).replace("NAME", name))
+    try:
+        for name in ("abc", "xyz"):
+            made[name] = import_module(f"envoi_{name}.models")
+        configure_mappers()
+        for models in made.values():
+            relationships = inspect(models.Sheet).relationships
+            assert relationships["lines"].mapper.class_ is models.Line
+            assert relationships["document"].mapper.class_ is Document
+            assert inspect(models.Line).relationships["sheet"].mapper.class_ is models.Sheet
+            assert inspect(models.Line) in mappers()
+    finally:
+        for name, models in made.items():
+            inspect(models.Sheet).registry.dispose()
+            for table in (f"{name}_line", f"{name}_sheet"):
+                Base.metadata.remove(Base.metadata.tables[table])
+            del sys.modules[f"envoi_{name}"], sys.modules[f"envoi_{name}.models"]
+
+
+NAMESAKES = """
+    from sqlalchemy import ForeignKey
+    from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+    from core.db import Base
+    from core.documents.models import Document
+
+
+    class Sheet(Base):
+        __tablename__ = "NAME_sheet"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id"))
+        document: Mapped["Document | None"] = relationship()
+        lines: Mapped[list["Line"]] = relationship(back_populates="sheet")
+
+
+    class Line(Base):
+        __tablename__ = "NAME_line"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        sheet_id: Mapped[int] = mapped_column(ForeignKey("NAME_sheet.id"))
+        sheet: Mapped["Sheet"] = relationship(back_populates="lines")
+"""

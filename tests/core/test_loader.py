@@ -228,3 +228,9 @@ def test_every_wrong_setting_of_a_module_is_listed_at_once(
         test_settings(tmp_path, module_settings={**given, "KNOB_COUNT": "3", "KNOB_RATE": "0.5"})
     )
     assert [app.config[key] for key in module.config_defaults] == [3, 0.5, "y", 7]
+
+
+def test_core_may_be_named_among_the_enabled_modules() -> None:
+    installed = {"a": declare("a")}
+    assert names(loader.select(installed, ("core", "a"))) == ["a"]
+    assert loader.select(installed, ("core",)) == []

@@ -15,6 +15,7 @@ from core.config import Settings
 from core.contract import Module
 from core.db import db, end_reading, transaction
 from core.errors import EnvoiError
+from core.migrate import MigrationError
 from core.testing.fixtures import running_app, test_settings
 
 both = pytest.mark.both_databases
@@ -215,3 +216,26 @@ def test_nothing_is_left_of_a_migration_that_fails(app: Flask, shop: Module) -> 
     with engine.connect() as connection:
         assert connection.scalars(text("SELECT owner_id FROM shop_thing")).all() == [1]
     engine.dispose()
+
+
+@both
+def test_a_migration_that_the_database_refuses_is_named(app: Flask, shop: Module) -> None:
+    """A column that must have a value cannot be added to rows that are there, unless the migration gives one."""
+    fill(shop)
+    demanding = WIDEN[: WIDEN.index("def upgrade")] + (
+        "def upgrade():\n"
+        "    column = sa.Column('weight', sa.Integer, nullable=False)\n"
+        "    op.add_column('shop_thing', column)\n"
+    )
+    (migrate.versions_folder(shop) / "0002_add_weight.py").write_text(demanding)
+    with pytest.raises(MigrationError) as refused:
+        migrate.upgrade_module(shop)
+    said = str(refused.value)
+    assert said.startswith("Module shop: the migration 0002_add_weight cannot be applied (")
+    assert "weight" in said or "NOT NULL" in said, "the words of the database"
+    assert said.endswith("The tables of the module are as they were before.")
+    assert versions(shop) == ["f1"]
+    with_default = demanding.replace("nullable=False", "nullable=False, server_default='1'")
+    (migrate.versions_folder(shop) / "0002_add_weight.py").write_text(with_default)
+    migrate.upgrade_module(shop)
+    assert versions(shop) == ["f2"]

@@ -17,13 +17,14 @@ from core.errors import ConcurrentChangeError, UserError
 from core.files import FileStore
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
-from modules.mail_config.mail_templates import shipped
+from modules.mail_config.mail_templates import shipped, unusable
 from modules.mail_config.mail_templates.revisions import difference, history, missing_files, restore
 from modules.mail_config.mail_templates.service import (
     RecipientChoice,
     check_in_detail,
     check_template,
     delete_template,
+    pdf_name_for,
     render_for,
     restore_shipped,
     samples,
@@ -52,6 +53,39 @@ def a_file(name: str = "terms.pdf", data: bytes = b"terms") -> DraftAttachment:
 
 
 # -------------------------------------------------------------------------------------------------------- check
+
+
+def test_a_stored_template_whose_field_is_gone_is_told_by_its_name(
+    document: Document, make_template: Callable[..., MailTemplate]
+) -> None:
+    template = make_template("Offer", attachment_name="{{ document.number }}")
+    assert unusable.unusable(current_app) == []
+    with transaction():
+        template.texts[
+            0
+        ].body = "{{ customer.nobody }}"  # as if the field had been in the catalogue when it was saved
+        template.attachment_name = "{{ document.nothing }}"
+    said = "“Offer” (sales.quotation): there is no field customer.nobody, document.nothing."
+    with force_locale("en"):
+        for use in (render_for, pdf_name_for):
+            with pytest.raises(UserError) as refused:
+                use(template, document)
+            assert str(refused.value) == f"The template cannot be used: {said}"
+        assert unusable.unusable(current_app) == [said]
+
+
+def test_a_stored_template_that_cannot_be_read_is_told_by_its_name(
+    make_template: Callable[..., MailTemplate],
+) -> None:
+    template = make_template("Offer")
+    with transaction():
+        template.texts[0].subject = "{% if %}"
+    with force_locale("en"):
+        (said,) = unusable.unusable(current_app)
+    assert said.startswith("“Offer” (sales.quotation), subject_en: ")
+    with transaction():
+        template.active = False
+    assert unusable.unusable(current_app) == []
 
 
 def test_every_text_is_checked_and_told_beside_its_field(app: Flask) -> None:

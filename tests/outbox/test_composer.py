@@ -219,7 +219,10 @@ def test_a_broken_template_is_told_and_leaves_the_text_to_the_person(browser, qu
             text.body = "{{ no.such_field }}"
     response = browser.get(url(quotation))
     assert response.status_code == 200
-    assert "The template cannot be used" in response.text
+    assert (
+        "The template cannot be used: “Quotation: send” (sales.quotation): there is no field no.such_field."
+        in response.text
+    )
 
 
 def test_the_template_keeps_its_options_its_file_name_and_its_language(browser, quotation):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, cast
 
 import pytest
@@ -20,7 +21,7 @@ from core import loader, migrate
 from core.app import create_app, shell_folder
 from core.auth.models import Role, User
 from core.contract import DocumentKind, Module
-from core.db import Base, db
+from core.db import db, mappers
 from core.documents.behavior import DocumentBehavior
 from core.registry import resolve
 from core.testing import catalogues
@@ -63,7 +64,7 @@ def tables_of(module: Module) -> set[str]:
     resolve(module.models)
     mapped = {
         cast("Table", mapper.local_table).name
-        for mapper in Base.registry.mappers
+        for mapper in mappers()
         if inside(module.package, mapper.class_.__module__)
     }
     held: dict[bool, set[str]] = {True: set(), False: set()}
@@ -119,7 +120,7 @@ def changes_of_the_database() -> Iterator[list[str]]:
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if _CHANGE.match(statement):
-            seen.append(" ".join(statement.split())[:120])
+            seen.append(shorten(statement, 120, placeholder=" …"))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
@@ -140,6 +141,14 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     yield app
     with app.app_context():
         db.engine.dispose()
+
+
+def demonstration_fault(app: Flask, module: Module) -> str:
+    """Return why the demonstration of a module was not loaded, a sentence; "" where it was.
+
+    Rules that try rows and documents say this first: without it, what they miss is no fault of its own.
+    """
+    return str(app.extensions.get("envoi_demo_faults", {}).get(module.name, ""))
 
 
 def administrator_of(app: Flask) -> FlaskClient:

@@ -12,7 +12,7 @@ from core import loader
 from core.auth.permissions import PUBLIC, SIGNED_IN, declared_permission
 from core.contract import Module
 from core.registry import current_registry, resolve
-from core.testing.conformance.house import changes_of_the_database, fail_if, rules_of
+from core.testing.conformance.house import changes_of_the_database, demonstration_fault, fail_if, rules_of
 from core.testing.conformance.tour import Tour
 from core.testing.conformance.view_source import asks_for_the_method, writer_of
 
@@ -127,10 +127,13 @@ class PageRules:
             if status == 404:
                 unseen.append(rule.endpoint)
             problems += [f"Asking for {address} changes the database: {change}." for change in changes]
+        fault = demonstration_fault(demonstration, module)
+        if fault and set(unseen) - self.untried:
+            problems.insert(0, fault)
         problems += [
             f"The demonstration data has nothing to show on {endpoint}; name it in `untried` if that is meant."
             for endpoint in unseen
-            if endpoint not in self.untried
+            if endpoint not in self.untried and not fault
         ]
         fail_if(problems)
 

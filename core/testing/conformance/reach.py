@@ -183,9 +183,10 @@ class Search:
         for address in self.tour.pages.get(endpoint, ()):
             if self._is_foreign(person, address, "GET"):
                 self._expect_nothing(person, endpoint, "GET", address, ())
-        for post in _different(self.tour.posts.get(endpoint, ())):
-            if self._is_foreign(person, post.address, "POST"):
-                self._expect_nothing(person, endpoint, "POST", post.address, post.fields)
+        # What is the person's own takes no place among the few that are tried.
+        posts = self.tour.posts.get(endpoint, ())
+        for post in different(post for post in posts if self._is_foreign(person, post.address, "POST")):
+            self._expect_nothing(person, endpoint, "POST", post.address, post.fields)
 
     def _is_foreign(self, person: Person, address: str, method: str) -> bool:
         """Return True when an address names something that is not a person's."""
@@ -239,10 +240,12 @@ def _documents(condition: ColumnElement[bool]) -> Mapping[int, str]:
     return {row.id: row.number for row in rows}
 
 
-def _different(posts: Iterable[Post]) -> Iterator[Post]:
-    """Return posts to different addresses, those that pages offer first."""
-    by_address = {post.address: post for post in sorted(posts, key=lambda post: bool(post.page))}
-    yield from list(reversed(by_address.values()))[: 2 * ADDRESSES_OF_A_PAGE]
+def different(posts: Iterable[Post]) -> list[Post]:
+    """Return a few posts to different addresses: those that pages offer first, each with what the page would post."""
+    by_address: dict[str, Post] = {}
+    for post in sorted(posts, key=lambda post: not post.page):
+        by_address.setdefault(post.address, post)
+    return list(by_address.values())[: 2 * ADDRESSES_OF_A_PAGE]
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,12 @@ class TemplateRules:
             ]
         )
 
+    def test_catalogues_are_compiled(self, module: Module) -> None:
+        """What people read is what the catalogues say: a .mo file is neither missing nor older than its .po file."""
+        part = translated_part(module)
+        found = [(locale, catalogues.stale(part, locale)) for locale in catalogues.LOCALES]
+        fail_if([f"{module.name} ({locale}): {sentence}" for locale, sentence in found if sentence])
+
 
 def pages_of(module: Module) -> list[tuple[str, Path]]:
     """Return the templates of a module that reach a browser, with their names."""

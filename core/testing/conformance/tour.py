@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -119,41 +119,58 @@ def read_page(text: str) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """The ids that pages are asked with."""
+    """The ids that pages are asked with.
 
-    documents: Sequence[int]
-    kinds: Sequence[str]
+    Attributes:
+        documents: Ids of documents by kind.
+    """
+
+    documents: Mapping[str, Sequence[int]]
 
     def values_of(self, rule: Rule) -> Iterator[dict[str, Any]]:
         """Return arguments for a page: every document, kind and small number, a few for each argument."""
         choices: list[Sequence[Any]] = []
         for name in sorted(rule.arguments):
             if name == "document_id":
-                choices.append(self.documents)
+                choices.append(self.documents_for(rule.endpoint))
             elif isinstance(rule._converters[name], IntegerConverter):
                 choices.append(OTHER_IDS)
             else:
-                choices.append(self.kinds if name == "kind" else ("en",))
+                choices.append(sorted(self.documents) if name == "kind" else ("en",))
         for values in itertools.islice(itertools.product(*choices), 5 * ADDRESSES_OF_A_PAGE):
             yield dict(zip(sorted(rule.arguments), values, strict=True))
+
+    def documents_for(self, endpoint: str) -> list[int]:
+        """Return ids of documents for a page: one of each kind in turn, those of the page's own module first.
+
+        Only a few ids of each page are tried, and a page answers 404 to a document of a foreign kind anyway.
+        """
+        prefix = f"{endpoint.partition('.')[0]}."
+        own = [ids for kind, ids in sorted(self.documents.items()) if kind.startswith(prefix)]
+        foreign = [ids for kind, ids in sorted(self.documents.items()) if not kind.startswith(prefix)]
+        return [*_in_turn(own), *_in_turn(foreign)]
+
+
+def _in_turn(rows: Iterable[Sequence[int]]) -> Iterator[int]:
+    """Yield the first of each row, then the second of each, and so on."""
+    for column in itertools.zip_longest(*rows):
+        yield from (number for number in column if number is not None)
 
 
 def ids_of(app: Flask) -> Ids:
     """Return the ids to try in a house."""
-    kinds = sorted(app.extensions["envoi_registry"].kinds)
     with app.app_context():
-        documents = [
-            number
-            for kind in kinds
-            for number in db.session.scalars(
+        documents = {
+            kind: db.session.scalars(
                 select(Document.id)
                 .where(Document.kind == kind)
                 .order_by(Document.id)
                 .limit(DOCUMENTS_OF_A_KIND)
-            )
-        ]
+            ).all()
+            for kind in app.extensions["envoi_registry"].kinds
+        }
         db.session.remove()
-    return Ids(documents, kinds)
+    return Ids(documents)
 
 
 class Walk:

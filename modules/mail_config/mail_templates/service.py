@@ -23,6 +23,7 @@ from core.mail.draft import DraftAttachment, Priority, safe_file_name
 from core.partners.models import Partner
 from modules.mail_config.mail_templates.selection import language_of, offered, text_for
 from modules.mail_config.mail_templates.snapshot import to_text
+from modules.mail_config.mail_templates.unusable import told_by_name
 from modules.mail_config.mail_templates.validation import (
     RecipientChoice,
     check_in_detail,
@@ -96,7 +97,7 @@ def render_for(template: MailTemplate, document: Document, *, language: str | No
     text = text_for(template, document, language=language)
     if text is None:
         raise UserError(gettext("The template “%(name)s” has no text.", name=template.name))
-    with force_locale(text.language):
+    with told_by_name(template), force_locale(text.language):
         return render.render(text.subject, text.body, values_of(document), currency=document.currency)
 
 
@@ -111,7 +112,7 @@ def pdf_name_for(template: MailTemplate, document: Document, *, language: str | 
     usual = file_name(document, language)
     if not template.attachment_name:
         return usual
-    with force_locale(language):
+    with told_by_name(template), force_locale(language):
         line = render.render_line(template.attachment_name, values_of(document), currency=document.currency)
     # Numbers have slashes; blanks become %20 in some readers' folders.
     name = safe_file_name(line.replace("/", "-").replace(" ", "_"), fallback="") or usual
