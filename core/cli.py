@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
 from core.companies.models import Company
+from core.config import PRIVATE_UMASK
 from core.db import db
 from core.errors import EnvoiError
 from core.jobs import queue_length
@@ -108,6 +110,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an expected error is a sentence, not a traceback."""
+    os.umask(PRIVATE_UMASK)
     try:
         cli()
     except EnvoiError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,10 @@ SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check o
 MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
 # A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
-FALLBACK_REDIS_URL = "redis://127.0.0.1:6479/0"
+PRIVATE_UMASK = 0o077
+"""Files that any process of Envoi writes are for this user alone: they hold customers' data and keys."""
+# Not the folder that TMPDIR names: every process of the installation must come to the same place.
+_SHORT_FOLDER = Path("/tmp")  # noqa: S108 (what is made there is private, and refused if it is not ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +151,39 @@ def _check_secret(text: str) -> str | None:
 
 
 def redis_socket(data_dir: Path) -> Path:
-    """Return where the server that `envoi up` starts listens."""
-    return data_dir / "redis" / "redis.sock"
+    """Return where the server that `envoi up` starts listens, for this user alone.
+
+    In the data folder, or, where that path is too long for a socket, in a private folder with a short one. Never on a
+    port: whoever reaches the queue tells the worker what to do, and every local user reaches a port.
+    """
+    usual = data_dir / "redis" / "redis.sock"
+    if len(os.fsencode(usual)) <= LONGEST_SOCKET_PATH:
+        return usual
+    # By the folder, so that two installations on one machine never share a queue.
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return _SHORT_FOLDER / f"envoi-{os.getuid()}-{name}" / "redis.sock"
+
+
+def make_private(folder: Path) -> str | None:
+    """Make a folder that only this user enters; return what is wrong with one that is there already, or None."""
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+        return None
+    return f"{folder} is not a private folder of this user: remove it, or shorten ENVOI_DATA_DIR."
+
+
+def close_to_others(folder: Path) -> None:
+    """Take from others what they may do in a folder of this user; what lies in it is then out of their reach."""
+    found = folder.stat()
+    if found.st_uid == os.geteuid() and found.st_mode & 0o007:
+        folder.chmod(stat.S_IMODE(found.st_mode) & ~0o007)
 
 
 def embedded_redis_url(data_dir: Path) -> str:
-    """Return the URL of the server that `envoi up` starts.
-
-    It is a socket in the data folder, so two installations on one machine never share a queue; only where the
-    path is too long for a socket, a port.
-    """
-    path = str(redis_socket(data_dir))
-    return f"unix://{quote(path)}?db=0" if len(path.encode()) <= LONGEST_SOCKET_PATH else FALLBACK_REDIS_URL
+    """Return the URL of the server that `envoi up` starts."""
+    return f"unix://{quote(str(redis_socket(data_dir)))}?db=0"
 
 
 def read_or_make_secret(path: Path) -> str:
@@ -183,6 +209,20 @@ def read_or_make_secret(path: Path) -> str:
     return path.read_text(encoding="ascii", errors="replace").strip()
 
 
+def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
+    """Make the data folder, and that of a socket with a short path, and return what is wrong with them."""
+    try:
+        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        return [f"ENVOI_DATA_DIR {data_dir} cannot be made: {error.strerror}."]
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        return [f"ENVOI_DATA_DIR {data_dir} is not writable."]
+    close_to_others(data_dir)
+    short = redis_socket(data_dir).parent
+    wrong = make_private(short) if embedded and short.parent == _SHORT_FOLDER else None
+    return [wrong] if wrong else []
+
+
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check the settings.
 
@@ -194,14 +234,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     reader = _Reader(os.environ if environ is None else environ)
     data_dir = Path(reader.value("ENVOI_DATA_DIR", "data")).expanduser().absolute()
-    try:
-        data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        reader.problems.append(f"ENVOI_DATA_DIR {data_dir} cannot be made: {error.strerror}.")
-    else:
-        if not os.access(data_dir, os.W_OK | os.X_OK):
-            reader.problems.append(f"ENVOI_DATA_DIR {data_dir} is not writable.")
-
+    embedded = not reader.environ.get("ENVOI_REDIS_URL", "").strip()
+    reader.problems += _problems_of_folders(data_dir, embedded=embedded)
     secret = reader.value("ENVOI_SECRET_KEY", "")
     if secret and _check_secret(secret):
         reader.problems.append(f"ENVOI_SECRET_KEY must have at least {MINIMUM_SECRET_LENGTH} characters.")
@@ -214,7 +248,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "ENVOI_DATABASE_URL", f"sqlite:///{data_dir / 'envoi.db'}", _check_database_url
         ),
         "redis_url": reader.checked("ENVOI_REDIS_URL", embedded_redis_url(data_dir), _check_redis_url),
-        "redis_embedded": not reader.environ.get("ENVOI_REDIS_URL", "").strip(),
+        "redis_embedded": embedded,
         "modules": tuple(names) if names else None,
         "host": host,
         "port": port,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask, current_app
 from redis import Redis
@@ -17,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
 from rq.timeouts import BaseTimeoutException
 
 from core.db import end_reading, on_commit
@@ -33,6 +35,39 @@ JobTimeoutError = BaseTimeoutException
 """Raised in the middle of a job that has taken too long; nobody but the queue may catch it."""
 
 JobArgument = int | str | list[int]
+
+
+class ForeignJobError(Exception):
+    """A job on the queue is none that Envoi has put there; it is not run."""
+
+
+class EnvoiJob(Job):
+    """A job that calls `run` with plain arguments, and nothing else.
+
+    Redis is a messenger that others may be able to write to. RQ's own job is read by pickle and names functions that
+    the worker imports and calls: whoever writes such a job would run code in the worker.
+    """
+
+    # What would be called when the job has ended: nothing, whatever stands in Redis.
+    success_callback = None
+    failure_callback = None
+    stopped_callback = None
+
+    def perform(self) -> Any:
+        """Run the job.
+
+        Raises:
+            ForeignJobError: It is none of ours.
+        """
+        if self.func_name != RUN or self.instance is not None or self.kwargs:
+            raise ForeignJobError(f"The job {self.id} calls {self.func_name!r}, not {RUN}; it was not run.")
+        return super().perform()
+
+
+def queue_on(connection: Redis, name: str) -> Queue:
+    """Return a queue whose jobs are ours and written as JSON."""
+    return Queue(name, connection=connection, serializer=JSONSerializer, job_class=EnvoiJob)
+
 
 # A list, so that the worker's code can be imported before there is an application; one for each process.
 _process_app: list[Flask] = []
@@ -55,7 +90,7 @@ def queue_for(app: Flask) -> Queue:
             socket_timeout=ENQUEUE_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
-        queue = app.extensions["envoi_queue"] = Queue(settings.queue, connection=connection)
+        queue = app.extensions["envoi_queue"] = queue_on(connection, settings.queue)
     return cast("Queue", queue)
 
 
@@ -129,3 +164,7 @@ def run(name: str, *args: JobArgument) -> None:
 def periodic_jobs() -> list[tuple[str, int]]:
     """Return the name and the interval in seconds of each job that the scheduler repeats."""
     return [(spec.name, spec.every) for spec in current_registry().jobs.values() if spec.every]
+
+
+RUN = f"{run.__module__}.{run.__qualname__}"
+"""The only function that a job may name."""

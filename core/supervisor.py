@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from flask import Flask
@@ -20,7 +19,7 @@ from sqlalchemy import select
 
 from core import embedded, migrate
 from core.auth.models import User
-from core.config import Settings, redis_socket
+from core.config import PRIVATE_UMASK, Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
@@ -52,6 +51,8 @@ class _Web(BaseApplication):  # type: ignore[misc]
             # Seconds for requests that are being answered when it is told to stop.
             "graceful_timeout": 10,
             "loglevel": "warning",
+            # Its own would let files that requests write be read by everybody.
+            "umask": PRIVATE_UMASK,
             "accesslog": None,
         }.items():
             self.cfg.set(key, value)
@@ -188,10 +189,7 @@ def _start_redis(settings: Settings) -> subprocess.Popen[bytes] | None:
     else:
         return None
     folder = settings.data_dir / "redis"
-    if settings.redis_url.startswith("unix:"):
-        process = embedded.start_redis(folder, socket_path=redis_socket(settings.data_dir))
-    else:
-        process = embedded.start_redis(folder, urlsplit(settings.redis_url).port or 0)
+    process = embedded.start_redis(folder, socket_path=redis_socket(settings.data_dir))
     embedded.wait_for_redis(settings.redis_url, 10, process)
     return process
 

@@ -6,19 +6,22 @@ import logging
 import signal
 import time
 from contextlib import suppress
+from types import FrameType
 from typing import cast
 
 from flask import Flask
 from redis import Redis
 from redis.backoff import ConstantBackoff
-from redis.client import PubSubWorkerThread
+from redis.client import Pipeline, PubSubWorkerThread
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import Queue, SimpleWorker
+from rq import SimpleWorker
 from rq.cron import CronJob, CronScheduler
+from rq.exceptions import StopRequested
 from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
 
-from core import jobs
+from core import clock, jobs
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +97,10 @@ def _new_worker(app: Flask) -> EnvoiWorker:
         retry = Retry(ConstantBackoff(RESTART_SECONDS / 2), 3)
         connection = Redis.from_url(settings.redis_url, retry=retry)
         worker = EnvoiWorker(
-            [Queue(settings.queue, connection=connection)],
+            [jobs.queue_on(connection, settings.queue)],
             connection=connection,
+            job_class=jobs.EnvoiJob,
+            serializer=JSONSerializer,
             maintenance_interval=MAINTENANCE_SECONDS,
             worker_ttl=WORKER_TTL_SECONDS,
         )
@@ -112,14 +117,30 @@ class EnvoiScheduler(CronScheduler):
 
     def __init__(self, connection: Redis, queue: str) -> None:
         super().__init__(connection, logging_level="WARNING")
-        self._moments = RQScheduler([queue], connection, logging_level="WARNING")
+        self._queue = jobs.queue_on(connection, queue)
+        self._moments = RQScheduler([queue], connection, logging_level="WARNING", serializer=JSONSerializer)
+        self.was_told_to_stop = False
         # Without its lock: two schedulers at once may put a job on the queue twice, which does no harm.
         self._moments.prepare_registries([queue])
 
     def enqueue_jobs(self) -> list[CronJob]:
         """Enqueue everything that is due."""
         self._moments.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
-        return super().enqueue_jobs()
+        due = [job for job in self.get_jobs() if job.should_run()]
+        for job in due:
+            # Not by RQ's own way, which writes jobs by pickle.
+            self._queue.enqueue(jobs.run, *job.args, **job.job_options)
+            job.set_enqueue_time(clock.now())
+        return due
+
+    def _request_stop(self, signum: int, frame: FrameType | None) -> None:
+        self.was_told_to_stop = True
+        super()._request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def register_death(self, pipeline: Pipeline | None = None) -> None:
+        """Say goodbye to Redis; it may be the reason for the end."""
+        with suppress(RedisError):
+            super().register_death(pipeline)
 
     def calculate_sleep_interval(self) -> float:
         """Return for how many seconds there is surely nothing to do."""
@@ -131,7 +152,7 @@ def schedule(app: Flask) -> None:
 
     The times of the periodic ones are kept in this process, so a flushed Redis costs at most one interval; the
     others are gone with it, which is why each has its sweep. Two schedulers at once do no harm: every job may
-    run twice.
+    run twice. While Redis is away it waits, as workers do: what is due meanwhile is put on the queue when it is back.
     """
     settings = app.extensions["envoi_settings"]
     scheduler = EnvoiScheduler(Redis.from_url(settings.redis_url), settings.queue)
@@ -149,4 +170,13 @@ def schedule(app: Flask) -> None:
                 ttl=max(every * 2, 60),
                 name=name,
             )
-    scheduler.start()  # type: ignore[no-untyped-call]
+    while not scheduler.was_told_to_stop:
+        try:
+            scheduler.start()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            if not scheduler.was_told_to_stop:
+                logger.warning("The queue is away (%s); the scheduler waits for it.", type(error).__name__)
+                with suppress(StopRequested, KeyboardInterrupt):
+                    time.sleep(RESTART_SECONDS)
+        else:
+            return  # told to stop by the keyboard

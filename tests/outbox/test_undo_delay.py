@@ -22,7 +22,7 @@ from core.worker import EnvoiScheduler
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
 from tests.outbox.conftest import draft
-from tests.outbox.processes import Worker, acceptances, eventually, states_of, sweep, workforce
+from tests.outbox.processes import WAIT_SECONDS, Worker, acceptances, eventually, states_of, sweep, workforce
 
 pytestmark = pytest.mark.smtp
 
@@ -160,7 +160,7 @@ def test_what_is_due_is_put_on_the_queue_once(app, company):
     jobs.enqueue("outbox.release_mails", [2], at=clock.now() + dt.timedelta(hours=1))
     for _ in range(2):
         scheduler.enqueue_jobs()
-    assert [job.args for job in queue.get_jobs()] == [("outbox.release_mails", [1])]
+    assert [list(job.args) for job in queue.get_jobs()] == [["outbox.release_mails", [1]]]
     assert 0 < scheduler.calculate_sleep_interval() <= 0.5
 
 
@@ -171,3 +171,23 @@ def test_a_scheduler_without_its_queue_says_so(app, redis):
     with pytest.raises(RedisError):
         scheduler.enqueue_jobs()
     redis.start()
+
+
+def test_a_scheduler_waits_for_a_queue_that_goes_away(app, at_work, redis, lab, company):
+    mail = later(company, 1)
+    redis.stop()
+    eventually(lambda: mail.not_before < clock.now(), "its moment has passed while there was no queue")
+    redis.start()
+    eventually(lambda: states_of([mail.id]) == ["sent"], "it has left all the same")
+    after = later(company, 1)
+    eventually(lambda: states_of([after.id]) == ["sent"], "and so does the next one")
+    assert set(acceptances(lab).values()) == {1}
+
+
+def test_a_scheduler_that_waits_for_its_queue_ends_when_it_is_told_to(app, hire, redis):
+    scheduler = hire("scheduler")
+    eventually(lambda: list(jobs.queue_for(app).connection.scan_iter("rq:cron_scheduler:*")), "it runs")
+    redis.stop()
+    eventually(lambda: "waits for it" in scheduler.log, "it has noticed")
+    scheduler.process.terminate()
+    assert scheduler.process.wait(WAIT_SECONDS) == 0
