@@ -43,11 +43,13 @@ def gone_fields(template: MailTemplate) -> str:
     gone = sorted({name for source in sources for name in used_fields(source)} - known)
     if not gone:
         return ""
-    return gettext(
-        "“%(name)s” (%(kind)s): there is no field %(fields)s.",
-        name=gettext(template.name) if template.name else "",
-        kind=template.kind,
-        fields=", ".join(gone),
+    return str(
+        gettext(
+            "“%(name)s” (%(kind)s): there is no field %(fields)s.",
+            name=gettext(template.name) if template.name else "",
+            kind=template.kind,
+            fields=", ".join(gone),
+        )
     )
 
 
