@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
+from flask import Flask, current_app
 
 from core import loader
 from core.app import create_app
+from core.config import read_settings
 from core.i18n import gettext
 from core.registry import current_registry
 from core.scaffold.make import NewModule, make
+
+
+def house_in(folder: str) -> Flask:
+    """Return the application with a data folder that is thrown away: whoever begins a module needs none yet."""
+    return create_app(read_settings({**os.environ, "ENVOI_DATA_DIR": folder}))
 
 
 @click.group()
@@ -47,9 +56,8 @@ def new(
     first, space, rest = french_title.partition(" ")  # bons de livraison
     french_titles = french_titles or f"{first}s{space}{rest}"
     made = NewModule(name, title, titles or f"{title}s", french_title, french_titles)
-    app = create_app()
-    with app.app_context():
-        taken = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules()} - {""}
+    with TemporaryDirectory(prefix="envoi-") as nowhere, house_in(nowhere).app_context():
+        taken = {rule.rule.split("/")[1] for rule in current_app.url_map.iter_rules()} - {""}
         taken |= {*loader.discover(), *(one.name for one in current_registry().modules), "core"}
         folder = make(made, into, taken)
         click.echo(gettext("%(folder)s was made. Go on with:", folder=str(folder)))

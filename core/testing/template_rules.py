@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +19,12 @@ _SILENT = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _FORM = re.compile(r"<form\b.*?</form>", re.DOTALL | re.IGNORECASE)
 _POSTS = re.compile(r"^<form\b[^>]*?\bmethod\s*=\s*[\"']?(?:post|\{)", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(?:csrf_token|hidden_tag)\b")
+
+_VALUE = "\0"
+_OPEN_TAG = re.compile(r"</?\w*$")
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_NO_TEXT = frozenset({"script", "style"})
+_SHOWN_ATTRIBUTES = frozenset({"alt", "aria-label", "label", "placeholder", "title"})
 
 
 def template_files(folders: Iterable[Path]) -> dict[str, Path]:
@@ -66,6 +72,65 @@ def forms_without_token(source: str) -> int:
     """Return how many forms of a template post without a CSRF token."""
     forms = (match.group() for match in _FORM.finditer(re.sub(r"\{#.*?#\}", "", source, flags=re.DOTALL)))
     return sum(1 for form in forms if _POSTS.search(form) and not _TOKEN.search(form))
+
+
+class _Text(HTMLParser):
+    """Collects what people read, in the page itself and in the attributes that are shown or read aloud."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[str] = []
+        self._inside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Look at the attributes of one element."""
+        if tag in _NO_TEXT:
+            self._inside.append(tag)
+        self.found += [value for name, value in attrs if name in _SHOWN_ATTRIBUTES and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Come out of a script or style."""
+        if self._inside and self._inside[-1] == tag:
+            self._inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Look at a piece of text."""
+        if not self._inside:
+            self.found.append(data)
+
+
+def unmarked_text(source: str, names: Collection[str] = ()) -> list[str]:
+    """Return what a template says in words of its own: text that nobody can translate.
+
+    Args:
+        source: The template.
+        names: Words that are the same in every language.
+    """
+    text = _Text()
+    text.feed(_without_jinja(source))
+    text.close()
+    return [
+        " ".join(piece.split())
+        for piece in (part for found in text.found for part in found.split(_VALUE))
+        if set(_WORD.findall(piece)) - set(names)
+    ]
+
+
+def _without_jinja(source: str) -> str:
+    """Return a template with a mark for each value, and nothing for statements and for what `trans` translates."""
+    out, translated, before = "", False, ""
+    for _line, token, value in Environment(autoescape=True).lex(source):
+        if token == "data" and not translated:
+            out += value
+        elif token == "variable_begin" and not translated:
+            # Within the name of an element a value is a part of that name.
+            out += "x" if _OPEN_TAG.search(out) else _VALUE
+        elif token == "block_begin":
+            out += " "
+        elif token == "name" and before == "block_begin":
+            translated = value == "trans" or (translated and value != "endtrans")
+        before = before if token == "whitespace" else token
+    return out
 
 
 def strings_of_python(folder: Path) -> Iterator[str]:

@@ -19,8 +19,9 @@ BLOCKS = re.findall(r"^```(python|toml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DO
 
 def test_every_block_of_code_stands_in_the_example_module() -> None:
     files = [path for path in TOY.rglob("*") if path.suffix in {".py", ".toml"}]
-    # The marks of our own linter say nothing to a reader.
-    sources = [re.sub(r"  # noqa.*", "", path.read_text(encoding="utf-8")) for path in files]
+    files.append(HOUSE / "tests" / "core" / "test_form_page.py")
+    # The marks of our own linters say nothing to a reader.
+    sources = [re.sub(r"  # (noqa|type:).*", "", path.read_text(encoding="utf-8")) for path in files]
     strange = [
         block
         for language, block in BLOCKS
@@ -99,12 +100,26 @@ def test_every_template_and_file_that_is_named_is_there() -> None:
     }
     assert named >= {"core/followers/_panel.html", "core/form.html"}
     assert sorted(name for name in named if not (HOUSE / "templates" / name).is_file()) == []
-    files = {name for name in QUOTED if re.fullmatch(r"(core|modules|tests|docs)/[\w/.-]+", name)} - MADE
+    files = (
+        {name for name in QUOTED if re.fullmatch(r"(core|modules|tests|docs)/[\w/.-]+", name)} - named - MADE
+    )
     assert sorted(name for name in files if not (HOUSE / name).exists()) == []
 
 
 # What a module by others has in its own folder.
 MADE = {"tests/conftest.py", "tests/test_conformance.py"}
+
+
+def test_every_filter_and_macro_is_listed(app: Flask) -> None:
+    macros = set(
+        re.findall(r"{% macro (\w+)", (HOUSE / "templates" / "macros.html").read_text(encoding="utf-8"))
+    )
+    assert sorted(macros - {"facet_line"} - set(re.findall(r"`ui\.(\w+)", PAGE))) == []
+    ours = {
+        name for name, function in app.jinja_env.filters.items() if function.__module__ == "core.web.formats"
+    }
+    table = PAGE[PAGE.index("| filter |") : PAGE.index("**Macros**")]
+    assert sorted(ours - set(re.findall(r"`(\w+)", table))) == []
 
 
 def test_every_macro_that_is_named_is_there() -> None:

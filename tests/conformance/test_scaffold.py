@@ -121,6 +121,7 @@ def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installati
     )
     assert " passed" in said
     assert "SKIPPED" not in said, said
+    assert not (installed.folder / "data").exists()
 
 
 @pytest.mark.parametrize(
@@ -160,6 +161,15 @@ def test_what_cannot_be_is_refused_in_a_sentence(new: NewModule, sentence: str) 
     with pytest.raises(UserError) as refused:
         check_new(new, {"sales", "partners"})
     assert sentence in str(refused.value)
+
+
+def test_the_command_makes_a_folder_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No data folder with a key, wherever somebody stands when they begin."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ENVOI_DATA_DIR", raising=False)
+    done = CliRunner().invoke(cli.cli, ["module", "new", "fine"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["envoi-fine"]
 
 
 def test_the_command_knows_what_is_taken(tmp_path: Path) -> None:

@@ -71,6 +71,38 @@ def test_a_form_without_a_token_is_noticed(source: str, count: int) -> None:
     assert template_rules.forms_without_token(source) == count
 
 
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("<p>{{ _('Weight') }}: {{ weight }} – 2 ×</p>", []),
+        ("<title>{{ title }} – Envoi</title>", []),
+        ("<p>{% trans %}Weight{% endtrans %}</p>{# a remark #}", []),
+        ("<style>p { color: red }</style><script src='x'>let a</script>", []),
+        ("<tr{% if on %} class=\"on\"{% endif %}><h{{ level }} class='x'></tr>", []),
+        ("{% for a in ['{{ b }}', 'words'] %}{{ a }}{% endfor %}", []),
+        ("{% raw %}<p>Weight</p>{% endraw %}", ["Weight"]),
+        ("<p>Weight: {{ weight }} kg</p>", ["Weight:"]),
+        ("<p>{% if heavy %}Very heavy{% endif %}</p>", ["Very heavy"]),
+        ('<input placeholder="Weight" value="Weight" title="{{ _(\'x\') }}">', ["Weight"]),
+    ],
+)
+def test_text_that_is_not_marked_is_noticed(source: str, found: list[str]) -> None:
+    assert template_rules.unmarked_text(source, {"Envoi", "kg"}) == found
+
+
+def test_text_that_is_not_marked_is_told_with_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad" / "pdf").mkdir(parents=True)
+    (tmp_path / "bad" / "pdf" / "note.html").write_text("<p>Weight: {{ weight }} kg</p>")
+    monkeypatch.setattr(templates, "template_folders", lambda _module: [tmp_path])
+    monkeypatch.setattr(ModuleConformance, "same_everywhere", frozenset({"kg"}))
+    assert complaint(SUITE.test_text_is_marked_for_translation, BAD) == (
+        "The template bad/pdf/note.html says “Weight:”, which nobody can translate: write {{ _('…') }}, or name the "
+        "word in `same_everywhere` where it is a name or a unit."
+    )
+
+
 def test_grants_that_cannot_be_are_noticed() -> None:
     permissions = (
         Permission("bad.a.b", "A", granted={"emperor": Scope.OWN}),

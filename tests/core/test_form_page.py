@@ -23,13 +23,16 @@ class LineForm(Form):  # type: ignore[misc]
 class NoteForm(FlaskForm):  # type: ignore[misc]
     subject = StringField("Subject", description="What it is about")
     lines = FieldList(FormField(LineForm), "Lines", min_entries=2)
-    marks = FieldList(StringField("Mark"), "Marks", min_entries=1)
     revision = HiddenField()
+
+
+class MarkedForm(NoteForm):
+    marks = FieldList(StringField("Mark"), "Marks", min_entries=1)
 
 
 def page_of(app: Flask, posted: dict[str, Any]) -> str:
     with app.test_request_context(method="POST", data=posted):
-        form = NoteForm(MultiDict(posted), revision=3, meta={"csrf": False})
+        form = MarkedForm(MultiDict(posted), revision=3, meta={"csrf": False})
         form.validate()
         html: str = render_template("core/form.html", form=form, title="Note", crumbs=[])
     return " ".join(html.split())

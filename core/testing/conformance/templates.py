@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from core import loader
 from core.contract import Module
@@ -11,7 +12,13 @@ from core.testing.conformance.house import fail_if, installed_modules, template_
 
 
 class TemplateRules:
-    """What the templates of a module keep to."""
+    """What the templates of a module keep to.
+
+    Attributes:
+        same_everywhere: Words in templates that are the same in every language: names and units.
+    """
+
+    same_everywhere: ClassVar[frozenset[str]] = frozenset()
 
     def test_templates_stand_in_their_own_folder(self, module: Module) -> None:
         """A template is found by the module's name, so that it hides nobody else's."""
@@ -70,6 +77,21 @@ class TemplateRules:
                 f"{module.name} ({locale}): {problem}"
                 for locale in catalogues.LOCALES
                 for problem in catalogues.problems(part, locale)
+            ]
+        )
+
+    def test_text_is_marked_for_translation(self, module: Module) -> None:
+        """What a template says stands in `_(…)`: in pages, PDFs and mails."""
+        files = template_rules.template_files(template_folders(module))
+        fail_if(
+            [
+                f"The template {name} says “{words}”, which nobody can translate: write {{{{ _('…') }}}}, or "
+                "name the word in `same_everywhere` where it is a name or a unit."
+                for name, path in files.items()
+                if path.suffix == ".html"
+                for words in template_rules.unmarked_text(
+                    path.read_text(encoding="utf-8"), {"Envoi", *self.same_everywhere}
+                )
             ]
         )
 
