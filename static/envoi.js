@@ -181,11 +181,22 @@
         if (select.dataset.people) {
           const render = { ...settings.render, option: personLine };
           searchServer(select, select.dataset.people, { ...settings, allowEmptyOption: false, render });
-        } else new window.TomSelect(select, settings);
+        } else newChoice(select, settings);
         // The field beside it speaks for it now.
         select.setAttribute("aria-hidden", "true");
       }
     });
+  }
+
+  // The library hears of the focus that it gives only when the browser is idle, and swallows what is typed until then.
+  function newChoice(select, settings) {
+    const choice = new window.TomSelect(select, settings);
+    choice.hook("after", "focus", () => {
+      if (document.activeElement !== choice.control_input) return;
+      choice.ignoreFocus = false;
+      choice.onFocus();
+    });
+    return choice;
   }
 
   // A field that searches on the server; the page of sales documents has one of its own kind.
@@ -197,7 +208,7 @@
     let fits = null; // what was found
     let chosen = false; // something was chosen before the answer came
     let lost = false; // the last answer did not come
-    const choice = new window.TomSelect(select, {
+    const choice = newChoice(select, {
       ...settings,
       preload: "focus",
       loadThrottle: 150,

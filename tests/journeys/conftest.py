@@ -61,7 +61,7 @@ def pytest_runtest_makereport(
         report.sections.append(("envoi up", house.last_words()))
         pages = [page for context in item.stash.get(CONTEXTS, []) for page in context.pages]
         for number, page in enumerate(pages):
-            picture = house.log.with_name(f"{item.name}-{report.when}-{number}.png")
+            picture = house.log.with_name(f"{item.name.replace('/', '_')}-{report.when}-{number}.png")
             with contextlib.suppress(PlaywrightError):  # the page may be gone
                 page.screenshot(path=picture, full_page=True)
                 report.sections.append((f"page {number}", f"{page.url}\n{picture}"))
