@@ -4,28 +4,33 @@ The pages of `mail_config` offer these slots: `mail_config.server_aside`, with `
 of the mails that wait for their turn leaves, where the rate is limited); `mail_config.template_actions`, among the
 buttons of a template, with `template` (None for a new one) and `kind`; and `mail_config.template_recipients`, in its
 preview, with `template` (in no session) and `document`.
+
+The panels of documents and customers keep themselves up to date, at two addresses of the outbox.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 
-from flask import g, render_template
+from flask import abort, g, render_template
+from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from core.auth.permissions import signed_in_user
+from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of
-from core.mail.outcomes import FailureKind
+from core.documents.service import behavior_of, get_readable
+from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
 from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
+from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
+from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import OutgoingMail
-from modules.outbox.states import MailState
+from modules.outbox.states import FAILED, MailState
 
 MOST_COUNTED = 1000  # beyond it the page says "1,000+"
 _WAITS = sorted({*SERVER_FAILURES, FailureKind.SERVER_UNTESTED})
@@ -61,19 +66,32 @@ def document_list_badge(document: Document) -> str:
     return render_template("outbox/panels/list_badge.html", badge=badge) if badge else ""
 
 
-def document_panel(document: Document) -> str:
-    """Return the panel with the mails of a document."""
+def document_panel(document: Document, *, badge_beside: bool = False) -> str:
+    """Return the panel with the mails of a document.
+
+    Args:
+        document: The document.
+        badge_beside: With the badge, which takes the place of the one that the page has.
+    """
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
-    panel = queries.document_mails(document.id, user)
     return render_template(
         "outbox/panels/document.html",
         document=document,
-        panel=panel,
+        panel=queries.document_mails(document.id, user),
         eml_exports=queries.eml_exports(document.id),
-        oob=False,
+        badge=_badges().get(document.id) if badge_beside else None,
+        oob=badge_beside,
     )
+
+
+@blueprint.get("/documents/<int:document_id>/panel")
+@requires("outbox.mail.read")
+def document_panel_now(document_id: int) -> ResponseReturnValue:
+    """Show the mails of a document, and its badge beside."""
+    document = get_readable(signed_in_user(), document_id) or abort(404)
+    return document_panel(document, badge_beside=True)
 
 
 def partner_panel(partner: Partner) -> str:
@@ -84,6 +102,27 @@ def partner_panel(partner: Partner) -> str:
     return render_template(
         "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
     )
+
+
+@blueprint.get("/partners/<int:partner_id>/panel")
+@requires("outbox.mail.read")
+def partner_panel_now(partner_id: int) -> ResponseReturnValue:
+    """Show the mails to a customer and its contacts."""
+    may = signed_in_user().can("core.partner.read")
+    return partner_panel((db.session.get(Partner, partner_id) if may else None) or abort(404))
+
+
+@blueprint.app_context_processor
+def words_of_mail() -> dict[str, object]:
+    """Give templates what the outbox's pieces of pages need, wherever they are shown."""
+    return {
+        "explanations": EXPLANATIONS,
+        "mail_badge": queries.badge_of,
+        "mail_choices": queries.choices_for,
+        "mail_waits_for": waits_for,
+        "correctable_recipients": queries.correctable_recipients,
+        "failed_states": FAILED,
+    }
 
 
 def _count_waiting(server_id: int, *kinds: FailureKind) -> int:

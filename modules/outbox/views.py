@@ -1,5 +1,6 @@
-"""All pages of the outbox: importing this registers them with its blueprint."""
+"""All pages of the outbox, and its pieces of others: importing this registers them with its blueprint."""
 
+from modules.outbox import slots
 from modules.outbox.alerts import views as alerts
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import views as compose
@@ -7,4 +8,4 @@ from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
 
-__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy"]
+__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "slots"]

@@ -1,5 +1,5 @@
-"""The pages of a mail, and the panels that show mails on other pages."""
+"""The pages of a mail."""
 
-from modules.outbox.mail_page.views import actions, page, panels
+from modules.outbox.mail_page.views import actions, page
 
-__all__ = ["actions", "page", "panels"]
+__all__ = ["actions", "page"]
