@@ -29,8 +29,9 @@ from core.partners.models import Partner
 from core.testing.services import redis_server
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
-from tests.journeys.conftest import ARGUMENTS, CHROMIUM
+from tests.journeys.conftest import ARGUMENTS
 from tests.journeys.house import House, running_house
+from tools.browser import chromium
 
 LOGIN = "oliver@demo.example.com"
 LONG = 300
@@ -77,7 +78,7 @@ def main() -> int:
         sync_playwright() as playwright,
     ):
         short, long = quotation(house, 5), quotation(house, LONG)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(f"{house.url}/sign-in")
         page.fill("input[name=login]", LOGIN)

@@ -20,8 +20,9 @@ from playwright.sync_api import Page, sync_playwright
 from core.demo import PASSWORD
 from core.embedded import free_port
 from core.testing.services import redis_server
-from tests.journeys.conftest import ARGUMENTS, CHROMIUM
+from tests.journeys.conftest import ARGUMENTS
 from tests.journeys.house import running_house
+from tools.browser import chromium
 
 # Measured inside the page: the way from here to the browser would be longer than what is measured.
 FINISH = """async () => {
@@ -68,7 +69,7 @@ def main() -> int:
         redis_server(Path(folder)) as redis_url,
         sync_playwright() as playwright,
     ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         with running_house(Path(folder), redis_url, ports=(free_port(), free_port())) as house:
             page.goto(f"{house.url}/sign-in")

@@ -22,8 +22,8 @@ from playwright.sync_api import Error as PlaywrightError
 from core.demo import PASSWORD
 from tests.journeys.house import House, running_house
 from tests.journeys.words import Reader, Words
+from tools.browser import chromium
 
-CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -80,7 +80,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield browser
         browser.close()
 
