@@ -181,7 +181,7 @@ def test_a_server_that_works_again_before_it_is_paused_is_forgiven(down, send, l
 
 def test_a_mail_that_hangs_its_server_counts_its_own_attempts_and_holds_nobody_up(company, send, app):
     """A content scanner, perhaps, that cannot digest this one: the server itself is well."""
-    app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"] = "0.3"
+    app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"] = "1.5"
     with RoughServer({"RCPT": [HANG, "250 ok"]}) as rough:
         server = make_ready(make_server(rough))
         poison, *others = [send(f"n{n}@example.com").id for n in range(3)]
