@@ -258,8 +258,8 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.DOCUMENT_CHANGED: Explanation(
         _l("Document changed meanwhile"),
         _l(
-            "The document was changed after the mail was written and before it left, so text and PDF would not "
-            "agree. Nothing was sent. Open the document and send it anew."
+            "The document was changed or canceled after this mail was written, so the mail no longer says what the "
+            "document says. It is not sent any more. Open the document and send it anew."
         ),
         Actor.SELLER,
         Repair.DOCUMENT,

@@ -15,6 +15,7 @@ from core.db import db
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
+from modules.outbox.document_check import document_problem, document_problems
 from modules.outbox.models import EmlExport, MailRecipient, OutgoingMail
 from modules.outbox.states import (
     CANCELABLE,
@@ -156,6 +157,7 @@ class Choices:
         cancel: Stop it, or stop trying.
         mark: Say whether it has arrived.
         erased: Its contents are gone, so it cannot be sent again.
+        outdated: It no longer says what its document says, so a new one has to be written.
     """
 
     retry: bool
@@ -163,19 +165,42 @@ class Choices:
     cancel: bool
     mark: bool
     erased: bool
+    outdated: bool
 
 
 def choices_for(mail: OutgoingMail) -> Choices:
     """Return what can be done about a mail, whoever asks."""
     erased = mail.contents_erased_at is not None
     again = mail.state in RESENDABLE and not erased
+    waits = mail.state in {MailState.DEFERRED, MailState.SCHEDULED}
+    outdated = (again or waits) and document_problem(mail) is not None
     return Choices(
-        retry=again or mail.state is MailState.DEFERRED,
-        send_now=again or mail.state in {MailState.DEFERRED, MailState.SCHEDULED},
+        retry=(again or mail.state is MailState.DEFERRED) and not outdated,
+        send_now=(again or waits) and not outdated,
         cancel=mail.state in CANCELABLE,
         mark=mail.state is MailState.UNCERTAIN,
         erased=erased,
+        outdated=outdated,
     )
+
+
+def outdated(mail_ids: Iterable[int]) -> list[int]:
+    """Return those of some mails that somebody has still to get, and that no longer say what their documents say."""
+    mails = db.session.scalars(
+        select(OutgoingMail).where(
+            OutgoingMail.id.in_(list(mail_ids)),
+            OutgoingMail.state.in_(sorted(RESENDABLE | {MailState.DEFERRED, MailState.SCHEDULED})),
+        )
+    )
+    return sorted(document_problems(mails))
+
+
+def outdated_waiting(document_id: int) -> list[OutgoingMail]:
+    """Return the mails about a document that wait and no longer say what it says: they will not be sent."""
+    waiting = select(OutgoingMail).where(
+        OutgoingMail.document_id == document_id, OutgoingMail.state.in_(sorted(CANCELABLE))
+    )
+    return [mail for mail in db.session.scalars(waiting.order_by(OutgoingMail.id)) if document_problem(mail)]
 
 
 def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:

@@ -54,10 +54,21 @@ def _badges() -> dict[int, queries.Badge]:
 
 
 def document_badge(document: Document) -> str:
-    """Return the badge beside the title of a document; it keeps itself up to date by the panel."""
-    return render_template(
-        "outbox/panels/document_badge.html", document=document, badge=_badges().get(document.id)
-    )
+    """Return the badge beside the title of a document, and what is to be said of mails that it has left behind."""
+    return render_template("outbox/panels/document_badge.html", oob=False, **_badge_context(document))
+
+
+def _badge_context(document: Document) -> dict[str, object]:
+    user = signed_in_user()
+    outdated = queries.outdated_waiting(document.id)
+    ids = [mail.id for mail in outdated]
+    return {
+        "document": document,
+        "badge": _badges().get(document.id),
+        "outdated": outdated,
+        "mine": frozenset(queries.reachable_ids(user, ids, "outbox.mail.resend")) if ids else frozenset(),
+        "sendable": not behavior_of(document).why_not_sendable(document) and may_send(document, user),
+    }
 
 
 def document_list_badge(document: Document) -> str:
@@ -78,11 +89,10 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
         return ""
     return render_template(
         "outbox/panels/document.html",
-        document=document,
         panel=queries.document_mails(document.id, user),
         eml_exports=queries.eml_exports(document.id),
-        badge=_badges().get(document.id) if badge_beside else None,
         oob=badge_beside,
+        **(_badge_context(document) if badge_beside else {"document": document}),
     )
 
 

@@ -15,7 +15,7 @@ from core.errors import EnvoiError
 from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
 from modules.outbox.mail_list import bulk_actions
-from modules.outbox.mail_list.bulk_actions import Action, Done
+from modules.outbox.mail_list.bulk_actions import Action, Done, sentence
 from modules.outbox.mail_list.jobs import resume_bulk
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.service import decisions
@@ -269,8 +269,10 @@ def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
 
 
 def test_the_sentence_says_what_became_of_them():
-    done = Done(1, 1, 1) + Done(2, 0, 3)
-    assert (done.changed, done.uncertain, done.other) == (3, 1, 4)
+    words = sentence(Action.RETRY, Done(changed=2, uncertain=1, outdated=3, other=1))
+    assert words.startswith("2 mails are in the queue again. 1 is uncertain")
+    assert "3 no longer say what their documents say" in words
+    assert words.endswith("1 was left as it is: there was nothing to do for it.")
 
 
 def test_a_job_asks_again_for_a_run_that_nobody_works_on(monkeypatch):

@@ -207,7 +207,11 @@ def test_send_now_puts_it_first(run, send, monkeypatch):
         service, "resend", lambda ids, **options: (asked.append(options["front"]), real(ids, **options))[1]
     )
     mail = refused(send("one@example.com"))
-    assert json.loads(run("send-now", mail.id, "--json").stdout) == {"changed": [mail.id], "left": 0}
+    assert json.loads(run("send-now", mail.id, "--json").stdout) == {
+        "changed": [mail.id],
+        "left": 0,
+        "outdated": [],
+    }
     assert asked == [True]
 
 
@@ -216,7 +220,7 @@ def test_all_that_match_are_worked_on_in_chunks(run, send, monkeypatch):
     failed = [refused(send(f"a{number}@example.com")) for number in range(5)]
     other = refused(send("b@example.com"), failure_kind=FailureKind.MESSAGE_REFUSED)
     done = json.loads(run("retry", "--kind", "recipient_unknown", "--json").stdout)
-    assert done == {"changed": [mail.id for mail in failed], "left": 0}
+    assert done == {"changed": [mail.id for mail in failed], "left": 0, "outdated": []}
     assert become(other).state is MailState.FAILED
 
 

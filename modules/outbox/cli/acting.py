@@ -12,7 +12,7 @@ from core.cli import echo_json, with_app
 from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
-from modules.outbox import service
+from modules.outbox import queries, service
 from modules.outbox.cli.group import by_command_line, get_mail, outbox, row_of
 from modules.outbox.cli.retention import outbox_personal, outbox_retention
 from modules.outbox.cli.selection import CHUNK, read_selection, selection_options
@@ -39,18 +39,24 @@ def _work(
     if not named and selection.everything:
         raise EnvoiError("Give the ids of mails, or say which: for example --failed.")
     changed: list[int] = []
+    outdated: list[int] = []
     seen = 0
     chunks = _named_chunks(named) if named else selection.chunks(default)
     with by_command_line():
         for chunk in chunks:
-            changed += action(chunk)
+            done = action(chunk)
+            changed += done
+            if action is not service.cancel:
+                outdated += queries.outdated(set(chunk).difference(done))
             seen += len(chunk)
             if seen > CHUNK and sys.stderr.isatty():
                 click.echo(f"{seen} …", err=True)
     if as_json:
-        echo_json({"changed": changed, "left": seen - len(changed)})
+        echo_json({"changed": changed, "left": seen - len(changed), "outdated": outdated})
         return
     click.echo(f"{len(changed)} of {seen} {done_words}.")
+    if outdated:
+        click.echo(f"{len(outdated)} no longer say what their documents say: write those anew.")
 
 
 def _named_chunks(ids: list[int]) -> Iterator[list[int]]:

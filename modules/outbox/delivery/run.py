@@ -29,7 +29,7 @@ from modules.outbox.delivery import claims, ledger
 from modules.outbox.delivery.checked_message import checked_message
 from modules.outbox.delivery.connections import connection_to
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
-from modules.outbox.delivery.pdf import check_unchanged, render_pdf
+from modules.outbox.delivery.pdf import render_pdf
 from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
 from modules.outbox.delivery.route import DeliveryRoute, find_route
 from modules.outbox.delivery.settlement import (
@@ -37,6 +37,7 @@ from modules.outbox.delivery.settlement import (
     Settlement,
     with_jitter,
 )
+from modules.outbox.document_check import document_problems
 from modules.outbox.erasure import erase_private
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
@@ -169,27 +170,28 @@ class DeliveryRun:
     # -- the steps of one mail -----------------------------------------------------------------------
 
     def _freeze_attachments(self, mail: OutgoingMail) -> None:
-        """Render the document's PDF, once; whatever happens later, the mail keeps these bytes."""
+        """Render the document's PDF, once, and make sure that the mail still says what its document says."""
+        rendered: dict[int, bytes] = {}
         for attachment in mail.attachments:
-            if not attachment.generated:
-                continue
-            # Frozen at Send, or by an attempt before. While Undo runs the document may still be changed: ask
-            # once.
-            if attachment.sha256:
-                if mail.not_before is not None and not mail.attempts and not mail.accepted_count:
-                    self.flush()
-                    check_unchanged(mail)
-                continue
-            self.flush()
-            data = render_pdf(mail)
-            try:
-                sha256 = file_store().put(data)
-            except StoreFullError as error:
-                raise UndeliverableError(
-                    Failure(FailureKind.RENDER_FAILED, True, detail=str(error))
-                ) from error
-            attachment.sha256, attachment.size = sha256, len(data)
-            claims.patiently(lambda row=attachment: self._write_frozen(row))  # type: ignore[misc]
+            # Frozen at Send, or by an attempt before; whatever happens later, the mail keeps these bytes.
+            if attachment.generated and not attachment.sha256:
+                self.flush()  # the outcome of the mail before must not wait for this
+                rendered[attachment.id] = render_pdf(mail)
+        # Asked afterwards: what was rendered is of the revision that is found now, or of one before it.
+        problem = claims.patiently(lambda: _document_problem(mail)) if mail.document_kind else None
+        if problem is not None:
+            raise UndeliverableError(problem)
+        for attachment in mail.attachments:
+            if attachment.id in rendered:
+                self._freeze(attachment, rendered[attachment.id])
+
+    def _freeze(self, attachment: MailAttachment, data: bytes) -> None:
+        try:
+            sha256 = file_store().put(data)
+        except StoreFullError as error:
+            raise UndeliverableError(Failure(FailureKind.RENDER_FAILED, True, detail=str(error))) from error
+        attachment.sha256, attachment.size = sha256, len(data)
+        claims.patiently(lambda: self._write_frozen(attachment))
 
     def _write_frozen(self, attachment: MailAttachment) -> None:
         with self.ledger.transaction() as batch:
@@ -328,6 +330,13 @@ class DeliveryRun:
             # Connecting may take long: the outcome of the mail before must not wait for it.
             self.flush()
         return connection
+
+
+def _document_problem(mail: OutgoingMail) -> Failure | None:
+    try:
+        return document_problems([mail]).get(mail.id)
+    finally:
+        end_reading()
 
 
 def deliver(mail_ids: Sequence[int]) -> int:

@@ -26,7 +26,7 @@ from core.errors import EnvoiError
 from core.i18n import N_
 from core.jobs import enqueue, enqueue_after_commit
 from core.web.listing import Count, Criteria, Narrowed, count_up_to
-from modules.outbox import service
+from modules.outbox import queries, service
 from modules.outbox.mail_list import date_ranges
 from modules.outbox.mail_list.query_plan import (
     RESEND,
@@ -75,15 +75,14 @@ class Done:
     Attributes:
         changed: How many the action has changed.
         uncertain: How many were left alone since somebody may have them already.
+        outdated: How many were left alone since their document says something else by now.
         other: How many were left alone for any other reason.
     """
 
     changed: int = 0
     uncertain: int = 0
+    outdated: int = 0
     other: int = 0
-
-    def __add__(self, more: Done) -> Done:
-        return Done(self.changed + more.changed, self.uncertain + more.uncertain, self.other + more.other)
 
 
 def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
@@ -100,13 +99,14 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
         mine = sorted(states)
         if action is Action.CANCEL:
             changed = service.cancel(mine, by=by)
-            uncertain = 0
-        else:
-            front = action is Action.NOW
-            again = service.resend(mine, by=by, uncertain=False, front=front)
-            changed = [*again, *service.retry_now(mine, by=by, front=front)]
-            uncertain = sum(state is MailState.UNCERTAIN for state in states.values())
-    return Done(len(changed), uncertain, len(mine) - len(changed) - uncertain)
+            return Done(len(changed), other=len(mine) - len(changed))
+        front = action is Action.NOW
+        again = service.resend(mine, by=by, uncertain=False, front=front)
+        changed = [*again, *service.retry_now(mine, by=by, front=front)]
+        uncertain = {mail_id for mail_id, state in states.items() if state is MailState.UNCERTAIN}
+        left = [mail_id for mail_id in mine if mail_id not in {*changed, *uncertain}]
+        outdated = queries.outdated(left)
+    return Done(len(changed), len(uncertain), len(outdated), len(left) - len(outdated))
 
 
 def sentence(action: Action, done: Done) -> str:
@@ -121,6 +121,15 @@ def sentence(action: Action, done: Done) -> str:
                 "%(num)d is uncertain and was left alone: open it and decide whether to send it again.",
                 "%(num)d are uncertain and were left alone: open each and decide whether to send it again.",
                 done.uncertain,
+            )
+        )
+    if done.outdated:
+        words.append(
+            ngettext(
+                "%(num)d no longer says what its document says and was left alone: open the document and send it anew.",
+                "%(num)d no longer say what their documents say and were left alone: open each document and send it "
+                "anew.",
+                done.outdated,
             )
         )
     if done.other:
@@ -255,6 +264,7 @@ def _step(run_id: int) -> bool:
             done = act(Action(run.action), ids, user)
             run.changed += done.changed
             run.left_uncertain += done.uncertain
+            run.left_outdated += done.outdated
             run.left_other += done.other
             run.touched_at = clock.now()
             if ids:
@@ -328,4 +338,6 @@ def title(run: BulkRun) -> str:
 
 def outcome(run: BulkRun) -> str:
     """Return what a run has done so far, in words."""
-    return sentence(Action(run.action), Done(run.changed, run.left_uncertain, run.left_other))
+    return sentence(
+        Action(run.action), Done(run.changed, run.left_uncertain, run.left_outdated, run.left_other)
+    )

@@ -11,12 +11,15 @@ from core.mail.explanations import EXPLANATIONS, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
+from modules.outbox.document_check import document_problem
 from modules.outbox.models import OutgoingMail
-from modules.outbox.states import MailState
+from modules.outbox.states import CANCELABLE, MailState
 
 
 def waits_for(mail: OutgoingMail) -> str:
     """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait."""
+    if mail.state in CANCELABLE and document_problem(mail):
+        return str(gettext("The document was changed or canceled since: it will not be sent."))
     match mail.state:
         case MailState.SENDING:
             return str(gettext("It is being sent at this moment."))

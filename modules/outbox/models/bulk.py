@@ -45,6 +45,8 @@ class BulkRun(Base):
     """Mails that the action has changed so far."""
     left_uncertain: Mapped[int] = mapped_column(default=0)
     """Left alone, since somebody may have the mail already."""
+    left_outdated: Mapped[int] = mapped_column(default=0)
+    """Left alone, since their documents say something else by now."""
     left_other: Mapped[int] = mapped_column(default=0)
     """Left alone for any other reason: on its way, settled meanwhile, erased."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)

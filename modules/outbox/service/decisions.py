@@ -15,6 +15,7 @@ from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from modules.outbox.alert_rows import settle_alerts
+from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash, encrypt_address
 from modules.outbox.search_index import index_mail
@@ -29,7 +30,8 @@ def resend(
     """Put failed mails on the queue again; each reaches only those who did not get it.
 
     Whoever is uncertain is sent to again, since a person has decided so. Mails that have left their failed
-    state meanwhile (pressed twice, by two people) are left alone, and so are those whose contents are erased.
+    state meanwhile (pressed twice, by two people) are left alone, and so are those whose contents are erased, and
+    those that no longer say what their document says (`document_check`).
 
     Args:
         mail_ids: The mails.
@@ -42,11 +44,17 @@ def resend(
     """
     done: list[int] = []
     with transaction() as session:
-        for mail in locked_mails(mail_ids):
-            # Silently: of two people who press at once, the second has what they wanted.
-            if mail.state not in RESENDABLE or mail.contents_erased_at is not None:
-                continue
-            if mail.state is MailState.UNCERTAIN and not uncertain:
+        # Silently: of two people who press at once, the second has what they wanted.
+        mails = [
+            mail
+            for mail in locked_mails(mail_ids)
+            if mail.state in RESENDABLE
+            and mail.contents_erased_at is None
+            and (uncertain or mail.state is not MailState.UNCERTAIN)
+        ]
+        outdated = document_problems(mails)
+        for mail in mails:
+            if mail.id in outdated:
                 continue
             move(mail, "resend", MailState.QUEUED, by)
             if mail.accepted_count == 0:
@@ -66,6 +74,8 @@ def resend(
 def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = False) -> list[int]:
     """Let mails that wait for their next try, or for their time, leave now.
 
+    Those that no longer say what their document says are left alone (`document_check`).
+
     Args:
         mail_ids: The mails.
         by: Who asks for it, or None for the process.
@@ -76,8 +86,11 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
     """
     done: list[int] = []
     with transaction() as session:
-        for mail in locked_mails(mail_ids):
-            if mail.state in {MailState.DEFERRED, MailState.SCHEDULED}:
+        waiting = {MailState.DEFERRED, MailState.SCHEDULED}
+        mails = [mail for mail in locked_mails(mail_ids) if mail.state in waiting]
+        outdated = document_problems(mails)
+        for mail in mails:
+            if mail.id not in outdated:
                 move(mail, "release", MailState.QUEUED, by)
                 mail.next_attempt_at = clock.now()
                 mail.slot_at = mail.slot_server_id = None

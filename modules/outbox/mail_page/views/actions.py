@@ -9,8 +9,9 @@ from flask_babel import gettext
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
+from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
-from modules.outbox import service
+from modules.outbox import queries, service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.mail_page.views.page import TypedAddress, recipients_context, show
@@ -24,23 +25,24 @@ MAX_TYPED_LENGTH = 1000
 @requires("outbox.mail.resend")
 def resend(mail_id: int) -> ResponseReturnValue:
     """Retry: put a mail on the queue again for those who did not get it, or a waiting one without its delay."""
-    row = mail_or_404(mail_id, "outbox.mail.resend")
-    if _again(row, front=False):
-        flash(gettext("The mail is in the queue again. It goes only to those who did not get it."), "success")
-    else:
-        _say_why_not(row)
-    return _back(row)
+    return _send_again(mail_id, front=False)
 
 
 @blueprint.post("/mails/<int:mail_id>/send-now")
 @requires("outbox.mail.resend")
 def send_now(mail_id: int) -> ResponseReturnValue:
     """Put a mail first on the queue, for those who did not get it."""
+    return _send_again(mail_id, front=True)
+
+
+def _send_again(mail_id: int, *, front: bool) -> ResponseReturnValue:
     row = mail_or_404(mail_id, "outbox.mail.resend")
-    if _again(row, front=True):
+    if not _again(row, front=front):
+        _say_why_not(row)
+    elif front:
         flash(gettext("The mail is first on the queue. It goes only to those who did not get it."), "success")
     else:
-        _say_why_not(row)
+        flash(gettext("The mail is in the queue again. It goes only to those who did not get it."), "success")
     return _back(row)
 
 
@@ -160,7 +162,10 @@ def _as_it_is(row: OutgoingMail) -> OutgoingMail:
 def _say_why_not(row: OutgoingMail) -> None:
     """Say why nothing was changed: pressed twice, by two people, or too late."""
     row = _as_it_is(row)
-    if row.contents_erased_at is not None:
+    choices = queries.choices_for(row)
+    if choices.outdated:
+        text = str(EXPLANATIONS[FailureKind.DOCUMENT_CHANGED].text)
+    elif row.contents_erased_at is not None:
         text = gettext(
             "Nothing was changed: text and files of this mail were erased, so it cannot be sent again."
         )
@@ -172,7 +177,7 @@ def _say_why_not(row: OutgoingMail) -> None:
         text = gettext("Nothing was changed: the mail is canceled already.")
     else:
         text = gettext("Nothing was changed: the mail has settled already.")
-    flash(text, "info")
+    flash(text, "warning" if choices.outdated else "info")
 
 
 def _back(row: OutgoingMail) -> ResponseReturnValue:

@@ -17,10 +17,13 @@ from sqlalchemy import func, select
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
+from core.documents.models import Document
+from core.documents.service import behavior_of
 from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
+from core.registry import current_registry
 from core.web.formats import harmless
 from core.web.security import foreign_html
 from modules.outbox import queries
@@ -121,6 +124,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row),
+        write_anew=may_duplicate and row.document is not None and _sendable(row.document),
         may_resend=may_resend,
         may_duplicate=may_duplicate,
         inspect=user.can("outbox.mail.inspect"),
@@ -131,6 +135,10 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         actor_title=actor_title,
         **_of_the_tab(row, tab, user, typed, may_resend=may_resend, may_duplicate=may_duplicate),
     )
+
+
+def _sendable(document: Document) -> bool:
+    return document.kind in current_registry().kinds and not behavior_of(document).why_not_sendable(document)
 
 
 def _of_the_tab(
