@@ -9,10 +9,10 @@ from typing import Any, TypeVar, cast
 from flask import abort, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from core.auth.models import User, user_company
+from core.auth.models import Grant, User, user_company, user_role
 from core.contract import Scope
 from core.db import db
 from core.i18n import gettext
@@ -108,7 +108,7 @@ class _Bound(Enum):
     """The user owns it."""
 
 
-# The one place that says what a scope means: a query and a look at users in memory both ask it.
+# The one place that says what a scope means: queries for rows and for users, and a look at users in memory, ask it.
 _BOUNDS: Mapping[Scope, Collection[_Bound]] = {
     Scope.ALL: (),
     Scope.COMPANY: (_Bound.COMPANY,),
@@ -143,6 +143,34 @@ def within_reach(
     }
     # `and_()` of nothing is deprecated, and the widest reach has no condition.
     return and_(true(), *(conditions[bound] for bound in _BOUNDS[scope]))
+
+
+def reaching(
+    permission: str, user: ColumnElement[int], *, owner: ColumnElement[Any], company: ColumnElement[Any]
+) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the users whom a permission lets reach a row of the same query.
+
+    Args:
+        permission: Name of the permission.
+        user: Column with the id of the user.
+        owner: Column with the id of the owning user.
+        company: Column with the id of the company.
+    """
+    conditions = {
+        _Bound.COMPANY: company.in_(select(user_company.c.company_id).where(user_company.c.user_id == user)),
+        _Bound.OWNER: owner == user,
+    }
+    granted = (
+        select(Grant.role_id)
+        .join(user_role, user_role.c.role_id == Grant.role_id)
+        .where(user_role.c.user_id == user, Grant.permission == permission)
+    )
+    return or_(
+        *(
+            and_(exists(granted.where(Grant.scope == scope)), *(conditions[bound] for bound in bounds))
+            for scope, bounds in _BOUNDS.items()
+        )
+    )
 
 
 def who_reaches(

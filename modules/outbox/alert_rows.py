@@ -1,54 +1,113 @@
-"""The rows of alerts, as delivery writes them: inside the transaction in which a mail fails."""
+"""The rows of alerts, as delivery writes them: inside the transaction in which a mail fails.
+
+Told of a mail that has failed for good are its sender, the owner of its document, the colleagues who follow that, and
+whoever wants to know of every failure among the mails that they may read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, Insert, Update, bindparam, insert, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    Update,
+    bindparam,
+    case,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from core import clock
+from core.auth.models import User
+from core.auth.permissions import reaching
+from core.documents.models import Document
+from core.followers.models import Follower
 from core.mail.outcomes import FailureKind
-from modules.outbox.models import ALERTS
+from modules.outbox.models import ALERTS, MAILS, AlertPreference
 
 MAX_WORDS = 500  # characters, as the column has
+READ = "outbox.mail.read"
 
 INSERT_ALERT: Insert = insert(ALERTS)
 
-# A mail that fails again takes the place of its former alert: whoever has not looked yet looks once.
-RETIRE_ALERT: Update = (
+# A mail that fails again takes the place of its former alerts: whoever has not looked yet looks once.
+RETIRE_ALERTS: Update = (
     update(ALERTS)
-    .where(
-        ALERTS.c.mail_id == bindparam("mail"),
-        ALERTS.c.user_id == bindparam("user"),
-        ALERTS.c.seen_at.is_(None),
-    )
+    .where(ALERTS.c.mail_id == bindparam("mail"), ALERTS.c.seen_at.is_(None))
     .values(seen_at=bindparam("now"))
 )
 
+_USERS = cast("Table", User.__table__)
+_TOLD = ("failure_kind", "words", "created_at")
 
-def alert_values(mail_id: int, user_id: int, kind: FailureKind | None, words: str) -> dict[str, Any]:
-    """Return the parameters of `INSERT_ALERT` for a mail that has failed for good."""
+
+def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
+    """Return the INSERT that tells everybody concerned of the mail `told_id`, by one statement.
+
+    Its other parameters are `failure_kind`, `words` and `created_at`.
+
+    Args:
+        conditions: What must hold of the mail besides.
+    """
+    user = _USERS.c.id
+    owner = select(Document.owner_id).where(Document.id == MAILS.c.document_id)
+    following = select(Follower.user_id).where(
+        Follower.document_id == MAILS.c.document_id, Follower.removed_at.is_(None)
+    )
+    wants_all = select(AlertPreference.user_id).where(
+        AlertPreference.user_id == user, AlertPreference.every_failure
+    )
+    reached = reaching(READ, user, owner=MAILS.c.submitted_by_id, company=MAILS.c.company_id)
+    everything = wants_all.exists() & reached
+    values = {name: bindparam(name, type_=ALERTS.c[name].type) for name in _TOLD}
+    # A server's words may name a blind copy, which is not everybody's who may read the document.
+    words = case((or_(user == MAILS.c.submitted_by_id, everything), values["words"]), else_=literal(""))
+    concerned = (
+        select(user, MAILS.c.id, *({**values, "words": words}.values()))
+        .select_from(_USERS.join(MAILS, MAILS.c.id == bindparam("told_id")))
+        .where(
+            _USERS.c.active,
+            MAILS.c.is_alert.is_(False),
+            or_(
+                user == MAILS.c.submitted_by_id,
+                user.in_(owner),
+                user.in_(following),
+                everything,
+            ),
+            *conditions,
+        )
+    )
+    return insert(ALERTS).from_select(["user_id", "mail_id", *_TOLD], concerned)
+
+
+INSERT_ALERTS: Insert = insert_alerts()
+
+
+def alert_values(mail_id: int, kind: FailureKind | None, words: str) -> dict[str, Any]:
+    """Return the parameters of what `insert_alerts` returns."""
     return {
-        "user_id": user_id,
-        "mail_id": mail_id,
-        "server_id": None,
+        "told_id": mail_id,
         "failure_kind": kind,
         "words": words[:MAX_WORDS],
         "created_at": clock.now(),
-        "seen_at": None,
-        "mailed_at": None,
     }
 
 
-def write_alert(
-    connection: Session | Connection, mail_id: int, user_id: int, kind: FailureKind | None, words: str
+def write_alerts(
+    connection: Session | Connection, mail_id: int, kind: FailureKind | None, words: str
 ) -> None:
-    """Tell a person that a mail of theirs has failed for good; of several failures unseen, the last stands."""
-    values = alert_values(mail_id, user_id, kind, words)
-    connection.execute(RETIRE_ALERT, {"mail": mail_id, "user": user_id, "now": values["created_at"]})
-    connection.execute(INSERT_ALERT, values)
+    """Tell everybody concerned that a mail has failed for good; of several failures unseen, the last stands."""
+    values = alert_values(mail_id, kind, words)
+    connection.execute(RETIRE_ALERTS, {"mail": mail_id, "now": values["created_at"]})
+    connection.execute(INSERT_ALERTS, values)
 
 
 def settle_alerts(connection: Session | Connection, mail_ids: Sequence[int]) -> None:

@@ -24,28 +24,44 @@ _AT_ONCE = 500  # SQLite takes a bounded number of parameters
 
 def document_problem(mail: OutgoingMail) -> Failure | None:
     """Return why nobody is to get a mail any more as it is, or None; one about no document has no such reason."""
-    if not mail.document_kind or (mail.accepted_count and mail.state in WAITING):
-        return None
-    document = db.session.get(Document, mail.document_id) if mail.document_id is not None else None
-    if document is None:
-        return Failure(FailureKind.DOCUMENT_MISSING, False, detail="The document is gone.")
-    if mail.document_revision not in {0, document.revision}:
-        words = f"Written at revision {mail.document_revision}; the document is at {document.revision} now."
-        return Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words)
+    return document_problems([mail]).get(mail.id)
+
+
+def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
+    """Return the problem of each mail that has one, by id; each document is read anew, and once for all its mails."""
+    about = [
+        mail for mail in mails if mail.document_kind and not (mail.accepted_count and mail.state in WAITING)
+    ]
+    ids = sorted({mail.document_id for mail in about if mail.document_id is not None})
+    documents: dict[int, Document] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = select(Document).where(Document.id.in_(ids[start : start + _AT_ONCE]))
+        found = db.session.scalars(some.execution_options(populate_existing=True))
+        documents |= {document.id: document for document in found}
+    unsendable = {number: _unsendable(document) for number, document in documents.items()}
+    problems: dict[int, Failure] = {}
+    for mail in about:
+        document = documents.get(mail.document_id or 0)
+        if document is None:
+            problem: Failure | None = Failure(
+                FailureKind.DOCUMENT_MISSING, False, detail="The document is gone."
+            )
+        elif mail.document_revision not in {0, document.revision}:
+            words = (
+                f"Written at revision {mail.document_revision}; the document is at {document.revision} now."
+            )
+            problem = Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words)
+        else:
+            problem = unsendable[document.id]
+        if problem is not None:
+            problems[mail.id] = problem
+    return problems
+
+
+def _unsendable(document: Document) -> Failure | None:
+    """Return why no mail about a document can be sent, whatever it says; or None."""
     try:
         reason = behavior_of(document).why_not_sendable(document)
     except UserError as error:
         return Failure(FailureKind.DOCUMENT_MISSING, False, detail=str(error))
     return Failure(FailureKind.DOCUMENT_CHANGED, False, detail=str(reason)) if reason else None
-
-
-def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
-    """Return the problem of each mail that has one, by id, with the documents as they are in the database now."""
-    mails = list(mails)
-    ids = sorted({mail.document_id for mail in mails if mail.document_id is not None})
-    # Held until all are asked about: a session forgets rows that nobody refers to.
-    documents: list[Document] = []
-    for start in range(0, len(ids), _AT_ONCE):
-        some = select(Document).where(Document.id.in_(ids[start : start + _AT_ONCE]))
-        documents += db.session.scalars(some.execution_options(populate_existing=True))
-    return {mail.id: problem for mail in mails if (problem := document_problem(mail)) is not None}

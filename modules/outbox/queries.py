@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from flask_babel import gettext, ngettext
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
+from core.documents.models import Document
+from core.documents.service import readable_by
+from core.mail.draft import RecipientField
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
-from modules.outbox.document_check import document_problem, document_problems
+from core.web.formats import harmless
+from modules.outbox.document_check import document_problems
 from modules.outbox.models import EmlExport, MailRecipient, OutgoingMail
+from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
     CANCELABLE,
     FAILED,
+    RECIPIENT_TITLES,
     RESENDABLE,
     STATE_TITLES,
     STATE_TONES,
+    UNDELIVERED,
     WAITING,
     MailState,
 )
 
+READ = "outbox.mail.read"
 PANEL_SIZE = 20  # mails beside a document; the list has the others
 
 
@@ -56,9 +65,34 @@ def reach(user: User, permission: str) -> ColumnElement[bool]:
     return within_reach(user, permission, owner=OutgoingMail.submitted_by_id, company=OutgoingMail.company_id)
 
 
-def mail_for(user: User, mail_id: int, permission: str = "outbox.mail.read") -> OutgoingMail | None:
-    """Return a mail within the user's reach, or None."""
-    return db.session.scalar(select(OutgoingMail).where(OutgoingMail.id == mail_id, reach(user, permission)))
+def readable(user: User) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the mails that a user may open.
+
+    They are those that the permission reaches, and those about documents that the user may read: whoever looks after
+    a document learns what became of its mails, whoever has sent them.
+    """
+    if not user.can(READ):
+        return false()
+    documents = select(Document.id).where(readable_by(user))
+    return reach(user, READ) | OutgoingMail.document_id.in_(documents)
+
+
+def mail_for(user: User, mail_id: int, permission: str = READ) -> OutgoingMail | None:
+    """Return a mail that the user may open or, with another permission, act upon; else None."""
+    may = readable(user) if permission == READ else reach(user, permission)
+    return db.session.scalar(select(OutgoingMail).where(OutgoingMail.id == mail_id, may))
+
+
+def visible_recipients(mail: OutgoingMail, user: User) -> list[MailRecipient]:
+    """Return the recipients that a user who may open a mail gets to see.
+
+    Blind copies are its sender's business, and of whoever may read their mails; not of all who may read the document.
+    """
+    if not any(recipient.field is RecipientField.BCC for recipient in mail.recipients) or reachable_ids(
+        user, [mail.id], READ
+    ):
+        return list(mail.recipients)
+    return [recipient for recipient in mail.recipients if recipient.field is not RecipientField.BCC]
 
 
 def reachable_ids(user: User, mail_ids: Iterable[int], permission: str) -> list[int]:
@@ -78,13 +112,17 @@ class PanelMails:
         mails: The newest, with what a panel shows of them.
         more: True when there are older ones.
         mine: Ids of those that the user may resend, correct and cancel.
+        whole: Ids of those whose blind copies the user may see.
+        outdated: Ids of those that somebody has still to get, and that no longer say what their documents say.
+        others: How many of the newest mails to the same people this person may not open.
     """
 
     mails: list[OutgoingMail]
     more: bool
     mine: frozenset[int]
+    whole: frozenset[int]
+    outdated: frozenset[int]
     others: int = 0
-    """How many of the newest mails about the same thing this person may not read."""
 
     @property
     def waiting(self) -> bool:
@@ -101,7 +139,7 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
     found = list(
         db.session.scalars(
             select(OutgoingMail)
-            .where(condition, reach(user, "outbox.mail.read"))
+            .where(condition, readable(user))
             .options(
                 selectinload(OutgoingMail.recipients),
                 joinedload(OutgoingMail.submitted_by),
@@ -113,18 +151,21 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
         )
     )
     mails = found[:PANEL_SIZE]
-    mine = reachable_ids(user, [mail.id for mail in mails], "outbox.mail.resend") if mails else []
-    return PanelMails(mails, len(found) > PANEL_SIZE, frozenset(mine))
+    ids = [mail.id for mail in mails]
+    mine = reachable_ids(user, ids, "outbox.mail.resend") if mails else []
+    whole = reachable_ids(user, ids, READ) if mails else []
+    return PanelMails(
+        mails,
+        len(found) > PANEL_SIZE,
+        frozenset(mine),
+        frozenset(whole),
+        frozenset(document_problems(mail for mail in mails if mail.state in UNDELIVERED)),
+    )
 
 
 def document_mails(document_id: int, user: User) -> PanelMails:
-    """Return the newest mails about a document that the user may read, and how many others there are."""
-    panel = _panel(OutgoingMail.document_id == document_id, user)
-    if panel.more:
-        return panel
-    newest = select(OutgoingMail.id).where(OutgoingMail.document_id == document_id).limit(PANEL_SIZE + 1)
-    there = len(db.session.scalars(newest).all())
-    return replace(panel, others=there - len(panel.mails))
+    """Return the newest mails about a document that the user may read."""
+    return _panel(OutgoingMail.document_id == document_id, user)
 
 
 def eml_exports(document_id: int) -> list[EmlExport]:
@@ -141,10 +182,17 @@ def eml_exports(document_id: int) -> list[EmlExport]:
 
 
 def mails_of_partner(partner: Partner, user: User) -> PanelMails:
-    """Return the newest mails to a customer or its contacts that the user may read."""
+    """Return the newest mails to a customer or its contacts that the user may open, and how many others there are."""
     ids = [partner.id, *(contact.id for contact in partner.contacts)]
     to_them = select(MailRecipient.mail_id).where(MailRecipient.partner_id.in_(ids))
-    return _panel(OutgoingMail.id.in_(to_them), user)
+    openly = to_them.where(MailRecipient.field != RecipientField.BCC)
+    seen = OutgoingMail.id.in_(openly) | (OutgoingMail.id.in_(to_them) & reach(user, READ))
+    panel = _panel(seen, user)
+    if panel.more:
+        return panel
+    newest = select(OutgoingMail.id).where(OutgoingMail.id.in_(openly)).limit(PANEL_SIZE + 1)
+    shown = {mail.id for mail in panel.mails}
+    return replace(panel, others=sum(mail_id not in shown for mail_id in db.session.scalars(newest)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,19 +216,23 @@ class Choices:
     outdated: bool
 
 
-def choices_for(mail: OutgoingMail) -> Choices:
-    """Return what can be done about a mail, whoever asks."""
+def choices_for(mail: OutgoingMail, *, outdated: bool) -> Choices:
+    """Return what can be done about a mail, whoever asks.
+
+    Args:
+        mail: The mail.
+        outdated: Whether it no longer says what its document says.
+    """
     erased = mail.contents_erased_at is not None
     again = mail.state in RESENDABLE and not erased
     waits = mail.state in {MailState.DEFERRED, MailState.SCHEDULED}
-    outdated = (again or waits) and document_problem(mail) is not None
     return Choices(
         retry=(again or mail.state is MailState.DEFERRED) and not outdated,
         send_now=(again or waits) and not outdated,
         cancel=mail.state in CANCELABLE,
         mark=mail.state is MailState.UNCERTAIN,
         erased=erased,
-        outdated=outdated,
+        outdated=outdated and (again or waits),
     )
 
 
@@ -189,7 +241,7 @@ def outdated(mail_ids: Iterable[int]) -> list[int]:
     mails = db.session.scalars(
         select(OutgoingMail).where(
             OutgoingMail.id.in_(list(mail_ids)),
-            OutgoingMail.state.in_(sorted(RESENDABLE | {MailState.DEFERRED, MailState.SCHEDULED})),
+            OutgoingMail.state.in_(sorted(UNDELIVERED)),
         )
     )
     return sorted(document_problems(mails))
@@ -200,7 +252,9 @@ def outdated_waiting(document_id: int) -> list[OutgoingMail]:
     waiting = select(OutgoingMail).where(
         OutgoingMail.document_id == document_id, OutgoingMail.state.in_(sorted(CANCELABLE))
     )
-    return [mail for mail in db.session.scalars(waiting.order_by(OutgoingMail.id)) if document_problem(mail)]
+    mails = list(db.session.scalars(waiting.order_by(OutgoingMail.id)))
+    left_behind = document_problems(mails)
+    return [mail for mail in mails if mail.id in left_behind]
 
 
 def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:
@@ -242,8 +296,8 @@ def state_badge(state: MailState, accepted: int, count: int, failure: FailureKin
 def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     """Return the badge of each document that has mails, by two queries.
 
-    The latest mail speaks for the document, unless an earlier one has failed for the customer or a contact whom
-    no later mail has reached, at whatever address: a failure is not hidden by a mail to somebody else.
+    The latest mail speaks for the document, unless somebody whom an earlier one should have reached has not got it
+    and no later mail goes to them: then the badge names who that is. A failure is not hidden by a mail to others.
     """
     if not document_ids:
         return {}
@@ -255,51 +309,91 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     rows = db.session.execute(
         select(
             OutgoingMail.document_id,
+            OutgoingMail.id,
             OutgoingMail.state,
             OutgoingMail.accepted_count,
             OutgoingMail.recipient_count,
             OutgoingMail.failure_kind,
         ).where(OutgoingMail.id.in_(latest))
     )
-    badges = {
-        document_id: state_badge(state, accepted, count, failure)
-        for document_id, state, accepted, count, failure in rows
-        if document_id is not None
-    }
-    for document_id, state, accepted, count, failure in db.session.execute(_unreached(document_ids)):
-        if document_id is not None and badges[document_id].tone == STATE_TONES[MailState.SENT][0]:
+    badges: dict[int, Badge] = {}
+    last: dict[int, int] = {}
+    for document_id, mail_id, state, accepted, count, failure in rows:
+        if document_id is not None:
             badges[document_id] = state_badge(state, accepted, count, failure)
+            last[document_id] = mail_id
+    left_out: dict[int, list[_LeftOut]] = {}
+    for person in map(_LeftOut._make, db.session.execute(_without(document_ids))):
+        left_out.setdefault(person.document_id or 0, []).append(person)
+    for document_id, people in left_out.items():
+        if any(person.mail_id != last[document_id] for person in people):
+            badges[document_id] = _left_out_badge(badges[document_id], people)
     return badges
 
 
-def _unreached(document_ids: Sequence[int]) -> Select[int | None, MailState, int, int, FailureKind | None]:
-    """Return what finds the failed mails of documents with a known recipient who has got no later one, oldest first."""
-    later, reached = aliased(OutgoingMail), aliased(MailRecipient)
-    got_it_later = exists().where(
+class _LeftOut(NamedTuple):
+    """Somebody whom a mail about a document should have reached, and no later one goes to."""
+
+    document_id: int | None
+    mail_id: int
+    addr_spec: str
+    state: RecipientState
+    failure: FailureKind | None
+    name: str | None
+    is_customer: bool
+
+    @property
+    def who(self) -> str:
+        """Who it is, in words."""
+        if self.is_customer:
+            return str(gettext("customer"))
+        if is_address_hash(self.addr_spec):
+            return str(gettext("walk-in"))
+        return harmless(self.name or self.addr_spec)
+
+
+def _left_out_badge(latest: Badge, people: Sequence[_LeftOut]) -> Badge:
+    tone, icon = STATE_TONES[MailState.FAILED]
+    each = [f"{person.who}: {RECIPIENT_TITLES[person.state]}" for person in people]
+    count = len(each)
+    word = each[0] if count == 1 else ngettext("%(num)d has not got it", "%(num)d have not got it", count)
+    why = next((str(EXPLANATIONS[person.failure].title) for person in people if person.failure), "")
+    return Badge(str(word), tone, icon, latest.waiting, title=", ".join(each), reason=why)
+
+
+def _without(
+    document_ids: Sequence[int],
+) -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
+    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes."""
+    later, again = aliased(OutgoingMail), aliased(MailRecipient)
+    has_a_later_one = exists().where(
         later.document_id == OutgoingMail.document_id,
         later.id > OutgoingMail.id,
-        reached.mail_id == later.id,
-        reached.state == RecipientState.ACCEPTED,
+        later.state != MailState.CANCELED,
+        again.mail_id == later.id,
         or_(
-            reached.partner_id == MailRecipient.partner_id,
-            func.lower(reached.addr_spec) == func.lower(MailRecipient.addr_spec),
+            again.partner_id == MailRecipient.partner_id,
+            func.lower(again.addr_spec) == func.lower(MailRecipient.addr_spec),
         ),
     )
     return (
         select(
             OutgoingMail.document_id,
-            OutgoingMail.state,
-            OutgoingMail.accepted_count,
-            OutgoingMail.recipient_count,
-            OutgoingMail.failure_kind,
+            OutgoingMail.id,
+            MailRecipient.addr_spec,
+            MailRecipient.state,
+            MailRecipient.failure_kind,
+            Partner.name,
+            (MailRecipient.partner_id == Document.partner_id).is_(True),
         )
         .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
+        .join(Document, Document.id == OutgoingMail.document_id)
+        .outerjoin(Partner, Partner.id == MailRecipient.partner_id)
         .where(
             OutgoingMail.document_id.in_(document_ids),
             OutgoingMail.state.in_(sorted(FAILED)),
             MailRecipient.state != RecipientState.ACCEPTED,
-            MailRecipient.partner_id.is_not(None),
-            ~got_it_later,
+            ~has_a_later_one,
         )
-        .order_by(OutgoingMail.id)
+        .order_by(OutgoingMail.id, MailRecipient.position)
     )

@@ -39,6 +39,9 @@ SETTLED = frozenset(MailState) - WAITING
 # No worker has it; while one has, somebody may be getting it.
 CANCELABLE = frozenset({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
+UNDELIVERED = RESENDABLE | CANCELABLE
+"""Not everybody has it, and it is not being sent at this moment."""
+
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {
     "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED})),
     "claim": (frozenset({MailState.QUEUED}), frozenset({MailState.SENDING})),

@@ -14,7 +14,7 @@ from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import ServerHealth
 from modules.mail_config.servers import circuit_breaker
 from modules.outbox import service
-from modules.outbox.alert_rows import write_alert
+from modules.outbox.alert_rows import write_alerts
 from modules.outbox.alerts import service as alerts
 from modules.outbox.models import Alert, OutgoingMail
 from modules.outbox.states import MailState
@@ -38,7 +38,7 @@ def fail(mail: OutgoingMail, words: str = "550 5.1.1 no such user") -> None:
             move(mail, "claim", MailState.SENDING)
         move(mail, "settle", MailState.FAILED)
         mail.failure_kind, mail.settled_at = FailureKind.RECIPIENT_UNKNOWN, clock.now()
-        write_alert(session, mail.id, mail.submitted_by_id, FailureKind.RECIPIENT_UNKNOWN, words)
+        write_alerts(session, mail.id, FailureKind.RECIPIENT_UNKNOWN, words)
 
 
 @pytest.mark.both_databases
@@ -49,7 +49,7 @@ def test_the_sender_is_told_of_a_mail_that_has_failed_for_good(app, server, make
     (alert,) = rows()
     assert (alert.user_id, alert.mail_id) == (seller.id, mail.id)
     assert alert.failure_kind is FailureKind.RECIPIENT_UNKNOWN
-    assert alerts.count_unseen(seller.id) == 1
+    assert alerts.count_unseen(seller) == 1
 
 
 def test_a_mail_that_waits_and_one_that_left_are_nobodys_alert(app, server, make_user, send, run_jobs):
@@ -69,9 +69,9 @@ def test_resending_silences_the_bell_and_the_next_failure_rings_again(app, serve
     mail = send("refused+a@example.com", by=seller)
     run_jobs("outbox.deliver_mails", [mail.id])
     service.resend([mail.id])
-    assert alerts.count_unseen(seller.id) == 0
+    assert alerts.count_unseen(seller) == 0
     run_jobs("outbox.deliver_mails", [mail.id])
-    assert alerts.count_unseen(seller.id) == 1
+    assert alerts.count_unseen(seller) == 1
     assert [row.seen_at is None for row in rows()] == [False, True]
 
 
@@ -80,9 +80,9 @@ def test_what_failed_twice_unseen_is_one_alert_with_the_last_words(app, server, 
     mail = send("a@example.com", by=seller)
     fail(mail, "first")
     with transaction() as session:
-        write_alert(session, mail.id, seller.id, FailureKind.MAILBOX_FULL, "second")
-    assert alerts.count_unseen(seller.id) == 1
-    assert [row.words for row in alerts.newest_unseen(seller.id)] == ["second"]
+        write_alerts(session, mail.id, FailureKind.MAILBOX_FULL, "second")
+    assert alerts.count_unseen(seller) == 1
+    assert [row.words for row in alerts.newest_unseen(seller)] == ["second"]
 
 
 def test_an_alert_that_somebody_else_has_dealt_with_no_longer_counts(app, server, make_user, send):
@@ -93,7 +93,7 @@ def test_an_alert_that_somebody_else_has_dealt_with_no_longer_counts(app, server
         move(mail, "resend", MailState.QUEUED)
         move(mail, "claim", MailState.SENDING)
         move(mail, "settle", MailState.SENT)
-    assert alerts.count_unseen(seller.id) == 0
+    assert alerts.count_unseen(seller) == 0
     assert len(rows()) == 1
 
 
@@ -104,7 +104,7 @@ def test_the_bell_counts_up_to_its_limit(app, server, make_user, send):
     with transaction() as session:
         for _ in range(alerts.MOST_COUNTED + 5):
             session.add(Alert(user_id=seller.id, mail_id=mail.id))
-    assert alerts.count_unseen(seller.id) == alerts.MOST_COUNTED + 1
+    assert alerts.count_unseen(seller) == alerts.MOST_COUNTED + 1
 
 
 # -- the pages -----------------------------------------------------------------------------------------
@@ -123,10 +123,10 @@ def test_the_bell_leads_to_what_failed_and_reading_its_page_is_remembered(
     assert 'hx-post="/outbox/alerts/seen"' not in page
     page = browser.get(f"/outbox/mails/{mail.id}").text
     assert 'hx-post="/outbox/alerts/seen"' in page
-    assert alerts.count_unseen(seller.id) == 1, "reading must change nothing"
+    assert alerts.count_unseen(seller) == 1, "reading must change nothing"
     answer = browser.post("/outbox/alerts/seen", data={"mail_id": mail.id}, headers={"HX-Request": "true"})
     assert 'id="alert-bell"' in answer.text
-    assert alerts.count_unseen(seller.id) == 0
+    assert alerts.count_unseen(seller) == 0
     assert 'hx-post="/outbox/alerts/seen"' not in browser.get(f"/outbox/mails/{mail.id}").text
 
 
@@ -138,7 +138,7 @@ def test_nobody_sees_or_silences_the_alerts_of_another(app, server, make_user, s
     assert "A secret matter" not in browser.get("/outbox/alerts").text
     browser.post("/outbox/alerts/seen")
     browser.post("/outbox/alerts/seen", data={"mail_id": mail.id})
-    assert alerts.count_unseen(seller.id) == 1
+    assert alerts.count_unseen(seller) == 1
 
 
 def test_everything_can_be_marked_as_read_at_once(app, server, make_user, send, sign_in):
@@ -147,7 +147,7 @@ def test_everything_can_be_marked_as_read_at_once(app, server, make_user, send, 
         fail(send(f"a{number}@example.com", by=seller))
     browser = sign_in(seller)
     assert browser.post("/outbox/alerts/seen").status_code == 302
-    assert alerts.count_unseen(seller.id) == 0
+    assert alerts.count_unseen(seller) == 0
     assert "Mark all as read" not in browser.get("/outbox/alerts").text
 
 
@@ -167,12 +167,12 @@ def test_administrators_are_told_once_of_each_pause_of_a_server(app, server, mak
     (alert,) = rows()
     assert (alert.user_id, alert.server_id) == (boss.id, server.id)
     assert alert.words == "Connection refused"
-    assert alerts.count_unseen(seller.id) == 0
+    assert alerts.count_unseen(seller) == 0
     circuit_breaker.note_success(server.id)
-    assert alerts.count_unseen(boss.id) == 0
+    assert alerts.count_unseen(boss) == 0
     pause(server)
     assert len(rows()) == 2
-    assert alerts.count_unseen(boss.id) == 1
+    assert alerts.count_unseen(boss) == 1
 
 
 def test_a_signal_that_was_lost_with_its_process_is_made_good(app, server, make_user, run_jobs):
@@ -185,7 +185,7 @@ def test_a_signal_that_was_lost_with_its_process_is_made_good(app, server, make_
     with transaction() as session:
         session.get_one(ServerHealth, server.id).open_since = None
     run_jobs("outbox.mail_alerts")
-    assert alerts.count_unseen(boss.id) == 0
+    assert alerts.count_unseen(boss) == 0
 
 
 def test_a_deactivated_administrator_is_not_told(app, server, company, make_user):
@@ -247,7 +247,7 @@ def test_one_mail_tells_all_that_is_new_in_the_language_of_the_person(
     app, server, make_user, send, run_jobs, lab
 ):
     seller = make_user(language="fr")
-    alerts.set_wants_mail(seller.id, True)
+    alerts.set_preference(seller, by_mail=True, every_failure=False)
     mails = [send(f"customer{n}@example.com", by=seller, subject=f"Offer {n}") for n in range(3)]
     for mail in mails:
         fail(mail, "550 <customer@example.com>: no such user")
@@ -268,7 +268,7 @@ def test_one_mail_tells_all_that_is_new_in_the_language_of_the_person(
 
 def test_no_more_than_one_such_mail_in_ten_minutes(app, server, make_user, send, run_jobs, monkeypatch):
     seller = make_user()
-    alerts.set_wants_mail(seller.id, True)
+    alerts.set_preference(seller, by_mail=True, every_failure=False)
     fail(send("a@example.com", by=seller))
     run_jobs("outbox.mail_alerts")
     fail(send("b@example.com", by=seller, subject="The second"))
@@ -283,7 +283,7 @@ def test_no_more_than_one_such_mail_in_ten_minutes(app, server, make_user, send,
 
 def test_what_was_seen_or_mended_needs_no_mail(app, server, make_user, send, run_jobs):
     seller = make_user()
-    alerts.set_wants_mail(seller.id, True)
+    alerts.set_preference(seller, by_mail=True, every_failure=False)
     mail = send("a@example.com", by=seller)
     fail(mail)
     alerts.seen_mail(seller.id, mail.id)
@@ -293,7 +293,7 @@ def test_what_was_seen_or_mended_needs_no_mail(app, server, make_user, send, run
 
 def test_a_mail_about_failures_that_fails_itself_raises_no_alert(app, server, make_user, send, run_jobs):
     seller = make_user(login="refused+me@example.com")
-    alerts.set_wants_mail(seller.id, True)
+    alerts.set_preference(seller, by_mail=True, every_failure=False)
     fail(send("a@example.com", by=seller))
     run_jobs("outbox.mail_alerts")
     (digest,) = digests()
@@ -306,7 +306,7 @@ def test_a_mail_about_failures_that_fails_itself_raises_no_alert(app, server, ma
 
 def test_a_long_list_is_cut(app, server, make_user, send, run_jobs):
     seller = make_user()
-    alerts.set_wants_mail(seller.id, True)
+    alerts.set_preference(seller, by_mail=True, every_failure=False)
     for number in range(alerts.DIGEST_LINES + 3):
         fail(send(f"a{number}@example.com", by=seller))
     run_jobs("outbox.mail_alerts")
@@ -318,7 +318,7 @@ def test_a_long_list_is_cut(app, server, make_user, send, run_jobs):
 
 def test_the_news_of_a_broken_server_waits_for_one_that_works(app, lab, server, make_user, run_jobs, sign_in):
     boss = make_user("administrator")
-    alerts.set_wants_mail(boss.id, True)
+    alerts.set_preference(boss, by_mail=True, every_failure=False)
     pause(server)
     run_jobs("outbox.mail_alerts")
     assert digests() == []
@@ -333,7 +333,7 @@ def test_the_preference_is_kept_by_the_page(app, server, make_user, sign_in):
     seller = make_user()
     browser = sign_in(seller)
     browser.post("/outbox/alerts/preference", data={"by_mail": "1"})
-    assert alerts.wants_mail(seller.id)
+    assert alerts.preference_of(seller.id).by_mail
     assert re.search(r'name="by_mail"\s+value="1"\s+checked', browser.get("/outbox/alerts").text)
     browser.post("/outbox/alerts/preference")
-    assert not alerts.wants_mail(seller.id)
+    assert not alerts.preference_of(seller.id).by_mail

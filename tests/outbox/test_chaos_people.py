@@ -131,10 +131,10 @@ def test_a_late_outcome_does_not_send_a_mail_again_whose_text_is_erased(lost, la
 def test_a_late_outcome_silences_the_bell_that_rang_for_it(lost, make_user):
     user = make_user()
     mail_id, worker = lost("ann@example.com", by=user)
-    assert alerts.count_unseen(user.id) == 1
+    assert alerts.count_unseen(user) == 1
     worker.answer(*accepted("ann@example.com"))
     assert reread(mail_id).state is MailState.SENT
-    assert alerts.count_unseen(user.id) == 0
+    assert alerts.count_unseen(user) == 0
 
 
 # ---------------------------------------------------------------------------------- two people at the same moment

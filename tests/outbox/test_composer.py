@@ -280,8 +280,8 @@ def test_a_pdf_is_never_of_another_state_of_the_document_than_the_sender_saw(bro
 def test_who_may_not_read_mails_sees_none_on_the_document(browser, quotation, make_user, sign_in):
     press_send(browser, quotation, opened(browser, quotation))
     assert "client@example.com" in browser.get(f"/outbox/documents/{quotation.id}/panel").text
-    colleague = sign_in(make_user(login="colleague@maison.example.com"))
-    assert "client@example.com" not in colleague.get(f"/outbox/documents/{quotation.id}/panel").text
+    cashier = sign_in(make_user("cashier", login="cashier@maison.example.com"))
+    assert "client@example.com" not in cashier.get(f"/outbox/documents/{quotation.id}/panel").text
 
 
 def test_an_unsendable_document_says_why(browser, order, quotation):
@@ -304,9 +304,11 @@ def test_the_mails_of_others_are_not_found(browser, quotation, make_user, sign_i
     press_send(browser, quotation, opened(browser, quotation))
     (mail,) = mails()
     assert browser.get(f"/outbox/mails/{mail.id}").status_code == 200
-    colleague = sign_in(make_user(login="colleague@maison.example.com"))
+    other = save_company(None, {"name": "Other", "email": "o@other.example.com", "language": "en"})
+    stranger = sign_in(make_user(login="stranger@example.com", company_ids=[other.id]))
     for path in ("", "/html", "/eml"):
-        assert colleague.get(f"/outbox/mails/{mail.id}{path}").status_code == 404
+        assert stranger.get(f"/outbox/mails/{mail.id}{path}").status_code == 404
+    colleague = sign_in(make_user(login="colleague@maison.example.com"))
     for verb in ("resend", "cancel", "mark", "undo"):
         assert colleague.post(f"/outbox/mails/{mail.id}/{verb}").status_code == 404
     support = sign_in(make_user("support", login="support@maison.example.com"))

@@ -18,7 +18,7 @@ def failure_bell() -> str:
     On the page of what an alert tells of it asks the browser to say that this was seen: reading changes nothing.
     """
     user = signed_in_user()
-    count = service.count_unseen(user.id)
+    count = service.count_unseen(user)
     seen: dict[str, int] = {}
     if count and request.endpoint in _TOLD_ABOUT:
         name = _TOLD_ABOUT[request.endpoint]
@@ -29,7 +29,7 @@ def failure_bell() -> str:
         "outbox/alerts/bell.html",
         count=count,
         most=service.MOST_COUNTED,
-        newest=service.newest_unseen(user.id) if count else [],
+        newest=service.newest_unseen(user) if count else [],
         explanations=EXPLANATIONS,
         seen=seen,
     )

@@ -1,6 +1,6 @@
 """Alerts about what has failed for good: the bell, its list, and a mail for those who want one.
 
-The sender of a mail is told when it has failed; everybody who may set up mail servers, when a server is paused.
+Whom a mail concerns is told when it has failed; everybody who may set up mail servers, when a server is paused.
 Delivery writes the rows of mails itself (`alert_rows`), in the transaction in which a mail fails.
 """
 
@@ -21,6 +21,7 @@ from sqlalchemy.orm import joinedload
 from core import clock
 from core.auth.models import Grant, Role, User
 from core.companies.models import Company
+from core.contract import Scope
 from core.db import db, transaction
 from core.i18n import N_
 from core.mail.addresses import Address
@@ -33,6 +34,7 @@ from modules.mail_config.servers.service import best_of, candidates, problem_of
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
+from modules.outbox.queries import READ, readable
 from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)
@@ -52,17 +54,23 @@ def _stands() -> ColumnElement[bool]:
     return or_(Alert.mail_id.is_(None), OutgoingMail.state.in_(sorted(FAILED)))
 
 
-def _unseen(user_id: int) -> Select[Alert]:
+def _openable(user: User) -> ColumnElement[bool]:
+    """Return the condition that the alert is about no mail, or about one that the person sent or may open."""
+    # What somebody might read when it failed they may have lost meanwhile.
+    return or_(Alert.mail_id.is_(None), OutgoingMail.submitted_by_id == user.id, readable(user))
+
+
+def _unseen(user: User) -> Select[Alert]:
     return (
         select(Alert)
         .outerjoin(OutgoingMail, OutgoingMail.id == Alert.mail_id)
-        .where(Alert.user_id == user_id, Alert.seen_at.is_(None), _stands())
+        .where(Alert.user_id == user.id, Alert.seen_at.is_(None), _stands(), _openable(user))
     )
 
 
-def count_unseen(user_id: int) -> int:
+def count_unseen(user: User) -> int:
     """Return how many alerts a person has not seen, counted up to `MOST_COUNTED` + 1."""
-    some = _unseen(user_id).with_only_columns(Alert.id).limit(MOST_COUNTED + 1).subquery()
+    some = _unseen(user).with_only_columns(Alert.id).limit(MOST_COUNTED + 1).subquery()
     return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
 
@@ -73,17 +81,18 @@ def has_unseen(user_id: int, *, mail_id: int | None = None, server_id: int | Non
     return db.session.scalar(query.limit(1)) is not None
 
 
-def newest_unseen(user_id: int, limit: int = 5) -> list[Alert]:
+def newest_unseen(user: User, limit: int = 5) -> list[Alert]:
     """Return the newest alerts that a person has not seen."""
-    query = _unseen(user_id).options(joinedload(Alert.mail), joinedload(Alert.server))
+    query = _unseen(user).options(joinedload(Alert.mail), joinedload(Alert.server))
     return list(db.session.scalars(query.order_by(Alert.id.desc()).limit(limit)))
 
 
-def alerts_of(user_id: int) -> Select[Alert]:
+def alerts_of(user: User) -> Select[Alert]:
     """Return the alerts of a person, seen or not, with what a list shows of them."""
     return (
         select(Alert)
-        .where(Alert.user_id == user_id)
+        .outerjoin(OutgoingMail, OutgoingMail.id == Alert.mail_id)
+        .where(Alert.user_id == user.id, _openable(user))
         .options(joinedload(Alert.mail), joinedload(Alert.server))
     )
 
@@ -145,16 +154,26 @@ def seen_all(user_id: int) -> int:
     return seen
 
 
-def wants_mail(user_id: int) -> bool:
-    """Return True when a person wants to be told by mail as well."""
-    preference = db.session.get(AlertPreference, user_id)
-    return preference is not None and preference.by_mail
+def preference_of(user_id: int) -> AlertPreference:
+    """Return how a person wants to be told; a row that is in no session where they have not said."""
+    return db.session.get(AlertPreference, user_id) or AlertPreference(
+        user_id=user_id, by_mail=False, every_failure=False
+    )
 
 
-def set_wants_mail(user_id: int, wanted: bool) -> None:
-    """Remember whether a person wants to be told by mail as well."""
+def set_preference(user: User, *, by_mail: bool, every_failure: bool) -> None:
+    """Remember how a person wants to be told: by mail as well, and of failures that are not theirs.
+
+    Whoever may read only what is theirs is told of that alone.
+    """
+    every = every_failure and reads_mails_of_others(user)
     with transaction() as session:
-        session.merge(AlertPreference(user_id=user_id, by_mail=wanted))
+        session.merge(AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every))
+
+
+def reads_mails_of_others(user: User) -> bool:
+    """Return True for a person who may read mails whoever sent them, and so can be told of all that fail."""
+    return user.scope(READ) in {Scope.ALL, Scope.COMPANY}
 
 
 # -- servers -------------------------------------------------------------------------------------------
@@ -244,7 +263,7 @@ def _mail_to(user_id: int) -> bool:
         if preference is None or not preference.by_mail or user is None:
             return False
         # What was seen in the application needs no mail.
-        news = _unseen(user_id).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
+        news = _unseen(user).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
         alerts = list(
             session.scalars(news.options(joinedload(Alert.mail), joinedload(Alert.server)).limit(1000))
         )

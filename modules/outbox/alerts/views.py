@@ -20,17 +20,18 @@ from modules.outbox.queries import badge_of
 def alerts() -> ResponseReturnValue:
     """List what the user was told of, newest first."""
     user = signed_in_user()
-    page = paginate(service.alerts_of(user.id), service.alert_list())
-    wanted = service.wants_mail(user.id)
+    page = paginate(service.alerts_of(user), service.alert_list())
+    preference = service.preference_of(user.id)
     return render_template(
         "outbox/alerts/alerts.html",
         page=page,
-        unseen=service.count_unseen(user.id),
+        unseen=service.count_unseen(user),
         explanations=EXPLANATIONS,
         badge_of=badge_of,
         paused=service.paused_since([row.server_id for row in page.rows if row.server_id is not None]),
-        wants_mail=wanted,
-        mail_waits=wanted and service.company_that_can_send(user) is None,
+        preference=preference,
+        reads_mails_of_others=service.reads_mails_of_others(user),
+        mail_waits=preference.by_mail and service.company_that_can_send(user) is None,
         manages_servers=user.can(service.MANAGES_SERVERS),
     )
 
@@ -58,13 +59,20 @@ def alerts_seen() -> ResponseReturnValue:
 @blueprint.post("/alerts/preference")
 @signed_in
 def alerts_preference() -> ResponseReturnValue:
-    """Keep whether the user wants to be told by mail as well."""
+    """Keep how the user wants to be told."""
     user = signed_in_user()
-    wanted = "by_mail" in request.form
-    service.set_wants_mail(user.id, wanted)
-    if wanted:
-        message = gettext("You will also be told by mail, to %(address)s.", address=user.login)
-    else:
-        message = gettext("You will no longer be told by mail; the bell stays.")
-    flash(message, "success")
+    before = service.preference_of(user.id)
+    by_mail, every = before.by_mail, before.every_failure
+    service.set_preference(
+        user, by_mail="by_mail" in request.form, every_failure="every_failure" in request.form
+    )
+    now = service.preference_of(user.id)
+    if now.by_mail and not by_mail:
+        flash(gettext("You will also be told by mail, to %(address)s.", address=user.login), "success")
+    elif by_mail and not now.by_mail:
+        flash(gettext("You will no longer be told by mail; the bell stays."), "success")
+    if now.every_failure and not every:
+        flash(gettext("You will be told of every mail that fails for good, whoever sent it."), "success")
+    elif every and not now.every_failure:
+        flash(gettext("You will be told only of failures that concern you."), "success")
     return redirect(url_for("outbox.alerts"))

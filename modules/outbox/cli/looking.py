@@ -17,6 +17,7 @@ from core.mail.outcomes import EXPLANATIONS, printable
 from modules.mail_config.models import MailServer
 from modules.outbox.cli.group import get_mail, outbox, row_of
 from modules.outbox.cli.selection import read_selection, selection_options
+from modules.outbox.document_check import document_problem
 from modules.outbox.mail_page.failure_text import actor_title, reason_of
 from modules.outbox.mail_page.timeline import Step, story_of
 from modules.outbox.mail_page.waiting_text import waits_for
@@ -135,7 +136,7 @@ def _facts(mail: OutgoingMail) -> dict[str, Any]:
         "from": mail.sender_address,
         "server": mail.server.name if mail.server else "",
         "submitted_by": mail.submitted_by.login if mail.submitted_by else "",
-        "waits_for": waits_for(mail),
+        "waits_for": waits_for(mail, outdated=document_problem(mail) is not None),
         "next_attempt_at": mail.next_attempt_at
         if mail.state in {MailState.DEFERRED, MailState.SCHEDULED}
         else "",

@@ -24,7 +24,7 @@ from core import clock
 from core.db import db, transaction
 from core.errors import ConfigError
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox.alert_rows import write_alert
+from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
     MAILS,
     RECIPIENTS,
@@ -182,19 +182,20 @@ def take_over_expired() -> tuple[list[int], list[int]]:
             )
         )
         record(session, queued, "lose", MailState.SENDING, MailState.QUEUED)
-        rows = session.execute(
-            moving("lose", MailState.UNCERTAIN)
-            .where(_at_rest(ended, MAILS.c.in_flight.is_(True)))
-            # The token stays: if the worker was only stopped for a while, it still may settle.
-            .values(
-                lease_until=None,
-                settled_at=now,
-                failure_kind=FailureKind.OUTCOME_UNKNOWN,
-                failure_reason=LOST_WORDS,
+        uncertain = list(
+            session.scalars(
+                moving("lose", MailState.UNCERTAIN)
+                .where(_at_rest(ended, MAILS.c.in_flight.is_(True)))
+                # The token stays: if the worker was only stopped for a while, it still may settle.
+                .values(
+                    lease_until=None,
+                    settled_at=now,
+                    failure_kind=FailureKind.OUTCOME_UNKNOWN,
+                    failure_reason=LOST_WORDS,
+                )
+                .returning(MAILS.c.id)
             )
-            .returning(MAILS.c.id, MAILS.c.submitted_by_id, MAILS.c.is_alert)
-        ).all()
-        uncertain = [row.id for row in rows]
+        )
         if uncertain:
             record(session, uncertain, "lose", MailState.SENDING, MailState.UNCERTAIN)
             session.execute(
@@ -209,9 +210,8 @@ def take_over_expired() -> tuple[list[int], list[int]]:
                     settled_at=now,
                 )
             )
-            for row in rows:
-                if row.submitted_by_id is not None and not row.is_alert:
-                    write_alert(session, row.id, row.submitted_by_id, FailureKind.OUTCOME_UNKNOWN, LOST_WORDS)
+            for mail_id in uncertain:
+                write_alerts(session, mail_id, FailureKind.OUTCOME_UNKNOWN, LOST_WORDS)
     return queued, uncertain
 
 

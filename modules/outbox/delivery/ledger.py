@@ -15,11 +15,10 @@ from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
 
 from core import clock
 from core.db.prepared import Batch, Count, Prepared
-from modules.outbox.alert_rows import RETIRE_ALERT, alert_values
+from modules.outbox.alert_rows import RETIRE_ALERTS, alert_values, insert_alerts
 from modules.outbox.delivery.claims import lease
 from modules.outbox.delivery.settlement import Settlement
 from modules.outbox.models import (
-    ALERTS,
     ATTACHMENTS,
     ATTEMPTS,
     EVENTS,
@@ -129,21 +128,12 @@ _SETTLE_RECIPIENT = Prepared(
     "token",
     *_SERVED,
 )
-_ALERTED = ("user_id", "mail_id", "failure_kind", "words", "created_at")
 # In the transaction of the failure, or a crash between the two would leave a failure that nobody is told of.
-_INSERT_ALERT = Prepared(
-    insert(ALERTS).from_select(
-        list(_ALERTED),
-        select(*(bindparam(name, type_=ALERTS.c[name].type) for name in _ALERTED)).where(
-            exists(select(MAILS.c.id).where(*_HELD))
-        ),
-    ),
-    "held_id",
-    "token",
-    *_ALERTED,
+_INSERT_ALERTS = Prepared(
+    insert_alerts(*_HELD), "told_id", "held_id", "token", "failure_kind", "words", "created_at"
 )
-_RETIRE_ALERT = Prepared(
-    RETIRE_ALERT.where(exists(select(MAILS.c.id).where(*_HELD))), "mail", "user", "now", "held_id", "token"
+_RETIRE_ALERTS = Prepared(
+    RETIRE_ALERTS.where(exists(select(MAILS.c.id).where(*_HELD))), "mail", "now", "held_id", "token"
 )
 _SETTLE_MAIL = Prepared(
     moving_by_parameter("settle")
@@ -245,12 +235,10 @@ def write_settlement(
                 "settled_at": settled_at,
             },
         )
-    if settlement.state in FAILED and mail.submitted_by_id is not None and not mail.is_alert:
-        alert = alert_values(
-            mail.id, mail.submitted_by_id, settlement.failure_kind, settlement.failure_reason
-        )
-        batch.run(_RETIRE_ALERT, {"mail": mail.id, "user": mail.submitted_by_id, "now": now, **held})
-        batch.run(_INSERT_ALERT, {**alert, **held})
+    if settlement.state in FAILED:
+        alert = alert_values(mail.id, settlement.failure_kind, settlement.failure_reason)
+        batch.run(_RETIRE_ALERTS, {"mail": mail.id, "now": now, **held})
+        batch.run(_INSERT_ALERTS, {**alert, **held})
     if settlement.tried:
         batch.run(
             _INSERT_ATTEMPT,

@@ -11,14 +11,18 @@ from core.mail.explanations import EXPLANATIONS, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
-from modules.outbox.document_check import document_problem
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import CANCELABLE, MailState
 
 
-def waits_for(mail: OutgoingMail) -> str:
-    """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait."""
-    if mail.state in CANCELABLE and document_problem(mail):
+def waits_for(mail: OutgoingMail, *, outdated: bool) -> str:
+    """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait.
+
+    Args:
+        mail: The mail.
+        outdated: Whether it no longer says what its document says.
+    """
+    if outdated and mail.state in CANCELABLE:
         return str(gettext("The document was changed or canceled since: it will not be sent."))
     match mail.state:
         case MailState.SENDING:

@@ -46,7 +46,7 @@ class Alert(Base):
 
 
 class AlertPreference(Base):
-    """Whether a person is also told by mail; no row means no."""
+    """How a person wants to be told; no row means by the bell, and of what concerns them alone."""
 
     __tablename__ = "outbox_alert_preference"
 
@@ -54,6 +54,8 @@ class AlertPreference(Base):
     """The person."""
     by_mail: Mapped[bool] = mapped_column(default=False)
     """True to get alerts by mail as well, several in one."""
+    every_failure: Mapped[bool] = mapped_column(default=False)
+    """True to be told of every mail that fails for good among those that the person may read, whoever sent it."""
 
 
 ALERTS = cast("Table", Alert.__table__)

@@ -14,6 +14,7 @@ from core.partners.models import Partner
 from modules.outbox import queries, service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
+from modules.outbox.document_check import document_problem
 from modules.outbox.mail_page.views.page import TypedAddress, recipients_context, show
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.states import MailState
@@ -162,7 +163,7 @@ def _as_it_is(row: OutgoingMail) -> OutgoingMail:
 def _say_why_not(row: OutgoingMail) -> None:
     """Say why nothing was changed: pressed twice, by two people, or too late."""
     row = _as_it_is(row)
-    choices = queries.choices_for(row)
+    choices = queries.choices_for(row, outdated=document_problem(row) is not None)
     if choices.outdated:
         text = str(EXPLANATIONS[FailureKind.DOCUMENT_CHANGED].text)
     elif row.contents_erased_at is not None:

@@ -31,6 +31,7 @@ from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import may_copy
 from modules.outbox.compose.recipients import reason_text
+from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
 from modules.outbox.html_body import page as html_page
 from modules.outbox.mail_page.failure_text import Reason, actor_title, reason_of
@@ -114,16 +115,21 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         tab = default
     may_resend = queries.mail_for(user, row.id, "outbox.mail.resend") is not None
     may_duplicate = may_copy(row, user)
+    people = queries.visible_recipients(row, user)
+    outdated = document_problem(row) is not None
     return render_template(
         "outbox/mail_page/mail.html",
         mail=row,
         tab=tab,
+        people=people,
+        # Whoever does not see all recipients does not read them in the words of servers either.
+        whole=len(people) == len(row.recipients),
         version=version_of(row),
         badge=queries.badge_of(row),
-        sentence=waits_for(row),
+        sentence=waits_for(row, outdated=outdated),
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
-        choices=queries.choices_for(row),
+        choices=queries.choices_for(row, outdated=outdated),
         write_anew=may_duplicate and row.document is not None and _sendable(row.document),
         may_resend=may_resend,
         may_duplicate=may_duplicate,
@@ -133,7 +139,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         reason_text=reason_text,
         explanations=EXPLANATIONS,
         actor_title=actor_title,
-        **_of_the_tab(row, tab, user, typed, may_resend=may_resend, may_duplicate=may_duplicate),
+        **_of_the_tab(row, tab, user, people, typed, may_resend=may_resend, may_duplicate=may_duplicate),
     )
 
 
@@ -145,6 +151,7 @@ def _of_the_tab(
     row: OutgoingMail,
     tab: str,
     user: User,
+    people: list[MailRecipient],
     typed: TypedAddress | None,
     *,
     may_resend: bool,
@@ -154,13 +161,13 @@ def _of_the_tab(
     if tab == "timeline":
         return {"story": story_of(row)}
     if tab == "message":
-        return {"bcc": [recipient for recipient in row.recipients if recipient.field == "bcc"]}
+        return {"bcc": [recipient for recipient in people if recipient.field == "bcc"]}
     if tab == "recipients":
         return recipients_context(row, typed=typed, opened=request.args.get("open", type=int)) | {
             "typed": typed
         }
     shared: dict[Reason, list[MailRecipient]] = {}
-    for recipient in row.recipients:
+    for recipient in people:
         its_own = reason_of(recipient)
         if its_own is not None and recipient.state is not RecipientState.ACCEPTED:
             shared.setdefault(its_own, []).append(recipient)
@@ -210,7 +217,7 @@ def version_of(row: OutgoingMail) -> str:
         row.accepted_count,
         row.next_attempt_at.timestamp(),
         last,
-        waits_for(row),
+        waits_for(row, outdated=document_problem(row) is not None),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
