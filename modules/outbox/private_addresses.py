@@ -9,10 +9,11 @@ its files.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from core.mail.addresses import Address, ascii_addr_spec
@@ -68,19 +69,45 @@ def address_of(recipient: MailRecipient) -> Address:
     return Address(decrypt(recipient.encrypted_address))
 
 
+def _encoded(character: str) -> str:
+    """Return a pattern for a character as servers write it in addresses that they repeat.
+
+    As it is, or escaped as in a quoted string (RFC 5322 §3.2.4); quoted-printable (RFC 2045 §6.7), percent-encoded once
+    or twice (RFC 3986 §2.1), as xtext (RFC 3461 §4), or as a reference of HTML.
+    """
+    plain = rf"\\?{re.escape(character)}"
+    octets = character.encode()
+    forms = [plain, rf"&\#0*{ord(character)};", rf"&\#x0*{ord(character):x};"]
+    forms += ["".join(f"{mark}{octet:02x}" for octet in octets) for mark in ("%", "%25", "=", r"\+")]
+    return f"(?:{'|'.join(forms)})"
+
+
+# What stands for the "@": itself, the "=" of a variable envelope return path, or a word, with blanks around it.
+_AT = rf"\s*(?:{_encoded('@')}|&commat;|=|[(\[{{<]?\s*\bat\b\s*[)\]}}>]?)\s*"
+_DOT = rf"\s*(?:{_encoded('.')}|[(\[{{<]?\s*\bdot\b\s*[)\]}}>]?)\s*"
+
+
+def _forms(text: str) -> str:
+    return "".join(map(_encoded, text))
+
+
+def _patterns(address: str) -> Iterator[str]:
+    """Yield the patterns of an address: whole, in an encoding, and what stands before its `@`."""
+    local, _at, domain = address.rpartition("@")
+    yield rf'"?{_forms(local)}"?{_AT}{_DOT.join(map(_forms, domain.split(".")))}'
+    yield re.escape(base64.b64encode(address.encode()).decode().rstrip("="))
+    # Some servers repeat the part before the @ alone, also without its tag; a shorter one would blot out words.
+    for part in dict.fromkeys((local, local.partition("+")[0])):
+        if len(part) >= _SHORTEST_LOCAL_PART:
+            yield _forms(part)
+
+
 def _names(addresses: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern for the addresses and for what stands before their `@`; None for no address."""
-    words: set[str] = set()
-    for address in addresses:
-        words |= {address, ascii_addr_spec(address)}
-        local = address.rpartition("@")[0]
-        # Some servers repeat the part before the @ alone; a shorter one would blot out ordinary words.
-        if len(local) >= _SHORTEST_LOCAL_PART:
-            words.add(local)
-    if not words:
-        return None
-    longest_first = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    return re.compile(longest_first, re.IGNORECASE)
+    known = dict.fromkeys(form for address in addresses for form in (address, ascii_addr_spec(address)))
+    # Whole addresses first: what is left of one whose beginning was taken alone would tell its domain.
+    patterns = sorted((pattern for address in known for pattern in _patterns(address)), key=len, reverse=True)
+    return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
 
 def scrub(text: str, addresses: Iterable[str]) -> str:
