@@ -236,7 +236,9 @@ class Pin(Base):
     hash: Mapped[str] = mapped_column(String(255))
     """Argon2id. Few digits are soon guessed from any hash, so guesses are counted as well."""
     failures: Mapped[int] = mapped_column(default=0)
-    """Wrong guesses since the last right one."""
+    """Wrong guesses since the last right one, or since it was locked last."""
+    locks: Mapped[int] = mapped_column(default=0)
+    """How often it was locked since the last right guess: each time for twice as long."""
     locked_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """No guess is looked at before; None when it is not locked."""
 

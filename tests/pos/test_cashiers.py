@@ -19,7 +19,7 @@ both = pytest.mark.both_databases
 def test_whoever_knows_the_pin_takes_over(register, cashier):
     set_pin(cashier, "2468")
     assert cashiers_of(register) == [cashier]
-    user, token = take_over(register, cashier.id, "2468")
+    user, token, _wrong = take_over(register, cashier.id, "2468")
     assert user is cashier
     assert cashier_of(token, register) is cashier
 
@@ -53,7 +53,7 @@ def test_nobody_takes_over_who_may_not_sell(register, make_user):
 
 def test_what_says_who_sells_holds_for_one_register_and_one_shift(register, cashier, company, app):
     set_pin(cashier, "2468")
-    _user, token = take_over(register, cashier.id, "2468")
+    _user, token, _wrong = take_over(register, cashier.id, "2468")
     other = save_register(None, {"company_id": company.id, "code": "C2", "name": "Other"})
     assert cashier_of(token, other) is None
     assert cashier_of(f"{token}x", register) is None

@@ -23,6 +23,9 @@ from modules.pos.states import PaymentKind, ReceiptFormat
 
 MAX_LINES = 500  # of a ticket; the PDF of more would be longer than paper
 
+LONGEST_AGE = dt.timedelta(days=60)
+"""A sale is no older when the server learns of it; a clock that says more is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class SaleLine:
@@ -95,6 +98,10 @@ class Sale:
     address: Address | None = None
     address_wrong: bool = False
     mail: bool = False
+
+    def sold_at(self, now: dt.datetime) -> dt.datetime:
+        """Return when it was made, by the server's clock."""
+        return now - min(max(self.age, dt.timedelta()), LONGEST_AGE)
 
 
 @dataclass(slots=True)

@@ -39,9 +39,6 @@ from modules.pos.service.returns import amounts_for, original_of, quantities_bac
 from modules.pos.service.sale import Sale, SaleLine, SalePayment, count_sale
 from modules.pos.states import TICKET, ReceiptFormat
 
-LONGEST_AGE = dt.timedelta(days=60)
-"""A sale is no older when the server learns of it; a clock that says more is wrong."""
-
 
 def ring_up(register: Register, sale: Sale, cashier: User | None, *, signed_in: User | None = None) -> Ticket:
     """Write the ticket of a sale, and the mail with its receipt where one is wanted; once, however often it is posted.
@@ -94,7 +91,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         counted = count_sale(sale, company.currency, amounts_back)
         now = clock.now()
         session_row = _session_for(register, sale, cashier)
-        rung_at = now - min(max(sale.age, dt.timedelta()), LONGEST_AGE)
+        rung_at = sale.sold_at(now)
         if session_row.id == sale.session_id:
             rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
         # The date on a receipt is that of the shop: at 00:30 in Paris UTC still has yesterday.

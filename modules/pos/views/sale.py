@@ -18,6 +18,7 @@ from modules.pos.states import PaymentKind, ReceiptFormat
 _CLIENT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _LARGEST = Decimal(10) ** 11  # what fits into the column with four places
 MAX_PAYMENTS = 20  # of one sale
+MAX_TOKEN_LENGTH = 300  # characters, of who sold it
 
 
 class BadSaleError(UserError):
@@ -58,9 +59,10 @@ def read_sale(posted: Any) -> Sale:
     )
 
 
-def seller_id(posted: Mapping[str, Any]) -> int | None:
-    """Return who was signed in when the sale was made, where the till says so."""
-    return _identifier(posted, "user_id")
+def token_of(posted: Mapping[str, Any], name: str) -> str:
+    """Return a token that came with a sale, or "" for none."""
+    value = posted.get(name)
+    return value[:MAX_TOKEN_LENGTH] if isinstance(value, str) else ""
 
 
 def _address(posted: Mapping[str, Any]) -> tuple[Address | None, bool]:

@@ -98,7 +98,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
             flash(gettext("Some fields need another look."), "danger")
         else:
             try:
-                cashier = _cashier(register, [user, *shifts.values()])
+                cashier = _cashier(register, shifts.get(register.id, user))
                 made = refund(row, quantities, register, method, cashier, request.form.get("token", "")[:36])
             except UserError as error:
                 if error.field == "pin":
@@ -117,7 +117,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         methods=methods,
         paid_by=max(row.payments, key=lambda payment: payment.amount).method_id if row.payments else None,
         cashiers=_cashiers(user, registers),
-        known=[one.id for one in (user, *shifts.values())],
+        known=[shifts.get(at.id, user).id if at is not None else user.id],
         chosen=request.form.get("cashier", str(shifts.get(at.id, user).id if at is not None else user.id)),
         typed=typed,
         comes_to=_comes_to(row, left, quantities),
@@ -172,15 +172,14 @@ def _cashiers(user: User, registers: Sequence[Register]) -> list[User]:
     return [user, *(one for one in others if one.id != user.id)]
 
 
-def _cashier(register: Register, known: Sequence[User]) -> User:
-    """Return who takes goods back: one of those who need no PIN, or who proves it by one.
+def _cashier(register: Register, there: User) -> User:
+    """Return who takes goods back: whoever sells at the register, or who proves by a PIN to stand there.
 
     Raises:
         UserError: The PIN is wrong.
     """
-    wanted = request.form.get("cashier", str(known[0].id))
-    found = next((user for user in known if str(user.id) == wanted), None)
-    if found is not None:
-        return found
+    wanted = request.form.get("cashier", str(there.id))
+    if wanted == str(there.id):
+        return there
     number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
     return take_over(register, number, request.form.get("pin", ""))[0]

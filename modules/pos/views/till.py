@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale
+from flask_babel import get_locale, ngettext
 from flask_wtf.csrf import generate_csrf
 from sqlalchemy import Select, select
 
 from core import clock
-from core.auth.models import User
 from core.auth.permissions import public, requires, signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.errors import UserError
+from core.i18n import lazy_gettext as _l
 from core.matching import matching
 from core.partners.models import Partner
 from core.products.models import Product
@@ -34,13 +34,20 @@ from core.totals import gross_price
 from core.web.slots import slot
 from modules.pos import queries
 from modules.pos.models import Register, Session, Ticket
-from modules.pos.service.cashiers import cashier_of, cashiers_of, seller_of, take_over
+from modules.pos.service.cashiers import (
+    cashier_of,
+    cashiers_of,
+    has_pin,
+    seller_of,
+    seller_token,
+    take_over,
+)
 from modules.pos.service.receipts import usual_of_all
 from modules.pos.service.registers import methods_of, open_session_of, paper_of, settings_of
 from modules.pos.service.tickets import ring_up
 from modules.pos.states import FORMAT_TITLES, SessionState
 from modules.pos.views.blueprint import blueprint
-from modules.pos.views.sale import read_sale, seller_id
+from modules.pos.views.sale import read_sale, token_of
 from modules.pos.views.shift import remember_cashier
 
 # Served by a view of its own: a script under /static/ may not act on the pages of the till.
@@ -113,7 +120,7 @@ def till_data(register_id: int) -> ResponseReturnValue:
             "company": company.name,
             "format": paper_of(row),
         },
-        user={"id": user.id, "name": user.name},
+        user={"id": user.id, "name": user.name, "token": seller_token(user, row)},
         session=_session_data(open_session_of(row.id)),
         currency={
             "code": currency,
@@ -197,22 +204,28 @@ def till_find(register_id: int) -> ResponseReturnValue:
 @blueprint.post("/till/<int:register_id>/cashier")
 @requires(queries.USE)
 def till_cashier(register_id: int) -> ResponseReturnValue:
-    """Let somebody take over the till by a PIN, or give it back to whoever is signed in."""
+    """Let somebody take over the till by a PIN; whoever is signed in takes it back in the same way."""
     row, signed_in = _register(register_id), signed_in_user()
     posted = request.get_json(silent=True)
     posted = posted if isinstance(posted, dict) else {}
     user_id, pin = posted.get("user_id"), posted.get("pin")
-    if user_id is None:
-        remember_cashier(row, "")
-        return jsonify(id=signed_in.id, name=signed_in.name, token="")
     try:
-        user, token = take_over(
+        if user_id == signed_in.id and not has_pin(signed_in):
+            raise UserError(_l("You have no PIN: choose one, or sign in again to sell in your name."), "pin")
+        user, token, wrong = take_over(
             row, user_id if isinstance(user_id, int) else 0, pin if isinstance(pin, str) else ""
         )
     except UserError as error:
         return jsonify(problem=str(error.message)), 422
+    if user.id == signed_in.id:
+        token = ""
     remember_cashier(row, token)
-    return jsonify(id=user.id, name=user.name, token=token)
+    words = ngettext(
+        "%(num)d wrong PIN was tried in your name since you last took over.",
+        "%(num)d wrong PINs were tried in your name since you last took over.",
+        wrong,
+    )
+    return jsonify(id=user.id, name=user.name, token=token, notice=words if wrong else "")
 
 
 @blueprint.post("/till/<int:register_id>/tickets")
@@ -225,17 +238,12 @@ def till_ring_up(register_id: int) -> ResponseReturnValue:
         sale = read_sale(posted)
         assert isinstance(posted, dict)  # noqa: S101 (a sale is one)
         # A sale kept while the server was away is posted by whoever is signed in later; it stays the seller's.
-        seller = seller_of(seller_id(posted), row) or signed_in_user()
-        ticket = ring_up(row, sale, _taken_over(posted, row) or seller, signed_in=seller)
+        seller = seller_of(token_of(posted, "seller_token"), row) or signed_in_user()
+        taken_over = cashier_of(token_of(posted, "cashier_token"), row, sale.sold_at(clock.now()))
+        ticket = ring_up(row, sale, taken_over or seller, signed_in=seller)
     except UserError as error:
         return jsonify(problem=str(error.message)), 422
     return jsonify(_ticket_data(ticket))
-
-
-def _taken_over(posted: Mapping[str, Any], register: Register) -> User | None:
-    """Return whoever had taken over by PIN when it was sold, or None."""
-    token = posted.get("cashier_token")
-    return cashier_of(token, register) if isinstance(token, str) and token else None
 
 
 def _ticket_data(ticket: Ticket) -> dict[str, Any]:

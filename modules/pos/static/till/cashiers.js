@@ -10,7 +10,7 @@ export function begin(till) {
     find("cashier-name").textContent = till.cashier?.name || till.data.user.name;
   };
   find("show-cashier").addEventListener("click", () => {
-    const own = till.element("option", { value: "", textContent: till.data.user.name });
+    const own = till.element("option", { value: till.data.user.id, textContent: till.data.user.name });
     who.replaceChildren(
       own,
       ...till.data.cashiers
@@ -23,10 +23,8 @@ export function begin(till) {
   });
   dialog.querySelector("form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (!who.value) {
-      till.cashier = null;
-      till.queue.post(till.urls.cashier, {}); // the pages beside the till learn of it; the till itself needs no answer
-    } else {
+    const back = Number(who.value) === till.data.user.id;
+    if (!back || till.cashier) {
       const { status, data } = await till.queue.post(till.urls.cashier, {
         user_id: Number(who.value),
         pin: pin.value,
@@ -37,7 +35,8 @@ export function begin(till) {
         pin.focus();
         return;
       }
-      till.cashier = { ...data, under: till.data.user.id };
+      till.cashier = back ? null : { ...data, under: till.data.user.id };
+      till.notice("cashier", data.notice || "");
     }
     await till.store.set("cashier", till.cashier);
     show();

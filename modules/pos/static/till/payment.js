@@ -219,7 +219,7 @@ export function begin(till) {
     const change = -left();
     const sale = {
       client_id: till.sale.client_id,
-      user_id: till.data.user.id,
+      seller_token: till.data.user.token ?? "",
       session_id: till.session?.id ?? till.lastSession ?? null,
       partner_id: customer?.id ?? null,
       cashier_token: till.cashier?.token ?? "",

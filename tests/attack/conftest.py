@@ -1,0 +1,3 @@
+"""What attackers find: the fixtures of the parts that they go for."""
+
+from tests.pos.conftest import cashier, register, session  # noqa: F401 (a till, open, and who stands there)
