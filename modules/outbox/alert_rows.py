@@ -45,7 +45,6 @@ RETIRE_ALERTS: Update = (
     .values(seen_at=bindparam("now"))
 )
 
-_USERS = cast("Table", User.__table__)
 _TOLD = ("failure_kind", "words", "created_at")
 
 
@@ -57,7 +56,8 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
     Args:
         conditions: What must hold of the mail besides.
     """
-    user = _USERS.c.id
+    users = cast("Table", User.__table__)
+    user = users.c.id
     owner = select(Document.owner_id).where(Document.id == MAILS.c.document_id)
     following = select(Follower.user_id).where(
         Follower.document_id == MAILS.c.document_id, Follower.removed_at.is_(None)
@@ -72,9 +72,9 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
     words = case((or_(user == MAILS.c.submitted_by_id, everything), values["words"]), else_=literal(""))
     concerned = (
         select(user, MAILS.c.id, *({**values, "words": words}.values()))
-        .select_from(_USERS.join(MAILS, MAILS.c.id == bindparam("told_id")))
+        .select_from(users.join(MAILS, MAILS.c.id == bindparam("told_id")))
         .where(
-            _USERS.c.active,
+            users.c.active,
             MAILS.c.is_alert.is_(False),
             or_(
                 user == MAILS.c.submitted_by_id,

@@ -2,8 +2,9 @@
 
 Two people are tried in a copy of the demonstration, both with every permission there is. The stranger works for a
 company of their own and has each permission with the reach `company` (`own` where there is none, `all` where it has no
-other). The colleague works for every company, but where a permission can be narrowed to `own`, has it so. Nothing in
-the demonstration is theirs, so they must find nothing of it: not in a list, and not by an address that names a row.
+other). The colleague works for every company, but where a permission can be narrowed to `own`, has it so, and may not
+read documents that are a whole company's: whoever reads a document may read what belongs to it. Nothing in the
+demonstration is theirs, so they must find nothing of it: not in a list, and not by an address that names a row.
 """
 
 from __future__ import annotations
@@ -148,6 +149,9 @@ class Search:
 
     def _user(self, name: str, scope: Scope, companies: Iterable[int]) -> User:
         grants = {p.name: narrowest(p, scope) for p in self.registry.permissions.values()}
+        for kind in self.registry.kinds.values():
+            if scope is Scope.OWN and grants.get(kind.read) is not Scope.OWN:
+                grants.pop(kind.read, None)
         role = save_role(None, code=f"conformance_{name}", name=name.title(), grants=grants)
         return save_user(
             None,
