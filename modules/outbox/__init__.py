@@ -80,9 +80,8 @@ module = Module(
     jobs=(
         JobSpec("outbox.deliver_mails", "modules.outbox.delivery.jobs:deliver_mails", timeout=1800),
         JobSpec("outbox.release_mails", "modules.outbox.delivery.jobs:release_mails", timeout=1800),
-        JobSpec("outbox.sweep", "modules.outbox.delivery.jobs:sweep", timeout=300, every=15),
+        JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
-        JobSpec("outbox.resume_bulk", "modules.outbox.mail_list.jobs:resume_bulk", timeout=300, every=15),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
