@@ -12,11 +12,19 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
 from modules.outbox.models import OutgoingMail
-from modules.outbox.states import MailState
+from modules.outbox.standstill import hindrance
+from modules.outbox.states import CANCELABLE, MailState
+
+SOON = dt.timedelta(minutes=1)
+"""Whatever keeps mails from leaving is told of those that should leave within this time."""
+
+_LEAVES = CANCELABLE
 
 
 def waits_for(mail: OutgoingMail) -> str:
     """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait."""
+    if mail.state in _LEAVES and mail.next_attempt_at <= clock.now() + SOON and (why := hindrance()):
+        return why.sentence
     match mail.state:
         case MailState.SENDING:
             return str(gettext("It is being sent at this moment."))
