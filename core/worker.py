@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from types import FrameType
 from typing import Self, cast
 
@@ -25,7 +24,6 @@ from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from core import clock, jobs, migrate
@@ -58,14 +56,15 @@ class EnvoiWorker(SimpleWorker):
     # After Redis comes back, a worker must notice within seconds, not a minute.
     max_connection_wait_time = 5.0
 
-    database: DatabaseWatch | None = None
+    schema: migrate.SchemaWatch | None = None
     """Looked at before each job."""
     refusal = ""
     """Why it does not go on, once it does not."""
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Run a job, unless the database is not the one this process was started with: then put it back, and end."""
-        self.refusal = self.database.problem() if self.database is not None else ""
+        """Run a job, unless the tables are not those this process was started with: then put it back, and end."""
+        with jobs.process_app().app_context():
+            self.refusal = self.schema.problem() if self.schema is not None else ""
         if not self.refusal:
             super().execute_job(job, queue)
             return
@@ -94,35 +93,8 @@ class EnvoiWorker(SimpleWorker):
             thread.stop()
 
 
-class DatabaseWatch:
-    """Notices that the database of a process that runs is not the one any more that it was started with."""
-
-    def __init__(self, app: Flask) -> None:
-        url = make_url(app.extensions["envoi_settings"].database_url)
-        named = url.get_backend_name() == "sqlite" and url.database
-        self._file = Path(named) if named else None
-        self._app = app
-        with app.app_context():
-            self._schema = migrate.SchemaWatch()
-        self._inode = self._found()
-
-    def _found(self) -> int | None:
-        try:
-            return self._file.stat().st_ino if self._file is not None else None
-        except OSError:
-            return 0
-
-    def problem(self) -> str:
-        """Return what is wrong, in a sentence; "" while nothing is."""
-        if self._found() != self._inode:
-            # SQLite goes on with the file that was there, which nobody else sees any more.
-            return "The file of the database was replaced while this process ran: start it again."
-        with self._app.app_context():
-            return self._schema.problem()
-
-
-def get_ready(app: Flask) -> DatabaseWatch:
-    """Make sure that a process may work with its database, waiting for it while it is away.
+def get_ready(app: Flask) -> migrate.SchemaWatch:
+    """Make sure that a process may work with its database, waiting for it while it is away, and return its watch.
 
     Raises:
         SchemaError: Its tables are not those of this program.
@@ -132,7 +104,7 @@ def get_ready(app: Flask) -> DatabaseWatch:
             with app.app_context():
                 migrate.demand_schema()
                 installation.verify()
-            return DatabaseWatch(app)
+                return migrate.SchemaWatch()
         except OperationalError as error:
             logger.warning("The database is locked or away (%s); trying again.", error.orig)
             time.sleep(RESTART_SECONDS)
@@ -170,6 +142,8 @@ class _Vigil:
                     self._stand_in_if_needed()
             except (RedisError, OSError) as error:
                 logger.debug("The queue is away (%s).", type(error).__name__)
+            except Exception:
+                logger.exception("Looking after the queue beside the worker failed; it goes on.")
             self._ended.wait(BEAT_SECONDS)
 
     def _stand_in_if_needed(self) -> None:
@@ -192,13 +166,13 @@ def work(app: Flask, *, burst: bool = False) -> None:
         SchemaError: The tables are not those of this program, or were migrated under it.
     """
     jobs.bind_process(app)
-    watch = get_ready(app)
+    schema = get_ready(app)
     with _Vigil(app):
         while True:
             worker: EnvoiWorker | None = None
             try:
                 worker = _new_worker(app)
-                worker.database = watch
+                worker.schema = schema
                 worker.work(burst=burst, logging_level="WARNING")
             except RedisError as error:
                 if burst:

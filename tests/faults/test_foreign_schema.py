@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from core import jobs, migrate, worker
+from core import jobs, migrate
 from core.db import db, transaction
 from tests.outbox.processes import eventually, states_of
 
@@ -62,7 +62,7 @@ def test_an_upgrade_by_an_older_program_changes_nothing(app: Flask):
 
 
 def test_a_table_of_versions_that_is_gone_is_a_sentence(app: Flask):
-    watch = worker.DatabaseWatch(app)
+    watch = migrate.SchemaWatch()
     assert watch.problem() == ""
     with transaction() as session:
         session.execute(text("DROP TABLE core_version_outbox"))

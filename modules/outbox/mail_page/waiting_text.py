@@ -18,13 +18,18 @@ from modules.outbox.states import CANCELABLE, MailState
 SOON = dt.timedelta(minutes=1)
 """Whatever keeps mails from leaving is told of those that should leave within this time."""
 
-_LEAVES = CANCELABLE
-
 
 def waits_for(mail: OutgoingMail) -> str:
-    """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait."""
-    if mail.state in _LEAVES and mail.next_attempt_at <= clock.now() + SOON and (why := hindrance()):
-        return why.sentence
+    """Return what a waiting mail waits for, in one sentence or two; "" for a mail that does not wait."""
+    soon = mail.state is MailState.QUEUED or mail.next_attempt_at <= clock.now() + SOON
+    why = hindrance() if soon and mail.state in CANCELABLE else None
+    if why is None:
+        return _for_itself(mail)
+    # What a deferred mail waits for stands in its way as well.
+    return f"{_deferred(mail)} {why.sentence}" if mail.state is MailState.DEFERRED else why.sentence
+
+
+def _for_itself(mail: OutgoingMail) -> str:
     match mail.state:
         case MailState.SENDING:
             return str(gettext("It is being sent at this moment."))
