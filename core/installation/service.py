@@ -130,8 +130,16 @@ def remember(name: str, generation: int, *, anew: bool = False) -> None:
         logger.info("The queue does not remember the generation (%s).", type(error).__name__)
 
 
-def _sign(name: str, generation: int, outside: Remembered) -> Sign | None:
-    """Return by what it is known that the database was restored; None where nothing speaks for it."""
+def _sign(name: str, generation: int, outside: Remembered, *, claiming: bool = False) -> Sign | None:
+    """Return by what it is known that the database was restored; None where nothing speaks for it.
+
+    Args:
+        name: Of the installation.
+        generation: How far the database is.
+        outside: What is remembered.
+        claiming: True where others may have claimed since `outside` was asked for. Nothing at all is then no sign: the
+            first claim may just be writing it down. Each process has looked for that when it started.
+    """
     file = outside.marker
     by_queue = outside.queue[1] if outside.queue is not None and outside.queue[0] == name else None
     if max(by_queue or 0, file.generation if file is not None and file.name == name else 0) > generation:
@@ -142,7 +150,7 @@ def _sign(name: str, generation: int, outside: Remembered) -> Sign | None:
         return None
     if file is None:
         # A fresh database has nothing that could have left; the queue has met this one, from another host.
-        return None if generation == 0 or by_queue is not None else Sign.UNKNOWN
+        return None if generation == 0 or by_queue is not None or claiming else Sign.UNKNOWN
     if file.name != name:
         return Sign.UNKNOWN
     return Sign.COPIED if file.copied and generation > 0 else None
@@ -263,7 +271,7 @@ def raise_generation(session: Session, outside: Remembered) -> tuple[str, int]:
     ).one_or_none()
     if row is None:
         raise HeldError("Nothing leaves until a person has seen what waited when the data were restored.")
-    sign = _sign(row.name, row.generation - 1, outside)
+    sign = _sign(row.name, row.generation - 1, outside, claiming=True)
     if sign is not None:
         raise RestoredError(sign)
     return row.name, row.generation

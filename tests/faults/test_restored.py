@@ -300,6 +300,18 @@ def test_a_crash_between_the_claim_and_what_is_remembered_is_no_restore(app, set
     assert file.generation == 2
 
 
+@pytest.mark.both_databases
+def test_the_first_claims_of_several_at_once_are_no_restore(app, settings, send, server):
+    ids = [send(f"n{number}@example.com").id for number in range(2)]
+    nothing = installation.remembered()
+    assert nothing == installation.Remembered(None, None)
+    assert claims.claim(ids[:1])
+    with transaction() as session:
+        # Asked before the first had written down anything.
+        assert installation.raise_generation(session, nothing)
+    assert installation.verify() is None
+
+
 def test_a_fresh_database_in_a_used_folder_is_no_restore(app, settings, send, server, tmp_path, moved):
     sent_once(app, settings, send)
     for name in ("envoi.db", "envoi.db-wal", "envoi.db-shm"):
