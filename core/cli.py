@@ -142,6 +142,7 @@ def up(demo: bool) -> None:
 @cli.command()
 def web() -> None:
     """Start the web server."""
+    worker.get_ready(application())
     serve_web(application())
 
 
@@ -174,11 +175,7 @@ def check() -> None:
 def checks() -> list[str]:
     """Return everything that would keep Envoi from working, one sentence each."""
     try:
-        problems = [
-            f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
-            for module in migrate.migrated_modules()
-            if migrate.pending(module)
-        ]
+        problems = [problem.sentence for problem in migrate.schema_problems()]
         if not problems:
             problems += [
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found

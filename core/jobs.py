@@ -78,6 +78,11 @@ def bind_process(app: Flask) -> None:
     _process_app[:] = [app]
 
 
+def process_app() -> Flask:
+    """Return the application in which this process runs its jobs."""
+    return _process_app[0]
+
+
 def queue_for(app: Flask) -> Queue:
     """Return the queue of an application, with short timeouts."""
     # One connection pool for the application; a new one for each request would leak sockets.
@@ -151,8 +156,7 @@ def run(name: str, *args: JobArgument) -> None:
     A name that no enabled module declares is left alone with a warning: its module was disabled while the
     job was waiting.
     """
-    app = _process_app[0]
-    with app.app_context():
+    with process_app().app_context():
         spec = current_registry().jobs.get(name)
         if spec is None:
             logger.warning("No enabled module declares the job %s; it was dropped.", name)

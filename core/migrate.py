@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_babel import force_locale
-from sqlalchemy import Connection, MetaData, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, MetaData, column, literal, select, table, union_all
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core import loader
 from core.companies.models import Company
@@ -31,6 +31,7 @@ from core.db import Base, db, transaction
 from core.documents.checked import fields_of
 from core.documents.models import Document
 from core.errors import EnvoiError
+from core.installation import service as installation
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
 
@@ -71,9 +72,14 @@ def upgrade(app: Flask) -> None:
 
     Raises:
         MigrationError: The database refused a migration; the tables of its module are as they were.
+        SchemaError: The tables of a module are newer than this program; nothing was changed.
     """
+    newer = [problem.sentence for problem in schema_problems() if problem.newer]
+    if newer:
+        raise SchemaError(newer)
     for module in migrated_modules():
         upgrade_module(module)
+    installation.install(app)
     for module in current_registry().modules:
         if module.install is not None:
             resolve_function(module.install)(app)
@@ -153,12 +159,91 @@ def revision(module: Module, message: str) -> Path:
     return Path(script.path)
 
 
-def pending(module: Module) -> bool:
-    """Return True when migrations of a module have not been applied."""
-    head = ScriptDirectory.from_config(alembic_config(module)).get_current_head()
+class SchemaError(EnvoiError):
+    """The tables of the database are not those that this program works with.
+
+    Args:
+        sentences: One for each module whose tables differ.
+    """
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__(" ".join(sentences))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaProblem:
+    """Tables of a module that this program must not work with.
+
+    Attributes:
+        sentence: What is wrong, and what to do.
+        newer: True where a newer release has made them.
+    """
+
+    sentence: str
+    newer: bool
+
+
+def schema_problem(module: Module) -> SchemaProblem | None:
+    """Return what is wrong with the tables of a module, or None when they are those of this program."""
+    script = ScriptDirectory.from_config(alembic_config(module))
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": version_table(module)})
-        return context.get_current_revision() != head
+        version = context.get_current_revision()
+    if version == script.get_current_head():
+        return None
+    if version is None or version in {one.revision for one in script.walk_revisions()}:
+        words = f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
+        return SchemaProblem(words, newer=False)
+    words = (
+        f"The tables of {module.name} are newer than this program (version {printable(version)}): "
+        "start the release that made them, or restore the backup from before."
+    )
+    return SchemaProblem(words, newer=True)
+
+
+def schema_problems() -> list[SchemaProblem]:
+    """Return what is wrong with the tables of the enabled modules; [] when all are those of this program."""
+    return [found for module in migrated_modules() if (found := schema_problem(module)) is not None]
+
+
+def pending(module: Module) -> bool:
+    """Return True when migrations of a module have not been applied."""
+    return schema_problem(module) is not None
+
+
+def demand_schema() -> None:
+    """Make sure that the tables are those of this program.
+
+    Raises:
+        SchemaError: They are older or newer; whoever went on would write what others cannot read, or fail halfway.
+    """
+    if found := schema_problems():
+        raise SchemaError([problem.sentence for problem in found])
+
+
+class SchemaWatch:
+    """Notices, at the price of one small query, that the tables were migrated under a process that runs."""
+
+    def __init__(self) -> None:
+        tables = [table(version_table(module), column("version_num")) for module in migrated_modules()]
+        self._query = union_all(*(select(literal(one.name), one.c.version_num) for one in tables))
+        self._known = self._versions()
+
+    def _versions(self) -> frozenset[tuple[str, str]]:
+        with db.engine.connect() as connection:
+            return frozenset((name, version) for name, version in connection.execute(self._query))
+
+    def problem(self) -> str:
+        """Return what is wrong with the tables now, in a sentence; "" while they are as they were."""
+        try:
+            if self._versions() == self._known:
+                return ""
+        except DBAPIError:
+            pass  # a table of versions is gone, or the database is away
+        try:
+            return " ".join(problem.sentence for problem in schema_problems())
+        except OperationalError:
+            return ""  # away: whoever needs it waits for it
 
 
 def differences(module: Module) -> list[Any]:

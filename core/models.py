@@ -4,6 +4,7 @@ from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
 from core.companies.models import Company, Sequence
 from core.documents.models import Document
 from core.followers.models import Follower
+from core.installation.models import Installation
 from core.partners.models import Partner
 from core.products.models import Product, Tax
 
@@ -12,6 +13,7 @@ __all__ = [
     "Document",
     "Follower",
     "Grant",
+    "Installation",
     "KnownPermission",
     "Partner",
     "Product",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
+import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import cast
+from typing import Self, cast
 
 from flask import Flask
 from redis import Redis
@@ -15,13 +18,17 @@ from redis.backoff import ConstantBackoff
 from redis.client import Pipeline, PubSubWorkerThread
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import SimpleWorker
+from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
 from rq.exceptions import StopRequested
+from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import OperationalError
 
-from core import clock, jobs
+from core import clock, jobs, migrate
+from core.installation import service as installation
+from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +36,14 @@ MAINTENANCE_SECONDS = 60  # how soon a job of a worker that died is seen
 # An idle worker wakes up at this pace; it must be short enough to notice a Redis that was replaced.
 WORKER_TTL_SECONDS = 60
 RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
+STOP_SECONDS = 6.0  # for the thread beside a worker to end
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
+
+
+def process_name() -> str:
+    """Return the name of this process among those of all hosts."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class EnvoiWorker(SimpleWorker):
@@ -42,6 +55,22 @@ class EnvoiWorker(SimpleWorker):
 
     # After Redis comes back, a worker must notice within seconds, not a minute.
     max_connection_wait_time = 5.0
+
+    schema: migrate.SchemaWatch | None = None
+    """Looked at before each job."""
+    refusal = ""
+    """Why it does not go on, once it does not."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run a job, unless the tables are not those this process was started with: then put it back, and end."""
+        with jobs.process_app().app_context():
+            self.refusal = self.schema.problem() if self.schema is not None else ""
+        if not self.refusal:
+            super().execute_job(job, queue)
+            return
+        queue.push_job_id(job.id, at_front=True)
+        self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
+        self._stop_requested = True
 
     @property
     def was_told_to_stop(self) -> bool:
@@ -64,29 +93,100 @@ class EnvoiWorker(SimpleWorker):
             thread.stop()
 
 
+def get_ready(app: Flask) -> migrate.SchemaWatch:
+    """Make sure that a process may work with its database, waiting for it while it is away, and return its watch.
+
+    Raises:
+        SchemaError: Its tables are not those of this program.
+    """
+    while True:
+        try:
+            with app.app_context():
+                migrate.demand_schema()
+                installation.verify()
+                return migrate.SchemaWatch()
+        except OperationalError as error:
+            logger.warning("The database is locked or away (%s); trying again.", error.orig)
+            time.sleep(RESTART_SECONDS)
+
+
+class _Vigil:
+    """Says beside a worker that it is alive, and does the work of a scheduler while there is none."""
+
+    def __init__(self, app: Flask) -> None:
+        settings = app.extensions["envoi_settings"]
+        connection = Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5)
+        self._heart = Heart(connection, settings.queue, Part.WORKER, process_name())
+        self._stand_in = _new_scheduler(app)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="vigil", daemon=True)
+        self._told = False
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        self._thread.join(STOP_SECONDS)
+        self._heart.stop()
+
+    def _keep(self) -> None:
+        # Not at once: at a start of everything the scheduler may come a moment later.
+        look = time.monotonic() + SILENT_SECONDS
+        while not self._ended.is_set():
+            # Whatever happens here, the next look may fare better; without this thread the worker looks dead.
+            try:
+                self._heart.beat()
+                if time.monotonic() >= look:
+                    self._stand_in_if_needed()
+            except (RedisError, OSError) as error:
+                logger.debug("The queue is away (%s).", type(error).__name__)
+            except Exception:
+                logger.exception("Looking after the queue beside the worker failed; it goes on.")
+            self._ended.wait(BEAT_SECONDS)
+
+    def _stand_in_if_needed(self) -> None:
+        if self._heart.others_alive(Part.SCHEDULER):
+            self._told = False
+            return
+        if not self._told:
+            self._told = True
+            logger.warning("No scheduler is alive; this worker does its work. Start one: `envoi scheduler`.")
+        self._stand_in.enqueue_jobs()
+
+
 def work(app: Flask, *, burst: bool = False) -> None:
     """Run jobs until told to stop; with `burst`, until the queue is empty.
 
     RQ's worker waits for a Redis that goes away while it is idle, but ends when that happens during a job, or
     before it has begun. Then another one takes over in the same process.
+
+    Raises:
+        SchemaError: The tables are not those of this program, or were migrated under it.
     """
     jobs.bind_process(app)
-    while True:
-        worker: EnvoiWorker | None = None
-        try:
-            worker = _new_worker(app)
-            worker.work(burst=burst, logging_level="WARNING")
-        except RedisError as error:
-            if burst:
-                raise
-            logger.warning("The queue is away (%s); trying again.", type(error).__name__)
-        finally:
-            # RQ's own handlers would speak to the worker that has ended.
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if burst or (worker is not None and worker.was_told_to_stop):
-            return
-        time.sleep(RESTART_SECONDS)
+    schema = get_ready(app)
+    with _Vigil(app):
+        while True:
+            worker: EnvoiWorker | None = None
+            try:
+                worker = _new_worker(app)
+                worker.schema = schema
+                worker.work(burst=burst, logging_level="WARNING")
+            except RedisError as error:
+                if burst:
+                    raise
+                logger.warning("The queue is away (%s); trying again.", type(error).__name__)
+            finally:
+                # RQ's own handlers would speak to the worker that has ended.
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            if worker is not None and worker.refusal:
+                raise migrate.SchemaError([worker.refusal])
+            if burst or (worker is not None and worker.was_told_to_stop):
+                return
+            time.sleep(RESTART_SECONDS)
 
 
 def _new_worker(app: Flask) -> EnvoiWorker:
@@ -120,18 +220,31 @@ class EnvoiScheduler(CronScheduler):
         self._queue = jobs.queue_on(connection, queue)
         self._moments = RQScheduler([queue], connection, logging_level="WARNING", serializer=JSONSerializer)
         self.was_told_to_stop = False
+        self.heart = Heart(connection, queue, Part.SCHEDULER, process_name())
         # Without its lock: two schedulers at once may put a job on the queue twice, which does no harm.
         self._moments.prepare_registries([queue])
 
     def enqueue_jobs(self) -> list[CronJob]:
-        """Enqueue everything that is due."""
+        """Enqueue everything that is due and that no other scheduler has enqueued."""
         self._moments.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
         due = [job for job in self.get_jobs() if job.should_run()]
         for job in due:
-            # Not by RQ's own way, which writes jobs by pickle.
-            self._queue.enqueue(jobs.run, *job.args, **job.job_options)
+            if self._is_first(job):
+                # Not by RQ's own way, which writes jobs by pickle.
+                self._queue.enqueue(jobs.run, *job.args, **job.job_options)
             job.set_enqueue_time(clock.now())
         return due
+
+    def _is_first(self, job: CronJob) -> bool:
+        """Return True for the first scheduler, or worker in its place, that comes to a job in its time."""
+        key = f"envoi:{self._queue.name}:asked:{job.args[0]}"
+        # Shorter than the interval, or the next round of the same scheduler would come too early now and then.
+        return bool(self.connection.set(key, "1", nx=True, px=int((job.interval or 1) * 800)))
+
+    def heartbeat(self) -> None:
+        """Say that it is alive, to RQ and to whoever asks for the pulse."""
+        super().heartbeat()
+        self.heart.beat()
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.was_told_to_stop = True
@@ -141,19 +254,15 @@ class EnvoiScheduler(CronScheduler):
         """Say goodbye to Redis; it may be the reason for the end."""
         with suppress(RedisError):
             super().register_death(pipeline)
+        self.heart.stop()
 
     def calculate_sleep_interval(self) -> float:
         """Return for how many seconds there is surely nothing to do."""
         return min(super().calculate_sleep_interval(), LOOK_SECONDS)
 
 
-def schedule(app: Flask) -> None:
-    """Put jobs on the queue at their time until told to stop: periodic ones, and those asked for at a moment.
-
-    The times of the periodic ones are kept in this process, so a flushed Redis costs at most one interval; the
-    others are gone with it, which is why each has its sweep. Two schedulers at once do no harm: every job may
-    run twice. While Redis is away it waits, as workers do: what is due meanwhile is put on the queue when it is back.
-    """
+def _new_scheduler(app: Flask) -> EnvoiScheduler:
+    """Return a scheduler that knows the periodic jobs of every enabled module."""
     settings = app.extensions["envoi_settings"]
     scheduler = EnvoiScheduler(Redis.from_url(settings.redis_url), settings.queue)
     with app.app_context():
@@ -170,6 +279,21 @@ def schedule(app: Flask) -> None:
                 ttl=max(every * 2, 60),
                 name=name,
             )
+    return scheduler
+
+
+def schedule(app: Flask) -> None:
+    """Put jobs on the queue at their time until told to stop: periodic ones, and those asked for at a moment.
+
+    That a periodic job was asked for is kept in Redis for its interval, so a flushed Redis costs at most one more run;
+    the jobs asked for at a moment are gone with it, which is why each has its sweep. While Redis is away it waits, as
+    workers do: what is due meanwhile is put on the queue when it is back.
+
+    Raises:
+        SchemaError: The tables are not those of this program.
+    """
+    get_ready(app)
+    scheduler = _new_scheduler(app)
     while not scheduler.was_told_to_stop:
         try:
             scheduler.start()  # type: ignore[no-untyped-call]

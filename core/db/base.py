@@ -6,11 +6,13 @@ import sqlite3
 import sys
 from collections.abc import Iterator, MutableMapping
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Mapper, registry
 
 from core.contract import Module
@@ -95,7 +97,7 @@ db = SQLAlchemy(metadata=Base.metadata)
 
 
 @event.listens_for(Engine, "connect")
-def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
+def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
     """Make SQLite durable and strict: WAL, a full sync on each commit, foreign keys on."""
     if not isinstance(dbapi_connection, sqlite3.Connection):
         return
@@ -108,6 +110,27 @@ def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
         f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")
+    path = str(dbapi_connection.execute("PRAGMA database_list").fetchone()[2])
+    record.info["envoi_file"] = path, _inode(path)
+
+
+def _inode(path: str) -> int | None:
+    """Return what names a file as long as it is that file, or None where there is none."""
+    try:
+        return Path(path).stat().st_ino if path else None
+    except OSError:
+        return None
+
+
+@event.listens_for(Engine, "checkout")
+def _leave_a_replaced_file(_dbapi_connection: Any, record: Any, _proxy: Any) -> None:
+    """Connect anew where the file was replaced, as by a backup that is put back.
+
+    SQLite would go on with the file that was there, which nobody else sees any more: what is written would be lost.
+    """
+    path, inode = record.info.get("envoi_file", ("", None))
+    if inode is not None and _inode(path) != inode:
+        raise DisconnectionError("The file of the database was replaced.")
 
 
 @event.listens_for(Engine, "begin")

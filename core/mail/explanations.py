@@ -45,6 +45,7 @@ class FailureKind(StrEnum):
     DOCUMENT_CHANGED = "document_changed"  # changed after Send, before its PDF was made
     SENDER_MISSING = "sender_missing"  # the company has no address to send from
     GIVEN_UP = "given_up"  # temporary failures went on longer than the settings allow
+    RESTORED = "restored"  # it waited in a copy that was restored: it may have left after the copy was made
     PACED = "paced"  # no failure: it waits for its turn at a limited server
 
 
@@ -251,6 +252,15 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l(
             "The connection ended after the message had been handed over and before the server answered. "
             "It was probably accepted. Ask the recipient before you resend."
+        ),
+        Actor.SELLER,
+        Repair.MAIL,
+    ),
+    FailureKind.RESTORED: Explanation(
+        _l("Data restored from a backup"),
+        _l(
+            "The data were restored from a backup while this email was waiting in it. It may have been sent after the "
+            "backup was made. Ask the recipient before you send it again."
         ),
         Actor.SELLER,
         Repair.MAIL,

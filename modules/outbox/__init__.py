@@ -24,6 +24,14 @@ module = Module(
             technical=True,
         ),
         MenuItem(
+            N_("After a restore"),
+            "outbox.restored",
+            "outbox.restored.decide",
+            N_("Configuration"),
+            75,
+            technical=True,
+        ),
+        MenuItem(
             N_("Personal data"),
             "outbox.personal",
             "outbox.personal.manage",
@@ -76,17 +84,22 @@ module = Module(
             N_("Export and erase what is known about an address"),
             granted={"administrator": Scope.ALL},
         ),
+        Permission(
+            "outbox.restored.decide",
+            N_("Decide which emails leave after a restored backup"),
+            granted={"administrator": Scope.ALL},
+        ),
     ),
     jobs=(
         JobSpec("outbox.deliver_mails", "modules.outbox.delivery.jobs:deliver_mails", timeout=1800),
         JobSpec("outbox.release_mails", "modules.outbox.delivery.jobs:release_mails", timeout=1800),
-        JobSpec("outbox.sweep", "modules.outbox.delivery.jobs:sweep", timeout=300, every=15),
+        JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
-        JobSpec("outbox.resume_bulk", "modules.outbox.mail_list.jobs:resume_bulk", timeout=300, every=15),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
+        Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
@@ -109,6 +122,7 @@ module = Module(
     cli="modules.outbox.cli.commands:commands",
     shared={
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
+        "outbox.restored.decide": "The database is restored for every company at once.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
         "outbox.partner_panel_now": "A customer is everybody's; the panel shows the mails that the user may read.",
     },

@@ -30,6 +30,7 @@ from modules.outbox.compose.draft import may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.standstill import hindrance, standstill
 from modules.outbox.states import FAILED, MailState
 
 MOST_COUNTED = 1000  # beyond it the page says "1,000+"
@@ -130,6 +131,8 @@ def words_of_mail() -> dict[str, object]:
         "mail_badge": queries.badge_of,
         "mail_choices": queries.choices_for,
         "mail_waits_for": waits_for,
+        "mail_hindrance": hindrance,
+        "mail_standstill": standstill,
         "correctable_recipients": queries.correctable_recipients,
         "failed_states": FAILED,
     }

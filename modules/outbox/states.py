@@ -56,6 +56,8 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]]
     # A worker that ends in good order gives back what it has not begun.
     "return": (frozenset({MailState.SENDING}), frozenset({MailState.QUEUED})),
     "lose": (frozenset({MailState.SENDING}), frozenset({MailState.UNCERTAIN, MailState.QUEUED})),
+    # The data were restored from a copy: it may have left after the copy was made.
+    "doubt": (WAITING, frozenset({MailState.UNCERTAIN})),
     "cancel": (CANCELABLE, frozenset({MailState.CANCELED, MailState.PARTIAL})),
     "resend": (RESENDABLE, frozenset({MailState.QUEUED})),
     "mark": (

@@ -7,5 +7,6 @@ from modules.outbox.compose import views as compose
 from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
+from modules.outbox.restored import views as restored
 
-__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "slots"]
+__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "restored", "slots"]

@@ -16,7 +16,7 @@ from core.mail.outcomes import FailureKind
 from core.web.listing import Criteria
 from modules.outbox.mail_list import bulk_actions
 from modules.outbox.mail_list.bulk_actions import Action, Done, sentence
-from modules.outbox.mail_list.jobs import resume_bulk
+from modules.outbox.mail_list.jobs import sweep
 from modules.outbox.models import BulkRun, OutgoingMail
 from modules.outbox.service import decisions
 from modules.outbox.states import MailState
@@ -275,8 +275,8 @@ def test_the_sentence_says_what_became_of_them():
     assert words.endswith("1 was left as it is: there was nothing to do for it.")
 
 
-def test_a_job_asks_again_for_a_run_that_nobody_works_on(monkeypatch):
+def test_the_sweep_asks_again_for_a_run_that_nobody_works_on(app, monkeypatch):
     asked: list[bool] = []
     monkeypatch.setattr(bulk_actions, "resume_lost", lambda: asked.append(True))
-    resume_bulk()
+    sweep()
     assert asked == [True]

@@ -37,6 +37,7 @@ LEGAL = {
     *(("settle", "uncertain", after) for after in ("sent", "partial", "failed", "deferred", "uncertain")),
     *(("release", before, "queued") for before in ("deferred", "scheduled")),
     *(("lose", "sending", after) for after in ("uncertain", "queued")),
+    *(("doubt", before, "uncertain") for before in ("scheduled", "queued", "sending", "deferred")),
     # Partial: some had got it before the rest was called off.
     *(
         ("cancel", before, after)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from flask import render_template, request
 
+from core.auth.models import User
 from core.auth.permissions import signed_in_user
 from core.mail.explanations import EXPLANATIONS
 from modules.outbox.alerts import service
+from modules.outbox.standstill import Standstill, standstill
 
 _TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
 """The pages of what alerts are about, and the argument that names it."""
+
+
+def _standstill(user: User) -> Standstill | None:
+    """Return why mails do not leave, for those whom it concerns: it rings for as long as it lasts."""
+    if not user.can("outbox.mail.read"):
+        return None
+    found = standstill()
+    return found if found is not None and (found.stops or user.can(service.MANAGES_SERVERS)) else None
 
 
 def failure_bell() -> str:
@@ -32,4 +42,5 @@ def failure_bell() -> str:
         newest=service.newest_unseen(user) if count else [],
         explanations=EXPLANATIONS,
         seen=seen,
+        still=_standstill(user),
     )

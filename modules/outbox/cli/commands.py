@@ -11,7 +11,7 @@ from core.mail.addresses import parse_addresses
 from core.mail.draft import DraftRecipient
 from core.mail.outcomes import printable
 from modules.outbox import service
-from modules.outbox.cli import acting, looking
+from modules.outbox.cli import acting, looking, restored
 from modules.outbox.cli.group import by_command_line, outbox, row_of
 from modules.outbox.cli.retention import outbox_personal, outbox_retention
 from modules.outbox.compose.draft import draft_for
@@ -49,7 +49,7 @@ def send(number: str, more: str, only: bool, company: str, as_json: bool) -> Non
         click.echo(f"Mail {mail.id} to {printable(names)} is on the queue.")
 
 
-__all__ = ["acting", "commands", "looking"]
+__all__ = ["acting", "commands", "looking", "restored"]
 
 outbox.add_command(outbox_retention)
 outbox.add_command(outbox_personal)

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, selectinload
 from core import clock
 from core.db import db, transaction
 from core.errors import ConfigError
+from core.installation import service as installation
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
@@ -88,13 +89,15 @@ def patiently(action: Callable[[], T]) -> T:
 def claim(mail_ids: Sequence[int]) -> str | None:
     """Claim the mails that are queued and due, and return the token of the claim; None for no mail.
 
-    A second claim of the same mail gets nothing.
+    A second claim of the same mail gets nothing, and so does every claim while the installation is held after a
+    restore. That these mails may have left is remembered outside of the database before this returns.
     """
     # Not the worker's name: one that was stopped and goes on must not find its old claim in a new one.
     token = secrets.token_hex(16)
     now = clock.now()
+    outside = installation.remembered()
 
-    def attempt() -> bool:
+    def attempt() -> tuple[str, int] | None:
         with transaction() as session:
             result = session.execute(
                 moving("claim", MailState.SENDING)
@@ -103,11 +106,29 @@ def claim(mail_ids: Sequence[int]) -> str | None:
             )
             if result.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one
                 record_claim(session, token)
-                return True
+                # Last, so that other claims wait for this row no longer than for the commit.
+                return installation.raise_generation(session, outside)
             # A commit may succeed while its connection dies: then the first attempt has got them already.
-            return session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1)) is not None
+            mine = session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1))
+            return installation.raise_generation(session, outside) if mine is not None else None
 
-    return token if patiently(attempt) else None
+    try:
+        generation = patiently(attempt)
+    except installation.RestoredError as error:
+        installation.hold_back(error.sign)
+        return None
+    except installation.HeldError:
+        return None
+    if generation is None:
+        return None
+    try:
+        installation.remember(*generation)
+    except OSError:
+        # Or a backup of this moment, restored later, would send them again.
+        logger.exception("Nothing is sent: the file of the installation cannot be written.")
+        give_back(token)
+        return None
+    return token
 
 
 def claimed(token: str) -> list[OutgoingMail]:

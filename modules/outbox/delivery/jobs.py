@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from modules.outbox import service
 from modules.outbox.delivery.run import deliver
-from modules.outbox.delivery.sweep import sweep as put_on_the_queue
 from modules.outbox.transitions import acting_as, process_name
 
 
@@ -20,9 +19,3 @@ def release_mails(mail_ids: list[int]) -> None:
         due = service.release_due(mail_ids)
         if due:
             deliver(due)
-
-
-def sweep() -> None:
-    """Put on the queue what is due and on no queue."""
-    with acting_as(f"sweep {process_name()}"):
-        put_on_the_queue()

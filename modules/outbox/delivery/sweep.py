@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core import clock
 from core.db import db, transaction
+from core.installation import service as installation
 from core.jobs import queue_length
 from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer, ServerHealth
@@ -48,6 +49,8 @@ def sweep() -> int:
     Returns:
         How many mails were put on the queue.
     """
+    # Where nothing may leave, the rows are kept right all the same: it is the claims that get nothing.
+    held = installation.verify()
     queued, uncertain = claims.take_over_expired()
     if queued or uncertain:
         logger.warning("Leases ended: %d mails queued again, %d uncertain.", len(queued), len(uncertain))
@@ -55,7 +58,7 @@ def sweep() -> int:
     released = _release_due() + _release_forgotten()
     length = queue_length()
     # Nobody could take them, and each question would wait for its timeout.
-    if length is None:
+    if length is None or held is not None:
         return 0
     return _ask_again([*queued, *released], GRACE if length <= LONG_QUEUE else LONG_GRACE)
 

@@ -1,7 +1,8 @@
-"""What the worker runs for actions on many mails."""
+"""What the worker runs for actions on many mails, and what it looks after again and again."""
 
 from __future__ import annotations
 
+from modules.outbox.delivery.sweep import sweep as put_on_the_queue
 from modules.outbox.mail_list import bulk_actions
 from modules.outbox.transitions import acting_as, process_name
 
@@ -12,7 +13,8 @@ def bulk(run_id: int) -> None:
         bulk_actions.work(run_id)
 
 
-def resume_bulk() -> None:
-    """Put on the queue the actions on many mails whose worker has died."""
+def sweep() -> None:
+    """Put on the queue what is due and on no queue: mails, and the actions on many of them whose worker has died."""
     with acting_as(f"sweep {process_name()}"):
+        put_on_the_queue()
         bulk_actions.resume_lost()

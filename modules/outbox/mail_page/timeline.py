@@ -55,6 +55,9 @@ _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
     ("settle", MailState.UNCERTAIN): _l("Handed over, but the server never said whether it took it"),
     ("lose", MailState.QUEUED): _l("Its worker fell silent before anything had gone out; back on the queue"),
     ("lose", MailState.UNCERTAIN): _l("Its worker fell silent while the message was going out"),
+    ("doubt", MailState.UNCERTAIN): _l(
+        "Set aside after a restore: it may have been sent after the backup was made"
+    ),
     ("cancel", MailState.CANCELED): _l("Canceled"),
     ("cancel", MailState.PARTIAL): _l("Given up for those who had not got it"),
     ("mark", MailState.SENT): _l("Marked as sent"),
@@ -137,7 +140,9 @@ def _attempt_alone(attempt: DeliveryAttempt) -> Step:
 def _step(event: MailEvent) -> Step:
     person = event.by_user.name if event.by_user is not None else ""
     tone, icon = (
-        STATE_TONES[event.after] if event.verb in {"settle", "lose", "cancel", "mark"} else ("neutral", "")
+        STATE_TONES[event.after]
+        if event.verb in {"settle", "lose", "doubt", "cancel", "mark"}
+        else ("neutral", "")
     )
     return Step(
         at=event.at,

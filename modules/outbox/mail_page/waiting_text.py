@@ -12,11 +12,15 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
 from modules.outbox.models import OutgoingMail
+from modules.outbox.standstill import hindrance
 from modules.outbox.states import CANCELABLE, MailState
+
+SOON = dt.timedelta(minutes=1)
+"""Whatever keeps mails from leaving is told of those that should leave within this time."""
 
 
 def waits_for(mail: OutgoingMail, *, outdated: bool) -> str:
-    """Return what a waiting mail waits for, in one sentence; "" for a mail that does not wait.
+    """Return what a waiting mail waits for, in one sentence or two; "" for a mail that does not wait.
 
     Args:
         mail: The mail.
@@ -24,6 +28,15 @@ def waits_for(mail: OutgoingMail, *, outdated: bool) -> str:
     """
     if outdated and mail.state in CANCELABLE:
         return str(gettext("The document was changed or canceled since: it will not be sent."))
+    soon = mail.state is MailState.QUEUED or mail.next_attempt_at <= clock.now() + SOON
+    why = hindrance() if soon and mail.state in CANCELABLE else None
+    if why is None:
+        return _for_itself(mail)
+    # What a deferred mail waits for stands in its way as well.
+    return f"{_deferred(mail)} {why.sentence}" if mail.state is MailState.DEFERRED else why.sentence
+
+
+def _for_itself(mail: OutgoingMail) -> str:
     match mail.state:
         case MailState.SENDING:
             return str(gettext("It is being sent at this moment."))

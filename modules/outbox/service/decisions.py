@@ -11,6 +11,7 @@ from core.auth.models import User
 from core.db import transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.installation.service import note_decision
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
@@ -122,6 +123,9 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
                         recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
                 _show_worst(mail)
                 done.append(mail.id)
+        if done:
+            # Or a database from before would send what was called back.
+            note_decision()
     return done
 
 

@@ -1,0 +1,146 @@
+"""Nothing stops in silence: a dead worker, a dead scheduler, a queue that nobody empties are told, and mails leave."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+import pytest
+from flask import Flask, g
+from sqlalchemy import update
+
+from core import clock, jobs, pulse
+from core.db import db, transaction
+from core.pulse import Part
+from modules.outbox import service
+from modules.outbox.mail_page.waiting_text import waits_for
+from modules.outbox.models import MAILS, OutgoingMail
+from modules.outbox.restored import service as restored
+from modules.outbox.standstill import Cause, Standstill, hindrance, problems, standstill
+from tests.outbox.conftest import draft
+from tests.outbox.processes import eventually, states_of
+
+pytestmark = pytest.mark.smtp
+
+
+def now(app: Flask) -> Standstill | None:
+    """Return what a new request would find."""
+    db.session.rollback()
+    g.pop("outbox_standstill", None)
+    app.extensions.pop("envoi_pulse", None)
+    return standstill()
+
+
+def cause(app: Flask) -> Cause | None:
+    found = now(app)
+    return found.cause if found is not None else None
+
+
+def let_wait(minutes: float) -> None:
+    with transaction() as session:
+        session.execute(update(MAILS).values(next_attempt_at=clock.now() - dt.timedelta(minutes=minutes)))
+
+
+def alive(app: Flask, *parts: Part) -> bool:
+    app.extensions.pop("envoi_pulse", None)
+    return set(parts) <= pulse.pulse().alive
+
+
+@pytest.fixture
+def at_work(app: Flask, hire):
+    working, scheduling = hire(), hire("scheduler")
+    eventually(lambda: alive(app, Part.WORKER, Part.SCHEDULER), "both are alive")
+    return working, scheduling
+
+
+def test_all_is_well_while_both_are_alive_and_where_nothing_was_ever_started(app, hire):
+    assert now(app) is None
+    hire()
+    hire("scheduler")
+    eventually(lambda: alive(app, Part.WORKER, Part.SCHEDULER), "both are alive")
+    assert now(app) is None
+    assert problems(None) == []
+
+
+def test_a_worker_that_was_killed_is_told_with_since_when_and_how_many_wait(app, at_work, send):
+    killed = clock.now()
+    at_work[0].kill()
+    send("a@example.com")
+    eventually(lambda: cause(app) is Cause.NO_WORKER, "it is told")
+    found = now(app)
+    assert found is not None
+    assert found.since is not None
+    assert abs(found.since - killed) < dt.timedelta(seconds=10)
+    assert found.late == 1
+    (words,) = problems(None)
+    assert "no sending process is running" in words
+    assert "1 email is waiting." in words
+    assert "envoi worker" in words
+
+
+def test_a_worker_that_ended_in_good_order_is_told_at_once(app, at_work):
+    at_work[0].process.terminate()
+    eventually(lambda: not at_work[0].alive(), "it has ended")
+    assert cause(app) is Cause.NO_WORKER
+
+
+def test_a_scheduler_that_was_killed_is_told_and_a_worker_does_its_work(app, at_work, company, lab):
+    at_work[1].kill()
+    moment = clock.now() + dt.timedelta(seconds=3)
+    with transaction():
+        asked = service.submit(draft(company, "asked@example.com"), None, not_before=moment)
+        jobs.enqueue_after_commit("outbox.release_mails", [asked.id], at=moment)
+        forgotten = service.submit(draft(company, "forgotten@example.com"), None, not_before=moment)
+    ids = [asked.id, forgotten.id]
+    assert states_of(ids) == ["scheduled"] * 2
+    eventually(lambda: cause(app) is Cause.NO_SCHEDULER, "it is told")
+    eventually(lambda: states_of(ids) == ["sent"] * 2, "both have left", timeout=60)
+    assert len(lab.accepted) == 2
+    (words,) = problems(None)
+    assert "envoi scheduler" in words
+
+
+def test_several_schedulers_ask_for_a_periodic_job_once(app, hire):
+    for _ in range(3):
+        hire("scheduler")
+    eventually(lambda: alive(app, Part.SCHEDULER), "they are alive")
+    time.sleep(3)
+    names = [job.args[0] for job in jobs.queue_for(app).get_jobs()]
+    assert names.count("outbox.sweep") == 1
+
+
+def test_a_queue_that_is_away_is_told(app, at_work, send, redis):
+    redis.kill()
+    mail = send("a@example.com")
+    assert now(app) is None, "nobody waits for long yet"
+    let_wait(1)
+    found = now(app)
+    assert found is not None
+    assert found.cause is Cause.QUEUE_AWAY
+    assert "Redis" in waits_for(db.session.get_one(OutgoingMail, mail.id), outdated=False)
+
+
+def test_a_queue_that_nobody_empties_is_told_although_all_seem_alive(app, at_work, send):
+    at_work[0].stop()  # a machine that hangs: alive for as long as its last word counts
+    send("a@example.com")
+    let_wait(6)
+    found = now(app)
+    assert found is not None
+    assert found.cause is Cause.STUCK
+    assert "nobody takes them" in found.title
+
+
+def test_a_mail_that_would_leave_now_says_at_once_that_nobody_sends(app, send):
+    mail = send("a@example.com")
+    g.pop("outbox_standstill", None)
+    assert "no sending process is running" in waits_for(mail, outdated=False)
+    found = hindrance()
+    assert found is not None
+    assert found.cause is Cause.NO_WORKER
+
+
+def test_what_is_held_says_so(app, send):
+    mail = send("a@example.com")
+    restored.hold_back()
+    assert cause(app) is Cause.HELD
+    assert "restored from a copy" in waits_for(db.session.get_one(OutgoingMail, mail.id), outdated=False)

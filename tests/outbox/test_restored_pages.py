@@ -1,0 +1,157 @@
+"""The page, the notices and the command about what waits after a restore, and about mails that do not leave."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from click.testing import CliRunner
+from flask import g
+from sqlalchemy import text, update
+
+from core import cli, clock
+from core.db import db, transaction
+from core.installation import service as installation
+from core.installation.models import Sign
+from modules.outbox import service
+from modules.outbox.cli.restored import outbox_restored
+from modules.outbox.delivery import claims
+from modules.outbox.models import MAILS, OutgoingMail
+from modules.outbox.restored import service as restored
+from modules.outbox.standstill import _late
+from modules.outbox.transitions import IllegalTransitionError, move
+
+
+@pytest.fixture
+def waiting(send, server):
+    """Three mails that waited when the data were restored."""
+    ids = [send(f"n{number}@example.com").id for number in range(3)]
+    installation.hold_back(Sign.OLDER)
+    return ids
+
+
+@pytest.fixture
+def admin(make_user, sign_in):
+    return sign_in(make_user("administrator"))
+
+
+def states(ids):
+    db.session.rollback()
+    return [db.session.get_one(OutgoingMail, mail_id).state.value for mail_id in ids]
+
+
+def test_nothing_is_claimed_until_somebody_has_decided(waiting):
+    assert claims.claim(waiting) is None
+    assert states(waiting) == ["queued"] * 3
+    assert restored.decide([waiting[0]], None) == restored.Decided(1, 2)
+    assert claims.claim(waiting) is not None
+    assert states(waiting) == ["sending", "uncertain", "uncertain"]
+
+
+def test_the_page_shows_what_waited_and_lets_go_what_was_marked(admin, waiting, send):
+    page = admin.get("/outbox/restored").text
+    assert "a backup was put in its place" in page
+    assert all(f"n{number}@example.com" in page for number in range(3))
+    answer = admin.post("/outbox/restored", data={"choice": "marked", "mail_id": [waiting[2]]})
+    assert answer.status_code == 302
+    assert states(waiting) == ["uncertain", "uncertain", "queued"]
+    page = admin.get("/outbox/restored").text
+    assert "1 email leaves. 2 were set aside as uncertain." in page
+    assert "nothing is held" in page
+    story = admin.get(f"/outbox/mails/{waiting[0]}?tab=reason").text
+    assert "Data restored from a backup" in story
+
+
+@pytest.mark.parametrize(
+    ("choice", "after"), [("all", ["queued"] * 3), ("none", ["uncertain"] * 3), ("marked", ["queued"] * 3)]
+)
+def test_all_and_none_are_choices_and_marking_nothing_is_none(admin, waiting, choice, after):
+    admin.post("/outbox/restored", data={"choice": choice})
+    assert states(waiting) == after
+    assert (installation.hold() is None) == (choice != "marked")
+
+
+def test_a_second_decision_changes_nothing(admin, waiting):
+    admin.post("/outbox/restored", data={"choice": "all"})
+    admin.post("/outbox/restored", data={"choice": "none"})
+    assert states(waiting) == ["queued"] * 3
+
+
+def test_an_administrator_holds_everything_by_hand(admin, send, server):
+    admin.post("/outbox/restored/hold")
+    hold = installation.hold()
+    assert hold is not None
+    assert hold.sign is Sign.TOLD
+
+
+def test_only_administrators_decide(make_user, sign_in, waiting):
+    support = sign_in(make_user("support"))
+    assert support.get("/outbox/restored").status_code == 403
+    assert support.post("/outbox/restored", data={"choice": "all"}).status_code == 403
+    assert installation.hold() is not None
+
+
+def test_the_bell_and_the_list_say_that_mails_are_held(admin, make_user, sign_in, waiting):
+    page = admin.get("/outbox/mails").text
+    assert page.count("Emails are held") >= 2
+    assert 'href="/outbox/restored"' in page
+    seller = sign_in(make_user("salesperson", language="fr")).get("/outbox/mails").text
+    assert "Les e-mails sont retenus" in seller
+    assert "/outbox/restored" not in seller
+
+
+def test_what_is_submitted_after_the_restore_is_not_asked_about(waiting, send):
+    new = send("new@example.com")
+    hold = installation.hold()
+    assert hold is not None
+    assert {mail.id for mail in restored.listed(hold)} == set(waiting)
+    restored.decide([], None)
+    assert states([*waiting, new.id]) == ["uncertain"] * 3 + ["queued"]
+
+
+def test_who_has_got_it_keeps_it_and_the_rest_is_uncertain(send, server):
+    mail = send("a@example.com", "b@example.com")
+    with transaction() as session:
+        session.execute(
+            text("UPDATE outbox_recipient SET state = 'accepted' WHERE addr_spec = 'a@example.com'")
+        )
+        session.execute(update(MAILS).values(accepted_count=1))
+    installation.hold_back(Sign.OLDER)
+    restored.decide([], None)
+    db.session.expire_all()
+    found = {r.addr_spec: r.state.value for r in db.session.get_one(OutgoingMail, mail.id).recipients}
+    assert found == {"a@example.com": "accepted", "b@example.com": "uncertain"}
+    assert service.resend([mail.id]) == [mail.id]
+    found = {r.addr_spec: r.state.value for r in db.session.get_one(OutgoingMail, mail.id).recipients}
+    assert found == {"a@example.com": "accepted", "b@example.com": "pending"}
+
+
+def test_a_settled_mail_cannot_be_doubted(send, server):
+    mail = send("a@example.com")
+    service.cancel([mail.id])
+    with pytest.raises(IllegalTransitionError), transaction():
+        move(db.session.get_one(OutgoingMail, mail.id), "doubt", type(mail.state)("uncertain"))
+
+
+def test_the_command_lists_decides_and_holds(app, waiting, monkeypatch):
+    monkeypatch.setattr(cli, "_application", [app])
+
+    def run(*arguments: str) -> str:
+        db.session.rollback()
+        return CliRunner().invoke(outbox_restored, list(arguments), catch_exceptions=True).output
+
+    assert "Waiting then: 3." in run()
+    assert run("--send", str(waiting[1])) == "1 leave, 2 were set aside as uncertain.\n"
+    assert run() == "Nothing is held: mails leave.\n"
+    assert "somebody has said so" in run("--hold")
+    assert run("--send-all").startswith("1 leave")
+
+
+def test_a_late_mail_is_counted_and_tells_since_when(app, send, server):
+    send("a@example.com")
+    with transaction() as session:
+        session.execute(update(MAILS).values(next_attempt_at=clock.now() - dt.timedelta(minutes=1)))
+    g.pop("outbox_standstill", None)
+    count, oldest = _late()  # what the bell asks on each page
+    assert count == 1
+    assert oldest is not None
