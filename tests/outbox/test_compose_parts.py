@@ -30,7 +30,7 @@ from modules.mail_config.models import (
     TemplateRecipient,
 )
 from modules.outbox.delivery.run import deliver
-from modules.outbox.message import file_store
+from modules.outbox.message import build_message, file_store
 from modules.outbox.models import EmlExport, OutgoingMail
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
@@ -387,6 +387,24 @@ def test_the_mail_is_handed_over_whole_and_the_document_remembers(browser, quota
     page = browser.get(f"/documents/{quotation.id}", follow_redirects=True).text
     assert "took it to a mail program" in page
     assert list(db.session.scalars(select(OutgoingMail))) == []
+
+
+@pytest.mark.smtp
+@pytest.mark.parametrize("typed", ["", "desk@maison.example.com"])
+def test_answers_to_the_draft_go_where_the_composer_says_and_a_sent_mail_has_them(
+    browser, quotation, seller, typed
+):
+    form = changed(opened(browser, quotation), reply_to=typed, read_receipt="1", changed=["reply_to"])
+    answer = browser.post(path(quotation, "/eml"), data=form)
+    unsent = message_from_bytes(answer.data, policy=policy.default)
+    assert unsent["Reply-To"].addresses[0].addr_spec == (typed or seller.login)
+    press_send(browser, quotation, form)
+    mail = db.session.scalars(select(OutgoingMail)).one()
+    deliver([mail.id])
+    db.session.expire_all()
+    sent = message_from_bytes(build_message(mail), policy=policy.default)
+    for name in ("From", "Reply-To", "Disposition-Notification-To", "To", "Content-Language", "Subject"):
+        assert unsent[name] == sent[name], name
 
 
 # -- save as template ----------------------------------------------------------------------------------

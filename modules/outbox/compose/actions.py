@@ -349,7 +349,7 @@ def take_along(form: ComposeForm) -> bytes:
     route = route_of(form)
     if not route.header_from.addr_spec:
         raise UserError(_l("The company has no email address to write from."))
-    data = unsent_message(draft, route.header_from, pdf)
+    data = unsent_message(draft, route.header_from, route.reply_to, pdf)
     if form.document is not None:
         with transaction() as session:
             session.add(
