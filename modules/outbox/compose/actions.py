@@ -34,7 +34,7 @@ from modules.outbox.compose.draft import (
     signature_of,
     take_settings,
 )
-from modules.outbox.compose.form import ComposeForm, complete_draft, fresh_form, read_form
+from modules.outbox.compose.form import OF_TEMPLATE, ComposeForm, complete_draft, fresh_form, read_form
 from modules.outbox.compose.recipients import default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
@@ -158,6 +158,8 @@ def change_template(
     new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
     new.draft.document_revision = form.draft.document_revision
+    # Of the text, only what stays is still the person's; the rest stays where it is in any case.
+    new.changed = {"template"} | (form.changed if keep_mine else form.changed - set(OF_TEMPLATE))
     if keep_mine:
         if "subject" in form.changed:
             new.draft.subject = form.draft.subject
@@ -170,7 +172,6 @@ def change_template(
             new.draft.priority = form.draft.priority
             new.draft.delivery_receipt = form.draft.delivery_receipt
             new.draft.read_receipt = form.draft.read_receipt
-        new.changed = set(form.changed)
     return new
 
 

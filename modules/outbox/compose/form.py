@@ -36,8 +36,11 @@ MAX_TYPED = 100_000  # characters of the subject or of a field of recipients tha
 MAX_CONFIRMED = 2000  # findings that a person accepts in one form
 MAX_KEY = 300
 LONGEST_AHEAD = dt.timedelta(days=366)  # a date further off is a slip, and the document will have changed
-CHANGEABLE = ("subject", "body", "reply_to", "options")
-"""Names of the fields that a person may have changed since a template filled them in; the page tells which."""
+OF_TEMPLATE = ("subject", "body", "reply_to", "options")
+"""What a person may have changed of that which the template fills in, and another one would replace."""
+
+CHANGEABLE = (*OF_TEMPLATE, "recipients", "files", "time", "template")
+"""What a person may have changed since the composer was filled in; the page tells which."""
 
 
 @dataclass(slots=True)
@@ -135,15 +138,12 @@ class ComposeForm:
 
     @property
     def worth_keeping(self) -> bool:
-        """True when something would be lost with it: the person has changed what it was filled with."""
-        present = {as_proposed(recipient) for recipient in self.draft.recipients}
-        return bool(
-            self.changed
-            or self.send_at
-            or any(self.typed.values())
-            or set(self.proposed) != present
-            or any(file.origin is not Origin.TEMPLATE for file in self.files)
-        )
+        """True once the person has changed anything, also when all of it is as it was by now.
+
+        What stands on the screen is kept, and nothing is compared: a change that was taken back must take
+        the place of the one that was kept.
+        """
+        return bool(self.changed)
 
 
 def as_proposed(recipient: DraftRecipient) -> str:
