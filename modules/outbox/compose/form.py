@@ -21,7 +21,7 @@ from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Priority
 from modules.outbox.compose.autosave import new_token
 from modules.outbox.compose.recipient_chips import Chip, chips_of
 from modules.outbox.compose.recipients import Proposal, recognize
-from modules.outbox.compose.uploads import FormFile, Origin, keep_pasted, read_token, signed
+from modules.outbox.compose.uploads import FormFile, Origin, pasted_keeper, picture_size, read_token, signed
 from modules.outbox.html_body import show_pictures, take_pictures
 from modules.outbox.limits import Finding
 from modules.outbox.message import file_store
@@ -346,7 +346,7 @@ def complete_draft(form: ComposeForm) -> MailDraft:
             raise UserError(gettext("A picture of the text has to be put in again."), "body")
         return file.attachment
 
-    html, pictures = take_pictures(form.draft.body_html, picture, keep=keep_pasted)
+    html, pictures = take_pictures(form.draft.body_html, picture, keep=pasted_keeper(), size_of=picture_size)
     shown, document = form.pdf, form.document
     # An outdated PDF is not sent: without one here, it is made anew when the mail leaves.
     current = shown is not None and document is not None and shown.revision == document.revision

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BytesIO
+from pathlib import PurePath
 
 from flask import current_app
 from flask_babel import gettext
@@ -16,6 +19,8 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.files import FileStore, StoreFullError
 from core.mail.draft import DraftAttachment, safe_file_name
+from core.mail.html import MAX_PICTURE_WIDTH
+from core.pictures import MAX_PIXELS, TooManyPixelsError, UnreadablePictureError, fitted, size_of
 from core.web.formats import file_size
 from modules.outbox.limits import attachment_limit
 from modules.outbox.message import file_store
@@ -26,10 +31,17 @@ PDF_SECONDS = 3600
 TOKEN_SECONDS = 30 * 24 * 3600
 """A form that was left open for longer has to be given its files again; drafts are kept as long."""
 
-PICTURE_TYPES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
-"""Pictures that every mail program shows, by how they begin."""
+PICTURE_BOX = (2 * MAX_PICTURE_WIDTH, 4000)
+"""Pixels of a picture in the text: twice as wide as it is shown, for screens with two dots a pixel."""
+
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif"}
+"""Of the pictures that every mail program shows."""
 
 _OPAQUE = "application/octet-stream"
+
+
+class NoPictureError(UserError):
+    """A file was to be a picture of the text, and no mail program would show it."""
 
 
 class Origin(StrEnum):
@@ -138,32 +150,58 @@ def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool 
     if not data:
         # An empty file is nearly always a folder or a file that is still being written.
         raise UserError(gettext("“%(name)s” is empty.", name=name), "files")
-    media_type = (upload.mimetype or mimetypes.guess_type(name)[0] or _OPAQUE)[:120]
     if picture:
-        media_type = picture_type(data)
-        if not media_type:
-            raise UserError(
-                gettext("“%(name)s” is not a picture that mails can show: PNG, JPEG or GIF.", name=name),
-                "files",
-            )
-    return put(name, media_type, data, Origin.PICTURE if picture else Origin.ADDED)
+        return _put_picture(name, data)
+    media_type = (upload.mimetype or mimetypes.guess_type(name)[0] or _OPAQUE)[:120]
+    return put(name, media_type, data, Origin.ADDED)
 
 
-def picture_type(data: bytes) -> str:
-    """Return the media type of a picture that every mail program shows, or "" for anything else."""
-    return next((kind for head, kind in PICTURE_TYPES.items() if data.startswith(head)), "")
+def pasted_keeper() -> Callable[[bytes, str], DraftAttachment | None]:
+    """Return what puts the pictures that were pasted into one text into the store.
+
+    It returns None for what is no picture, and once those of the text have more pixels together than a picture may
+    have: a short text can say that it holds hundreds, and all are drawn each time that it is looked through.
+    """
+    left = MAX_PIXELS
+
+    def keep(data: bytes, _media_type: str) -> DraftAttachment | None:
+        nonlocal left
+        width, height = size_of(BytesIO(data)) or (0, 0)
+        left -= width * height
+        if left < 0 or len(data) > attachment_limit():
+            return None
+        try:
+            return _put_picture("picture", data).attachment
+        except NoPictureError:
+            return None
+
+    return keep
 
 
-def keep_pasted(data: bytes, _media_type: str) -> DraftAttachment | None:
-    """Put a picture that was pasted into the text into the store; None for what is none.
+def _put_picture(name: str, data: bytes) -> FormFile:
+    """Put a picture of the text into the store, no larger than a mail shows it.
 
     Raises:
-        UserError: It is too large, or could not be stored.
+        NoPictureError: No mail program would show it.
+        UserError: It could not be stored.
     """
-    media_type = picture_type(data)
-    if not media_type or len(data) > attachment_limit():
-        return None
-    return put(f"picture.{media_type.partition('/')[2]}", media_type, data, Origin.PICTURE).attachment
+    try:
+        made = fitted(data, PICTURE_BOX)
+    except TooManyPixelsError as error:
+        words = gettext("“%(name)s” has too many pixels: make it smaller first.", name=name)
+        raise NoPictureError(words, "files") from error
+    except UnreadablePictureError as error:
+        words = gettext("“%(name)s” is not a picture that mails can show: PNG, JPEG or GIF.", name=name)
+        raise NoPictureError(words, "files") from error
+    # Its name says what it is by now: a photo from the clipboard comes as PNG, and leaves as JPEG.
+    if mimetypes.guess_type(name)[0] != made.media_type:
+        name = f"{PurePath(name).stem}{SUFFIXES[made.media_type]}"
+    return put(name, made.media_type, made.data, Origin.PICTURE)
+
+
+def picture_size(file: DraftAttachment) -> tuple[int, int] | None:
+    """Return width and height of a picture of the store, or None for what is none."""
+    return size_of(file_store().path(file.sha256))
 
 
 def put(
