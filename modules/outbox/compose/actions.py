@@ -154,7 +154,7 @@ def change_template(
     kept_aside = {recipient.address.key for recipient in new.put_aside}
     new.put_aside += [r for r in form.put_aside if r.address.key not in kept_aside | there]
     new.files += [file for file in form.files if file.origin is Origin.ADDED]
-    new.pdf, new.typed = form.pdf, form.typed
+    new.typed = form.typed
     new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
     new.draft.document_revision = form.draft.document_revision
@@ -172,6 +172,8 @@ def change_template(
             new.draft.priority = form.draft.priority
             new.draft.delivery_receipt = form.draft.delivery_receipt
             new.draft.read_receipt = form.draft.read_receipt
+    if form.pdf is not None and form.pdf.language == new.draft.language:
+        new.pdf = form.pdf
     return new
 
 
@@ -225,17 +227,19 @@ def _hashes(form: ComposeForm) -> list[str]:
     return hashes
 
 
-def make_pdf(document: Document, name: str) -> FormFile:
+def make_pdf(document: Document, name: str, language: str) -> FormFile:
     """Make the PDF of a document as it is now, and keep its bytes for the mail.
 
     Args:
         document: The document.
         name: File name of the PDF.
+        language: That of the text: a mail speaks one language.
 
     Raises:
         UserError: It could not be made, or stored.
     """
-    return put(name, "application/pdf", render_for_reader(document), Origin.PDF, document)
+    data = render_for_reader(document, language)
+    return put(name, "application/pdf", data, Origin.PDF, document, language)
 
 
 def route_of(form: ComposeForm) -> Route:
@@ -345,7 +349,7 @@ def take_along(form: ComposeForm) -> bytes:
     draft = complete_draft(form)
     pdf = None
     if form.document is not None:
-        shown = draft.pdf or make_pdf(form.document, draft.pdf_name).attachment
+        shown = draft.pdf or make_pdf(form.document, draft.pdf_name, draft.language).attachment
         pdf = file_store().get(shown.sha256)
     route = route_of(form)
     if not route.header_from.addr_spec:

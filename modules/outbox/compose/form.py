@@ -348,8 +348,13 @@ def complete_draft(form: ComposeForm) -> MailDraft:
 
     html, pictures = take_pictures(form.draft.body_html, picture, keep=pasted_keeper(), size_of=picture_size)
     shown, document = form.pdf, form.document
-    # An outdated PDF is not sent: without one here, it is made anew when the mail leaves.
-    current = shown is not None and document is not None and shown.revision == document.revision
+    # An outdated PDF, or one in another language than the text, is not sent: without one here, it is made anew when
+    # the mail leaves.
+    current = (
+        shown is not None
+        and document is not None
+        and (shown.revision, shown.language) == (document.revision, form.draft.language)
+    )
     return replace(
         form.draft,
         body_html=html,

@@ -66,6 +66,7 @@ class FormFile:
         origin: Where it comes from.
         document_id: For a generated PDF, the document; else 0.
         revision: For a generated PDF, the revision of the document that it shows; else 0.
+        language: For a generated PDF, the language in which it speaks; else "".
     """
 
     token: str
@@ -76,6 +77,7 @@ class FormFile:
     origin: Origin
     document_id: int = 0
     revision: int = 0
+    language: str = ""
 
     @property
     def attachment(self) -> DraftAttachment:
@@ -88,7 +90,10 @@ def _signer() -> URLSafeTimedSerializer:
 
 
 def signed(
-    file: DraftAttachment, origin: Origin = Origin.ADDED, document: Document | None = None
+    file: DraftAttachment,
+    origin: Origin = Origin.ADDED,
+    document: Document | None = None,
+    language: str = "",
 ) -> FormFile:
     """Return a file of the store with a signed token.
 
@@ -96,9 +101,10 @@ def signed(
         file: The file.
         origin: Where it comes from.
         document: For a generated PDF, the document that it shows as it is now.
+        language: For a generated PDF, the language in which it speaks.
     """
     # Signed as well, so that the PDF of another document, or of yesterday, cannot be slipped in.
-    about = (document.id, document.revision) if document is not None else (0, 0)
+    about = (document.id, document.revision, language) if document is not None else (0, 0, "")
     token = str(_signer().dumps([file.name, file.media_type, file.sha256, file.size, origin.value, *about]))
     return FormFile(token, file.name, file.size, file.media_type, file.sha256, origin, *about)
 
@@ -110,7 +116,8 @@ def read_token(token: str) -> FormFile:
         UserError: The token is not ours or too old, or the bytes are gone.
     """
     try:
-        (name, media_type, sha256, size, origin, document_id, revision), made_at = _signer().loads(
+        # A kept draft may hold a token that says nothing of a language yet.
+        (name, media_type, sha256, size, origin, *about), made_at = _signer().loads(
             token, max_age=TOKEN_SECONDS, return_timestamp=True
         )
     except (BadSignature, ValueError, TypeError) as error:
@@ -119,7 +126,7 @@ def read_token(token: str) -> FormFile:
         raise UserError(gettext("“%(name)s” is gone from the store. Attach it again.", name=name), "files")
     if origin == Origin.PDF and (clock.now() - made_at).total_seconds() > PDF_SECONDS:
         raise UserError(gettext("A file has to be chosen again."), "files")
-    return FormFile(token, name, size, media_type, sha256, Origin(origin), document_id, revision)
+    return FormFile(token, name, size, media_type, sha256, Origin(origin), *about)
 
 
 def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool = False) -> FormFile:
@@ -205,9 +212,14 @@ def picture_size(file: DraftAttachment) -> tuple[int, int] | None:
 
 
 def put(
-    name: str, media_type: str, data: bytes, origin: Origin, document: Document | None = None
+    name: str,
+    media_type: str,
+    data: bytes,
+    origin: Origin,
+    document: Document | None = None,
+    language: str = "",
 ) -> FormFile:
-    """Put bytes into the store and return the file with its token.
+    """Put bytes into the store and return the file with its token; arguments as for `signed`.
 
     Raises:
         UserError: They could not be stored.
@@ -219,4 +231,4 @@ def put(
         raise UserError(
             gettext("“%(name)s” could not be stored. The disk may be full.", name=name), "files"
         ) from error
-    return signed(DraftAttachment(name, media_type, sha256, len(data)), origin, document)
+    return signed(DraftAttachment(name, media_type, sha256, len(data)), origin, document, language)

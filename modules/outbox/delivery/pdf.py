@@ -15,13 +15,13 @@ from modules.outbox.models import DeliveryAttempt, OutgoingMail
 
 
 def render_pdf(mail: OutgoingMail) -> bytes:
-    """Render the PDF of a mail's document.
+    """Render the PDF of a mail's document, in the language of its text.
 
     Raises:
         UndeliverableError: The document is gone, has changed since the mail was written, or cannot be rendered.
     """
     try:
-        return render_document(_unchanged(mail))
+        return render_document(_unchanged(mail), language=mail.language)
     except UserError as error:
         raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail=str(error))) from error
     except RenderError as error:

@@ -78,9 +78,10 @@ def compose_pdf(document_id: int) -> ResponseReturnValue:
     form = actions.posted_form(document, request.form, signed_in_user())
     problem = ""
     file = form.pdf
-    if file is None or file.revision != document.revision or file.name != form.draft.pdf_name:
+    wanted = (document.revision, form.draft.pdf_name, form.draft.language)
+    if file is None or (file.revision, file.name, file.language) != wanted:
         try:
-            file = actions.make_pdf(document, form.draft.pdf_name)
+            file = actions.make_pdf(document, form.draft.pdf_name, form.draft.language)
         except UserError as error:
             file, problem = None, str(error.message)
     return render_template(
