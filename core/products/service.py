@@ -56,7 +56,7 @@ def line_text(name: str, description: str) -> str:
 def line_translations(product: Product | None, tax: Tax | None, description: str, unit: str) -> Translations:
     """Return what a line copies beside its own words: description, unit and name of the tax in other languages.
 
-    What a person has typed themselves is in the language of that person, and stays so.
+    What a person has typed themselves is in the language of that person, and stays so. A line may say the name alone.
 
     Args:
         product: Where the line began, or None.
@@ -66,13 +66,14 @@ def line_translations(product: Product | None, tax: Tax | None, description: str
     """
     found: Translations = {}
     if product is not None:
-        as_product = description == line_text(product.name, product.description)
+        whole = description == line_text(product.name, product.description)
         for language, words in product.translations.items():
-            if as_product and ("name" in words or "description" in words):
-                text = line_text(
-                    words.get("name", product.name), words.get("description", product.description)
-                )
+            name = words.get("name", product.name)
+            if whole and ("name" in words or "description" in words):
+                text = line_text(name, words.get("description", product.description))
                 found.setdefault(language, {})["description"] = text
+            elif description == product.name and "name" in words:
+                found.setdefault(language, {})["description"] = name
             if unit == product.unit and "unit" in words:
                 found.setdefault(language, {})["unit"] = words["unit"]
     for language, words in (tax.translations if tax is not None else {}).items():
