@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -86,6 +86,40 @@ _ENGLISH_PRODUCTS: _Products = (
 )
 
 
+# In the other language, by code: name, description, unit.
+_IN_ENGLISH = {
+    "LUM-100": ("Aube pendant", "Brushed brass, 30 cm, bulb included", "pc"),
+    "LUM-110": ("Aube pendant XL", "Brushed brass, 50 cm, bulb included", "pc"),
+    "LUM-200": ("Rivage wall light", "Blown glass, IP44", "pc"),
+    "LUM-210": ("Galet table lamp", "Ceramic and linen", "pc"),
+    "LUM-300": ("Mistral track 2 m", "With four adjustable spots", "pc"),
+    "AMP-027": ("LED bulb E27", "9 W, 2,700 K", "pc"),
+    "CAB-003": ("Textile cable", "3 × 0.75 mm²", "m"),
+    "POS-001": ("Fitting and wiring", "In a home more than two years old", "h"),
+    "ETU-001": ("Lighting design", "Plan, calculation and color chart", "h"),
+    "LIV-001": ("Delivery", "", ""),
+    "LIB-001": ("Guide “Good light”", "Paperback, 128 pages", "pc"),
+}
+_IN_FRENCH = {
+    "DSK-120": ("Bureau en chêne 120", "Chêne massif, 120 × 70 cm", "pce"),
+    "DSK-160": ("Bureau en chêne 160", "Chêne massif, 160 × 80 cm", "pce"),
+    "CHR-001": ("Chaise Finch", "Frêne cintré à la vapeur, empilable", "pce"),
+    "CHR-002": ("Chaise Finch rembourrée", "Avec coussin en laine", "pce"),
+    "SHF-010": ("Étagère Quay", "Trois planches, à fixer au mur", "pce"),
+    "OIL-500": ("Huile-cire dure", "Bidon de 500 ml", "bidon"),
+    "SVC-001": ("Montage sur place", "", "h"),
+    "DLV-001": ("Livraison et enlèvement", "", ""),
+    "BOO-001": ("Livret d’entretien", "Imprimé", "pce"),
+}
+_TAXES_IN_ENGLISH = {
+    "TVA 20 %": "VAT 20%",
+    "TVA 10 %": "VAT 10%",
+    "TVA 5,5 %": "VAT 5.5%",
+    "Exonéré (art. 262 ter I du CGI)": "Exempt (art. 262 ter I of the CGI)",
+}
+_TAXES_IN_FRENCH = {"VAT 20%": "TVA 20\u00a0%", "VAT zero-rated": "TVA à taux zéro"}
+
+
 def load() -> dict[str, Product]:
     """Load taxes and products once, and return the products by code; demonstration data of modules builds on it."""
     french, english = demo.demo_company(demo.ATELIER), demo.demo_company(demo.HARBOUR)
@@ -93,15 +127,30 @@ def load() -> dict[str, Product]:
         return {}
     with transaction():
         if db.session.scalar(select(Product.id).limit(1)) is None:
-            _catalogue(french, _FRENCH_TAXES, _FRENCH_PRODUCTS)
-            _catalogue(english, _ENGLISH_TAXES, _ENGLISH_PRODUCTS)
+            _catalogue(french, _FRENCH_TAXES, _FRENCH_PRODUCTS, "en", _TAXES_IN_ENGLISH, _IN_ENGLISH)
+            _catalogue(english, _ENGLISH_TAXES, _ENGLISH_PRODUCTS, "fr", _TAXES_IN_FRENCH, _IN_FRENCH)
         theirs = select(Product).where(Product.company_id.in_([french.id, english.id]))
         return {product.code: product for product in db.session.scalars(theirs)}
 
 
-def _catalogue(company: Company, taxes: Sequence[tuple[str, str]], products: _Products) -> None:
+def _catalogue(
+    company: Company,
+    taxes: Sequence[tuple[str, str]],
+    products: _Products,
+    language: str,
+    tax_names: Mapping[str, str],
+    words: Mapping[str, tuple[str, str, str]],
+) -> None:
     rows: list[Tax] = [
-        save_tax(None, {"name": name, "rate": Decimal(rate), "company_id": company.id})
+        save_tax(
+            None,
+            {
+                "name": name,
+                "rate": Decimal(rate),
+                "company_id": company.id,
+                "translations": {language: {"name": tax_names[name]}},
+            },
+        )
         for name, rate in taxes
     ]
     for code, name, description, price, unit, tax, category, barcode in products:
@@ -111,5 +160,12 @@ def _catalogue(company: Company, taxes: Sequence[tuple[str, str]], products: _Pr
                 "code": code, "name": name, "description": description, "unit_price": Decimal(price),
                 "unit": unit, "tax_id": rows[tax].id, "company_id": company.id, "category": category,
                 "barcode": barcode,
+                "translations": {
+                    language: {
+                        column: text
+                        for column, text in zip(("name", "description", "unit"), words[code], strict=True)
+                        if text
+                    }
+                },
             },
         )  # fmt: skip

@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from babel.languages import get_official_languages
+from babel.localedata import exists
 from flask_babel import gettext, lazy_gettext, ngettext, pgettext
 
-__all__ = ["N_", "gettext", "lazy_gettext", "ngettext", "pgettext"]
+__all__ = ["N_", "gettext", "lazy_gettext", "locale_of", "ngettext", "pgettext"]
+
+_WORLD = "001"
+"""The world (UN M49): how a language is written where it is nobody's first; days stand before months."""
+
+
+def locale_of(language: str, *countries: str) -> str:
+    """Return the locale in which dates, numbers and percent are written for somebody.
+
+    A language alone is not enough: the same day is November 29, 2026 in the United States and 29 November 2026 in
+    Britain, and 20 % has a blank in France only.
+
+    Args:
+        language: For example `en`.
+        countries: ISO 3166 codes, those of the reader first; "" for none. The first where the language is an official
+            one decides: what is written in English for France is written for the world.
+    """
+    named = [country.upper() for country in countries if country]
+    for territory in (*named, _WORLD) if named else ():
+        locale = f"{language}_{territory}"
+        spoken = territory == _WORLD or language in get_official_languages(
+            territory, regional=True, de_facto=True
+        )
+        if spoken and exists(locale):
+            return locale
+    return language
 
 
 def N_(message: str) -> str:  # noqa: N802 (the customary name of the marker)

@@ -20,7 +20,6 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from flask_babel import force_locale
 from sqlalchemy import Connection, MetaData, column, literal, select, table, union_all
 from sqlalchemy.exc import DBAPIError, OperationalError
 
@@ -29,6 +28,7 @@ from core.companies.models import Company
 from core.contract import Module
 from core.db import Base, db, transaction
 from core.documents.checked import fields_of
+from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import EnvoiError
 from core.installation import service as installation
@@ -364,7 +364,7 @@ def _ask_documents(module: Module) -> None:
     for document in db.session.scalars(
         select(Document).where(Document.kind.in_(kinds)).order_by(Document.id)
     ):
-        with force_locale(document.language):
+        with speaking(document):
             fields_of(document)
 
 

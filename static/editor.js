@@ -10,7 +10,22 @@
     },
     true,
   );
+  // No-break spaces are part of a text: “2 706,21 €” must not break. Where the editor reads HTML it makes blanks of
+  // them, and of U+FEFF nothing (Trix 2.1, `HTMLParser`). Here they stay. Reading its own page again, after a word was
+  // composed on a telephone, it finds those too that only show blanks at the end of a line or in a row: those have a
+  // blank or nothing beside them.
+  function keepNoBreakSpaces() {
+    window.Trix.models.HTMLParser.prototype.appendStringWithAttributes = function (string, attributes = {}) {
+      const ownPage = !this.referenceElement && !this.purifyOptions;
+      const shownBlank = ownPage ? /(?<!\S)\u00a0|\u00a0(?!\S)/g : /(?!)/g;
+      const text = string.replaceAll("\ufeff", "").replace(shownBlank, " ");
+      return this.appendPiece({ string: text, attributes, type: "string" });
+    };
+  }
+  let keepsSpaces = false;
   document.addEventListener("trix-before-initialize", () => {
+    if (!keepsSpaces) keepNoBreakSpaces();
+    keepsSpaces = true;
     const words = document.getElementById("editor-words")?.dataset;
     if (words) Object.assign(window.Trix.config.lang, words);
     // Under a picture stands what describes it, not the name of its file.

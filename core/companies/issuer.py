@@ -19,6 +19,7 @@ class Issuer:
     street: str = ""
     zip_code: str = ""
     city: str = ""
+    country: str = ""
     email: str = ""
     phone: str = ""
     website: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -16,8 +16,10 @@ from core.companies.models import Company, Sequence
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.pictures import MAIL_FORMATS, TooManyPixelsError, UnreadablePictureError, drawn
 
 MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
+LOGO_FORMATS = (*MAIL_FORMATS, "WEBP")
 LOGO_PIXELS = (480, 200)  # width and height at most: sharp in print, and small in every PDF
 
 
@@ -51,12 +53,10 @@ def clean_logo(data: bytes) -> bytes:
     if len(data) > MAX_LOGO_BYTES:
         raise UserError(_l("The logo is larger than 2 MB."), "logo")
     try:
-        # These four only: Pillow reads dozens of formats, and the rarer ones have had holes.
-        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
-            # Before the conversion, which would otherwise take memory for the whole picture.
-            picture.thumbnail(LOGO_PIXELS)
-            rgba = picture.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        rgba = drawn(data, LOGO_PIXELS, LOGO_FORMATS).convert("RGBA")
+    except TooManyPixelsError as error:
+        raise UserError(_l("The logo has too many pixels: make it smaller first."), "logo") from error
+    except UnreadablePictureError as error:
         raise UserError(_l("The logo must be a PNG, JPEG, GIF or WebP picture."), "logo") from error
     flat = Image.new("RGB", rgba.size, "white")
     flat.paste(rgba, mask=rgba.getchannel("A"))

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 
 from flask import current_app
-from flask_babel import force_locale
 from pypdf import PdfReader, PdfWriter
 from reportlab.lib.fonts import addMapping
 from reportlab.pdfbase import pdfmetrics
@@ -23,6 +22,7 @@ from xhtml2pdf.default import DEFAULT_FONT
 
 from core.documents.behavior import RollHtml
 from core.documents.checked import BehaviorError, html_of
+from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
@@ -173,7 +173,7 @@ def render_document(document: Document, *, language: str | None = None, patience
         RenderError: It could not be made.
         UserError: The module of the document is not enabled.
     """
-    with force_locale(language or document.language):
+    with speaking(document, language):
         try:
             html = html_of(document)
         except BehaviorError as error:

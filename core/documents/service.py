@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from flask_babel import force_locale, gettext
+from flask_babel import gettext
 from sqlalchemy import ColumnElement, select
 
 from core import clock
@@ -15,6 +15,7 @@ from core.companies.models import Company
 from core.db import db, transaction
 from core.documents import revisions
 from core.documents.behavior import DocumentBehavior
+from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.followers.models import FollowReason
@@ -196,7 +197,7 @@ def file_name(document: Document, language: str | None = None) -> str:
     named = _ask_behavior(document, "file_name") if enabled else None
     if named is not None:
         return str(named)
-    with force_locale(language or document.language):
+    with speaking(document, language):
         title = kind_title(document.kind)
     # A slash would make a folder of it.
     number = document.number.replace("/", "-") or str(document.id)

@@ -11,7 +11,16 @@ import nh3
 
 from core.mail.text import plain_text
 
-__all__ = ["ATTRIBUTES", "TAGS", "bounded", "clean_html", "drop_captions", "plain_text", "replace_pictures"]
+__all__ = [
+    "ATTRIBUTES",
+    "TAGS",
+    "bounded",
+    "clean_html",
+    "drop_captions",
+    "plain_text",
+    "replace_pictures",
+    "shown_size",
+]
 
 TAGS = {
     "a", "b", "blockquote", "br", "code", "div", "del", "em", "h1", "h2", "h3", "hr", "i", "li", "ol", "p", "pre",
@@ -30,6 +39,8 @@ _PICTURE_ATTRIBUTES = {"src", "alt", "width", "height"}  # no `style`, no `srcse
 _PICTURE = re.compile(r'<img((?: [a-z-]+="[^"]*")*)>')
 _ATTRIBUTE = re.compile(r' ([a-z-]+)="([^"]*)"')
 _CID = re.compile(r"cid:[A-Za-z0-9.!#$%&'*+/=?^_{|}~@-]{1,120}")
+MAX_PICTURE_WIDTH = 600
+"""Pixels of a picture in a text: as wide as mail programs show a text beside their lists."""
 _LENGTH = re.compile(r"[0-9]{1,4}")  # pixels; percent and the like differ from reader to reader
 MAX_ELEMENTS = 10_000
 """That may stand inside each other. Nobody writes so many, and the cleaner takes its time for deep nests."""
@@ -87,13 +98,38 @@ def _only_own_pictures(tag: str, name: str, value: str) -> str | None:
     return value if name == "alt" or _LENGTH.fullmatch(value) else None
 
 
-def replace_pictures(html: str, source: Callable[[str], tuple[str, str] | None]) -> str:
-    """Return the HTML, not safe yet, with the address of each picture replaced.
+def shown_size(size: tuple[int, int], wanted: int | None = None) -> tuple[int, int]:
+    """Return the width and height that a mail gives a picture: not distorted, no wider than a mail is read.
+
+    Outlook shows a picture as wide as its attribute says, whatever a style says.
+
+    Args:
+        size: Of the file, in pixels.
+        wanted: The width that the text asks for, or None.
+    """
+    width = max(1, min(wanted or size[0], size[0], MAX_PICTURE_WIDTH))
+    return width, max(1, round(width * size[1] / size[0]))
+
+
+def _fit(values: dict[str, str], size: tuple[int, int] | None) -> None:
+    """Set width and height of a picture; of an unknown one, only what is too wide is cut."""
+    given = int(values["width"]) if _LENGTH.fullmatch(values.get("width", "")) else None
+    if size is not None:
+        values["width"], values["height"] = map(str, shown_size(size, given))
+    elif given is not None and given > MAX_PICTURE_WIDTH:
+        values["width"] = str(MAX_PICTURE_WIDTH)
+        values.pop("height", None)
+
+
+def replace_pictures(
+    html: str, source: Callable[[str], tuple[str, str, tuple[int, int] | None] | None]
+) -> str:
+    """Return the HTML, not safe yet, with the address of each picture replaced, and none too wide.
 
     Args:
         html: What somebody has written.
-        source: Returns for an address the new one with the words for those who do not see the picture; None
-            removes it. Words that are there already stay.
+        source: Returns for an address the new one, the words for those who do not see the picture, and its
+            width and height, or None where they are unknown; None removes it. Words that are there already stay.
     """
 
     def replaced(found: re.Match[str]) -> str:
@@ -101,7 +137,8 @@ def replace_pictures(html: str, source: Callable[[str], tuple[str, str] | None])
         new = source(values.get("src", ""))
         if new is None:
             return ""
-        values["src"], words = new
+        values["src"], words, size = new
+        _fit(values, size)
         values["alt"] = values.get("alt") or words
         written = [f'{name}="{entities.escape(value)}"' for name, value in values.items()]
         return f"<img {' '.join(written)}>"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
 from core.db import Base, ExactDecimal
+
+Translations = dict[str, dict[str, str]]
+"""By language, by the name of a column, its words in that language; what is missing is said as in the column."""
 
 
 class Tax(Base):
@@ -26,6 +29,8 @@ class Tax(Base):
     """The company it belongs to, or None for all."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: not offered any more; lines have copied its name and rate."""
+    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
+    """Its name in other languages."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
 
@@ -63,6 +68,8 @@ class Product(Base):
     """True for what is sold at a till as well."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: not offered any more; lines have copied what they need."""
+    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
+    """Its name, description and unit in other languages."""
 
     tax: Mapped[Tax | None] = relationship(lazy="joined")
     company: Mapped[Company | None] = relationship(lazy="joined")

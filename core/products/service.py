@@ -10,7 +10,7 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.matching import matching
-from core.products.models import Product, Tax
+from core.products.models import Product, Tax, Translations
 
 
 def save_product(product: Product | None, values: dict[str, Any]) -> Product:
@@ -46,6 +46,40 @@ def save_product(product: Product | None, values: dict[str, Any]) -> Product:
         session.add(product)
         session.flush()
     return product
+
+
+def line_text(name: str, description: str) -> str:
+    """Return what the line of a document says of a product."""
+    return f"{name}\n{description}".strip()
+
+
+def line_translations(product: Product | None, tax: Tax | None, description: str, unit: str) -> Translations:
+    """Return what a line copies beside its own words: description, unit and name of the tax in other languages.
+
+    What a person has typed themselves is in the language of that person, and stays so. A line may say the name alone.
+
+    Args:
+        product: Where the line began, or None.
+        tax: Of the line, or None.
+        description: What the line says.
+        unit: What its quantity counts.
+    """
+    found: Translations = {}
+    if product is not None:
+        whole = description == line_text(product.name, product.description)
+        for language, words in product.translations.items():
+            name = words.get("name", product.name)
+            if whole and ("name" in words or "description" in words):
+                text = line_text(name, words.get("description", product.description))
+                found.setdefault(language, {})["description"] = text
+            elif description == product.name and "name" in words:
+                found.setdefault(language, {})["description"] = name
+            if unit == product.unit and "unit" in words:
+                found.setdefault(language, {})["unit"] = words["unit"]
+    for language, words in (tax.translations if tax is not None else {}).items():
+        if "name" in words:
+            found.setdefault(language, {})["tax_name"] = words["name"]
+    return found
 
 
 def save_tax(tax: Tax | None, values: dict[str, Any]) -> Tax:

@@ -10,16 +10,27 @@ from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 from sqlalchemy import false, select
-from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    FieldList,
+    Form,
+    FormField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 
 from core.auth.permissions import requires
 from core.companies.models import Company
+from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product, Tax
 from core.products.service import save_product, save_tax
 from core.views.blueprint import blueprint
+from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 
@@ -63,6 +74,30 @@ def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]
     ]
 
 
+class ProductWordsForm(Form):  # type: ignore[misc]
+    """A product in another language."""
+
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES, validate_choice=False)
+    name = StringField(_l("Name"), [at_most(160)])
+    description = StringField(_l("Description"), [at_most(2000)])
+    unit = StringField(_l("Unit"), [at_most(20)])
+
+
+class TaxWordsForm(Form):  # type: ignore[misc]
+    """A tax in another language."""
+
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES, validate_choice=False)
+    name = StringField(_l("Name"), [at_most(60)])
+
+
+_IN_OTHER_LANGUAGES = {
+    "label": _l("In other languages"),
+    "description": _l("For documents in that language. Empty: as above."),
+    "min_entries": len(LANGUAGE_CHOICES),
+    "max_entries": len(LANGUAGE_CHOICES),
+}
+
+
 class ProductForm(FlaskForm):  # type: ignore[misc]
     """A product."""
 
@@ -79,6 +114,7 @@ class ProductForm(FlaskForm):  # type: ignore[misc]
     )
     over_the_counter = BooleanField(_l("Sold at the till"), default=True)
     active = BooleanField(_l("Active"), default=True)
+    words = FieldList(FormField(ProductWordsForm), **_IN_OTHER_LANGUAGES)
 
     def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
         """Set the taxes and companies to choose from."""
@@ -101,6 +137,7 @@ class TaxForm(FlaskForm):  # type: ignore[misc]
     rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0))
     company_id = SelectField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
+    words = FieldList(FormField(TaxWordsForm), **_IN_OTHER_LANGUAGES)
 
     def offer(self, companies: Iterable[tuple[int, str]]) -> None:
         """Set the companies to choose from."""
@@ -117,7 +154,26 @@ def _values(form: FlaskForm) -> dict[str, Any]:
     for name in ("tax_id", "company_id"):
         if name in values:
             values[name] = int(values[name]) if values[name] else None
+    spoken = {row.pop("language"): row for row in values.pop("words")}
+    spoken = {language: row for language, row in spoken.items() if language in SUPPORTED_LANGUAGES}
+    if spoken:  # else posted by somebody who does not know these fields
+        values["translations"] = {
+            language: words
+            for language, row in spoken.items()
+            if (words := {name: text.strip() for name, text in row.items() if text and text.strip()})
+        }
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _words(row: Product | Tax | None) -> list[dict[str, str]]:
+    """Return what the form shows of the translations: a line for each language."""
+    known = row.translations if row is not None else {}
+    return [{"language": language, **known.get(language, {})} for language in SUPPORTED_LANGUAGES]
+
+
+def _one_language_a_line(form: FlaskForm) -> None:
+    for entry, choice in zip(form.words, LANGUAGE_CHOICES, strict=False):
+        entry.form.language.choices = [choice]
 
 
 @blueprint.get("/products")
@@ -129,7 +185,8 @@ def products() -> ResponseReturnValue:
 
 
 def _product_form(row: Product | None) -> ProductForm:
-    form = ProductForm(obj=row)
+    form = ProductForm(obj=row, words=_words(row))
+    _one_language_a_line(form)
     form.offer(db.session.scalars(select(Tax).where(Tax.active).order_by(Tax.name)), _companies())
     if not form.is_submitted():
         form.tax_id.data = str(row.tax_id or "") if row else ""
@@ -170,7 +227,8 @@ def taxes() -> ResponseReturnValue:
 
 
 def _tax_form(row: Tax | None) -> TaxForm:
-    form = TaxForm(obj=row)
+    form = TaxForm(obj=row, words=_words(row))
+    _one_language_a_line(form)
     form.offer(_companies())
     if not form.is_submitted():
         form.company_id.data = str(row.company_id or "") if row else ""

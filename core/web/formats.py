@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from babel.dates import format_timedelta
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
 from flask_babel import format_date, format_datetime, get_locale, gettext
 from markupsafe import Markup, escape
@@ -14,6 +14,13 @@ from markupsafe import Markup, escape
 from core import clock
 from core.mail.addresses import one_line
 from core.mail.outcomes import printable
+
+CITY_FIRST = frozenset((
+    "AE", "AU", "BD", "BM", "BN", "CA", "EG", "GB", "GG", "GI", "HK", "ID", "IE", "IM", "IN", "JE", "JO", "JP", "KE",
+    "KH", "KR", "LK", "LV", "MM", "MT", "MV", "MY", "NG", "NP", "NZ", "PK", "PR", "SA", "SG", "TH", "TW", "US", "VN",
+    "ZA",
+))  # fmt: skip
+"""Countries where the postal code stands behind the city (Universal Postal Union, addressing of each country, S42)."""
 
 
 def _locale() -> str:
@@ -34,6 +41,17 @@ def price(amount: Decimal, currency: str) -> str:
 def number(value: Decimal | int) -> str:
     """Return a number by locale, without trailing zeros."""
     return str(format_decimal(value, format="#,##0.####", locale=_locale()))
+
+
+def percent(value: Decimal | int) -> str:
+    """Return a number of percent by locale, as it is: 20 %, 5.5%."""
+    return str(format_percent(Decimal(value) / 100, locale=_locale(), decimal_quantization=False))
+
+
+def city_line(zip_code: str, city: str, country: str) -> str:
+    """Return postal code and city in the order of a country: 69005 Lyon, Manchester M12 6JH."""
+    parts = (city, zip_code) if country in CITY_FIRST else (zip_code, city)
+    return " ".join(part for part in parts if part)
 
 
 def day(value: dt.date | None) -> str:
@@ -82,5 +100,5 @@ def harmless(text: object) -> str:
 
 def register(app: Flask) -> None:
     """Give the templates these formats as filters."""
-    for function in (money, price, number, day, file_size, ago, translated, harmless):
+    for function in (money, price, number, percent, city_line, day, file_size, ago, translated, harmless):
         app.add_template_filter(function)

@@ -33,6 +33,7 @@ _DATA = re.compile(r"data:([a-z0-9.+/-]+)((?:;[^,;]*)*?)(;base64)?,(.*)", re.DOT
 
 Resolve = Callable[[str], DraftAttachment | None]
 Keep = Callable[[bytes, str], DraftAttachment | None]
+SizeOf = Callable[[DraftAttachment], tuple[int, int] | None]
 
 
 def page(html: str, language: str) -> str:
@@ -48,7 +49,7 @@ def clean_html(html: str) -> str:
 
 
 def take_pictures(
-    html: str, resolve: Resolve, *, keep: Keep | None = None
+    html: str, resolve: Resolve, *, keep: Keep | None = None, size_of: SizeOf = lambda _file: None
 ) -> tuple[str, list[DraftAttachment]]:
     """Return what the editor has written as clean HTML, and the pictures in it as files of the mail.
 
@@ -59,6 +60,7 @@ def take_pictures(
         html: What the editor has written.
         resolve: Returns the file of a token, or None when it is gone.
         keep: Stores a picture that was pasted as data; None refuses such pictures.
+        size_of: Returns width and height of a picture, or None where they are unknown.
 
     Raises:
         UserError: A picture is gone, is of a kind that mail programs do not show, or could not be kept.
@@ -66,7 +68,7 @@ def take_pictures(
     taken: dict[str, DraftAttachment] = {}
     problems: list[UserError] = []
 
-    def source(address: str) -> tuple[str, str] | None:
+    def source(address: str) -> tuple[str, str, tuple[int, int] | None] | None:
         own = _OWN_PICTURE.search(address)
         try:
             file = resolve(unquote(own[1])) if own else _pasted(address, keep)
@@ -77,7 +79,7 @@ def take_pictures(
         if picture is None:
             return None
         taken.setdefault(picture.content_id, picture)
-        return f"cid:{picture.content_id}", picture.name
+        return f"cid:{picture.content_id}", picture.name, size_of(picture)
 
     body = clean_html(replace_pictures(drop_captions(html), source))
     # After all have been looked at; the first is told, the text stays as it was typed.
@@ -97,9 +99,9 @@ def show_pictures(html: str, address_of: Callable[[str], str | None]) -> str:
     if "<img" not in html:
         return html
 
-    def source(address: str) -> tuple[str, str] | None:
+    def source(address: str) -> tuple[str, str, None] | None:
         shown = address_of(address.removeprefix("cid:"))
-        return None if shown is None else (shown, "")
+        return None if shown is None else (shown, "", None)
 
     return replace_pictures(html, source)
 

@@ -48,7 +48,7 @@ def build_message(mail: OutgoingMail) -> bytes:
         to=people[RecipientField.TO],
         cc=people[RecipientField.CC],
         reply_to=reply_to,
-        read_receipt_to=(reply_to or sender) if mail.read_receipt else None,
+        read_receipt_to=_read_receipt_to(mail.read_receipt, sender, reply_to),
         priority=mail.priority,
         subject=mail.subject,
         text=mail.body_text,
@@ -59,14 +59,15 @@ def build_message(mail: OutgoingMail) -> bytes:
     return message.as_bytes()
 
 
-def unsent_message(draft: MailDraft, sender: Address, pdf: bytes | None) -> bytes:
+def unsent_message(draft: MailDraft, sender: Address, reply_to: Address | None, pdf: bytes | None) -> bytes:
     """Return a draft as a message that the person's own mail program opens to be sent from there.
 
     It names those in Bcc, and has no Message-ID: that is for the program which sends it.
 
     Args:
         draft: What the composer holds.
-        sender: From.
+        sender: From, as the route says.
+        reply_to: Where answers go, as the route says, or None.
         pdf: The document's PDF, or None for the one that the draft names, if any.
 
     Raises:
@@ -86,8 +87,8 @@ def unsent_message(draft: MailDraft, sender: Address, pdf: bytes | None) -> byte
         to=people[RecipientField.TO],
         cc=people[RecipientField.CC],
         bcc=people[RecipientField.BCC],
-        reply_to=draft.reply_to,
-        read_receipt_to=(draft.reply_to or sender) if draft.read_receipt else None,
+        reply_to=reply_to,
+        read_receipt_to=_read_receipt_to(draft.read_receipt, sender, reply_to),
         priority=draft.priority,
         subject=draft.subject,
         text=plain_text(body),
@@ -97,6 +98,10 @@ def unsent_message(draft: MailDraft, sender: Address, pdf: bytes | None) -> byte
         headers={"Content-Language": draft.language, "X-Unsent": "1"},
     )
     return message.as_bytes()
+
+
+def _read_receipt_to(wanted: bool, sender: Address, reply_to: Address | None) -> Address | None:
+    return (reply_to or sender) if wanted else None
 
 
 def _by_field(

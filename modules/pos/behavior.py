@@ -44,14 +44,14 @@ TEMPLATES = (
             "en": (
                 "{{ company.name }}: your receipt {{ document.number }}",
                 (
-                    "<p>Hello,</p><p>Thank you for your purchase of {{ document.date }}. Your receipt "
-                    "<strong>{{ document.number }}</strong> over <strong>{{ document.total }}</strong> is attached.</p>"
+                    "<p>Hello,</p><p>Thank you for your purchase on {{ document.date }}. Your receipt "
+                    "<strong>{{ document.number }}</strong> for <strong>{{ document.total }}</strong> is attached.</p>"
                     "<p>See you soon,</p><p>{{ company.name }}"
                     "{% if company.phone %}<br>{{ company.phone }}{% endif %}</p>"
                 ),
             ),
             "fr": (
-                "{{ company.name }} : votre ticket {{ document.number }}",
+                "{{ company.name }}\u00a0: votre ticket {{ document.number }}",
                 (
                     "<p>Bonjour,</p><p>Merci de votre achat du {{ document.date }}. Votre ticket "
                     "<strong>{{ document.number }}</strong> de <strong>{{ document.total }}</strong> est joint.</p>"

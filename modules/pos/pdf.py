@@ -29,7 +29,9 @@ _REST_MM = 160  # of head, sums and foot together
 def receipt_html(document: Document, ticket: Ticket) -> str:
     """Return the receipt; the locale is already the document's. Everything typed is escaped."""
     lines, payments = ticket.lines, ticket.payments
-    totals = totals_of(ticket)
+    locale = get_locale()
+    language = locale.language if locale is not None else document.language
+    totals = totals_of(ticket, language)
     width = _WIDTHS.get(ticket.receipt_format)
     zone = zoneinfo.ZoneInfo(document.owner.timezone) if document.owner is not None else dt.UTC
     html = (
@@ -41,6 +43,7 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
             lines=lines,
             payments=payments,
             totals=totals,
+            language=language,
             width=width,
             height=min(
                 _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))

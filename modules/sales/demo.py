@@ -13,6 +13,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import transaction
 from core.products.models import Product
+from core.products.service import line_text
 from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
 from modules.sales.service.lines import LineValues
@@ -70,7 +71,7 @@ class _Seller:
     def _line(self, code: str, quantity: str, discount: str) -> LineValues:
         product = self.products[code]
         return LineValues(
-            description=f"{product.name}\n{product.description}".strip(),
+            description=line_text(product.name, product.description),
             quantity=Decimal(quantity),
             unit_price=product.unit_price,
             discount=Decimal(discount),

@@ -7,6 +7,7 @@ when it was posted, as its PDF tells them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 from babel import Locale
 from flask_babel import get_locale
@@ -151,6 +152,12 @@ def _kept_address(document: Document, posted: Invoice) -> _Address:
     if not lines:
         return _Address()
     words = lines[-1].split(" ")
-    # A postal code is what stands before the city and has a digit in each of its words.
-    digits = next((place for place, word in enumerate(words) if not any(map(str.isdigit, word))), len(words))
-    return _Address("\n".join(lines[:-1]), " ".join(words[:digits]), " ".join(words[digits:]), country)
+    # A postal code is what stands before the city, or else behind it, and has a digit in each of its words.
+    before = list(takewhile(_has_digit, words))
+    behind = [] if before else list(takewhile(_has_digit, reversed(words)))[::-1]
+    city = words[len(before) : len(words) - len(behind)]
+    return _Address("\n".join(lines[:-1]), " ".join(before or behind), " ".join(city), country)
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))

@@ -37,7 +37,7 @@ QUOTATION = (
                 "<p>Do not hesitate to get in touch if you have any questions.</p>" + _SIGNATURE_EN,
             ),
             "fr": (
-                "{{ company.name }} : devis {{ document.number }}",
+                "{{ company.name }}\u00a0: devis {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre devis <strong>{{ document.number }}</strong> du "
                 "{{ document.date }}, d’un montant de "
@@ -64,7 +64,7 @@ ORDER = (
                 "{{ document.delivery_date }}.</p>{% endif %}" + _SIGNATURE_EN,
             ),
             "fr": (
-                "{{ company.name }} : confirmation de votre commande {{ document.number }}",
+                "{{ company.name }}\u00a0: confirmation de votre commande {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Nous vous remercions de votre commande. Veuillez en trouver ci-joint la confirmation "
                 "<strong>{{ document.number }}</strong>, d’un montant de "
@@ -87,18 +87,19 @@ INVOICE = (
                 "<p>Please find attached our invoice <strong>{{ document.number }}</strong>"
                 "{% if document.order_number %} for your order {{ document.order_number }}{% endif %}, "
                 "amounting to <strong>{{ document.total }}</strong> including VAT.</p>"
-                "<p>Please pay it by {{ document.due_date }}"
-                "{% if company.bank_line %}, quoting its number: {{ company.bank_line }}{% endif %}.</p>"
-                + _SIGNATURE_EN,
+                "<p>Please pay by {{ document.due_date }}"
+                "{% if company.bank_line %} to: {{ company.bank_line }}{% endif %}, "
+                "quoting {{ document.number }}.</p>" + _SIGNATURE_EN,
             ),
             "fr": (
-                "{{ company.name }} : facture {{ document.number }}",
+                "{{ company.name }}\u00a0: facture {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre facture <strong>{{ document.number }}</strong>"
                 "{% if document.order_number %} relative à votre commande {{ document.order_number }}{% endif %}, "
                 "d’un montant de <strong>{{ document.total }}</strong> TTC.</p>"
-                "<p>Nous vous remercions de la régler avant le {{ document.due_date }}"
-                "{% if company.bank_line %}, en rappelant son numéro : {{ company.bank_line }}{% endif %}.</p>"
+                "<p>Merci de la régler au plus tard le {{ document.due_date }}, "
+                "en rappelant le numéro {{ document.number }}"
+                "{% if company.bank_line %}, par virement sur le compte\u00a0: {{ company.bank_line }}{% endif %}.</p>"
                 + _SIGNATURE_FR,
             ),
         },
@@ -118,7 +119,7 @@ CREDIT_NOTE = (
                 "amounting to <strong>{{ document.total }}</strong> including VAT.</p>" + _SIGNATURE_EN,
             ),
             "fr": (
-                "{{ company.name }} : avoir {{ document.number }}",
+                "{{ company.name }}\u00a0: avoir {{ document.number }}",
                 "<p>Bonjour,</p>"
                 "<p>Veuillez trouver ci-joint notre avoir <strong>{{ document.number }}</strong>"
                 "{% if document.reversed_number %} sur la facture {{ document.reversed_number }}{% endif %}, "

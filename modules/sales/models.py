@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, String, Text, event, inspect, select, text
+from sqlalchemy import JSON, Connection, ForeignKey, Index, String, Text, event, inspect, select, text
 from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
 from sqlalchemy.orm.attributes import History
 
@@ -14,7 +14,7 @@ from core.db import Base, ExactDecimal, StrEnumType
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
-from core.products.models import Product
+from core.products.models import Product, Translations
 from modules.sales.states import CREDIT_NOTE, INVOICE_KINDS, InvoiceState, OrderState
 
 
@@ -54,8 +54,14 @@ class Line(Base):
     """In percent; None where no tax applies."""
     subtotal: Mapped[Decimal] = mapped_column(ExactDecimal)
     """Rounded, without tax; see `core.totals`."""
+    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
+    """Description, unit and name of the tax in other languages, copied as well."""
 
     product: Mapped[Product | None] = relationship()
+
+    def said(self, name: str, language: str) -> str:
+        """Return description, unit or tax_name in a language, as it is where the line does not know it."""
+        return self.translations.get(language, {}).get(name) or str(getattr(self, name))
 
 
 class Order(Base):

@@ -7,7 +7,7 @@ import io
 import re
 
 from flask import current_app
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from PIL import Image, UnidentifiedImageError
 
 from core.companies.issuer import Issuer, from_text, issuer_now
@@ -42,6 +42,8 @@ def document_html(document: Document) -> str:
     invoice = db.session.get(Invoice, document.id) if document.kind in INVOICE_KINDS else None
     order = None if invoice else db.session.get(Order, document.id)
     lines = lines_of(document.id)
+    locale = get_locale()
+    language = locale.language if locale is not None else document.language
     customer_name, customer_address, customer_vat = _customer(document, invoice)
     logo, logo_height = _logo(document.company)
     issuer = from_text(invoice.issuer) if invoice and invoice.issuer else issuer_now(document.company)
@@ -57,7 +59,8 @@ def document_html(document: Document) -> str:
         customer_vat=customer_vat,
         facts=_facts(document, order, invoice),
         lines=lines,
-        totals=totals_of(document, lines),
+        totals=totals_of(document, lines, language),
+        language=language,
         remarks=_remarks(document, order, invoice, issuer),
         logo=logo,
         logo_height=logo_height,

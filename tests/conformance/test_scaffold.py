@@ -104,7 +104,7 @@ def test_its_document_is_written_changed_listed_and_sent(installed: Installation
     delivered = installed.script("deliver")
     assert delivered == {
         "state": "sent",
-        "subject": "Maison : Deux cartons (DEL00001)",
+        "subject": "Maison\u00a0: Deux cartons (DEL00001)",
         "attachments": ["DEL00001.pdf"],
     }
 

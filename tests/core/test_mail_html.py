@@ -73,7 +73,9 @@ def test_only_pictures_of_the_mail_pass_with_their_measures() -> None:
 
 def test_addresses_of_pictures_are_replaced_and_words_stay() -> None:
     html = '<img src="/one" alt="mine &quot;&gt;"><img src="/two"><img alt="none">'
-    replaced = replace_pictures(html, lambda address: (f"cid:{address[1:]}@x", "words") if address else None)
+    replaced = replace_pictures(
+        html, lambda address: (f"cid:{address[1:]}@x", "words", None) if address else None
+    )
     assert replaced == '<img src="cid:one@x" alt="mine &quot;&gt;"><img src="cid:two@x" alt="words">'
 
 

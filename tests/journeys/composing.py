@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.journeys.conftest import Desk
-from tests.journeys.house import wait_until
+from tests.journeys.house import House, wait_until
 
 
 def new_quotation(desk: Desk) -> tuple[str, str]:
@@ -89,6 +92,12 @@ def send(desk: Desk, composer: Locator) -> None:
 def editor(desk: Desk, composer: Locator) -> Locator:
     """Find the text."""
     return composer.get_by_role("textbox", name=desk("Text"), exact=True)
+
+
+def hide_template(house: House, name: str) -> None:
+    """Take a template away from the other journeys."""
+    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=10)) as database, database:
+        database.execute("UPDATE mail_config_template SET active = 0 WHERE name = ?", (name,))
 
 
 def posted(composer: Locator, name: str) -> list[str]:

@@ -13,12 +13,16 @@ from tests.journeys.composing import (
     chips,
     editor,
     field,
+    hide_template,
+    hold,
     new_quotation,
     open_composer,
     open_page,
     opener,
+    posted,
     send,
     type_recipients,
+    until_held,
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
@@ -219,3 +223,67 @@ def test_opening_the_composer_again_shows_the_button_unchanged(sit_down: Callabl
     open_composer(desk)
     desk.page.keyboard.press("Escape")
     expect(desk.page.locator(".draft-kept")).to_have_count(1)
+
+
+def test_another_template_is_kept_as_it_is_shown(sit_down: Callable[..., Desk], house: House) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    number, path = new_quotation(desk)
+    composer = open_page(desk, path)
+    subject = composer.get_by_label("Subject")
+    usual = subject.input_value()
+    choice = composer.get_by_label("Template", exact=True)
+    former = choice.input_value()
+    subject.fill(f"Other about {number}")
+    composer.get_by_role("button", name="Save as template").press("Enter")
+    saving = composer.get_by_role("dialog", name="Save as template")
+    saving.get_by_label("Name of the template").fill("Kept as shown")
+    saving.get_by_role("button", name="Save the template").press("Enter")
+    saving.get_by_role("button", name="Done").press("Enter")
+    kept(desk, composer)
+    try:
+        page.reload()
+        expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+        other = str(choice.locator("option", has_text="Kept as shown").get_attribute("value"))
+        subject.fill("Written")
+        kept(desk, composer)
+        # While it is asked, the text is still that of the former template.
+        choice.select_option(other)
+        asking = composer.get_by_role("dialog", name="Change the template?")
+        expect(asking).to_be_visible()
+        assert posted(composer, "template") == [former]
+        with page.expect_response("**/keep"):
+            asking.get_by_role("button", name="Take the template's").press("Enter")
+        expect(subject).to_have_value(f"Other about {number}")
+        page.reload()
+        expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+        expect(subject).to_have_value(f"Other about {number}")
+        expect(choice).to_have_value(other)
+        # And back, without a word being written.
+        with page.expect_response("**/keep"):
+            choice.select_option(former)
+        expect(subject).to_have_value(usual)
+        page.reload()
+        expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+        expect(subject).to_have_value(usual)
+        expect(choice).to_have_value(former)
+    finally:
+        hide_template(house, "Kept as shown")
+
+
+def test_what_is_being_kept_does_not_come_after_it_was_discarded(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    _number, path = new_quotation(desk)
+    composer = open_page(desk, path)
+    held = hold(page, "**/keep")
+    composer.get_by_label("Subject").fill("Thrown away")
+    late = until_held(page, held)
+    page.once("dialog", lambda question: question.accept())
+    composer.get_by_role("button", name="Discard").click()
+    page.wait_for_timeout(300)
+    with page.expect_response("**/discard"):
+        late.continue_()
+    page.unroute("**/keep")
+    composer = open_page(desk, path)
+    expect(composer.get_by_label("Subject")).not_to_have_value("Thrown away")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 import struct
 import zlib
 from collections.abc import Callable
@@ -15,9 +13,11 @@ from tests.journeys.composing import (
     editor,
     expect_posted,
     field,
+    hide_template,
     hold,
     new_quotation,
     open_composer,
+    open_page,
     posted,
     send,
     until_held,
@@ -60,12 +60,6 @@ def describe(dialog: Locator, words: str) -> None:
     words_of_it = dialog.locator("trix-editor figure textarea").first
     expect(words_of_it).to_be_focused()  # the editor puts it there a moment after the click
     words_of_it.press_sequentially(words, delay=20)
-
-
-def hide_template(house: House, name: str) -> None:
-    """Take a template away from the other journeys."""
-    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=10)) as database, database:
-        database.execute("UPDATE mail_config_template SET active = 0 WHERE name = ?", (name,))
 
 
 def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
@@ -249,3 +243,51 @@ def test_a_text_becomes_a_template_and_templates_are_changed(
     expect(subject).to_have_value(f"Mine about {number}")  # the field, filled in
     expect(asking).to_be_hidden()
     hide_template(house, f"Saved by {reader.login}")
+
+
+@EITHER
+def test_no_break_spaces_stay_when_a_word_is_edited(
+    sit_down: Callable[..., Desk], house: House, reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    _number, path = new_quotation(desk)
+    composer = open_page(desk, path)
+    held = "Total : 2 706,21 € and <strong>12</strong> €, « oui » !"
+    editor(desk, composer).evaluate(
+        "(editor, html) => editor.editor.loadHTML(html)", f"<div>{held} end</div>"
+    )
+    editor(desk, composer).press("Control+End")
+    page.keyboard.type(" two  words")
+    expect_posted(composer, "body", "two")
+    (body,) = posted(composer, "body")
+    assert held in body.replace("&nbsp;", " ")
+    expect(composer.locator("#compose-presence")).to_contain_text(desk("Kept as a draft"))
+    page.reload()
+    expect(page.locator("[data-composer][data-ready]")).to_be_attached()
+    editor(desk, composer).press("Control+Home")
+    page.keyboard.type("Dear X, ")
+    expect_posted(composer, "body", "Dear X, Total")
+    (body,) = posted(composer, "body")
+    assert held in body.replace("&nbsp;", " ")
+    composer.get_by_label(desk("Subject")).fill(f"No break {reader.language}")
+    send(desk, composer)
+    expect(badge(page)).to_contain_text(desk("sent"))
+    ((_row, message),) = house.mailbox(f"No break {reader.language}")
+    plain = message.get_body(("plain",)).get_content()
+    assert "2 706,21 €" in plain
+    assert "2 706,21 €" in message.get_body(("html",)).get_content().replace("&nbsp;", " ")
+
+
+def test_what_the_editor_reads_of_itself_keeps_typed_blanks_breakable(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    _number, path = new_quotation(desk)
+    composer = open_page(desk, path)
+    text = editor(desk, composer)
+    text.evaluate("editor => editor.editor.loadHTML('<div>2\u00a0706 EUR </div>')")
+    # As after a word composed on a telephone: the editor reads its own page again.
+    text.evaluate("editor => editor.editorController.reparse()")
+    text.press("Control+End")
+    desk.page.keyboard.type("more")
+    expect_posted(composer, "body", "more")
+    assert posted(composer, "body") == ["<div>2&nbsp;706 EUR more</div>"]

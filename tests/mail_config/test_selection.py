@@ -117,9 +117,9 @@ def test_the_language_falls_back_to_the_companys_then_english_then_any(
 @pytest.mark.parametrize(
     ("has", "pattern", "body", "name"),
     [
-        (EN, "", "<p>Quotation of March 12, 2026: €1,234.50</p>", "Quotation_{}.pdf"),
+        (EN, "", "<p>Quotation of 12 March 2026: €1,234.50</p>", "Quotation_{}.pdf"),
         (FR, "", "<p>Devis du 12 mars 2026 : 1\u202f234,50\xa0€</p>", "Devis_{}.pdf"),
-        (EN, "{{ document.title }} {{ document.date }}", "", "Quotation_March_12,_2026.pdf"),
+        (EN, "{{ document.title }} {{ document.date }}", "", "Quotation_12_March_2026.pdf"),
         (FR, "{{ document.title }} {{ document.date }}", "", "Devis_12_mars_2026.pdf"),
     ],
 )

@@ -101,3 +101,22 @@ def test_no_picture_is_wider_than_the_screen():
     body, _files = take_pictures(FIGURE.format("PHOTO"), resolve)
     assert f'<img style="max-width:100%;height:auto" src="cid:{CID}"' in page(body, "en")
     assert "<img" not in page("<p>&lt;img src=x&gt;</p>", "en")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size", "shown"),
+    [
+        ('width="3000" height="2000"', (1200, 900), 'width="600" height="450"'),
+        ('width="300" height="900"', (1200, 900), 'width="300" height="225"'),
+        ("", (1200, 900), 'width="600" height="450"'),
+        ("", (40, 20), 'width="40" height="20"'),
+        ('width="100%"', (40, 20), 'width="40" height="20"'),
+        ('width="3000" height="2000"', None, 'width="600"'),
+        ('width="300" height="200"', None, 'width="300" height="200"'),
+        ("", (1, 4000), 'width="1" height="4000"'),
+    ],
+)
+def test_no_picture_is_wider_than_a_mail_is_read(attributes, size, shown):
+    text = f'<div><img src="/outbox/compose/file/PHOTO" {attributes}></div>'
+    body, _files = take_pictures(text, resolve, size_of=lambda _file: size)
+    assert body == f'<div><img src="cid:{CID}" {shown} alt="photo.png"></div>'

@@ -9,6 +9,7 @@ from email import message_from_bytes, policy
 from html import unescape
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from core import clock
@@ -30,13 +31,20 @@ from modules.mail_config.models import (
     TemplateRecipient,
 )
 from modules.outbox.delivery.run import deliver
-from modules.outbox.message import file_store
+from modules.outbox.message import build_message, file_store
 from modules.outbox.models import EmlExport, OutgoingMail
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 from tests.outbox.pages import changed, composer_of, opened, press_send
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + b"0" * 30
+
+def png(width: int, height: int, color: str = "navy") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), color).save(out, "PNG")
+    return out.getvalue()
+
+
+PICTURE = png(12, 8)
 
 
 @pytest.fixture
@@ -305,6 +313,7 @@ def test_a_picture_pasted_as_data_becomes_a_file_of_the_mail(browser, quotation)
     assert press_send(browser, quotation, form).status_code == 302
     (picture,) = [a for a in the_mail().attachments if a.content_id]
     assert file_store().get(picture.sha256) == PICTURE
+    assert 'width="12" height="8"' in the_mail().body_html
     script = base64.b64encode(b"<svg onload=alert(1)>").decode()
     form = changed(form, body=f'<div><img src="data:image/png;base64,{script}"></div>', token="other")
     response = browser.post(path(quotation), data=form)
@@ -387,6 +396,55 @@ def test_the_mail_is_handed_over_whole_and_the_document_remembers(browser, quota
     page = browser.get(f"/documents/{quotation.id}", follow_redirects=True).text
     assert "took it to a mail program" in page
     assert list(db.session.scalars(select(OutgoingMail))) == []
+
+
+@pytest.mark.smtp
+@pytest.mark.parametrize("typed", ["", "desk@maison.example.com"])
+def test_answers_to_the_draft_go_where_the_composer_says_and_a_sent_mail_has_them(
+    browser, quotation, seller, typed
+):
+    form = changed(opened(browser, quotation), reply_to=typed, read_receipt="1", changed=["reply_to"])
+    answer = browser.post(path(quotation, "/eml"), data=form)
+    unsent = message_from_bytes(answer.data, policy=policy.default)
+    assert unsent["Reply-To"].addresses[0].addr_spec == (typed or seller.login)
+    press_send(browser, quotation, form)
+    mail = db.session.scalars(select(OutgoingMail)).one()
+    deliver([mail.id])
+    db.session.expire_all()
+    sent = message_from_bytes(build_message(mail), policy=policy.default)
+    for name in ("From", "Reply-To", "Disposition-Notification-To", "To", "Content-Language", "Subject"):
+        assert unsent[name] == sent[name], name
+
+
+def test_a_photo_leaves_as_large_as_it_is_shown(browser, quotation):
+    photo = {"file": (io.BytesIO(png(4000, 3000)), "DSC 1.png"), "picture": "1"}
+    answer = browser.post("/outbox/compose/file", data=photo).get_json()
+    assert answer["shown"] == [600, 450]
+    # As the editor writes it, which knows the size of the file that was chosen.
+    html = f'<div><img src="{answer["url"]}" width="4000" height="3000"></div>'
+    pasted = base64.b64encode(png(2000, 500, "red")).decode()
+    html += f'<div><img src="data:image/png;base64,{pasted}"></div>'
+    assert press_send(browser, quotation, changed(opened(browser, quotation), body=html)).status_code == 302
+    mail = the_mail()
+    assert 'width="600" height="450"' in mail.body_html
+    assert 'width="600" height="150"' in mail.body_html
+    sizes = {
+        Image.open(io.BytesIO(file_store().get(file.sha256))).size
+        for file in mail.attachments
+        if file.content_id
+    }
+    assert sizes == {(1200, 900), (1200, 300)}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"\x89PNG\r\n\x1a\n" + b"0" * 30, "not a picture"), (png(7000, 7000), "too many pixels")],
+)
+def test_what_cannot_be_shown_is_not_taken_as_a_picture(browser, data, words):
+    file = {"file": (io.BytesIO(data), "dot.png"), "picture": "1"}
+    answer = browser.post("/outbox/compose/file", data=file)
+    assert answer.status_code == 422
+    assert words in answer.get_json()["error"]
 
 
 # -- save as template ----------------------------------------------------------------------------------

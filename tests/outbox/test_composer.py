@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import zoneinfo
 from decimal import Decimal
+from email import message_from_bytes, policy
 from html import unescape
 
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import select
 
 from core import clock
@@ -343,7 +346,7 @@ def test_a_mail_for_later_whose_pdf_was_shown_does_not_leave_once_the_document_i
 ):
     form = opened(browser, quotation)
     browser.post(f"{url(quotation)}/pdf", data=form)
-    shown = actions.make_pdf(quotation, "Offer.pdf")
+    shown = actions.make_pdf(quotation, "Offer.pdf", "fr")
     later = clock.now() + dt.timedelta(days=3)
     local = later.astimezone(zoneinfo.ZoneInfo("Europe/Paris")).strftime("%Y-%m-%dT%H:%M")
     sent = press_send(browser, quotation, changed(form, pdf=shown.token, send_at=local))
@@ -378,3 +381,64 @@ def test_a_kept_text_keeps_its_language_under_another_template(browser, quotatio
     assert (again["body"], again["language"]) == ("<div>Bonjour</div>", "fr")
     page = browser.post(f"{url(quotation)}/template", data={**form.to_dict(flat=False), "keep_mine": "0"})
     assert composer_of(page.text)["language"] == "en"
+
+
+# -- one language in one mail ----------------------------------------------------------------------------
+
+
+def words_of(data: bytes) -> str:
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(data)).pages)
+
+
+@pytest.fixture
+def english_quotation(quotation):
+    """A quotation set to English, for which there is a text in French only."""
+    with transaction() as session:
+        quotation.language = "en"
+        for template in session.scalars(select(MailTemplate).where(MailTemplate.kind == "sales.quotation")):
+            template.texts = [text for text in template.texts if text.language == "fr"]
+    return quotation
+
+
+def test_the_pdf_speaks_the_language_of_the_text_and_the_person_is_asked(browser, english_quotation):
+    form = opened(browser, english_quotation)
+    assert form["language"] == "fr"
+    answer = browser.post(f"{url(english_quotation)}/check", data=form)
+    assert "The document is set to English; text and PDF of this email are in French." in answer.text
+    assert browser.post(url(english_quotation), data=form).status_code == 422
+    shown = browser.post(f"{url(english_quotation)}/pdf", data=form).text
+    address = unescape(shown.split('href="', 1)[1].split('"', 1)[0])
+    assert "Devis" in words_of(browser.get(address).data)
+
+
+@pytest.mark.smtp
+@pytest.mark.parametrize("seen", [False, True], ids=["made when it leaves", "shown before"])
+def test_the_mail_carries_the_pdf_in_the_language_of_its_text(browser, english_quotation, lab, seen):
+    form = opened(browser, english_quotation)
+    if seen:
+        # Made while the text was in another language: it is not what leaves.
+        file = actions.make_pdf(english_quotation, form["subject"] + ".pdf", "en")
+        form["pdf"] = file.token
+    assert press_send(browser, english_quotation, form).status_code == 302
+    deliver([mails()[0].id])
+    message = message_from_bytes(lab.accepted[0].data, policy=policy.default)
+    (pdf,) = [part for part in message.iter_attachments() if part.get_content_type() == "application/pdf"]
+    assert "Devis" in words_of(pdf.get_content())
+    assert pdf.get_filename().startswith("Devis")
+
+
+def test_another_template_in_another_language_makes_the_pdf_anew(browser, quotation):
+    english = save_template(
+        None,
+        kind="sales.quotation",
+        values={"name": "English"},
+        texts={"en": ("Offer", "<div>Dear customer</div>")},
+    )
+    file = actions.make_pdf(quotation, "Offer.pdf", "fr")
+    form = changed(opened(browser, quotation), pdf=file.token, template=str(english.id))
+    page = browser.post(f"{url(quotation)}/template", data={**form.to_dict(flat=False), "keep_mine": "0"})
+    assert composer_of(page.text).get("pdf") is None
+    page = browser.post(
+        f"{url(quotation)}/template", data={**form.to_dict(flat=False), "keep_mine": "1", "changed": "body"}
+    )
+    assert composer_of(page.text)["pdf"] == file.token, "the text stays French, and so does the PDF"

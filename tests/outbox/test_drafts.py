@@ -11,8 +11,11 @@ from sqlalchemy import select
 from core import clock
 from core.db import db, transaction
 from core.documents.models import Document
+from modules.mail_config.mail_templates.service import save_template
+from modules.mail_config.models import MailTemplate, TemplateFile
 from modules.outbox import service
 from modules.outbox.compose import autosave
+from modules.outbox.message import file_store
 from modules.outbox.models import DraftFile, KeptDraft, OutgoingMail
 from modules.outbox.privacy import retention
 from modules.outbox.privacy.person import erase
@@ -128,7 +131,7 @@ def test_two_who_write_about_one_document_see_each_other_until_one_leaves(
 
 def test_files_of_a_draft_are_held_in_the_store_as_long_as_it_is_kept(browser, quotation):
     token = upload(browser)["token"]
-    form = changed(opened(browser, quotation), file=[token])
+    form = changed(opened(browser, quotation), file=[token], changed=["files"])
     browser.post(path(quotation, "/keep"), data=form)
     assert len(list(db.session.scalars(select(DraftFile.sha256)))) == 1
     browser.post(path(quotation, "/keep"), data=changed(form, file=[], subject="x", changed=["subject"]))
@@ -174,7 +177,9 @@ def test_drafts_go_soon_after_their_mail_has_left_or_when_nobody_comes_back(
 
 
 def test_a_draft_with_an_address_that_is_erased_goes_with_it(browser, quotation):
-    form = changed(opened(browser, quotation), cc_typed="Zoë@example.com", to=["x@example.com"])
+    form = changed(
+        opened(browser, quotation), cc_typed="Zoë@example.com", to=["x@example.com"], changed=["recipients"]
+    )
     browser.post(path(quotation, "/keep"), data=form)
     erase("other@example.com", None)
     assert len(rows()) == 1
@@ -320,3 +325,101 @@ def test_nobody_undoes_the_mail_of_another(browser, quotation, make_user, sign_i
     support = sign_in(make_user("support", login="support@maison.example.com"))
     assert support.post(f"/outbox/mails/{the_mail().id}/undo").status_code == 404
     assert the_mail().state is MailState.SCHEDULED
+
+
+# -- whatever is on the screen is what is kept -----------------------------------------------------------
+
+
+@pytest.fixture
+def other_template(app):
+    return save_template(
+        None,
+        kind="sales.quotation",
+        values={"name": "Shorter", "position": 99},
+        texts={"en": ("Shorter", "<div>Short</div>"), "fr": ("Bref", "<div>Bref</div>")},
+    )
+
+
+def take_template(browser, quotation, form, template, *, keep_mine: bool):
+    values = {**form.to_dict(flat=False), "template": str(template.id), "keep_mine": str(int(keep_mine))}
+    return composer_of(browser.post(path(quotation, "/template"), data=values).text)
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_the_text_of_another_template_takes_the_place_of_what_was_written(
+    browser, quotation, other_template, reopened
+):
+    form = changed(opened(browser, quotation), subject="Old", body="<div>Old words</div>", changed=["body"])
+    browser.post(path(quotation, "/keep"), data=form)
+    form = opened(browser, quotation) if reopened else form
+    form = take_template(browser, quotation, form, other_template, keep_mine=False)
+    assert form["body"] != "<div>Old words</div>"
+    browser.post(path(quotation, "/keep"), data=form)
+    again = opened(browser, quotation)
+    assert (again["subject"], again["body"]) == (form["subject"], form["body"])
+    assert again["template"] == str(other_template.id)
+
+
+def test_another_template_alone_is_kept(browser, quotation, other_template):
+    form = take_template(browser, quotation, opened(browser, quotation), other_template, keep_mine=False)
+    browser.post(path(quotation, "/keep"), data=form)
+    again = opened(browser, quotation)
+    assert (again["template"], again["subject"]) == (str(other_template.id), form["subject"])
+
+
+def test_back_to_the_first_template_is_kept_as_well(browser, quotation, other_template):
+    first = opened(browser, quotation)
+    form = take_template(browser, quotation, first, other_template, keep_mine=False)
+    browser.post(path(quotation, "/keep"), data=form)
+    usual = db.session.get_one(MailTemplate, int(first["template"]))
+    form = take_template(browser, quotation, opened(browser, quotation), usual, keep_mine=False)
+    browser.post(path(quotation, "/keep"), data=form)
+    again = opened(browser, quotation)
+    assert (again["template"], again["subject"]) == (first["template"], first["subject"])
+
+
+def test_what_another_template_leaves_in_place_is_kept_with_it(browser, quotation, other_template):
+    form = changed(
+        opened(browser, quotation),
+        subject="Mine",
+        cc=["zoe@example.com"],
+        file=[upload(browser)["token"]],
+        changed=["subject", "recipients", "files"],
+    )
+    form = take_template(browser, quotation, form, other_template, keep_mine=True)
+    assert sorted(form.getlist("changed")) == ["files", "recipients", "subject", "template"]
+    browser.post(path(quotation, "/keep"), data=form)
+    again = opened(browser, quotation)
+    assert (again["subject"], again["cc"], len(again.getlist("file"))) == ("Mine", "zoe@example.com", 1)
+
+
+@pytest.mark.parametrize(
+    ("added", "taken_back", "what"),
+    [
+        ({"cc": ["zoe@example.com"]}, {"cc": []}, "recipients"),
+        ({"cc_typed": "half an addr"}, {"cc_typed": ""}, "recipients"),
+        ({"send_at": "2090-01-01T08:00"}, {"send_at": ""}, "time"),
+        ({"file": None}, {"file": []}, "files"),
+    ],
+)
+def test_what_was_taken_back_after_opening_again_does_not_return(browser, quotation, added, taken_back, what):
+    if "file" in added:
+        added = {"file": [upload(browser)["token"]]}
+    form = changed(opened(browser, quotation), **added, changed=[what])
+    browser.post(path(quotation, "/keep"), data=form)
+    (name, _value), *_rest = added.items()
+    again = opened(browser, quotation)
+    assert again.getlist(name) == form.getlist(name)
+    browser.post(path(quotation, "/keep"), data=changed(again, **taken_back))
+    assert opened(browser, quotation).getlist(name) == changed(form, **taken_back).getlist(name)
+
+
+def test_a_file_of_the_template_that_was_taken_off_stays_off(browser, quotation):
+    with transaction() as session:
+        sha256 = file_store().put(b"terms")
+        for template in session.scalars(select(MailTemplate).where(MailTemplate.kind == "sales.quotation")):
+            template.files = [TemplateFile(name="terms.txt", media_type="text/plain", size=5, sha256=sha256)]
+    form = opened(browser, quotation)
+    assert len(form.getlist("file")) == 1
+    browser.post(path(quotation, "/keep"), data=changed(form, file=[], changed=["files"]))
+    assert opened(browser, quotation).getlist("file") == []

@@ -265,7 +265,7 @@ def test_a_field_of_an_older_system_is_asked_about(browser, quotation):
 
 @pytest.mark.usefixtures("server")
 def test_a_pdf_that_shows_the_document_as_it_was_is_made_again(browser, quotation):
-    shown = make_pdf(quotation, "Offer.pdf")
+    shown = make_pdf(quotation, "Offer.pdf", quotation.language)
     form = changed(opened(browser, quotation), pdf=shown.token)
     assert 'id="compose-pdf"' not in check(browser, quotation, form)
     with transaction():

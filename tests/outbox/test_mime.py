@@ -118,7 +118,7 @@ def test_every_attempt_has_the_same_octets(lab, server, company):
 
 
 def unsent(made, pdf=None):
-    data = unsent_message(made, SENDER, pdf)
+    data = unsent_message(made, SENDER, made.reply_to, pdf)
     return read(data), read_message(data)
 
 

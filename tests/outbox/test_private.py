@@ -197,7 +197,9 @@ def test_a_kept_draft_about_such_a_document_is_encrypted(
 ):
     monkeypatch.setattr("modules.outbox.compose.actions.keeps_addresses_private", lambda _document: True)
     browser = sign_in(seller)
-    form = changed(opened(browser, quotation), cc_typed=WALK_IN, subject="Kept")
+    form = changed(
+        opened(browser, quotation), cc_typed=WALK_IN, subject="Kept", changed=["subject", "recipients"]
+    )
     browser.post(f"/outbox/compose/{quotation.id}/keep", data=form)
     is_nowhere(settings, WALK_IN, "jeanne")
     assert opened(browser, quotation).getlist("cc") == [WALK_IN]

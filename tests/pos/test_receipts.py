@@ -17,6 +17,7 @@ from core.errors import UserError
 from core.mail.addresses import Address
 from core.partners.models import PartnerType
 from core.partners.service import save_partner
+from core.products.service import save_product, save_tax
 from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.mail_templates.service import delete_template, save_template, templates_for
 from modules.mail_config.mail_templates.shipped import install
@@ -83,6 +84,29 @@ def test_a4_and_everything_that_the_law_wants(sell, company):
     for words in ("Maison Test", "FR12 345", "SARL au capital", "TVA 20 %", "20,83", "4,17", "25,00", "5,00",
                   "Thank you & <b>goodbye</b>", "C1-000001"):  # fmt: skip
         assert words in text, words
+
+
+def test_a_receipt_speaks_the_language_of_its_customer(sell, lamp):
+    save_tax(lamp.tax, {"translations": {"en": {"name": "VAT 20%"}}})
+    save_product(
+        lamp,
+        {
+            "translations": {"en": {"name": "Table light"}},
+            "company_id": lamp.company_id,
+            "tax_id": lamp.tax_id,
+        },
+    )
+    customer = save_partner(None, {"name": "Kestrel", "language": "en", "country": "GB"})
+    ticket = sell(
+        line(product_id=lamp.id), line(product_id=lamp.id, tax_name="Other"), partner_id=customer.id
+    )
+    text = pages(ticket)[0].extract_text()
+    assert text.count("Table light") == 2
+    assert "VAT 20%" in text
+    assert "Other" in text, "a tax that the till still had, and the product no longer, stays as it was"
+    save_product(lamp, {"translations": {}, "company_id": lamp.company_id, "tax_id": lamp.tax_id})
+    assert "Table light" in pages(ticket)[0].extract_text()
+    assert "Table light" not in pages(sell(line(product_id=lamp.id)))[0].extract_text()
 
 
 def test_a_hostile_name_is_printed_not_obeyed(sell):

@@ -21,6 +21,9 @@ from core.documents.pdf import RenderError, html_to_pdf, render_document
 from core.documents.service import behavior_of
 from core.partners.models import Partner
 from core.partners.service import save_partner
+from core.products.models import Product, Tax
+from core.products.service import save_product, save_tax
+from modules.sales.behavior import order as order_behavior
 from modules.sales.models import Invoice, Order
 from modules.sales.pdf import document_html
 from modules.sales.service import invoices, orders
@@ -31,13 +34,74 @@ MakeOrder = Callable[..., Order]
 MakeInvoice = Callable[..., Invoice]
 
 
-def _pages(document: Document) -> list[str]:
-    reader = PdfReader(io.BytesIO(render_document(document)))
+def _pages(document: Document, language: str | None = None) -> list[str]:
+    reader = PdfReader(io.BytesIO(render_document(document, language=language)))
     return [re.sub(r"\s+", " ", page.extract_text()) for page in reader.pages]
 
 
 def _text(document: Document) -> str:
     return " ".join(_pages(document))
+
+
+def test_a_british_company_writes_as_in_britain(
+    make_quotation: MakeOrder, company: Company, customer: Partner, line: LineValues
+) -> None:
+    save_company(company, {"country": "GB", "city": "Bristol", "zip_code": "BS1 4QA", "currency": "GBP"})
+    british = {"country": "GB", "city": "Manchester", "zip_code": "M12 6JH", "language": "en"}
+    save_partner(customer, british)
+    order = make_quotation(lines=[dataclasses.replace(line, discount=Decimal("2.5"))])
+    text = _text(order.document)
+    for words in ("12 Mar 2026", "Manchester M12 6JH", "Bristol BS1 4QA", "20%", "2.5%", "£97.50"):
+        assert words in text, (words, text)
+    values = order_behavior.fields(order.document)
+    assert (values["customer.zip_code"], values["customer.city"]) == ("M12 6JH", "Manchester")
+
+
+@pytest.fixture
+def lamp(company: Company, vat: Tax) -> Product:
+    save_tax(vat, {"translations": {"en": {"name": "VAT 20%"}}})
+    return save_product(
+        None,
+        {
+            "name": "Lampe", "description": "En laiton", "unit": "pce", "unit_price": Decimal("50.00"),
+            "company_id": company.id, "tax_id": vat.id,
+            "translations": {"en": {"name": "Lamp", "description": "Made of brass", "unit": "pc"}},
+        },
+    )  # fmt: skip
+
+
+def test_a_document_speaks_of_products_units_and_taxes_in_its_language(
+    make_quotation: MakeOrder, line: LineValues, lamp: Product
+) -> None:
+    order = make_quotation(lines=[dataclasses.replace(line, product_id=lamp.id)], language="en")
+    english, french = _text(order.document), " ".join(_pages(order.document, "fr"))
+    for words in ("Lamp Made of brass", "2 pc ", "VAT 20%"):
+        assert words in english, (words, english)
+    for words in ("Lampe En laiton", "2 pce", "TVA 20 %"):
+        assert words not in english
+        assert words in french, (words, french)
+    # What was agreed stays as it was said.
+    save_product(lamp, {"translations": {"en": {"name": "Torch"}}, "company_id": lamp.company_id})
+    assert "Lamp Made of brass" in _text(order.document)
+
+
+def test_what_a_person_has_typed_is_not_translated(
+    make_quotation: MakeOrder, line: LineValues, lamp: Product
+) -> None:
+    typed = dataclasses.replace(line, product_id=lamp.id, description="Lampe\nEn laiton, signée", unit="lot")
+    text = _text(make_quotation(lines=[typed], language="en").document)
+    for words in ("Lampe En laiton, signée", "2 lot", "VAT 20%"):
+        assert words in text, (words, text)
+
+
+def test_an_invoice_says_its_lines_as_the_order_did(
+    make_quotation: MakeOrder, line: LineValues, lamp: Product, salesperson: User
+) -> None:
+    order = make_quotation(lines=[dataclasses.replace(line, product_id=lamp.id)], language="en")
+    orders.confirm(order)
+    invoice = invoices.invoice_order(order, salesperson)
+    save_product(lamp, {"translations": {}, "company_id": lamp.company_id})
+    assert "Lamp Made of brass" in _text(invoice.document)
 
 
 def test_a_french_quotation_says_everything(make_quotation: MakeOrder, company: Company) -> None:
@@ -79,8 +143,8 @@ def test_an_english_invoice_says_everything(make_invoice: MakeInvoice, company: 
     text = _text(invoice.document)
     for words in (
         "Invoice INV/2026/00001",
-        "Mar 12, 2026",
-        "Apr 11, 2026",
+        "12 Mar 2026",
+        "11 Apr 2026",
         "S00001",
         "€100.00",
         "Total to pay €120.00",

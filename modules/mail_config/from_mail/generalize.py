@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import SequenceMatcher
 
-from flask_babel import force_locale
-
 from core.documents.behavior import FieldValue
+from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -109,7 +108,7 @@ def generalize(
     text = text_for(template, document, language=language) if template is not None else None
     if text is not None and text.language != language:
         text = None
-    with force_locale(language):
+    with speaking(document, language):
         values = values_of(document)
         preferred = used_fields(text.subject) | used_fields(text.body) if text else set()
         fields = _Fields(document, values, preferred)

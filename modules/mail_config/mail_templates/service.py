@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import current_app
-from flask_babel import force_locale, gettext
+from flask_babel import gettext
 from sqlalchemy import func, select
 
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, transaction
 from core.documents.behavior import ShippedTemplate
+from core.documents.locale import speaking
 from core.documents.models import Document
 from core.documents.service import file_name
 from core.errors import ConcurrentChangeError, UserError
@@ -97,7 +98,7 @@ def render_for(template: MailTemplate, document: Document, *, language: str | No
     text = text_for(template, document, language=language)
     if text is None:
         raise UserError(gettext("The template “%(name)s” has no text.", name=template.name))
-    with told_by_name(template), force_locale(text.language):
+    with told_by_name(template), speaking(document, text.language):
         return render.render(text.subject, text.body, values_of(document), currency=document.currency)
 
 
@@ -112,7 +113,7 @@ def pdf_name_for(template: MailTemplate, document: Document, *, language: str | 
     usual = file_name(document, language)
     if not template.attachment_name:
         return usual
-    with told_by_name(template), force_locale(language):
+    with told_by_name(template), speaking(document, language):
         line = render.render_line(template.attachment_name, values_of(document), currency=document.currency)
     # Numbers have slashes; blanks become %20 in some readers' folders.
     name = safe_file_name(line.replace("/", "-").replace(" ", "_"), fallback="") or usual

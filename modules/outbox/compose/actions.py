@@ -34,7 +34,7 @@ from modules.outbox.compose.draft import (
     signature_of,
     take_settings,
 )
-from modules.outbox.compose.form import ComposeForm, complete_draft, fresh_form, read_form
+from modules.outbox.compose.form import OF_TEMPLATE, ComposeForm, complete_draft, fresh_form, read_form
 from modules.outbox.compose.recipients import default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
@@ -154,10 +154,12 @@ def change_template(
     kept_aside = {recipient.address.key for recipient in new.put_aside}
     new.put_aside += [r for r in form.put_aside if r.address.key not in kept_aside | there]
     new.files += [file for file in form.files if file.origin is Origin.ADDED]
-    new.pdf, new.typed = form.pdf, form.typed
+    new.typed = form.typed
     new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
     new.draft.document_revision = form.draft.document_revision
+    # Of the text, only what stays is still the person's; the rest stays where it is in any case.
+    new.changed = {"template"} | (form.changed if keep_mine else form.changed - set(OF_TEMPLATE))
     if keep_mine:
         if "subject" in form.changed:
             new.draft.subject = form.draft.subject
@@ -170,7 +172,8 @@ def change_template(
             new.draft.priority = form.draft.priority
             new.draft.delivery_receipt = form.draft.delivery_receipt
             new.draft.read_receipt = form.draft.read_receipt
-        new.changed = set(form.changed)
+    if form.pdf is not None and form.pdf.language == new.draft.language:
+        new.pdf = form.pdf
     return new
 
 
@@ -224,17 +227,19 @@ def _hashes(form: ComposeForm) -> list[str]:
     return hashes
 
 
-def make_pdf(document: Document, name: str) -> FormFile:
+def make_pdf(document: Document, name: str, language: str) -> FormFile:
     """Make the PDF of a document as it is now, and keep its bytes for the mail.
 
     Args:
         document: The document.
         name: File name of the PDF.
+        language: That of the text: a mail speaks one language.
 
     Raises:
         UserError: It could not be made, or stored.
     """
-    return put(name, "application/pdf", render_for_reader(document), Origin.PDF, document)
+    data = render_for_reader(document, language)
+    return put(name, "application/pdf", data, Origin.PDF, document, language)
 
 
 def route_of(form: ComposeForm) -> Route:
@@ -344,12 +349,12 @@ def take_along(form: ComposeForm) -> bytes:
     draft = complete_draft(form)
     pdf = None
     if form.document is not None:
-        shown = draft.pdf or make_pdf(form.document, draft.pdf_name).attachment
+        shown = draft.pdf or make_pdf(form.document, draft.pdf_name, draft.language).attachment
         pdf = file_store().get(shown.sha256)
     route = route_of(form)
     if not route.header_from.addr_spec:
         raise UserError(_l("The company has no email address to write from."))
-    data = unsent_message(draft, route.header_from, pdf)
+    data = unsent_message(draft, route.header_from, route.reply_to, pdf)
     if form.document is not None:
         with transaction() as session:
             session.add(

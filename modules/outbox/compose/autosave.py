@@ -27,7 +27,7 @@ PRESENT = dt.timedelta(seconds=50)
 """A composer that was not heard of for so long is closed, or its browser is away."""
 
 KEPT_FIELDS = (
-    "token", "filled_by", "proposed", "revision", "language", "template", "changed", "to", "cc", "bcc", "left_out",
+    "token", "proposed", "revision", "language", "template", "changed", "to", "cc", "bcc", "left_out",
     "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
     "delivery_receipt", "read_receipt", "send_at",
 )  # fmt: skip

@@ -265,6 +265,17 @@ def _about_text(form: ComposeForm) -> Iterator[Finding]:
             ),
             field="template",
         )
+    elif form.document is not None and form.document.language != draft.language:
+        yield Finding(
+            f"document_language:{draft.language}",
+            Severity.ASK,
+            gettext(
+                "The document is set to %(language)s; text and PDF of this email are in %(text)s.",
+                language=_language(form.document.language),
+                text=_language(draft.language),
+            ),
+            field="template",
+        )
 
 
 def _language(code: str) -> str:

@@ -21,7 +21,7 @@ from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Priority
 from modules.outbox.compose.autosave import new_token
 from modules.outbox.compose.recipient_chips import Chip, chips_of
 from modules.outbox.compose.recipients import Proposal, recognize
-from modules.outbox.compose.uploads import FormFile, Origin, keep_pasted, read_token, signed
+from modules.outbox.compose.uploads import FormFile, Origin, pasted_keeper, picture_size, read_token, signed
 from modules.outbox.html_body import show_pictures, take_pictures
 from modules.outbox.limits import Finding
 from modules.outbox.message import file_store
@@ -36,8 +36,11 @@ MAX_TYPED = 100_000  # characters of the subject or of a field of recipients tha
 MAX_CONFIRMED = 2000  # findings that a person accepts in one form
 MAX_KEY = 300
 LONGEST_AHEAD = dt.timedelta(days=366)  # a date further off is a slip, and the document will have changed
-CHANGEABLE = ("subject", "body", "reply_to", "options")
-"""Names of the fields that a person may have changed since a template filled them in; the page tells which."""
+OF_TEMPLATE = ("subject", "body", "reply_to", "options")
+"""What a person may have changed of that which the template fills in, and another one would replace."""
+
+CHANGEABLE = (*OF_TEMPLATE, "recipients", "files", "time", "template")
+"""What a person may have changed since the composer was filled in; the page tells which."""
 
 
 @dataclass(slots=True)
@@ -135,15 +138,12 @@ class ComposeForm:
 
     @property
     def worth_keeping(self) -> bool:
-        """True when something would be lost with it: the person has changed what it was filled with."""
-        present = {as_proposed(recipient) for recipient in self.draft.recipients}
-        return bool(
-            self.changed
-            or self.send_at
-            or any(self.typed.values())
-            or set(self.proposed) != present
-            or any(file.origin is not Origin.TEMPLATE for file in self.files)
-        )
+        """True once the person has changed anything, also when all of it is as it was by now.
+
+        What stands on the screen is kept, and nothing is compared: a change that was taken back must take
+        the place of the one that was kept.
+        """
+        return bool(self.changed)
 
 
 def as_proposed(recipient: DraftRecipient) -> str:
@@ -346,10 +346,15 @@ def complete_draft(form: ComposeForm) -> MailDraft:
             raise UserError(gettext("A picture of the text has to be put in again."), "body")
         return file.attachment
 
-    html, pictures = take_pictures(form.draft.body_html, picture, keep=keep_pasted)
+    html, pictures = take_pictures(form.draft.body_html, picture, keep=pasted_keeper(), size_of=picture_size)
     shown, document = form.pdf, form.document
-    # An outdated PDF is not sent: without one here, it is made anew when the mail leaves.
-    current = shown is not None and document is not None and shown.revision == document.revision
+    # An outdated PDF, or one in another language than the text, is not sent: without one here, it is made anew when
+    # the mail leaves.
+    current = (
+        shown is not None
+        and document is not None
+        and (shown.revision, shown.language) == (document.revision, form.draft.language)
+    )
     return replace(
         form.draft,
         body_html=html,

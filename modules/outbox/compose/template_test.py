@@ -51,7 +51,7 @@ def send_test(preview: Preview, user: User) -> OutgoingMail:
             DraftAttachment(file.name, file.media_type, file.sha256, file.size) for file in template.files
         ],
         pdf_name=preview.file_name,
-        pdf=_pdf(document, preview.file_name),
+        pdf=_pdf(document, preview.file_name, preview.language),
         reply_to=Address(normalize(template.reply_to)) if template.reply_to else None,
         keep_days=template.keep_days,
         priority=template.priority,
@@ -61,9 +61,9 @@ def send_test(preview: Preview, user: User) -> OutgoingMail:
     return submit(draft, user)
 
 
-def _pdf(document: Document, name: str) -> DraftAttachment:
+def _pdf(document: Document, name: str, language: str) -> DraftAttachment:
     try:
-        data = render_document(document, patience=PATIENCE_SECONDS)
+        data = render_document(document, language=language, patience=PATIENCE_SECONDS)
         return DraftAttachment(name, "application/pdf", file_store().put(data), len(data))
     except (RenderError, StoreFullError) as error:
         raise UserError(gettext("The PDF could not be made: %(why)s", why=str(error))) from error

@@ -12,7 +12,7 @@ from modules.outbox.models import OutgoingMail
 
 
 def render_pdf(mail: OutgoingMail) -> bytes:
-    """Render the PDF of a mail's document as it is now.
+    """Render the PDF of a mail's document as it is now, in the language of its text.
 
     Raises:
         UndeliverableError: The document is gone, or cannot be rendered.
@@ -21,7 +21,7 @@ def render_pdf(mail: OutgoingMail) -> bytes:
         document = db.session.get(Document, mail.document_id) if mail.document_id else None
         if document is None:
             raise UserError("The document is gone.")
-        return render_document(document)
+        return render_document(document, language=mail.language)
     except UserError as error:
         raise UndeliverableError(Failure(FailureKind.DOCUMENT_MISSING, False, detail=str(error))) from error
     except RenderError as error:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "e3b60d5a17c8"
-down_revision = "7d51c0f3a9e4"
+down_revision = "e1a7c3d95f48"
 branch_labels = None
 depends_on = None
 

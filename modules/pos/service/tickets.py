@@ -20,6 +20,7 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
 from core.products.models import Product
+from core.products.service import line_translations
 from core.totals import (
     TaxedAmount,
     Totals,
@@ -125,12 +126,23 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         session.add(ticket)
         session.flush()
         # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
-        products = _those_there(Product, [line.product_id for line in counted.lines])
+        wanted = {line.product_id for line in counted.lines} - {None}
+        products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(wanted)))}
+        sold = {row.id: row for row in (original.lines if original is not None else [])}
         for line in counted.lines:
             line.document_id = document.id
-            if line.product_id not in products:
+            product = products.get(line.product_id) if line.product_id is not None else None
+            if product is None:
                 line.product_id = None
-        methods = _those_there(PaymentMethod, [payment.method_id for payment in sale.payments])
+            tax = product.tax if product is not None else None
+            # A till may still have the tax that the product had this morning.
+            same_tax = tax if tax is not None and tax.name == line.tax_name else None
+            line.translations = (
+                sold[line.refunds_id].translations
+                if line.refunds_id in sold
+                else line_translations(product, same_tax, line.description, "")
+            )
+        methods = _those_there([payment.method_id for payment in sale.payments])
         session.add_all(counted.lines)
         session.add_all(
             Payment(
@@ -147,9 +159,11 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
     return ticket
 
 
-def _those_there(model: type[Product | PaymentMethod], ids: Sequence[int | None]) -> set[int]:
+def _those_there(ids: Sequence[int | None]) -> set[int]:
+    """Return the ids of the payment methods among these that are there."""
     wanted = {number for number in ids if number is not None}
-    return set(db.session.scalars(select(model.id).where(model.id.in_(wanted)))) if wanted else set()
+    found = select(PaymentMethod.id).where(PaymentMethod.id.in_(wanted))
+    return set(db.session.scalars(found)) if wanted else set()
 
 
 def _session_for(register: Register, sale: Sale, cashier: User | None) -> Session:
@@ -228,7 +242,8 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
             ticket.receipt_format = receipt_format
 
 
-def totals_of(ticket: Ticket) -> Totals:
-    """Return what a ticket comes to, and the tax that is in it."""
-    lines = (TaxedAmount(line.total, line.tax_rate, line.tax_name) for line in ticket.lines)
+def totals_of(ticket: Ticket, language: str = "") -> Totals:
+    """Return what a ticket comes to, and the tax that is in it, named in a language; "" for the document's."""
+    language = language or ticket.document.language
+    lines = (TaxedAmount(line.total, line.tax_rate, line.said("tax_name", language)) for line in ticket.lines)
     return compute_gross(lines, ticket.document.currency)

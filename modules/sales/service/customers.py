@@ -9,6 +9,7 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
+from core.web.formats import city_line
 
 
 def customer(partner_id: int) -> Partner:
@@ -28,7 +29,7 @@ def address_lines(partner: Partner, document: Document) -> list[str]:
 
     The country stands there when it is another than that of the company, in the document's language.
     """
-    lines = [*partner.street.splitlines(), f"{partner.zip_code} {partner.city}".strip()]
+    lines = [*partner.street.splitlines(), city_line(partner.zip_code, partner.city, partner.country)]
     if partner.country != document.company.country:
         lines.append(Locale.parse(document.language).territories.get(partner.country, partner.country))
     return [line for line in lines if line]

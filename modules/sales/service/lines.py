@@ -13,6 +13,7 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product, Tax
+from core.products.service import line_translations
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from modules.sales.models import Line
 
@@ -66,9 +67,16 @@ def lines_of(document_id: int) -> list[Line]:
     )
 
 
-def totals_of(document: Document, lines: Sequence[Line]) -> Totals:
-    """Return what the lines of a document come to, from the rates that were copied into them."""
-    return compute((_taxed(line) for line in lines), document.currency)
+def totals_of(document: Document, lines: Sequence[Line], language: str = "") -> Totals:
+    """Return what the lines of a document come to, from the rates that were copied into them.
+
+    Args:
+        document: The document.
+        lines: Its lines.
+        language: In which the taxes are named; "" for the document's.
+    """
+    language = language or document.language
+    return compute((_taxed(line, language) for line in lines), document.currency)
 
 
 def too_long(descriptions: Sequence[str]) -> object | None:
@@ -100,12 +108,18 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
         raise UserError(refusal)
     with transaction() as session:
         taxes = _taxes(document, values)
-        _check_products(document, values)
+        products = _products(document, values)
         # All anew: the form posts them all, and nothing refers to the line of a draft.
         for line in lines_of(document.id):
             session.delete(line)
         lines = [
-            _line(document, position, value, taxes.get(value.tax_id) if value.tax_id else None)
+            _line(
+                document,
+                position,
+                value,
+                products.get(value.product_id) if value.product_id else None,
+                taxes.get(value.tax_id) if value.tax_id else None,
+            )
             for position, value in enumerate(values, 1)
         ]
         return _write(document, lines)
@@ -128,7 +142,7 @@ def copy_lines(source: Sequence[Line], document: Document) -> Totals:
 def _write(document: Document, lines: list[Line]) -> Totals:
     with transaction() as session:
         try:
-            totals = compute((_taxed(line) for line in lines), document.currency)
+            totals = totals_of(document, lines)
         except AmountTooLargeError as error:
             raise UserError(_l("The total is too large.")) from error
         session.add_all(lines)
@@ -137,8 +151,8 @@ def _write(document: Document, lines: list[Line]) -> Totals:
     return totals
 
 
-def _taxed(line: Line) -> TaxedAmount:
-    return TaxedAmount(line.subtotal, line.tax_rate, line.tax_name)
+def _taxed(line: Line, language: str) -> TaxedAmount:
+    return TaxedAmount(line.subtotal, line.tax_rate, line.said("tax_name", language))
 
 
 def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
@@ -153,15 +167,22 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
     return found
 
 
-def _check_products(document: Document, values: Sequence[LineValues]) -> None:
+def _products(document: Document, values: Sequence[LineValues]) -> dict[int, Product]:
     wanted = {value.product_id for value in values if value.product_id is not None}
     theirs = Product.company_id.is_(None) | (Product.company_id == document.company_id)
-    found = db.session.scalars(select(Product.id).where(Product.id.in_(wanted), theirs))
-    if wanted - set(found):
+    found = {
+        product.id: product
+        for product in db.session.scalars(select(Product).where(Product.id.in_(wanted), theirs))
+    }
+    if wanted - found.keys():
         raise UserError(_l("A product of these lines does not exist any more. Choose another."))
+    return found
 
 
-def _line(document: Document, position: int, value: LineValues, tax: Tax | None) -> Line:
+def _line(
+    document: Document, position: int, value: LineValues, product: Product | None, tax: Tax | None
+) -> Line:
+    description, unit = value.description.strip(), value.unit.strip()
     try:
         subtotal = line_subtotal(value.quantity, value.unit_price, value.discount, document.currency)
     except AmountTooLargeError as error:
@@ -170,13 +191,14 @@ def _line(document: Document, position: int, value: LineValues, tax: Tax | None)
         document_id=document.id,
         position=position,
         product_id=value.product_id,
-        description=value.description.strip(),
+        description=description,
         quantity=value.quantity,
-        unit=value.unit.strip(),
+        unit=unit,
         unit_price=value.unit_price,
         discount=value.discount,
         tax_id=tax.id if tax else None,
         tax_name=tax.name if tax else "",
         tax_rate=tax.rate if tax else None,
         subtotal=subtotal,
+        translations=line_translations(product, tax, description, unit),
     )

@@ -18,7 +18,7 @@ from core.errors import ConcurrentChangeError
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.products.models import Product, Tax
-from core.products.service import find_products, product_label, taxes_of
+from core.products.service import find_products, line_text, product_label, taxes_of
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
 from core.web.forms import submit
@@ -187,7 +187,7 @@ def product_search(company_id: int) -> ResponseReturnValue:
             {
                 "id": str(product.id),
                 "label": product_label(product),
-                "description": f"{product.name}\n{product.description}".strip(),
+                "description": line_text(product.name, product.description),
                 "unit": product.unit,
                 "unit_price": shown_price(product.unit_price, company.currency),
                 "price": price(product.unit_price, company.currency),

@@ -12,10 +12,11 @@ from core.db import end_reading
 from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.draft import safe_file_name
+from core.mail.html import shown_size
 from core.web.formats import file_size
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
-from modules.outbox.compose.uploads import read_token, store_upload
+from modules.outbox.compose.uploads import Origin, picture_size, read_token, store_upload
 from modules.outbox.compose.views.page import sendable, show
 from modules.outbox.message import file_store
 
@@ -35,6 +36,7 @@ def compose_file() -> ResponseReturnValue:
         file = store_upload(upload, picture=bool(request.form.get("picture")))
     except UserError as error:
         return jsonify(error=str(error.message)), 422
+    size = picture_size(file.attachment) if file.origin is Origin.PICTURE else None
     return jsonify(
         token=file.token,
         name=file.name,
@@ -42,6 +44,7 @@ def compose_file() -> ResponseReturnValue:
         size_text=file_size(file.size),
         media_type=file.media_type,
         url=url_for("outbox.compose_file_show", token=file.token),
+        shown=shown_size(size) if size is not None else None,
     )
 
 
@@ -75,9 +78,10 @@ def compose_pdf(document_id: int) -> ResponseReturnValue:
     form = actions.posted_form(document, request.form, signed_in_user())
     problem = ""
     file = form.pdf
-    if file is None or file.revision != document.revision or file.name != form.draft.pdf_name:
+    wanted = (document.revision, form.draft.pdf_name, form.draft.language)
+    if file is None or (file.revision, file.name, file.language) != wanted:
         try:
-            file = actions.make_pdf(document, form.draft.pdf_name)
+            file = actions.make_pdf(document, form.draft.pdf_name, form.draft.language)
         except UserError as error:
             file, problem = None, str(error.message)
     return render_template(

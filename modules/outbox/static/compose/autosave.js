@@ -95,7 +95,9 @@ export function begin(composer) {
       later(SIGN_IN_MS);
       return;
     }
-    const { status, text } = await post(urls.urlKeep, new FormData(form), { quiet: !writing });
+    const keeping = post(urls.urlKeep, new FormData(form), { quiet: !writing });
+    composer.keeping = keeping;
+    const { status, text } = await keeping;
     busy = false;
     if (over) return;
     if (status === 200) {
@@ -251,6 +253,7 @@ export function begin(composer) {
     over = true;
     clearTimeout(timer);
     forgetHere();
+    await composer.keeping; // or it would come after, and bring back what is discarded
     await post(urls.urlDiscard, { token: form.elements.token.value });
   }
   const reload = (url) =>

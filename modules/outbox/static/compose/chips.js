@@ -51,7 +51,7 @@ export function begin(composer) {
       if (field === "left_out") chip.dataset.former = fieldOf(chip);
       place(chip, field);
       sync();
-      composer.changed();
+      composer.changed("recipients");
     }
     if (!quiet)
       composer.tell(
@@ -71,7 +71,7 @@ export function begin(composer) {
       composer.tell(composer.word("removed", { name: chip.dataset.name }), () => {
         list(field).insertBefore(chip, former?.parentElement === list(field) ? former : null);
         sync();
-        composer.changed();
+        composer.changed("recipients");
         button(chip).focus();
       });
     } else {
@@ -83,7 +83,7 @@ export function begin(composer) {
       });
     }
     sync();
-    composer.changed();
+    composer.changed("recipients");
     if (focus) (next ? button(next) : input(field)).focus();
   }
 
@@ -103,7 +103,7 @@ export function begin(composer) {
     if (double.length)
       composer.tell(composer.word("already", { names: double.map((chip) => chip.dataset.name).join(", ") }));
     sync();
-    composer.changed();
+    composer.changed("recipients");
   }
 
   // What was typed is read by the server alone; what it cannot read stays where it was typed.

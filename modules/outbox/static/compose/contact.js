@@ -58,7 +58,7 @@ export function begin(composer) {
     kept.replaceWith(fresh);
     if (chip === kept) dialog.close();
     chips.sync();
-    composer.changed();
+    composer.changed("recipients");
     composer.tell(composer.word("keptContact", { name: fresh.dataset.name }));
     chips.button(fresh).focus();
   }

@@ -56,7 +56,7 @@ export function begin(composer) {
       link.href = stored.url;
       row.querySelector("[data-file-size]").textContent = stored.size_text;
       composer.tell(composer.word("added", { name: stored.name }));
-      composer.changed();
+      composer.changed("files");
       return true;
     } catch (sentence) {
       if (stop.signal.aborted) return true; // removed while it was on its way
@@ -89,7 +89,7 @@ export function begin(composer) {
       row.remove();
     }
     count();
-    composer.changed();
+    composer.changed("files");
     const words =
       rows.length === 1
         ? composer.word("removed", { name: rows[0].dataset.name })
@@ -102,7 +102,7 @@ export function begin(composer) {
           for (const [row, next] of whole.reverse())
             list.insertBefore(row, next?.parentElement === list ? next : null);
           count();
-          composer.changed();
+          composer.changed("files");
         }),
     );
     picker.focus();

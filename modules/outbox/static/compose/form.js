@@ -26,6 +26,7 @@ export function begin(root) {
     urls: root.dataset,
     dialog: root.closest(".modal"),
     pending,
+    keeping: null, // what is on its way to be kept
     signal: former.signal,
 
     /** The words of the page, with {names} filled in. */
@@ -66,9 +67,9 @@ export function begin(root) {
       root.querySelector("[data-announce]").textContent = sentence;
     },
 
-    /** The person has changed something: keep it, look it through. `what` is for the template that filled it in. */
-    changed(what = "") {
-      if (what && !form.querySelector(`input[name=changed][value="${what}"]`)) {
+    /** The person has changed something, named as `CHANGEABLE` in form.py does: keep it, look it through. */
+    changed(what) {
+      if (!form.querySelector(`input[name=changed][value="${what}"]`)) {
         form.prepend(
           Object.assign(document.createElement("input"), { type: "hidden", name: "changed", value: what }),
         );

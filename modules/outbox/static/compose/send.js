@@ -113,14 +113,14 @@ export function begin(composer) {
   }
   sendAt.addEventListener("input", () => {
     showWhen();
-    composer.changed();
+    composer.changed("time");
   });
   form.addEventListener("click", (event) => {
     const name = event.target.closest("[data-quick-time]")?.dataset.quickTime;
     if (name) {
       sendAt.value = quick[name]();
       showWhen();
-      composer.changed();
+      composer.changed("time");
     }
     if (event.target.closest("[data-send-later]")) {
       form.querySelector("#compose-options").open = true;

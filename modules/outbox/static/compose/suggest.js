@@ -80,7 +80,7 @@ export function begin(composer, chips, field) {
       return;
     }
     clearTimeout(timer);
-    composer.changed();
+    composer.changed("recipients");
     const query = text.split(/[;,]/).at(-1).trim();
     if (query.length < 2 || !composer.urls.urlPeople) {
       close();

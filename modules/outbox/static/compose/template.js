@@ -9,11 +9,15 @@ export function begin(composer) {
   if (!select) return;
 
   const former = ([...select.options].find((option) => option.defaultSelected) ?? select).value;
-  // A file on its way is part of what is kept: the form is not swapped before it has come in.
+  // Until the text is there, the form is still that of the former template, whatever the list shows meanwhile.
+  form.addEventListener("formdata", (event) => event.formData.set("template", former));
+  // A file on its way is part of what is kept: the form is not swapped before it has come in, nor while what stood in
+  // it is being kept, which would come after what takes its place.
   const change = async (keepMine) => {
+    const { value: wanted } = select;
     select.disabled = true;
     try {
-      await Promise.allSettled([...composer.pending]);
+      await Promise.allSettled([...composer.pending, composer.keeping]);
     } finally {
       select.disabled = false;
     }
@@ -23,7 +27,7 @@ export function begin(composer) {
         target: "#composer",
         select: "#composer",
         swap: "outerHTML show:none",
-        values: { keep_mine: keepMine },
+        values: { template: wanted, keep_mine: keepMine },
       })
       .finally(() => {
         if (form.isConnected) select.value = former;
@@ -31,9 +35,10 @@ export function begin(composer) {
   };
 
   select.addEventListener("change", () => {
-    const changed = [...form.querySelectorAll("input[name=changed]")].map((input) =>
-      composer.word(`changed${input.value[0].toUpperCase()}${input.value.slice(1)}`),
-    );
+    // Recipients, files and time stay in any case: there are no words for them.
+    const changed = [...form.querySelectorAll("input[name=changed]")]
+      .map((input) => composer.word(`changed${input.value[0].toUpperCase()}${input.value.slice(1)}`))
+      .filter(Boolean);
     if (!changed.length) {
       change("0");
       return;

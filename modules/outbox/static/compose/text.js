@@ -93,7 +93,8 @@ export function begin(composer) {
       composer.wait(
         sending.then(
           (stored) => {
-            attachment.setAttributes({ url: stored.url });
+            const [width, height] = stored.shown;
+            attachment.setAttributes({ url: stored.url, width, height });
             return true;
           },
           (sentence) => {

@@ -1,0 +1,82 @@
+"""How dates, numbers and addresses are written, by language and country."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pytest
+from flask import Flask
+from flask_babel import force_locale, format_date, gettext
+
+from core.i18n import locale_of
+from core.web.formats import city_line, day, money, number, percent
+
+DAY = dt.date(2026, 11, 29)
+
+
+@pytest.mark.parametrize(
+    ("language", "countries", "locale"),
+    [
+        ("en", ("GB", "FR"), "en_GB"),
+        ("en", ("FR", "GB"), "en_GB"),
+        ("en", ("US", "GB"), "en_US"),
+        ("en", ("", "GB"), "en_GB"),
+        ("en", ("FR", "FR"), "en_001"),
+        ("en", ("gb",), "en_GB"),
+        ("en", (), "en"),
+        ("en", ("", ""), "en"),
+        ("fr", ("GB", "FR"), "fr_FR"),
+        ("fr", ("CH", "FR"), "fr_CH"),
+        ("fr", ("GB", "GB"), "fr"),
+        ("en", ("../../x", "ZZ"), "en_001"),
+    ],
+)
+def test_the_reader_s_country_decides_where_the_language_is_spoken(
+    language: str, countries: tuple[str, ...], locale: str
+) -> None:
+    assert locale_of(language, *countries) == locale
+
+
+@pytest.mark.parametrize(
+    ("locale", "long", "short", "amount", "rate"),
+    [
+        ("en_GB", "29 November 2026", "29 Nov 2026", "£1,234.50", "5.5%"),
+        ("en_US", "November 29, 2026", "Nov 29, 2026", "£1,234.50", "5.5%"),
+        ("en_001", "29 November 2026", "29 Nov 2026", "£1,234.50", "5.5%"),
+        ("fr_FR", "29 novembre 2026", "29 nov. 2026", "1\u202f234,50\u00a0£", "5,5\u00a0%"),
+    ],
+)
+def test_days_amounts_and_percent_are_written_as_in_the_country(
+    app: Flask, locale: str, long: str, short: str, amount: str, rate: str
+) -> None:
+    with force_locale(locale):
+        assert format_date(DAY, "long") == long
+        assert day(DAY) == short
+        assert money(Decimal("1234.5"), "GBP").replace("£GB", "£") == amount
+        assert percent(Decimal("5.5")) == rate
+        assert number(Decimal("20.000")) == "20"
+        assert percent(Decimal(20)) == rate.replace("5.5", "20").replace("5,5", "20")
+
+
+def test_a_country_changes_no_words(app: Flask) -> None:
+    with force_locale("fr"):
+        french = gettext("Postal code")
+    with force_locale("fr_CH"):
+        assert gettext("Postal code") == french != "Postal code"
+
+
+@pytest.mark.parametrize(
+    ("parts", "line"),
+    [
+        (("M12 6JH", "Manchester", "GB"), "Manchester M12 6JH"),
+        (("97201", "Portland, OR", "US"), "Portland, OR 97201"),
+        (("69005", "Lyon", "FR"), "69005 Lyon"),
+        (("", "Lyon", "FR"), "Lyon"),
+        (("M12 6JH", "", "GB"), "M12 6JH"),
+        (("8000", "Zürich", ""), "8000 Zürich"),
+        (("", "", "GB"), ""),
+    ],
+)
+def test_the_postal_code_stands_where_the_country_writes_it(parts: tuple[str, str, str], line: str) -> None:
+    assert city_line(*parts) == line
