@@ -2,12 +2,14 @@
 
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
 from core.companies.models import Company, Sequence
+from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
 from core.partners.models import Partner
 from core.products.models import Product, Tax
 
 __all__ = [
+    "Change",
     "Company",
     "Document",
     "Follower",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
@@ -22,6 +23,7 @@ from core.products.service import save_product, save_tax
 from core.views.blueprint import blueprint
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, Shown, record_form
 
 EDIT = "core.product.edit"
 
@@ -63,7 +65,7 @@ def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]
     ]
 
 
-class ProductForm(FlaskForm):  # type: ignore[misc]
+class ProductForm(RecordForm):
     """A product."""
 
     name = StringField(_l("Name"), [*required(), at_most(160)])
@@ -92,7 +94,7 @@ class ProductForm(FlaskForm):  # type: ignore[misc]
         self.company_id.choices = _company_choices(companies)
 
 
-class TaxForm(FlaskForm):  # type: ignore[misc]
+class TaxForm(RecordForm):
     """A tax."""
 
     name = StringField(
@@ -128,12 +130,10 @@ def products() -> ResponseReturnValue:
     return render_template("core/products/products.html", page=page)
 
 
-def _product_form(row: Product | None) -> ProductForm:
-    form = ProductForm(obj=row)
+def _product_form(row: Product | None, **how: None) -> ProductForm:
+    tax_id, company_id = (row.tax_id, row.company_id) if row else (None, None)
+    form = ProductForm(obj=Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or "")), **how)
     form.offer(db.session.scalars(select(Tax).where(Tax.active).order_by(Tax.name)), _companies())
-    if not form.is_submitted():
-        form.tax_id.data = str(row.tax_id or "") if row else ""
-        form.company_id.data = str(row.company_id or "") if row else ""
     return form
 
 
@@ -153,7 +153,7 @@ def product_new() -> ResponseReturnValue:
 def product(product_id: int) -> ResponseReturnValue:
     """Change a product."""
     row = db.session.get(Product, product_id) or abort(404)
-    form = _product_form(row)
+    form = record_form(row, partial(_product_form, row))
     if submit(form, lambda: save_product(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.products"))
@@ -169,11 +169,9 @@ def taxes() -> ResponseReturnValue:
     return render_template("core/products/taxes.html", page=page)
 
 
-def _tax_form(row: Tax | None) -> TaxForm:
-    form = TaxForm(obj=row)
+def _tax_form(row: Tax | None, **how: None) -> TaxForm:
+    form = TaxForm(obj=Shown(row, company_id=str((row and row.company_id) or "")), **how)
     form.offer(_companies())
-    if not form.is_submitted():
-        form.company_id.data = str(row.company_id or "") if row else ""
     return form
 
 
@@ -193,7 +191,7 @@ def tax_new() -> ResponseReturnValue:
 def tax(tax_id: int) -> ResponseReturnValue:
     """Change a tax."""
     row = db.session.get(Tax, tax_id) or abort(404)
-    form = _tax_form(row)
+    form = record_form(row, partial(_tax_form, row))
     if submit(form, lambda: save_tax(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.taxes"))
