@@ -192,6 +192,26 @@ def save_user(
     return user
 
 
+def set_active(user: User, *, active: bool) -> None:
+    """Deactivate a user, which ends every session, or let them sign in again; nothing else of theirs changes.
+
+    Raises:
+        UserError: Nobody who can manage users would be left.
+    """
+    with transaction():
+        _one_at_a_time(user)  # before the rest is read: somebody may be taking a role away at this moment
+        save_user(
+            user,
+            login=user.login,
+            name=user.name,
+            roles=[role.code for role in user.roles],
+            company_ids=companies_of(user),
+            language=user.language,
+            timezone=user.timezone,
+            active=active,
+        )
+
+
 def _one_at_a_time(user: User | None) -> None:
     """Let others who change users wait until the running transaction ends."""
     with transaction() as session:

@@ -21,7 +21,7 @@ from wtforms import (
 
 from core.auth.models import Role, User, user_company
 from core.auth.permissions import requires, signed_in_user
-from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user
+from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
 from core.db.changes import note_change
@@ -178,16 +178,7 @@ def user_set_active(user_id: int) -> ResponseReturnValue:
     """Deactivate a user, or let them sign in again: what the button said (`active`), whatever the user is by now."""
     row = db.session.get(User, user_id) or abort(404)
     wanted = request.form.get("active")
-    save_user(
-        row,
-        login=row.login,
-        name=row.name,
-        roles=[role.code for role in row.roles],
-        company_ids=companies_of(row),
-        language=row.language,
-        timezone=row.timezone,
-        active=not row.active if wanted is None else wanted == "1",
-    )
+    set_active(row, active=not row.active if wanted is None else wanted == "1")
     note_change(row, signed_in_user().id)
     if row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")

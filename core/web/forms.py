@@ -122,6 +122,6 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
 
 
 def _conflicting(response: Response) -> Response:
-    if response.status_code in {200, 422}:
+    if response.status_code == 200:
         response.status_code = 409
     return response

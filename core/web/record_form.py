@@ -35,8 +35,11 @@ from core.db import Base, transaction
 from core.db.changes import last_change, note_change
 from core.errors import ConcurrentChangeError
 from core.i18n import lazy_gettext as _l
+from core.web.formats import day
 
 SEEN = "seen"  # the hidden field with the marks
+# The hidden field of a form whose service compares a revision by itself: renewed when the marks agree, never told.
+REVISION = "revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,45 +193,60 @@ class Record:
                 _lock(session, row)
             stored = self._build(formdata=None)
             before = self._marks(stored)
-            if self._seen is not None:
-                self._compare(stored, self._seen, before)
-            action()
+            if self._seen is not None and (found := self._differences(stored, before, self._seen["marks"])):
+                self._tell(found, before)
+                raise ConcurrentChangeError(_l("Somebody else has changed this since you opened it."))
+            try:
+                action()
+            except ConcurrentChangeError:
+                # The service has compared a revision by itself; what was shown is not known then.
+                self._tell(self._differences(stored, before, None), before)
+                raise
             session.flush()
             if self._marks(self._build(formdata=None)) != before:
                 note_change(self._row, current_user.id if current_user.is_authenticated else None)
 
-    def _compare(self, stored: RecordForm, seen: Mapping[str, Any], theirs: Mapping[str, str]) -> None:
-        """Raise `ConcurrentChangeError` when a field says something else than at the opening, and not what is typed."""
+    def _differences(
+        self, stored: RecordForm, theirs: Mapping[str, str], shown: Mapping[str, Any] | None
+    ) -> list[Difference]:
+        """Return the fields that say something else than at the opening, and not what is typed.
+
+        Those in which nothing was typed show what is stored from then on, so that saving the rest does not take it
+        back; without what was shown, every field that differs counts as typed.
+        """
         mine, behind = self._marks(self._form), self._behind()
         differences = []
         for field in list(_fields(self._form)):
             name = field.short_name
-            was = seen["marks"].get(name)
-            if was is None or name not in theirs or was == theirs[name]:
+            was = None if shown is None else shown.get(name)
+            if name == REVISION:
+                self._show(name, stored)
+            elif name not in theirs or (shown is not None and (was is None or was == theirs[name])):
                 continue
-            if name in behind:
-                if _filled_in(field):
+            elif name in behind:
+                if shown is not None and _filled_in(field):
                     text = gettext("changed meanwhile")
                     differences.append(
                         Difference(str(field.label.text), self._form.as_text(field), text, True)
                     )
-                continue
-            if mine[name] == theirs[name]:
-                continue
-            typed = mine[name] != was
-            differences.append(
-                Difference(
-                    str(field.label.text), self._form.as_text(field), stored.as_text(stored[name]), typed
+            elif mine[name] != theirs[name]:
+                typed = shown is None or mine[name] != was
+                differences.append(
+                    Difference(
+                        str(field.label.text), self._form.as_text(field), stored.as_text(stored[name]), typed
+                    )
                 )
-            )
-            if not typed:
-                # Nothing was typed here: it shows theirs, so that saving the rest does not take theirs back.
-                self._form._fields[name] = stored[name]
-                setattr(self._form, name, stored[name])
-        if differences:
-            self.conflict = self._told(tuple(differences), seen["at"])
-            self._seen = {"at": clock.now().timestamp(), "marks": theirs}
-            raise ConcurrentChangeError(_l("Somebody else has changed this since you opened it."))
+                if not typed:
+                    self._show(name, stored)
+        return differences
+
+    def _show(self, name: str, stored: RecordForm) -> None:
+        self._form._fields[name] = stored[name]
+        setattr(self._form, name, stored[name])
+
+    def _tell(self, differences: list[Difference], theirs: Mapping[str, str]) -> None:
+        self.conflict = self._told(tuple(differences), self._seen["at"] if self._seen else 0.0)
+        self._seen = {"at": clock.now().timestamp(), "marks": theirs}
 
     def _told(self, differences: tuple[Difference, ...], opened: float) -> Conflict:
         retype = any(
@@ -262,6 +280,8 @@ def _filled_in(field: Field) -> bool:
 
 
 def _value(field: Field) -> object:
+    if hasattr(field, "said"):  # a field whose data is more than what it says
+        return field.said()
     if isinstance(field, SelectMultipleField):
         return sorted(map(str, field.data or []))  # the order in which they are chosen says nothing
     return field.data
@@ -299,6 +319,8 @@ def _as_text(field: Field) -> str:
         return "••••••"
     if isinstance(field, FileField):
         return field.data.filename or "" if isinstance(field.data, FileStorage) else ""
+    if isinstance(field.data, dt.date):
+        return day(field.data)
     if isinstance(field, SelectFieldBase):
         chosen = [str(option.label.text) for option in field if option.checked]
         return ", ".join(chosen) or _plain(field.data)

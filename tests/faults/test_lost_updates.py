@@ -293,6 +293,15 @@ def test_marks_tell_nothing_of_secrets(app, company, anna):
     )
 
 
+@pytest.mark.parametrize("mark", ["[]", "{}", "1", '"x"', "true"])
+def test_marks_that_were_forged_are_a_change_by_somebody(app, company, anna, mark):
+    _row, path = made(CASES["customer"], company)
+    marks = f'{{"at":1,"marks":{{"name":{mark}}}}}'
+    answer = anna.post(path, data=filled_in(opened(anna, path, "name"), name="Other", seen=marks))
+    assert answer.status_code == 409
+    assert anna.post(path, data=form_of(answer.text, "name")).status_code == 302
+
+
 @both
 @pytest.mark.parametrize("name", ["customer", "contact", "user", "till settings", "role", "mail server"])
 def test_of_two_who_save_at_once_one_is_told(app, company, make_user, sign_in, name):
@@ -458,7 +467,7 @@ def test_a_signature_in_two_windows(app, company, ben):
     here, there = (opened(ben, "/signature", "signature") for _ in range(2))
     ben.post("/signature", data=filled_in(here, signature="<div>One</div>"))
     answer = ben.post("/signature", data=filled_in(there, signature="<div>Two</div>"))
-    assert answer.status_code == 409
+    assert answer.status_code == 422
     assert "You have saved this in another window while this one was open." in words(answer.text)
     assert ben.post("/signature", data=form_of(answer.text, "signature")).status_code == 302
 
