@@ -109,8 +109,10 @@ class TaxForm(RecordForm):
         self.company_id.choices = _company_choices(companies)
 
 
-def _companies() -> list[tuple[int, str]]:
-    rows = db.session.execute(select(Company.id, Company.name).where(Company.active).order_by(Company.name))
+def _companies(present: int | None) -> list[tuple[int, str]]:
+    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
+    offered = Company.active | (Company.id == present)
+    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
     return [(number, name) for number, name in rows]
 
 
@@ -133,7 +135,8 @@ def products() -> ResponseReturnValue:
 def _product_form(row: Product | None, **how: None) -> ProductForm:
     tax_id, company_id = (row.tax_id, row.company_id) if row else (None, None)
     form = ProductForm(obj=Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or "")), **how)
-    form.offer(db.session.scalars(select(Tax).where(Tax.active).order_by(Tax.name)), _companies())
+    offered = Tax.active | (Tax.id == tax_id)
+    form.offer(db.session.scalars(select(Tax).where(offered).order_by(Tax.name)), _companies(company_id))
     return form
 
 
@@ -170,8 +173,9 @@ def taxes() -> ResponseReturnValue:
 
 
 def _tax_form(row: Tax | None, **how: None) -> TaxForm:
-    form = TaxForm(obj=Shown(row, company_id=str((row and row.company_id) or "")), **how)
-    form.offer(_companies())
+    company_id = row.company_id if row else None
+    form = TaxForm(obj=Shown(row, company_id=str(company_id or "")), **how)
+    form.offer(_companies(company_id))
     return form
 
 

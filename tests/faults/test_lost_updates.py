@@ -311,21 +311,46 @@ def test_of_two_who_save_at_once_one_is_told(app, company, make_user, sign_in, n
     for number in range(4):
         browser = sign_in(make_user("administrator", login=f"a{number}@example.com"))
         people.append((browser, filled_in(opened(browser, path, case.field), **{case.field: f"N{number}"})))
-    end_reading()
-    answers: list[int] = []
-    start = threading.Barrier(len(people))
+    posts = [(browser, path, form) for browser, form in people]
+    assert sorted(at_once(app, *posts)) == [302, 409, 409, 409]
 
-    def save(browser: FlaskClient, form: Any) -> None:
+
+def at_once(app: Flask, *posts: tuple[FlaskClient, str, Any]) -> list[int]:
+    """Post several forms at the same moment and return the answers."""
+    end_reading()
+    answers = [0] * len(posts)
+    start = threading.Barrier(len(posts))
+
+    def post(number: int, browser: FlaskClient, path: str, form: Any) -> None:
         with app.app_context():
             start.wait(30)
-            answers.append(browser.post(path, data=form).status_code)
+            answers[number] = browser.post(path, data=form).status_code
 
-    threads = [threading.Thread(target=save, args=person) for person in people]
+    threads = [threading.Thread(target=post, args=(number, *one)) for number, one in enumerate(posts)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(answers) == [302, 409, 409, 409]
+    return answers
+
+
+@both
+def test_forms_and_buttons_of_the_same_rows_do_not_wait_for_each_other(app, company, anna, ben):
+    customer = save_partner(None, {"name": "Dupont"})
+    one, two = (save_contact(customer, name, "") for name in ("One", "Two"))
+    bob, path = made(CASES["user"], company)
+    for number in range(5):
+        form = filled_in(opened(anna, f"/partners/{one.id}/edit", "name"), phone=str(number), is_main="y")
+        answers = at_once(
+            app, (anna, f"/partners/{one.id}/edit", form), (ben, f"/partners/{two.id}/main", {})
+        )
+        assert set(answers) <= {302, 409}
+        form = filled_in(opened(anna, path, "name"), name=f"Bob {number}")
+        answers = at_once(app, (anna, path, form), (ben, f"{path}/active", {"active": str(number % 2)}))
+        assert set(answers) <= {302, 409}
+    db.session.expire_all()
+    assert bob.active is False
+    assert one.is_main + two.is_main == 1
 
 
 # --------------------------------------------------------------------------------------------------- who may what
@@ -509,6 +534,26 @@ def test_a_french_page_tells_it_in_french(app, company, anna, make_user, sign_in
     anna.post(path, data=filled_in(opened(anna, path, "name"), name="Hers"))
     page = words(benoit.post(path, data=filled_in(his, name="His")).text)
     assert "a enregistré des modifications pendant que vous écriviez" in page
+
+
+def archive(row: Any) -> None:
+    with transaction():
+        row.active = False
+
+
+def test_saving_does_not_take_away_what_is_not_offered_any_more(app, company, anna):
+    tax = save_tax(None, {"name": "Old", "rate": Decimal(19), "company_id": company.id})
+    product = save_product(
+        None, {"name": "Lamp", "unit_price": Decimal(1), "tax_id": tax.id, "company_id": company.id}
+    )
+    method = save_method(None, {"name": "Card", "kind": PaymentKind.CARD, "company_id": company.id})
+    for row in (tax, company):
+        archive(row)
+    for path in (f"/products/{product.id}", f"/taxes/{tax.id}", f"/pos/methods/{method.id}"):
+        assert anna.post(path, data=opened(anna, path, "name")).status_code == 302
+    db.session.expire_all()
+    assert (product.tax_id, product.company_id) == (tax.id, company.id)
+    assert (tax.company_id, method.company_id) == (company.id, company.id)
 
 
 # Pages with a form about one row that is no form of what is stored in it.

@@ -37,8 +37,10 @@ from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES, PaymentKind, Recei
 from modules.pos.views.blueprint import blueprint
 
 
-def _companies(*, everybody: bool) -> list[SelectChoice]:
-    rows = db.session.execute(select(Company.id, Company.name).where(Company.active).order_by(Company.name))
+def _companies(present: int | None, *, everybody: bool) -> list[SelectChoice]:
+    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
+    offered = Company.active | (Company.id == present)
+    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
     first = [SelectChoice("", gettext("All companies"))] if everybody else []
     return [*first, *(SelectChoice(str(number), name) for number, name in rows)]
 
@@ -74,7 +76,7 @@ def _register_form(row: Register | None, **how: None) -> RegisterForm:
     company_id = row.company_id if row else current_company(signed_in_user()).id
     paper = row.receipt_format.value if row and row.receipt_format else ""
     form = RegisterForm(obj=Shown(row, company_id=str(company_id), receipt_format=paper), **how)
-    form.company_id.choices = _companies(everybody=False)
+    form.company_id.choices = _companies(company_id, everybody=False)
     form.receipt_format.choices = [
         SelectChoice("", gettext("As the settings of the company say")),
         *format_choices(),
@@ -125,7 +127,7 @@ def methods() -> ResponseReturnValue:
 def _method_form(row: PaymentMethod | None, **how: None) -> MethodForm:
     kind, company_id = (row.kind, row.company_id) if row else (PaymentKind.CASH, None)
     form = MethodForm(obj=Shown(row, kind=kind.value, company_id=str(company_id or "")), **how)
-    form.company_id.choices = _companies(everybody=True)
+    form.company_id.choices = _companies(company_id, everybody=True)
     return form
 
 
