@@ -231,9 +231,10 @@ def test_a_concurrent_edit_keeps_what_was_typed(
     assert "what you typed is still here" in response.text
     assert "first" in response.text
     assert "second" in response.text
+    assert order.note == "first"
     again = _form(customer, vat, note="second", revision=_revision(response.text))
     assert client.post(address, data=again).status_code == 302, "saving once more goes over it"
-    assert order.note == "first"
+    assert order.note == "second"
 
 
 def test_a_button_of_an_outdated_page_does_nothing(client: FlaskClient, make_quotation: MakeOrder) -> None:
