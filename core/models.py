@@ -2,6 +2,7 @@
 
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
 from core.companies.models import Company, Sequence
+from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
 from core.installation.models import Installation
@@ -9,6 +10,7 @@ from core.partners.models import Partner
 from core.products.models import Product, Tax
 
 __all__ = [
+    "Change",
     "Company",
     "Document",
     "Follower",

@@ -158,8 +158,7 @@ def save_user(
     companies = list(dict.fromkeys(company_ids))
     made = False
     with transaction() as session:
-        # One at a time: two administrators who deactivate each other at once would leave nobody.
-        session.execute(select(Role.id).where(Role.code == "administrator").with_for_update())
+        _one_at_a_time(user)
         if user is None:
             if not password:
                 raise UserError(_l("A new user needs a password."), "password")
@@ -191,6 +190,36 @@ def save_user(
                 user_company.insert(), [{"user_id": user.id, "company_id": company} for company in companies]
             )
     return user
+
+
+def set_active(user: User, *, active: bool) -> None:
+    """Deactivate a user, which ends every session, or let them sign in again; nothing else of theirs changes.
+
+    Raises:
+        UserError: Nobody who can manage users would be left.
+    """
+    with transaction():
+        _one_at_a_time(user)  # before the rest is read: somebody may be taking a role away at this moment
+        save_user(
+            user,
+            login=user.login,
+            name=user.name,
+            roles=[role.code for role in user.roles],
+            company_ids=companies_of(user),
+            language=user.language,
+            timezone=user.timezone,
+            active=active,
+        )
+
+
+def _one_at_a_time(user: User | None) -> None:
+    """Let others who change users wait until the running transaction ends."""
+    with transaction() as session:
+        if user is not None:
+            # The user first, as whoever saves the form does: they must not wait for each other.
+            session.refresh(user, ["active"], with_for_update={"of": User, "key_share": True})
+        # Two administrators who deactivate each other at once would leave nobody.
+        session.execute(select(Role.id).where(Role.code == "administrator").with_for_update())
 
 
 def _refuse_losing_last_administrator(user: User) -> None:

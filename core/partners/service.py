@@ -61,6 +61,10 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
     if values.get("email"):
         values = {**values, "email": _checked(values["email"])}
     with transaction() as session:
+        if partner is not None and partner.parent_id is not None:
+            _one_at_a_time(
+                partner.parent_id
+            )  # the customer before the contact, as whoever saves its form does
         partner = partner or Partner()
         opted_out = values.get("opted_out")
         for name, value in values.items():

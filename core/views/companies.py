@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Any
 
 from flask import Response, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
 from sqlalchemy import false, select, true
 from werkzeug.datastructures import FileStorage
-from wtforms import BooleanField, ColorField, EmailField, SelectField, StringField, TextAreaField
-from wtforms.validators import Regexp
+from wtforms import BooleanField, ColorField, EmailField, Field, SelectField, StringField, TextAreaField
+from wtforms.validators import Regexp, ValidationError
 
 from core.auth.permissions import requires
 from core.companies.models import Company
@@ -27,6 +27,7 @@ from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choices
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, record_form
 
 COMPANIES = ListSpec(
     identity=Company.id,
@@ -46,7 +47,7 @@ MAX_LINES_LENGTH = 1000  # characters of text at the foot of a page; more would 
 NOT_COLUMNS = {"csrf_token", "logo", "remove_logo"}  # fields of the form that are no columns of the row
 
 
-class CompanyForm(FlaskForm):  # type: ignore[misc]
+class CompanyForm(RecordForm):
     """A company, as its documents show it."""
 
     name = StringField(_l("Name"), [*required(), at_most(120)])
@@ -89,10 +90,19 @@ class CompanyForm(FlaskForm):  # type: ignore[misc]
         render_kw={"accept": "image/png,image/jpeg,image/gif,image/webp"},
     )
     remove_logo = BooleanField(_l("Remove the logo"))
+    picture: bytes | None = None
+
+    def validate_logo(self, field: Field) -> None:
+        """A logo is a picture. It is drawn anew here, before the row is locked: that takes its time."""
+        if isinstance(field.data, FileStorage):  # without an upload, the field holds the present picture
+            try:
+                self.picture = clean_logo(field.data.stream.read(MAX_LOGO_BYTES + 1))
+            except UserError as error:
+                raise ValidationError(str(error.message)) from error
 
 
-def _form(company: Company | None) -> CompanyForm:
-    form = CompanyForm(obj=company)
+def _form(company: Company | None, **how: None) -> CompanyForm:
+    form = CompanyForm(obj=company, **how)
     form.country.choices = country_choices(company.country if company else "")
     form.currency.choices = currency_choices(company.currency if company else "")
     if company is None or company.logo is None:
@@ -104,7 +114,7 @@ def _values(form: CompanyForm) -> dict[str, Any]:
     """Return the column values of the form.
 
     Raises:
-        UserError: The address is invalid, or the logo no picture.
+        UserError: The address is invalid.
     """
     values = {name: value for name, value in form.data.items() if name not in NOT_COLUMNS}
     values = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
@@ -113,9 +123,8 @@ def _values(form: CompanyForm) -> dict[str, Any]:
             values["email"] = normalize(values["email"])
         except InvalidAddressError as error:
             raise UserError(error.message, "email") from error
-    upload = form.logo.data
-    if isinstance(upload, FileStorage):  # without an upload, the field holds the present picture
-        values["logo"] = clean_logo(upload.stream.read(MAX_LOGO_BYTES + 1))
+    if form.picture is not None:
+        values["logo"] = form.picture
     elif "remove_logo" in form and form.remove_logo.data:
         values["logo"] = None
     return values
@@ -152,7 +161,7 @@ def company_edit(company_id: int) -> ResponseReturnValue:
     """Change a company."""
     row = db.session.get(Company, company_id) or abort(404)
     title = row.name
-    form = _form(row)
+    form = record_form(row, partial(_form, row), behind=lambda: {"logo": row.logo, "remove_logo": row.logo})
     if submit(form, lambda: save_company(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.companies"))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_wtf import FlaskForm
 from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
 
-from core.auth.permissions import requires
+from core.auth.permissions import requires, signed_in_user
 from core.db import db
+from core.db.changes import note_change
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.matching import matching
@@ -22,6 +22,7 @@ from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, Shown, record_form
 
 
 def _found(text: str) -> ColumnElement[bool]:
@@ -46,7 +47,7 @@ PARTNERS = ListSpec(
 )
 
 
-class PartnerForm(FlaskForm):  # type: ignore[misc]
+class PartnerForm(RecordForm):
     """A customer or a contact."""
 
     name = StringField(_l("Name"), [*required(), at_most(160)])
@@ -117,6 +118,7 @@ def partner_main(partner_id: int) -> ResponseReturnValue:
     """Make a contact the main one of its customer."""
     row = db.session.get(Partner, partner_id) or abort(404)
     make_main_contact(row)
+    note_change(row, signed_in_user().id)
     flash(gettext("%(name)s is the main contact now.", name=row.name), "success")
     return redirect(url_for("core.partner", partner_id=row.parent_id))
 
@@ -144,8 +146,12 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
 def partner_edit(partner_id: int) -> ResponseReturnValue:
     """Change a customer or contact."""
     row = db.session.get(Partner, partner_id) or abort(404)
-    opted_out = row.opted_out_at is not None
-    form = (ContactForm if row.parent_id else PartnerForm)(obj=row, data={"opted_out": opted_out})
+    shape = ContactForm if row.parent_id else PartnerForm
+
+    def build(**how: None) -> PartnerForm:
+        return shape(obj=Shown(row, opted_out=row.opted_out_at is not None), **how)
+
+    form = record_form(row, build, locked=[row.parent, row] if row.parent else [row])
     if submit(form, lambda: save_partner(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.partner", partner_id=row.id))

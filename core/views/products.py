@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
@@ -12,6 +13,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy import false, select
 from wtforms import (
     BooleanField,
+    Field,
     FieldList,
     Form,
     FormField,
@@ -33,6 +35,7 @@ from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, Shown, record_form
 
 EDIT = "core.product.edit"
 
@@ -98,7 +101,18 @@ _IN_OTHER_LANGUAGES = {
 }
 
 
-class ProductForm(FlaskForm):  # type: ignore[misc]
+class _SpokenForm(RecordForm):
+    """A form with a line for each language."""
+
+    def as_text(self, field: Field) -> str:
+        """Return the lines of other languages as people read them."""
+        if field.short_name != "words":
+            return super().as_text(field)
+        rows = [[text for text in row.data.values() if text] for row in field]
+        return "; ".join(f"{row[0]}: {', '.join(row[1:])}" for row in rows if len(row) > 1)
+
+
+class ProductForm(_SpokenForm):
     """A product."""
 
     name = StringField(_l("Name"), [*required(), at_most(160)])
@@ -128,7 +142,7 @@ class ProductForm(FlaskForm):  # type: ignore[misc]
         self.company_id.choices = _company_choices(companies)
 
 
-class TaxForm(FlaskForm):  # type: ignore[misc]
+class TaxForm(_SpokenForm):
     """A tax."""
 
     name = StringField(
@@ -144,8 +158,10 @@ class TaxForm(FlaskForm):  # type: ignore[misc]
         self.company_id.choices = _company_choices(companies)
 
 
-def _companies() -> list[tuple[int, str]]:
-    rows = db.session.execute(select(Company.id, Company.name).where(Company.active).order_by(Company.name))
+def _companies(present: int | None) -> list[tuple[int, str]]:
+    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
+    offered = Company.active | (Company.id == present)
+    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
     return [(number, name) for number, name in rows]
 
 
@@ -184,13 +200,13 @@ def products() -> ResponseReturnValue:
     return render_template("core/products/products.html", page=page)
 
 
-def _product_form(row: Product | None) -> ProductForm:
-    form = ProductForm(obj=row, words=_words(row))
+def _product_form(row: Product | None, **how: None) -> ProductForm:
+    tax_id, company_id = (row.tax_id, row.company_id) if row else (None, None)
+    shown = Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or ""), words=_words(row))
+    form = ProductForm(obj=shown, **how)
     _one_language_a_line(form)
-    form.offer(db.session.scalars(select(Tax).where(Tax.active).order_by(Tax.name)), _companies())
-    if not form.is_submitted():
-        form.tax_id.data = str(row.tax_id or "") if row else ""
-        form.company_id.data = str(row.company_id or "") if row else ""
+    offered = Tax.active | (Tax.id == tax_id)
+    form.offer(db.session.scalars(select(Tax).where(offered).order_by(Tax.name)), _companies(company_id))
     return form
 
 
@@ -210,7 +226,7 @@ def product_new() -> ResponseReturnValue:
 def product(product_id: int) -> ResponseReturnValue:
     """Change a product."""
     row = db.session.get(Product, product_id) or abort(404)
-    form = _product_form(row)
+    form = record_form(row, partial(_product_form, row))
     if submit(form, lambda: save_product(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.products"))
@@ -226,12 +242,11 @@ def taxes() -> ResponseReturnValue:
     return render_template("core/products/taxes.html", page=page)
 
 
-def _tax_form(row: Tax | None) -> TaxForm:
-    form = TaxForm(obj=row, words=_words(row))
+def _tax_form(row: Tax | None, **how: None) -> TaxForm:
+    company_id = row.company_id if row else None
+    form = TaxForm(obj=Shown(row, company_id=str(company_id or ""), words=_words(row)), **how)
     _one_language_a_line(form)
-    form.offer(_companies())
-    if not form.is_submitted():
-        form.company_id.data = str(row.company_id or "") if row else ""
+    form.offer(_companies(company_id))
     return form
 
 
@@ -251,7 +266,7 @@ def tax_new() -> ResponseReturnValue:
 def tax(tax_id: int) -> ResponseReturnValue:
     """Change a tax."""
     row = db.session.get(Tax, tax_id) or abort(404)
-    form = _tax_form(row)
+    form = record_form(row, partial(_tax_form, row))
     if submit(form, lambda: save_tax(row, _values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.taxes"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_wtf import FlaskForm
 from sqlalchemy import func, select
 from wtforms import Field, SelectChoice, SelectField, StringField
 from wtforms.validators import Regexp
@@ -22,6 +22,7 @@ from core.i18n import lazy_gettext as _l
 from core.registry import current_registry
 from core.views.blueprint import blueprint
 from core.web.forms import at_most, required, submit
+from core.web.record_form import RecordForm, record_form
 
 SCOPE_TITLES = {
     Scope.OWN: _l("Own records"),
@@ -31,7 +32,7 @@ SCOPE_TITLES = {
 NONE = ""
 
 
-class RoleForm(FlaskForm):  # type: ignore[misc]
+class RoleForm(RecordForm):
     """A role; `form_for` adds one select for each permission."""
 
     name = StringField(_l("Name"), [*required(), at_most(80)])
@@ -80,7 +81,7 @@ def _offered(permission: Permission, present: Scope | None) -> str:
     return max(fitting, key=lambda scope: scope.breadth).value if fitting else NONE
 
 
-def form_for(base: type[RoleForm], role: Role | None) -> RoleForm:
+def form_for(base: type[RoleForm], role: Role | None, **how: None) -> RoleForm:
     """Return the form of a role with a select for every permission that an enabled module declares."""
     granted = {grant.permission: grant.scope for grant in role.grants} if role else {}
     fields = {
@@ -91,7 +92,7 @@ def form_for(base: type[RoleForm], role: Role | None) -> RoleForm:
         )
         for permission in current_registry().permissions.values()
     }
-    form: RoleForm = type(base.__name__, (base,), fields)(obj=role)
+    form: RoleForm = type(base.__name__, (base,), fields)(obj=role, **how)
     return form
 
 
@@ -143,7 +144,7 @@ def role_edit(role_id: int) -> ResponseReturnValue:
     """Change what a role allows."""
     row = db.session.get(Role, role_id) or abort(404)
     title = gettext(row.name)
-    form = form_for(RoleForm, row)
+    form = record_form(row, partial(form_for, RoleForm, row))
     if submit(form, lambda: save_role(row, code=row.code, name=form.name.data.strip(), grants=_grants(form))):
         flash(gettext("%(name)s was saved.", name=gettext(row.name)), "success")
         return redirect(url_for("core.roles"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_wtf import FlaskForm
 from markupsafe import Markup
-from wtforms import HiddenField
+from wtforms import Field, HiddenField
 
 from core.auth.permissions import signed_in, signed_in_user
 from core.auth.service import MAX_SIGNATURE_LENGTH, set_signature
@@ -15,12 +14,17 @@ from core.i18n import lazy_gettext as _l
 from core.mail.html import clean_html, plain_text
 from core.views.blueprint import blueprint
 from core.web.forms import submit
+from core.web.record_form import RecordForm, record_form
 
 
-class SignatureForm(FlaskForm):  # type: ignore[misc]
+class SignatureForm(RecordForm):
     """The text of the editor, as HTML."""
 
     signature = HiddenField(_l("Signature"))
+
+    def as_text(self, field: Field) -> str:
+        """Return the signature as its mails in plain text end."""
+        return plain_text(clean_html(field.data or "")).strip()
 
 
 @blueprint.route("/signature", methods=["GET", "POST"])
@@ -28,7 +32,7 @@ class SignatureForm(FlaskForm):  # type: ignore[misc]
 def signature() -> ResponseReturnValue:
     """Write the signature."""
     user = signed_in_user()
-    form = SignatureForm(signature=user.signature_html)
+    form = record_form(user, lambda **how: SignatureForm(signature=user.signature_html, **how))
     if submit(form, lambda: set_signature(user, form.signature.data or "")):
         flash(
             gettext("Your signature was saved.")

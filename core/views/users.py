@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import abort, flash, redirect, render_template, url_for
+from functools import partial
+
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import login_user
-from flask_wtf import FlaskForm
 from sqlalchemy import false, select, true
 from wtforms import (
     BooleanField,
@@ -20,9 +21,10 @@ from wtforms import (
 
 from core.auth.models import Role, User, user_company
 from core.auth.permissions import requires, signed_in_user
-from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user
+from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
+from core.db.changes import note_change
 from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
@@ -31,6 +33,7 @@ from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, timezone_choices
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, Shown, record_form
 
 SORTS = (
     SortKey("name", N_("Name"), User.name, lambda row: row.name),
@@ -39,7 +42,7 @@ SORTS = (
 )
 
 
-class UserForm(FlaskForm):  # type: ignore[misc]
+class UserForm(RecordForm):
     """A user; the choices come from the database."""
 
     name = StringField(_l("Name"), [*required(), at_most(120)])
@@ -61,17 +64,15 @@ def _all_roles() -> list[Role]:
     return list(db.session.scalars(select(Role).order_by(Role.name, Role.id)))
 
 
-def _form(user: User | None) -> UserForm:
+def _form(user: User | None, **how: None) -> UserForm:
     """Return the form with what can be chosen, filled with the user."""
     present = companies_of(user) if user else []
     if user is None:
         me = signed_in_user()
         form = UserForm(language=me.language, timezone=me.timezone)
     else:
-        form = UserForm(obj=user, data={"companies": present})
-        if not form.is_submitted():
-            form.roles.data = [role.code for role in user.roles]
-            form.companies.data = present
+        codes = [role.code for role in user.roles]
+        form = UserForm(obj=Shown(user, roles=codes, companies=present), **how)
     form.roles.choices = [SelectChoice(role.code, gettext(role.name)) for role in _all_roles()]
     offered = select(Company).where(Company.active | Company.id.in_(present)).order_by(Company.name)
     form.companies.choices = [
@@ -164,7 +165,7 @@ def user_edit(user_id: int) -> ResponseReturnValue:
     """Change a user."""
     row = db.session.get(User, user_id) or abort(404)
     title = row.name
-    form = _form(row)
+    form = record_form(row, partial(_form, row), behind=lambda: {"password": row.password_hash})
     if submit(form, lambda: _save(row, form)):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.users"))
@@ -174,18 +175,11 @@ def user_edit(user_id: int) -> ResponseReturnValue:
 @blueprint.post("/users/<int:user_id>/active")
 @requires("core.user.edit")
 def user_set_active(user_id: int) -> ResponseReturnValue:
-    """Deactivate a user, or let them sign in again."""
+    """Deactivate a user, or let them sign in again: what the button said (`active`), whatever the user is by now."""
     row = db.session.get(User, user_id) or abort(404)
-    save_user(
-        row,
-        login=row.login,
-        name=row.name,
-        roles=[role.code for role in row.roles],
-        company_ids=companies_of(row),
-        language=row.language,
-        timezone=row.timezone,
-        active=not row.active,
-    )
+    wanted = request.form.get("active")
+    set_active(row, active=not row.active if wanted is None else wanted == "1")
+    note_change(row, signed_in_user().id)
     if row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")
     else:

@@ -10,15 +10,16 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from babel.numbers import NumberFormatError, format_decimal, parse_decimal
-from flask import flash
+from flask import Response, after_this_request, flash
 from flask_babel import get_locale, gettext
 from flask_wtf import FlaskForm
 from wtforms import Field, widgets
 from wtforms.validators import InputRequired, Length
 
 from core.db.types import DECIMAL_PLACES
-from core.errors import UserError
+from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
+from core.web.record_form import RecordForm
 
 LARGEST = Decimal(10) ** 11  # with four places it fits into the column, with room for sums
 
@@ -88,6 +89,9 @@ def at_most(length: int) -> Any:
 def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
     """Validate a form and do what it is for; a `UserError` is shown beside its field or on the page.
 
+    The form of a stored row tells, instead of doing it, what somebody else has saved since it was opened; the page
+    shows both by the macro `record`, and saving once more goes over it (409).
+
     Returns:
         True when it is done. When False, the page shows the form again with everything that was typed.
     """
@@ -97,8 +101,17 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
             if "csrf_token" in form.errors:
                 flash(gettext("The page was open for too long. Try again."), "danger")
         return False
+    record = form.record if isinstance(form, RecordForm) else None
     try:
-        action()
+        if record is not None:
+            record.save(action)
+        else:
+            action()
+    except ConcurrentChangeError as error:
+        if record is None or record.conflict is None:
+            flash(str(error.message), "danger")
+        after_this_request(_conflicting)
+        return False
     except UserError as error:
         if error.field and error.field in form:
             form[error.field].errors = [*form[error.field].errors, str(error.message)]
@@ -106,3 +119,9 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
             flash(str(error.message), "danger")
         return False
     return True
+
+
+def _conflicting(response: Response) -> Response:
+    if response.status_code == 200:
+        response.status_code = 409
+    return response

@@ -19,6 +19,7 @@ from wtforms.validators import NumberRange, Optional
 
 from core.i18n import lazy_gettext as _l
 from core.web.forms import LocalDecimalField, at_most, required
+from core.web.record_form import RecordForm
 from modules.pos.models import FILE_PATTERN
 from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES
 
@@ -32,7 +33,7 @@ def format_choices() -> list[SelectChoice]:
     return _titled((value.value, title) for value, title in FORMAT_TITLES.items())
 
 
-class RegisterForm(FlaskForm):  # type: ignore[misc]
+class RegisterForm(RecordForm):
     """A register."""
 
     code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C9-000123"))
@@ -48,7 +49,7 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     active = BooleanField(_l("Active"), default=True)
 
 
-class MethodForm(FlaskForm):  # type: ignore[misc]
+class MethodForm(RecordForm):
     """A payment method."""
 
     name = StringField(_l("Name"), [*required(), at_most(60)])
@@ -60,7 +61,7 @@ class MethodForm(FlaskForm):  # type: ignore[misc]
     active = BooleanField(_l("Active"), default=True)
 
 
-class SettingsForm(FlaskForm):  # type: ignore[misc]
+class SettingsForm(RecordForm):
     """The settings of the tills of a company."""
 
     propose_mail = BooleanField(

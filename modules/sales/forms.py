@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from babel.numbers import format_decimal, get_currency_precision
 from flask_babel import get_locale, gettext
-from flask_wtf import FlaskForm
 from werkzeug.datastructures import MultiDict
 from wtforms import (
     DateField,
+    Field,
     HiddenField,
     RadioField,
     SelectChoice,
@@ -20,13 +20,17 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.utils import unset_value
 from wtforms.validators import Optional, ValidationError
 
+from core.db import db
 from core.db.types import DECIMAL_PLACES
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.pickers import PartnerField
+from core.products.models import Tax
 from core.web.forms import at_most, read_decimal, required
+from core.web.record_form import RecordForm
 from modules.sales.models import Line
 from modules.sales.service.lines import LineValues
 
@@ -191,8 +195,46 @@ FORMER_CONTACTS_CHOICES = [
 ]
 
 
-class DocumentForm(FlaskForm):  # type: ignore[misc]
-    """The head of every sales document."""
+class LinesField(Field):  # type: ignore[misc]
+    """The lines of a document, read from `line.<name>`; the page shows them by a part of its own."""
+
+    data: list[TypedLine]
+
+    def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:  # noqa: ARG002 (signature of WTForms)
+        """Take the lines that were posted, else those of the document."""
+        self.process_errors: list[str] = []
+        self.data = typed_lines(formdata) if formdata is not None else [] if data is unset_value else data
+        for line in self.data:
+            if line.values is None and not line.errors:
+                line.read()
+
+    def said(self) -> list[Any]:
+        """Return what the lines say, however it was typed."""
+        return [asdict(line.values) if line.values is not None else line.typed for line in self.data]
+
+    def _value(self) -> str:
+        """Return the lines as people read them, one below the other."""
+        return "\n".join(_in_words(line.typed) for line in self.data)
+
+
+def _in_words(typed: Mapping[str, str]) -> str:
+    tax_id = typed["tax_id"]
+    tax = (
+        db.session.get(Tax, int(tax_id))
+        if tax_id.isascii() and tax_id.isdigit() and len(tax_id) < 12
+        else None
+    )
+    amount = f"{typed['quantity']} {typed['unit']}".strip()
+    words = [f"{amount} × {' · '.join(typed['description'].splitlines())} – {typed['unit_price']}"]
+    if typed["discount"].strip():
+        words.append(f"−{typed['discount']} %")
+    if tax is not None:
+        words.append(tax.name)
+    return ", ".join(words)
+
+
+class DocumentForm(RecordForm):
+    """The head of every sales document, and its lines."""
 
     partner_id = PartnerField(_l("Customer"), required())
     former_customer = RadioField(choices=FORMER_CHOICES, default=FormerFollows.STOPS, coerce=FormerFollows)
@@ -203,6 +245,7 @@ class DocumentForm(FlaskForm):  # type: ignore[misc]
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
     payment_terms = StringField(_l("Payment terms"), [at_most(200)])
     note = TextAreaField(_l("Note"), [at_most(4000)], render_kw={"rows": 3})
+    lines = LinesField(_l("Lines"))
     company_id = HiddenField()
     revision = HiddenField()
 

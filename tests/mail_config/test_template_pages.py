@@ -289,7 +289,7 @@ def test_two_people_who_save_are_told_of_each_other(app, boss, template, make_us
     assert other.post(path(template), data=typed(template, subject_en="Theirs <b>")).status_code == 302
     answer = boss.post(path(template), data=mine)
     assert answer.status_code == 422
-    assert "Marie Other has saved this template while you were writing." in answer.text
+    assert "Marie Other has saved this while you were writing." in answer.text
     assert shown_change(answer.text) == "About {{ document.number }} Theirs <b>"
     assert 'value="Mine"' in answer.text
     assert template.text("en").subject == "Theirs <b>"

@@ -227,10 +227,14 @@ def test_a_concurrent_edit_keeps_what_was_typed(
     assert client.post(address, data=_form(customer, vat, note="first", revision=seen)).status_code == 302
     response = client.post(address, data=_form(customer, vat, note="second", revision=seen))
     assert response.status_code == 422
-    assert "Somebody else has changed this document" in response.text
-    assert "has not been saved" in response.text
+    assert "have saved this in another window" in response.text
+    assert "what you typed is still here" in response.text
+    assert "first" in response.text
     assert "second" in response.text
     assert order.note == "first"
+    again = _form(customer, vat, note="second", revision=_revision(response.text))
+    assert client.post(address, data=again).status_code == 302, "saving once more goes over it"
+    assert order.note == "second"
 
 
 def test_a_button_of_an_outdated_page_does_nothing(client: FlaskClient, make_quotation: MakeOrder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -31,6 +32,7 @@ from core.i18n import lazy_gettext as _l
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, required, submit
+from core.web.record_form import RecordForm, Shown, record_form
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import Encryption, MailServer, ServerHealth
 from modules.mail_config.servers import circuit_breaker, health, rate_limiter, service
@@ -40,7 +42,7 @@ from modules.mail_config.servers.test_advice import sentences
 _PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
 
 
-class ServerForm(FlaskForm):  # type: ignore[misc]
+class ServerForm(RecordForm):
     """A mail server; the password is written, never shown."""
 
     name = StringField(_l("Name"), [*required(), at_most(80)])
@@ -112,9 +114,10 @@ class TestForm(FlaskForm):  # type: ignore[misc]
     recipient = EmailField(_l("To"), [*required(), at_most(254)])
 
 
-def _form(server: MailServer | None) -> ServerForm:
+def _form(server: MailServer | None, **how: None) -> ServerForm:
     size = server.size_limit // 1_000_000 if server and server.size_limit else None
-    form = ServerForm(obj=server, data={"size_limit_mb": size}) if server else ServerForm()
+    company_id = server.company_id or 0 if server else 0
+    form = ServerForm(obj=Shown(server, size_limit_mb=size, company_id=company_id), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     form.host.render_kw = {
@@ -122,8 +125,6 @@ def _form(server: MailServer | None) -> ServerForm:
         "hx-trigger": "input changed delay:400ms",
         "hx-target": "#provider-hint",
     }
-    if server is not None and request.method == "GET":
-        form.company_id.data = server.company_id or 0
     if server is None or not server.secret:
         del form.forget
     else:
@@ -285,7 +286,9 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
 def server_edit(server_id: int) -> ResponseReturnValue:
     """Change a mail server."""
     row = _server(server_id)
-    form = _form(row)
+    form = record_form(
+        row, partial(_form, row), behind=lambda: {"password": row.secret, "forget": row.secret}
+    )
     if submit(form, lambda: service.save_server(row, *_values(form))):
         if row.ready:
             flash(gettext("The server was saved."), "success")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
@@ -19,6 +20,7 @@ from core.errors import UserError
 from core.i18n import gettext
 from core.i18n import lazy_gettext as _l
 from core.web.forms import submit
+from core.web.record_form import Shown, record_form
 from modules.pos import queries
 from modules.pos.forms import MethodForm, PinForm, RegisterForm, SettingsForm, format_choices
 from modules.pos.models import PaymentMethod, Register
@@ -35,8 +37,10 @@ from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES, PaymentKind, Recei
 from modules.pos.views.blueprint import blueprint
 
 
-def _companies(*, everybody: bool) -> list[SelectChoice]:
-    rows = db.session.execute(select(Company.id, Company.name).where(Company.active).order_by(Company.name))
+def _companies(present: int | None, *, everybody: bool) -> list[SelectChoice]:
+    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
+    offered = Company.active | (Company.id == present)
+    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
     first = [SelectChoice("", gettext("All companies"))] if everybody else []
     return [*first, *(SelectChoice(str(number), name) for number, name in rows)]
 
@@ -68,16 +72,20 @@ def registers() -> ResponseReturnValue:
     )
 
 
-def _register_page(row: Register | None) -> ResponseReturnValue:
-    form = RegisterForm(obj=row)
-    form.company_id.choices = _companies(everybody=False)
+def _register_form(row: Register | None, **how: None) -> RegisterForm:
+    company_id = row.company_id if row else current_company(signed_in_user()).id
+    paper = row.receipt_format.value if row and row.receipt_format else ""
+    form = RegisterForm(obj=Shown(row, company_id=str(company_id), receipt_format=paper), **how)
+    form.company_id.choices = _companies(company_id, everybody=False)
     form.receipt_format.choices = [
         SelectChoice("", gettext("As the settings of the company say")),
         *format_choices(),
     ]
-    if not form.is_submitted():
-        form.company_id.data = str(row.company_id if row else current_company(signed_in_user()).id)
-        form.receipt_format.data = row.receipt_format.value if row and row.receipt_format else ""
+    return form
+
+
+def _register_page(row: Register | None) -> ResponseReturnValue:
+    form = record_form(row, partial(_register_form, row)) if row is not None else _register_form(None)
 
     def save() -> None:
         values = _values(form)
@@ -116,12 +124,15 @@ def methods() -> ResponseReturnValue:
     return render_template("pos/methods.html", methods=list(rows), titles=PAYMENT_TITLES)
 
 
+def _method_form(row: PaymentMethod | None, **how: None) -> MethodForm:
+    kind, company_id = (row.kind, row.company_id) if row else (PaymentKind.CASH, None)
+    form = MethodForm(obj=Shown(row, kind=kind.value, company_id=str(company_id or "")), **how)
+    form.company_id.choices = _companies(company_id, everybody=True)
+    return form
+
+
 def _method_page(row: PaymentMethod | None) -> ResponseReturnValue:
-    form = MethodForm(obj=row)
-    form.company_id.choices = _companies(everybody=True)
-    if not form.is_submitted():
-        form.company_id.data = str(row.company_id or "") if row else ""
-        form.kind.data = (row.kind if row else PaymentKind.CASH).value
+    form = record_form(row, partial(_method_form, row)) if row is not None else _method_form(None)
 
     def save() -> None:
         values = _values(form)
@@ -149,20 +160,30 @@ def method(method_id: int) -> ResponseReturnValue:
     return _method_page(db.session.get(PaymentMethod, method_id) or abort(404))
 
 
+def _settings_form(company_id: int, **how: None) -> SettingsForm:
+    present = settings_of(company_id)
+    form = SettingsForm(
+        obj=Shown(
+            present,
+            template_id=str(present.template_id or ""),
+            receipt_format=present.receipt_format.value,
+        ),
+        **how,
+    )
+    form.template_id.choices = [
+        SelectChoice("", gettext("By the rule of templates")),
+        *(SelectChoice(str(number), name) for number, name in ticket_templates(company_id)),
+    ]
+    return form
+
+
 @blueprint.route("/settings", methods=["GET", "POST"])
 @requires(queries.EDIT)
 def settings() -> ResponseReturnValue:
     """Change what the tills of the present company do."""
     company = current_company(signed_in_user())
-    present = settings_of(company.id)
-    form = SettingsForm(obj=present)
-    form.template_id.choices = [
-        SelectChoice("", gettext("By the rule of templates")),
-        *(SelectChoice(str(number), name) for number, name in ticket_templates(company.id)),
-    ]
-    if not form.is_submitted():
-        form.template_id.data = str(present.template_id or "")
-        form.receipt_format.data = present.receipt_format.value
+    # By the company, not by the row, which is there only once somebody has saved it.
+    form = record_form(settings_of(company.id), partial(_settings_form, company.id), locked=[company])
 
     def save() -> None:
         values = _values(form)

@@ -14,7 +14,6 @@ from core.companies.models import Company
 from core.companies.service import companies_for, current_company
 from core.db import db
 from core.documents.models import Document
-from core.errors import ConcurrentChangeError
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.products.models import Product, Tax
@@ -55,14 +54,15 @@ def ask_about_former(form: DocumentForm, document: Document) -> None:
 class Editor:
     """The form of one document with its lines."""
 
-    def __init__(
-        self, form: DocumentForm, company: Company, lines: list[TypedLine], document: Document | None
-    ):
+    def __init__(self, form: DocumentForm, company: Company, document: Document | None):
         self.form = form
         self.company = company
         self.document = document
-        self.lines = typed_lines(request.form) if request.method == "POST" else lines
-        self.conflict = False
+
+    @property
+    def lines(self) -> list[TypedLine]:
+        """The lines as they stand on the page."""
+        return self.form.lines.data
 
     def submit(self, action: Callable[[list[LineValues]], Any]) -> bool:
         """Do what the form is for unless something in it is wrong; True when it is done."""
@@ -72,15 +72,9 @@ class Editor:
             self.form.validate()
             flash(gettext("Some fields need another look."), "danger")
             return False
-
-        def act() -> None:
-            try:
-                action([line.values for line in self.lines if line.values is not None])
-            except ConcurrentChangeError:
-                self.conflict = True
-                raise
-
-        return submit(self.form, act)
+        return submit(
+            self.form, lambda: action([line.values for line in self.lines if line.values is not None])
+        )
 
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
@@ -100,7 +94,6 @@ class Editor:
             too_long=_too_long(lines),
             currency=self.company.currency,
             taxes=[{"id": tax.id, "key": str(tax.id), "name": tax.name} for tax in self._taxes(lines)],
-            conflict=self.conflict,
         )
         return html, 422 if request.method == "POST" else 200
 

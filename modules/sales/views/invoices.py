@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.i18n import gettext
+from core.web.record_form import record_form
 from modules.sales import queries
 from modules.sales.forms import InvoiceForm, lines_to_edit
 from modules.sales.models import FrozenError, Invoice
@@ -76,12 +79,29 @@ def invoice_new() -> ResponseReturnValue:
     """Write an invoice without an order."""
     company = company_of_form()
     form = InvoiceForm(company_id=company.id)
-    editor = Editor(form, company, [], None)
+    editor = Editor(form, company, None)
     made: list[Invoice] = []
     user = signed_in_user()
     if editor.submit(lambda lines: made.append(service.create_invoice(company, _values(form, lines), user))):
         return _page_of(made[0])
     return editor.page(gettext("New invoice"), [(gettext("Invoices"), url_for("sales.invoices"))])
+
+
+def _form(row: Invoice, **how: None) -> InvoiceForm:
+    document = row.document
+    partner = document.partner
+    return InvoiceForm(
+        partner_id=document.partner_id,
+        date=document.date if row.date_chosen else None,
+        due_date=row.due_date,
+        language="" if partner and partner.language == document.language else document.language,
+        payment_terms=row.payment_terms,
+        note=row.note,
+        lines=lines_to_edit(lines_of(document.id), document.currency),
+        company_id=document.company_id,
+        revision=document.revision,
+        **how,
+    )
 
 
 @blueprint.route("/invoices/<int:document_id>/edit", methods=["GET", "POST"])
@@ -98,20 +118,11 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
             "warning",
         )
         return _page_of(row)
-    partner = document.partner
-    form = InvoiceForm(
-        partner_id=document.partner_id,
-        date=document.date if row.date_chosen else None,
-        due_date=row.due_date,
-        language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.payment_terms,
-        note=row.note,
-        company_id=document.company_id,
-        revision=document.revision,
-    )
+    # The service locks the document and compares its revision.
+    form = record_form(document, partial(_form, row), locked=())
     if row.reversed_id is None:
         ask_about_former(form, document)
-    editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
+    editor = Editor(form, document.company, document)
     user = signed_in_user()
     if editor.submit(
         lambda lines: service.change_invoice(

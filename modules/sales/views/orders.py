@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,6 +13,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.i18n import gettext
 from core.partners.models import Partner
+from core.web.record_form import record_form
 from modules.sales import queries
 from modules.sales.forms import QuotationForm, lines_to_edit
 from modules.sales.models import Order
@@ -91,7 +93,7 @@ def quotation_new() -> ResponseReturnValue:
     form = QuotationForm(date=today, validity_date=today + service.VALID_FOR, company_id=company.id)
     if request.method == "GET":
         form.partner_id.data = request.args.get("partner_id", type=int)
-    editor = Editor(form, company, [], None)
+    editor = Editor(form, company, None)
     made: list[Order] = []
     user = signed_in_user()
     if editor.submit(
@@ -99,6 +101,24 @@ def quotation_new() -> ResponseReturnValue:
     ):
         return _page_of(made[0])
     return editor.page(gettext("New quotation"), [(gettext("Quotations"), url_for("sales.quotations"))])
+
+
+def _form(row: Order, **how: None) -> QuotationForm:
+    document = row.document
+    partner: Partner | None = document.partner
+    return QuotationForm(
+        partner_id=document.partner_id,
+        date=document.date,
+        validity_date=row.validity_date,
+        delivery_date=row.delivery_date,
+        language="" if partner and partner.language == document.language else document.language,
+        payment_terms=row.payment_terms,
+        note=row.note,
+        lines=lines_to_edit(lines_of(document.id), document.currency),
+        company_id=document.company_id,
+        revision=document.revision,
+        **how,
+    )
 
 
 @blueprint.route("/orders/<int:document_id>/edit", methods=["GET", "POST"])
@@ -113,20 +133,10 @@ def order_edit(document_id: int) -> ResponseReturnValue:
             "warning",
         )
         return _page_of(row)
-    partner: Partner | None = document.partner
-    form = QuotationForm(
-        partner_id=document.partner_id,
-        date=document.date,
-        validity_date=row.validity_date,
-        delivery_date=row.delivery_date,
-        language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.payment_terms,
-        note=row.note,
-        company_id=document.company_id,
-        revision=document.revision,
-    )
+    # The service locks the document and compares its revision.
+    form = record_form(document, partial(_form, row), locked=())
     ask_about_former(form, document)
-    editor = Editor(form, document.company, lines_to_edit(lines_of(document_id), document.currency), document)
+    editor = Editor(form, document.company, document)
     user = signed_in_user()
     if editor.submit(
         lambda lines: service.change_quotation(

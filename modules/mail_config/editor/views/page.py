@@ -12,6 +12,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import ConcurrentChangeError, UserError
 from core.web.forms import submit
+from core.web.record_form import Conflict
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.form import (
     TypedTemplate,
@@ -131,7 +132,7 @@ def show(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> 
         form=typed.form,
         template=typed.row,
         kind=typed.kind,
-        others=others or [],
+        conflict=_conflict(others) if others else None,
         differences=_differences(typed, others or []),
         editors={
             text.language: editor_of(
@@ -146,6 +147,12 @@ def show(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> 
         functions=functions_in_use(),
         language_name=selection.language_name,
     )
+
+
+def _conflict(others: list[TemplateRevision]) -> Conflict:
+    newest = others[0]
+    own = newest.by_user_id == signed_in_user().id
+    return Conflict(newest.by_user.name if newest.by_user else "", own, newest.at)
 
 
 def editor_of(
