@@ -6,7 +6,19 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, ForeignKey, Index, String, Text, event, inspect, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    Connection,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    event,
+    false,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
 from sqlalchemy.orm.attributes import History
 
@@ -97,6 +109,7 @@ class Invoice(Base):
             sqlite_where=text("state <> 'canceled'"),
             postgresql_where=text("state <> 'canceled'"),
         ),
+        CheckConstraint("NOT superseded OR state = 'canceled'", name="superseded_is_canceled"),
     )
 
     document_id: Mapped[int] = mapped_column(
@@ -107,6 +120,8 @@ class Invoice(Base):
     """Draft, posted or canceled."""
     order_id: Mapped[int | None] = mapped_column(ForeignKey("sales_order.document_id"))
     """The order that is invoiced, or None."""
+    superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True for a canceled draft whose order was canceled later: what it says holds no longer, so it stays canceled."""
     reversed_id: Mapped[int | None] = mapped_column(ForeignKey("sales_invoice.document_id"), index=True)
     """The invoice that a credit note takes back."""
     date_chosen: Mapped[bool] = mapped_column(default=False)

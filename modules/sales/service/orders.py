@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import clock
 from core.auth.models import User
@@ -170,7 +170,7 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
         ConcurrentChangeError: Somebody else changed it since.
         UserError: It is canceled already, or has been invoiced.
     """
-    with transaction():
+    with transaction() as session:
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION, OrderState.ORDER)
         invoice = invoice_of(order)
@@ -181,6 +181,8 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
                 else _l("The order has been invoiced, so it cannot be canceled.")
             )
         order.state = OrderState.CANCELED
+        # Its canceled drafts say what was agreed before; should the order come back, it is invoiced from its lines.
+        session.execute(update(Invoice).where(Invoice.order_id == order.document_id).values(superseded=True))
 
 
 def reopen(order: Order, *, seen_revision: int | None = None) -> None:
