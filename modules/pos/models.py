@@ -86,6 +86,8 @@ class Session(Base):
     """When the drawer was counted first."""
     opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     """Who opened it, or whose sale did; None once the account is gone."""
+    currency: Mapped[str] = mapped_column(String(3))
+    """ISO 4217, copied from the company at the opening: the drawer holds no other."""
     opening_cash: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """Counted in the drawer at the start."""
     closed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)

@@ -27,7 +27,7 @@ def fill(company, register):
             [
                 {
                     "register_id": register.id, "state": SessionState.CLOSED, "opening_cash": Decimal(0),
-                    "opened_at": now - dt.timedelta(hours=n), "note": "", "rescue": False,
+                    "opened_at": now - dt.timedelta(hours=n), "note": "", "rescue": False, "currency": "EUR",
                 }
                 for n in range(1, MANY)
             ],
