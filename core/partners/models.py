@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -28,6 +28,14 @@ class Partner(Base):
     __table_args__ = (
         Index("ix_core_partner_name_id", "name", "id"),
         Index("ix_core_partner_email", "email"),
+        Index(
+            "uq_core_partner_parent_id_main",
+            "parent_id",
+            unique=True,
+            sqlite_where=text("is_main"),
+            postgresql_where=text("is_main"),
+        ),
+        CheckConstraint("NOT is_main OR (active AND parent_id IS NOT NULL)", name="main_is_active_contact"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
@@ -30,6 +30,14 @@ class Tax(Base):
     company: Mapped[Company | None] = relationship(lazy="joined")
 
 
+def _unique(column: str, of_all: bool) -> Index:
+    """Return the index by which a code leads to one active product: of a company, or of those of all companies."""
+    where = text(f"active AND {column} <> '' AND company_id IS {'' if of_all else 'NOT '}NULL")
+    name = f"uq_core_product_{'' if of_all else 'company_id_'}{column}"
+    columns = [column] if of_all else ["company_id", column]
+    return Index(name, *columns, unique=True, sqlite_where=where, postgresql_where=where)
+
+
 class Product(Base):
     """Something that is sold."""
 
@@ -38,13 +46,14 @@ class Product(Base):
         Index("ix_core_product_name_id", "name", "id"),
         Index("ix_core_product_code_id", "code", "id"),
         Index("ix_core_product_barcode", "barcode"),
+        *(_unique(column, of_all) for column in ("code", "barcode") for of_all in (False, True)),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(40), default="")
-    """The house's own number for it, or ""; searched, printed in lists, not unique."""
+    """The house's own number for it, or ""; searched, printed in lists. One active product of a company has it."""
     barcode: Mapped[str] = mapped_column(String(40), default="")
-    """What a scanner reads (EAN, UPC, …), or ""."""
+    """What a scanner reads (EAN, UPC, …), or ""; one active product of a company has it."""
     name: Mapped[str] = mapped_column(String(160))
     """As it stands in the line of a document."""
     category: Mapped[str] = mapped_column(String(60), default="")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from flask import Flask
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -22,7 +20,6 @@ from modules.pos.service.registers import (
     last_count,
     open_session,
     open_session_of,
-    save_register,
 )
 from modules.pos.service.tickets import refund, ring_up
 from tests.pos.conftest import line, sale
@@ -88,46 +85,3 @@ def test_a_sale_of_a_closed_session_is_not_counted_in_another_currency(
     open_session(register, Decimal(5), cashier)
     with pytest.raises(UserError, match="EUR"):
         ring_up(register, sale(session_id=session.id), cashier)
-
-
-@both
-def test_opening_a_register_and_changing_the_currency_at_once_leaves_one_currency(
-    app: Flask, company: Company, cashier: User
-) -> None:
-    for turn in range(5):
-        register = save_register(None, {"company_id": company.id, "code": f"R{turn}", "name": "Till"})
-        number, company_id, user_id = register.id, company.id, cashier.id
-        wanted = "USD" if company.currency == "EUR" else "EUR"
-        db.session.commit()
-        start = threading.Barrier(2)
-        odd: list[BaseException] = []
-
-        def at_once(verb: Callable[[], object], start: threading.Barrier, odd: list[BaseException]) -> None:
-            with app.app_context():
-                try:
-                    start.wait()
-                    verb()
-                except UserError:
-                    pass
-                except BaseException as error:  # noqa: BLE001 (shown by the test)
-                    odd.append(error)
-                finally:
-                    db.session.remove()
-
-        def change(company_id: int = company_id, wanted: str = wanted) -> None:
-            save_company(db.session.get_one(Company, company_id), {"currency": wanted})
-
-        def open_it(number: int = number, user_id: int = user_id) -> None:
-            open_session(db.session.get_one(Register, number), Decimal(5), db.session.get(User, user_id))
-
-        threads = [threading.Thread(target=at_once, args=(verb, start, odd)) for verb in (change, open_it)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not odd
-        db.session.expire_all()
-        opened = open_session_of(number)
-        assert opened is not None
-        assert opened.currency == company.currency
-        close_session(opened, Decimal(5), cashier)
