@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from core import loader
 from core.companies.models import Company
 from core.contract import Module
-from core.db import Base, db, transaction
+from core.db import Base, db, guards, transaction
 from core.documents.checked import fields_of
 from core.documents.models import Document
 from core.errors import EnvoiError
@@ -153,11 +153,16 @@ def revision(module: Module, message: str) -> Path:
     return Path(script.path)
 
 
-def pending(module: Module) -> bool:
-    """Return True when migrations of a module have not been applied."""
+def pending(module: Module, connection: Connection | None = None) -> bool:
+    """Return True when migrations of a module have not been applied.
+
+    Args:
+        module: The module.
+        connection: By which the database is asked, where it is in the middle of something.
+    """
     head = ScriptDirectory.from_config(alembic_config(module)).get_current_head()
-    with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": version_table(module)})
+    with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
+        context = MigrationContext.configure(asked, opts={"version_table": version_table(module)})
         return context.get_current_revision() != head
 
 
@@ -174,8 +179,8 @@ def differences(module: Module) -> list[Any]:
                 "render_as_batch": True,
             },
         )
-        found = compare_metadata(context, metadata_of(module))
-    return [difference for difference in found if not _is_version_table(difference)]
+        found = [row for row in compare_metadata(context, metadata_of(module)) if not _is_version_table(row)]
+        return [*found, *(("missing_guard", name) for name in guards.missing(connection, f"{module.name}_"))]
 
 
 def _is_version_table(difference: Any) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, ExactDecimal, StrEnumType, UtcDateTime
+from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
 
@@ -78,7 +78,7 @@ class Session(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="CASCADE"))
+    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="RESTRICT"))
     """The register; it has one open session at most."""
     state: Mapped[SessionState] = mapped_column(StrEnumType(SessionState), default=SessionState.OPEN)
     """Open or closed; a closed one never opens again."""
@@ -125,7 +125,7 @@ class Ticket(Base):
     )
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id"))
@@ -150,6 +150,12 @@ class Ticket(Base):
     """What the company was at the sale; see `core.companies.issuer`."""
     footer: Mapped[str] = mapped_column(Text, default="")
     """Copied from the settings: a receipt that is printed again reads the same."""
+    customer_name: Mapped[str] = mapped_column(String(160), default="")
+    """As printed: the customer's name at the sale; "" for a walk-in."""
+    cashier_name: Mapped[str] = mapped_column(String(120), default="")
+    """As printed: the name at the sale of whoever sold."""
+    timezone: Mapped[str] = mapped_column(String(64), default="UTC")
+    """The cashier's at the sale: in it the time is printed."""
     mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 
@@ -181,7 +187,7 @@ class TicketLine(Base):
     __table_args__ = (Index("ix_pos_line_document_id_position", "document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
     """The ticket."""
     position: Mapped[int]
     """From 1, in the order of the ticket."""
@@ -214,7 +220,7 @@ class Payment(Base):
     __table_args__ = (Index("ix_pos_payment_document_id", "document_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
     """The ticket."""
     position: Mapped[int]
     """From 1, in the order they were made."""
@@ -272,3 +278,42 @@ class TillSettings(Base):
     """The paper of registers that have none of their own."""
     template_id: Mapped[int | None]
     """The mail template of receipts, or None for the one that applies. No foreign key: another module keeps them."""
+
+
+def _sold(document_id: str) -> str:
+    return f"EXISTS (SELECT 1 FROM pos_ticket WHERE document_id = {document_id})"  # noqa: S608 (constants)
+
+
+def _kept(table: str, may_end: tuple[str, ...]) -> tuple[Guard, ...]:
+    """Return the guards of rows that belong to a ticket: written before it, and never changed once it is there."""
+    reads = ("pos_ticket",)
+    touched = f"({_sold('OLD.document_id')} OR {_sold('NEW.document_id')})"
+    changes = f"{guards.changed(table, may_end=may_end)} AND {touched}"
+    return (
+        Guard(f"{table}_added", table, "INSERT", _sold("NEW.document_id"), reads=reads),
+        Guard(f"{table}_changed", table, "UPDATE", changes, reads=reads),
+        Guard(f"{table}_removed", table, "DELETE", _sold("OLD.document_id"), reads=reads),
+    )
+
+
+_HEADER_CHANGES = guards.changed("core_document", but=("owner_id", "revision", "updated_at"))
+_TICKET_CHANGES = guards.changed("pos_ticket", but=("receipt_format", "mail_problem"))
+_SESSION_CHANGES = guards.changed("pos_session", may_end=("opened_by_id", "closed_by_id"))
+
+guards.declare(
+    *_kept("pos_line", ("product_id",)),
+    *_kept("pos_payment", ("method_id",)),
+    Guard("pos_ticket_changed", "pos_ticket", "UPDATE", _TICKET_CHANGES),
+    Guard("pos_ticket_removed", "pos_ticket", "DELETE", "1 = 1"),
+    Guard(
+        "pos_header_changed",
+        "core_document",
+        "UPDATE",
+        f"{_HEADER_CHANGES} AND {_sold('OLD.id')}",
+        reads=("pos_ticket",),
+    ),
+    Guard("pos_header_removed", "core_document", "DELETE", _sold("OLD.id"), reads=("pos_ticket",)),
+    # Counted and closed: what was expected and found in the drawer is part of the record.
+    Guard("pos_session_changed", "pos_session", "UPDATE", f"OLD.state = 'closed' AND {_SESSION_CHANGES}"),
+    Guard("pos_session_removed", "pos_session", "DELETE", "OLD.state = 'closed'"),
+)

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from typing import Literal
 
 from sqlalchemy import (
     CheckConstraint,
-    Connection,
     ForeignKey,
     Index,
     String,
     Text,
-    event,
     false,
-    inspect,
-    select,
     text,
 )
-from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
-from sqlalchemy.orm.attributes import History
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.db import Base, ExactDecimal, StrEnumType
+from core.db import Base, ExactDecimal, Guard, StrEnumType, guards
+from core.db import FrozenError as AnyFrozenError
 from core.documents.models import Document
-from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product
-from modules.sales.states import CREDIT_NOTE, INVOICE_KINDS, InvoiceState, OrderState
+from modules.sales.states import CREDIT_NOTE, InvoiceState, OrderState
 
 
 class Line(Base):
@@ -40,8 +35,8 @@ class Line(Base):
     __table_args__ = (Index("ix_sales_line_document_id_position", "document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
-    """The document; lines go with it."""
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
+    """The document; it is not deleted while it has lines."""
     position: Mapped[int]
     """From 1, in the order of the document."""
     product_id: Mapped[int | None] = mapped_column(
@@ -76,7 +71,7 @@ class Order(Base):
     __tablename__ = "sales_order"
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     state: Mapped[OrderState] = mapped_column(StrEnumType(OrderState), default=OrderState.QUOTATION)
@@ -113,7 +108,7 @@ class Invoice(Base):
     )
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     state: Mapped[InvoiceState] = mapped_column(StrEnumType(InvoiceState), default=InvoiceState.DRAFT)
@@ -140,6 +135,8 @@ class Invoice(Base):
     """As printed; empty before the posting."""
     issuer: Mapped[str] = mapped_column(Text, default="")
     """What the company was at the posting; see `core.companies.issuer`. Empty before."""
+    contact_name: Mapped[str] = mapped_column(String(120), default="")
+    """The salesperson's name at the posting, as printed; empty before, and where there is none."""
 
     document: Mapped[Document] = relationship(lazy="joined")
     order: Mapped[Order | None] = relationship(foreign_keys=[order_id])
@@ -159,58 +156,47 @@ class Invoice(Base):
         return self.document.kind == CREDIT_NOTE
 
 
-class FrozenError(UserError):
+class FrozenError(AnyFrozenError):
     """Somebody tried to change a posted invoice or credit note."""
 
     def __init__(self) -> None:
         super().__init__(_l("A posted document cannot be changed any more. Make a credit note instead."))
 
 
-# The services refuse politely; what follows refuses whoever forgot to ask them. It looks at the state in the
-# table, not at the one in memory, so that writing another state first does not help.
-_FROZEN_HEADER = ("kind", "number", "company_id", "partner_id", "language", "date", "currency", "total")
+def _posted(document_id: str) -> str:
+    posted = f"SELECT 1 FROM sales_invoice WHERE document_id = {document_id} AND state = 'posted'"  # noqa: S608 (constants)
+    return f"EXISTS ({posted})"
 
 
-def _is_posted(connection: Connection, document_id: int | None) -> bool:
-    state = connection.scalar(select(Invoice.state).where(Invoice.document_id == document_id))
-    return state is InvoiceState.POSTED
+def _frozen(name: str, table: str, on: Literal["INSERT", "UPDATE", "DELETE"], refuse: str) -> Guard:
+    return Guard(f"sales_{name}", table, on, refuse, FrozenError, ("sales_invoice",))
 
 
-def _has_changes(target: Any, names: tuple[str, ...] | None = None) -> bool:
-    state = inspect(target)
-    columns = names or tuple(attribute.key for attribute in state.mapper.column_attrs)
-    histories: list[History] = [state.attrs[name].history for name in columns]
-    return any(history.has_changes() for history in histories)
+# The owner may change: the account may go, and what is printed of it is copied.
+HEADER_BUT = ("owner_id", "revision", "updated_at")
+_LINE_CHANGES = guards.changed("sales_line", may_end=("product_id", "tax_id"))
 
-
-@event.listens_for(Line, "before_insert")
-@event.listens_for(Line, "before_update")
-@event.listens_for(Line, "before_delete")
-def _keep_lines(_mapper: Mapper[Line], connection: Connection, target: Line) -> None:
-    if _is_posted(connection, target.document_id):
-        raise FrozenError
-
-
-@event.listens_for(Invoice, "before_update")
-def _keep_invoice(_mapper: Mapper[Invoice], connection: Connection, target: Invoice) -> None:
-    if _has_changes(target) and _is_posted(connection, target.document_id):
-        raise FrozenError
-
-
-@event.listens_for(Invoice, "before_delete")
-def _keep_row(_mapper: Mapper[Invoice], connection: Connection, target: Invoice) -> None:
-    if _is_posted(connection, target.document_id):
-        raise FrozenError
-
-
-@event.listens_for(Document, "before_update")
-def _keep_header(_mapper: Mapper[Document], connection: Connection, target: Document) -> None:
-    # Not asked for its kind: the kind may be what was changed.
-    if _has_changes(target, _FROZEN_HEADER) and _is_posted(connection, target.id):
-        raise FrozenError
-
-
-@event.listens_for(Document, "before_delete")
-def _keep_document(_mapper: Mapper[Document], connection: Connection, target: Document) -> None:
-    if target.kind in INVOICE_KINDS and _is_posted(connection, target.id):
-        raise FrozenError
+guards.declare(
+    _frozen("line_added", "sales_line", "INSERT", _posted("NEW.document_id")),
+    _frozen("line_removed", "sales_line", "DELETE", _posted("OLD.document_id")),
+    _frozen(
+        "line_changed",
+        "sales_line",
+        "UPDATE",
+        f"{_LINE_CHANGES} AND ({_posted('OLD.document_id')} OR {_posted('NEW.document_id')})",
+    ),
+    _frozen(
+        "invoice_changed",
+        "sales_invoice",
+        "UPDATE",
+        f"OLD.state = 'posted' AND {guards.changed('sales_invoice')}",
+    ),
+    _frozen("invoice_removed", "sales_invoice", "DELETE", "OLD.state = 'posted'"),
+    _frozen(
+        "header_changed",
+        "core_document",
+        "UPDATE",
+        f"{guards.changed('core_document', but=HEADER_BUT)} AND {_posted('OLD.id')}",
+    ),
+    _frozen("header_removed", "core_document", "DELETE", _posted("OLD.id")),
+)

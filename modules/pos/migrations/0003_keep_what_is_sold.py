@@ -11,7 +11,42 @@ branch_labels = None
 depends_on = None
 
 
+OWNED = (
+    ("pos_ticket", "document_id", "core_document"),
+    ("pos_line", "document_id", "core_document"),
+    ("pos_payment", "document_id", "core_document"),
+    ("pos_session", "register_id", "pos_register"),
+)
+
+
+def _on_delete(what: str) -> None:
+    for table, column, other in OWNED:
+        name = op.f(f"fk_{table}_{column}_{other}")
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.drop_constraint(name, type_="foreignkey")
+            batch_op.create_foreign_key(name, other, [column], ["id"], ondelete=what)
+
+
 def upgrade() -> None:
+    _on_delete("RESTRICT")
+    with op.batch_alter_table("pos_ticket", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("customer_name", sa.String(length=160), nullable=False, server_default="")
+        )
+        batch_op.add_column(
+            sa.Column("cashier_name", sa.String(length=120), nullable=False, server_default="")
+        )
+        batch_op.add_column(sa.Column("timezone", sa.String(length=64), nullable=False, server_default="UTC"))
+    # As they are called today: what was printed then is not known any more.
+    of_ticket = "JOIN core_document ON core_document.{key} = {table}.id WHERE core_document.id = pos_ticket.document_id"
+    partner = of_ticket.format(key="partner_id", table="core_partner")
+    user = of_ticket.format(key="owner_id", table="core_user")
+    op.execute(
+        "UPDATE pos_ticket SET "  # noqa: S608 (constants)
+        f"customer_name = coalesce((SELECT core_partner.name FROM core_partner {partner}), ''), "
+        f"cashier_name = coalesce((SELECT core_user.name FROM core_user {user}), ''), "
+        f"timezone = coalesce((SELECT core_user.timezone FROM core_user {user}), 'UTC')"
+    )
     with op.batch_alter_table("pos_session", schema=None) as batch_op:
         batch_op.add_column(sa.Column("currency", sa.String(length=3), nullable=False, server_default=""))
     # That of its first ticket, since the company may have got another one; else the company's.
@@ -29,3 +64,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("pos_session", schema=None) as batch_op:
         batch_op.drop_column("currency")
+    with op.batch_alter_table("pos_ticket", schema=None) as batch_op:
+        for name in ("timezone", "cashier_name", "customer_name"):
+            batch_op.drop_column(name)
+    _on_delete("CASCADE")

@@ -121,22 +121,6 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             number=f"{register.code}-{sequence:06d}",
         )
         document.total = counted.total
-        ticket = Ticket(
-            document=document,
-            register=register,
-            session=session_row,
-            sequence=sequence,
-            client_id=sale.client_id,
-            rung_at=rung_at,
-            posted_at=now,
-            receipt_format=sale.receipt_format or paper_of(register),
-            refund_of_id=original.document_id if original is not None else None,
-            change=counted.change,
-            issuer=to_text(issuer_now(company)),
-            footer=settings_of(company.id).footer,
-        )
-        session.add(ticket)
-        session.flush()
         # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
         products = _those_there(Product, [line.product_id for line in counted.lines])
         for line in counted.lines:
@@ -156,6 +140,26 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             )
             for position, payment in enumerate(sale.payments, 1)
         )
+        session.flush()
+        # Last: once there is a ticket, the database lets nobody add to it or change it.
+        ticket = Ticket(
+            document=document,
+            register=register,
+            session=session_row,
+            sequence=sequence,
+            client_id=sale.client_id,
+            rung_at=rung_at,
+            posted_at=now,
+            receipt_format=sale.receipt_format or paper_of(register),
+            refund_of_id=original.document_id if original is not None else None,
+            change=counted.change,
+            issuer=to_text(issuer_now(company)),
+            footer=settings_of(company.id).footer,
+            customer_name=partner.name if partner is not None else "",
+            cashier_name=cashier.name if cashier is not None else "",
+            timezone=cashier.timezone if cashier is not None else "UTC",
+        )
+        session.add(ticket)
         session.flush()
     return ticket
 

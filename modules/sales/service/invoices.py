@@ -278,6 +278,8 @@ def _copy_customer(invoice: Invoice) -> None:
     if partner is None:
         raise UserError(_l("Choose the customer first."))
     invoice.customer_name, invoice.customer_vat = partner.name, partner.vat
+    owner = invoice.document.owner
+    invoice.contact_name = owner.name if owner is not None else ""
     invoice.customer_address = "\n".join(address_lines(partner, invoice.document))
 
 
