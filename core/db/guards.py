@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from sqlalchemy import Connection, Engine, ExceptionContext, event, inspect
+from babel.numbers import list_currencies
+from sqlalchemy import Connection, Engine, ExceptionContext, Table, event, inspect
 
 from core.db.base import Base
+from core.db.types import DECIMAL_PLACES, StrEnumType
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
@@ -40,6 +42,7 @@ class Guard:
         refuse: The condition under which it is refused, by `OLD` and `NEW`.
         error: What is raised instead of the database's own error, or None for that one.
         reads: Other tables that the condition names; the guard is there once all of them are.
+        columns: Those whose change is looked at, of an UPDATE; none for all.
     """
 
     name: str
@@ -48,23 +51,64 @@ class Guard:
     refuse: str
     error: Callable[[], UserError] | None = FrozenError
     reads: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def trigger(self) -> str:
         """The name of the trigger; another one as soon as the guard says something else."""
-        digest = hashlib.sha256(repr((self.table, self.on, self.refuse)).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(repr((self.table, self.on, self.refuse, self.columns)).encode()).hexdigest()[
+            :8
+        ]
         return f"{_PREFIX}{self.name}_{digest}"
 
 
 def declare(*guards: Guard) -> None:
     """Declare guards; for the file of the models that they are about."""
-    known = _declared()
+    known = Base.metadata.info.setdefault("envoi_guards", {})
     for guard in guards:
         known[guard.name] = guard
 
 
+def require(
+    table: str, name: str, condition: str, *, reads: tuple[str, ...] = (), columns: tuple[str, ...] = ()
+) -> None:
+    """Declare what must hold of each row that is written; rows that are there already are left.
+
+    For what a CHECK cannot say since it looks at other rows, or should not since it would keep a migration from
+    an installation that has such a row.
+
+    Args:
+        table: The table.
+        name: Of the rule; the table's name is put before it.
+        condition: What must hold of `NEW`; unknown, because something is NULL, is well.
+        reads: As for `Guard`.
+        columns: As for `Guard`; an INSERT is looked at in any case.
+    """
+    refuse = f"NOT ({condition})"
+    declare(
+        Guard(f"{table}_{name}_new", table, "INSERT", refuse, None, reads),
+        Guard(f"{table}_{name}", table, "UPDATE", refuse, None, reads, columns),
+    )
+
+
 def _declared() -> dict[str, Guard]:
-    return cast("dict[str, Guard]", Base.metadata.info.setdefault("envoi_guards", {}))
+    known = cast("dict[str, Guard]", Base.metadata.info.setdefault("envoi_guards", {}))
+    for table in list(Base.metadata.tables.values()):
+        if f"{table.name}_words" not in known:
+            _require_words(table)
+    return known
+
+
+def _require_words(table: Table) -> None:
+    """Declare that a table's columns of a `StrEnum` hold no other word; a new member needs no migration."""
+    columns = {column.name: column.type for column in table.columns if isinstance(column.type, StrEnumType)}
+    if not columns:
+        return
+    conditions = [
+        f"(NEW.{name} IS NULL OR NEW.{name} IN ({', '.join(repr(member.value) for member in type_.enum)}))"
+        for name, type_ in columns.items()
+    ]
+    require(table.name, "words", " AND ".join(conditions), columns=tuple(columns))
 
 
 def changed(table: str, *, but: Iterable[str] = (), may_end: Iterable[str] = ()) -> str:
@@ -82,6 +126,16 @@ def changed(table: str, *, but: Iterable[str] = (), may_end: Iterable[str] = ())
             part = f"OLD.{name} IS DISTINCT FROM NEW.{name}"
             parts.append(f"({part} AND NEW.{name} IS NOT NULL)" if name in may_end else part)
     return f"({' OR '.join(parts)})"
+
+
+def is_currency(column: str) -> str:
+    """Return the condition that a column holds a currency of ISO 4217, one in use or a former one."""
+    return f"{column} IN ({', '.join(repr(code) for code in sorted(list_currencies()))})"
+
+
+def is_percentage(column: str) -> str:
+    """Return the condition that a column of `ExactDecimal` is none, or from 0 to 100."""
+    return f"({column} IS NULL OR {column} BETWEEN 0 AND {100 * 10**DECIMAL_PLACES})"
 
 
 def missing(connection: Connection, prefix: str) -> list[str]:
@@ -128,17 +182,25 @@ def install(connection: Connection, strangers: Iterable[str] = ()) -> None:
             connection.exec_driver_sql(
                 f"DROP TRIGGER {name}" if sqlite else f"DROP FUNCTION {name}() CASCADE"
             )
+    is_postgresql = connection.dialect.name == "postgresql"  # its driver takes a % for a parameter
     for name, guard in wanted.items():
         if name not in present:
             for statement in _statements(guard, connection.dialect.name):
-                connection.exec_driver_sql(statement)
+                connection.exec_driver_sql(statement.replace("%", "%%") if is_postgresql else statement)
     for sql in strangers:
         connection.exec_driver_sql(sql)
 
 
 def _possible(connection: Connection) -> list[Guard]:
-    tables = set(inspect(connection).get_table_names())
-    return [guard for guard in _declared().values() if {guard.table, *guard.reads} <= tables]
+    """Return the guards whose tables and columns are there: a module may not have been migrated yet."""
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names())
+    there = [guard for guard in _declared().values() if {guard.table, *guard.reads} <= tables]
+    columns = {
+        table: {column["name"] for column in inspector.get_columns(table)}
+        for table in {guard.table for guard in there if guard.columns}
+    }
+    return [guard for guard in there if not guard.columns or set(guard.columns) <= columns[guard.table]]
 
 
 def _present(connection: Connection) -> dict[str, str]:
@@ -153,7 +215,8 @@ def _present(connection: Connection) -> dict[str, str]:
 
 
 def _statements(guard: Guard, dialect: str) -> list[str]:
-    name, head = guard.trigger, f"BEFORE {guard.on} ON {guard.table} FOR EACH ROW"
+    of = f" OF {', '.join(guard.columns)}" if guard.columns else ""
+    name, head = guard.trigger, f"BEFORE {guard.on}{of} ON {guard.table} FOR EACH ROW"
     if dialect == "sqlite":
         return [f"CREATE TRIGGER {name} {head} WHEN {guard.refuse} BEGIN SELECT RAISE(ABORT, '{name}'); END"]
     # The class of a violated CHECK, so that drivers raise an IntegrityError.

@@ -69,5 +69,12 @@ class Document(Base):
 guards.declare(
     # It is printed, quoted in payments and counted without gaps.
     Guard("core_document_number", "core_document", "UPDATE", "OLD.number <> '' AND NEW.number <> OLD.number"),
-    Guard("core_sequence_back", "core_sequence", "UPDATE", "NEW.next_number < OLD.next_number"),
+)
+guards.require("core_document", "currency", guards.is_currency("NEW.currency"), columns=("currency",))
+guards.require(
+    "core_document", "words", "NEW.kind <> '' AND NEW.language <> ''", columns=("kind", "language")
+)
+guards.require("core_document", "revision", "NEW.revision >= 1", columns=("revision",))
+guards.declare(
+    Guard("core_document_revision_back", "core_document", "UPDATE", "NEW.revision < OLD.revision", None)
 )

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, StrEnumType, UtcDateTime, guards
 
 
 class PartnerType(StrEnum):
@@ -76,3 +76,9 @@ class Partner(Base):
 
     parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
     contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")
+
+
+guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))
+guards.require("core_partner", "parent", "NEW.parent_id <> NEW.id", columns=("parent_id",))
+guards.require("core_partner", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
+guards.require("core_partner", "email", "NEW.email = '' OR NEW.email LIKE '_%@_%'", columns=("email",))

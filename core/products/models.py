@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
-from core.db import Base, ExactDecimal
+from core.db import Base, ExactDecimal, guards
 
 
 class Tax(Base):
@@ -75,3 +75,8 @@ class Product(Base):
 
     tax: Mapped[Tax | None] = relationship(lazy="joined")
     company: Mapped[Company | None] = relationship(lazy="joined")
+
+
+guards.require("core_tax", "name", "NEW.name <> ''")
+guards.require("core_tax", "rate", guards.is_percentage("NEW.rate"))
+guards.require("core_product", "name", "NEW.name <> ''", columns=("name",))

@@ -13,7 +13,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
-from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
+from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
 
 FILE_PATTERN = "{register}-{number}-{company}.pdf"
 
@@ -184,7 +184,7 @@ class TicketLine(Base):
     """A line of a ticket; name, price and tax are copied, so that it stays what the customer paid."""
 
     __tablename__ = "pos_line"
-    __table_args__ = (Index("ix_pos_line_document_id_position", "document_id", "position"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
@@ -217,7 +217,7 @@ class Payment(Base):
     """What was paid with one method; what was given back in cash is on the ticket."""
 
     __tablename__ = "pos_payment"
-    __table_args__ = (Index("ix_pos_payment_document_id", "document_id"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
@@ -317,3 +317,58 @@ guards.declare(
     Guard("pos_session_changed", "pos_session", "UPDATE", f"OLD.state = 'closed' AND {_SESSION_CHANGES}"),
     Guard("pos_session_removed", "pos_session", "DELETE", "OLD.state = 'closed'"),
 )
+
+
+_HEAD = "EXISTS (SELECT 1 FROM core_document WHERE id = NEW.document_id AND kind = '" + TICKET + "')"  # noqa: S608
+# The session is open, of the same register, and counts in the currency of the ticket, which is its company's.
+_IN_SESSION = (
+    "EXISTS (SELECT 1 FROM pos_session JOIN pos_register ON pos_register.id = pos_session.register_id "
+    "JOIN core_document ON core_document.company_id = pos_register.company_id "
+    "AND core_document.currency = pos_session.currency WHERE core_document.id = NEW.document_id "
+    "AND pos_session.id = NEW.session_id AND pos_session.register_id = NEW.register_id)"
+)
+_SESSION_OPEN = "EXISTS (SELECT 1 FROM pos_session WHERE id = NEW.session_id AND state = 'open')"
+_REFUNDED = (
+    "EXISTS (SELECT 1 FROM pos_ticket JOIN core_document AS other ON other.id = pos_ticket.document_id "
+    "JOIN core_document AS mine ON mine.company_id = other.company_id AND mine.currency = other.currency "
+    "WHERE pos_ticket.document_id = NEW.refund_of_id AND mine.id = NEW.document_id "
+    "AND pos_ticket.refund_of_id IS NULL)"
+)
+
+guards.require("pos_register", "code", "NEW.code <> '' AND NEW.name <> ''")
+guards.require("pos_payment_method", "name", "NEW.name <> ''")
+guards.require("pos_session", "currency", guards.is_currency("NEW.currency"), columns=("currency",))
+guards.require("pos_session", "cash", "NEW.opening_cash >= 0 AND coalesce(NEW.counted_cash, 0) >= 0")
+guards.require(
+    "pos_session",
+    "counted",
+    "(NEW.state = 'closed') = (NEW.closed_at IS NOT NULL) AND (NEW.state = 'closed') = (NEW.counted_cash IS NOT NULL) "
+    "AND (NEW.state = 'closed') = (NEW.expected_cash IS NOT NULL)",
+)
+guards.require("pos_session", "times", "NEW.closed_at >= NEW.opened_at")
+guards.require("pos_ticket", "head", _HEAD, columns=("document_id",))
+guards.require("pos_ticket", "sequence", "NEW.sequence >= 1", columns=("sequence",))
+guards.require("pos_ticket", "change", "NEW.change >= 0", columns=("change",))
+guards.require("pos_ticket", "client", "NEW.client_id <> ''", columns=("client_id",))
+guards.require("pos_ticket", "session", _IN_SESSION, columns=("session_id",))
+guards.require("pos_ticket", "open", _SESSION_OPEN, columns=("session_id",))
+guards.require(
+    "pos_ticket",
+    "refund",
+    f"NEW.refund_of_id IS NULL OR (NEW.refund_of_id <> NEW.document_id AND {_REFUNDED})",
+    columns=("refund_of_id",),
+)
+guards.require("pos_line", "position", "NEW.position >= 1")
+guards.require("pos_line", "head", _HEAD)
+guards.require("pos_line", "quantity", "NEW.quantity <> 0")
+guards.require("pos_line", "discount", guards.is_percentage("NEW.discount"))
+guards.require("pos_line", "rate", guards.is_percentage("NEW.tax_rate"))
+guards.require("pos_line", "text", "NEW.description <> ''")
+guards.require(
+    "pos_line", "refunds", "NEW.refunds_id IS NULL OR (NEW.refunds_id <> NEW.id AND NEW.quantity < 0)"
+)
+guards.require("pos_payment", "position", "NEW.position >= 1")
+guards.require("pos_payment", "head", _HEAD)
+guards.require("pos_payment", "name", "NEW.name <> ''")
+guards.require("pos_pin", "failures", "NEW.failures >= 0")
+guards.require("pos_settings", "keep_days", "NEW.keep_days >= 0")

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     String,
     Text,
+    UniqueConstraint,
     false,
     text,
 )
@@ -22,7 +23,15 @@ from core.db import FrozenError as AnyFrozenError
 from core.documents.models import Document
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product
-from modules.sales.states import CREDIT_NOTE, InvoiceState, OrderState
+from modules.sales.states import (
+    CREDIT_NOTE,
+    INVOICE,
+    INVOICE_KINDS,
+    ORDER,
+    QUOTATION,
+    InvoiceState,
+    OrderState,
+)
 
 
 class Line(Base):
@@ -32,7 +41,7 @@ class Line(Base):
     """
 
     __tablename__ = "sales_line"
-    __table_args__ = (Index("ix_sales_line_document_id_position", "document_id", "position"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
@@ -199,4 +208,69 @@ guards.declare(
         f"{guards.changed('core_document', but=HEADER_BUT)} AND {_posted('OLD.id')}",
     ),
     _frozen("header_removed", "core_document", "DELETE", _posted("OLD.id")),
+)
+
+
+def _kind(row: str, *kinds: str) -> str:
+    names = ", ".join(repr(kind) for kind in kinds)
+    return f"EXISTS (SELECT 1 FROM core_document WHERE id = {row} AND kind IN ({names}))"  # noqa: S608 (constants)
+
+
+_HAS_LINES = "EXISTS (SELECT 1 FROM sales_line WHERE document_id = NEW.document_id)"
+_HAS_NUMBER = "EXISTS (SELECT 1 FROM core_document WHERE id = NEW.document_id AND number <> '')"
+_ORDER_HOLDS = "EXISTS (SELECT 1 FROM sales_order WHERE document_id = NEW.order_id AND state = 'order')"
+_LIVE_INVOICE = (
+    "EXISTS (SELECT 1 FROM sales_invoice WHERE order_id = NEW.document_id AND state <> 'canceled')"
+)
+_HEADS = (
+    "core_document AS mine JOIN core_document AS other ON other.id = {other} WHERE mine.id = NEW.document_id"
+)
+_SAME = "mine.company_id = other.company_id AND mine.currency = other.currency"
+_REVERSED = "EXISTS (SELECT 1 FROM sales_invoice WHERE document_id = NEW.reversed_id AND state = 'posted')"
+
+
+def _same(other: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {_HEADS.format(other=other)} AND {_SAME})"  # noqa: S608 (constants)
+
+
+guards.require("sales_line", "position", "NEW.position >= 1")
+guards.require("sales_line", "discount", guards.is_percentage("NEW.discount"))
+guards.require("sales_line", "rate", guards.is_percentage("NEW.tax_rate"))
+guards.require("sales_order", "head", _kind("NEW.document_id", QUOTATION, ORDER))
+guards.require(
+    "sales_order",
+    "invoiced",
+    f"NEW.state = 'order' OR NOT {_LIVE_INVOICE}",
+    reads=("sales_invoice",),
+    columns=("state",),
+)
+guards.require("sales_invoice", "head", _kind("NEW.document_id", *INVOICE_KINDS))
+guards.require(
+    "sales_invoice",
+    "order",
+    f"NEW.order_id IS NULL OR NEW.state = 'canceled' OR ({_ORDER_HOLDS} AND {_same('NEW.order_id')})",
+    columns=("order_id", "state"),
+)
+# It takes back a posted invoice of the same company, in its currency; never itself and no credit note.
+guards.require(
+    "sales_invoice",
+    "reversed",
+    f"NEW.reversed_id IS NULL OR (NEW.reversed_id <> NEW.document_id AND {_REVERSED} AND "
+    f"{_kind('NEW.document_id', CREDIT_NOTE)} AND {_kind('NEW.reversed_id', INVOICE)} AND {_same('NEW.reversed_id')})",
+    columns=("reversed_id",),
+)
+guards.require("sales_invoice", "number", f"NEW.state <> 'posted' OR {_HAS_NUMBER}", columns=("state",))
+guards.require(
+    "sales_invoice", "no_number", f"NEW.state <> 'canceled' OR NOT {_HAS_NUMBER}", columns=("state",)
+)
+guards.declare(
+    Guard(
+        "sales_invoice_complete",
+        "sales_invoice",
+        "UPDATE",
+        "NEW.state = 'posted' AND OLD.state <> 'posted' AND (NEW.due_date IS NULL OR NEW.customer_name = '' "
+        f"OR NEW.issuer = '' OR OLD.state = 'canceled' OR NOT {_HAS_LINES})",
+        None,
+        ("sales_line",),
+    ),
 )

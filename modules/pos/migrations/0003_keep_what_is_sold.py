@@ -27,8 +27,37 @@ def _on_delete(what: str) -> None:
             batch_op.create_foreign_key(name, other, [column], ["id"], ondelete=what)
 
 
+def _one_row_at_a_place(table: str) -> None:
+    """Number the rows of tickets anew that have two at one place, in the order in which they were printed."""
+    rows = sa.table(table, sa.column("id"), sa.column("document_id"), sa.column("position"))
+    connection = op.get_bind()
+    twice = (
+        sa.select(rows.c.document_id)
+        .group_by(rows.c.document_id, rows.c.position)
+        .having(sa.func.count() > 1)
+    )
+    last, place = None, 0
+    query = sa.select(rows.c.id, rows.c.document_id).where(rows.c.document_id.in_(twice))
+    for number, document_id in connection.execute(
+        query.order_by(rows.c.document_id, rows.c.position, rows.c.id)
+    ).all():
+        place = place + 1 if document_id == last else 1
+        last = document_id
+        connection.execute(rows.update().where(rows.c.id == number).values(position=place))
+
+
+PLACES = (("pos_line", "ix_pos_line_document_id_position"), ("pos_payment", "ix_pos_payment_document_id"))
+
+
 def upgrade() -> None:
     _on_delete("RESTRICT")
+    for table, index in PLACES:
+        _one_row_at_a_place(table)
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.drop_index(index)
+            batch_op.create_unique_constraint(
+                op.f(f"uq_{table}_document_id_position"), ["document_id", "position"]
+            )
     with op.batch_alter_table("pos_ticket", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("customer_name", sa.String(length=160), nullable=False, server_default="")
@@ -62,6 +91,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    for table, index in PLACES:
+        columns = ["document_id", "position"] if table == "pos_line" else ["document_id"]
+        with op.batch_alter_table(table, schema=None) as batch_op:
+            batch_op.drop_constraint(op.f(f"uq_{table}_document_id_position"), type_="unique")
+            batch_op.create_index(index, columns, unique=False)
     with op.batch_alter_table("pos_session", schema=None) as batch_op:
         batch_op.drop_column("currency")
     with op.batch_alter_table("pos_ticket", schema=None) as batch_op:

@@ -306,10 +306,10 @@ def close_session(session: Session, counted: Decimal, by: User | None, *, note: 
         if session.state is SessionState.CLOSED:
             raise UserError(_l("This session was closed meanwhile."))
         closed_by_id = by.id if by else None
-        session.counted_cash = _amount(counted, "counted_cash")
         # Kept, not computed later: what was expected at the close is part of the record.
-        session.expected_cash = cash_in(session)
-        # From here on nothing is read: it would write the row, and a closed one cannot be changed.
+        expected = cash_in(session)
+        # From here on nothing is read: it would write the row, which is closed and counted at once or not at all.
+        session.counted_cash, session.expected_cash = _amount(counted, "counted_cash"), expected
         session.state = SessionState.CLOSED
         session.closed_at, session.closed_by_id = clock.now(), closed_by_id
         session.note = note.strip()[:300]

@@ -22,8 +22,33 @@ def _on_delete(what: str) -> None:
             batch_op.create_foreign_key(name, "core_document", ["document_id"], ["id"], ondelete=what)
 
 
+def _one_line_at_a_place(table: str) -> None:
+    """Number the lines of documents anew that have two at one place, in the order in which they were printed."""
+    rows = sa.table(table, sa.column("id"), sa.column("document_id"), sa.column("position"))
+    connection = op.get_bind()
+    twice = (
+        sa.select(rows.c.document_id)
+        .group_by(rows.c.document_id, rows.c.position)
+        .having(sa.func.count() > 1)
+    )
+    last, place = None, 0
+    query = sa.select(rows.c.id, rows.c.document_id).where(rows.c.document_id.in_(twice))
+    for number, document_id in connection.execute(
+        query.order_by(rows.c.document_id, rows.c.position, rows.c.id)
+    ).all():
+        place = place + 1 if document_id == last else 1
+        last = document_id
+        connection.execute(rows.update().where(rows.c.id == number).values(position=place))
+
+
 def upgrade() -> None:
     _on_delete("RESTRICT")
+    _one_line_at_a_place("sales_line")
+    with op.batch_alter_table("sales_line", schema=None) as batch_op:
+        batch_op.drop_index("ix_sales_line_document_id_position")
+        batch_op.create_unique_constraint(
+            op.f("uq_sales_line_document_id_position"), ["document_id", "position"]
+        )
     with op.batch_alter_table("sales_invoice", schema=None) as batch_op:
         batch_op.add_column(sa.Column("superseded", sa.Boolean(), nullable=False, server_default=sa.false()))
         batch_op.add_column(
@@ -56,4 +81,7 @@ def downgrade() -> None:
         batch_op.drop_constraint(op.f("ck_sales_invoice_superseded_is_canceled"), type_="check")
         batch_op.drop_column("superseded")
         batch_op.drop_column("contact_name")
+    with op.batch_alter_table("sales_line", schema=None) as batch_op:
+        batch_op.drop_constraint(op.f("uq_sales_line_document_id_position"), type_="unique")
+        batch_op.create_index("ix_sales_line_document_id_position", ["document_id", "position"], unique=False)
     _on_delete("CASCADE")

@@ -104,6 +104,7 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
         # All anew: the form posts them all, and nothing refers to the line of a draft.
         for line in lines_of(document.id):
             session.delete(line)
+        session.flush()  # the session would write the new ones first, at places that are taken
         lines = [
             _line(document, position, value, taxes.get(value.tax_id) if value.tax_id else None)
             for position, value in enumerate(values, 1)
