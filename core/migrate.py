@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from core import loader
 from core.companies.models import Company
 from core.contract import Module
-from core.db import Base, db, transaction
+from core.db import Base, db, guards, transaction
 from core.documents.checked import fields_of
 from core.documents.locale import speaking
 from core.documents.models import Document
@@ -183,11 +183,16 @@ class SchemaProblem:
     newer: bool
 
 
-def schema_problem(module: Module) -> SchemaProblem | None:
-    """Return what is wrong with the tables of a module, or None when they are those of this program."""
+def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
+    """Return what is wrong with the tables of a module, or None when they are those of this program.
+
+    Args:
+        module: The module.
+        connection: By which the database is asked, where it is in the middle of something.
+    """
     script = ScriptDirectory.from_config(alembic_config(module))
-    with db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": version_table(module)})
+    with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
+        context = MigrationContext.configure(asked, opts={"version_table": version_table(module)})
         version = context.get_current_revision()
     if version == script.get_current_head():
         return None
@@ -206,9 +211,9 @@ def schema_problems() -> list[SchemaProblem]:
     return [found for module in migrated_modules() if (found := schema_problem(module)) is not None]
 
 
-def pending(module: Module) -> bool:
-    """Return True when migrations of a module have not been applied."""
-    return schema_problem(module) is not None
+def pending(module: Module, connection: Connection | None = None) -> bool:
+    """Return True when migrations of a module have not been applied; the arguments are those of `schema_problem`."""
+    return schema_problem(module, connection) is not None
 
 
 def demand_schema() -> None:
@@ -259,8 +264,8 @@ def differences(module: Module) -> list[Any]:
                 "render_as_batch": True,
             },
         )
-        found = compare_metadata(context, metadata_of(module))
-    return [difference for difference in found if not _is_version_table(difference)]
+        found = [row for row in compare_metadata(context, metadata_of(module)) if not _is_version_table(row)]
+        return [*found, *(("missing_guard", name) for name in guards.missing(connection, f"{module.name}_"))]
 
 
 def _is_version_table(difference: Any) -> bool:

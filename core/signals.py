@@ -13,6 +13,7 @@ from blinker import Namespace
 __all__ = [
     "KEYWORDS",
     "check_asked",
+    "company_currency_changing",
     "document_customer_changed",
     "document_mail_wanted",
     "mail_server_paused",
@@ -27,6 +28,13 @@ check_asked = _signals.signal("check-asked")
 
 Sender: the Flask application. No keywords. A receiver reads only, and returns a sentence for each thing of its module
 that keeps somebody from working, or an empty list.
+"""
+
+company_currency_changing = _signals.signal("company-currency-changing")
+"""Sent inside the transaction that gives a company another currency, before it does; the company's row is locked.
+
+Sender: the `Company`, still with the former currency. Keywords: `currency`, the new one. A receiver returns a sentence
+for the person why that cannot be now, or None. Whoever begins to count in a currency locks the row to share it first.
 """
 
 document_customer_changed = _signals.signal("document-customer-changed")
@@ -67,6 +75,7 @@ current language, in the order in which they are offered; one that keeps no temp
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "check_asked": (),
+    "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
     "mail_server_paused": ("server_id",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db import Base
+from core.db import Base, guards
 
 
 class Company(Base):
@@ -61,3 +61,12 @@ class Sequence(Base):
     """For example `sales.invoice/2026`."""
     next_number: Mapped[int] = mapped_column(default=1)
     """The next number to be given. The row stays locked until the transaction ends, so none is lost."""
+
+
+guards.require("core_company", "currency", guards.is_currency("NEW.currency"), columns=("currency",))
+guards.require("core_company", "name", "NEW.name <> ''", columns=("name",))
+guards.require("core_company", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
+guards.require("core_sequence", "number", "NEW.next_number >= 1")
+guards.declare(
+    guards.Guard("core_sequence_back", "core_sequence", "UPDATE", "NEW.next_number < OLD.next_number")
+)

@@ -17,6 +17,7 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.pictures import MAIL_FORMATS, TooManyPixelsError, UnreadablePictureError, drawn
+from core.signals import company_currency_changing
 
 MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
 LOGO_FORMATS = (*MAIL_FORMATS, "WEBP")
@@ -73,9 +74,11 @@ def save_company(company: Company | None, values: dict[str, Any]) -> Company:
         values: Column values.
 
     Raises:
-        UserError: The name is taken.
+        UserError: The name is taken, or something is being counted in the former currency.
     """
     with transaction() as session:
+        if company is not None and "currency" in values:
+            _let_go_of_currency(company, str(values["currency"]))
         company = company or Company()
         for name, value in values.items():
             setattr(company, name, value)
@@ -85,6 +88,17 @@ def save_company(company: Company | None, values: dict[str, Any]) -> Company:
         except IntegrityError as error:
             raise UserError(_l("Another company has this name."), "name") from error
     return company
+
+
+def _let_go_of_currency(company: Company, currency: str) -> None:
+    """Ask whether a company may get another currency; raises `UserError` with the first reason why not."""
+    with transaction() as session:
+        session.refresh(company, ["currency"], with_for_update={"of": Company})
+        if currency == company.currency:
+            return
+        for _receiver, reason in company_currency_changing.send(company, currency=currency):
+            if reason is not None:
+                raise UserError(reason, "currency")
 
 
 def companies_for(user: User) -> list[Company]:

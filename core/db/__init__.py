@@ -1,12 +1,15 @@
 """The database: declarative base, column types and transactions."""
 
 from core.db.base import Base, db, mappers
+from core.db.guards import FrozenError, Guard
 from core.db.transaction import end_reading, on_commit, transaction
 from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
 
 __all__ = [
     "Base",
     "ExactDecimal",
+    "FrozenError",
+    "Guard",
     "StrEnumType",
     "UtcDateTime",
     "db",

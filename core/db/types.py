@@ -68,7 +68,10 @@ class ExactDecimal(TypeDecorator[Decimal]):
 
 
 class StrEnumType(TypeDecorator[StrEnum]):
-    """A `StrEnum`, kept by its value in a plain string, so that a new member needs no migration."""
+    """A `StrEnum`, kept by its value in a plain string, so that a new member needs no migration.
+
+    The database takes no other word: `core.db.guards` sees to that.
+    """
 
     impl = String(32)
     cache_ok = True

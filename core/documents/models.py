@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, ExactDecimal, UtcDateTime
+from core.db import Base, ExactDecimal, Guard, UtcDateTime, guards
 from core.partners.models import Partner
 
 
@@ -64,3 +64,17 @@ class Document(Base):
     company: Mapped[Company] = relationship(lazy="joined")
     partner: Mapped[Partner | None] = relationship(lazy="joined")
     owner: Mapped[User | None] = relationship(lazy="joined")
+
+
+guards.declare(
+    # It is printed, quoted in payments and counted without gaps.
+    Guard("core_document_number", "core_document", "UPDATE", "OLD.number <> '' AND NEW.number <> OLD.number"),
+)
+guards.require("core_document", "currency", guards.is_currency("NEW.currency"), columns=("currency",))
+guards.require(
+    "core_document", "words", "NEW.kind <> '' AND NEW.language <> ''", columns=("kind", "language")
+)
+guards.require("core_document", "revision", "NEW.revision >= 1", columns=("revision",))
+guards.declare(
+    Guard("core_document_revision_back", "core_document", "UPDATE", "NEW.revision < OLD.revision", None)
+)

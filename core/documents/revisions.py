@@ -2,7 +2,7 @@
 
 What belongs to a document: its header, and every row of the module that declares its kind whose foreign key leads to
 the header, directly or over other such rows, by ownership: the key is part of the primary key, or says ON DELETE
-CASCADE. Rows of other modules (followers, mails) refer to a document without being part of it.
+CASCADE or RESTRICT. Rows of other modules (followers, mails) refer to a document without being part of it.
 
 Seen are rows that a session of `core.db` inserts, changes or deletes, and `session.execute(update(…))`, `delete(…)`
 and `insert(…)`, by model or table. Not seen are SQL as text, INSERT … SELECT, `bulk_*_mappings`, and what the database
@@ -98,7 +98,7 @@ def _paths(table: Table, passed: frozenset[Table]) -> Iterator[Path]:
 
 def _owns(key: ForeignKey) -> bool:
     alone = key.constraint is not None and len(key.constraint.elements) == 1
-    return alone and (key.parent.primary_key or (key.ondelete or "").upper() == "CASCADE")
+    return alone and (key.parent.primary_key or (key.ondelete or "").upper() in {"CASCADE", "RESTRICT"})
 
 
 def owner_of(table_name: str) -> Module | None:

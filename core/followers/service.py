@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, inspect, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -141,21 +141,38 @@ def follow(
 
 
 def unfollow(follower: Follower) -> None:
-    """Remove a follower; the row stays, so that nothing brings it back by itself."""
+    """Remove a follower; the row stays, so that nothing brings it back by itself; raises `UserError` if it is gone."""
     with transaction():
+        _keep(follower)
         follower.removed_at = follower.removed_at or clock.now()
 
 
 def restore(follower: Follower) -> None:
-    """Take a removal back, with everything as it was before."""
+    """Take a removal back, with everything as it was before; raises `UserError` if it is gone."""
     with transaction():
+        _keep(follower)
         follower.removed_at = None
 
 
 def set_by_mail(follower: Follower, by_mail: bool) -> None:
-    """Let somebody follow by mail, or in the application only."""
+    """Let somebody follow by mail, or in the application only; raises `UserError` if they do not any more."""
     with transaction():
+        _keep(follower)
         follower.by_mail = by_mail
+
+
+def _keep(follower: Follower) -> None:
+    """Keep a follower from being taken away until the running transaction ends.
+
+    Raises:
+        UserError: It is gone: the document has another customer since.
+    """
+    # Not `follower.id`: its attributes cannot be asked once the row is gone.
+    (number,) = inspect(follower).identity or (0,)
+    lock = {"of": Follower}
+    with transaction() as session:
+        if session.get(Follower, number, with_for_update=lock, populate_existing=True) is None:
+            raise UserError(_l("This follower is not there any more."))
 
 
 def followers_of_customer(document_id: int, customer_id: int | None) -> FormerFollowers:

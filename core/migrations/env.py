@@ -7,8 +7,15 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy.types import TypeDecorator
 
-from core.db import db
-from core.migrate import foreign_keys_off, metadata_of, only_objects_of, only_tables_of, version_table
+from core.db import db, guards
+from core.migrate import (
+    foreign_keys_off,
+    metadata_of,
+    only_objects_of,
+    only_tables_of,
+    pending,
+    version_table,
+)
 
 module = context.config.attributes["module"]
 
@@ -16,6 +23,16 @@ module = context.config.attributes["module"]
 def render_item(type_: str, item: Any, _autogen: Any) -> str | Literal[False]:
     """Write the plain type of the column: a migration must not change when our types do."""
     return f"sa.{item.impl!r}" if type_ == "type" and isinstance(item, TypeDecorator) else False
+
+
+def _moves() -> bool:
+    """Return whether migrations will be applied, or taken back."""
+    try:
+        wanted = context.get_revision_argument()
+    except KeyError:
+        return False  # a migration is being written
+    heads = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
+    return heads != context.get_context().get_current_heads()
 
 
 with db.engine.connect().execution_options(envoi_write=True) as connection, foreign_keys_off(connection):
@@ -29,6 +46,13 @@ with db.engine.connect().execution_options(envoi_write=True) as connection, fore
         render_as_batch=True,
         render_item=render_item,
         transaction_per_migration=False,
+        # SQLite's as well, whose transactions hold them since Envoi begins them itself: all migrations of a module and
+        # its guards, or none.
+        transactional_ddl=True,
     )
     with context.begin_transaction():
+        strangers = guards.remove(connection) if _moves() else {}
         context.run_migrations()
+        # Taken back to a former version, the tables are not those that the guards are about.
+        if not pending(module, connection):
+            guards.install(connection, strangers.values())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, StrEnumType, UtcDateTime, guards
 
 
 class PartnerType(StrEnum):
@@ -28,6 +28,14 @@ class Partner(Base):
     __table_args__ = (
         Index("ix_core_partner_name_id", "name", "id"),
         Index("ix_core_partner_email", "email"),
+        Index(
+            "uq_core_partner_parent_id_main",
+            "parent_id",
+            unique=True,
+            sqlite_where=text("is_main"),
+            postgresql_where=text("is_main"),
+        ),
+        CheckConstraint("NOT is_main OR (active AND parent_id IS NOT NULL)", name="main_is_active_contact"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -68,3 +76,9 @@ class Partner(Base):
 
     parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
     contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")
+
+
+guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))
+guards.require("core_partner", "parent", "NEW.parent_id <> NEW.id", columns=("parent_id",))
+guards.require("core_partner", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
+guards.require("core_partner", "email", "NEW.email = '' OR NEW.email LIKE '_%@_%'", columns=("email",))

@@ -67,16 +67,19 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
             )  # the customer before the contact, as whoever saves its form does
         partner = partner or Partner()
         opted_out = values.get("opted_out")
-        for name, value in values.items():
-            if name != "opted_out":
-                setattr(partner, name, value)
-        if opted_out is not None:
-            # The first moment stays: it is what a person, or the law, may ask about.
-            partner.opted_out_at = (partner.opted_out_at or clock.now()) if opted_out else None
+        with session.no_autoflush:
+            for name, value in values.items():
+                if name != "opted_out":
+                    setattr(partner, name, value)
+            if opted_out is not None:
+                # The first moment stays: it is what a person, or the law, may ask about.
+                partner.opted_out_at = (partner.opted_out_at or clock.now()) if opted_out else None
+            # Before the row itself is written: whoever writes a contact first and then waits for its customer waits
+            # in a circle with somebody who does the same to another contact.
+            if partner.is_main:
+                _keep_one_main(partner)
         session.add(partner)
         session.flush()
-        if partner.is_main:
-            _keep_one_main(partner)
     return partner
 
 
@@ -100,7 +103,7 @@ def make_main_contact(contact: Partner) -> None:
 
 def _keep_one_main(contact: Partner) -> None:
     """Take the mark of the main contact from all others of its customer; one that is no active contact loses it."""
-    if contact.parent_id is None or not contact.active:
+    if contact.parent_id is None or contact.active is False:
         contact.is_main = False
         return
     with transaction() as session:

@@ -8,7 +8,7 @@ from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
-from core.db import Base, ExactDecimal
+from core.db import Base, ExactDecimal, guards
 
 Translations = dict[str, dict[str, str]]
 """By language, by the name of a column, its words in that language; what is missing is said as in the column."""
@@ -35,6 +35,14 @@ class Tax(Base):
     company: Mapped[Company | None] = relationship(lazy="joined")
 
 
+def _unique(column: str, of_all: bool) -> Index:
+    """Return the index by which a code leads to one active product: of a company, or of those of all companies."""
+    where = text(f"active AND {column} <> '' AND company_id IS {'' if of_all else 'NOT '}NULL")
+    name = f"uq_core_product_{'' if of_all else 'company_id_'}{column}"
+    columns = [column] if of_all else ["company_id", column]
+    return Index(name, *columns, unique=True, sqlite_where=where, postgresql_where=where)
+
+
 class Product(Base):
     """Something that is sold."""
 
@@ -43,13 +51,14 @@ class Product(Base):
         Index("ix_core_product_name_id", "name", "id"),
         Index("ix_core_product_code_id", "code", "id"),
         Index("ix_core_product_barcode", "barcode"),
+        *(_unique(column, of_all) for column in ("code", "barcode") for of_all in (False, True)),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(40), default="")
-    """The house's own number for it, or ""; searched, printed in lists, not unique."""
+    """The house's own number for it, or ""; searched, printed in lists. One active product of a company has it."""
     barcode: Mapped[str] = mapped_column(String(40), default="")
-    """What a scanner reads (EAN, UPC, …), or ""."""
+    """What a scanner reads (EAN, UPC, …), or ""; one active product of a company has it."""
     name: Mapped[str] = mapped_column(String(160))
     """As it stands in the line of a document."""
     category: Mapped[str] = mapped_column(String(60), default="")
@@ -73,3 +82,8 @@ class Product(Base):
 
     tax: Mapped[Tax | None] = relationship(lazy="joined")
     company: Mapped[Company | None] = relationship(lazy="joined")
+
+
+guards.require("core_tax", "name", "NEW.name <> ''")
+guards.require("core_tax", "rate", guards.is_percentage("NEW.rate"))
+guards.require("core_product", "name", "NEW.name <> ''", columns=("name",))

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import and_, or_, select
 
+from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -23,26 +24,18 @@ def save_product(product: Product | None, values: dict[str, Any]) -> Product:
     Raises:
         UserError: Another active product of the company has the code or barcode, or the tax is another company's.
     """
-    company_id = values.get("company_id")
     with transaction() as session:
-        for column, message in (
-            (Product.code, _l("Another product has this code.")),
-            (Product.barcode, _l("Another product has this barcode.")),
-        ):
-            text = values.get(column.key, "")
-            same = select(Product.id).where(column == text, Product.active)
-            if company_id is not None:
-                same = same.where((Product.company_id == company_id) | Product.company_id.is_(None))
-            if product is not None:
-                same = same.where(Product.id != product.id)
-            if text and session.scalar(same.limit(1)) is not None:
-                raise UserError(message, column.key)
-        tax = session.get(Tax, values["tax_id"]) if values.get("tax_id") else None
-        if tax is not None and tax.company_id not in {None, company_id}:
-            raise UserError(_l("This tax belongs to another company."), "tax_id")
+        # Two people who give one code at once: the second waits here and then finds the first. The unique indexes
+        # alone would not do, since a product of all companies shares its codes with those of each.
+        session.execute(select(Company.id).order_by(Company.id).with_for_update(key_share=True))
         product = product or Product()
-        for name, value in values.items():
-            setattr(product, name, value)
+        with session.no_autoflush:
+            for name, value in values.items():
+                setattr(product, name, value)
+            _check_codes(product)
+            tax = session.get(Tax, product.tax_id) if product.tax_id else None
+            if tax is not None and tax.company_id not in {None, product.company_id}:
+                raise UserError(_l("This tax belongs to another company."), "tax_id")
         session.add(product)
         session.flush()
     return product
@@ -80,6 +73,24 @@ def line_translations(product: Product | None, tax: Tax | None, description: str
         if "name" in words:
             found.setdefault(language, {})["tax_name"] = words["name"]
     return found
+
+
+def _check_codes(product: Product) -> None:
+    """Raise `UserError` where another product that is sold has the code or barcode."""
+    if product.active is False:
+        return
+    for column, message in (
+        (Product.code, _l("Another product has this code.")),
+        (Product.barcode, _l("Another product has this barcode.")),
+    ):
+        text = getattr(product, column.key)
+        same = select(Product.id).where(column == text, Product.active)
+        if product.company_id is not None:
+            same = same.where((Product.company_id == product.company_id) | Product.company_id.is_(None))
+        if product.id is not None:
+            same = same.where(Product.id != product.id)
+        if text and db.session.scalar(same.limit(1)) is not None:
+            raise UserError(message, column.key)
 
 
 def save_tax(tax: Tax | None, values: dict[str, Any]) -> Tax:

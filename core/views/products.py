@@ -148,7 +148,7 @@ class TaxForm(_SpokenForm):
     name = StringField(
         _l("Name"), [*required(), at_most(60)], description=_l("As printed, for example “VAT 20 %”")
     )
-    rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0))
+    rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0), maximum=Decimal(100))
     company_id = SelectField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
     words = FieldList(FormField(TaxWordsForm), **_IN_OTHER_LANGUAGES)

@@ -30,11 +30,17 @@ class LocalDecimalField(Field):  # type: ignore[misc]
     widget = widgets.TextInput()
 
     def __init__(
-        self, *args: Any, places: int = DECIMAL_PLACES, minimum: Decimal | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        places: int = DECIMAL_PLACES,
+        minimum: Decimal | None = None,
+        maximum: Decimal | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.places = places
         self.minimum = minimum
+        self.maximum = maximum
         self.typed: str | None = None
 
     def _value(self) -> str:
@@ -52,6 +58,8 @@ class LocalDecimalField(Field):  # type: ignore[misc]
         self.data = read_decimal(self.typed, self.places) if self.typed else None
         if self.data is not None and self.minimum is not None and self.data < self.minimum:
             raise ValueError(gettext("The number must not be below %(minimum)s.", minimum=self.minimum))
+        if self.data is not None and self.maximum is not None and self.data > self.maximum:
+            raise ValueError(gettext("The number must not be above %(maximum)s.", maximum=self.maximum))
 
 
 def read_decimal(text: str, places: int = DECIMAL_PLACES) -> Decimal:

@@ -1,6 +1,6 @@
 """The till: registers, sessions, tickets, and their receipts by mail."""
 
-from core.contract import DocumentKind, MenuItem, Module, Permission, Scope
+from core.contract import DocumentKind, MenuItem, Module, Permission, Receiver, Scope
 from core.i18n import N_
 
 _SECTION = N_("Till")
@@ -43,6 +43,7 @@ module = Module(
             granted={"administrator": Scope.ALL},
         ),
     ),
+    receivers=(Receiver("company_currency_changing", "modules.pos.service.registers:keeps_currency"),),
     demo="modules.pos.demo:load",
     shared={"pos.register.edit": "Administrators set up the tills and payment methods of every company."},
 )

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, ExactDecimal, StrEnumType, UtcDateTime
+from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from core.products.models import Translations
-from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
+from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
 
 FILE_PATTERN = "{register}-{number}-{company}.pdf"
 
@@ -79,7 +79,7 @@ class Session(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="CASCADE"))
+    register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id", ondelete="RESTRICT"))
     """The register; it has one open session at most."""
     state: Mapped[SessionState] = mapped_column(StrEnumType(SessionState), default=SessionState.OPEN)
     """Open or closed; a closed one never opens again."""
@@ -87,6 +87,8 @@ class Session(Base):
     """When the drawer was counted first."""
     opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     """Who opened it, or whose sale did; None once the account is gone."""
+    currency: Mapped[str] = mapped_column(String(3))
+    """ISO 4217, copied from the company at the opening: the drawer holds no other."""
     opening_cash: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))
     """Counted in the drawer at the start."""
     closed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -124,7 +126,7 @@ class Ticket(Base):
     )
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     register_id: Mapped[int] = mapped_column(ForeignKey("pos_register.id"))
@@ -149,6 +151,12 @@ class Ticket(Base):
     """What the company was at the sale; see `core.companies.issuer`."""
     footer: Mapped[str] = mapped_column(Text, default="")
     """Copied from the settings: a receipt that is printed again reads the same."""
+    customer_name: Mapped[str] = mapped_column(String(160), default="")
+    """As printed: the customer's name at the sale; "" for a walk-in."""
+    cashier_name: Mapped[str] = mapped_column(String(120), default="")
+    """As printed: the name at the sale of whoever sold."""
+    timezone: Mapped[str] = mapped_column(String(64), default="UTC")
+    """The cashier's at the sale: in it the time is printed."""
     mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 
@@ -177,10 +185,10 @@ class TicketLine(Base):
     """A line of a ticket; name, price and tax are copied, so that it stays what the customer paid."""
 
     __tablename__ = "pos_line"
-    __table_args__ = (Index("ix_pos_line_document_id_position", "document_id", "position"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
     """The ticket."""
     position: Mapped[int]
     """From 1, in the order of the ticket."""
@@ -216,10 +224,10 @@ class Payment(Base):
     """What was paid with one method; what was given back in cash is on the ticket."""
 
     __tablename__ = "pos_payment"
-    __table_args__ = (Index("ix_pos_payment_document_id", "document_id"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
     """The ticket."""
     position: Mapped[int]
     """From 1, in the order they were made."""
@@ -279,3 +287,97 @@ class TillSettings(Base):
     """The paper of registers that have none of their own."""
     template_id: Mapped[int | None]
     """The mail template of receipts, or None for the one that applies. No foreign key: another module keeps them."""
+
+
+def _sold(document_id: str) -> str:
+    return f"EXISTS (SELECT 1 FROM pos_ticket WHERE document_id = {document_id})"  # noqa: S608 (constants)
+
+
+def _kept(table: str, may_end: tuple[str, ...]) -> tuple[Guard, ...]:
+    """Return the guards of rows that belong to a ticket: written before it, and never changed once it is there."""
+    reads = ("pos_ticket",)
+    touched = f"({_sold('OLD.document_id')} OR {_sold('NEW.document_id')})"
+    changes = f"{guards.changed(table, may_end=may_end)} AND {touched}"
+    return (
+        Guard(f"{table}_added", table, "INSERT", _sold("NEW.document_id"), reads=reads),
+        Guard(f"{table}_changed", table, "UPDATE", changes, reads=reads),
+        Guard(f"{table}_removed", table, "DELETE", _sold("OLD.document_id"), reads=reads),
+    )
+
+
+_HEADER_CHANGES = guards.changed("core_document", but=("owner_id", "revision", "updated_at"))
+_TICKET_CHANGES = guards.changed("pos_ticket", but=("receipt_format", "mail_problem"))
+_SESSION_CHANGES = guards.changed("pos_session", may_end=("opened_by_id", "closed_by_id"))
+
+guards.declare(
+    *_kept("pos_line", ("product_id",)),
+    *_kept("pos_payment", ("method_id",)),
+    Guard("pos_ticket_changed", "pos_ticket", "UPDATE", _TICKET_CHANGES),
+    Guard("pos_ticket_removed", "pos_ticket", "DELETE", "1 = 1"),
+    Guard(
+        "pos_header_changed",
+        "core_document",
+        "UPDATE",
+        f"{_HEADER_CHANGES} AND {_sold('OLD.id')}",
+        reads=("pos_ticket",),
+    ),
+    Guard("pos_header_removed", "core_document", "DELETE", _sold("OLD.id"), reads=("pos_ticket",)),
+    # Counted and closed: what was expected and found in the drawer is part of the record.
+    Guard("pos_session_changed", "pos_session", "UPDATE", f"OLD.state = 'closed' AND {_SESSION_CHANGES}"),
+    Guard("pos_session_removed", "pos_session", "DELETE", "OLD.state = 'closed'"),
+)
+
+
+_HEAD = "EXISTS (SELECT 1 FROM core_document WHERE id = NEW.document_id AND kind = '" + TICKET + "')"  # noqa: S608
+# The session is open, of the same register, and counts in the currency of the ticket, which is its company's.
+_IN_SESSION = (
+    "EXISTS (SELECT 1 FROM pos_session JOIN pos_register ON pos_register.id = pos_session.register_id "
+    "JOIN core_document ON core_document.company_id = pos_register.company_id "
+    "AND core_document.currency = pos_session.currency WHERE core_document.id = NEW.document_id "
+    "AND pos_session.id = NEW.session_id AND pos_session.register_id = NEW.register_id)"
+)
+_SESSION_OPEN = "EXISTS (SELECT 1 FROM pos_session WHERE id = NEW.session_id AND state = 'open')"
+_REFUNDED = (
+    "EXISTS (SELECT 1 FROM pos_ticket JOIN core_document AS other ON other.id = pos_ticket.document_id "
+    "JOIN core_document AS mine ON mine.company_id = other.company_id AND mine.currency = other.currency "
+    "WHERE pos_ticket.document_id = NEW.refund_of_id AND mine.id = NEW.document_id "
+    "AND pos_ticket.refund_of_id IS NULL)"
+)
+
+guards.require("pos_register", "code", "NEW.code <> '' AND NEW.name <> ''")
+guards.require("pos_payment_method", "name", "NEW.name <> ''")
+guards.require("pos_session", "currency", guards.is_currency("NEW.currency"), columns=("currency",))
+guards.require("pos_session", "cash", "NEW.opening_cash >= 0 AND coalesce(NEW.counted_cash, 0) >= 0")
+guards.require(
+    "pos_session",
+    "counted",
+    "(NEW.state = 'closed') = (NEW.closed_at IS NOT NULL) AND (NEW.state = 'closed') = (NEW.counted_cash IS NOT NULL) "
+    "AND (NEW.state = 'closed') = (NEW.expected_cash IS NOT NULL)",
+)
+guards.require("pos_session", "times", "NEW.closed_at >= NEW.opened_at")
+guards.require("pos_ticket", "head", _HEAD, columns=("document_id",))
+guards.require("pos_ticket", "sequence", "NEW.sequence >= 1", columns=("sequence",))
+guards.require("pos_ticket", "change", "NEW.change >= 0", columns=("change",))
+guards.require("pos_ticket", "client", "NEW.client_id <> ''", columns=("client_id",))
+guards.require("pos_ticket", "session", _IN_SESSION, columns=("session_id",))
+guards.require("pos_ticket", "open", _SESSION_OPEN, columns=("session_id",))
+guards.require(
+    "pos_ticket",
+    "refund",
+    f"NEW.refund_of_id IS NULL OR (NEW.refund_of_id <> NEW.document_id AND {_REFUNDED})",
+    columns=("refund_of_id",),
+)
+guards.require("pos_line", "position", "NEW.position >= 1")
+guards.require("pos_line", "head", _HEAD)
+guards.require("pos_line", "quantity", "NEW.quantity <> 0")
+guards.require("pos_line", "discount", guards.is_percentage("NEW.discount"))
+guards.require("pos_line", "rate", guards.is_percentage("NEW.tax_rate"))
+guards.require("pos_line", "text", "NEW.description <> ''")
+guards.require(
+    "pos_line", "refunds", "NEW.refunds_id IS NULL OR (NEW.refunds_id <> NEW.id AND NEW.quantity < 0)"
+)
+guards.require("pos_payment", "position", "NEW.position >= 1")
+guards.require("pos_payment", "head", _HEAD)
+guards.require("pos_payment", "name", "NEW.name <> ''")
+guards.require("pos_pin", "failures", "NEW.failures >= 0")
+guards.require("pos_settings", "keep_days", "NEW.keep_days >= 0")

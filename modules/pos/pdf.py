@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import zoneinfo
 
 from babel.dates import format_time
@@ -33,7 +32,7 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
     language = locale.language if locale is not None else document.language
     totals = totals_of(ticket, language)
     width = _WIDTHS.get(ticket.receipt_format)
-    zone = zoneinfo.ZoneInfo(document.owner.timezone) if document.owner is not None else dt.UTC
+    zone = zoneinfo.ZoneInfo(ticket.timezone)
     html = (
         current_app.jinja_env.get_template("pos/pdf/receipt.html")
         .render(
@@ -48,7 +47,6 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
             height=min(
                 _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
             ),
-            cashier=document.owner.name if document.owner is not None else "",
             time=format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
             refunds=ticket.refund_of.document.number if ticket.refund_of is not None else "",
             font=UNICODE_FONT,

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
+from typing import Literal
 
-from sqlalchemy import JSON, Connection, ForeignKey, Index, String, Text, event, inspect, select, text
-from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
-from sqlalchemy.orm.attributes import History
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.db import Base, ExactDecimal, StrEnumType
+from core.db import Base, ExactDecimal, Guard, StrEnumType, guards
+from core.db import FrozenError as AnyFrozenError
 from core.documents.models import Document
-from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product, Translations
-from modules.sales.states import CREDIT_NOTE, INVOICE_KINDS, InvoiceState, OrderState
+from modules.sales.states import (
+    CREDIT_NOTE,
+    INVOICE,
+    INVOICE_KINDS,
+    ORDER,
+    QUOTATION,
+    InvoiceState,
+    OrderState,
+)
 
 
 class Line(Base):
@@ -25,11 +42,11 @@ class Line(Base):
     """
 
     __tablename__ = "sales_line"
-    __table_args__ = (Index("ix_sales_line_document_id_position", "document_id", "position"),)
+    __table_args__ = (UniqueConstraint("document_id", "position"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
-    """The document; lines go with it."""
+    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="RESTRICT"))
+    """The document; it is not deleted while it has lines."""
     position: Mapped[int]
     """From 1, in the order of the document."""
     product_id: Mapped[int | None] = mapped_column(
@@ -70,7 +87,7 @@ class Order(Base):
     __tablename__ = "sales_order"
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     state: Mapped[OrderState] = mapped_column(StrEnumType(OrderState), default=OrderState.QUOTATION)
@@ -103,16 +120,19 @@ class Invoice(Base):
             sqlite_where=text("state <> 'canceled'"),
             postgresql_where=text("state <> 'canceled'"),
         ),
+        CheckConstraint("NOT superseded OR state = 'canceled'", name="superseded_is_canceled"),
     )
 
     document_id: Mapped[int] = mapped_column(
-        ForeignKey("core_document.id", ondelete="CASCADE"), primary_key=True
+        ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
     )
     """Its header in `core_document`; the same id."""
     state: Mapped[InvoiceState] = mapped_column(StrEnumType(InvoiceState), default=InvoiceState.DRAFT)
     """Draft, posted or canceled."""
     order_id: Mapped[int | None] = mapped_column(ForeignKey("sales_order.document_id"))
     """The order that is invoiced, or None."""
+    superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True for a canceled draft whose order was canceled later: what it says holds no longer, so it stays canceled."""
     reversed_id: Mapped[int | None] = mapped_column(ForeignKey("sales_invoice.document_id"), index=True)
     """The invoice that a credit note takes back."""
     date_chosen: Mapped[bool] = mapped_column(default=False)
@@ -131,6 +151,8 @@ class Invoice(Base):
     """As printed; empty before the posting."""
     issuer: Mapped[str] = mapped_column(Text, default="")
     """What the company was at the posting; see `core.companies.issuer`. Empty before."""
+    contact_name: Mapped[str] = mapped_column(String(120), default="")
+    """The salesperson's name at the posting, as printed; empty before, and where there is none."""
 
     document: Mapped[Document] = relationship(lazy="joined")
     order: Mapped[Order | None] = relationship(foreign_keys=[order_id])
@@ -150,58 +172,112 @@ class Invoice(Base):
         return self.document.kind == CREDIT_NOTE
 
 
-class FrozenError(UserError):
+class FrozenError(AnyFrozenError):
     """Somebody tried to change a posted invoice or credit note."""
 
     def __init__(self) -> None:
         super().__init__(_l("A posted document cannot be changed any more. Make a credit note instead."))
 
 
-# The services refuse politely; what follows refuses whoever forgot to ask them. It looks at the state in the
-# table, not at the one in memory, so that writing another state first does not help.
-_FROZEN_HEADER = ("kind", "number", "company_id", "partner_id", "language", "date", "currency", "total")
+def _posted(document_id: str) -> str:
+    posted = f"SELECT 1 FROM sales_invoice WHERE document_id = {document_id} AND state = 'posted'"  # noqa: S608 (constants)
+    return f"EXISTS ({posted})"
 
 
-def _is_posted(connection: Connection, document_id: int | None) -> bool:
-    state = connection.scalar(select(Invoice.state).where(Invoice.document_id == document_id))
-    return state is InvoiceState.POSTED
+def _frozen(name: str, table: str, on: Literal["INSERT", "UPDATE", "DELETE"], refuse: str) -> Guard:
+    return Guard(f"sales_{name}", table, on, refuse, FrozenError, ("sales_invoice",))
 
 
-def _has_changes(target: Any, names: tuple[str, ...] | None = None) -> bool:
-    state = inspect(target)
-    columns = names or tuple(attribute.key for attribute in state.mapper.column_attrs)
-    histories: list[History] = [state.attrs[name].history for name in columns]
-    return any(history.has_changes() for history in histories)
+# The owner may change: the account may go, and what is printed of it is copied.
+HEADER_BUT = ("owner_id", "revision", "updated_at")
+_LINE_CHANGES = guards.changed("sales_line", may_end=("product_id", "tax_id"))
+
+guards.declare(
+    _frozen("line_added", "sales_line", "INSERT", _posted("NEW.document_id")),
+    _frozen("line_removed", "sales_line", "DELETE", _posted("OLD.document_id")),
+    _frozen(
+        "line_changed",
+        "sales_line",
+        "UPDATE",
+        f"{_LINE_CHANGES} AND ({_posted('OLD.document_id')} OR {_posted('NEW.document_id')})",
+    ),
+    _frozen(
+        "invoice_changed",
+        "sales_invoice",
+        "UPDATE",
+        f"OLD.state = 'posted' AND {guards.changed('sales_invoice')}",
+    ),
+    _frozen("invoice_removed", "sales_invoice", "DELETE", "OLD.state = 'posted'"),
+    _frozen(
+        "header_changed",
+        "core_document",
+        "UPDATE",
+        f"{guards.changed('core_document', but=HEADER_BUT)} AND {_posted('OLD.id')}",
+    ),
+    _frozen("header_removed", "core_document", "DELETE", _posted("OLD.id")),
+)
 
 
-@event.listens_for(Line, "before_insert")
-@event.listens_for(Line, "before_update")
-@event.listens_for(Line, "before_delete")
-def _keep_lines(_mapper: Mapper[Line], connection: Connection, target: Line) -> None:
-    if _is_posted(connection, target.document_id):
-        raise FrozenError
+def _kind(row: str, *kinds: str) -> str:
+    names = ", ".join(repr(kind) for kind in kinds)
+    return f"EXISTS (SELECT 1 FROM core_document WHERE id = {row} AND kind IN ({names}))"  # noqa: S608 (constants)
 
 
-@event.listens_for(Invoice, "before_update")
-def _keep_invoice(_mapper: Mapper[Invoice], connection: Connection, target: Invoice) -> None:
-    if _has_changes(target) and _is_posted(connection, target.document_id):
-        raise FrozenError
+_HAS_LINES = "EXISTS (SELECT 1 FROM sales_line WHERE document_id = NEW.document_id)"
+_HAS_NUMBER = "EXISTS (SELECT 1 FROM core_document WHERE id = NEW.document_id AND number <> '')"
+_ORDER_HOLDS = "EXISTS (SELECT 1 FROM sales_order WHERE document_id = NEW.order_id AND state = 'order')"
+_LIVE_INVOICE = (
+    "EXISTS (SELECT 1 FROM sales_invoice WHERE order_id = NEW.document_id AND state <> 'canceled')"
+)
+_HEADS = (
+    "core_document AS mine JOIN core_document AS other ON other.id = {other} WHERE mine.id = NEW.document_id"
+)
+_SAME = "mine.company_id = other.company_id AND mine.currency = other.currency"
+_REVERSED = "EXISTS (SELECT 1 FROM sales_invoice WHERE document_id = NEW.reversed_id AND state = 'posted')"
 
 
-@event.listens_for(Invoice, "before_delete")
-def _keep_row(_mapper: Mapper[Invoice], connection: Connection, target: Invoice) -> None:
-    if _is_posted(connection, target.document_id):
-        raise FrozenError
+def _same(other: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {_HEADS.format(other=other)} AND {_SAME})"  # noqa: S608 (constants)
 
 
-@event.listens_for(Document, "before_update")
-def _keep_header(_mapper: Mapper[Document], connection: Connection, target: Document) -> None:
-    # Not asked for its kind: the kind may be what was changed.
-    if _has_changes(target, _FROZEN_HEADER) and _is_posted(connection, target.id):
-        raise FrozenError
-
-
-@event.listens_for(Document, "before_delete")
-def _keep_document(_mapper: Mapper[Document], connection: Connection, target: Document) -> None:
-    if target.kind in INVOICE_KINDS and _is_posted(connection, target.id):
-        raise FrozenError
+guards.require("sales_line", "position", "NEW.position >= 1")
+guards.require("sales_line", "discount", guards.is_percentage("NEW.discount"))
+guards.require("sales_line", "rate", guards.is_percentage("NEW.tax_rate"))
+guards.require("sales_order", "head", _kind("NEW.document_id", QUOTATION, ORDER))
+guards.require(
+    "sales_order",
+    "invoiced",
+    f"NEW.state = 'order' OR NOT {_LIVE_INVOICE}",
+    reads=("sales_invoice",),
+    columns=("state",),
+)
+guards.require("sales_invoice", "head", _kind("NEW.document_id", *INVOICE_KINDS))
+guards.require(
+    "sales_invoice",
+    "order",
+    f"NEW.order_id IS NULL OR NEW.state = 'canceled' OR ({_ORDER_HOLDS} AND {_same('NEW.order_id')})",
+    columns=("order_id", "state"),
+)
+# It takes back a posted invoice of the same company, in its currency; never itself and no credit note.
+guards.require(
+    "sales_invoice",
+    "reversed",
+    f"NEW.reversed_id IS NULL OR (NEW.reversed_id <> NEW.document_id AND {_REVERSED} AND "
+    f"{_kind('NEW.document_id', CREDIT_NOTE)} AND {_kind('NEW.reversed_id', INVOICE)} AND {_same('NEW.reversed_id')})",
+    columns=("reversed_id",),
+)
+guards.require("sales_invoice", "number", f"NEW.state <> 'posted' OR {_HAS_NUMBER}", columns=("state",))
+guards.require(
+    "sales_invoice", "no_number", f"NEW.state <> 'canceled' OR NOT {_HAS_NUMBER}", columns=("state",)
+)
+guards.declare(
+    Guard(
+        "sales_invoice_complete",
+        "sales_invoice",
+        "UPDATE",
+        "NEW.state = 'posted' AND OLD.state <> 'posted' AND (NEW.due_date IS NULL OR NEW.customer_name = '' "
+        f"OR NEW.issuer = '' OR OLD.state = 'canceled' OR NOT {_HAS_LINES})",
+        None,
+        ("sales_line",),
+    ),
+)

@@ -128,7 +128,10 @@ def _facts(document: Document, order: Order | None, invoice: Invoice | None) -> 
             facts.append((gettext("Your order"), invoice.order.document.number))
         if invoice.reversed is not None:
             facts.append((gettext("Credited invoice"), invoice.reversed.document.number))
-    facts.append((gettext("Your contact"), document.owner.name if document.owner else ""))
+    contact = document.owner.name if document.owner else ""
+    if invoice is not None and invoice.state is InvoiceState.POSTED:
+        contact = invoice.contact_name
+    facts.append((gettext("Your contact"), contact))
     return [fact for fact in facts if fact[1]]
 
 

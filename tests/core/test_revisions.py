@@ -88,7 +88,9 @@ def in_table(document_id: int) -> int:
         lambda _order: db.session.execute(update(Document).values(language="en")),
         lambda order: db.session.execute(insert(Line), [new_line(order)]),
         lambda order: db.session.execute(insert(Line).values(new_line(order))),
-        lambda order: db.session.execute(insert(Line).values([new_line(order), new_line(order)])),
+        lambda order: db.session.execute(
+            insert(Line).values([new_line(order), {**new_line(order), "position": 10}])
+        ),
     ],
 )
 def test_a_change_of_what_a_document_says_raises_its_revision(
@@ -175,7 +177,8 @@ def test_nothing_is_counted_where_the_document_says_the_same(
 def test_a_row_that_moves_counts_for_both_documents(make_order: Callable[[], Order]) -> None:
     here, there, third = make_order(), make_order(), make_order()
     with transaction():
-        line_of(here).document_id = there.document_id
+        line = line_of(here)
+        line.document_id, line.position = there.document_id, 9
     assert [in_table(order.document_id) for order in (here, there, third)] == [2, 2, 1]
 
 

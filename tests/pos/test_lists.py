@@ -26,8 +26,10 @@ def fill(company, register):
             insert(Session),
             [
                 {
-                    "register_id": register.id, "state": SessionState.CLOSED, "opening_cash": Decimal(0),
-                    "opened_at": now - dt.timedelta(hours=n), "note": "", "rescue": False,
+                    "register_id": register.id, "state": SessionState.OPEN if n == 1 else SessionState.CLOSED,
+                    "opening_cash": Decimal(0), "closed_at": None if n == 1 else now,
+                    "expected_cash": None if n == 1 else Decimal(0), "counted_cash": None if n == 1 else Decimal(0),
+                    "opened_at": now - dt.timedelta(hours=n), "note": "", "rescue": False, "currency": "EUR",
                 }
                 for n in range(1, MANY)
             ],

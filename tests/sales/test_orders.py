@@ -163,3 +163,13 @@ def test_five_hundred_lines_in_their_order(make_quotation: Make, line: LineValue
     assert [line.description for line in lines_of(order.document_id)] == [f"Line {n}" for n in range(500)]
     assert order.document.total == Decimal(60000)
     assert order.document.company is company
+
+
+def test_a_copy_keeps_the_currency_of_its_prices(
+    make_quotation: Make, company: Company, salesperson: User
+) -> None:
+    order = make_quotation()
+    save_company(company, {"currency": "USD"})
+    copy = orders.duplicate(order, salesperson)
+    assert (copy.document.currency, copy.document.total) == ("EUR", Decimal("120.00"))
+    assert make_quotation().document.currency == "USD"

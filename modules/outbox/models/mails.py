@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from core.mail.addresses import Address
 from core.mail.draft import Priority, Reason, RecipientField
@@ -390,3 +390,14 @@ ATTACHMENTS = cast("Table", MailAttachment.__table__)
 ATTEMPTS = cast("Table", DeliveryAttempt.__table__)
 EVENTS = cast("Table", MailEvent.__table__)
 MAIL_SEARCH = cast("Table", MailSearch.__table__)
+
+guards.require(
+    "outbox_mail",
+    "counts",
+    "NEW.accepted_count BETWEEN 0 AND NEW.recipient_count AND NEW.attempts >= 0",
+    columns=("accepted_count", "recipient_count", "attempts"),
+)
+guards.require("outbox_mail", "message_id", "NEW.message_id <> ''", columns=("message_id",))
+guards.require("outbox_recipient", "reply_code", "NEW.reply_code BETWEEN 0 AND 599", columns=("reply_code",))
+guards.require("outbox_recipient", "position", "NEW.position >= 0", columns=("position",))
+guards.require("outbox_attachment", "size", "NEW.size >= 0 AND NEW.position >= 0")

@@ -199,10 +199,19 @@ def open_session_of(register_id: int, *, for_sale: bool = False) -> Session | No
 
 
 def last_count(register_id: int) -> Decimal | None:
-    """Return what was in the drawer when a register was last closed, or None where it never was."""
+    """Return what was in the drawer when a register was last closed, or None where it never was.
+
+    What was counted in a former currency of the company is none of its present one.
+    """
     return db.session.scalar(
         select(Session.counted_cash)
-        .where(Session.register_id == register_id, Session.state == SessionState.CLOSED)
+        .join(Register, Register.id == Session.register_id)
+        .join(Company, Company.id == Register.company_id)
+        .where(
+            Session.register_id == register_id,
+            Session.state == SessionState.CLOSED,
+            Session.currency == Company.currency,
+        )
         .order_by(Session.closed_at.desc())
         .limit(1)
     )
@@ -232,8 +241,11 @@ def open_session(
     if not register.active and not rescue:
         raise UserError(_l("This register is archived."))
     with transaction() as session:
+        # Shared until the commit: nobody gives the company another currency meanwhile.
+        session.refresh(register.company, ["currency"], with_for_update={"read": True, "of": Company})
         row = Session(
             register_id=register.id,
+            currency=register.company.currency,
             opened_by_id=by.id if by else None,
             opening_cash=_amount(opening_cash, "opening_cash"),
             rescue=rescue,
@@ -244,6 +256,28 @@ def open_session(
         except IntegrityError as error:
             raise SessionOpenError(_l("This register is open already.")) from error
     return row
+
+
+def keeps_currency(company: Company, *, currency: str) -> object | None:
+    """Return why a company keeps its currency: a register that is open counts in it; else None."""
+    counting = db.session.scalars(
+        select(Register.code)
+        .join(Session, Session.register_id == Register.id)
+        .where(
+            Register.company_id == company.id,
+            Session.state == SessionState.OPEN,
+            Session.currency != currency,
+        )
+        .order_by(Register.code)
+    ).all()
+    if not counting:
+        return None
+    reason: object = _l(
+        "These registers are open and count in %(currency)s: %(codes)s. Close them first.",
+        currency=company.currency,
+        codes=", ".join(counting),
+    )
+    return reason
 
 
 def cash_in(session: Session) -> Decimal:
@@ -271,11 +305,13 @@ def close_session(session: Session, counted: Decimal, by: User | None, *, note: 
         database.refresh(session, with_for_update={"of": Session})
         if session.state is SessionState.CLOSED:
             raise UserError(_l("This session was closed meanwhile."))
-        session.counted_cash = _amount(counted, "counted_cash")
+        closed_by_id = by.id if by else None
         # Kept, not computed later: what was expected at the close is part of the record.
-        session.expected_cash = cash_in(session)
+        expected = cash_in(session)
+        # From here on nothing is read: it would write the row, which is closed and counted at once or not at all.
+        session.counted_cash, session.expected_cash = _amount(counted, "counted_cash"), expected
         session.state = SessionState.CLOSED
-        session.closed_at, session.closed_by_id = clock.now(), by.id if by else None
+        session.closed_at, session.closed_by_id = clock.now(), closed_by_id
         session.note = note.strip()[:300]
         if session.difference and not session.note:
             raise UnexplainedDifferenceError(session.difference)

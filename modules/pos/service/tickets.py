@@ -86,12 +86,22 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         company = register.company
         partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
         original = original_of(register, sale)
+        session_row = _session_for(register, sale, cashier)
+        currency = session_row.currency
+        if original is not None and original.document.currency != currency:
+            raise UserError(
+                _l(
+                    "This ticket was paid in %(former)s, and the register counts in %(currency)s: it cannot be "
+                    "refunded here.",
+                    former=original.document.currency,
+                    currency=currency,
+                )
+            )
         amounts_back = amounts_for(original, quantities_back(sale)) if original is not None else {}
         # Everything that can refuse the sale comes before the number: a rollback gives it back, but holds others
         # up.
-        counted = count_sale(sale, company.currency, amounts_back)
+        counted = count_sale(sale, currency, amounts_back)
         now = clock.now()
-        session_row = _session_for(register, sale, cashier)
         rung_at = sale.sold_at(now)
         if session_row.id == sale.session_id:
             rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
@@ -104,27 +114,11 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             partner_id=partner.id if partner is not None else None,
             owner=cashier,
             language=partner.language if partner is not None else company.language,
-            currency=company.currency,
+            currency=currency,
             date=rung_at.astimezone(zone).date(),
             number=f"{register.code}-{sequence:06d}",
         )
         document.total = counted.total
-        ticket = Ticket(
-            document=document,
-            register=register,
-            session=session_row,
-            sequence=sequence,
-            client_id=sale.client_id,
-            rung_at=rung_at,
-            posted_at=now,
-            receipt_format=sale.receipt_format or paper_of(register),
-            refund_of_id=original.document_id if original is not None else None,
-            change=counted.change,
-            issuer=to_text(issuer_now(company)),
-            footer=settings_of(company.id).footer,
-        )
-        session.add(ticket)
-        session.flush()
         # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
         wanted = {line.product_id for line in counted.lines} - {None}
         products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(wanted)))}
@@ -156,6 +150,26 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             for position, payment in enumerate(sale.payments, 1)
         )
         session.flush()
+        # Last: once there is a ticket, the database lets nobody add to it or change it.
+        ticket = Ticket(
+            document=document,
+            register=register,
+            session=session_row,
+            sequence=sequence,
+            client_id=sale.client_id,
+            rung_at=rung_at,
+            posted_at=now,
+            receipt_format=sale.receipt_format or paper_of(register),
+            refund_of_id=original.document_id if original is not None else None,
+            change=counted.change,
+            issuer=to_text(issuer_now(company)),
+            footer=settings_of(company.id).footer,
+            customer_name=partner.name if partner is not None else "",
+            cashier_name=cashier.name if cashier is not None else "",
+            timezone=cashier.timezone if cashier is not None else "UTC",
+        )
+        session.add(ticket)
+        session.flush()
     return ticket
 
 
@@ -167,12 +181,17 @@ def _those_there(ids: Sequence[int | None]) -> set[int]:
 
 
 def _session_for(register: Register, sale: Sale, cashier: User | None) -> Session:
-    """Return the session that a sale belongs to; a closed one takes nothing any more."""
+    """Return the session that a sale belongs to; a closed one takes nothing any more.
+
+    Raises:
+        UserError: There is none, or the sale was made in a former currency of the company.
+    """
     present = open_session_of(register.id, for_sale=True)
+    if present is None and sale.session_id is None:
+        raise UserError(_l("This register is not open. Open it first."))
+    _check_currency(register, sale, present)
     if present is not None:
         return present
-    if sale.session_id is None:
-        raise UserError(_l("This register is not open. Open it first."))
     try:
         return open_session(register, last_count(register.id) or Decimal(0), cashier, rescue=True)
     except SessionOpenError:
@@ -181,6 +200,22 @@ def _session_for(register: Register, sale: Sale, cashier: User | None) -> Sessio
         if present is None:
             raise
         return present
+
+
+def _check_currency(register: Register, sale: Sale, present: Session | None) -> None:
+    made_in = db.session.scalar(
+        select(Session.currency).where(Session.id == sale.session_id, Session.register_id == register.id)
+    )
+    counted_in = present.currency if present is not None else register.company.currency
+    if made_in is not None and made_in != counted_in:
+        raise UserError(
+            _l(
+                "This sale was made in %(former)s, and the register counts in %(currency)s by now. Write it down, and "
+                "tell an administrator.",
+                former=made_in,
+                currency=counted_in,
+            )
+        )
 
 
 def refund(

@@ -85,7 +85,7 @@ def session_close(session_id: int) -> ResponseReturnValue:
         try:
             close_session(row, form.counted_cash.data or Decimal(0), user, note=form.note.data or "")
         except UnexplainedDifferenceError as error:
-            amount = money(error.difference, row.register.company.currency)
+            amount = money(error.difference, row.currency)
             raise UserError(
                 _l(
                     "It differs by %(amount)s from what should be there. Count again, or say why.",

@@ -259,7 +259,7 @@ def _ticket_data(ticket: Ticket) -> dict[str, Any]:
         "session_id": ticket.session_id,
         "mail": str(slot("document.list_status", document=document)),
         "problem": ticket.mail_problem,
-        "cashier": document.owner.name if document.owner is not None else "",
+        "cashier": ticket.cashier_name,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from sqlalchemy import func, select
 
@@ -21,6 +20,7 @@ from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import FrozenError, Invoice, Order
+from modules.sales.service.credit import check_credit
 from modules.sales.service.customers import address_lines, customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
@@ -219,7 +219,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
         ConcurrentChangeError: Somebody else changed it since.
         FrozenError: It has been posted already.
         UserError: It is canceled or empty, its dates are not possible, or a credit note takes back more
-            than was invoiced.
+            than was invoiced at one of the rates.
     """
     with transaction() as session:
         _locked(invoice, seen_revision)
@@ -239,7 +239,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
         number = next_number(document.company_id, f"{document.kind}/{date.year}")
         _check_dates(invoice, date, due_date)
         if document.kind == CREDIT_NOTE:
-            _check_credit(invoice)
+            check_credit(invoice)
         prefix = "INV" if document.kind == INVOICE else "RINV"
         document.number = f"{prefix}/{date.year}/{number:05d}"
         document.date = date
@@ -273,30 +273,13 @@ def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
         raise UserError(_l("The payment would be due before the date of the invoice. Change the due date."))
 
 
-def _check_credit(note: Invoice) -> None:
-    """Refuse to take back more than was invoiced, over all credit notes of the invoice."""
-    invoice = note.reversed
-    if invoice is None:
-        return
-    with transaction() as session:
-        # Two credit notes of one invoice at once: the second waits here and then counts the first.
-        session.refresh(invoice.document, ["revision"], with_for_update=True)
-        credited = session.scalar(
-            select(func.sum(Document.total))
-            .join(Invoice, Invoice.document_id == Document.id)
-            .where(Invoice.reversed_id == invoice.document_id, Invoice.state == InvoiceState.POSTED)
-        )
-    if (credited or Decimal(0)) + note.document.total > invoice.document.total:
-        raise UserError(
-            _l("The credit notes of %(number)s would exceed its total.", number=invoice.document.number)
-        )
-
-
 def _copy_customer(invoice: Invoice) -> None:
     partner = invoice.document.partner
     if partner is None:
         raise UserError(_l("Choose the customer first."))
     invoice.customer_name, invoice.customer_vat = partner.name, partner.vat
+    owner = invoice.document.owner
+    invoice.contact_name = owner.name if owner is not None else ""
     invoice.customer_address = "\n".join(address_lines(partner, invoice.document))
 
 
@@ -319,12 +302,19 @@ def reopen(invoice: Invoice, *, seen_revision: int | None = None) -> None:
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
-        UserError: It is not canceled, or its order has another invoice by now.
+        UserError: It is not canceled, its order was canceled later, or has another invoice by now.
     """
     with transaction():
+        # The order first, as whoever invoices or cancels it does: one of the two comes second and sees the first.
+        if invoice.order is not None:
+            lock(invoice.order.document)
         _locked(invoice, seen_revision)
         if invoice.state is not InvoiceState.CANCELED:
             raise UserError(_l("This document is not canceled."))
+        if invoice.superseded:
+            raise UserError(
+                _l("The order has been canceled since. Once it is confirmed again, invoice the order again.")
+            )
         if invoice.order is not None and invoice_of(invoice.order) is not None:
             raise UserError(_l("The order has another invoice by now."))
         invoice.state = InvoiceState.DRAFT

@@ -112,6 +112,7 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
         # All anew: the form posts them all, and nothing refers to the line of a draft.
         for line in lines_of(document.id):
             session.delete(line)
+        session.flush()  # the session would write the new ones first, at places that are taken
         lines = [
             _line(
                 document,

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import clock
 from core.auth.models import User
@@ -34,6 +34,7 @@ class QuotationValues:
         date: Of the quotation.
         lines: In their order.
         language: Of the document; "" for the customer's.
+        currency: Of the prices; "" for the company's. A document keeps the one that it begins with.
         validity_date: The last day on which it may be accepted, or None.
         delivery_date: When it will be delivered, or None.
         payment_terms: Printed, and handed on to the invoice.
@@ -46,6 +47,7 @@ class QuotationValues:
     date: dt.date
     lines: Sequence[LineValues] = ()
     language: str = ""
+    currency: str = ""
     validity_date: dt.date | None = None
     delivery_date: dt.date | None = None
     payment_terms: str = ""
@@ -71,7 +73,7 @@ def create_quotation(company: Company, values: QuotationValues, by: User | None)
     The number is taken in the transaction that makes the row: when that fails, the number was never used.
 
     Args:
-        company: Who offers; its currency is the document's.
+        company: Who offers.
         values: What was filled in.
         by: Becomes the owner.
 
@@ -86,7 +88,7 @@ def create_quotation(company: Company, values: QuotationValues, by: User | None)
             partner_id=partner.id,
             owner=by,
             language=values.language or partner.language,
-            currency=company.currency,
+            currency=values.currency or company.currency,
             date=values.date,
             number=f"S{next_number(company.id, 'sales.order'):05d}",
         )
@@ -170,7 +172,7 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
         ConcurrentChangeError: Somebody else changed it since.
         UserError: It is canceled already, or has been invoiced.
     """
-    with transaction():
+    with transaction() as session:
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION, OrderState.ORDER)
         invoice = invoice_of(order)
@@ -181,6 +183,8 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
                 else _l("The order has been invoiced, so it cannot be canceled.")
             )
         order.state = OrderState.CANCELED
+        # Its canceled drafts say what was agreed before; should the order come back, it is invoiced from its lines.
+        session.execute(update(Invoice).where(Invoice.order_id == order.document_id).values(superseded=True))
 
 
 def reopen(order: Order, *, seen_revision: int | None = None) -> None:
@@ -208,6 +212,7 @@ def duplicate(order: Order, by: User | None) -> Order:
                 partner_id=original.partner_id or 0,
                 date=today,
                 language=original.language,
+                currency=original.currency,
                 validity_date=today + VALID_FOR,
                 payment_terms=order.payment_terms,
                 note=order.note,

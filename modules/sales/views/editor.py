@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from babel.numbers import list_currencies
 from flask import abort, flash, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
@@ -58,6 +59,8 @@ class Editor:
         self.form = form
         self.company = company
         self.document = document
+        # A document keeps its currency, also when the company gets another one.
+        self.currency = document.currency if document is not None else company.currency
 
     @property
     def lines(self) -> list[TypedLine]:
@@ -79,7 +82,7 @@ class Editor:
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
         lines = self.lines or [blank_line()]
-        totals = _totals(lines, self.company.currency)
+        totals = _totals(lines, self.currency)
         _name_products(lines)
         html = render_template(
             "sales/edit.html",
@@ -92,7 +95,7 @@ class Editor:
             new_line=blank_line(),
             totals=totals,
             too_long=_too_long(lines),
-            currency=self.company.currency,
+            currency=self.currency,
             taxes=[{"id": tax.id, "key": str(tax.id), "name": tax.name} for tax in self._taxes(lines)],
         )
         return html, 422 if request.method == "POST" else 200
@@ -154,27 +157,38 @@ def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
         return None
 
 
+def _currency_of_form(company: Company) -> str:
+    """Return the currency of the document in whose form somebody types."""
+    asked = request.args.get("currency", "")
+    return asked if asked in list_currencies() else company.currency
+
+
 @blueprint.post("/companies/<int:company_id>/preview")
 @requires(queries.EDIT)
 def preview(company_id: int) -> ResponseReturnValue:
     """Show what the lines in a form come to; nothing is kept."""
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
     lines = typed_lines(request.form, keep_blank=True)
-    totals = _totals(lines, company.currency)
+    currency = _currency_of_form(company)
+    totals = _totals(lines, currency)
     return render_template(
         "sales/totals.html",
         lines=lines,
         totals=totals,
         too_long=_too_long(lines),
-        currency=company.currency,
+        currency=currency,
     )
 
 
 @blueprint.get("/companies/<int:company_id>/products")
 @requires(queries.EDIT)
 def product_search(company_id: int) -> ResponseReturnValue:
-    """Return the products of a company that match a text, for the choice in a line."""
+    """Return the products of a company that match a text, for the choice in a line.
+
+    Their prices are in the currency of the company: for a document in another one a person types the price.
+    """
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
+    same = _currency_of_form(company) == company.currency
     return jsonify(
         [
             {
@@ -182,7 +196,7 @@ def product_search(company_id: int) -> ResponseReturnValue:
                 "label": product_label(product),
                 "description": line_text(product.name, product.description),
                 "unit": product.unit,
-                "unit_price": shown_price(product.unit_price, company.currency),
+                "unit_price": shown_price(product.unit_price, company.currency) if same else "",
                 "price": price(product.unit_price, company.currency),
                 "tax_id": str(product.tax_id or ""),
             }
