@@ -254,7 +254,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "port": port,
         "base_url": reader.checked("ENVOI_BASE_URL", f"http://{host}:{port}", _check_base_url).rstrip("/"),
         "workers": reader.whole_number("ENVOI_WORKERS", 1, 0, 64),
-        "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 8, 1, 256),
+        "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 16, 1, 256),
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
         "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
