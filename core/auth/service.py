@@ -14,6 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
+from core.auth.granting import refuse_wider_account, refuse_wider_grants
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
 from core.contract import Scope
 from core.db import db, transaction
@@ -134,6 +135,7 @@ def save_user(
     timezone: str = "Europe/Paris",
     password: str | None = None,
     active: bool = True,
+    by: User | None = None,
 ) -> User:
     """Create or change a user.
 
@@ -147,9 +149,10 @@ def save_user(
         timezone: IANA name.
         password: New password, or None to keep the present one.
         active: False ends every session and forbids the sign-in.
+        by: Who does it, and hands on no more than they have; None for the command line.
 
     Raises:
-        UserError: The login is invalid or taken, a role is unknown, or the password too short.
+        UserError: The login is invalid or taken, a role is unknown, the password too weak, or it is not for `by` to do.
     """
     try:
         login = normalize(login).lower()
@@ -160,6 +163,15 @@ def save_user(
     with transaction() as session:
         # One at a time: two administrators who deactivate each other at once would leave nobody.
         session.execute(select(Role.id).where(Role.code == "administrator").with_for_update())
+        new_roles = _roles(roles)
+        refuse_wider_account(
+            by,
+            user,
+            roles=new_roles,
+            companies=companies,
+            own_companies=companies_of(by) if by else (),
+            present_companies=companies_of(user) if user else (),
+        )
         if user is None:
             if not password:
                 raise UserError(_l("A new user needs a password."), "password")
@@ -168,7 +180,6 @@ def save_user(
         elif user.active and not active:
             _refuse_losing_last_administrator(user)
             user.session_key = secrets.token_urlsafe(32)
-        new_roles = _roles(roles)
         if not made and "administrator" not in {role.code for role in new_roles}:
             _refuse_losing_last_administrator(user)
         user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
@@ -207,7 +218,9 @@ def _refuse_losing_last_administrator(user: User) -> None:
         raise UserError(_l("This is the last administrator; somebody must remain who can sign in."), "roles")
 
 
-def save_role(role: Role | None, *, code: str, name: str, grants: Mapping[str, Scope]) -> Role:
+def save_role(
+    role: Role | None, *, code: str, name: str, grants: Mapping[str, Scope], by: User | None = None
+) -> Role:
     """Create or change a role.
 
     Args:
@@ -215,10 +228,13 @@ def save_role(role: Role | None, *, code: str, name: str, grants: Mapping[str, S
         code: Identifier of a new role.
         name: Shown name.
         grants: The reach of each granted permission.
+        by: Who does it, and grants no more than they have; None for the command line.
 
     Raises:
-        UserError: The code is taken, or the administrator's role would lose the management of users.
+        UserError: The code is taken, the administrator's role would lose the management of users, or `by` has not
+            what is granted.
     """
+    refuse_wider_grants(by, role, grants)
     if role is not None and role.code == "administrator" and "core.user.edit" not in grants:
         raise UserError(_l("Administrators must be able to manage users."))
     known = current_registry().permissions

@@ -18,6 +18,7 @@ from wtforms import (
     StringField,
 )
 
+from core.auth.granting import may_hand_on
 from core.auth.models import Role, User, user_company
 from core.auth.permissions import requires, signed_in_user
 from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user
@@ -72,7 +73,12 @@ def _form(user: User | None) -> UserForm:
         if not form.is_submitted():
             form.roles.data = [role.code for role in user.roles]
             form.companies.data = present
-    form.roles.choices = [SelectChoice(role.code, gettext(role.name)) for role in _all_roles()]
+    held = {role.code for role in user.roles} if user else set()
+    form.roles.choices = [
+        SelectChoice(role.code, gettext(role.name))
+        for role in _all_roles()
+        if role.code in held or may_hand_on(signed_in_user(), role)
+    ]
     offered = select(Company).where(Company.active | Company.id.in_(present)).order_by(Company.name)
     form.companies.choices = [
         SelectChoice(company.id, company.name) for company in db.session.scalars(offered)
@@ -102,6 +108,7 @@ def _save(user: User | None, form: UserForm) -> User:
             timezone=form.timezone.data,
             password=form.password.data or None,
             active=form.active.data,
+            by=signed_in_user(),
         )
     except InvalidAddressError as error:
         raise UserError(error.message, "login") from error
@@ -185,6 +192,7 @@ def user_set_active(user_id: int) -> ResponseReturnValue:
         language=row.language,
         timezone=row.timezone,
         active=not row.active,
+        by=signed_in_user(),
     )
     if row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")
