@@ -43,6 +43,7 @@ module = Module(
             granted={"administrator": Scope.ALL},
         ),
     ),
+    scripts=("till/leave.js",),
     demo="modules.pos.demo:load",
     shared={"pos.register.edit": "Administrators set up the tills and payment methods of every company."},
 )
