@@ -31,6 +31,7 @@ MINIMUM_PASSWORD_LENGTH = 10  # length alone, no rules about signs: those make p
 MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
 ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
+_DEVICE = "device "  # no address begins so
 ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
 
 FIRST_ROLES: Mapping[str, str] = {
@@ -51,29 +52,29 @@ class SignInError(UserError):
     """The sign-in failed; the sentence does not tell whether the login exists."""
 
 
-def sign_in(login: str, password: str, remote: str) -> User:
+def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
     """Return the user of a login and password.
+
+    Failures of a browser in which this user has signed in before are counted by themselves: whoever guesses elsewhere
+    locks out strangers, not the user (OWASP, "Slow down online guessing attacks with device cookies").
 
     Args:
         login: Email address, any case.
         password: As typed.
         remote: Address of the client, for throttling.
+        device: Names a browser that is known to be this user's, or "".
 
     Raises:
         SignInError: Wrong login or password, a deactivated user, or too many attempts.
     """
     # PostgreSQL takes no NUL, and what a proxy tells as the remote address may be anything.
     login, remote = login.replace("\0", "").strip().lower()[:254], remote.replace("\0", "")[:64]
-    since = clock.now() - ATTEMPT_WINDOW
-    for column, value, limit in (
-        (SignInAttempt.login, login, ATTEMPTS_PER_LOGIN),
-        (SignInAttempt.remote, remote, ATTEMPTS_PER_REMOTE),
-    ):
-        count = db.session.scalar(
-            select(func.count()).select_from(SignInAttempt).where(column == value, SignInAttempt.at > since)
-        )
-        if (count or 0) >= limit:
-            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
+    attempt = (
+        SignInAttempt(login="", remote=f"{_DEVICE}{device}"[:64])
+        if device
+        else SignInAttempt(login=login, remote=remote)
+    )
+    _count(attempt)
     user: User | None = db.session.scalar(select(User).where(User.login == login))
     nobodys_hash = _nobodys_hash()  # made by the first attempt, whoever it is: its time tells nothing
     try:
@@ -82,17 +83,39 @@ def sign_in(login: str, password: str, remote: str) -> User:
     except (VerificationError, InvalidHashError):
         user = None
     if user is None or not user.active:
-        with transaction() as session:
-            # Swept here, by those who fill the table, so that it needs no job.
-            session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
-            session.add(SignInAttempt(login=login, remote=remote))
         raise SignInError(_l("The email address or the password is wrong."))
     with transaction() as session:
-        session.execute(delete(SignInAttempt).where(SignInAttempt.login == login))
+        theirs = SignInAttempt.remote == attempt.remote if device else SignInAttempt.login == login
+        session.execute(delete(SignInAttempt).where(theirs))
         # The only moment at which the password is at hand, after the parameters have grown.
         if _hasher.check_needs_rehash(user.password_hash):
             user.password_hash = _hasher.hash(password)
     return user
+
+
+def _count(attempt: SignInAttempt) -> None:
+    """Write an attempt down before the password is looked at: those that come at once are all counted.
+
+    Raises:
+        SignInError: There were too many; this one is not counted, or the lock would last for ever.
+    """
+    since = clock.now() - ATTEMPT_WINDOW
+    with transaction() as session:
+        # Swept here, by those who fill the table, so that it needs no job.
+        session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
+        session.add(attempt)
+    known = attempt.remote.startswith(_DEVICE)
+    limits = [(SignInAttempt.remote == attempt.remote, ATTEMPTS_PER_LOGIN if known else ATTEMPTS_PER_REMOTE)]
+    if not known:
+        limits.append((SignInAttempt.login == attempt.login, ATTEMPTS_PER_LOGIN))
+    for those, limit in limits:
+        count = db.session.scalar(
+            select(func.count()).select_from(SignInAttempt).where(those, SignInAttempt.at > since)
+        )
+        if (count or 0) > limit:
+            with transaction() as session:
+                session.execute(delete(SignInAttempt).where(SignInAttempt.id == attempt.id))
+            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
 
 
 def user_of_session(session_id: str) -> User | None:
@@ -302,7 +325,7 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     try:
         # By the same door, so that guesses here are counted as well: a browser left open must not become an
         # account.
-        sign_in(user.login, current, remote)
+        sign_in(user.login, current, remote, device=f"of user {user.id}")
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error
     with transaction():

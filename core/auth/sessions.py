@@ -6,9 +6,11 @@ import datetime as dt
 import hashlib
 import secrets
 
-from flask import session
+from flask import current_app, request, session
 from flask_login import login_user, logout_user
+from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import delete
+from werkzeug.wrappers import Response
 
 from core import clock
 from core.auth.models import EndedSession, User
@@ -18,6 +20,7 @@ from core.db import db, transaction
 # A working day: nobody signs in twice, and a forgotten browser is closed by the next morning.
 LIFETIME = dt.timedelta(hours=12)
 _NAME = "sid"
+_DEVICE_LIFETIME = dt.timedelta(days=365)  # it lets nobody in
 
 
 def begin(user: User) -> None:
@@ -26,6 +29,36 @@ def begin(user: User) -> None:
     session.permanent = True
     session[_NAME] = secrets.token_urlsafe(16)
     login_user(user)
+
+
+def known_device(login: str) -> str:
+    """Return the name of the browser when the user of a login has signed in here before, else ""."""
+    try:
+        user_id, name = _devices().loads(request.cookies.get(_device_cookie(), ""))
+    except (BadSignature, ValueError, TypeError):
+        return ""
+    user = db.session.get(User, user_id)
+    return str(name) if user is not None and user.login == login.strip().lower() else ""
+
+
+def remember_device(response: Response, user: User) -> None:
+    """Let the browser be known as this user's, so that guesses elsewhere do not lock them out here."""
+    response.set_cookie(
+        _device_cookie(),
+        _devices().dumps([user.id, secrets.token_urlsafe(16)]),
+        max_age=_DEVICE_LIFETIME,
+        secure=bool(current_app.config["SESSION_COOKIE_SECURE"]),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _devices() -> URLSafeSerializer:
+    return URLSafeSerializer(str(current_app.config["SECRET_KEY"]), "known device")
+
+
+def _device_cookie() -> str:
+    return f"{current_app.config['SESSION_COOKIE_NAME']}-device"
 
 
 def end(user: User) -> None:

@@ -61,11 +61,14 @@ def sign_in() -> ResponseReturnValue:
     form = SignInForm()
 
     def enter() -> None:
-        user = service.sign_in(form.login.data, form.password.data, request.remote_addr or "")
-        sessions.begin(user)
+        login = form.login.data
+        device = sessions.known_device(login)
+        sessions.begin(service.sign_in(login, form.password.data, request.remote_addr or "", device))
 
     if submit(form, enter):
-        return redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+        response = redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+        sessions.remember_device(response, signed_in_user())
+        return response
     return render_template("core/users/sign_in.html", form=form), 422 if request.method == "POST" else 200
 
 
