@@ -90,6 +90,7 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     app.config.update(
         TESTING=testing,
         SECRET_KEY=settings.secret_key,
+        TRUSTED_HOSTS=list(settings.trusted_hosts) if settings.trusted_hosts is not None else None,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options,
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from core import clock
 from core.auth.granting import refuse_wider_account, refuse_wider_grants
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
+from core.auth.passwords import refuse_weak
 from core.contract import Scope
 from core.db import db, transaction
 from core.errors import UserError
@@ -27,7 +28,6 @@ from core.registry import current_registry
 
 _hasher = PasswordHasher()
 
-MINIMUM_PASSWORD_LENGTH = 10  # length alone, no rules about signs: those make people write passwords down
 MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
 ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
@@ -130,11 +130,8 @@ def user_of_session(session_id: str) -> User | None:
     return user
 
 
-def _checked_password(password: str) -> str:
-    if len(password) < MINIMUM_PASSWORD_LENGTH:
-        raise UserError(
-            _l("The password needs at least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH), "password"
-        )
+def _checked_password(password: str, user: User) -> str:
+    refuse_weak(password, user.login, user.name)
     return _hasher.hash(password)
 
 
@@ -211,7 +208,7 @@ def save_user(
         if user.company_id not in companies:
             user.company_id = next(iter(companies), None)
         if password:
-            user.password_hash = _checked_password(password)
+            user.password_hash = _checked_password(password, user)
             user.session_key = secrets.token_urlsafe(32)
         session.add(user)
         try:
@@ -329,7 +326,7 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error
     with transaction():
-        user.password_hash = _checked_password(new)
+        user.password_hash = _checked_password(new, user)
         user.session_key = secrets.token_urlsafe(32)
 
 
@@ -343,7 +340,7 @@ def set_password(login: str, password: str) -> None:
     if user is None:
         raise UserError(_l("There is no user %(login)s.", login=login))
     with transaction():
-        user.password_hash = _checked_password(password)
+        user.password_hash = _checked_password(password, user)
         user.session_key = secrets.token_urlsafe(32)
 
 

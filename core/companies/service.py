@@ -18,6 +18,8 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 
 MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
+MAX_LOGO_AREA = 4000 * 4000  # pixels, looked at before they are unpacked: a small file may hold gigabytes
+TOO_MANY_PIXELS = _l("The logo has too many pixels: make it smaller than 4000 × 4000.")
 LOGO_PIXELS = (480, 200)  # width and height at most: sharp in print, and small in every PDF
 
 
@@ -53,10 +55,14 @@ def clean_logo(data: bytes) -> bytes:
     try:
         # These four only: Pillow reads dozens of formats, and the rarer ones have had holes.
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "GIF", "WEBP")) as picture:
+            if picture.width * picture.height > MAX_LOGO_AREA:
+                raise UserError(TOO_MANY_PIXELS, "logo")
             # Before the conversion, which would otherwise take memory for the whole picture.
             picture.thumbnail(LOGO_PIXELS)
             rgba = picture.convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(TOO_MANY_PIXELS, "logo") from error
+    except (UnidentifiedImageError, OSError, ValueError) as error:
         raise UserError(_l("The logo must be a PNG, JPEG, GIF or WebP picture."), "logo") from error
     flat = Image.new("RGB", rgba.size, "white")
     flat.paste(rgba, mask=rgba.getchannel("A"))

@@ -20,8 +20,9 @@ from wtforms import (
 
 from core.auth.granting import may_hand_on
 from core.auth.models import Role, User, user_company
+from core.auth.passwords import MINIMUM_PASSWORD_LENGTH
 from core.auth.permissions import requires, signed_in_user
-from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user
+from core.auth.service import companies_of, save_user
 from core.companies.models import Company
 from core.db import db
 from core.errors import UserError
