@@ -19,7 +19,7 @@ from werkzeug.routing import IntegerConverter, Map
 import core
 from core import loader
 from core.auth.permissions import guard, signed_in_user
-from core.auth.service import user_of_session
+from core.auth.sessions import LIFETIME, user_of_cookie
 from core.companies.service import companies_for
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import db
@@ -31,9 +31,6 @@ from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
 
 logger = logging.getLogger(__name__)
-
-# A working day: nobody signs in twice, and a forgotten browser is closed by the next morning.
-SESSION_LIFETIME = timedelta(hours=12)
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
@@ -93,6 +90,7 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     app.config.update(
         TESTING=testing,
         SECRET_KEY=settings.secret_key,
+        TRUSTED_HOSTS=list(settings.trusted_hosts) if settings.trusted_hosts is not None else None,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options,
         MAX_CONTENT_LENGTH=settings.max_upload_bytes,
@@ -106,9 +104,9 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         # Not Strict: a link in a mail must find whoever is signed in.
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        PERMANENT_SESSION_LIFETIME=LIFETIME,
         # As long as the session: a form that was open over lunch must still post.
-        WTF_CSRF_TIME_LIMIT=int(SESSION_LIFETIME.total_seconds()),
+        WTF_CSRF_TIME_LIMIT=int(LIFETIME.total_seconds()),
         WTF_CSRF_SSL_STRICT=secure,
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(hours=1),
         # Envoi's own transport sends; Flask-Mail builds messages and must not connect by itself.
@@ -147,7 +145,7 @@ def init_login(app: Flask) -> None:
     """Keep track of who is signed in."""
     manager = LoginManager(app)
     manager.session_protection = None  # addresses change on the way; the session key ends stolen sessions
-    manager.user_loader(user_of_session)
+    manager.user_loader(user_of_cookie)
 
 
 def shell_context() -> dict[str, Any]:

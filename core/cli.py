@@ -28,7 +28,8 @@ from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
 from core.signals import check_asked
-from core.supervisor import run_all, serve_web
+from core.supervisor import run_all
+from core.web_server import serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 

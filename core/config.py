@@ -22,6 +22,7 @@ SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check o
 MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
 # A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not listened on)
 PRIVATE_UMASK = 0o077
 """Files that any process of Envoi writes are for this user alone: they hold customers' data and keys."""
 # Not the folder that TMPDIR names: every process of the installation must come to the same place.
@@ -47,6 +48,7 @@ class Settings:
         queue: Name of the RQ queue.
         max_upload_bytes: The largest request body that is accepted, in bytes.
         default_language: Language of people and customers who have not chosen one.
+        trusted_hosts: Names that a request may call this server by, or None for any.
         trusted_proxies: How many proxies in front are trusted to tell the client's address.
         module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
     """
@@ -65,6 +67,7 @@ class Settings:
     queue: str
     max_upload_bytes: int
     default_language: str
+    trusted_hosts: tuple[str, ...] | None
     trusted_proxies: int
     module_settings: Mapping[str, str]
 
@@ -223,6 +226,20 @@ def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
     return [wrong] if wrong else []
 
 
+def _trusted_hosts(reader: _Reader, host: str) -> tuple[str, ...] | None:
+    """Return the names in the header Host that are ours; links in pages and redirects are built from it.
+
+    Nobody knows the names of a server that listens everywhere and was not told its address.
+    """
+    base = reader.environ.get("ENVOI_BASE_URL", "").strip()
+    named = [name.strip() for name in reader.value("ENVOI_TRUSTED_HOSTS", "").split(",") if name.strip()]
+    if not base and not named and host in EVERYWHERE:
+        return None
+    return tuple(
+        dict.fromkeys([*named, *filter(None, [_host_of(base)]), host, "localhost", "127.0.0.1", "[::1]"])
+    )
+
+
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read and check the settings.
 
@@ -241,6 +258,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         reader.problems.append(f"ENVOI_SECRET_KEY must have at least {MINIMUM_SECRET_LENGTH} characters.")
     host = reader.value("ENVOI_HOST", "127.0.0.1")
     port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
     fields: dict[str, Any] = {
         "data_dir": data_dir,
@@ -252,12 +270,13 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "modules": tuple(names) if names else None,
         "host": host,
         "port": port,
-        "base_url": reader.checked("ENVOI_BASE_URL", f"http://{host}:{port}", _check_base_url).rstrip("/"),
+        "base_url": reader.checked("ENVOI_BASE_URL", f"http://{place}", _check_base_url).rstrip("/"),
         "workers": reader.whole_number("ENVOI_WORKERS", 1, 0, 64),
-        "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 8, 1, 256),
+        "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 16, 1, 256),
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
         "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
+        "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
     }
     module_settings = {

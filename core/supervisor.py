@@ -13,13 +13,12 @@ from typing import Any
 
 import click
 from flask import Flask
-from gunicorn.app.base import BaseApplication
 from redis.exceptions import RedisError
 from sqlalchemy import select
 
 from core import embedded, migrate
 from core.auth.models import User
-from core.config import PRIVATE_UMASK, Settings, redis_socket
+from core.config import Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
@@ -30,42 +29,6 @@ logger = logging.getLogger(__name__)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that nobody else can reach
 RESTART_SECONDS = 2.0  # a process that ends at once is not started in a tight circle
 STOP_SECONDS = 15.0  # for a mail that is being sent to be settled; then the process is killed
-
-
-class _Web(BaseApplication):  # type: ignore[misc]
-    """gunicorn, with an application that is loaded already."""
-
-    def __init__(self, app: Flask, settings: Settings) -> None:
-        self.application = app
-        self.settings = settings
-        super().__init__()
-
-    def load_config(self) -> None:
-        for key, value in {
-            "bind": f"{self.settings.host}:{self.settings.port}",
-            # Threads of one process: requests mostly wait for the database, and the application is loaded once.
-            "worker_class": "gthread",
-            "workers": 1,
-            "threads": self.settings.web_threads,
-            "timeout": 120,
-            # Seconds for requests that are being answered when it is told to stop.
-            "graceful_timeout": 10,
-            "loglevel": "warning",
-            # Its own would let files that requests write be read by everybody.
-            "umask": PRIVATE_UMASK,
-            "accesslog": None,
-        }.items():
-            self.cfg.set(key, value)
-
-    def load(self) -> Flask:
-        return self.application
-
-
-def serve_web(app: Flask) -> None:
-    """Serve the application until told to stop."""
-    with app.app_context():
-        db.engine.dispose()  # gunicorn forks: a connection must not be shared by two processes
-    _Web(app, app.extensions["envoi_settings"]).run()
 
 
 @dataclass
@@ -161,7 +124,7 @@ def run_all(app: Flask, *, demo: bool) -> None:
 
 
 def _demand_free_port(settings: Settings) -> None:
-    """Say at once what gunicorn would say again and again."""
+    """Say at once what the web server would say again and again."""
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -123,6 +123,18 @@ class SignInAttempt(Base):
     """When it failed; old rows are removed."""
 
 
+class EndedSession(Base):
+    """A session that somebody has ended by signing out, so that a copy of its cookie lets nobody in."""
+
+    __tablename__ = "core_ended_session"
+    __table_args__ = (Index("ix_core_ended_session_at", "at"),)
+
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the session's name: whoever reads this table learns no cookie."""
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it was ended; old rows are removed."""
+
+
 class KnownPermission(Base):
     """A permission that was met once, so that its first grants are not repeated after they were taken away."""
 

@@ -14,7 +14,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
+from core.auth.granting import refuse_wider_account, refuse_wider_grants
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
+from core.auth.passwords import refuse_weak
 from core.contract import Scope
 from core.db import db, transaction
 from core.errors import UserError
@@ -26,10 +28,10 @@ from core.registry import current_registry
 
 _hasher = PasswordHasher()
 
-MINIMUM_PASSWORD_LENGTH = 10  # length alone, no rules about signs: those make people write passwords down
 MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
 ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
+_DEVICE = "device "  # no address begins so
 ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
 
 FIRST_ROLES: Mapping[str, str] = {
@@ -50,29 +52,29 @@ class SignInError(UserError):
     """The sign-in failed; the sentence does not tell whether the login exists."""
 
 
-def sign_in(login: str, password: str, remote: str) -> User:
+def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
     """Return the user of a login and password.
+
+    Failures of a browser in which this user has signed in before are counted by themselves: whoever guesses elsewhere
+    locks out strangers, not the user (OWASP, "Slow down online guessing attacks with device cookies").
 
     Args:
         login: Email address, any case.
         password: As typed.
         remote: Address of the client, for throttling.
+        device: Names a browser that is known to be this user's, or "".
 
     Raises:
         SignInError: Wrong login or password, a deactivated user, or too many attempts.
     """
     # PostgreSQL takes no NUL, and what a proxy tells as the remote address may be anything.
     login, remote = login.replace("\0", "").strip().lower()[:254], remote.replace("\0", "")[:64]
-    since = clock.now() - ATTEMPT_WINDOW
-    for column, value, limit in (
-        (SignInAttempt.login, login, ATTEMPTS_PER_LOGIN),
-        (SignInAttempt.remote, remote, ATTEMPTS_PER_REMOTE),
-    ):
-        count = db.session.scalar(
-            select(func.count()).select_from(SignInAttempt).where(column == value, SignInAttempt.at > since)
-        )
-        if (count or 0) >= limit:
-            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
+    attempt = (
+        SignInAttempt(login="", remote=f"{_DEVICE}{device}"[:64])
+        if device
+        else SignInAttempt(login=login, remote=remote)
+    )
+    _count(attempt)
     user: User | None = db.session.scalar(select(User).where(User.login == login))
     nobodys_hash = _nobodys_hash()  # made by the first attempt, whoever it is: its time tells nothing
     try:
@@ -81,17 +83,39 @@ def sign_in(login: str, password: str, remote: str) -> User:
     except (VerificationError, InvalidHashError):
         user = None
     if user is None or not user.active:
-        with transaction() as session:
-            # Swept here, by those who fill the table, so that it needs no job.
-            session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
-            session.add(SignInAttempt(login=login, remote=remote))
         raise SignInError(_l("The email address or the password is wrong."))
     with transaction() as session:
-        session.execute(delete(SignInAttempt).where(SignInAttempt.login == login))
+        theirs = SignInAttempt.remote == attempt.remote if device else SignInAttempt.login == login
+        session.execute(delete(SignInAttempt).where(theirs))
         # The only moment at which the password is at hand, after the parameters have grown.
         if _hasher.check_needs_rehash(user.password_hash):
             user.password_hash = _hasher.hash(password)
     return user
+
+
+def _count(attempt: SignInAttempt) -> None:
+    """Write an attempt down before the password is looked at: those that come at once are all counted.
+
+    Raises:
+        SignInError: There were too many; this one is not counted, or the lock would last for ever.
+    """
+    since = clock.now() - ATTEMPT_WINDOW
+    with transaction() as session:
+        # Swept here, by those who fill the table, so that it needs no job.
+        session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
+        session.add(attempt)
+    known = attempt.remote.startswith(_DEVICE)
+    limits = [(SignInAttempt.remote == attempt.remote, ATTEMPTS_PER_LOGIN if known else ATTEMPTS_PER_REMOTE)]
+    if not known:
+        limits.append((SignInAttempt.login == attempt.login, ATTEMPTS_PER_LOGIN))
+    for those, limit in limits:
+        count = db.session.scalar(
+            select(func.count()).select_from(SignInAttempt).where(those, SignInAttempt.at > since)
+        )
+        if (count or 0) > limit:
+            with transaction() as session:
+                session.execute(delete(SignInAttempt).where(SignInAttempt.id == attempt.id))
+            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
 
 
 def user_of_session(session_id: str) -> User | None:
@@ -106,11 +130,8 @@ def user_of_session(session_id: str) -> User | None:
     return user
 
 
-def _checked_password(password: str) -> str:
-    if len(password) < MINIMUM_PASSWORD_LENGTH:
-        raise UserError(
-            _l("The password needs at least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH), "password"
-        )
+def _checked_password(password: str, user: User) -> str:
+    refuse_weak(password, user.login, user.name)
     return _hasher.hash(password)
 
 
@@ -134,6 +155,7 @@ def save_user(
     timezone: str = "Europe/Paris",
     password: str | None = None,
     active: bool = True,
+    by: User | None = None,
 ) -> User:
     """Create or change a user.
 
@@ -147,9 +169,10 @@ def save_user(
         timezone: IANA name.
         password: New password, or None to keep the present one.
         active: False ends every session and forbids the sign-in.
+        by: Who does it, and hands on no more than they have; None for the command line.
 
     Raises:
-        UserError: The login is invalid or taken, a role is unknown, or the password too short.
+        UserError: The login is invalid or taken, a role is unknown, the password too weak, or it is not for `by` to do.
     """
     try:
         login = normalize(login).lower()
@@ -159,6 +182,15 @@ def save_user(
     made = False
     with transaction() as session:
         _one_at_a_time(user)
+        new_roles = _roles(roles)
+        refuse_wider_account(
+            by,
+            user,
+            roles=new_roles,
+            companies=companies,
+            own_companies=companies_of(by) if by else (),
+            present_companies=companies_of(user) if user else (),
+        )
         if user is None:
             if not password:
                 raise UserError(_l("A new user needs a password."), "password")
@@ -167,7 +199,6 @@ def save_user(
         elif user.active and not active:
             _refuse_losing_last_administrator(user)
             user.session_key = secrets.token_urlsafe(32)
-        new_roles = _roles(roles)
         if not made and "administrator" not in {role.code for role in new_roles}:
             _refuse_losing_last_administrator(user)
         user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
@@ -176,7 +207,7 @@ def save_user(
         if user.company_id not in companies:
             user.company_id = next(iter(companies), None)
         if password:
-            user.password_hash = _checked_password(password)
+            user.password_hash = _checked_password(password, user)
             user.session_key = secrets.token_urlsafe(32)
         session.add(user)
         try:
@@ -192,11 +223,16 @@ def save_user(
     return user
 
 
-def set_active(user: User, *, active: bool) -> None:
+def set_active(user: User, *, active: bool, by: User | None = None) -> None:
     """Deactivate a user, which ends every session, or let them sign in again; nothing else of theirs changes.
 
+    Args:
+        user: The user.
+        active: Whether they may sign in.
+        by: Who does it; None for the command line.
+
     Raises:
-        UserError: Nobody who can manage users would be left.
+        UserError: Nobody who can manage users would be left, or it is not for `by` to do.
     """
     with transaction():
         _one_at_a_time(user)  # before the rest is read: somebody may be taking a role away at this moment
@@ -209,6 +245,7 @@ def set_active(user: User, *, active: bool) -> None:
             language=user.language,
             timezone=user.timezone,
             active=active,
+            by=by,
         )
 
 
@@ -236,7 +273,9 @@ def _refuse_losing_last_administrator(user: User) -> None:
         raise UserError(_l("This is the last administrator; somebody must remain who can sign in."), "roles")
 
 
-def save_role(role: Role | None, *, code: str, name: str, grants: Mapping[str, Scope]) -> Role:
+def save_role(
+    role: Role | None, *, code: str, name: str, grants: Mapping[str, Scope], by: User | None = None
+) -> Role:
     """Create or change a role.
 
     Args:
@@ -244,10 +283,13 @@ def save_role(role: Role | None, *, code: str, name: str, grants: Mapping[str, S
         code: Identifier of a new role.
         name: Shown name.
         grants: The reach of each granted permission.
+        by: Who does it, and grants no more than they have; None for the command line.
 
     Raises:
-        UserError: The code is taken, or the administrator's role would lose the management of users.
+        UserError: The code is taken, the administrator's role would lose the management of users, or `by` has not
+            what is granted.
     """
+    refuse_wider_grants(by, role, grants)
     if role is not None and role.code == "administrator" and "core.user.edit" not in grants:
         raise UserError(_l("Administrators must be able to manage users."))
     known = current_registry().permissions
@@ -315,11 +357,11 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     try:
         # By the same door, so that guesses here are counted as well: a browser left open must not become an
         # account.
-        sign_in(user.login, current, remote)
+        sign_in(user.login, current, remote, device=f"of user {user.id}")
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error
     with transaction():
-        user.password_hash = _checked_password(new)
+        user.password_hash = _checked_password(new, user)
         user.session_key = secrets.token_urlsafe(32)
 
 
@@ -333,7 +375,7 @@ def set_password(login: str, password: str) -> None:
     if user is None:
         raise UserError(_l("There is no user %(login)s.", login=login))
     with transaction():
-        user.password_hash = _checked_password(password)
+        user.password_hash = _checked_password(password, user)
         user.session_key = secrets.token_urlsafe(32)
 
 

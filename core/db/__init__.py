@@ -1,6 +1,6 @@
 """The database: declarative base, column types and transactions."""
 
-from core.db.base import Base, db, mappers
+from core.db.base import Base, db, empty_journal, mappers
 from core.db.guards import FrozenError, Guard
 from core.db.transaction import end_reading, on_commit, transaction
 from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
@@ -13,6 +13,7 @@ __all__ = [
     "StrEnumType",
     "UtcDateTime",
     "db",
+    "empty_journal",
     "end_reading",
     "mappers",
     "on_commit",

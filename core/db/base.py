@@ -107,6 +107,8 @@ def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
+        # What is deleted or emptied is overwritten in the file: SQLite would leave it in free pages.
+        "secure_delete=ON",
         f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")
@@ -131,6 +133,22 @@ def _leave_a_replaced_file(_dbapi_connection: Any, record: Any, _proxy: Any) -> 
     path, inode = record.info.get("envoi_file", ("", None))
     if inode is not None and _inode(path) != inode:
         raise DisconnectionError("The file of the database was replaced.")
+
+
+def empty_journal() -> None:
+    """Take from SQLite's journal (WAL) what it holds of rows that were erased; readers are not waited for.
+
+    Where one reads at this moment it stays until the next call. Call it outside of a transaction.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return
+    connection = db.engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA busy_timeout=0")
+        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.cursor().execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+        connection.close()
 
 
 @event.listens_for(Engine, "begin")

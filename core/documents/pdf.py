@@ -28,6 +28,8 @@ from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
 
 logger = logging.getLogger(__name__)
+# Its warnings quote what it reads: the texts of customers have no place in a log. What fails is told by `RenderError`.
+logging.getLogger("xhtml2pdf").setLevel(logging.CRITICAL)
 
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()

@@ -42,8 +42,14 @@ _CID = re.compile(r"cid:[A-Za-z0-9.!#$%&'*+/=?^_{|}~@-]{1,120}")
 MAX_PICTURE_WIDTH = 600
 """Pixels of a picture in a text: as wide as mail programs show a text beside their lists."""
 _LENGTH = re.compile(r"[0-9]{1,4}")  # pixels; percent and the like differ from reader to reader
-MAX_ELEMENTS = 10_000
+MAX_ELEMENTS = 5_000
 """That may stand inside each other. Nobody writes so many, and the cleaner takes its time for deep nests."""
+# Elements of form that are not closed are opened anew in every paragraph that follows, unless they are alike (HTML
+# §13.2.4.3): with an attribute that differs in each, 200 kB would become a gigabyte. None of theirs is kept anyway.
+_FORM = re.compile(r"<(b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/][^<>]*>?", re.IGNORECASE)
+MAX_ESCAPED = 20_000
+"""Characters that are written as references. nh3 moves the rest of the text for each, so their number is bounded."""
+_ESCAPED = re.compile("[&\u00a0]")
 # Elements that hold no others of their own name, or are closed by the next: they make no depth.
 _FLAT = "area|base|br|col|hr|img|input|li|link|meta|p|param|source|tbody|td|tfoot|th|thead|tr|track|wbr"
 _NESTING = re.compile(rf"<(?!(?:{_FLAT})[\s/>])[a-z]", re.IGNORECASE)
@@ -81,13 +87,20 @@ def clean_html(html: str, *, pictures: bool = False) -> str:
 def bounded(html: str) -> str:
     """Return the HTML as nh3 can bear it; no honest text is changed.
 
-    Beyond `MAX_ELEMENTS` elements, what follows is only text. Lone surrogates, which no octets stand for, become "?".
+    Beyond `MAX_ELEMENTS` elements, what follows is only text; beyond `MAX_ESCAPED` ampersands and no-break spaces,
+    further ones are blanks. Lone surrogates, which no octets stand for, become "?".
     """
-    html = html.encode("utf-8", "replace").decode()
-    beyond = next(islice(_NESTING.finditer(html), MAX_ELEMENTS, None), None)
+    html = _FORM.sub(r"<\1>", html.encode("utf-8", "replace").decode())
+    html = _replaced_beyond(MAX_ELEMENTS, _NESTING, _ANY_TAG, html)
+    return _replaced_beyond(MAX_ESCAPED, _ESCAPED, _ESCAPED, html)
+
+
+def _replaced_beyond(count: int, counted: re.Pattern[str], replaced: re.Pattern[str], html: str) -> str:
+    """Return the HTML with blanks for all that matches one pattern after so many matches of another."""
+    beyond = next(islice(counted.finditer(html), count, None), None)
     if beyond is None:
         return html
-    return html[: beyond.start()] + _ANY_TAG.sub(" ", html[beyond.start() :])
+    return html[: beyond.start()] + replaced.sub(" ", html[beyond.start() :])
 
 
 def _only_own_pictures(tag: str, name: str, value: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from jinja2 import Environment
+from jinja2 import Environment, nodes
 from jinja2.meta import find_referenced_templates
 
 # HTML for the PDF engine and for mail is never a page of ours; it may carry its style inside.
@@ -19,6 +19,9 @@ _SILENT = re.compile(r"\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _FORM = re.compile(r"<form\b.*?</form>", re.DOTALL | re.IGNORECASE)
 _POSTS = re.compile(r"^<form\b[^>]*?\bmethod\s*=\s*[\"']?(?:post|\{)", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(?:csrf_token|hidden_tag)\b")
+
+# By function, how many of its arguments, from the first, are strings to be translated.
+_TRANSLATING = {"_": 1, "gettext": 1, "ngettext": 2, "pgettext": 2, "npgettext": 3}
 
 _VALUE = "\0"
 _OPEN_TAG = re.compile(r"</?\w*$")
@@ -72,6 +75,21 @@ def forms_without_token(source: str) -> int:
     """Return how many forms of a template post without a CSRF token."""
     forms = (match.group() for match in _FORM.finditer(re.sub(r"\{#.*?#\}", "", source, flags=re.DOTALL)))
     return sum(1 for form in forms if _POSTS.search(form) and not _TOKEN.search(form))
+
+
+def computed_translations(source: str) -> list[int]:
+    """Return the lines of a template in which something else than a string that stands there is translated.
+
+    Jinja takes what `_()` translates for a format and for HTML of ours; a name that somebody has typed is neither.
+    """
+    tree = Environment(autoescape=True).parse(source)
+    return [
+        call.lineno
+        for call in tree.find_all(nodes.Call)
+        if isinstance(call.node, nodes.Name) and call.node.name in _TRANSLATING
+        for argument in call.args[: _TRANSLATING[call.node.name]]
+        if not isinstance(argument, nodes.Const)
+    ]
 
 
 class _Text(HTMLParser):

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user, login_user
 from flask_wtf import FlaskForm
 from wtforms import EmailField, PasswordField
 
-from core.auth import service
+from core.auth import service, sessions
 from core.auth.permissions import public, signed_in, signed_in_user
 from core.config import SUPPORTED_LANGUAGES
 from core.i18n import lazy_gettext as _l
@@ -61,23 +61,23 @@ def sign_in() -> ResponseReturnValue:
     form = SignInForm()
 
     def enter() -> None:
-        user = service.sign_in(form.login.data, form.password.data, request.remote_addr or "")
-        session.clear()  # what an anonymous visitor had must not become a user's
-        session.permanent = True
-        login_user(user)
+        login = form.login.data
+        device = sessions.known_device(login)
+        sessions.begin(service.sign_in(login, form.password.data, request.remote_addr or "", device))
 
     if submit(form, enter):
-        return redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+        response = redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+        sessions.remember_device(response, signed_in_user())
+        return response
     return render_template("core/users/sign_in.html", form=form), 422 if request.method == "POST" else 200
 
 
 @blueprint.post("/sign-out")
 @signed_in
 def sign_out() -> ResponseReturnValue:
-    """End the session."""
-    logout_user()
-    session.clear()
-    return redirect(url_for("core.sign_in"))
+    """End the session, here and in the browser: the page that follows clears what it keeps of customers."""
+    sessions.end(signed_in_user())
+    return redirect(url_for("core.sign_in", signed_out=1))
 
 
 @blueprint.get("/")

@@ -14,7 +14,7 @@ from wtforms import Field, SelectChoice, SelectField, StringField
 from wtforms.validators import Regexp
 
 from core.auth.models import Role, user_role
-from core.auth.permissions import requires
+from core.auth.permissions import requires, signed_in_user
 from core.auth.service import save_role
 from core.contract import Permission, Scope
 from core.db import db
@@ -131,7 +131,13 @@ def role_new() -> ResponseReturnValue:
     form = form_for(NewRoleForm, None)
     if submit(
         form,
-        lambda: save_role(None, code=form["code"].data, name=form.name.data.strip(), grants=_grants(form)),
+        lambda: save_role(
+            None,
+            code=form["code"].data,
+            name=form.name.data.strip(),
+            grants=_grants(form),
+            by=signed_in_user(),
+        ),
     ):
         flash(gettext("%(name)s was saved.", name=form.name.data), "success")
         return redirect(url_for("core.roles"))
@@ -145,7 +151,11 @@ def role_edit(role_id: int) -> ResponseReturnValue:
     row = db.session.get(Role, role_id) or abort(404)
     title = gettext(row.name)
     form = record_form(row, partial(form_for, RoleForm, row))
-    if submit(form, lambda: save_role(row, code=row.code, name=form.name.data.strip(), grants=_grants(form))):
+
+    def save() -> None:
+        save_role(row, code=row.code, name=form.name.data.strip(), grants=_grants(form), by=signed_in_user())
+
+    if submit(form, save):
         flash(gettext("%(name)s was saved.", name=gettext(row.name)), "success")
         return redirect(url_for("core.roles"))
     return render_template("core/users/role.html", form=form, groups=_groups(form), title=title)

@@ -19,9 +19,11 @@ from wtforms import (
     StringField,
 )
 
+from core.auth.granting import may_hand_on
 from core.auth.models import Role, User, user_company
+from core.auth.passwords import MINIMUM_PASSWORD_LENGTH
 from core.auth.permissions import requires, signed_in_user
-from core.auth.service import MINIMUM_PASSWORD_LENGTH, companies_of, save_user, set_active
+from core.auth.service import companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
 from core.db.changes import note_change
@@ -73,7 +75,12 @@ def _form(user: User | None, **how: None) -> UserForm:
     else:
         codes = [role.code for role in user.roles]
         form = UserForm(obj=Shown(user, roles=codes, companies=present), **how)
-    form.roles.choices = [SelectChoice(role.code, gettext(role.name)) for role in _all_roles()]
+    held = {role.code for role in user.roles} if user else set()
+    form.roles.choices = [
+        SelectChoice(role.code, gettext(role.name))
+        for role in _all_roles()
+        if role.code in held or may_hand_on(signed_in_user(), role)
+    ]
     offered = select(Company).where(Company.active | Company.id.in_(present)).order_by(Company.name)
     form.companies.choices = [
         SelectChoice(company.id, company.name) for company in db.session.scalars(offered)
@@ -103,6 +110,7 @@ def _save(user: User | None, form: UserForm) -> User:
             timezone=form.timezone.data,
             password=form.password.data or None,
             active=form.active.data,
+            by=signed_in_user(),
         )
     except InvalidAddressError as error:
         raise UserError(error.message, "login") from error
@@ -178,7 +186,7 @@ def user_set_active(user_id: int) -> ResponseReturnValue:
     """Deactivate a user, or let them sign in again: what the button said (`active`), whatever the user is by now."""
     row = db.session.get(User, user_id) or abort(404)
     wanted = request.form.get("active")
-    set_active(row, active=not row.active if wanted is None else wanted == "1")
+    set_active(row, active=not row.active if wanted is None else wanted == "1", by=signed_in_user())
     note_change(row, signed_in_user().id)
     if row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")

@@ -11,7 +11,7 @@ from flask_babel import gettext
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import OperationalError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from core.db import db
 from core.errors import UserError
@@ -36,7 +36,8 @@ def _page(code: int, title: str, text: str) -> ResponseReturnValue:
 def _http(error: HTTPException) -> ResponseReturnValue:
     """Answer an HTTP error with a page, or for htmx with a sentence."""
     code = error.code or 500
-    if code < 400:
+    # A page for a host that is not ours would hold its address.
+    if code < 400 or isinstance(error, SecurityError):
         return error
     # The others speak of the browser or of an attack; one sentence for all of them is enough.
     titles = {

@@ -8,6 +8,7 @@ from flask import Flask, Response, abort, g, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 
 from core.web.static import is_static
+from core.web.strict_json import UNKEEPABLE, StrictJson
 
 
 def csp_nonce() -> str:
@@ -52,12 +53,11 @@ def foreign_html(html: str) -> Response:
     return response
 
 
-def _refuse_nul() -> None:
-    """Refuse NUL in what was typed: no text has it, and PostgreSQL cannot keep it."""
-    if any(
-        "\0" in value for values in (request.args, request.form) for _name, value in values.items(multi=True)
-    ):
-        abort(400)
+def _refuse_unkeepable() -> None:
+    """Refuse what no text has, and no database keeps, in what was typed."""
+    for values in (request.args, request.form):
+        if any(UNKEEPABLE.search(value) for _name, value in values.items(multi=True)):
+            abort(400)
 
 
 class QuietSessions(SecureCookieSessionInterface):
@@ -73,6 +73,7 @@ class QuietSessions(SecureCookieSessionInterface):
 def register(app: Flask) -> None:
     """Set the headers on every response, and refuse what no page takes."""
     app.session_interface = QuietSessions()
-    app.before_request(_refuse_nul)
+    app.json = StrictJson(app)
+    app.before_request(_refuse_unkeepable)
     app.after_request(_set_headers)
     app.jinja_env.globals["csp_nonce"] = csp_nonce

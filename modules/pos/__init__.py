@@ -44,6 +44,7 @@ module = Module(
         ),
     ),
     receivers=(Receiver("company_currency_changing", "modules.pos.service.registers:keeps_currency"),),
+    scripts=("till/leave.js",),
     demo="modules.pos.demo:load",
     shared={"pos.register.edit": "Administrators set up the tills and payment methods of every company."},
 )

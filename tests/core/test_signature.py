@@ -61,7 +61,7 @@ def test_the_page_keeps_and_shows_the_signature(client: FlaskClient, sophie: Use
     db.session.expire_all()
     assert sophie.signature_html == "<div>Sophie</div>"
     page = client.get("/signature").text
-    assert '<div class="signature-shown"><div>Sophie</div></div>' in page
+    assert '<div class="signature-shown" hx-disable><div>Sophie</div></div>' in page
     assert 'href="/signature"' in page, "in the menu of the user"
     answer = client.post("/signature", data={"signature": ""}, follow_redirects=True)
     assert "Your mails end without a signature now." in answer.text

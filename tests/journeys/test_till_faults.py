@@ -260,3 +260,44 @@ def test_a_till_learns_who_sells_what_things_cost_and_that_yesterday_is_still_op
             connection.execute(
                 "UPDATE pos_session SET opened_at = ? WHERE opened_at = ?", (opened, yesterday)
             )
+
+
+KEPT = """async () => {
+  const ours = (name) => name.startsWith("envoi-till-");
+  const databases = (await indexedDB.databases()).map((one) => one.name).filter(ours);
+  const rows = [];
+  for (const name of databases) {
+    const opened = await new Promise((done) => {
+      const asked = indexedDB.open(name);
+      asked.onsuccess = () => done(asked.result);
+    });
+    for (const store of opened.objectStoreNames)
+      rows.push(...await new Promise((done) => {
+        const asked = opened.transaction(store).objectStore(store).getAll();
+        asked.onsuccess = () => done(asked.result.map((row) => [store, row.state ?? ""]));
+      }));
+    opened.close();
+  }
+  const names = [...Object.keys(localStorage), ...Object.keys(sessionStorage), ...(await caches.keys())];
+  return { rows, names: names.filter(ours) };
+}"""
+
+
+@pytest.mark.browser_says("ERR_INTERNET_DISCONNECTED", "ERR_FAILED")
+def test_after_a_sign_out_only_what_the_server_does_not_have_stays_in_the_browser(
+    sit_down: Callable[..., Desk],
+) -> None:
+    desk = sit_down(CAMILLE)
+    page = open_till(desk)
+    sell_one(page)
+    expect(page.locator("[data-waiting-count]")).to_be_hidden()
+    page.route("**/pos/till/1/tickets", lambda route: route.abort())
+    sell_one(page)
+    expect(page.locator("[data-waiting-count]")).to_be_visible()
+    before = page.evaluate(KEPT)
+    assert {store for store, _state in before["rows"]} == {"values", "tickets"}
+    assert before["names"]
+    desk.go("/pos/registers")
+    page.locator("[data-sign-out] button").evaluate("button => button.click()")
+    expect(page.locator("body[data-signed-out=done]")).to_be_attached()
+    assert page.evaluate(KEPT) == {"rows": [["tickets", "waiting"]], "names": []}

@@ -95,6 +95,17 @@ class TemplateRules:
             ]
         )
 
+    def test_only_strings_of_the_template_are_translated_as_such(self, module: Module) -> None:
+        """What is computed is translated by the filter `translated`, which escapes it and formats nothing."""
+        files = template_rules.template_files(template_folders(module))
+        fail_if(
+            [
+                f"The template {name}, line {line}, hands a value to _(): write {{{{ value|translated }}}}."
+                for name, path in files.items()
+                for line in template_rules.computed_translations(path.read_text(encoding="utf-8"))
+            ]
+        )
+
     def test_catalogues_are_compiled(self, module: Module) -> None:
         """What people read is what the catalogues say: a .mo file is neither missing nor older than its .po file."""
         part = translated_part(module)

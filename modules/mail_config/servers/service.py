@@ -22,12 +22,16 @@ from core.mail.outcomes import Failure, FailureKind, RecipientState
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
+
+
+_PROTECTION = {Encryption.NONE: 0, Encryption.STARTTLS: 1, Encryption.TLS: 1}
+"""How well a password is protected on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,10 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         raise UserError(_l("This is not the name of a host."), "host")
     values = {**values, "host": host, "from_filter": clean_from_filter(str(values.get("from_filter", "")))}
     with transaction() as session:
-        # A former address or user never gets the password that was saved for another.
-        if server is not None and password is None and server.secret and server.host.lower() != host.lower():
-            raise UserError(_l("The host has changed: type the password again."), "password")
+        if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
+            raise UserError(
+                _l("Host, port, user or encryption has changed: type the password again."), "password"
+            )
         server = server or MailServer()
         former_rates = (server.rate_per_minute, server.rate_per_day)
         for name, value in values.items():
@@ -157,6 +162,19 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             # It may be new to a sender: a wider filter, another company, switched on again.
             on_commit(partial(circuit_breaker.tell, mail_server_ready, server.id))
     return server
+
+
+def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
+    """Return True when the password that was saved would go to another place, for another user, or less protected.
+
+    Another port of the host may be another program's, and what is encrypted less is read on the way.
+    """
+    host, port, user = server.host.lower(), server.port, server.username
+    new = values["host"].lower(), values.get("port", port), values.get("username", user)
+    weaker = (
+        _PROTECTION[Encryption(values.get("encryption", server.encryption))] < _PROTECTION[server.encryption]
+    )
+    return (host, port, user) != new or weaker
 
 
 def clean_from_filter(text: str) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from core import clock
 from core.auth.models import User
-from core.db import db, transaction
+from core.db import db, empty_journal, end_reading, transaction
 from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
@@ -238,6 +238,8 @@ def erase(
                 partner.email = ""
                 done.contacts += 1
     logger.info("Personal data erased by user %s: %s", by.id if by else "-", done)
+    end_reading()
+    empty_journal()
     return done
 
 

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
 from core import clock
-from core.db import db, transaction
+from core.db import db, empty_journal, end_reading, transaction
 from modules.outbox.erasure import erase_contents, hashes_of, remove_files, sweep_folder
 from modules.outbox.message import file_store
 from modules.outbox.models import MAILS, DraftFile, KeptDraft
@@ -157,6 +157,8 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
             report.orphans,
             report.drafts,
         )
+    end_reading()
+    empty_journal()
     return report
 
 

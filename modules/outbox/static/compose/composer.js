@@ -58,19 +58,10 @@ document.getElementById("dialog")?.addEventListener("hidden.bs.modal", () => {
   if (opener?.isConnected) opener.focus();
 });
 
-// What this browser holds for a person goes when they sign out: the computer may be shared.
-document.addEventListener("submit", (event) => {
-  if (!event.target.matches("[data-sign-out]")) return;
+// What this browser holds for a person goes when they have signed out: the computer may be shared.
+if ("signedOut" in document.body.dataset)
   for (const key of Object.keys(window.localStorage))
     if (key.startsWith("envoi-draft:")) window.localStorage.removeItem(key);
-  window.caches?.keys().then((names) =>
-    names
-      .filter((name) => name.startsWith("envoi-till-"))
-      .forEach((name) => {
-        window.caches.delete(name);
-      }),
-  );
-});
 
 // After Send: the seconds that remain to call the mail back.
 const undo = document.querySelector("[data-undo-mail]");

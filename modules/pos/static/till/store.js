@@ -43,6 +43,15 @@ export async function openStore(register) {
       if (state === "posted") await forget(database);
       tabs.postMessage("settled");
     },
+    /** Nothing stays but what the server does not have. */
+    async clear() {
+      const done = database.transaction(["values", "tickets"], "readwrite");
+      const tickets = done.objectStore("tickets");
+      await done.objectStore("values").clear();
+      for (const order of await tickets.index("state").getAllKeys("posted")) await tickets.delete(order);
+      await done.done;
+      tabs.postMessage("settled");
+    },
     async again(order) {
       const ticket = await database.get("tickets", order);
       if (ticket) await database.put("tickets", { ...ticket, state: "waiting", answer: null });

@@ -1,0 +1,185 @@
+"""The web server: waitress, with limits of time and size for those who send slowly, or nothing at all.
+
+A request reaches one of the threads only when all of it is here, and an answer waits for its reader outside of them.
+So connections that stand idle, unfinished heads and bodies that never come cost memory and no thread; how much is
+bounded here. An upload may take as long as it needs while it goes on, as Apache's `mod_reqtimeout` has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import resource
+import signal
+import socket
+import time
+from typing import Any
+
+from flask import Flask
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+
+from core.config import Settings
+
+CONNECTIONS = 1000  # at once; beyond, who has waited longest makes room
+SPARE_FILES = 200  # for the database, logs and files of the application
+IDLE_SECONDS = 30.0  # without one octet in either direction, while nothing is being computed
+REQUEST_SECONDS = 20.0  # for all of a request, and more for what has come of it:
+REQUEST_OCTETS_A_SECOND = 4096
+BODIES = 8  # the largest uploads whose room may be taken by requests that are not complete yet
+HEAD_OCTETS = 64 * 1024
+STOP_SECONDS = 10.0  # for requests that are being answered when it is told to stop
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that knows since when its present request is waited for.
+
+    Attributes:
+        since: When the connection was made, or the last complete request came, or the next one began.
+        taken: Octets of a request that is not complete.
+    """
+
+    request: Any  # what has come of a request that is not complete, or None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.since = time.monotonic()
+        self.taken = 0
+
+    def received(self, data: bytes) -> bool:
+        """Take what has come."""
+        if not self.taken:
+            self.since = time.monotonic()
+        took: bool = super().received(data)
+        if self.request is None:
+            self.since, self.taken = time.monotonic(), 0
+        else:
+            self.taken += len(data)
+        return took
+
+    def handle_close(self) -> None:
+        """Close the connection, and the file of a request that is not complete."""
+        if self.request is not None:
+            self.request.close()
+            self.request = None
+        super().handle_close()
+
+    @property
+    def waits(self) -> bool:
+        """True while it is the other side's turn."""
+        return not self.requests
+
+    def overdue(self, now: float) -> bool:
+        """Return True when the other side has been waited for long enough."""
+        if not self.waits:
+            return False
+        unfinished = self.taken and now > self.since + REQUEST_SECONDS + self.taken / REQUEST_OCTETS_A_SECOND
+        return bool(unfinished) or time.time() > self.last_activity + IDLE_SECONDS
+
+
+class WebServer(TcpWSGIServer):  # type: ignore[misc]
+    """Serves an application until it is told to stop."""
+
+    channel_class = Channel
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        self.stopping = False
+        self.most_waiting = BODIES * settings.max_upload_bytes
+        self.connections = _allowed_connections()
+        self._next_look = 0.0
+        super().__init__(
+            app,
+            _sock=listening,
+            bind_socket=False,
+            sockinfo=(family, socket.SOCK_STREAM, 0, listening.getsockname()),
+            sockets=[listening],
+            threads=settings.web_threads,
+            ident=None,
+            # What a proxy says is judged by the application, see `ENVOI_TRUSTED_PROXIES`.
+            clear_untrusted_proxy_headers=False,
+            # Twice, so that the page of the application explains what is a little too large.
+            max_request_body_size=2 * settings.max_upload_bytes,
+            max_request_header_size=HEAD_OCTETS,
+            recv_bytes=64 * 1024,
+            # What is not read yet goes to a file; a thread would wait for the reader beyond this.
+            outbuf_high_watermark=1 << 30,
+            # Never refused: `_tidy` makes room.
+            connection_limit=1 << 30,
+            asyncore_use_poll=True,
+        )
+
+    def maintenance(self, now: float) -> None:
+        """Do nothing: waitress would close a connection only when it can be written to."""
+
+    def stop(self) -> None:
+        """End the loop from a signal or another thread."""
+        if not self.stopping:
+            self.stopping = True
+            self.pull_trigger()
+
+    def run(self) -> None:
+        """Serve; after `stop`, answer what has been asked and end."""
+        while not self.stopping:
+            self._tidy()
+            self._turn()
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
+        until = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < until and any(
+            channel.requests or channel.total_outbufs_len for channel in self.active_channels.values()
+        ):
+            self._turn()
+        self.task_dispatcher.shutdown(timeout=1)
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()
+        self.trigger.close()
+
+    def _turn(self) -> None:
+        # The poll of waitress sees no signal before its time is over, so `stop` wakes it.
+        self.asyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
+
+    def _tidy(self) -> None:
+        """Close what has been waited for too long, and whoever has waited longest where there is no room."""
+        now = time.monotonic()
+        if now >= self._next_look:
+            self._next_look = now + 1.0
+            for channel in list(self.active_channels.values()):
+                if channel.overdue(now):
+                    channel.handle_close()
+            self._bound_bodies()
+        while len(self.active_channels) >= self.connections:
+            waiting = [channel for channel in self.active_channels.values() if channel.waits]
+            if not waiting:
+                return
+            min(waiting, key=lambda channel: channel.since).handle_close()
+
+    def _bound_bodies(self) -> None:
+        """Close the largest of unfinished requests while they hold too much of the disk together."""
+        unfinished = sorted(self.active_channels.values(), key=lambda channel: channel.taken)
+        held = sum(channel.taken for channel in unfinished)
+        while held > self.most_waiting:
+            largest = unfinished.pop()
+            held -= largest.taken
+            largest.handle_close()
+
+
+def _allowed_connections() -> int:
+    """Return how many connections may be open, after asking for as many files as that takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, soft - SPARE_FILES))
+
+
+def serve_web(app: Flask) -> None:
+    """Serve the application until told to stop by SIGTERM or SIGINT."""
+    # It tells of every request that waits for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    server = WebServer(app, app.extensions["envoi_settings"])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: server.stop())
+    server.run()
