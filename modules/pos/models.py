@@ -354,7 +354,6 @@ guards.require(
     "(NEW.state = 'closed') = (NEW.closed_at IS NOT NULL) AND (NEW.state = 'closed') = (NEW.counted_cash IS NOT NULL) "
     "AND (NEW.state = 'closed') = (NEW.expected_cash IS NOT NULL)",
 )
-guards.require("pos_session", "times", "NEW.closed_at >= NEW.opened_at")
 guards.require("pos_ticket", "head", _HEAD, columns=("document_id",))
 guards.require("pos_ticket", "sequence", "NEW.sequence >= 1", columns=("sequence",))
 guards.require("pos_ticket", "change", "NEW.change >= 0", columns=("change",))

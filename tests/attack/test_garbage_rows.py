@@ -208,7 +208,6 @@ GARBAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "closed and not counted": ("pos_session", {**SESSION, **CLOSED, "counted_cash": None}),
     "closed at no time": ("pos_session", {**SESSION, **CLOSED, "closed_at": None}),
     "counted and not closed": ("pos_session", {**SESSION, "register_id": 2, "counted_cash": 0}),
-    "closed before it was opened": ("pos_session", {**SESSION, **CLOSED, "closed_at": "2026-03-11 10:00:00"}),
     "ticket of an order": ("pos_ticket", {"document_id": 12, **TICKET, "sequence": 2, "client_id": "y"}),
     "ticket zero": ("pos_ticket", {"document_id": 7, **TICKET, "sequence": 0, "client_id": "y"}),
     "number of another ticket": ("pos_ticket", {"document_id": 7, **TICKET, "client_id": "y"}),
@@ -260,7 +259,6 @@ GARBAGE: dict[str, tuple[str, dict[str, Any]]] = {
     "mail of no urgency": ("outbox_mail", {**MAIL, "message_id": "<2@x>", "priority": "asap"}),
     "recipient in no state": ("outbox_recipient", {**RECIPIENT, "state": "read twice"}),
     "recipient in no field": ("outbox_recipient", {**RECIPIENT, "field": "fcc"}),
-    "reply beyond SMTP": ("outbox_recipient", {**RECIPIENT, "reply_code": 999}),
     "recipient before the first": ("outbox_recipient", {**RECIPIENT, "position": -1}),
     "file of less than nothing": (
         "outbox_attachment",

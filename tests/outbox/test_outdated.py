@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import delete
 
 from core import cli, clock
 from core.db import db, transaction
@@ -20,7 +21,7 @@ from modules.outbox.mail_list import bulk_actions
 from modules.outbox.mail_list.bulk_actions import Action, Done
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
-from modules.sales.models import Order
+from modules.sales.models import Line, Order
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 from tests.outbox.conftest import draft
@@ -210,6 +211,7 @@ def test_whose_mail_it_is_is_named_to_whom_may_not_take_it_back(sign_in, make_us
 def test_a_document_that_is_gone_has_no_mail_that_can_be_sent_again(browser, write, order, quotation):
     mail = refused(write("one@example.com"))
     with transaction() as session:
+        session.execute(delete(Line).where(Line.document_id == quotation.id))
         session.delete(order)
         session.flush()
         session.delete(quotation)
