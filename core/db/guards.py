@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from babel.numbers import list_currencies
-from sqlalchemy import Connection, Engine, ExceptionContext, Table, event, inspect
+from sqlalchemy import JSON, Connection, Engine, ExceptionContext, Table, event, inspect
 
 from core.db.base import Base
 from core.db.types import DECIMAL_PLACES, StrEnumType
@@ -121,10 +121,14 @@ def changed(table: str, *, but: Iterable[str] = (), may_end: Iterable[str] = ())
     """
     but, may_end = set(but), set(may_end)
     parts = []
-    for name in (column.name for column in Base.metadata.tables[table].columns):
-        if name not in but:
-            part = f"OLD.{name} IS DISTINCT FROM NEW.{name}"
-            parts.append(f"({part} AND NEW.{name} IS NOT NULL)" if name in may_end else part)
+    for column in Base.metadata.tables[table].columns:
+        name = column.name
+        if name in but:
+            continue
+        # PostgreSQL knows no equality of JSON.
+        form = "CAST({} AS TEXT)" if isinstance(column.type, JSON) else "{}"
+        part = f"{form.format(f'OLD.{name}')} IS DISTINCT FROM {form.format(f'NEW.{name}')}"
+        parts.append(f"({part} AND NEW.{name} IS NOT NULL)" if name in may_end else part)
     return f"({' OR '.join(parts)})"
 
 

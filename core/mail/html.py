@@ -49,7 +49,8 @@ MAX_ELEMENTS = 5_000
 _FORM = re.compile(r"<(b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/][^<>]*>?", re.IGNORECASE)
 MAX_ESCAPED = 20_000
 """Characters that are written as references. nh3 moves the rest of the text for each, so their number is bounded."""
-_ESCAPED = re.compile("[&\u00a0]")
+# The editor's formulas are figures with attributes full of references, which the cleaner drops: they cost nothing.
+_ESCAPED = re.compile("<figure\\b[^<>]*>|([&\u00a0]|<(?![a-zA-Z/!?]))", re.IGNORECASE)
 # Elements that hold no others of their own name, or are closed by the next: they make no depth.
 _FLAT = "area|base|br|col|hr|img|input|li|link|meta|p|param|source|tbody|td|tfoot|th|thead|tr|track|wbr"
 _NESTING = re.compile(rf"<(?!(?:{_FLAT})[\s/>])[a-z]", re.IGNORECASE)
@@ -87,20 +88,20 @@ def clean_html(html: str, *, pictures: bool = False) -> str:
 def bounded(html: str) -> str:
     """Return the HTML as nh3 can bear it; no honest text is changed.
 
-    Beyond `MAX_ELEMENTS` elements, what follows is only text; beyond `MAX_ESCAPED` ampersands and no-break spaces,
+    Beyond `MAX_ELEMENTS` elements, what follows is only text; beyond `MAX_ESCAPED` characters that are escaped,
     further ones are blanks. Lone surrogates, which no octets stand for, become "?".
     """
     html = _FORM.sub(r"<\1>", html.encode("utf-8", "replace").decode())
-    html = _replaced_beyond(MAX_ELEMENTS, _NESTING, _ANY_TAG, html)
-    return _replaced_beyond(MAX_ESCAPED, _ESCAPED, _ESCAPED, html)
-
-
-def _replaced_beyond(count: int, counted: re.Pattern[str], replaced: re.Pattern[str], html: str) -> str:
-    """Return the HTML with blanks for all that matches one pattern after so many matches of another."""
-    beyond = next(islice(counted.finditer(html), count, None), None)
+    beyond = next(islice(_NESTING.finditer(html), MAX_ELEMENTS, None), None)
+    if beyond is not None:
+        html = html[: beyond.start()] + _ANY_TAG.sub(" ", html[beyond.start() :])
+    escaped = (found for found in _ESCAPED.finditer(html) if found.group(1))
+    beyond = next(islice(escaped, MAX_ESCAPED, None), None)
     if beyond is None:
         return html
-    return html[: beyond.start()] + replaced.sub(" ", html[beyond.start() :])
+    return html[: beyond.start()] + _ESCAPED.sub(
+        lambda found: " " if found.group(1) else found.group(), html[beyond.start() :]
+    )
 
 
 def _only_own_pictures(tag: str, name: str, value: str) -> str | None:

@@ -62,9 +62,10 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
         values = {**values, "email": _checked(values["email"])}
     with transaction() as session:
         if partner is not None and partner.parent_id is not None:
-            _one_at_a_time(
-                partner.parent_id
-            )  # the customer before the contact, as whoever saves its form does
+            # The customer before the contact, as whoever saves its form does.
+            _one_at_a_time(partner.parent_id)
+            # Somebody may have taken the mark away since it was read: it must be written again, then.
+            session.refresh(partner, ["is_main"])
         partner = partner or Partner()
         opted_out = values.get("opted_out")
         with session.no_autoflush:

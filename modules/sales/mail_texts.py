@@ -99,7 +99,7 @@ INVOICE = (
                 "d’un montant de <strong>{{ document.total }}</strong> TTC.</p>"
                 "<p>Merci de la régler au plus tard le {{ document.due_date }}, "
                 "en rappelant le numéro {{ document.number }}"
-                "{% if company.bank_line %}, par virement sur le compte\u00a0: {{ company.bank_line }}{% endif %}.</p>"
+                "{% if company.bank_line %}, par virement sur le compte&nbsp;: {{ company.bank_line }}{% endif %}.</p>"
                 + _SIGNATURE_FR,
             ),
         },
