@@ -70,7 +70,8 @@ def test_a_worker_that_was_killed_is_told_with_since_when_and_how_many_wait(app,
     found = now(app)
     assert found is not None
     assert found.since is not None
-    assert abs(found.since - killed) < dt.timedelta(seconds=10)
+    # By its last beat, however busy the machine is.
+    assert abs(found.since - killed) < dt.timedelta(seconds=30)
     assert found.late == 1
     (words,) = problems(None)
     assert "no sending process is running" in words
@@ -86,7 +87,7 @@ def test_a_worker_that_ended_in_good_order_is_told_at_once(app, at_work):
 
 def test_a_scheduler_that_was_killed_is_told_and_a_worker_does_its_work(app, at_work, company, lab):
     at_work[1].kill()
-    moment = clock.now() + dt.timedelta(seconds=3)
+    moment = clock.now() + dt.timedelta(seconds=8)
     with transaction():
         asked = service.submit(draft(company, "asked@example.com"), None, not_before=moment)
         jobs.enqueue_after_commit("outbox.release_mails", [asked.id], at=moment)
@@ -104,9 +105,13 @@ def test_several_schedulers_ask_for_a_periodic_job_once(app, hire):
     for _ in range(3):
         hire("scheduler")
     eventually(lambda: alive(app, Part.SCHEDULER), "they are alive")
+
+    def asked() -> int:
+        return [job.args[0] for job in jobs.queue_for(app).get_jobs()].count("outbox.sweep")
+
+    eventually(lambda: asked() > 0, "one of them has asked")
     time.sleep(3)
-    names = [job.args[0] for job in jobs.queue_for(app).get_jobs()]
-    assert names.count("outbox.sweep") == 1
+    assert asked() == 1
 
 
 def test_a_queue_that_is_away_is_told(app, at_work, send, redis):
