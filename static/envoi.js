@@ -188,13 +188,17 @@
     });
   }
 
-  // The library hears of the focus that it gives only when the browser is idle, and swallows what is typed until then.
+  // The library hears of the focus that it gives only when the browser is idle. Until then it swallows what is typed, and
+  // then it opens what may have been closed meanwhile.
   function newChoice(select, settings) {
     const choice = new window.TomSelect(select, settings);
-    choice.hook("after", "focus", () => {
-      if (document.activeElement !== choice.control_input) return;
+    choice.hook("instead", "focus", () => {
+      if (choice.isDisabled || choice.isReadOnly) return;
+      const target = choice.control_input.offsetWidth ? choice.control_input : choice.focus_node;
+      choice.ignoreFocus = true;
+      target.focus();
       choice.ignoreFocus = false;
-      choice.onFocus();
+      if (document.activeElement === target) choice.onFocus();
     });
     return choice;
   }
@@ -206,7 +210,7 @@
     let answered = null;
     let wanted = null; // the text with which Enter was pressed before the answer came
     let fits = null; // what was found
-    let chosen = false; // something was chosen before the answer came
+    let chosen = false; // something was chosen since somebody came or typed
     let lost = false; // the last answer did not come
     const choice = newChoice(select, {
       ...settings,
@@ -222,7 +226,7 @@
         // With the focus it asks for everybody, and that a moment later: after the first keys of who is quick.
         const query = given || choice.inputValue();
         asked = query;
-        chosen = lost = false;
+        lost = false;
         const url = new URL(address, window.location.href);
         url.searchParams.set("q", query);
         fetch(url, { headers: { Accept: "application/json" } })
@@ -255,6 +259,7 @@
         chosen = true;
       },
       onFocus() {
+        chosen = false;
         if (answered !== null && answered !== "") choice.load("");
       },
     });
@@ -281,6 +286,7 @@
     );
     choice.control_input.addEventListener("input", () => {
       wanted = null;
+      chosen = false;
     });
     return choice;
   }

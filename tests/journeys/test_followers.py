@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.journeys.composing import new_quotation
+from tests.journeys.composing import hold, new_quotation, until_held
 from tests.journeys.conftest import Desk
 from tests.journeys.test_pages import complaints
 from tests.journeys.test_salesperson import tab_to
@@ -113,6 +113,21 @@ def test_followers_by_keyboard_alone(enter: SitDown, reader: Reader, width: int)
     keyboard.press("Enter")
     expect(row(desk, contact)).to_have_count(1)
     expect(removed).to_have_count(0)
+
+
+def test_what_is_found_after_the_choice_opens_nothing(sit_down: SitDown) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    new_quotation(desk)
+    held = hold(page, "**/followers/people?**")
+    panel(desk).locator(".follower-add .ts-control").click()
+    # Chosen from what the page has, before the server is even asked for more.
+    page.locator(".ts-dropdown:visible .option").first.click()
+    late = until_held(page, held)
+    with page.expect_response(late.request.url):
+        late.continue_()
+    page.wait_for_timeout(300)  # what might open does so now
+    expect(page.locator(".ts-dropdown:visible")).to_have_count(0)
 
 
 @EVERYWHERE

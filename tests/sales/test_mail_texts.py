@@ -54,7 +54,7 @@ INVOICE_FIELDS: dict[str, FieldValue] = {
             "IBAN FR76 3000",
             (
                 "Merci de la régler au plus tard le X, en rappelant le numéro INV/2026/00005, "
-                "par virement sur le compte\u00a0: IBAN FR76 3000."
+                "par virement sur le compte&nbsp;: IBAN FR76 3000."
             ),
         ),
         ("fr", "", "Merci de la régler au plus tard le X, en rappelant le numéro INV/2026/00005."),
