@@ -130,11 +130,20 @@ class Desk:
     def prefer(self, **preference: str) -> None:
         """Set a preference as the menu of the user does, from whatever page it is."""
         self.go("/")
+        self._post("/preferences", preference)
+
+    def sign_out_elsewhere(self) -> None:
+        """End the session as another window does; the page in view stays as it is.
+
+        Taking the cookie away would not do: an answer that is on its way puts it back.
+        """
+        self._post("/sign-out", {})
+        self.house.signed_in.pop(self.reader.login, None)
+
+    def _post(self, path: str, fields: dict[str, str]) -> None:
         token = self.page.locator("meta[name=csrf-token]").get_attribute("content") or ""
         self.page.context.request.post(
-            f"{self.house.url}/preferences",
-            form={"csrf_token": token, **preference},
-            fail_on_status_code=True,
+            f"{self.house.url}{path}", form={"csrf_token": token, **fields}, fail_on_status_code=True
         )
 
     def go(self, path: str) -> None:

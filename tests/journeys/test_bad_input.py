@@ -135,7 +135,7 @@ def test_a_session_that_ended_while_composing_is_told_and_loses_nothing(
     dialog = open_composer(desk)
     subject = dialog.get_by_label("Subject")
     subject.fill("Written with a session that ends")
-    desk.page.context.clear_cookies()
+    desk.sign_out_elsewhere()
     send = dialog.get_by_role("button", name="Send", exact=True)
     send.click()
     # In place, the text stays where it is, and a sentence says what to do.

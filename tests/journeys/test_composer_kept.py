@@ -167,7 +167,7 @@ def test_a_session_that_ends_goes_on_by_itself_after_a_sign_in(
     page = desk.page
     number, _path = new_quotation(desk)
     dialog = open_composer(desk)
-    page.context.clear_cookies()
+    desk.sign_out_elsewhere()
     write(desk, dialog, f"session-{reader.language}")
     state = dialog.locator("#compose-connection")
     expect(state).to_contain_text(desk("You are signed out. What you wrote is kept in this browser."))

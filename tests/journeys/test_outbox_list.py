@@ -198,7 +198,7 @@ def test_a_line_changes_by_itself_and_keeps_selection_and_focus(
     page.locator("#mail-news a").click()
     expect(rows(desk)).to_have_count(4)
     # After a sign-out elsewhere the page stays as it is.
-    page.context.clear_cookies()
+    desk.sign_out_elsewhere()
     # One that was asked for before may still come.
     with page.expect_response(lambda answer: "/mails/live" in answer.url and answer.status == 204):
         page.clock.run_for(5_100)
