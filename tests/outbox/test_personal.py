@@ -18,7 +18,7 @@ from core.partners.service import save_partner
 from modules.outbox import service
 from modules.outbox.cli.retention import outbox_personal
 from modules.outbox.delivery.run import deliver
-from modules.outbox.erasure import JUST_STORED_SECONDS
+from modules.outbox.erasure import JUST_STORED
 from modules.outbox.message import file_store
 from modules.outbox.models import BulkRun, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
@@ -64,7 +64,7 @@ def failed(company, server, make_user):
     made.subject = f"Offer for {ADDRESS.upper()}"
     mail = service.submit(made, seller)
     deliver([mail.id])
-    moment = clock.now().timestamp() - JUST_STORED_SECONDS - 1
+    moment = (clock.now() - JUST_STORED).timestamp() - 1
     os.utime(file_store().path(mail.attachments[0].sha256), (moment, moment))
     db.session.rollback()
     assert mail.state is MailState.PARTIAL

@@ -27,7 +27,7 @@ from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
 from modules.outbox.compose import autosave
-from modules.outbox.erasure import erase_contents, hashes_of, remove_files
+from modules.outbox.erasure import erase_contents, remove_files_of
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
     Alert,
@@ -212,8 +212,7 @@ def erase(
                 mail.id for mail in _locked(session, ids) if _erase_from(session, mail, address, by, done)
             ]
         done.mails += len(erased)
-        hashes = hashes_of(erased)
-        done.files_later += len(hashes) - remove_files(hashes)
+        done.files_later += remove_files_of(erased)[1]
         done.unfinished = time.monotonic() > until
     if not done.unfinished:
         _erase_from_histories(address, done, until)

@@ -16,7 +16,13 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
 from core import clock
 from core.db import db, empty_journal, end_reading, transaction
-from modules.outbox.erasure import erase_contents, hashes_of, remove_files, sweep_folder
+from modules.outbox.erasure import (
+    JUST_STORED,
+    erase_contents,
+    remove_files,
+    remove_files_of,
+    sweep_folder,
+)
 from modules.outbox.message import file_store
 from modules.outbox.models import MAILS, DraftFile, KeptDraft
 from modules.outbox.service import cancel
@@ -136,7 +142,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
                 )
                 erased = erase_contents(session, ids, detail="retention")
             report.mails += len(erased)
-            report.files += remove_files(hashes_of(erased))
+            report.files += remove_files_of(erased)[0]
             if not erased:
                 break
     _expire_private(report)
@@ -176,7 +182,7 @@ def _expire_private(report: Report) -> None:
         canceled = cancel(list(session.scalars(waiting)))
         erased = erase_contents(session, canceled, detail="private")
     report.mails += len(erased)
-    report.files += remove_files(hashes_of(erased))
+    report.files += remove_files_of(erased)[0]
 
 
 def _forget_drafts(report: Report, until: float) -> None:
@@ -200,4 +206,4 @@ def _forget_drafts(report: Report, until: float) -> None:
         if not ids:
             return
         report.drafts += len(ids)
-        report.files += remove_files(hashes)
+        report.files += remove_files(dict.fromkeys(hashes, now - JUST_STORED))
