@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 import core
-from core import loader
+from core import loader, logs
 from core.auth.permissions import guard, signed_in_user
 from core.auth.sessions import LIFETIME, user_of_cookie
 from core.companies.service import companies_for
@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
         ConfigError: Settings are missing or wrong.
         ModuleError: Modules cannot be loaded.
     """
+    logs.install()
     settings = settings or read_settings()
     registry = loader.build_registry(loader.select(loader.discover(), settings.modules))
     shell = shell_folder()
@@ -86,7 +87,11 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     secure = settings.base_url.startswith("https://")
     url = make_url(settings.database_url)
     # A connection to PostgreSQL dies with a restart of the server; asking first costs less than an error page.
-    engine_options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() == "postgresql"}
+    engine_options: dict[str, Any] = {
+        "pool_pre_ping": url.get_backend_name() == "postgresql",
+        # What a statement was to write is nobody's business who reads about its failure.
+        "hide_parameters": True,
+    }
     app.config.update(
         TESTING=testing,
         SECRET_KEY=settings.secret_key,

@@ -6,11 +6,12 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from flask import Flask
 from redis import Redis
@@ -21,13 +22,16 @@ from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
 from core import clock, jobs, migrate
 from core.installation import service as installation
+from core.logs import told
 from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part
 
 logger = logging.getLogger(__name__)
@@ -71,6 +75,23 @@ class EnvoiWorker(SimpleWorker):
         queue.push_job_id(job.id, at_front=True)
         self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
         self._stop_requested = True
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Write into the log why a job failed, without what its exception says."""
+        logger.error("The job %s (%s) failed.", job.id, job.description, exc_info=exc_info[1])
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: StartedJobRegistry | None = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """Keep on the queue why a job failed, as the log says it."""
+        error = sys.exc_info()[1]
+        why = told(error) if error is not None else exc_string
+        super().handle_job_failure(job, queue, started_job_registry, why, execution)
 
     @property
     def was_told_to_stop(self) -> bool:

@@ -130,7 +130,7 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
     db.session.rollback()
     # Leads from what the person reads to the line of the log, and tells nothing about the inside.
     reference = secrets.token_hex(4)
-    logger.error("Unexpected error %s at %s", reference, request.path, exc_info=error)
+    logger.error("Unexpected error %s at %s", reference, request.url_rule, exc_info=error)
     return _page(
         500,
         gettext("Something went wrong"),

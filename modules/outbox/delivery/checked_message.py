@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from core.files import FileMissingError
+from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
 from modules.outbox.delivery.errors import UndeliverableError
 from modules.outbox.message import build_message
@@ -31,7 +32,7 @@ def checked_message(mail: OutgoingMail, size_limit: int | None) -> bytes:
     except (ValueError, LookupError, TypeError) as error:
         # Nothing that was checked at submission should come here; if it does, a person must see it.
         logger.exception("Mail %s could not be built.", mail.id)
-        words = f"The message could not be built ({type(error).__name__}: {error})."
+        words = f"The message could not be built ({kind_of(error)})."
         raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
     # Asked before connecting. What the server announces by SIZE is asked by the transport.
     if size_limit is not None and len(message) > size_limit:
