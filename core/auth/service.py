@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask
-from sqlalchemy import delete, func, select
+from sqlalchemy import column, delete, func, select, table
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
@@ -27,6 +27,7 @@ from core.mail.html import clean_html, plain_text
 from core.registry import current_registry
 
 _hasher = PasswordHasher()
+_COMPANIES = table("core_company", column("id"), column("name"), column("city"))
 
 MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
@@ -130,8 +131,11 @@ def user_of_session(session_id: str) -> User | None:
     return user
 
 
-def _checked_password(password: str, user: User) -> str:
-    refuse_weak(password, user.login, user.name)
+def _checked_password(password: str, user: User, company_ids: Iterable[int]) -> str:
+    # Companies stand on the floor above; their names are what a guesser tries next to those of the user.
+    names = select(_COMPANIES.c.name, _COMPANIES.c.city).where(_COMPANIES.c.id.in_(list(company_ids)))
+    about = [text for row in db.session.execute(names) for text in row]
+    refuse_weak(password, user.login, user.name, *about)
     return _hasher.hash(password)
 
 
@@ -207,7 +211,7 @@ def save_user(
         if user.company_id not in companies:
             user.company_id = next(iter(companies), None)
         if password:
-            user.password_hash = _checked_password(password, user)
+            user.password_hash = _checked_password(password, user, companies)
             user.session_key = secrets.token_urlsafe(32)
         session.add(user)
         try:
@@ -361,7 +365,7 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error
     with transaction():
-        user.password_hash = _checked_password(new, user)
+        user.password_hash = _checked_password(new, user, companies_of(user))
         user.session_key = secrets.token_urlsafe(32)
 
 
@@ -375,7 +379,7 @@ def set_password(login: str, password: str) -> None:
     if user is None:
         raise UserError(_l("There is no user %(login)s.", login=login))
     with transaction():
-        user.password_hash = _checked_password(password, user)
+        user.password_hash = _checked_password(password, user, companies_of(user))
         user.session_key = secrets.token_urlsafe(32)
 
 
