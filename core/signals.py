@@ -12,6 +12,7 @@ from blinker import Namespace
 
 __all__ = [
     "KEYWORDS",
+    "account_mail_wanted",
     "check_asked",
     "company_currency_changing",
     "document_customer_changed",
@@ -22,6 +23,17 @@ __all__ = [
 ]
 
 _signals = Namespace()
+
+account_mail_wanted = _signals.signal("account-mail-wanted")
+"""Sent inside a transaction to have a link mailed to a user, by the installation and not by a person.
+
+Sender: the Flask application. Keywords: `user`, who gets it, or None to learn only whether such a mail would leave now;
+`subject` and `body_html`, the text with `core.mail.draft.LINK_MARK` for the link; `link`, which nobody but the user may
+read, and which is not kept once it has left; `expires_at`, until when it is good; `by`, who invites, or None.
+
+A receiver that takes the task writes the mail in that transaction, unless it could not leave by any server. It returns
+a sentence for a person why it does not leave at this moment, the same whoever the user is, or "".
+"""
 
 check_asked = _signals.signal("check-asked")
 """Sent by `envoi check` once the database can be asked and every migration was applied; outside a transaction.
@@ -74,6 +86,7 @@ current language, in the order in which they are offered; one that keeps no temp
 """
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "account_mail_wanted": ("user", "subject", "body_html", "link", "expires_at", "by"),
     "check_asked": (),
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),

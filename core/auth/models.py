@@ -67,7 +67,7 @@ class User(Base, UserMixin):  # type: ignore[misc]
     name: Mapped[str] = mapped_column(String(120))
     """As colleagues and customers read it, also as the display name of answers."""
     password_hash: Mapped[str] = mapped_column(String(255))
-    """Argon2id with its parameters, so that they can grow; never rendered, never exported."""
+    """Argon2id with its parameters, so that they can grow; never rendered, never exported. "": none was chosen yet."""
     language: Mapped[str] = mapped_column(String(8), default="en")
     """Of the pages the user sees, an ISO 639-1 code; mails follow the customer's."""
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris")
@@ -82,12 +82,19 @@ class User(Base, UserMixin):  # type: ignore[misc]
     """Changes with the password and at deactivation, and so ends every session."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the account was made."""
+    invited_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When they were last sent a link by which to choose their first password; None once they have one."""
     roles: Mapped[list[Role]] = relationship(secondary=user_role, lazy="selectin", order_by=Role.name)
 
     @property
     def is_active(self) -> bool:
         """True unless the user was deactivated."""
         return self.active
+
+    @property
+    def invited(self) -> bool:
+        """True until somebody who was invited has come and chosen a password."""
+        return self.invited_at is not None
 
     def get_id(self) -> str:
         """Return what the session cookie holds."""

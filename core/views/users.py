@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import format_datetime, gettext
 from flask_login import login_user
 from sqlalchemy import false, select, true
 from wtforms import (
@@ -19,6 +19,7 @@ from wtforms import (
     StringField,
 )
 
+from core.auth import links
 from core.auth.granting import may_hand_on
 from core.auth.models import Role, User, user_company
 from core.auth.passwords import MINIMUM_PASSWORD_LENGTH
@@ -87,15 +88,41 @@ def _form(user: User | None, **how: None) -> UserForm:
     ]
     form.timezone.choices = timezone_choices(user.timezone if user else "")
     if user is None:
-        form.password.validators = [*required()]
-        form.password.flags.required = True
-        form.password.description = _l("At least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH)
+        form.password.description = _l(
+            "Leave it empty to invite the person, who chooses it by a link. At least %(count)s characters.",
+            count=MINIMUM_PASSWORD_LENGTH,
+        )
     else:
         form.password.label.text = gettext("New password")
-        form.password.description = _l(
-            "Leave it empty to keep the present one. A new one ends every session."
+        form.password.description = (
+            _l("Leave it empty: the person chooses it by the link.")
+            if user.invited
+            else _l("Leave it empty to keep the present one. A new one ends every session.")
         )
     return form
+
+
+def _invite(form: UserForm) -> User:
+    """Make a user who is sent a link by which to choose a password, and say what becomes of it."""
+    user, hindrance = links.invite(
+        login=form.login.data,
+        name=form.name.data,
+        roles=form.roles.data,
+        company_ids=form.companies.data,
+        language=form.language.data,
+        timezone=form.timezone.data,
+        by=signed_in_user(),
+    )
+    _tell_of_the_email(user, hindrance)
+    return user
+
+
+def _tell_of_the_email(user: User, hindrance: str) -> None:
+    if hindrance:
+        words = gettext("Use “Link to copy”, and hand it over yourself.")
+        flash(f"{hindrance} {words}", "warning")
+    else:
+        flash(gettext("An email with a link is on its way to %(login)s.", login=user.login), "success")
 
 
 def _save(user: User | None, form: UserForm) -> User:
@@ -129,6 +156,7 @@ def users() -> ResponseReturnValue:
         filters=(
             Filter("active", N_("Active"), User.active == true(), "active"),
             Filter("inactive", N_("Deactivated"), User.active == false(), "active"),
+            Filter("invited", N_("Invited, not yet come"), User.invited_at.is_not(None)),
             *(
                 Filter(f"role-{role.code}", role.name, User.roles.any(Role.id == role.id), "role")
                 for role in _all_roles()
@@ -139,7 +167,12 @@ def users() -> ResponseReturnValue:
         ),
     )
     page = paginate(select(User), spec, default_filters=("active",))
-    return render_template("core/users/users.html", page=page, company_names=_company_names(page.rows))
+    return render_template(
+        "core/users/users.html",
+        page=page,
+        company_names=_company_names(page.rows),
+        expired=links.invitation_over,
+    )
 
 
 def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
@@ -161,7 +194,10 @@ def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
 def user_new() -> ResponseReturnValue:
     """Make a user."""
     form = _form(None)
-    if submit(form, lambda: _save(None, form)):
+    made: list[User] = []
+    if submit(form, lambda: made.append(_save(None, form) if form.password.data else _invite(form))):
+        if made[0].invited:
+            return redirect(url_for("core.user_edit", user_id=made[0].id))
         flash(gettext("%(name)s may sign in now.", name=form.name.data), "success")
         return redirect(url_for("core.users"))
     return render_template("core/users/user.html", form=form, title=gettext("New user"), row=None)
@@ -177,7 +213,34 @@ def user_edit(user_id: int) -> ResponseReturnValue:
     if submit(form, lambda: _save(row, form)):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.users"))
-    return render_template("core/users/user.html", form=form, title=title, row=row)
+    manageable = all(may_hand_on(signed_in_user(), role) for role in row.roles)
+    return render_template(
+        "core/users/user.html",
+        form=form,
+        title=title,
+        row=row,
+        manageable=manageable,
+        expired=links.invitation_over(row),
+    )
+
+
+@blueprint.post("/users/<int:user_id>/send-link")
+@requires("core.user.edit")
+def user_send_link(user_id: int) -> ResponseReturnValue:
+    """Send a user a link by which to choose a password; the link of a former invitation is void."""
+    row = db.session.get(User, user_id) or abort(404)
+    _tell_of_the_email(row, links.send_link(row, signed_in_user()))
+    return redirect(url_for("core.user_edit", user_id=row.id))
+
+
+@blueprint.post("/users/<int:user_id>/link")
+@requires("core.user.edit")
+def user_link(user_id: int) -> ResponseReturnValue:
+    """Show a link by which a user chooses a password, to be handed over; it is kept nowhere."""
+    row = db.session.get(User, user_id) or abort(404)
+    link, expires_at = links.make_link(row, by=signed_in_user())
+    until = format_datetime(expires_at, "medium")
+    return render_template("core/users/link.html", row=row, link=link, until=until)
 
 
 @blueprint.post("/users/<int:user_id>/active")

@@ -99,6 +99,7 @@ module = Module(
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
+        Receiver("account_mail_wanted", "modules.outbox.receivers:account_mail_wanted"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),

@@ -56,7 +56,14 @@ def erase_contents(
         update(MAILS)
         .where(MAILS.c.id.in_(ids))
         # Without its token a worker that was only stopped cannot put off, and so send again, what has no text.
-        .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
+        .values(
+            body_html="",
+            body_text="",
+            encrypted_link=None,
+            contents_erased_at=clock.now(),
+            claim_token=None,
+            in_flight=False,
+        )
     )
     session.execute(
         # Only those that have one: a second run finds nothing to write.
@@ -82,7 +89,7 @@ def erase_contents(
 
 
 def erase_private(mail_ids: Sequence[int]) -> list[int]:
-    """Erase, with their files, those of some private mails that everybody has got, and return their ids.
+    """Erase, with their files, those private mails, or with a link, that everybody has got, and return their ids.
 
     For the worker that has just sent them; whatever becomes of it, the next run of `apply` finds them.
     """
@@ -90,7 +97,9 @@ def erase_private(mail_ids: Sequence[int]) -> list[int]:
         ids = list(
             session.scalars(
                 select(MAILS.c.id).where(
-                    MAILS.c.id.in_(mail_ids), MAILS.c.private, MAILS.c.state == MailState.SENT
+                    MAILS.c.id.in_(mail_ids),
+                    or_(MAILS.c.private, MAILS.c.encrypted_link.is_not(None)),
+                    MAILS.c.state == MailState.SENT,
                 )
             )
         )

@@ -270,7 +270,8 @@ def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:
         MailState.DEFERRED,
         MailState.SCHEDULED,
     }
-    if mail.contents_erased_at is not None or mail.state not in corrected:
+    # A link is for one person: whoever could correct the address would get it.
+    if mail.contents_erased_at is not None or mail.link_expires_at is not None or mail.state not in corrected:
         return []
     return [row for row in mail.recipients if row.state is not RecipientState.ACCEPTED]
 

@@ -286,21 +286,27 @@ def _mail_to(user_id: int) -> bool:
     return True
 
 
-def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company | None:
+def company_that_can_send(user: User | None, alerts: Sequence[Alert] = ()) -> Company | None:
     """Return the company in whose name a person can be told by mail at this moment, or None.
 
     The person's own comes first, then those of the mails that have failed.
     """
     # A person's own company may have no server; then one whose mail has failed may have another that works.
-    ids = [user.company_id, *(alert.mail.company_id for alert in alerts if alert.mail is not None)]
+    ids = [
+        user.company_id if user else None,
+        *(alert.mail.company_id for alert in alerts if alert.mail is not None),
+    ]
     for company_id in dict.fromkeys(ids):
         company = db.session.get(Company, company_id) if company_id is not None else None
-        if company is None or not company.email:
-            continue
-        servers = candidates(company.id, company.email)
-        if servers and problem_of(best_of(servers)) is None:
+        if company is not None and can_send(company):
             return company
     return None
+
+
+def can_send(company: Company) -> bool:
+    """Return True when a mail of a company would leave by a server that works."""
+    servers = candidates(company.id, company.email) if company.email else []
+    return bool(servers) and problem_of(best_of(servers)) is None
 
 
 def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:

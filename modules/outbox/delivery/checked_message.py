@@ -26,7 +26,7 @@ def checked_message(mail: OutgoingMail, size_limit: int | None) -> bytes:
         UndeliverableError: A file is gone, the message is too large for the server, or it cannot be built.
     """
     try:
-        message = build_message(mail)
+        message = build_message(mail, with_link=True)
     except FileMissingError as error:
         raise UndeliverableError(Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))) from error
     except (ValueError, LookupError, TypeError) as error:

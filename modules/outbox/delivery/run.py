@@ -377,7 +377,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
             run.ledger.close()
             claims.give_back(token)
     # Here and not in the sweep, so that an address is gone a moment after it was needed.
-    private = [mail.id for mail in mails if mail.private]
+    private = [mail.id for mail in mails if mail.private or mail.encrypted_link is not None]
     if private:
         erase_private(private)
     # Raised at the end, so that the job counts as failed in RQ, where whoever looks after it sees the trace.

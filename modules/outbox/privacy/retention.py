@@ -98,8 +98,13 @@ def due_conditions() -> list[ColumnElement[bool]]:
     conditions = (
         [and_(has_contents, MAILS.c.keep_days.is_(None), _older_than(setting, now))] if setting else []
     )
-    private = and_(has_contents, MAILS.c.private)
+    private, link = (
+        and_(has_contents, MAILS.c.private),
+        and_(has_contents, MAILS.c.encrypted_link.is_not(None)),
+    )
     conditions += [
+        and_(link, MAILS.c.state == MailState.SENT),
+        and_(link, MAILS.c.link_expires_at <= now),
         # At once, whatever the settings say: the address was given for this one mail.
         and_(private, MAILS.c.state == MailState.SENT),
         and_(private, _older_than(private_keep_days(), now)),
@@ -169,20 +174,27 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
 
 
 def _expire_private(report: Report) -> None:
-    """Give up private mails that have waited for a server for as long as a failed one is kept, and erase them."""
-    old = clock.now() - dt.timedelta(days=private_keep_days())
-    waiting = (
-        select(MAILS.c.id)
-        .where(MAILS.c.private, MAILS.c.contents_erased_at.is_(None))
-        .where(MAILS.c.state.in_(sorted(CANCELABLE)), MAILS.c.submitted_at <= old)
-        .order_by(MAILS.c.id)
-        .limit(BATCH)
+    """Give up what has waited for a server for too long, and erase it.
+
+    Of private mails that is as long as a failed one is kept, of those with a link until it has expired.
+    """
+    now = clock.now()
+    over = (
+        and_(MAILS.c.private, MAILS.c.submitted_at <= now - dt.timedelta(days=private_keep_days())),
+        and_(MAILS.c.encrypted_link.is_not(None), MAILS.c.link_expires_at <= now),
     )
-    with transaction() as session:
-        canceled = cancel(list(session.scalars(waiting)))
-        erased = erase_contents(session, canceled, detail="private")
-    report.mails += len(erased)
-    report.files += remove_files_of(erased)[0]
+    for condition in over:
+        waiting = (
+            select(MAILS.c.id)
+            .where(condition, MAILS.c.contents_erased_at.is_(None), MAILS.c.state.in_(sorted(CANCELABLE)))
+            .order_by(MAILS.c.id)
+            .limit(BATCH)
+        )
+        with transaction() as session:
+            canceled = cancel(list(session.scalars(waiting)))
+            erased = erase_contents(session, canceled, detail="private")
+        report.mails += len(erased)
+        report.files += remove_files_of(erased)[0]
 
 
 def _forget_drafts(report: Report, until: float) -> None:

@@ -152,12 +152,7 @@ def correct_recipient(
         # Locked before the recipient is looked at: a worker may be settling it at this moment.
         (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
-        if recipient.state is RecipientState.ACCEPTED:
-            raise UserError(_l("This recipient has got the mail already."))
-        if mail.contents_erased_at is not None:
-            raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
-        if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
-            raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
+        _refuse_correcting(mail, recipient)
         former, taken = recipient.addr_spec, address_hash(address) if mail.private else address
         if any(
             other.addr_spec.casefold() == taken.casefold()
@@ -184,6 +179,20 @@ def correct_recipient(
             # Only where the partner still has the wrong address; somebody may have corrected it already.
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address
+
+
+def _refuse_correcting(mail: OutgoingMail, recipient: MailRecipient) -> None:
+    if recipient.state is RecipientState.ACCEPTED:
+        raise UserError(_l("This recipient has got the mail already."))
+    if mail.contents_erased_at is not None:
+        raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
+    if mail.link_expires_at is not None:
+        # Or whoever corrects would get the link, and with it the account.
+        raise UserError(
+            _l("It holds a link for one person. Correct the address of the user, then send a new one.")
+        )
+    if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
+        raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
 
 
 def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> None:
