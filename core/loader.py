@@ -212,6 +212,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]
     paths += [fill.function for fill in module.slots]
+    paths += [item.shown for item in module.menu]
     problems = []
     for path in paths:
         if path is None:

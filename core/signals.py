@@ -13,6 +13,7 @@ from blinker import Namespace
 __all__ = [
     "KEYWORDS",
     "account_mail_wanted",
+    "captured_mails_asked",
     "check_asked",
     "company_currency_changing",
     "document_customer_changed",
@@ -33,6 +34,14 @@ read, and which is not kept once it has left; `expires_at`, until when it is goo
 
 A receiver that takes the task writes the mail in that transaction, unless it could not leave by any server. It returns
 a sentence for a person why it does not leave at this moment, the same whoever the user is, or "".
+"""
+
+captured_mails_asked = _signals.signal("captured-mails-asked")
+"""Sent to learn which mails a user may read of those that a mailbox of ours has taken.
+
+Sender: the Flask application. Keywords: `user`; `message_ids`, a list of Message-IDs with their brackets. A receiver
+returns the set of those whose mails the user may read as a whole, blind copies too. Mails that nobody answers for stay
+closed.
 """
 
 check_asked = _signals.signal("check-asked")
@@ -87,6 +96,7 @@ current language, in the order in which they are offered; one that keeps no temp
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "account_mail_wanted": ("user", "subject", "body_html", "link", "expires_at", "by"),
+    "captured_mails_asked": ("user", "message_ids"),
     "check_asked": (),
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),

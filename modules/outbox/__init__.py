@@ -100,6 +100,7 @@ module = Module(
     ),
     receivers=(
         Receiver("account_mail_wanted", "modules.outbox.receivers:account_mail_wanted"),
+        Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),

@@ -20,6 +20,8 @@ from core.mail.draft import DraftRecipient, MailDraft, Reason, RecipientField
 from modules.outbox.alerts.service import can_send, company_that_can_send
 from modules.outbox.compose.draft import draft_for
 from modules.outbox.compose.recipients import default_recipients, recognize
+from modules.outbox.models import OutgoingMail
+from modules.outbox.queries import READ, reach
 from modules.outbox.service import submit
 from modules.outbox.standstill import hindrance
 
@@ -50,6 +52,16 @@ def mail_wanted(
     if keep_days is not None:
         draft = replace(draft, keep_days=keep_days)
     return submit(replace(draft, private=private), by).id
+
+
+def captured_mails_asked(_app: Flask, *, user: User, message_ids: list[str]) -> set[str]:
+    """Answer `core.signals.captured_mails_asked`; what held a link is its recipient's alone."""
+    if not user.can(READ):
+        return set()
+    query = select(OutgoingMail.message_id).where(
+        OutgoingMail.message_id.in_(message_ids), OutgoingMail.link_expires_at.is_(None), reach(user, READ)
+    )
+    return set(db.session.scalars(query))
 
 
 def account_mail_wanted(
