@@ -94,12 +94,14 @@ class JobSpec:
         function: Dotted path `package.module:function`.
         timeout: Seconds after which a run is ended.
         every: Seconds between two runs by the queue's scheduler; None for jobs that are asked for.
+        without_worker: True where the scheduler runs a periodic job itself while no worker is alive.
     """
 
     name: str
     function: str
     timeout: int = 600
     every: int | None = None
+    without_worker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

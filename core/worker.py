@@ -32,7 +32,8 @@ from sqlalchemy.exc import OperationalError
 from core import clock, jobs, migrate
 from core.installation import service as installation
 from core.logs import told
-from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part
+from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, pulse
+from core.registry import current_registry
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +251,7 @@ class EnvoiScheduler(CronScheduler):
         self._moments.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
         due = [job for job in self.get_jobs() if job.should_run()]
         for job in due:
-            if self._is_first(job):
+            if self._is_first(job) and not self._ran_itself(str(job.args[0])):
                 # Not by RQ's own way, which writes jobs by pickle.
                 self._queue.enqueue(jobs.run, *job.args, **job.job_options)
             job.set_enqueue_time(clock.now())
@@ -261,6 +262,17 @@ class EnvoiScheduler(CronScheduler):
         key = f"envoi:{self._queue.name}:asked:{job.args[0]}"
         # Shorter than the interval, or the next round of the same scheduler would come too early now and then.
         return bool(self.connection.set(key, "1", nx=True, px=int((job.interval or 1) * 800)))
+
+    def _ran_itself(self, name: str) -> bool:
+        """Run a job here that tells, among others, that no worker is alive to run it; False where one is."""
+        with jobs.process_app().app_context():
+            if not current_registry().jobs[name].without_worker or Part.WORKER in pulse().alive:
+                return False
+        try:
+            jobs.run(name)
+        except Exception:
+            logger.exception("The job %s failed in the scheduler.", name)
+        return True
 
     def heartbeat(self) -> None:
         """Say that it is alive, to RQ and to whoever asks for the pulse."""
@@ -314,6 +326,7 @@ def schedule(app: Flask) -> None:
         SchemaError: The tables are not those of this program.
     """
     get_ready(app)
+    jobs.bind_process(app)
     scheduler = _new_scheduler(app)
     while not scheduler.was_told_to_stop:
         try:

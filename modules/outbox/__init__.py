@@ -96,6 +96,13 @@ module = Module(
         JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
+        JobSpec(
+            "outbox.tell_held_back",
+            "modules.outbox.alerts.jobs:tell_held_back",
+            timeout=300,
+            every=60,
+            without_worker=True,  # that there is none is what it tells
+        ),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
@@ -138,6 +145,7 @@ module = Module(
         # For each answer of a server. RFC 5321 §4.5.3.2 allows up to ten minutes; a run of mails cannot wait as long.
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
         "OUTBOX_PRIVATE_KEEP_DAYS": 7,  # after which the address of a private mail that failed is erased
+        "OUTBOX_TELL_HELD_MINUTES": 60.0,  # after which those who want it are told of mails held back; 0: never
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
 )

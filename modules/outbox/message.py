@@ -68,6 +68,22 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
     return message.as_bytes()
 
 
+def written_message(draft: MailDraft, sender: Address, message_id: str) -> bytes:
+    """Return the message of a draft without files that goes past the queue; it is no row of the outbox."""
+    body = clean_html(draft.body_html)
+    message = MailMessage(
+        message_id=message_id,
+        timestamp=clock.now().timestamp(),
+        sender=sender,
+        to=[recipient.address for recipient in draft.recipients],
+        subject=draft.subject,
+        text=plain_text(body),
+        html=page(body, draft.language),
+        headers={"Content-Language": draft.language},
+    )
+    return message.as_bytes()
+
+
 def unsent_message(draft: MailDraft, sender: Address, reply_to: Address | None, pdf: bytes | None) -> bytes:
     """Return a draft as a message that the person's own mail program opens to be sent from there.
 

@@ -157,18 +157,20 @@ def seen_all(user_id: int) -> int:
 def preference_of(user_id: int) -> AlertPreference:
     """Return how a person wants to be told; a row that is in no session where they have not said."""
     return db.session.get(AlertPreference, user_id) or AlertPreference(
-        user_id=user_id, by_mail=False, every_failure=False
+        user_id=user_id, by_mail=False, every_failure=False, held_back=False
     )
 
 
-def set_preference(user: User, *, by_mail: bool, every_failure: bool) -> None:
-    """Remember how a person wants to be told: by mail as well, and of failures that are not theirs.
+def set_preference(user: User, *, by_mail: bool, every_failure: bool, held_back: bool = False) -> None:
+    """Remember how a person wants to be told: by mail as well, of failures that are not theirs, of mails held back.
 
     Whoever may read only what is theirs is told of that alone.
     """
     every = every_failure and reads_mails_of_others(user)
     with transaction() as session:
-        session.merge(AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every))
+        session.merge(
+            AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every, held_back=held_back)
+        )
 
 
 def reads_mails_of_others(user: User) -> bool:
@@ -326,7 +328,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
             gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
             Markup("").join(lines),
             Markup('<a href="{}">{}</a>').format(
-                _address("outbox.alerts"), gettext("All alerts, and whether you get them by mail")
+                address_of_page("outbox.alerts"), gettext("All alerts, and whether you get them by mail")
             ),
         )
     return MailDraft(
@@ -344,20 +346,23 @@ def _line(alert: Alert, user: User) -> Markup:
     """Return the line of an alert in the mail: a link, the reason, the time in the person's zone."""
     reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
     if alert.server is not None:
-        url = _address("mail_config.server", server_id=alert.server.id)
+        url = address_of_page("mail_config.server", server_id=alert.server.id)
         title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
     elif alert.mail is not None:
-        url = _address("outbox.mail", mail_id=alert.mail.id, tab="reason")
+        url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject
     else:
         return escape(reason)
-    when = format_datetime(
-        alert.created_at, "short", tzinfo=get_timezone(user.timezone), locale=user.language
-    )
+    when = local_time(user, alert.created_at)
     return Markup('<a href="{}">{}</a> – {} ({})').format(url, title, reason, when)
 
 
-def _address(endpoint: str, **values: object) -> str:
+def local_time(user: User, moment: dt.datetime) -> str:
+    """Return a moment as a person reads it, in their language and time zone."""
+    return str(format_datetime(moment, "short", tzinfo=get_timezone(user.timezone), locale=user.language))
+
+
+def address_of_page(endpoint: str, **values: object) -> str:
     """Return the whole address of a page; a worker has no request to take the host from."""
     # The host in it does not matter: it is replaced by the public address.
     path = current_app.url_map.bind("envoi.invalid").build(endpoint, values)

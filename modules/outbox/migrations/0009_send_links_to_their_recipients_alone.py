@@ -1,4 +1,4 @@
-"""Keep links that only the recipient may read."""
+"""Keep links that only the recipient may read, and tell of mails that are held back."""
 
 from __future__ import annotations
 
@@ -23,9 +23,21 @@ def upgrade() -> None:
         sqlite_where=_HAS_LINK,
         postgresql_where=_HAS_LINK,
     )
+    op.add_column(
+        "outbox_alert_preference",
+        sa.Column("held_back", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
+    op.add_column(
+        "outbox_alert_preference", sa.Column("held_told_at", sa.DateTime(timezone=True), nullable=True)
+    )
+    with op.batch_alter_table("outbox_alert_preference") as table:
+        table.alter_column("held_back", server_default=None)
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("outbox_alert_preference") as table:
+        table.drop_column("held_told_at")
+        table.drop_column("held_back")
     op.drop_index("ix_outbox_mail_link", "outbox_mail")
     op.drop_column("outbox_mail", "link_expires_at")
     op.drop_column("outbox_mail", "encrypted_link")
