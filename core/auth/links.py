@@ -146,7 +146,9 @@ def forgotten(login: str, remote: str) -> str:
         SignInError: It was asked too often, for this login or from this address.
     """
     login = count_request(login, remote)
-    user = db.session.scalar(select(User).where(User.login == login, User.active))
+    # Who was invited has no password to forget: an invitation is sent again by those who invite.
+    theirs = (User.login == login, User.active, User.invited_at.is_(None))
+    user = db.session.scalar(select(User).where(*theirs))
     logger.warning("A link for a password was asked for by %s.", f"user {user.id}" if user else "nobody here")
     # Asked in any case: the answer depends on the servers, not on the user.
     hindrance = would_leave()

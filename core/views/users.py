@@ -251,7 +251,9 @@ def user_set_active(user_id: int) -> ResponseReturnValue:
     wanted = request.form.get("active")
     set_active(row, active=not row.active if wanted is None else wanted == "1", by=signed_in_user())
     note_change(row, signed_in_user().id)
-    if row.active:
+    if row.active and row.invited:
+        flash(gettext("The former link is void: send the invitation again."), "success")
+    elif row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")
     else:
         flash(gettext("%(name)s was deactivated and signed out everywhere.", name=row.name), "success")

@@ -405,6 +405,14 @@ def test_sent_again_the_former_link_is_void_and_withdrawn_every_link_is(
     )
 
 
+def test_nobody_prolongs_an_invitation_by_having_forgotten_a_password(
+    app, server, company, make_user, sign_in
+):
+    invited(sign_in(make_user("administrator")), company)
+    assert ask(app.test_client(), "robin@example.com").status_code == 200
+    assert len(mails()) == 1, "the invitation alone"
+
+
 def test_an_invitation_expires_and_says_so(app, server, company, make_user, sign_in, monkeypatch):
     boss = make_user("administrator")
     invited(sign_in(boss), company)
