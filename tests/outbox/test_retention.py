@@ -255,14 +255,15 @@ def test_what_is_due_is_found_by_an_index(app, settled, backend):
         str(select(OutgoingMail.id).where(c).compile(db.engine, compile_kwargs={"literal_binds": True}))
         for c in retention.due_conditions()
     ]
-    assert len(statements) == 4  # those of the setting and of the mail, and the private ones: sent, and old
+    # Those of the setting and of the mail; those with a link: sent, and expired; the private ones: sent, and old.
+    assert len(statements) == 6
     for statement in statements:
         if backend == "sqlite":
             plan = " ".join(row[3] for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {statement}")))
         else:
             db.session.execute(text("SET LOCAL enable_seqscan = off"))
             plan = " ".join(row[0] for row in db.session.execute(text(f"EXPLAIN {statement}")))
-        assert re.search("ix_outbox_mail_(contents|private)", plan), plan
+        assert re.search("ix_outbox_mail_(contents|link|private)", plan), plan
 
 
 @pytest.mark.parametrize(("given", "kept"), [("0", 0), ("", 0), ("365", 365)])
