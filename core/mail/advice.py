@@ -347,7 +347,8 @@ ADVICE: dict[Advice, AdviceText] = {
         _l(
             "The mail goes round in a circle between servers, mostly because a mailbox forwards to itself. "
             "Tell the recipient another way."
-        )
+        ),
+        Actor.SELLER,
     ),
     Advice.MALFORMED: AdviceText(
         _l(
