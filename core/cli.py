@@ -23,6 +23,7 @@ from core.companies.models import Company
 from core.config import PRIVATE_UMASK
 from core.db import db
 from core.errors import EnvoiError
+from core.inbound import inbound
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve
@@ -247,6 +248,7 @@ def db_check() -> None:
 
 
 cli.add_command(module)
+cli.add_command(inbound)
 
 
 @cli.group()
