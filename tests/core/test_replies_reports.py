@@ -32,6 +32,9 @@ REPLIES: list[Row] = [
     (M, 550, "5.7.1 can't determine Purported Responsible Address", K.SENDER_REFUSED, PERM, {}),
     (B, 550, "5.7.1 Could not determine the Purported Responsible Address", K.SENDER_REFUSED, PERM, {}),
     (B, 550, "5.7.1 Purported Responsible Address check failed", K.SPAM_SUSPECTED, PERM, {"advice": "spf"}),
+    # Cut off after its first line, as Sendmail reports it.
+    (B, 550, "5.7.1 This message does not have authentication information or fails to pass", K.SPAM_SUSPECTED, PERM, {"advice": "spf"}),
+    (R, 550, "5.7.1 This message does not have authentication information or fails to pass", K.SPAM_SUSPECTED, PERM, {"advice": "spf"}),
     # The mailbox, though the code also speaks of accounts that send.
     (D, 525, "5.7.13 Disabled recipient address", K.RECIPIENT_UNKNOWN, PERM, {"advice": "mailbox_disabled"}),
     (R, 554, "5.3.0 <ann@example.com>: Recipient address rejected: Mailer error", K.RECIPIENT_REFUSED, PERM, {}),

@@ -12,16 +12,13 @@ from core.mail.replies import explain_report
 # A reply code stands where a line, a quotation or a sentence begins, and words follow it; numbers of days, octets and
 # ports stand elsewhere.
 _REPLY = re.compile(
-    r"(?:^|(?<=[\s:;>(\"'\[=.,]))([45][0-7]\d)(?:[ \t]*[- :][ \t]*|[ \t]+)"
+    r"(?:^|(?<=[\s:;>(\"'\[=.,]))([45][0-7]\d)(?:[ \t]*[- :][ \t]*|[ \t]+|[ \t]*\n[ \t]+)"
     r"(?:[45]\d\d[- ])?(?=[\[(#]{0,2}[245]\.\d{1,3}\.\d|[<\"'*]?[^\W\d]|\[|\(|[-:#*])",
 )
 # What the reporting server adds to the reply: qmail, Sendmail.
-_OWN_WORDS = re.compile(r"\n?I'm not going to try again|\nGiving up on |\n(?:503 |<<< 503 )|\n---")
+_OWN_WORDS = re.compile(r"\n?I'm not going to try again|\nGiving up on |\n(?:503 |<<< 503 )|\n[ \t]*---")
 _ZOHO = re.compile(r"ERROR_CODE :(\d{3})?,? ?(?:ERROR_CODE :,?)?")
-_UNITS = re.compile(
-    r"(?:hours?|days?|bytes?|octets?|kb|mb|seconds?|minutes?|recipients?|messages?|times|mails?)\b",
-    re.IGNORECASE,
-)
+_UNITS = re.compile(r"(?:hours?|days?|bytes?|octets?|kb|mb|seconds?|minutes?)\b", re.IGNORECASE)
 _BARE_REPLY = re.compile(r"^\W{0,3}([45][0-5]\d)\W{0,3}$", re.MULTILINE)
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _STAGE = re.compile(
@@ -117,7 +114,7 @@ def _diagnose(text: str, status: str, delayed: bool) -> tuple[Diagnosis, bool]:
     reply = find_reply(text)
     named = status or find_status(text)
     permanent = _permanent(status, reply, text, delayed)
-    spoken = _STAGE.search(text)
+    spoken = _STAGE.search(" ".join(text.split()))
     stage = _stage_of(spoken) if spoken is not None else Stage.RCPT
     if reply is not None:
         # A code in the words is the refusing server's; the field may be the reporting server's opinion.

@@ -12,7 +12,7 @@ from core.mail.bounces.diagnosis import diagnose
 from core.mail.bounces.model import About, Action, Nature, Notice, Reading
 from core.mail.outcomes import printable
 
-_BEGIN = ('"notificationType"', '"eventType"')
+_BEGIN = ("notificationType", "eventType")
 _LISTS = {
     "bounce": ("bouncedRecipients", Action.FAILED),
     "complaint": ("complainedRecipients", Action.COMPLAINED),
@@ -33,11 +33,18 @@ def read_ses(words: str, addressed_to: tuple[str, ...]) -> Reading | None:
     if not text.startswith("{") or not any(name in text for name in _BEGIN):
         return None
     try:
-        told = json.JSONDecoder(strict=False).raw_decode(text.replace("\n", ""))[0]
-        return _reading(told, addressed_to)
+        told = _decoded(text)
+        # SNS wraps it in an envelope of its own, unless it is told to deliver it raw.
+        return _reading(_decoded(told["Message"]) if "Message" in told else told, addressed_to)
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         # Somebody else's JSON, or SES's with something missing.
         return None
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    # Lines are broken anywhere, as lines of mail may be.
+    told = json.JSONDecoder(strict=False).raw_decode(text.replace("\n", ""))[0]
+    return told if isinstance(told, dict) else {}
 
 
 def _reading(told: dict[str, Any], addressed_to: tuple[str, ...]) -> Reading | None:

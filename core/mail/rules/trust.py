@@ -39,6 +39,7 @@ DOMAIN_AUTHENTICATION = (
         openspf
         \bsender id\b
         unauthenticated (?:e?mail|message)
+        does not have authentication information
         (?:mail|message|sender|it) is unauthenticated
         (?:fails?|failed|failing|not|n't)…(?:pass )?authentication checks
         (?:either|both|neither) spf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import encodebytes
 
 import pytest
@@ -159,3 +160,19 @@ def test_a_report_that_a_program_has_forwarded_is_read() -> None:
 def test_people_write_to_themselves() -> None:
     octets = s.GMAIL.replace(b"ann@far.example", s.US.encode())
     assert [n.recipient for n in read(octets).notices] == [s.US]
+
+
+def test_a_reply_may_begin_with_message_and_be_broken_anywhere() -> None:
+    words = "Message was\n    not accepted -- invalid mailbox. Local mailbox ann is\n    unavailable: user not found"
+    octets = s.QMAIL.replace(
+        b"192.0.2.20 does not like recipient.\nRemote host said: 550 5.1.1 unknown recipient",
+        (f"host mx.far.example said:\n    550 {words} (in reply to end of\n    DATA command)".encode()),
+    )
+    first = read(octets).notices[0]
+    assert (first.kind, first.reply_code) == (K.RECIPIENT_UNKNOWN, 550)
+
+
+def test_ses_may_come_in_an_envelope_of_sns() -> None:
+    head, _, content = s.SES.decode().partition("\n\n")
+    wrapped = json.dumps({"Type": "Notification", "Message": content.replace("\n", "")})
+    assert [n.recipient for n in read(f"{head}\n\n{wrapped}\n".encode()).notices] == ["ann@far.example"]
