@@ -32,13 +32,8 @@ from core.companies.service import save_company
 from core.config import Settings, read_settings
 from core.db import db, end_reading
 from core.testing.applications import running_app
-from core.testing.services import (
-    clone_database,
-    create_database,
-    drop_database,
-    postgres_server,
-    redis_server,
-)
+from core.testing.databases import Databases
+from core.testing.services import create_database, postgres_server, redis_server
 
 PASSWORD = "correct horse battery"
 
@@ -130,15 +125,19 @@ def _postgres_keeper(postgres_url: str) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def _postgres_databases(_postgres_keeper: Connection, _postgres_template: str) -> Iterator[Databases]:
+    """The databases that are lent to one test after the other."""
+    databases = Databases(_postgres_keeper, _postgres_template)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def _postgres_database(
-    postgres_url: str, _postgres_template: str, _postgres_keeper: Connection
-) -> Iterator[str]:
-    """The URL of a migrated PostgreSQL database that lasts as long as a test."""
-    name = f"test_{secrets.token_hex(6)}"
-    clone_database(_postgres_keeper, name, _postgres_template)
-    yield f"{postgres_url.rpartition('/')[0]}/{name}"
-    drop_database(_postgres_keeper, name)
+def _postgres_database(_postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database that a test has for itself."""
+    with _postgres_databases.lend() as url:
+        yield url
 
 
 @pytest.fixture
