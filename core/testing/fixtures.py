@@ -11,6 +11,7 @@ import secrets
 import shutil
 import smtplib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,15 +98,26 @@ def _migrated(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file that each test copies: migrating costs more than most tests."""
-    folder = tmp_path_factory.mktemp("template")
-    _migrated(test_settings(folder))
-    engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
-    with engine.connect() as connection:
-        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    engine.dispose()
-    return folder / "envoi.db"
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a migrated SQLite file for some modules, to be copied: migrating costs more than most tests."""
+
+    @cache
+    def make(*modules: str) -> Path:
+        folder = tmp_path_factory.mktemp("template")
+        _migrated(test_settings(folder, modules=modules or None))
+        engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        engine.dispose()
+        return folder / "envoi.db"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(migrated_file: Callable[..., Path]) -> Path:
+    """The migrated SQLite file that each test copies."""
+    return migrated_file()
 
 
 @pytest.fixture(scope="session")
