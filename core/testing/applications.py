@@ -158,3 +158,5 @@ def running_app(settings: Settings) -> Iterator[Flask]:
             finally:
                 db.session.remove()
                 db.engine.dispose()
+                if (queue := app.extensions.get("envoi_queue")) is not None:
+                    queue.connection.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import io
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,6 +30,7 @@ from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.service import save_server
 from modules.pos.service.registers import save_method, save_register, settings_of
 from modules.pos.states import PaymentKind
+from tests.at_once import at_once
 from tests.forms import filled_in, form_of
 
 both = pytest.mark.both_databases
@@ -312,26 +312,15 @@ def test_of_two_who_save_at_once_one_is_told(app, company, make_user, sign_in, n
         browser = sign_in(make_user("administrator", login=f"a{number}@example.com"))
         people.append((browser, filled_in(opened(browser, path, case.field), **{case.field: f"N{number}"})))
     posts = [(browser, path, form) for browser, form in people]
-    assert sorted(at_once(app, *posts)) == [302, 409, 409, 409]
+    assert sorted(posted_at_once(app, *posts)) == [302, 409, 409, 409]
 
 
-def at_once(app: Flask, *posts: tuple[FlaskClient, str, Any]) -> list[int]:
+def posted_at_once(app: Flask, *posts: tuple[FlaskClient, str, Any]) -> list[int]:
     """Post several forms at the same moment and return the answers."""
-    end_reading()
-    answers = [0] * len(posts)
-    start = threading.Barrier(len(posts))
-
-    def post(number: int, browser: FlaskClient, path: str, form: Any) -> None:
-        with app.app_context():
-            start.wait(30)
-            answers[number] = browser.post(path, data=form).status_code
-
-    threads = [threading.Thread(target=post, args=(number, *one)) for number, one in enumerate(posts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return answers
+    return at_once(
+        app,
+        *(lambda post=post: post[0].post(post[1], data=post[2]).status_code for post in posts),
+    )
 
 
 @both
@@ -341,12 +330,14 @@ def test_forms_and_buttons_of_the_same_rows_do_not_wait_for_each_other(app, comp
     bob, path = made(CASES["user"], company)
     for number in range(5):
         form = filled_in(opened(anna, f"/partners/{one.id}/edit", "name"), phone=str(number), is_main="y")
-        answers = at_once(
+        answers = posted_at_once(
             app, (anna, f"/partners/{one.id}/edit", form), (ben, f"/partners/{two.id}/main", {})
         )
         assert set(answers) <= {302, 409}
         form = filled_in(opened(anna, path, "name"), name=f"Bob {number}")
-        answers = at_once(app, (anna, path, form), (ben, f"{path}/active", {"active": str(number % 2)}))
+        answers = posted_at_once(
+            app, (anna, path, form), (ben, f"{path}/active", {"active": str(number % 2)})
+        )
         assert set(answers) <= {302, 409}
     db.session.expire_all()
     assert bob.active is False
