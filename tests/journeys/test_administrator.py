@@ -22,6 +22,7 @@ DEMONSTRATION_MAIL = 1
 def desk(sit_down: Callable[..., Desk], house: House, language: str) -> Iterator[Desk]:
     """The administrator, who has chosen a language in the menu."""
     desk = sit_down(ADMIN)
+    desk.go("/")
     page = desk.page
     if language != ADMIN.language:
         page.get_by_role("button", name="Alix Martin").click()

@@ -31,6 +31,7 @@ def test_support_finds_failures_and_resends_many_at_once(sit_down: Callable[...,
         wait_until("the refusals", partial(has_failed, house, mail_id, 1))
 
     desk = sit_down(SUPPORT)
+    desk.go("/")
     page = desk.page
     page.get_by_role("button", name="Samira Haddad").click()
     page.get_by_role("button", name="English").click()
