@@ -41,17 +41,19 @@ CORE = Module(
         Permission(
             "core.partner.read",
             N_("Read customers and contacts"),
+            scopes=(Scope.COMPANY, Scope.ALL),
             granted={
-                "salesperson": Scope.ALL,
-                "cashier": Scope.ALL,
-                "support": Scope.ALL,
+                "salesperson": Scope.COMPANY,
+                "cashier": Scope.COMPANY,
+                "support": Scope.COMPANY,
                 "administrator": Scope.ALL,
             },
         ),
         Permission(
             "core.partner.edit",
             N_("Edit customers and contacts"),
-            granted={"salesperson": Scope.ALL, "support": Scope.ALL, "administrator": Scope.ALL},
+            scopes=(Scope.COMPANY, Scope.ALL),
+            granted={"salesperson": Scope.COMPANY, "support": Scope.COMPANY, "administrator": Scope.ALL},
         ),
         Permission(
             "core.follower.edit",
@@ -73,8 +75,6 @@ CORE = Module(
     install="core.auth.service:install_roles",
     demo="core.demo:load",
     shared={
-        "core.partner.read": "Customers and contacts are one address book for all companies.",
-        "core.partner.edit": "Customers and contacts are one address book for all companies.",
         "core.product.edit": "Administrators manage what every company sells, and its taxes.",
         "core.company.edit": "Administrators manage every company.",
         "core.user.edit": "Administrators manage the users and roles of every company.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from core.companies.models import Company
 from core.db import db, transaction
@@ -113,9 +113,7 @@ def taxes_of(company_id: int) -> list[Tax]:
     """Return the active taxes that a company uses, by name."""
     return list(
         db.session.scalars(
-            select(Tax)
-            .where(Tax.active, (Tax.company_id == company_id) | Tax.company_id.is_(None))
-            .order_by(Tax.rate.desc(), Tax.name)
+            select(Tax).where(Tax.active, of_company(Tax, company_id)).order_by(Tax.rate.desc(), Tax.name)
         )
     )
 
@@ -133,7 +131,7 @@ def find_products(
     """
     query = (
         select(Product)
-        .where(Product.active, (Product.company_id == company_id) | Product.company_id.is_(None))
+        .where(Product.active, of_company(Product, company_id))
         .order_by(Product.name, Product.id)
         .limit(limit)
     )
@@ -142,6 +140,11 @@ def find_products(
     if text:
         query = query.where(or_(and_(*matching(text, Product.name, Product.code)), Product.barcode == text))
     return list(db.session.scalars(query))
+
+
+def of_company(model: type[Product | Tax], company_id: int) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the products, or taxes, of a company and those of all companies."""
+    return or_(model.company_id.is_(None), model.company_id == company_id)
 
 
 def product_label(product: Product) -> str:

@@ -124,7 +124,6 @@ module = Module(
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
-        "outbox.partner_panel_now": "A customer is everybody's; the panel shows the mails that the user may read.",
     },
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take

@@ -34,7 +34,7 @@ def mail_wanted(
         draft.recipients = (
             [DraftRecipient(address) for address in addresses]
             if private
-            else recognize(wanted, document, default_recipients(document, None, by))
+            else recognize(wanted, document, default_recipients(document, None, by), by)
         )
     if not draft.recipients:
         raise UserError(_l("There is nobody to send it to."))

@@ -22,6 +22,7 @@ from core.documents.models import Document
 from core.documents.service import behavior_of, get_readable
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
+from core.partners.reach import partner_for
 from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
@@ -119,8 +120,7 @@ def partner_panel(partner: Partner) -> str:
 @requires("outbox.mail.read")
 def partner_panel_now(partner_id: int) -> ResponseReturnValue:
     """Show the mails to a customer and its contacts."""
-    may = signed_in_user().can("core.partner.read")
-    return partner_panel((db.session.get(Partner, partner_id) if may else None) or abort(404))
+    return partner_panel(partner_for(signed_in_user(), partner_id) or abort(404))
 
 
 @blueprint.app_context_processor

@@ -9,6 +9,7 @@ from typing import Any
 
 from babel.numbers import format_decimal, get_currency_precision
 from flask_babel import get_locale, gettext
+from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 from wtforms import (
     DateField,
@@ -29,6 +30,7 @@ from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.pickers import PartnerField
 from core.products.models import Tax
+from core.products.service import of_company
 from core.web.forms import at_most, read_decimal, required
 from core.web.record_form import RecordForm
 from modules.sales.models import Line
@@ -199,6 +201,7 @@ class LinesField(Field):  # type: ignore[misc]
     """The lines of a document, read from `line.<name>`; the page shows them by a part of its own."""
 
     data: list[TypedLine]
+    company_id = 0  # whose taxes are named; `DocumentForm.of_company` says it
 
     def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:  # noqa: ARG002 (signature of WTForms)
         """Take the lines that were posted, else those of the document."""
@@ -214,13 +217,13 @@ class LinesField(Field):  # type: ignore[misc]
 
     def _value(self) -> str:
         """Return the lines as people read them, one below the other."""
-        return "\n".join(_in_words(line.typed) for line in self.data)
+        return "\n".join(_in_words(line.typed, self.company_id) for line in self.data)
 
 
-def _in_words(typed: Mapping[str, str]) -> str:
+def _in_words(typed: Mapping[str, str], company_id: int) -> str:
     tax_id = typed["tax_id"]
     tax = (
-        db.session.get(Tax, int(tax_id))
+        db.session.scalar(select(Tax).where(Tax.id == int(tax_id), of_company(Tax, company_id)))
         if tax_id.isascii() and tax_id.isdigit() and len(tax_id) < 12
         else None
     )
@@ -251,6 +254,10 @@ class DocumentForm(RecordForm):
 
     former_id: int | None = None
     former = FormerFollowers()
+
+    def of_company(self, company_id: int) -> None:
+        """Say which company the document is of: its customers, products and taxes are those to choose from."""
+        self.partner_id.company_id = self.lines.company_id = company_id
 
     def ask_about(self, former_id: int | None, former: FormerFollowers) -> None:
         """Ask what becomes of those who follow for the present customer once another is chosen."""

@@ -210,7 +210,8 @@ def test_a_role_offers_every_permission_within_its_scopes(bare_app: Flask, admin
     page = admin.get(f"/roles/{role_id(bare_app, 'cashier')}").text
     select_of = page.split('name="core.partner.read"', 1)[1].split("</select>", 1)[0]
     assert '<option value="">' in select_of
-    assert '<option selected value="all">' in select_of
+    assert '<option selected value="company">' in select_of
+    assert '<option value="all">' in select_of
     assert 'value="own"' not in select_of
     assert 'name="playground.mail.read"' in page
 

@@ -125,7 +125,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             gettext("%(name)s follows by mail and gets nothing: %(why)s.", name=name, why=why),
             field="to",
         )
-    for key, partner in opted_out_among(form.draft.recipients).items():
+    for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
             Severity.ASK,

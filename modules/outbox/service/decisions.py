@@ -14,7 +14,7 @@ from core.i18n import lazy_gettext as _l
 from core.installation.service import note_decision
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.models import Partner
+from core.partners.reach import EDIT, partner_for
 from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
@@ -137,7 +137,7 @@ def correct_recipient(
     Args:
         recipient: The recipient.
         address: The right address.
-        also_partner: True to keep it on the customer or contact as well.
+        also_partner: True to keep it on the customer or contact as well, where `by` may change that one.
         by: Who corrects, or None for the process.
 
     Raises:
@@ -180,7 +180,7 @@ def correct_recipient(
         note(mail, "correct", by, before=mail.state, detail=f"{former} → {recipient.addr_spec}")
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:
-            partner = session.get(Partner, recipient.partner_id)
+            partner = partner_for(by, recipient.partner_id, EDIT)
             # Only where the partner still has the wrong address; somebody may have corrected it already.
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
@@ -123,15 +123,17 @@ def save_method(method: PaymentMethod | None, values: dict[str, Any]) -> Payment
     return method
 
 
+def used_by(company_id: int) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the payment methods of a company and those of all companies."""
+    return or_(PaymentMethod.company_id.is_(None), PaymentMethod.company_id == company_id)
+
+
 def methods_of(company_id: int) -> list[PaymentMethod]:
     """Return the active payment methods of a company, in their order."""
     return list(
         db.session.scalars(
             select(PaymentMethod)
-            .where(
-                PaymentMethod.active,
-                (PaymentMethod.company_id == company_id) | PaymentMethod.company_id.is_(None),
-            )
+            .where(PaymentMethod.active, used_by(company_id))
             .order_by(PaymentMethod.position, PaymentMethod.id)
         )
     )

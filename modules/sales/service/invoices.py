@@ -107,7 +107,7 @@ def create_invoice(company: Company, values: InvoiceValues, by: User | None) -> 
         UserError: Something in the values is not possible; its field is named.
     """
     with transaction():
-        partner = customer(values.partner_id)
+        partner = customer(values.partner_id, company_id=company.id, by=by)
         language = values.language or partner.language
         invoice = _create(
             INVOICE, company, partner_id=partner.id, language=language, currency=company.currency, by=by
@@ -193,7 +193,10 @@ def change_invoice(
     with transaction():
         _locked(invoice, seen_revision)
         _demand_draft(invoice)
-        partner = customer(values.partner_id)
+        present = invoice.document
+        partner = customer(
+            values.partner_id, company_id=present.company_id, by=by, present_id=present.partner_id
+        )
         # It takes back what somebody owes: another customer owes nothing.
         if invoice.reversed_id is not None and partner.id != invoice.document.partner_id:
             raise UserError(_l("A credit note goes to the customer of its invoice."), "partner_id")

@@ -13,7 +13,7 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product, Tax
-from core.products.service import line_translations
+from core.products.service import line_translations, of_company
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from modules.sales.models import Line
 
@@ -160,8 +160,9 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
     wanted = {value.tax_id for value in values if value.tax_id is not None}
     found = {
         tax.id: tax
-        for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))
-        if tax.company_id in {None, document.company_id}
+        for tax in db.session.scalars(
+            select(Tax).where(Tax.id.in_(wanted), of_company(Tax, document.company_id))
+        )
     }
     if wanted - found.keys():
         raise UserError(_l("A tax of these lines does not exist any more. Choose another."))
@@ -170,7 +171,7 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
 
 def _products(document: Document, values: Sequence[LineValues]) -> dict[int, Product]:
     wanted = {value.product_id for value in values if value.product_id is not None}
-    theirs = Product.company_id.is_(None) | (Product.company_id == document.company_id)
+    theirs = of_company(Product, document.company_id)
     found = {
         product.id: product
         for product in db.session.scalars(select(Product).where(Product.id.in_(wanted), theirs))

@@ -81,7 +81,7 @@ def create_quotation(company: Company, values: QuotationValues, by: User | None)
         UserError: Something in the values is not possible; its field is named.
     """
     with transaction() as session:
-        partner = customer(values.partner_id)
+        partner = customer(values.partner_id, company_id=company.id, by=by)
         document = create_document(
             QUOTATION,
             company_id=company.id,
@@ -137,7 +137,10 @@ def change_quotation(
     with transaction():
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION)
-        partner = customer(values.partner_id)
+        present = order.document
+        partner = customer(
+            values.partner_id, company_id=present.company_id, by=by, present_id=present.partner_id
+        )
         change_customer(
             order.document,
             partner.id,

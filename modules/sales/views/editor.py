@@ -18,7 +18,7 @@ from core.documents.models import Document
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.products.models import Product, Tax
-from core.products.service import find_products, line_text, product_label, taxes_of
+from core.products.service import find_products, line_text, of_company, product_label, taxes_of
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
 from core.web.forms import submit
@@ -56,6 +56,7 @@ class Editor:
     """The form of one document with its lines."""
 
     def __init__(self, form: DocumentForm, company: Company, document: Document | None):
+        form.of_company(company.id)
         self.form = form
         self.company = company
         self.document = document
@@ -82,8 +83,8 @@ class Editor:
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
         lines = self.lines or [blank_line()]
-        totals = _totals(lines, self.currency)
-        _name_products(lines)
+        totals = _totals(lines, self.currency, self.company.id)
+        _name_products(lines, self.company.id)
         html = render_template(
             "sales/edit.html",
             form=self.form,
@@ -106,20 +107,20 @@ class Editor:
         known = {str(tax.id) for tax in taxes}
         used = {line.typed["tax_id"] for line in lines} - known - {""}
         numbers = [int(text) for text in used if text.isascii() and text.isdigit() and len(text) < 12]
-        return taxes + (list(db.session.scalars(select(Tax).where(Tax.id.in_(numbers)))) if numbers else [])
+        theirs = select(Tax).where(Tax.id.in_(numbers), of_company(Tax, self.company.id))
+        return taxes + (list(db.session.scalars(theirs)) if numbers else [])
 
 
-def _name_products(lines: list[TypedLine]) -> None:
+def _name_products(lines: list[TypedLine], company_id: int) -> None:
     ids = {line.values.product_id for line in lines if line.values is not None}
     ids |= {
         int(t) for line in lines if (t := line.typed["product_id"]).isascii() and t.isdigit() and len(t) < 12
     }
     if not ids:
         return
-    names = {
-        str(product.id): product_label(product)
-        for product in db.session.scalars(select(Product).where(Product.id.in_(ids)))
-    }
+    # Of this company: the ids come from the page.
+    theirs = select(Product).where(Product.id.in_(ids), of_company(Product, company_id))
+    names = {str(product.id): product_label(product) for product in db.session.scalars(theirs)}
     for line in lines:
         line.product_label = names.get(line.typed["product_id"], "")
 
@@ -129,15 +130,14 @@ def _too_long(lines: list[TypedLine]) -> str:
     return str(too_long([line.typed["description"].strip() for line in lines if not line.blank]) or "")
 
 
-def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
+def _totals(lines: list[TypedLine], currency: str, company_id: int) -> Totals | None:
     """Return the totals of the lines that make sense so far, and write each subtotal into its line."""
     for line in lines:
         if line.values is None and not line.blank and not line.errors:
             line.read()
     wanted = {line.values.tax_id for line in lines if line.values is not None and line.values.tax_id}
-    taxes = (
-        {tax.id: tax for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))} if wanted else {}
-    )
+    theirs = select(Tax).where(Tax.id.in_(wanted), of_company(Tax, company_id))
+    taxes = {tax.id: tax for tax in db.session.scalars(theirs)} if wanted else {}
     amounts = []
     for line in lines:
         if line.values is None:
@@ -170,7 +170,7 @@ def preview(company_id: int) -> ResponseReturnValue:
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
     lines = typed_lines(request.form, keep_blank=True)
     currency = _currency_of_form(company)
-    totals = _totals(lines, currency)
+    totals = _totals(lines, currency, company_id)
     return render_template(
         "sales/totals.html",
         lines=lines,

@@ -90,7 +90,7 @@ def invoice_new() -> ResponseReturnValue:
 def _form(row: Invoice, **how: None) -> InvoiceForm:
     document = row.document
     partner = document.partner
-    return InvoiceForm(
+    form = InvoiceForm(
         partner_id=document.partner_id,
         date=document.date if row.date_chosen else None,
         due_date=row.due_date,
@@ -102,6 +102,8 @@ def _form(row: Invoice, **how: None) -> InvoiceForm:
         revision=document.revision,
         **how,
     )
+    form.of_company(document.company_id)
+    return form
 
 
 @blueprint.route("/invoices/<int:document_id>/edit", methods=["GET", "POST"])

@@ -106,7 +106,7 @@ def quotation_new() -> ResponseReturnValue:
 def _form(row: Order, **how: None) -> QuotationForm:
     document = row.document
     partner: Partner | None = document.partner
-    return QuotationForm(
+    form = QuotationForm(
         partner_id=document.partner_id,
         date=document.date,
         validity_date=row.validity_date,
@@ -119,6 +119,8 @@ def _form(row: Order, **how: None) -> QuotationForm:
         revision=document.revision,
         **how,
     )
+    form.of_company(document.company_id)
+    return form
 
 
 @blueprint.route("/orders/<int:document_id>/edit", methods=["GET", "POST"])

@@ -11,6 +11,7 @@ from core.db import db
 from core.errors import UserError
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
+from core.partners.reach import EDIT
 from modules.outbox import queries, service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
@@ -91,7 +92,7 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
     if recipient is None or recipient.mail_id != row.id:
         abort(404)
     user = signed_in_user()
-    keep = "keep" in request.form and user.can("core.partner.edit")
+    keep = "keep" in request.form and user.can(EDIT)
     address = request.form.get("address", "")[:MAX_TYPED_LENGTH]
     former = recipient.addr_spec
     in_place = bool(request.headers.get("HX-Request"))

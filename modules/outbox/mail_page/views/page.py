@@ -23,6 +23,7 @@ from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.registry import current_registry
 from core.web.formats import harmless
 from core.web.security import foreign_html
@@ -198,7 +199,7 @@ def recipients_context(
 ) -> dict[str, object]:
     """Return what the forms of the recipients need: the contacts they belong to, and what was typed."""
     ids = {recipient.partner_id for recipient in row.recipients if recipient.partner_id}
-    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids)))
+    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids), reachable(signed_in_user())))
     return {
         "partners": {partner.id: partner for partner in partners} if ids else {},
         "correctable": {recipient.id for recipient in queries.correctable_recipients(row)},
