@@ -17,6 +17,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from core.auth.models import User
+from core.auth.permissions import acting_user
 from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
@@ -25,6 +26,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.registry import current_registry
 from modules.mail_config.mail_templates.import_rows import (
     MAX_BYTES,
@@ -296,7 +298,7 @@ def _customer(customer: Any) -> tuple[str, int | None]:
         name, email = text_in(customer, "name", 160), text_in(customer, "email", 254)
     except BadValueError:
         return "?", None
-    query = select(Partner.id).where(Partner.name == name, Partner.active)
+    query = select(Partner.id).where(Partner.name == name, Partner.active, reachable(acting_user()))
     if email:
         query = query.where(Partner.email == email)
     ids = list(db.session.scalars(query.limit(2)))
@@ -312,6 +314,7 @@ def _existing(entry: Entry) -> int | None:
         .where(
             MailTemplate.kind == entry.kind,
             MailTemplate.name == entry.values["name"],
+            MailTemplate.owner_id.is_(None),  # what somebody keeps for themselves is never replaced
             *(
                 getattr(MailTemplate, column).is_(None)
                 if value is None

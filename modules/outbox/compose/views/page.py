@@ -211,7 +211,7 @@ def sendable(document_id: int) -> Document:
 def _template(document: Document, template_id: int | None) -> MailTemplate | None:
     if template_id is None:
         return None
-    template = actions.template_of(document, template_id)
+    template = actions.template_of(document, template_id, signed_in_user())
     if template is None:
         flash(gettext("This template no longer exists; the usual one is used."), "warning")
     return template
@@ -243,7 +243,7 @@ def show(
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
-        offers=offered(document) if document is not None else [],
+        offers=offered(document, user) if document is not None else [],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,
