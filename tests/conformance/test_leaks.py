@@ -18,9 +18,12 @@ from core.auth.permissions import requires
 from core.contract import Module
 from core.db import db, transaction
 from core.documents.models import Document
+from core.partners.models import Partner
+from core.pickers import PartnerField
 from core.registry import resolve
 from core.testing.conformance import ModuleConformance, reach
 from core.testing.conformance.house import administrator_of
+from core.testing.conformance.posted_ids import ForeignIds
 from core.testing.conformance.reach import Leaks, Search, different
 from core.testing.conformance.tour import Ids, Post, Tour, Walk
 from core.testing.fixtures import test_settings
@@ -170,6 +173,20 @@ def test_our_own_modules_without_reach_are_noticed(
     leaks = look(listed, page)
     assert leaks.lists[listed][0].startswith(f"The page {listed} shows {STRANGER} “")
     assert leaks.rows[page][0].startswith(f"The page {page} answers {STRANGER} with 200 to GET ")
+
+
+def test_an_id_in_a_form_without_reach_is_noticed(
+    house: Flask, found: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ForeignIds(house, found.tour, found.shared)
+    pages = ("toy.voucher_new", "sales.quotation_new", "sales.invoice_new", "sales.order_edit")
+    assert [sentence for by in search.search(pages).values() for sentence in by] == []
+    assert set(pages) <= found.tour.posts.keys(), "there was something to post"
+    monkeypatch.setattr(PartnerField, "find", lambda _self, number: db.session.get(Partner, number))
+    said = search.search(["toy.voucher_new"])["toy.voucher_new"]
+    assert all("The form of /toy/vouchers/new (toy.voucher_new), posted with partner_id=" in s for s in said)
+    assert any("a core_partner of another company, is answered with its name." in s for s in said)
+    assert any("is taken: core_document.partner_id refers to it now." in s for s in said)
 
 
 @pytest.fixture

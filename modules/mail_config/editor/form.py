@@ -59,7 +59,9 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
     name = StringField(_l("Name"), [*required(), at_most(120)])
     company_id = SelectField(_l("Company"), coerce=int)
     owner_id = SelectField(
-        _l("Saved by"), coerce=int, description=_l("Offered, and used only where it is chosen")
+        _l("Saved by"),
+        coerce=int,
+        description=_l("Offered to them alone, or to the company, and used only where it is chosen"),
     )
     partner_id = PartnerField(_l("Customer"), of_company=False)
     position = IntegerField(_l("Position"), [Optional(), NumberRange(0, 9999)])
