@@ -106,9 +106,9 @@ def address_changes(customer: Partner) -> list[AddressChange]:
     )
 
 
-def count_changes(email: str) -> int:
-    """Return how many changes name an email address, in whatever case."""
-    return db.session.scalar(select(func.count()).select_from(AddressChange).where(_names(email))) or 0
+def changes_naming(email: str) -> list[AddressChange]:
+    """Return the changes that name an email address, in whatever case, the oldest first."""
+    return list(db.session.scalars(select(AddressChange).where(_names(email)).order_by(AddressChange.id)))
 
 
 def forget_address(email: str) -> None:

@@ -189,6 +189,23 @@ def test_contacts_keep_their_address_unless_asked(app, company, server, send):
     assert partner.email == ""
 
 
+def test_the_history_of_addresses_is_told_and_erased_with_the_address(app, company):
+    """Also of a contact who has another address by now, and where the contact's own is erased by this."""
+    former = save_partner(None, {"name": "Jeanne", "email": ADDRESS})
+    save_partner(former, {"email": "other@example.com"})
+    present = save_partner(None, {"name": "Paul", "email": "before@example.com"})
+    save_partner(present, {"email": ADDRESS})
+    file = io.BytesIO()
+    write_export(ADDRESS, file)
+    told = json.loads(zipfile.ZipFile(file).read("personal-data.json"))["address_history"]
+    assert [(row["name"], row["what"]) for row in told] == [("Jeanne", "taken away"), ("Paul", "given")]
+    assert "other@example.com" not in str(told), "that is somebody else's"
+    person.erase(ADDRESS, None, also_contacts=True)
+    rows = db.session.execute(text("SELECT * FROM core_address_change")).all()
+    assert rows == []
+    assert not person.known(ADDRESS).anything
+
+
 def test_the_mark_leads_nowhere_and_is_the_same_for_the_same_address(app):
     first, second = person.pseudonym(ADDRESS), person.pseudonym(ADDRESS.upper())
     assert first == second != person.pseudonym("other@example.com")

@@ -23,7 +23,7 @@ from core.db import db, empty_journal, end_reading, transaction
 from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.address_history import count_changes, forget_address
+from core.partners.address_history import AddressChange, changes_naming, forget_address
 from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
@@ -66,7 +66,7 @@ class Known:
         contacts: Customers and contacts with it, the first `SHOWN`.
         users: Users who sign in with it.
         templates: Names of mail templates that write to it.
-        changes: How often it stands in the history of the addresses of customers and contacts.
+        changes: Where it stands in the history of the addresses of customers and contacts.
     """
 
     address: str
@@ -76,7 +76,7 @@ class Known:
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
-    changes: int = 0
+    changes: list[AddressChange] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
@@ -182,7 +182,7 @@ def known(address: str) -> Known:
         list(db.session.scalars(contacts.limit(SHOWN))),
         users,
         list(db.session.scalars(naming.limit(SHOWN))),
-        count_changes(address),
+        changes_naming(address),
     )
 
 
