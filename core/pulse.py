@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from core import clock
 from core.jobs import queue_for
+from core.kept import kept
 
 logger = logging.getLogger(__name__)
 
@@ -135,16 +136,13 @@ def _read(connection: Redis, key: str) -> Pulse:
 
 def pulse() -> Pulse:
     """Return who is alive; the answer is kept for a moment."""
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-    kept: tuple[float, Pulse] | None = app.extensions.get("envoi_pulse")
-    if kept is not None and time.monotonic() < kept[0]:
-        return kept[1]
-    queue: Any = queue_for(app)
+    return kept("pulse", _ask)
+
+
+def _ask(before: Pulse | None) -> tuple[Pulse, float]:
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
     try:
-        found = _read(queue.connection, _key(queue.name))
-        keep = _KEPT_SECONDS
+        return _read(queue.connection, _key(queue.name)), _KEPT_SECONDS
     except (RedisError, OSError):
-        before = kept[1].away_since if kept is not None else None
-        found, keep = Pulse(before or clock.now()), _KEPT_AWAY_SECONDS
-    app.extensions["envoi_pulse"] = (time.monotonic() + keep, found)
-    return found
+        since = before.away_since if before is not None else None
+        return Pulse(since or clock.now()), _KEPT_AWAY_SECONDS

@@ -26,10 +26,11 @@ from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose.draft import may_send
+from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.permissions import RESEND
 from modules.outbox.standstill import hindrance, standstill
 from modules.outbox.states import FAILED, MailState
 
@@ -67,8 +68,8 @@ def _badge_context(document: Document) -> dict[str, object]:
         "document": document,
         "badge": _badges().get(document.id),
         "outdated": outdated,
-        "mine": frozenset(queries.reachable_ids(user, ids, "outbox.mail.resend")) if ids else frozenset(),
-        "sendable": not behavior_of(document).why_not_sendable(document) and may_send(document, user),
+        "mine": frozenset(queries.reachable_ids(user, ids, RESEND)) if ids else frozenset(),
+        "sendable": can_send(document, user),
     }
 
 

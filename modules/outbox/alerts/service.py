@@ -34,7 +34,8 @@ from modules.mail_config.servers.service import best_of, candidates, problem_of
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
-from modules.outbox.queries import READ, readable
+from modules.outbox.permissions import READ
+from modules.outbox.queries import readable
 from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)

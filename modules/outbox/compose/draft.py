@@ -15,6 +15,7 @@ from core.documents.service import behavior_of, file_name, get_readable
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
+from core.registry import current_registry
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox.compose.recipients import Proposal, default_recipients
@@ -28,6 +29,12 @@ def may_send(document: Document, user: User) -> bool:
     """Return True when the user may send this document."""
     condition = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
     return db.session.scalar(select(Document.id).where(Document.id == document.id, condition)) is not None
+
+
+def can_send(document: Document, user: User) -> bool:
+    """Return True when the user may send a document, and it can be sent as it is now."""
+    known = document.kind in current_registry().kinds
+    return known and not behavior_of(document).why_not_sendable(document) and may_send(document, user)
 
 
 def may_copy(mail: OutgoingMail, user: User) -> bool:

@@ -29,7 +29,6 @@ from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import queries, service
 from modules.outbox.mail_list import date_ranges
 from modules.outbox.mail_list.query_plan import (
-    RESEND,
     Part,
     narrowed,
     part_of_filter,
@@ -37,6 +36,7 @@ from modules.outbox.mail_list.query_plan import (
     state_part,
 )
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.permissions import RESEND
 from modules.outbox.states import MailState
 
 logger = logging.getLogger(__name__)

@@ -17,19 +17,16 @@ from sqlalchemy import func, select
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
-from core.documents.models import Document
-from core.documents.service import behavior_of
 from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
-from core.registry import current_registry
 from core.web.formats import harmless
 from core.web.security import foreign_html
 from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose.draft import may_copy
+from modules.outbox.compose.draft import can_send, may_copy
 from modules.outbox.compose.recipients import reason_text
 from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
@@ -115,7 +112,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         tab = default
     may_resend = queries.mail_for(user, row.id, "outbox.mail.resend") is not None
     may_duplicate = may_copy(row, user)
-    people = queries.visible_recipients(row, user)
+    people = queries.visible_recipients([row], user)[row.id]
     outdated = document_problem(row) is not None
     return render_template(
         "outbox/mail_page/mail.html",
@@ -130,7 +127,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
-        write_anew=may_duplicate and row.document is not None and _sendable(row.document),
+        write_anew=may_duplicate and row.document is not None and can_send(row.document, user),
         may_resend=may_resend,
         may_duplicate=may_duplicate,
         inspect=user.can("outbox.mail.inspect"),
@@ -141,10 +138,6 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         actor_title=actor_title,
         **_of_the_tab(row, tab, user, people, typed, may_resend=may_resend, may_duplicate=may_duplicate),
     )
-
-
-def _sendable(document: Document) -> bool:
-    return document.kind in current_registry().kinds and not behavior_of(document).why_not_sendable(document)
 
 
 def _of_the_tab(
