@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, has_request_context, request
+from flask import Flask, has_request_context, request, session
+from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_login import LoginManager, current_user
 from flask_mail import Mail
@@ -22,7 +24,7 @@ from core.auth.permissions import guard, signed_in_user
 from core.auth.sessions import LIFETIME, user_of_cookie
 from core.companies.service import companies_for
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
-from core.db import db
+from core.db import again, db
 from core.documents.service import kind_title
 from core.files import FileStore
 from core.registry import Registry, current_registry, current_settings
@@ -47,7 +49,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     settings = settings or read_settings()
     registry = loader.build_registry(loader.select(loader.discover(), settings.modules))
     shell = shell_folder()
-    app = Flask("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
+    app = Envoi("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
     configure(app, settings, testing=testing)
     app.url_map.converters["int"] = RecordIdConverter
     app.extensions["envoi_settings"] = settings
@@ -65,6 +67,25 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     app.context_processor(shell_context)
     loader.mount(app, registry)
     return app
+
+
+class Envoi(Flask):
+    """An application whose pages are done anew where somebody else was faster: nothing was answered yet."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer a request by its view; see `core.db.conflicts.again`."""
+        flashed = list(session.get("_flashes", []))
+
+        def put_back() -> None:
+            # What the database knows nothing of: notes on the next page, changes of the answer, files that were read.
+            if "_flashes" in session or flashed:
+                session["_flashes"] = flashed
+            request_ctx._after_request_functions.clear()
+            for files in request.files.listvalues():
+                for file in files:
+                    file.stream.seek(0)
+
+        return again(super().dispatch_request, put_back)
 
 
 class RecordIdConverter(IntegerConverter):

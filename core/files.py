@@ -102,7 +102,7 @@ class FileStore:
         """
         path = self.path(sha256)
         try:
-            with _held(path.parent, exclusive=False):
+            with held(path.parent, exclusive=False):
                 os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
@@ -118,7 +118,7 @@ class FileStore:
         """
         path = self.path(sha256)
         try:
-            with _held(path.parent, exclusive=True):
+            with held(path.parent, exclusive=True):
                 if untouched_for and clock.now().timestamp() - path.stat().st_mtime < untouched_for:
                     return False
                 path.unlink()
@@ -150,7 +150,7 @@ class FileStore:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, *, exclusive: bool) -> Iterator[None]:
+def held(folder: Path, *, exclusive: bool) -> Iterator[None]:
     """Hold a folder while a block runs, so that nobody removes what somebody else is about to refer to."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
