@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, has_request_context, request, session
+from flask import Flask, current_app, has_request_context, request, session
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
@@ -27,12 +29,17 @@ from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import again, db
 from core.documents.service import kind_title
 from core.files import FileStore
+from core.kept import kept
+from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
 from core.web import errors, formats, security
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
 
 logger = logging.getLogger(__name__)
+
+SCHEMA_SECONDS = 5.0
+"""How often a web process looks whether its tables are still those that it was started with."""
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
@@ -63,6 +70,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     formats.register(app)
     security.register(app)
     errors.register(app)
+    app.before_request(refuse_other_tables)
     app.before_request(guard)
     app.context_processor(shell_context)
     loader.mount(app, registry)
@@ -160,6 +168,23 @@ def select_timezone() -> str | None:
     if not has_request_context():
         return None
     return signed_in_user().timezone if current_user and current_user.is_authenticated else None
+
+
+def refuse_other_tables() -> ResponseReturnValue | None:
+    """Answer nothing any more once the tables were migrated under this process; looked at every few seconds."""
+    problem_of: Callable[[], str] | None = current_app.extensions.get("envoi_schema_problem")
+    if problem_of is None or request.endpoint is None or request.endpoint.endswith("static"):
+        return None
+    return errors.upgraded() if kept("schema", partial(_look_at_tables, problem_of)) else None
+
+
+def _look_at_tables(problem_of: Callable[[], str], before: str | None) -> tuple[str, float]:
+    problem = problem_of()
+    if problem:
+        tell_outdated()
+        if not before:
+            logger.error("The database was migrated under this process: start it again. %s", problem)
+    return problem, SCHEMA_SECONDS
 
 
 def init_login(app: Flask) -> None:

@@ -25,6 +25,7 @@ from core.db import again, db
 from core.errors import EnvoiError
 from core.jobs import queue_length
 from core.mail.outcomes import printable
+from core.pulse import outdated_processes
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
 from core.signals import check_asked
@@ -143,8 +144,9 @@ def up(demo: bool) -> None:
 @cli.command()
 def web() -> None:
     """Start the web server."""
-    worker.get_ready(application())
-    serve_web(application())
+    app = application()
+    app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
+    serve_web(app)
 
 
 @cli.command("worker")
@@ -177,6 +179,10 @@ def checks() -> list[str]:
     """Return everything that would keep Envoi from working, one sentence each."""
     try:
         problems = [problem.sentence for problem in migrate.schema_problems()]
+        problems += [
+            f"The process {printable(name)} works with tables that are not there any more: start it again."
+            for name in outdated_processes()
+        ]
         if not problems:
             problems += [
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found

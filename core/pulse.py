@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any, cast
 
 from flask import Flask, current_app
@@ -31,6 +34,7 @@ BEAT_SECONDS = 2.0
 SILENT_SECONDS = 12.0
 """Who has said nothing for so long is taken for dead."""
 
+OUTDATED_SECONDS = 120.0  # for so long is known who has said that its tables are not there any more
 FORGET_SECONDS = 24 * 3600  # a process that was not ended in good order leaves its line for so long
 _KEPT_SECONDS = 2.0  # an answer; each page asks
 _KEPT_AWAY_SECONDS = 10.0  # the same where the queue is away: asking it may take a second
@@ -58,8 +62,41 @@ class Pulse:
     seen: Mapping[Part, dt.datetime] = field(default_factory=dict)
 
 
+@cache
+def _host() -> str:
+    return socket.gethostname()
+
+
+def process_name() -> str:
+    """Return the name of this process among those of all hosts, short enough for a column."""
+    return f"{_host()}:{os.getpid()}"[-60:]
+
+
 def _key(queue: str) -> str:
     return f"envoi:{queue}:alive"
+
+
+def _outdated_key(queue: str) -> str:
+    return f"envoi:{queue}:outdated"
+
+
+def tell_outdated() -> None:
+    """Say that this process works with tables that are not there any more, and has to be started again."""
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
+    with suppress(RedisError, OSError):
+        seconds, _microseconds = queue.connection.time()
+        queue.connection.zadd(_outdated_key(queue.name), {process_name(): seconds})
+        queue.connection.expire(_outdated_key(queue.name), int(OUTDATED_SECONDS))
+
+
+def outdated_processes() -> list[str]:
+    """Return the names of the processes that have said so a short while ago."""
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
+    with suppress(RedisError, OSError):
+        seconds, _microseconds = queue.connection.time()
+        found = queue.connection.zrangebyscore(_outdated_key(queue.name), seconds - OUTDATED_SECONDS, "+inf")
+        return sorted(name.decode() for name in found)
+    return []
 
 
 class Heart:

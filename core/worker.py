@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from contextlib import suppress
@@ -28,7 +26,7 @@ from sqlalchemy.exc import OperationalError
 
 from core import clock, jobs, migrate
 from core.installation import service as installation
-from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part
+from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, process_name
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +37,6 @@ RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 STOP_SECONDS = 6.0  # for the thread beside a worker to end
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
-
-
-def process_name() -> str:
-    """Return the name of this process among those of all hosts."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class EnvoiWorker(SimpleWorker):

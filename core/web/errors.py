@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, current_app, flash, g, redirect, render_template, request
+from flask import Flask, current_app, flash, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import current_user
@@ -141,6 +141,23 @@ def _busy_page() -> ResponseReturnValue:
         gettext("The database is busy or unavailable"),
         gettext("Nothing was changed. Wait a moment, go back and try again."),
     )
+
+
+def upgraded() -> ResponseReturnValue:
+    """Answer everything once the tables were migrated under this process (503)."""
+    # Nobody is asked for: the tables of users may have changed as well.
+    g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
+    response = make_response(
+        _page(
+            503,
+            gettext("Envoi was upgraded"),
+            gettext(
+                "It has to be started again by whoever looks after it. Nothing is lost; come back in a moment."
+            ),
+        )
+    )
+    response.headers["Retry-After"] = "30"
+    return response
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.pulse import process_name
 from modules.outbox.alerts.service import mail_alerts as send_digests
-from modules.outbox.transitions import acting_as, process_name
+from modules.outbox.transitions import acting_as
 
 
 def mail_alerts() -> None:

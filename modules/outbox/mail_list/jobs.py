@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from core.pulse import process_name
 from modules.outbox.delivery.sweep import sweep as put_on_the_queue
 from modules.outbox.mail_list import bulk_actions
-from modules.outbox.transitions import acting_as, process_name
+from modules.outbox.transitions import acting_as
 
 
 def bulk(run_id: int) -> None:
