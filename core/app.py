@@ -24,11 +24,12 @@ import core
 from core import loader
 from core.auth.permissions import guard, signed_in_user
 from core.auth.sessions import LIFETIME, user_of_cookie
-from core.companies.service import companies_for
+from core.companies.service import companies_for, locale_of_user
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import again, db
 from core.documents.service import kind_title
 from core.files import FileStore
+from core.i18n import number_locale
 from core.kept import kept
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
@@ -151,15 +152,15 @@ def init_babel(app: Flask, registry: Registry) -> None:
     """Let core and every module bring their translations."""
     folders = [str(loader.package_folder(m) / "translations") for m in registry.modules if m.translations]
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
-    Babel(app, locale_selector=select_language, timezone_selector=select_timezone)
+    Babel(app, locale_selector=select_locale, timezone_selector=select_timezone)
 
 
-def select_language() -> str:
-    """Return the language of the user, else the best of those that the browser asks for."""
+def select_locale() -> str:
+    """Return the locale of the user's pages, else the best language of those that the browser asks for."""
     if not has_request_context():
         return current_settings().default_language  # the worker, the command line
     if current_user and current_user.is_authenticated:
-        return signed_in_user().language
+        return locale_of_user(signed_in_user())
     return request.accept_languages.best_match(SUPPORTED_LANGUAGES) or "en"
 
 
@@ -199,7 +200,10 @@ def shell_context() -> dict[str, Any]:
     registry = current_registry()
     everybody = {
         "slot": slot,
-        "locale": str(get_locale() or "en"),
+        # Of the page: the language alone, and as browsers know it (RFC 5646), for its texts and for numbers.
+        "locale": str(get_locale() or "en").partition("_")[0],
+        "page_language": str(get_locale() or "en").replace("_", "-"),
+        "number_language": number_locale(get_locale()).replace("_", "-"),
         "module_scripts": registry.scripts,
         "module_styles": registry.styles,
     }

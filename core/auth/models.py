@@ -70,6 +70,8 @@ class User(Base, UserMixin):  # type: ignore[misc]
     """Argon2id with its parameters, so that they can grow; never rendered, never exported."""
     language: Mapped[str] = mapped_column(String(8), default="en")
     """Of the pages the user sees, an ISO 639-1 code; mails follow the customer's."""
+    country: Mapped[str] = mapped_column(String(2), default="", server_default="")
+    """ISO 3166-1 alpha-2: where dates and numbers are written as on the user's pages; "" for the company's."""
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris")
     """IANA name in which times are shown; the database keeps UTC."""
     signature_html: Mapped[str] = mapped_column(Text, default="")

@@ -152,6 +152,7 @@ def save_user(
     roles: Iterable[str],
     company_ids: Iterable[int],
     language: str = "en",
+    country: str | None = None,
     timezone: str = "Europe/Paris",
     password: str | None = None,
     active: bool = True,
@@ -166,6 +167,7 @@ def save_user(
         roles: Codes of roles.
         company_ids: Companies the user works for; the first becomes the current one of a new user.
         language: `en` or `fr`.
+        country: Whose way of writing dates and numbers the pages have, "" for the company's; None to keep it.
         timezone: IANA name.
         password: New password, or None to keep the present one.
         active: False ends every session and forbids the sign-in.
@@ -202,6 +204,7 @@ def save_user(
         if not made and "administrator" not in {role.code for role in new_roles}:
             _refuse_losing_last_administrator(user)
         user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
+        user.country = user.country or "" if country is None else country
         user.active, user.roles = active, new_roles
         # Or the user would go on working for a company that was taken away.
         if user.company_id not in companies:
@@ -316,8 +319,15 @@ def companies_of(user: User) -> list[int]:
     )
 
 
-def set_preferences(user: User, *, language: str | None = None, company_id: int | None = None) -> None:
-    """Keep the user's language or current company.
+def set_preferences(
+    user: User,
+    *,
+    language: str | None = None,
+    country: str | None = None,
+    timezone: str | None = None,
+    company_id: int | None = None,
+) -> None:
+    """Keep the user's language, country, time zone or current company.
 
     Raises:
         UserError: The user does not work for that company.
@@ -325,6 +335,10 @@ def set_preferences(user: User, *, language: str | None = None, company_id: int 
     with transaction():
         if language is not None:
             user.language = language
+        if country is not None:
+            user.country = country
+        if timezone is not None:
+            user.timezone = timezone
         if company_id is not None:
             if company_id not in companies_of(user):
                 raise UserError(_l("You do not work for this company."))

@@ -32,7 +32,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import InvalidAddressError
 from core.views.blueprint import blueprint
-from core.views.choices import LANGUAGE_CHOICES, timezone_choices
+from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, Shown, record_form
@@ -57,6 +57,7 @@ class UserForm(RecordForm):
     roles = SelectMultipleField(_l("Roles"), render_kw={"data-search": ""})
     companies = SelectMultipleField(_l("Companies"), coerce=int, render_kw={"data-search": ""})
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+    country = SelectField(_l("Dates and numbers"), default="", render_kw={"data-search": ""})
     timezone = SelectField(_l("Time zone"), render_kw={"data-search": ""})
     password = PasswordField(_l("Password"), render_kw={"autocomplete": "new-password"})
     active = BooleanField(_l("Active"), default=True, description=_l("May sign in."))
@@ -85,6 +86,7 @@ def _form(user: User | None, **how: None) -> UserForm:
     form.companies.choices = [
         SelectChoice(company.id, company.name) for company in db.session.scalars(offered)
     ]
+    form.country.choices = region_choices(user.country if user else "")
     form.timezone.choices = timezone_choices(user.timezone if user else "")
     if user is None:
         form.password.validators = [*required()]
@@ -107,6 +109,7 @@ def _save(user: User | None, form: UserForm) -> User:
             roles=form.roles.data,
             company_ids=form.companies.data,
             language=form.language.data,
+            country=form.country.data,
             timezone=form.timezone.data,
             password=form.password.data or None,
             active=form.active.data,

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flask_babel import format_datetime, gettext, ngettext
+from flask_babel import gettext, ngettext
 from sqlalchemy import ColumnElement, func, select, union_all
 
 from core import clock
@@ -14,6 +14,7 @@ from core.db import db
 from core.installation import service as installation
 from core.kept import kept
 from core.pulse import Part, pulse
+from core.web.formats import moment
 from modules.outbox.models import MAILS
 from modules.outbox.states import WAITING, MailState
 
@@ -98,7 +99,7 @@ class Standstill:
         """Since when, and how many wait; "" where neither is known."""
         words = []
         if self.since is not None:
-            words.append(gettext("Since %(when)s.", when=format_datetime(self.since, "short")))
+            words.append(gettext("Since %(when)s.", when=moment(self.since)))
         if self.late > MOST_COUNTED:
             words.append(gettext("More than %(num)d emails are waiting.", num=MOST_COUNTED))
         elif self.late:

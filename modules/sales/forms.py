@@ -25,8 +25,10 @@ from wtforms.validators import Optional, ValidationError
 
 from core.db import db
 from core.db.types import DECIMAL_PLACES
+from core.documents.models import Document
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
+from core.i18n import number_locale
 from core.pickers import PartnerField
 from core.products.models import Tax
 from core.web.forms import at_most, read_decimal, required
@@ -45,14 +47,14 @@ MAX_UNIT = 20  # characters, as the column has
 
 def shown_number(value: Decimal | None) -> str:
     """Return a number as it stands in an input of the current locale."""
-    return "" if value is None else format_decimal(value, format="0.####", locale=get_locale())
+    return "" if value is None else format_decimal(value, format="0.####", locale=number_locale(get_locale()))
 
 
 def shown_price(value: Decimal, currency: str) -> str:
     """Return a price as it stands in an input: with the decimals of the currency, and more where it has more."""
     places = get_currency_precision(currency)
     pattern = f"0.{'0' * places}{'#' * (DECIMAL_PLACES - places)}"
-    return format_decimal(value, format=pattern, locale=get_locale())
+    return format_decimal(value, format=pattern, locale=number_locale(get_locale()))
 
 
 def _number(text: str, *, default: Decimal | None = None, places: int = 4) -> Decimal:
@@ -73,7 +75,7 @@ def _discount(text: str) -> Decimal:
 
 def _limited(length: int, *, needed: bool = False) -> Callable[[str], str]:
     def read(text: str) -> str:
-        text = text.strip()
+        text = text.strip().replace("\r\n", "\n")  # as browsers post it; nothing else says it so
         if needed and not text:
             raise ValueError(gettext("This field is required."))
         if len(text) > length:
@@ -165,16 +167,16 @@ def typed_lines(form: MultiDict[str, str], *, keep_blank: bool = False) -> list[
     return [line for line in lines if keep_blank or not line.blank]
 
 
-def lines_to_edit(lines: Iterable[Line], currency: str) -> list[TypedLine]:
-    """Return the lines of a document as they stand in the form."""
+def lines_to_edit(lines: Iterable[Line], document: Document) -> list[TypedLine]:
+    """Return the lines of a document as they stand in the form, in the language of the document."""
     return [
         TypedLine(
             {
                 "product_id": str(line.product_id or ""),
-                "description": line.description,
+                "description": line.said("description", document.language),
                 "quantity": shown_number(line.quantity),
-                "unit": line.unit,
-                "unit_price": shown_price(line.unit_price, currency),
+                "unit": line.said("unit", document.language),
+                "unit_price": shown_price(line.unit_price, document.currency),
                 "discount": shown_number(line.discount) if line.discount else "",
                 "tax_id": str(line.tax_id or ""),
             }
@@ -243,7 +245,9 @@ class DocumentForm(RecordForm):
     )
     date = DateField(_l("Date"), required())
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
-    payment_terms = StringField(_l("Payment terms"), [at_most(200)])
+    payment_terms = StringField(
+        _l("Payment terms"), [at_most(200)], render_kw={"list": "payment-terms", "autocomplete": "off"}
+    )
     note = TextAreaField(_l("Note"), [at_most(4000)], render_kw={"rows": 3})
     lines = LinesField(_l("Lines"))
     company_id = HiddenField()

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from babel.dates import format_datetime, get_timezone
+from babel.dates import get_timezone
 from flask import Flask, current_app
 from flask_babel import force_locale, gettext, ngettext
 from markupsafe import Markup, escape
@@ -21,6 +21,7 @@ from sqlalchemy.orm import joinedload
 from core import clock
 from core.auth.models import Grant, Role, User
 from core.companies.models import Company
+from core.companies.service import locale_of_user
 from core.contract import Scope
 from core.db import db, transaction
 from core.i18n import N_
@@ -28,6 +29,7 @@ from core.mail.addresses import Address
 from core.mail.draft import DraftRecipient, MailDraft
 from core.mail.explanations import EXPLANATIONS
 from core.registry import current_settings
+from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers.service import best_of, candidates, problem_of
@@ -306,7 +308,7 @@ def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company |
 
 def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
     """Return the mail about some alerts; it names no address of a customer and quotes no server."""
-    with force_locale(user.language):
+    with force_locale(locale_of_user(user)):
         subject = ngettext(
             "Envoi: %(num)d thing needs your attention",
             "Envoi: %(num)d things need your attention",
@@ -346,9 +348,7 @@ def _line(alert: Alert, user: User) -> Markup:
         title = alert.mail.subject
     else:
         return escape(reason)
-    when = format_datetime(
-        alert.created_at, "short", tzinfo=get_timezone(user.timezone), locale=user.language
-    )
+    when = moment(alert.created_at, get_timezone(user.timezone))
     return Markup('<a href="{}">{}</a> – {} ({})').format(url, title, reason, when)
 
 

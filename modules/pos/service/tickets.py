@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
 from core.products.models import Product
-from core.products.service import line_translations
+from core.products.service import line_words
 from core.totals import (
     TaxedAmount,
     Totals,
@@ -134,7 +134,7 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             line.translations = (
                 sold[line.refunds_id].translations
                 if line.refunds_id in sold
-                else line_translations(product, same_tax, line.description, "")
+                else line_words(product, same_tax, line.description, "").translations
             )
         methods = _those_there([payment.method_id for payment in sale.payments])
         session.add_all(counted.lines)
