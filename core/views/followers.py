@@ -142,7 +142,7 @@ def candidate_detail(found: following.Candidate) -> str:
     elif found.removed:
         notes.append(gettext("was removed before"))
     if found.person.opted_out:
-        notes.append(gettext("wants no mails"))
+        notes.append(gettext("wants no emails"))
     return " · ".join(str(note) for note in notes)
 
 
@@ -235,7 +235,7 @@ def follower_how(document_id: int, follower_id: int) -> ResponseReturnValue:
         follower = service.get_follower(document.id, follower_id)
         service.set_by_mail(follower, request.form.get("by_mail") == "1")
         said.done = (
-            gettext("%(name)s follows by mail now.", name=follower.name)
+            gettext("%(name)s follows by email now.", name=follower.name)
             if follower.by_mail
             else gettext("%(name)s follows in the application only now.", name=follower.name)
         )

@@ -40,7 +40,7 @@ PARTNERS = ListSpec(
         Filter("customers", N_("Customers"), Partner.parent_id.is_(None), "type"),
         Filter("contacts", N_("Contacts"), Partner.parent_id.is_not(None), "type"),
         Filter("no-address", N_("Without address"), Partner.email == ""),
-        Filter("opted-out", N_("Wants no mails"), Partner.opted_out_at.is_not(None)),
+        Filter("opted-out", N_("Wants no emails"), Partner.opted_out_at.is_not(None)),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),
     search=_found,
@@ -60,10 +60,10 @@ class PartnerForm(RecordForm):
     country = StringField(_l("Country"), [at_most(2)], default="FR", description=_l("Two letters (ISO 3166)"))
     vat = StringField(_l("VAT number"), [at_most(40)])
     language = SelectField(
-        _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and mails")
+        _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and emails")
     )
     opted_out = BooleanField(
-        _l("Wants no mails"), description=_l("Whoever sends a mail to this person is asked first.")
+        _l("Wants no emails"), description=_l("Whoever sends an email to this person is asked first.")
     )
     active = BooleanField(_l("Active"), default=True)
 
@@ -79,7 +79,7 @@ class ContactForm(PartnerForm):
     is_main = BooleanField(
         _l("Main contact"),
         description=_l(
-            "Gets the mails that go to the main contact. A customer has one; it takes the place of the former."
+            "Gets the emails that go to the main contact. A customer has one; it takes the place of the former."
         ),
     )
 

@@ -14,9 +14,9 @@ module = Module(
     models="modules.outbox.models",
     blueprint="modules.outbox.views:blueprint",
     menu=(
-        MenuItem(N_("Mails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
+        MenuItem(N_("Emails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
         MenuItem(
-            N_("Emails"),
+            N_("Email log"),
             "outbox.technical_mails",
             "outbox.mail.inspect",
             N_("Configuration"),
@@ -43,7 +43,7 @@ module = Module(
     permissions=(
         Permission(
             "outbox.mail.read",
-            N_("Read sent mails and the reasons for failures"),
+            N_("Read sent emails and the reasons for failures"),
             scopes=_REACH,
             granted={
                 "salesperson": Scope.OWN,
@@ -65,7 +65,7 @@ module = Module(
         ),
         Permission(
             "outbox.mail.resend",
-            N_("Correct, resend and cancel mails"),
+            N_("Correct, resend and cancel emails"),
             scopes=_REACH,
             granted={
                 "salesperson": Scope.OWN,

@@ -137,7 +137,7 @@ def delete_all() -> ResponseReturnValue:
     """Empty the mailbox."""
     count = current_store().delete_all()
     flash(
-        ngettext("%(num)d mail was deleted.", "%(num)d mails were deleted.", count)
+        ngettext("%(num)d email was deleted.", "%(num)d emails were deleted.", count)
         if count
         else gettext("The mailbox was empty already."),
         "success",

@@ -187,12 +187,12 @@ def lines_to_edit(lines: Iterable[Line], document: Document) -> list[TypedLine]:
 
 FORMER_CHOICES = [
     SelectChoice(FormerFollows.STOPS.value, _l("stops following")),
-    SelectChoice(FormerFollows.BY_MAIL.value, _l("goes on following by mail")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("goes on following by email")),
     SelectChoice(FormerFollows.IN_APPLICATION.value, _l("goes on following in the application only")),
 ]
 FORMER_CONTACTS_CHOICES = [
     SelectChoice(FormerFollows.STOPS.value, _l("stop following")),
-    SelectChoice(FormerFollows.BY_MAIL.value, _l("go on following by mail")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("go on following by email")),
     SelectChoice(FormerFollows.IN_APPLICATION.value, _l("go on following in the application only")),
 ]
 

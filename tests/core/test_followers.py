@@ -280,10 +280,10 @@ def test_the_panel_says_who_follows_why_where_and_how(
     for said in (
         "office@kestrel.example.com customer",
         "salesperson@maison.example.com owner",
-        "added by Sophie Bernard on Nov 12, 2026",
+        "added by Sophie Bernard on 12 Nov 2026",
         "no address",
-        "Wants no mails",
-        "by mail",
+        "Wants no emails",
+        "by email",
         "in the application only",
     ):
         assert said in words, said
@@ -310,7 +310,7 @@ def test_a_follower_is_added_switched_removed_and_taken_back_in_place(
     assert _now(document)[-1] == ("Anna Smith", FollowReason.ADDED, False)
     client.post(f"{at}/{number}/remove", headers=HTMX)
     client.post(f"{at}/{number}/restore", headers=HTMX)
-    assert _now(document)[-1] == ("Anna Smith", FollowReason.ADDED, True), "added again, by mail"
+    assert _now(document)[-1] == ("Anna Smith", FollowReason.ADDED, True), "added again, by email"
 
 
 def test_without_script_the_same_forms_lead_back_to_the_document(

@@ -102,12 +102,12 @@ def test_since_when_somebody_wants_no_mails_is_kept(
 
 def test_the_form_and_the_list_show_who_wants_no_mails(client: FlaskClient, kestrel: Partner) -> None:
     page = f"/partners/{kestrel.id}"
-    assert "Wants no mails" not in client.get(page).text
+    assert "Wants no emails" not in client.get(page).text
     form = {"name": "Kestrel Ltd", "email": kestrel.email, "language": "en", "active": "y", "country": "GB"}
     assert client.post(f"{page}/edit", data={**form, "opted_out": "y"}).status_code == 302
     db.session.expire_all()
     assert kestrel.opted_out_at is not None
-    assert "Wants no mails since" in client.get(page).text
+    assert "Wants no emails since" in client.get(page).text
     assert "checked" in client.get(f"{page}/edit").text.split('name="opted_out"')[0].rsplit("<input", 1)[1]
     assert "Kestrel Ltd" in client.get("/partners?f=opted-out").text
     client.post(f"{page}/edit", data=form, follow_redirects=True)

@@ -265,7 +265,7 @@ REPLIES: list[Row] = [
     (C, 554, "IP=192.0.2.44 - A problem occurred. (Ask your postmaster for help or to contact tosa@rx.t-online.de to clarify.) (BL)", K.SPAM_SUSPECTED, PERM, {"advice": "block_list"}),
     # IONOS, GMX, Web.de, T-Online and smaller German hosts.
     (R, 550, "Benutzer hat das Speichervolumen ueberschritten. / User has exhausted allowed storage space.", K.MAILBOX_FULL, PERM, {}),
-    (R, 550, "Benutzer hat zuviele Mails auf dem Server. / User has too many messages on the server.", K.MAILBOX_FULL, PERM, {}),
+    (R, 550, "Benutzer hat zuviele Emails auf dem Server. / User has too many messages on the server.", K.MAILBOX_FULL, PERM, {}),
     (R, 550, "Unknown local part ann in <ann@web.de>", K.RECIPIENT_UNKNOWN, PERM, {}),
     (C, 554, "Refused. Your reverse DNS entry contains your IP address and a country code.", K.SPAM_SUSPECTED, PERM, {"advice": "reverse_dns"}),
     (B, 500, "5.0.0 Depot returns error: <552 5.2.2 Over quota>", K.MAILBOX_FULL, PERM, {}),

@@ -220,7 +220,7 @@ REPLIES: list[Row] = [
     (R, 550, "Rule imposed mailbox access for ann@example.com refused", K.RECIPIENT_REFUSED, PERM, {}),
     (R, 550, "this mailbox only accepts mail from known senders", K.RECIPIENT_REFUSED, PERM, {"advice": "internal_only"}),
     (R, 554, "5.7.1 <list@example.com>: Sender address rejected: LIST_ACCESS_FROM", K.SENDER_REFUSED, PERM, {}),
-    (R, 550, "extended inactivity new mail is not currently being accepted for this mailbox", K.RECIPIENT_UNKNOWN, PERM, {}),
+    (R, 550, "extended inactivity new email is not currently being accepted for this mailbox", K.RECIPIENT_UNKNOWN, PERM, {}),
     (R, 550, "Mailaddress is administratively disabled", K.RECIPIENT_UNKNOWN, PERM, {"advice": "mailbox_disabled"}),
     (R, 550, "Account inactive as unread", K.RECIPIENT_UNKNOWN, PERM, {"advice": "mailbox_disabled"}),
     (R, 550, "recipient never logged onto their free AIM account. For more information see http://postmaster.info.aol.com/errors/550nologin.html", K.RECIPIENT_UNKNOWN, PERM, {}),

@@ -145,7 +145,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         desk.button("Test").click()
         expect(report).to_contain_text(
             desk(
-                "The server works. It has accepted a test mail to %(address)s.",
+                "The server works. It has accepted a test email to %(address)s.",
                 address="admin@demo.example.com",
             )
         )

@@ -110,7 +110,7 @@ def test_progress_is_shown_and_send_waits_for_the_file(sit_down: Callable[..., D
     expect(rows(dialog).get_by_role("progressbar", name="slow.txt")).to_be_visible()
     dialog.get_by_label("Subject").fill(f"Slow {number}")
     send(desk, dialog)
-    expect(dialog.locator("[data-news]")).to_contain_text("The mail is sent as soon as the files are there")
+    expect(dialog.locator("[data-news]")).to_contain_text("The email is sent as soon as the files are there")
     until_held(desk.page, held).continue_()
     expect(badge(desk.page)).to_contain_text("sent")
     ((_row, message),) = house.mailbox(f"Slow {number}")

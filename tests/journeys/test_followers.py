@@ -76,7 +76,7 @@ def test_followers_by_keyboard_alone(enter: SitDown, reader: Reader, width: int)
     keyboard.press("Tab")
     keyboard.press("Enter")
     is_done(desk, "%(name)s follows this document now.", name=contact)
-    expect(row(desk, contact)).to_contain_text(desk("by mail"))
+    expect(row(desk, contact)).to_contain_text(desk("by email"))
 
     # By mail, in the application only, and back.
     tab_to(desk, row(desk, contact).locator("button.follower-how"))
@@ -85,8 +85,8 @@ def test_followers_by_keyboard_alone(enter: SitDown, reader: Reader, width: int)
     expect(row(desk, contact)).to_contain_text(desk("in the application only"))
     tab_to(desk, row(desk, contact).locator("button.follower-how"))
     keyboard.press("Space")
-    is_done(desk, "%(name)s follows by mail now.", name=contact)
-    expect(row(desk, contact).locator("button.follower-how")).to_contain_text(desk("by mail"))
+    is_done(desk, "%(name)s follows by email now.", name=contact)
+    expect(row(desk, contact).locator("button.follower-how")).to_contain_text(desk("by email"))
 
     # Removed: the focus is on what takes it back.
     tab_to(desk, desk.button("Remove %(name)s", name=contact))
@@ -177,7 +177,7 @@ def test_followers_by_mouse(enter: SitDown, reader: Reader, width: int) -> None:
     page.locator("#follower-new-email").fill(f"max-{reader.language}-{width}@contacts.example.com")
     page.locator("#follower-new-type").select_option("billing")
     desk.button("Make and add").click()
-    expect(row(desk, name)).to_contain_text(desk("by mail"))
+    expect(row(desk, name)).to_contain_text(desk("by email"))
     row(desk, name).get_by_role("link", name=name).click()
     expect(page.locator("main")).to_contain_text(desk("Billing contact"))
     expect(desk.link(reader.customer).first).to_be_visible()
@@ -221,7 +221,7 @@ def test_another_customer_by_keyboard(enter: SitDown, reader: Reader, width: int
     expect(in_application).to_be_checked()
     tab_to(desk, page.locator(".control-actions").get_by_role("button", name=desk("Save")), back=True)
     keyboard.press("Enter")
-    expect(row(desk, other)).to_contain_text(desk("by mail"))
+    expect(row(desk, other)).to_contain_text(desk("by email"))
     expect(row(desk, other)).to_contain_text(desk("customer"))
     expect(row(desk, reader.customer)).to_contain_text(desk("in the application only"))
 
@@ -254,12 +254,12 @@ def test_a_customer_with_a_main_contact_who_wants_no_mails(
     is_sound(desk)
 
     desk.link("Edit").click()
-    desk.field("Wants no mails").check()
+    desk.field("Wants no emails").check()
     desk.button("Save").click()
-    expect(page.locator(".sheet-title")).to_contain_text(desk("Wants no mails"))
+    expect(page.locator(".sheet-title")).to_contain_text(desk("Wants no emails"))
     is_sound(desk)
     desk.go("/partners")
-    page.get_by_role("group", name=desk("Filters")).get_by_role("link", name=desk("Wants no mails")).click()
+    page.get_by_role("group", name=desk("Filters")).get_by_role("link", name=desk("Wants no emails")).click()
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
     is_sound(desk)
 
@@ -291,7 +291,7 @@ def test_the_signature_by_keyboard(enter: SitDown, reader: Reader, width: int) -
     expect(preview).to_contain_text(desk("No signature."))
     tab_to(desk, page.locator("main").get_by_role("button", name=desk("Save")))
     keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text(desk("Your mails end without a signature now."))
+    expect(page.get_by_role("status")).to_contain_text(desk("Your emails end without a signature now."))
 
 
 @pytest.mark.browser_says("net::ERR_FAILED")

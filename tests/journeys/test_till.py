@@ -1,4 +1,4 @@
-"""The till: sold by keyboard and by touch, with the server there and away; receipts by mail, truly and privately."""
+"""The till: sold by keyboard and by touch, with the server there and away; receipts by email, truly and privately."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     newest = tickets(desk).first
     expect(newest.locator(".state-danger")).to_contain_text(desk("failed"))
     newest.get_by_role("link").first.click()
-    panel = page.get_by_role("region", name=desk("Mails")).or_(page.locator("#mail-panel"))
+    panel = page.get_by_role("region", name=desk("Emails")).or_(page.locator("#mail-panel"))
     expect(panel).to_contain_text(desk("walk-in, address not kept"))
     assert not list(complaints(desk, "fr"))
     assert_nowhere(house, b"refused+walk-in@")

@@ -107,8 +107,8 @@ def settings(enter: Callable[..., Desk]) -> Iterator[Desk]:
     desk.go("/pos/settings")
     yield desk
     desk.go("/pos/settings")
-    desk.field("Propose to mail the receipt").check()
-    desk.field("Mail template of receipts").select_option(value="")
+    desk.field("Offer to email the receipt").check()
+    desk.field("Email template of receipts").select_option(value="")
     desk.field("Paper of receipts").select_option(label="Roll, 80 mm")
     desk.button("Save").click()
     desk.prefer(company="2")
@@ -119,8 +119,8 @@ def test_settings_of_the_company_reach_the_till_and_its_receipts(
 ) -> None:
     desk = settings
     expect(desk.heading()).to_have_text("Till settings of Atelier Lumen")
-    desk.field("Propose to mail the receipt").uncheck()
-    desk.field("Mail template of receipts").select_option(label="Ticket: receipt")
+    desk.field("Offer to email the receipt").uncheck()
+    desk.field("Email template of receipts").select_option(label="Ticket: receipt")
     desk.field("Paper of receipts").select_option(label="A4")
     desk.button("Save").click()
     expect(desk.page.locator("#flashes")).to_contain_text("The settings were saved.")

@@ -488,7 +488,7 @@ def test_templates_travel_as_a_file(app, boss, template):
 def test_a_file_that_is_none_is_told(app, boss, data):
     answer = boss.post("/mail_config/templates/import", data={"file": (io.BytesIO(data), "t.json")})
     assert answer.status_code == 422
-    assert "This is not a file of mail templates." in answer.text
+    assert "This is not a file of email templates." in answer.text
 
 
 def test_an_import_needs_a_file_that_was_looked_at(app, boss):

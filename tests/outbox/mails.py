@@ -1,4 +1,4 @@
-"""Mails in every state, written straight into the tables: how they got there is the business of other tests."""
+"""Emails in every state, written straight into the tables: how they got there is the business of other tests."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write(company: Company, mails: Sequence[dict[str, Any]]) -> list[int]:
                 "id": number,
                 "state": MailState.SENT,
                 "message_id": f"<{number}@maison.example.com>",
-                "subject": f"Mail {number}",
+                "subject": f"Email {number}",
                 "body_html": "",
                 "body_text": "",
                 "language": "en",

@@ -194,7 +194,7 @@ def test_two_browsers_that_resend_at_once_both_get_an_answer_and_one_mail_goes(
     assert answers == [302, 302]
     assert verbs(mail_id)["resend"] == 1
     pages = [client.get(f"/outbox/mails/{mail_id}").text for client in clients]
-    assert sum("The mail is in the queue again" in page for page in pages) == 1
+    assert sum("The email is in the queue again" in page for page in pages) == 1
 
 
 def test_a_mail_that_is_being_sent_can_neither_be_resent_nor_canceled_nor_corrected(work, send):

@@ -255,7 +255,7 @@ def test_the_page_shows_hands_over_and_erases(failed, make_user, sign_in):
     assert zipfile.ZipFile(io.BytesIO(answer.data)).namelist()
     answer.close()
     page = browser.post("/outbox/personal/erase", data={"address": ADDRESS}).text
-    assert "1 mail erased" in page
+    assert "1 email erased" in page
     assert ADDRESS not in everything()
 
 

@@ -141,7 +141,7 @@ def test_the_command_lists_decides_and_holds(app, waiting, monkeypatch):
 
     assert "Waiting then: 3." in run()
     assert run("--send", str(waiting[1])) == "1 leave, 2 were set aside as uncertain.\n"
-    assert run() == "Nothing is held: mails leave.\n"
+    assert run() == "Nothing is held: emails leave.\n"
     assert "somebody has said so" in run("--hold")
     assert run("--send-all").startswith("1 leave")
 

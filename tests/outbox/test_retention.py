@@ -282,10 +282,10 @@ def test_the_command_line_says_what_it_would_do_before_it_does_it(app, settled, 
     monkeypatch.setattr(cli, "_application", [app])
     mail = settled()
     result = CliRunner().invoke(outbox_retention, ["--dry-run"])
-    assert "Mails whose contents would go now: 1." in result.output
+    assert "Emails whose contents would go now: 1." in result.output
     assert not erased(mail)
     result = CliRunner().invoke(outbox_retention)
-    assert "Contents of mails erased: 1. Files removed: 1." in result.output
+    assert "Contents of emails erased: 1. Files removed: 1." in result.output
     assert erased(mail)
     event = db.session.scalars(select(MailEvent).where(MailEvent.verb == "erase")).one()
     assert event.actor.startswith("command line (")

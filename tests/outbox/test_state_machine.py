@@ -81,7 +81,7 @@ class Model:
 
     Attributes:
         takings: What the server took, by recipient.
-        marked: Mails and claims under which a message was marked in flight.
+        marked: Emails and claims under which a message was marked in flight.
         excused: Attempts in flight at the moment at which a person asked for another.
         accepted: Recipients that were shown as accepted once.
         vouched: Recipients of whom a person has said that they have it.

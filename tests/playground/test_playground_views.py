@@ -39,7 +39,7 @@ def test_the_list_shows_what_was_accepted(reader: FlaskClient, store: MailStore)
 
 def test_an_empty_list_says_what_to_do(reader: FlaskClient) -> None:
     page = reader.get("/playground/mails").text
-    assert "No mail yet" in page
+    assert "No email yet" in page
     assert "refused+…@…" in page
     assert "127.0.0.1:2525" in page
 
@@ -119,7 +119,7 @@ def test_only_some_may_empty_the_mailbox(reader: FlaskClient, browser: SignIn, s
     assert support.get("/playground/delete-all").status_code == 405
     assert "data-confirm" in support.get("/playground/mails").text
     page = support.post("/playground/delete-all", follow_redirects=True).text
-    assert "1 mail was deleted." in page
+    assert "1 email was deleted." in page
     assert store.page().rows == []
 
 

@@ -165,14 +165,14 @@ def read_export(data: bytes) -> Plan:
     try:
         written = json.loads(data)  # what a row holds that cannot be stored is told of that row
     except (ValueError, RecursionError) as error:
-        raise UserError(_l("This is not a file of mail templates."), "file") from error
+        raise UserError(_l("This is not a file of email templates."), "file") from error
     if not isinstance(written, dict) or written.get("format") != FORMAT:
-        raise UserError(_l("This is not a file of mail templates."), "file")
+        raise UserError(_l("This is not a file of email templates."), "file")
     if written.get("version") != VERSION:
         raise UserError(_l("This file was written by another version and cannot be read."), "file")
     rows = written.get("templates")
     if not isinstance(rows, list):
-        raise UserError(_l("This is not a file of mail templates."), "file")
+        raise UserError(_l("This is not a file of email templates."), "file")
     if len(rows) > MAX_TEMPLATES:
         raise UserError(_l("The file has more than %(most)s templates.", most=MAX_TEMPLATES), "file")
     plan, taken = Plan(), set()

@@ -124,7 +124,7 @@ def rule_text() -> list[str]:
             "A template that does not have the language of the document speaks the company’s, else English, else the "
             "first that it has."
         ),
-        gettext("A mail has one language: its text, dates, amounts and file name are never in two."),
+        gettext("An email has one language: its text, dates, amounts and file name are never in two."),
         gettext("Inactive templates are not offered."),
     ]
 

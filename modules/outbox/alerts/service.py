@@ -323,7 +323,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
             gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
             Markup("").join(lines),
             Markup('<a href="{}">{}</a>').format(
-                _address("outbox.alerts"), gettext("All alerts, and whether you get them by mail")
+                _address("outbox.alerts"), gettext("All alerts, and whether you get them by email")
             ),
         )
     return MailDraft(

@@ -68,11 +68,11 @@ def alerts_preference() -> ResponseReturnValue:
     )
     now = service.preference_of(user.id)
     if now.by_mail and not by_mail:
-        flash(gettext("You will also be told by mail, to %(address)s.", address=user.login), "success")
+        flash(gettext("You will also be told by email, to %(address)s.", address=user.login), "success")
     elif by_mail and not now.by_mail:
-        flash(gettext("You will no longer be told by mail; the bell stays."), "success")
+        flash(gettext("You will no longer be told by email; the bell stays."), "success")
     if now.every_failure and not every:
-        flash(gettext("You will be told of every mail that fails for good, whoever sent it."), "success")
+        flash(gettext("You will be told of every email that fails for good, whoever sent it."), "success")
     elif every and not now.every_failure:
         flash(gettext("You will be told only of failures that concern you."), "success")
     return redirect(url_for("outbox.alerts"))

@@ -147,7 +147,9 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
         UserError: The contents were erased, or the document cannot be sent in its present state.
     """
     if mail.contents_erased_at is not None:
-        raise UserError(gettext("Text and files of this mail were erased, so no new mail can be made of it."))
+        raise UserError(
+            gettext("Text and files of this email were erased, so no new email can be made of it.")
+        )
     draft = _frame_of(mail)
     draft.subject, draft.body_html, draft.language = mail.subject, clean_html(mail.body_html), mail.language
     draft.priority = mail.priority

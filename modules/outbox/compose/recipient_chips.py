@@ -61,7 +61,7 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
             reason=reason_text(recipient.reason, recipient.reason_detail),
             icon=REASON_ICONS[recipient.reason],
             partner_id=recipient.partner_id,
-            problem=gettext("wants no mails") if recipient.address.key in opted_out else "",
+            problem=gettext("wants no emails") if recipient.address.key in opted_out else "",
             typed=recipient.reason is Reason.TYPED,
             offer_contact=may_keep and recipient.reason is Reason.TYPED,
         )

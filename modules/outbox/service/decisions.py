@@ -153,11 +153,11 @@ def correct_recipient(
         (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
         if recipient.state is RecipientState.ACCEPTED:
-            raise UserError(_l("This recipient has got the mail already."))
+            raise UserError(_l("This recipient has got the email already."))
         if mail.contents_erased_at is not None:
-            raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
+            raise UserError(_l("The text of this email is erased; it cannot be sent again."))
         if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
-            raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
+            raise UserError(_l("The email is on its way at this moment; wait until it has settled."))
         former, taken = recipient.addr_spec, address_hash(address) if mail.private else address
         if any(
             other.addr_spec.casefold() == taken.casefold()
@@ -195,7 +195,7 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
     with transaction() as session:
         (mail,) = locked_mails([mail_id])
         if mail.state is not MailState.UNCERTAIN:
-            raise UserError(_l("This mail is no longer uncertain."))
+            raise UserError(_l("This email is no longer uncertain."))
         for recipient in mail.recipients:
             if recipient.state is RecipientState.UNCERTAIN:
                 recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
@@ -239,5 +239,5 @@ def _requeue(mail: OutgoingMail) -> None:
 def count_sentence(count: int) -> str:
     """Return how many mails were put on the queue, in words."""
     return str(
-        ngettext("%(num)d mail is in the queue again.", "%(num)d mails are in the queue again.", count)
+        ngettext("%(num)d email is in the queue again.", "%(num)d emails are in the queue again.", count)
     )

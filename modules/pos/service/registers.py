@@ -173,7 +173,7 @@ def save_settings(company_id: int, values: dict[str, Any]) -> TillSettings:
         raise UserError(error.message, "fixed_addresses")
     template_id = values.get("template_id")
     if template_id is not None and template_id not in dict(ticket_templates(company_id)):
-        raise UserError(_l("This mail template is not there any more."), "template_id")
+        raise UserError(_l("This email template is not there any more."), "template_id")
     with transaction() as session:
         row = session.get(TillSettings, company_id) or TillSettings(company_id=company_id)
         for name, value in values.items():

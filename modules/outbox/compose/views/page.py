@@ -130,9 +130,9 @@ def mail_undo(mail_id: int) -> ResponseReturnValue:
     if mail.submitted_by_id != user.id:
         abort(404)
     if not actions.call_back(mail, user) and mail.state is not MailState.CANCELED:
-        flash(gettext("Too late: the mail is on its way."), "warning")
+        flash(gettext("Too late: the email is on its way."), "warning")
         return _go(url_for("outbox.mail", mail_id=mail.id))
-    flash(gettext("The mail was not sent. Here it is again, as you wrote it."), "success")
+    flash(gettext("The email was not sent. Here it is again, as you wrote it."), "success")
     if autosave.draft_of_mail(mail, user) is None:
         return _go(url_for("outbox.compose_again", mail_id=mail.id))
     return _go(url_for("outbox.compose", document_id=mail.document_id))
@@ -180,9 +180,9 @@ def _tell_sent(mail: OutgoingMail) -> None:
     if seconds:
         flash(Markup(render_template("outbox/compose/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
     elif mail.state is MailState.SCHEDULED:
-        flash(gettext("The mail is scheduled."), "success")
+        flash(gettext("The email is scheduled."), "success")
     elif mail.state is not MailState.CANCELED:  # a worker may have it already
-        flash(gettext("The mail is in the queue."), "success")
+        flash(gettext("The email is in the queue."), "success")
 
 
 def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:

@@ -56,7 +56,9 @@ def compose_chips(document_id: int) -> ResponseReturnValue:
     recipients = recognize([(address, field) for address in addresses[:MAX_RECIPIENTS]], document, known)
     if len(addresses) > MAX_RECIPIENTS:
         left = "; ".join(str(address) for address in addresses[MAX_RECIPIENTS:])
-        words = gettext("A mail has at most %(count)s recipients; these are too many.", count=MAX_RECIPIENTS)
+        words = gettext(
+            "An email has at most %(count)s recipients; these are too many.", count=MAX_RECIPIENTS
+        )
         problems.append(InvalidAddressError(words, left))
     return _chips(recipients, document, field, problems)
 
@@ -78,7 +80,7 @@ def compose_people() -> ResponseReturnValue:
                 "name": person.name,
                 "email": person.email,
                 "detail": person.detail,
-                "problem": gettext("wants no mails") if person.opted_out else "",
+                "problem": gettext("wants no emails") if person.opted_out else "",
             }
             for person in people
             if person.email

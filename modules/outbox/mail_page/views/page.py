@@ -226,7 +226,9 @@ def _erasure(row: OutgoingMail) -> MailEvent | None:
 
 def _refuse_erased(row: OutgoingMail) -> None:
     if row.contents_erased_at is not None:
-        raise UserError(gettext("Text and files of this mail were erased; its line and its hashes are kept."))
+        raise UserError(
+            gettext("Text and files of this email were erased; its line and its hashes are kept.")
+        )
 
 
 def _exact_message(row: OutgoingMail) -> bytes:
@@ -241,7 +243,7 @@ def _exact_message(row: OutgoingMail) -> bytes:
     try:
         return build_message(row)
     except FileMissingError as error:
-        raise UserError(gettext("A file of this mail is gone from the store.")) from error
+        raise UserError(gettext("A file of this email is gone from the store.")) from error
 
 
 @blueprint.get("/mails/<int:mail_id>/html")
