@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 from flask_login import UserMixin
 from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
@@ -80,6 +81,9 @@ class User(Base, UserMixin):  # type: ignore[misc]
     """False: cannot sign in. Users are never deleted, since documents and mails name them."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="SET NULL"))
     """The company that the user works for at the moment."""
+    if TYPE_CHECKING:
+        company_country: str | None
+        """Where that company is: loaded with the user, since each page asks; `core.companies.models` knows how."""
     session_key: Mapped[str] = mapped_column(String(43))
     """Changes with the password and at deactivation, and so ends every session."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from functools import partial
 from typing import Any
 
 from PIL import Image
@@ -14,17 +13,14 @@ from sqlalchemy.exc import IntegrityError
 
 from core.auth.models import User, user_company
 from core.companies.models import Company, Sequence
-from core.db import db, on_commit, transaction
+from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.i18n import locale_of_reader
-from core.kept import forget, kept
 from core.pictures import MAIL_FORMATS, TooManyPixelsError, UnreadablePictureError, drawn
 from core.signals import company_currency_changing
 
 MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
-_COUNTRY = "country_of_company_"
-_COUNTRY_SECONDS = 30.0  # each page asks
 LOGO_FORMATS = (*MAIL_FORMATS, "WEBP")
 LOGO_PIXELS = (480, 200)  # width and height at most: sharp in print, and small in every PDF
 
@@ -92,7 +88,6 @@ def save_company(company: Company | None, values: dict[str, Any]) -> Company:
             session.flush()
         except IntegrityError as error:
             raise UserError(_l("Another company has this name."), "name") from error
-        on_commit(partial(forget, f"{_COUNTRY}{company.id}"))
     return company
 
 
@@ -121,13 +116,7 @@ def companies_for(user: User) -> list[Company]:
 
 def locale_of_user(user: User) -> str:
     """Return the locale of a user's own pages: the language, as the user's country writes it, else the company's."""
-    company = kept(f"{_COUNTRY}{user.company_id}", partial(_country, user.company_id))
-    return locale_of_reader(user.language, user.country, company)
-
-
-def _country(company_id: int | None, _before: str | None) -> tuple[str, float]:
-    found = select(Company.country).where(Company.id == company_id)
-    return db.session.scalar(found) or "", _COUNTRY_SECONDS
+    return locale_of_reader(user.language, user.country, user.company_country or "")
 
 
 def current_company(user: User) -> Company:

@@ -86,7 +86,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
     desk.button("Developer mode").click()
     technical = menu(desk, "Configuration")
     expect(technical).to_contain_text(desk("Technical"))
-    expect(technical.get_by_role("link", name=desk("Emails"), exact=True)).to_be_visible()
+    expect(technical.get_by_role("link", name=desk("Email log"), exact=True)).to_be_visible()
     technical.get_by_role("link", name=desk("Mail servers"), exact=True).click()
     expect(desk.heading()).to_have_text(desk("Mail servers"))
     request.getfixturevalue("only_untested_servers")
