@@ -1,4 +1,4 @@
-"""The till: sold by keyboard and by touch, with the server there and away; receipts by email, truly and privately."""
+"""The till: sold by keyboard and by touch, with the server there and away; receipts by mail, truly and privately."""
 
 from __future__ import annotations
 

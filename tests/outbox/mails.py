@@ -1,4 +1,4 @@
-"""Emails in every state, written straight into the tables: how they got there is the business of other tests."""
+"""Mails in every state, written straight into the tables: how they got there is the business of other tests."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write(company: Company, mails: Sequence[dict[str, Any]]) -> list[int]:
                 "id": number,
                 "state": MailState.SENT,
                 "message_id": f"<{number}@maison.example.com>",
-                "subject": f"Email {number}",
+                "subject": f"Mail {number}",
                 "body_html": "",
                 "body_text": "",
                 "language": "en",

@@ -1,4 +1,4 @@
-"""Emails that leave at a moment: about on time, not before, and not at all when they were called back."""
+"""Mails that leave at a moment: about on time, not before, and not at all when they were called back."""
 
 from __future__ import annotations
 

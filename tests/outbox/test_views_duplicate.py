@@ -1,4 +1,4 @@
-"""A new email made of one that was sent."""
+"""A new mail made of one that was sent."""
 
 from __future__ import annotations
 
