@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, has_request_context, request
+from flask import Flask, current_app, has_request_context, request, session
+from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
 from flask_login import LoginManager, current_user
 from flask_mail import Mail
@@ -17,20 +21,26 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 import core
-from core import loader
+from core import loader, logs
 from core.auth.permissions import guard, signed_in_user
 from core.auth.sessions import LIFETIME, user_of_cookie
-from core.companies.service import companies_for
+from core.companies.service import companies_for, locale_of_user
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
-from core.db import db
+from core.db import again, db
 from core.documents.service import kind_title
 from core.files import FileStore
+from core.i18n import number_locale
+from core.kept import kept
+from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
 from core.web import errors, formats, security
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
 
 logger = logging.getLogger(__name__)
+
+SCHEMA_SECONDS = 5.0
+"""How often a web process looks whether its tables are still those that it was started with."""
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
@@ -44,10 +54,11 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
         ConfigError: Settings are missing or wrong.
         ModuleError: Modules cannot be loaded.
     """
+    logs.install()
     settings = settings or read_settings()
     registry = loader.build_registry(loader.select(loader.discover(), settings.modules))
     shell = shell_folder()
-    app = Flask("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
+    app = Envoi("envoi", root_path=str(shell), static_folder="static", template_folder="templates")
     configure(app, settings, testing=testing)
     app.url_map.converters["int"] = RecordIdConverter
     app.extensions["envoi_settings"] = settings
@@ -61,10 +72,30 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     formats.register(app)
     security.register(app)
     errors.register(app)
+    app.before_request(refuse_other_tables)
     app.before_request(guard)
     app.context_processor(shell_context)
     loader.mount(app, registry)
     return app
+
+
+class Envoi(Flask):
+    """An application whose pages are done anew where somebody else was faster: nothing was answered yet."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Answer a request by its view; see `core.db.conflicts.again`."""
+        flashed = list(session.get("_flashes", []))
+
+        def put_back() -> None:
+            # What the database knows nothing of: notes on the next page, changes of the answer, files that were read.
+            if "_flashes" in session or flashed:
+                session["_flashes"] = flashed
+            request_ctx._after_request_functions.clear()
+            for files in request.files.listvalues():
+                for file in files:
+                    file.stream.seek(0)
+
+        return again(super().dispatch_request, put_back)
 
 
 class RecordIdConverter(IntegerConverter):
@@ -86,7 +117,11 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     secure = settings.base_url.startswith("https://")
     url = make_url(settings.database_url)
     # A connection to PostgreSQL dies with a restart of the server; asking first costs less than an error page.
-    engine_options: dict[str, Any] = {"pool_pre_ping": url.get_backend_name() == "postgresql"}
+    engine_options: dict[str, Any] = {
+        "pool_pre_ping": url.get_backend_name() == "postgresql",
+        # What a statement was to write is nobody's business who reads about its failure.
+        "hide_parameters": True,
+    }
     app.config.update(
         TESTING=testing,
         SECRET_KEY=settings.secret_key,
@@ -122,15 +157,15 @@ def init_babel(app: Flask, registry: Registry) -> None:
     """Let core and every module bring their translations."""
     folders = [str(loader.package_folder(m) / "translations") for m in registry.modules if m.translations]
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
-    Babel(app, locale_selector=select_language, timezone_selector=select_timezone)
+    Babel(app, locale_selector=select_locale, timezone_selector=select_timezone)
 
 
-def select_language() -> str:
-    """Return the language of the user, else the best of those that the browser asks for."""
+def select_locale() -> str:
+    """Return the locale of the user's pages, else the best language of those that the browser asks for."""
     if not has_request_context():
         return current_settings().default_language  # the worker, the command line
     if current_user and current_user.is_authenticated:
-        return signed_in_user().language
+        return locale_of_user(signed_in_user())
     return request.accept_languages.best_match(SUPPORTED_LANGUAGES) or "en"
 
 
@@ -139,6 +174,23 @@ def select_timezone() -> str | None:
     if not has_request_context():
         return None
     return signed_in_user().timezone if current_user and current_user.is_authenticated else None
+
+
+def refuse_other_tables() -> ResponseReturnValue | None:
+    """Answer nothing any more once the tables were migrated under this process; looked at every few seconds."""
+    problem_of: Callable[[], str] | None = current_app.extensions.get("envoi_schema_problem")
+    if problem_of is None or request.endpoint is None or request.endpoint.endswith("static"):
+        return None
+    return errors.upgraded() if kept("schema", partial(_look_at_tables, problem_of)) else None
+
+
+def _look_at_tables(problem_of: Callable[[], str], before: str | None) -> tuple[str, float]:
+    problem = problem_of()
+    if problem:
+        tell_outdated()
+        if not before:
+            logger.error("The database was migrated under this process: start it again. %s", problem)
+    return problem, SCHEMA_SECONDS
 
 
 def init_login(app: Flask) -> None:
@@ -153,7 +205,10 @@ def shell_context() -> dict[str, Any]:
     registry = current_registry()
     everybody = {
         "slot": slot,
-        "locale": str(get_locale() or "en"),
+        # Of the page: the language alone, and as browsers know it (RFC 5646), for its texts and for numbers.
+        "locale": str(get_locale() or "en").partition("_")[0],
+        "page_language": str(get_locale() or "en").replace("_", "-"),
+        "number_language": number_locale(get_locale()).replace("_", "-"),
         "module_scripts": registry.scripts,
         "module_styles": registry.styles,
     }

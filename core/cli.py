@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import click
@@ -21,10 +21,12 @@ from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
 from core.companies.models import Company
 from core.config import PRIVATE_UMASK
-from core.db import db
+from core.db import again, db
 from core.errors import EnvoiError
+from core.inbound import inbound
 from core.jobs import queue_length
 from core.mail.outcomes import printable
+from core.pulse import outdated_processes
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
 from core.signals import check_asked
@@ -94,12 +96,12 @@ def application() -> Flask:
 
 
 def with_app(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Run a command inside the application."""
+    """Run a command inside the application, and anew where somebody else was faster."""
 
     @wraps(function)
     def inside(*args: Any, **kwargs: Any) -> Any:
         with application().app_context():
-            return function(*args, **kwargs)
+            return again(partial(function, *args, **kwargs))
 
     return inside
 
@@ -143,8 +145,9 @@ def up(demo: bool) -> None:
 @cli.command()
 def web() -> None:
     """Start the web server."""
-    worker.get_ready(application())
-    serve_web(application())
+    app = application()
+    app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
+    serve_web(app)
 
 
 @cli.command("worker")
@@ -177,6 +180,10 @@ def checks() -> list[str]:
     """Return everything that would keep Envoi from working, one sentence each."""
     try:
         problems = [problem.sentence for problem in migrate.schema_problems()]
+        problems += [
+            f"The process {printable(name)} works with tables that are not there any more: start it again."
+            for name in outdated_processes()
+        ]
         if not problems:
             problems += [
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found
@@ -247,6 +254,7 @@ def db_check() -> None:
 
 
 cli.add_command(module)
+cli.add_command(inbound)
 
 
 @cli.group()

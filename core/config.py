@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from core.contract import Scope
 from core.errors import ConfigError
 
 SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
@@ -48,6 +49,7 @@ class Settings:
         queue: Name of the RQ queue.
         max_upload_bytes: The largest request body that is accepted, in bytes.
         default_language: Language of people and customers who have not chosen one.
+        customer_reach: Whose a new customer is, unless somebody chooses otherwise: everybody's, a company's, one's own.
         trusted_hosts: Names that a request may call this server by, or None for any.
         trusted_proxies: How many proxies in front are trusted to tell the client's address.
         module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
@@ -67,6 +69,7 @@ class Settings:
     queue: str
     max_upload_bytes: int
     default_language: str
+    customer_reach: Scope
     trusted_hosts: tuple[str, ...] | None
     trusted_proxies: int
     module_settings: Mapping[str, str]
@@ -146,6 +149,10 @@ def _check_base_url(text: str) -> str | None:
 
 def _check_language(text: str) -> str | None:
     return None if text in SUPPORTED_LANGUAGES else f"must be one of {', '.join(SUPPORTED_LANGUAGES)}"
+
+
+def _check_reach(text: str) -> str | None:
+    return None if text in list(Scope) else f"must be one of {', '.join(Scope)}"
 
 
 def _check_secret(text: str) -> str | None:
@@ -259,6 +266,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     host = reader.value("ENVOI_HOST", "127.0.0.1")
     port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    reach = reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)
     names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
     fields: dict[str, Any] = {
         "data_dir": data_dir,
@@ -276,6 +284,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
         "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
+        "customer_reach": Scope(reach) if reach in list(Scope) else Scope.ALL,
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
     }

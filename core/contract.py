@@ -53,6 +53,8 @@ class MenuItem:
         section: The menu it belongs to: a module's own title, or `Configuration`.
         order: Position, ascending.
         technical: Shown in developer mode only, under Configuration › Technical.
+        shown: Dotted path of a function that says whether there is anything behind it yet; None for always. It is asked
+            for each page, so it must be quick.
     """
 
     title: str
@@ -61,6 +63,7 @@ class MenuItem:
     section: str
     order: int = 100
     technical: bool = False
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,14 @@ class JobSpec:
         function: Dotted path `package.module:function`.
         timeout: Seconds after which a run is ended.
         every: Seconds between two runs by the queue's scheduler; None for jobs that are asked for.
+        without_worker: True where the scheduler runs a periodic job itself while no worker is alive.
     """
 
     name: str
     function: str
     timeout: int = 600
     every: int | None = None
+    without_worker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

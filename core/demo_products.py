@@ -11,7 +11,7 @@ from core import demo
 from core.companies.models import Company
 from core.db import db, transaction
 from core.products.models import Product, Tax
-from core.products.service import save_product, save_tax
+from core.products.service import save_payment_terms, save_product, save_tax
 
 # Name and rate in percent.
 _FRENCH_TAXES = (
@@ -111,6 +111,13 @@ _IN_FRENCH = {
     "DLV-001": ("Livraison et enlèvement", "", ""),
     "BOO-001": ("Livret d’entretien", "Imprimé", "pce"),
 }
+_PAYMENT_TERMS = (
+    (demo.ATELIER, "30 jours net, par virement", "30 days net, by bank transfer", "en"),
+    (demo.ATELIER, "Comptant, par carte", "Due at once, by card", "en"),
+    (demo.HARBOUR, "30 days net, by bank transfer", "30 jours net, par virement", "fr"),
+    (demo.HARBOUR, "Due on receipt", "Payable à réception", "fr"),
+)
+"""Whose they are, their words, those in another language, and which one that is."""
 _TAXES_IN_ENGLISH = {
     "TVA 20 %": "VAT 20%",
     "TVA 10 %": "VAT 10%",
@@ -129,6 +136,10 @@ def load() -> dict[str, Product]:
         if db.session.scalar(select(Product.id).limit(1)) is None:
             _catalogue(french, _FRENCH_TAXES, _FRENCH_PRODUCTS, "en", _TAXES_IN_ENGLISH, _IN_ENGLISH)
             _catalogue(english, _ENGLISH_TAXES, _ENGLISH_PRODUCTS, "fr", _TAXES_IN_FRENCH, _IN_FRENCH)
+            for company, own, other, language in _PAYMENT_TERMS:
+                seller = french if company == demo.ATELIER else english
+                values = {"name": own, "company_id": seller.id, "translations": {language: {"name": other}}}
+                save_payment_terms(None, values)
         theirs = select(Product).where(Product.company_id.in_([french.id, english.id]))
         return {product.code: product for product in db.session.scalars(theirs)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import fcntl
 import hashlib
@@ -66,6 +67,7 @@ class FileStore:
             with temporary.open("xb") as file:
                 file.write(data)
                 file.flush()
+                os.utime(file.fileno(), ns=_now())
                 os.fsync(file.fileno())
             # Whole or not at all: a reader never sees half a file, and two writers of the same bytes do no harm.
             temporary.replace(path)
@@ -102,24 +104,24 @@ class FileStore:
         """
         path = self.path(sha256)
         try:
-            with _held(path.parent, exclusive=False):
-                os.utime(path)
+            with held(path.parent, exclusive=False):
+                os.utime(path, ns=_now())
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
 
-    def remove(self, sha256: str, *, untouched_for: float = 0.0) -> bool:
+    def remove(self, sha256: str, *, unless_touched_after: dt.datetime | None = None) -> bool:
         """Forget the bytes of a hash that nothing refers to any more; True when they are gone.
 
         Args:
             sha256: The hash.
-            untouched_for: Bytes that were stored or touched in so many seconds stay: whoever did that may be
+            unless_touched_after: Bytes that were stored or touched after this moment stay: whoever did that may be
                 about to refer to them.
         """
         path = self.path(sha256)
         try:
-            with _held(path.parent, exclusive=True):
-                if untouched_for and clock.now().timestamp() - path.stat().st_mtime < untouched_for:
+            with held(path.parent, exclusive=True):
+                if unless_touched_after and path.stat().st_mtime > unless_touched_after.timestamp():
                     return False
                 path.unlink()
         except (FileNotFoundError, NotADirectoryError):
@@ -149,8 +151,17 @@ class FileStore:
             (self.root / folder / Path(name).name).unlink(missing_ok=True)
 
 
+def _now() -> tuple[int, int]:
+    """Return the times of a file that is stored or touched now.
+
+    The kernel's own lag some milliseconds behind the clock, by which rows say when they were written.
+    """
+    now = int(clock.now().timestamp() * 1_000_000) * 1000
+    return now, now
+
+
 @contextlib.contextmanager
-def _held(folder: Path, *, exclusive: bool) -> Iterator[None]:
+def held(folder: Path, *, exclusive: bool) -> Iterator[None]:
     """Hold a folder while a block runs, so that nobody removes what somebody else is about to refer to."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

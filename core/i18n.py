@@ -6,7 +6,16 @@ from babel.languages import get_official_languages
 from babel.localedata import exists
 from flask_babel import gettext, lazy_gettext, ngettext, pgettext
 
-__all__ = ["N_", "gettext", "lazy_gettext", "locale_of", "ngettext", "pgettext"]
+__all__ = [
+    "N_",
+    "gettext",
+    "lazy_gettext",
+    "locale_of",
+    "locale_of_reader",
+    "ngettext",
+    "number_locale",
+    "pgettext",
+]
 
 _WORLD = "001"
 """The world (UN M49): how a language is written where it is nobody's first; days stand before months."""
@@ -32,6 +41,28 @@ def locale_of(language: str, *countries: str) -> str:
         if spoken and exists(locale):
             return locale
     return language
+
+
+def locale_of_reader(language: str, country: str, company_country: str) -> str:
+    """Return the locale of somebody's own pages.
+
+    Args:
+        language: In which the pages speak.
+        country: As the reader has chosen it, then nothing else counts: an English page may have the numbers of Germany.
+            "" for nothing chosen.
+        company_country: That of the company; see `locale_of`.
+    """
+    chosen = f"{language}_{country.upper()}"
+    return chosen if country and exists(chosen) else locale_of(language, country, company_country)
+
+
+# Babel reads no separators of money, where CLDR tells them for Switzerland: 1’234.50 in whatever language.
+_NUMBERS = {"fr_CH": "de_CH"}
+
+
+def number_locale(locale: object) -> str:
+    """Return the locale by which Babel writes and reads the numbers and amounts of a locale; None is English."""
+    return _NUMBERS.get(str(locale or "en"), str(locale or "en"))
 
 
 def N_(message: str) -> str:  # noqa: N802 (the customary name of the marker)

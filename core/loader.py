@@ -32,6 +32,7 @@ CORE = Module(
         MenuItem(N_("Customers"), "core.partners", "core.partner.read", N_("Contacts"), 200),
         MenuItem(N_("Products"), "core.products", "core.product.edit", N_("Products"), 150),
         MenuItem(N_("Taxes"), "core.taxes", "core.product.edit", N_("Products"), 160),
+        MenuItem(N_("Payment terms"), "core.payment_terms", "core.product.edit", N_("Products"), 170),
         MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
         MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),
         MenuItem(N_("Companies"), "core.companies", "core.company.edit", N_("Configuration"), 30),
@@ -41,17 +42,19 @@ CORE = Module(
         Permission(
             "core.partner.read",
             N_("Read customers and contacts"),
+            scopes=(Scope.COMPANY, Scope.ALL),
             granted={
-                "salesperson": Scope.ALL,
-                "cashier": Scope.ALL,
-                "support": Scope.ALL,
+                "salesperson": Scope.COMPANY,
+                "cashier": Scope.COMPANY,
+                "support": Scope.COMPANY,
                 "administrator": Scope.ALL,
             },
         ),
         Permission(
             "core.partner.edit",
             N_("Edit customers and contacts"),
-            granted={"salesperson": Scope.ALL, "support": Scope.ALL, "administrator": Scope.ALL},
+            scopes=(Scope.COMPANY, Scope.ALL),
+            granted={"salesperson": Scope.COMPANY, "support": Scope.COMPANY, "administrator": Scope.ALL},
         ),
         Permission(
             "core.follower.edit",
@@ -64,7 +67,9 @@ CORE = Module(
             },
         ),
         Permission(
-            "core.product.edit", N_("Manage products and taxes"), granted={"administrator": Scope.ALL}
+            "core.product.edit",
+            N_("Manage products, taxes and payment terms"),
+            granted={"administrator": Scope.ALL},
         ),
         Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
@@ -73,9 +78,7 @@ CORE = Module(
     install="core.auth.service:install_roles",
     demo="core.demo:load",
     shared={
-        "core.partner.read": "Customers and contacts are one address book for all companies.",
-        "core.partner.edit": "Customers and contacts are one address book for all companies.",
-        "core.product.edit": "Administrators manage what every company sells, and its taxes.",
+        "core.product.edit": "Administrators manage what every company sells, its taxes and payment terms.",
         "core.company.edit": "Administrators manage every company.",
         "core.user.edit": "Administrators manage the users and roles of every company.",
     },
@@ -212,6 +215,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]
     paths += [fill.function for fill in module.slots]
+    paths += [item.shown for item in module.menu]
     problems = []
     for path in paths:
         if path is None:

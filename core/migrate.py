@@ -32,6 +32,7 @@ from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import EnvoiError
 from core.installation import service as installation
+from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
 
@@ -70,19 +71,22 @@ def migrated_modules() -> list[Module]:
 def upgrade(app: Flask) -> None:
     """Bring the tables of every enabled module to their newest version, then let the modules fill in.
 
+    Of several processes that start at once one does it, and the others wait until it is done.
+
     Raises:
         MigrationError: The database refused a migration; the tables of its module are as they were.
         SchemaError: The tables of a module are newer than this program; nothing was changed.
     """
-    newer = [problem.sentence for problem in schema_problems() if problem.newer]
-    if newer:
-        raise SchemaError(newer)
-    for module in migrated_modules():
-        upgrade_module(module)
-    installation.install(app)
-    for module in current_registry().modules:
-        if module.install is not None:
-            resolve_function(module.install)(app)
+    with alone():
+        newer = [problem.sentence for problem in schema_problems() if problem.newer]
+        if newer:
+            raise SchemaError(newer)
+        for module in migrated_modules():
+            upgrade_module(module)
+        installation.install(app)
+        for module in current_registry().modules:
+            if module.install is not None:
+                resolve_function(module.install)(app)
 
 
 def upgrade_module(module: Module) -> None:
@@ -338,6 +342,12 @@ def load_demo(app: Flask) -> LoadedDemo | None:
     Each module's part is a transaction of its own: one that fails is taken back and logged, and the others go on. The
     documents of a part must be able to say what their mails will ask, so that a fault is told by whom it belongs to.
     """
+    with alone():
+        return _load_demo(app)
+
+
+def _load_demo(app: Flask) -> LoadedDemo | None:
+    db.session.rollback()  # what was read before one's turn came
     # Anything at all means that people work here: demonstration data must never come between theirs.
     if db.session.scalar(select(Company.id).limit(1)) is not None:
         return None

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any, cast
 
 from flask import Flask, current_app
@@ -21,6 +24,7 @@ from redis.exceptions import RedisError
 
 from core import clock
 from core.jobs import queue_for
+from core.kept import kept
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ BEAT_SECONDS = 2.0
 SILENT_SECONDS = 12.0
 """Who has said nothing for so long is taken for dead."""
 
+OUTDATED_SECONDS = 120.0  # for so long is known who has said that its tables are not there any more
 FORGET_SECONDS = 24 * 3600  # a process that was not ended in good order leaves its line for so long
 _KEPT_SECONDS = 2.0  # an answer; each page asks
 _KEPT_AWAY_SECONDS = 10.0  # the same where the queue is away: asking it may take a second
@@ -57,8 +62,41 @@ class Pulse:
     seen: Mapping[Part, dt.datetime] = field(default_factory=dict)
 
 
+@cache
+def _host() -> str:
+    return socket.gethostname()
+
+
+def process_name() -> str:
+    """Return the name of this process among those of all hosts, short enough for a column."""
+    return f"{_host()}:{os.getpid()}"[-60:]
+
+
 def _key(queue: str) -> str:
     return f"envoi:{queue}:alive"
+
+
+def _outdated_key(queue: str) -> str:
+    return f"envoi:{queue}:outdated"
+
+
+def tell_outdated() -> None:
+    """Say that this process works with tables that are not there any more, and has to be started again."""
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
+    with suppress(RedisError, OSError):
+        seconds, _microseconds = queue.connection.time()
+        queue.connection.zadd(_outdated_key(queue.name), {process_name(): seconds})
+        queue.connection.expire(_outdated_key(queue.name), int(OUTDATED_SECONDS))
+
+
+def outdated_processes() -> list[str]:
+    """Return the names of the processes that have said so a short while ago."""
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
+    with suppress(RedisError, OSError):
+        seconds, _microseconds = queue.connection.time()
+        found = queue.connection.zrangebyscore(_outdated_key(queue.name), seconds - OUTDATED_SECONDS, "+inf")
+        return sorted(name.decode() for name in found)
+    return []
 
 
 class Heart:
@@ -135,16 +173,13 @@ def _read(connection: Redis, key: str) -> Pulse:
 
 def pulse() -> Pulse:
     """Return who is alive; the answer is kept for a moment."""
-    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-    kept: tuple[float, Pulse] | None = app.extensions.get("envoi_pulse")
-    if kept is not None and time.monotonic() < kept[0]:
-        return kept[1]
-    queue: Any = queue_for(app)
+    return kept("pulse", _ask)
+
+
+def _ask(before: Pulse | None) -> tuple[Pulse, float]:
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
     try:
-        found = _read(queue.connection, _key(queue.name))
-        keep = _KEPT_SECONDS
+        return _read(queue.connection, _key(queue.name)), _KEPT_SECONDS
     except (RedisError, OSError):
-        before = kept[1].away_since if kept is not None else None
-        found, keep = Pulse(before or clock.now()), _KEPT_AWAY_SECONDS
-    app.extensions["envoi_pulse"] = (time.monotonic() + keep, found)
-    return found
+        since = before.away_since if before is not None else None
+        return Pulse(since or clock.now()), _KEPT_AWAY_SECONDS

@@ -12,6 +12,8 @@ from blinker import Namespace
 
 __all__ = [
     "KEYWORDS",
+    "account_mail_wanted",
+    "captured_mails_asked",
     "check_asked",
     "company_currency_changing",
     "document_customer_changed",
@@ -22,6 +24,25 @@ __all__ = [
 ]
 
 _signals = Namespace()
+
+account_mail_wanted = _signals.signal("account-mail-wanted")
+"""Sent inside a transaction to have a link mailed to a user, by the installation and not by a person.
+
+Sender: the Flask application. Keywords: `user`, who gets it, or None to learn only whether such a mail would leave now;
+`subject` and `body_html`, the text with `core.mail.draft.LINK_MARK` for the link; `link`, which nobody but the user may
+read, and which is not kept once it has left; `expires_at`, until when it is good; `by`, who invites, or None.
+
+A receiver that takes the task writes the mail in that transaction, unless it could not leave by any server. It returns
+a sentence for a person why it does not leave at this moment, the same whoever the user is, or "".
+"""
+
+captured_mails_asked = _signals.signal("captured-mails-asked")
+"""Sent to learn which mails a user may read of those that a mailbox of ours has taken.
+
+Sender: the Flask application. Keywords: `user`; `message_ids`, a list of Message-IDs with their brackets. A receiver
+returns the set of those whose mails the user may read as a whole, blind copies too. Mails that nobody answers for stay
+closed.
+"""
 
 check_asked = _signals.signal("check-asked")
 """Sent by `envoi check` once the database can be asked and every migration was applied; outside a transaction.
@@ -74,6 +95,8 @@ current language, in the order in which they are offered; one that keeps no temp
 """
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
+    "account_mail_wanted": ("user", "subject", "body_html", "link", "expires_at", "by"),
+    "captured_mails_asked": ("user", "message_ids"),
     "check_asked": (),
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),

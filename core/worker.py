@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
+import sys
 import threading
 import time
 from contextlib import suppress
 from types import FrameType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from flask import Flask
 from redis import Redis
@@ -21,14 +20,18 @@ from redis.retry import Retry
 from rq import Queue, SimpleWorker
 from rq.cron import CronJob, CronScheduler
 from rq.exceptions import StopRequested
+from rq.executions import Execution
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
 from core import clock, jobs, migrate
 from core.installation import service as installation
-from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part
+from core.logs import told
+from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, process_name, pulse
+from core.registry import current_registry
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +42,6 @@ RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 STOP_SECONDS = 6.0  # for the thread beside a worker to end
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
-
-
-def process_name() -> str:
-    """Return the name of this process among those of all hosts."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class EnvoiWorker(SimpleWorker):
@@ -71,6 +69,23 @@ class EnvoiWorker(SimpleWorker):
         queue.push_job_id(job.id, at_front=True)
         self.connection.lrem(queue.intermediate_queue_key, 1, job.id)
         self._stop_requested = True
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """Write into the log why a job failed, without what its exception says."""
+        logger.error("The job %s (%s) failed.", job.id, job.description, exc_info=exc_info[1])
+
+    def handle_job_failure(
+        self,
+        job: Job,
+        queue: Queue,
+        started_job_registry: StartedJobRegistry | None = None,
+        exc_string: str = "",
+        execution: Execution | None = None,
+    ) -> None:
+        """Keep on the queue why a job failed, as the log says it."""
+        error = sys.exc_info()[1]
+        why = told(error) if error is not None else exc_string
+        super().handle_job_failure(job, queue, started_job_registry, why, execution)
 
     @property
     def was_told_to_stop(self) -> bool:
@@ -229,7 +244,7 @@ class EnvoiScheduler(CronScheduler):
         self._moments.enqueue_scheduled_jobs()  # type: ignore[no-untyped-call]
         due = [job for job in self.get_jobs() if job.should_run()]
         for job in due:
-            if self._is_first(job):
+            if self._is_first(job) and not self._ran_itself(str(job.args[0])):
                 # Not by RQ's own way, which writes jobs by pickle.
                 self._queue.enqueue(jobs.run, *job.args, **job.job_options)
             job.set_enqueue_time(clock.now())
@@ -240,6 +255,17 @@ class EnvoiScheduler(CronScheduler):
         key = f"envoi:{self._queue.name}:asked:{job.args[0]}"
         # Shorter than the interval, or the next round of the same scheduler would come too early now and then.
         return bool(self.connection.set(key, "1", nx=True, px=int((job.interval or 1) * 800)))
+
+    def _ran_itself(self, name: str) -> bool:
+        """Run a job here that tells, among others, that no worker is alive to run it; False where one is."""
+        with jobs.process_app().app_context():
+            if not current_registry().jobs[name].without_worker or Part.WORKER in pulse().alive:
+                return False
+        try:
+            jobs.run(name)
+        except Exception:
+            logger.exception("The job %s failed in the scheduler.", name)
+        return True
 
     def heartbeat(self) -> None:
         """Say that it is alive, to RQ and to whoever asks for the pulse."""
@@ -293,6 +319,7 @@ def schedule(app: Flask) -> None:
         SchemaError: The tables are not those of this program.
     """
     get_ready(app)
+    jobs.bind_process(app)
     scheduler = _new_scheduler(app)
     while not scheduler.was_told_to_stop:
         try:

@@ -227,7 +227,7 @@
         const query = given || choice.inputValue();
         asked = query;
         lost = false;
-        const url = new URL(address, window.location.href);
+        const url = new URL(typeof address === "function" ? address() : address, window.location.href);
         url.searchParams.set("q", query);
         fetch(url, { headers: { Accept: "application/json" } })
           .then((response) => (response.ok ? response.json() : Promise.reject(response)))

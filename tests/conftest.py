@@ -5,6 +5,7 @@ Hypothesis draws the same examples in every run and looks at no clock; `--hypoth
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -47,3 +48,13 @@ def _turn(item: pytest.Item) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items.sort(key=_turn)
+
+
+def pytest_collection_finish() -> None:
+    """Let Python's garbage collector leave in peace what lasts for the whole run, and look at the rest less often.
+
+    By default it looks at everything that there is over and over: at every module, application and test.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5000, 20, 20)

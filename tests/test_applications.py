@@ -114,9 +114,7 @@ def test_rows_of_one_test_are_not_those_of_the_next(
 
 
 @pytest.mark.on_database("postgresql")
-def test_a_database_of_postgresql_is_dropped_with_its_test(
-    app: Flask, request: pytest.FixtureRequest
-) -> None:
+def test_databases_of_postgresql_do_not_pile_up(app: Flask, request: pytest.FixtureRequest) -> None:
     keeper: Connection = request.getfixturevalue("_postgres_keeper")
     name = db.engine.url.database
     databases = set(keeper.scalars(text("SELECT datname FROM pg_database")))

@@ -34,10 +34,12 @@ class WarmEnvoi:
 
     Args:
         environ: The variables of each process, unless one is given its own.
+        python: The interpreter that they run in, None for that of the tests.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], python: Path | None = None) -> None:
         self._environ = dict(environ)
+        self._python = str(python or sys.executable)
         self._process: subprocess.Popen[str] | None = None
         self._turn = threading.Lock()
 
@@ -84,7 +86,7 @@ class WarmEnvoi:
     def _ask(self, request: Mapping[str, object]) -> Any:
         with self._turn:
             if self._process is None:
-                command, pipe = [sys.executable, "-m", __name__], subprocess.PIPE
+                command, pipe = [self._python, "-m", __name__], subprocess.PIPE
                 folder = Path(__file__).parents[1]
                 self._process = subprocess.Popen(
                     command, env=self._environ, cwd=folder, stdin=pipe, stdout=pipe, text=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING
 
 from flask_login import UserMixin
 from sqlalchemy import Column, ForeignKey, Index, String, Table, Text
@@ -67,9 +68,11 @@ class User(Base, UserMixin):  # type: ignore[misc]
     name: Mapped[str] = mapped_column(String(120))
     """As colleagues and customers read it, also as the display name of answers."""
     password_hash: Mapped[str] = mapped_column(String(255))
-    """Argon2id with its parameters, so that they can grow; never rendered, never exported."""
+    """Argon2id with its parameters, so that they can grow; never rendered, never exported. "": none was chosen yet."""
     language: Mapped[str] = mapped_column(String(8), default="en")
     """Of the pages the user sees, an ISO 639-1 code; mails follow the customer's."""
+    country: Mapped[str] = mapped_column(String(2), default="", server_default="")
+    """ISO 3166-1 alpha-2: where dates and numbers are written as on the user's pages; "" for the company's."""
     timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris")
     """IANA name in which times are shown; the database keeps UTC."""
     signature_html: Mapped[str] = mapped_column(Text, default="")
@@ -78,16 +81,26 @@ class User(Base, UserMixin):  # type: ignore[misc]
     """False: cannot sign in. Users are never deleted, since documents and mails name them."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="SET NULL"))
     """The company that the user works for at the moment."""
+    if TYPE_CHECKING:
+        company_country: str | None
+        """Where that company is: loaded with the user, since each page asks; `core.companies.models` knows how."""
     session_key: Mapped[str] = mapped_column(String(43))
     """Changes with the password and at deactivation, and so ends every session."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the account was made."""
+    invited_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When they were last sent a link by which to choose their first password; None once they have one."""
     roles: Mapped[list[Role]] = relationship(secondary=user_role, lazy="selectin", order_by=Role.name)
 
     @property
     def is_active(self) -> bool:
         """True unless the user was deactivated."""
         return self.active
+
+    @property
+    def invited(self) -> bool:
+        """True until somebody who was invited has come and chosen a password."""
+        return self.invited_at is not None
 
     def get_id(self) -> str:
         """Return what the session cookie holds."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from enum import Enum, auto
 from typing import Any, TypeVar, cast
 
-from flask import abort, current_app, flash, g, redirect, request, url_for
+from flask import abort, current_app, flash, g, has_request_context, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
@@ -99,6 +99,11 @@ def signed_in_user() -> User:
     return cast("User", current_user._get_current_object())
 
 
+def acting_user() -> User | None:
+    """Return who is signed in, or None where nobody is: in a job, on the command line."""
+    return signed_in_user() if has_request_context() and current_user.is_authenticated else None
+
+
 class _Bound(Enum):
     """The conditions that a permission's reach can put on a row."""
 
@@ -143,6 +148,39 @@ def within_reach(
     }
     # `and_()` of nothing is deprecated, and the widest reach has no condition.
     return and_(true(), *(conditions[bound] for bound in _BOUNDS[scope]))
+
+
+def shared_rows(
+    user: User, *, owner: InstrumentedAttribute[Any], company: InstrumentedAttribute[Any]
+) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the rows of a shared table that are a user's to see.
+
+    Such a row says itself whose it is: one of a company is everybody's who works there, one that only somebody keeps
+    is theirs, one with neither is everybody's.
+
+    Args:
+        user: Who looks.
+        owner: Column with the id of the user who keeps the row, or None.
+        company: Column with the id of the company, or None.
+    """
+    theirs = select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+    return or_(company.in_(theirs), and_(company.is_(None), or_(owner.is_(None), owner == user.id)))
+
+
+def shared_with(
+    user: User, permission: str, *, owner: InstrumentedAttribute[Any], company: InstrumentedAttribute[Any]
+) -> ColumnElement[bool]:
+    """Return the condition of `shared_rows`, as far as a permission goes: one for all companies reaches every row."""
+    scope = user.scope(permission)
+    if scope is None:
+        return false()
+    return shared_rows(user, owner=owner, company=company) if _BOUNDS[scope] else true()
+
+
+def colleagues(user: User) -> ColumnElement[bool]:
+    """Return the condition that keeps a query over `User` to those who work for a company of the user."""
+    theirs = select(user_company.c.company_id).where(user_company.c.user_id == user.id)
+    return User.id.in_(select(user_company.c.user_id).where(user_company.c.company_id.in_(theirs)))
 
 
 def reaching(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import secrets
 from collections.abc import Iterable, Mapping
@@ -10,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask
-from sqlalchemy import delete, func, select
+from sqlalchemy import column, delete, func, select, table
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
 from core.auth.granting import refuse_wider_account, refuse_wider_grants
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
 from core.auth.passwords import refuse_weak
+from core.auth.throttle import SignInError, count_sign_in, plain_login
 from core.contract import Scope
 from core.db import db, transaction
 from core.errors import UserError
@@ -27,12 +27,9 @@ from core.mail.html import clean_html, plain_text
 from core.registry import current_registry
 
 _hasher = PasswordHasher()
+_COMPANIES = table("core_company", column("id"), column("name"), column("city"))
 
 MAX_SIGNATURE_LENGTH = 10_000  # characters of HTML; it goes into every mail
-ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
-ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
-_DEVICE = "device "  # no address begins so
-ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
 
 FIRST_ROLES: Mapping[str, str] = {
     "salesperson": N_("Salesperson"),
@@ -46,10 +43,6 @@ FIRST_ROLES: Mapping[str, str] = {
 def _nobodys_hash() -> str:
     """Return what is checked when nobody has the login, so that the time of the answer does not tell who exists."""
     return _hasher.hash(secrets.token_urlsafe(16))
-
-
-class SignInError(UserError):
-    """The sign-in failed; the sentence does not tell whether the login exists."""
 
 
 def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
@@ -67,22 +60,16 @@ def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
     Raises:
         SignInError: Wrong login or password, a deactivated user, or too many attempts.
     """
-    # PostgreSQL takes no NUL, and what a proxy tells as the remote address may be anything.
-    login, remote = login.replace("\0", "").strip().lower()[:254], remote.replace("\0", "")[:64]
-    attempt = (
-        SignInAttempt(login="", remote=f"{_DEVICE}{device}"[:64])
-        if device
-        else SignInAttempt(login=login, remote=remote)
-    )
-    _count(attempt)
+    login = plain_login(login)
+    attempt = count_sign_in(login, remote, device)
     user: User | None = db.session.scalar(select(User).where(User.login == login))
     nobodys_hash = _nobodys_hash()  # made by the first attempt, whoever it is: its time tells nothing
     try:
         # The same work for a login that nobody has: the time of the answer must not tell who has an account.
-        _hasher.verify(user.password_hash if user else nobodys_hash, password)
+        _hasher.verify((user.password_hash if user else "") or nobodys_hash, password)
     except (VerificationError, InvalidHashError):
         user = None
-    if user is None or not user.active:
+    if user is None or not user.active or user.invited:
         raise SignInError(_l("The email address or the password is wrong."))
     with transaction() as session:
         theirs = SignInAttempt.remote == attempt.remote if device else SignInAttempt.login == login
@@ -91,31 +78,6 @@ def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
         if _hasher.check_needs_rehash(user.password_hash):
             user.password_hash = _hasher.hash(password)
     return user
-
-
-def _count(attempt: SignInAttempt) -> None:
-    """Write an attempt down before the password is looked at: those that come at once are all counted.
-
-    Raises:
-        SignInError: There were too many; this one is not counted, or the lock would last for ever.
-    """
-    since = clock.now() - ATTEMPT_WINDOW
-    with transaction() as session:
-        # Swept here, by those who fill the table, so that it needs no job.
-        session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
-        session.add(attempt)
-    known = attempt.remote.startswith(_DEVICE)
-    limits = [(SignInAttempt.remote == attempt.remote, ATTEMPTS_PER_LOGIN if known else ATTEMPTS_PER_REMOTE)]
-    if not known:
-        limits.append((SignInAttempt.login == attempt.login, ATTEMPTS_PER_LOGIN))
-    for those, limit in limits:
-        count = db.session.scalar(
-            select(func.count()).select_from(SignInAttempt).where(those, SignInAttempt.at > since)
-        )
-        if (count or 0) > limit:
-            with transaction() as session:
-                session.execute(delete(SignInAttempt).where(SignInAttempt.id == attempt.id))
-            raise SignInError(_l("Too many attempts. Wait a quarter of an hour, then try again."))
 
 
 def user_of_session(session_id: str) -> User | None:
@@ -130,8 +92,41 @@ def user_of_session(session_id: str) -> User | None:
     return user
 
 
-def _checked_password(password: str, user: User) -> str:
-    refuse_weak(password, user.login, user.name)
+def give_password(user: User, password: str, company_ids: Iterable[int] | None = None) -> None:
+    """Give a user a password inside the running transaction; every session of theirs ends, and every link is void.
+
+    Args:
+        user: Whose.
+        password: As typed.
+        company_ids: Companies that the user is about to work for, or None for those they work for.
+
+    Raises:
+        UserError: It is too weak.
+    """
+    known = companies_of(user) if company_ids is None else company_ids
+    user.password_hash = _checked_password(password, user, known)
+    user.session_key, user.invited_at = secrets.token_urlsafe(32), None
+
+
+def refuse_managing(by: User, user: User) -> None:
+    """Raise `UserError` when somebody may not set the password of a user, who may do more than they."""
+    present = companies_of(user)
+    refuse_wider_account(
+        by,
+        user,
+        roles=user.roles,
+        companies=present,
+        own_companies=companies_of(by),
+        present_companies=present,
+    )
+
+
+def _checked_password(password: str, user: User, company_ids: Iterable[int]) -> str:
+    # Companies stand on the floor above; their names are what a guesser tries next to those of the user.
+    names = select(_COMPANIES.c.name, _COMPANIES.c.city).where(_COMPANIES.c.id.in_(list(company_ids)))
+    with db.session.no_autoflush:  # the address may be somebody else's, which is told elsewhere
+        about = [text for row in db.session.execute(names) for text in row]
+    refuse_weak(password, user.login, user.name, *about)
     return _hasher.hash(password)
 
 
@@ -152,9 +147,11 @@ def save_user(
     roles: Iterable[str],
     company_ids: Iterable[int],
     language: str = "en",
+    country: str | None = None,
     timezone: str = "Europe/Paris",
     password: str | None = None,
     active: bool = True,
+    invite: bool = False,
     by: User | None = None,
 ) -> User:
     """Create or change a user.
@@ -166,9 +163,11 @@ def save_user(
         roles: Codes of roles.
         company_ids: Companies the user works for; the first becomes the current one of a new user.
         language: `en` or `fr`.
+        country: Whose way of writing dates and numbers the pages have, "" for the company's; None to keep it.
         timezone: IANA name.
         password: New password, or None to keep the present one.
         active: False ends every session and forbids the sign-in.
+        invite: True for a new user without a password, who chooses one by a link (`core.auth.links`).
         by: Who does it, and hands on no more than they have; None for the command line.
 
     Raises:
@@ -192,9 +191,14 @@ def save_user(
             present_companies=companies_of(user) if user else (),
         )
         if user is None:
-            if not password:
+            if not password and not invite:
                 raise UserError(_l("A new user needs a password."), "password")
-            user = User(session_key=secrets.token_urlsafe(32), company_id=next(iter(companies), None))
+            user = User(
+                session_key=secrets.token_urlsafe(32),
+                company_id=next(iter(companies), None),
+                password_hash="",
+                invited_at=None if password else clock.now(),
+            )
             made = True
         elif user.active and not active:
             _refuse_losing_last_administrator(user)
@@ -202,13 +206,13 @@ def save_user(
         if not made and "administrator" not in {role.code for role in new_roles}:
             _refuse_losing_last_administrator(user)
         user.login, user.name, user.language, user.timezone = login, name.strip() or login, language, timezone
+        user.country = user.country or "" if country is None else country
         user.active, user.roles = active, new_roles
         # Or the user would go on working for a company that was taken away.
         if user.company_id not in companies:
             user.company_id = next(iter(companies), None)
         if password:
-            user.password_hash = _checked_password(password, user)
-            user.session_key = secrets.token_urlsafe(32)
+            give_password(user, password, companies)
         session.add(user)
         try:
             session.flush()
@@ -316,8 +320,15 @@ def companies_of(user: User) -> list[int]:
     )
 
 
-def set_preferences(user: User, *, language: str | None = None, company_id: int | None = None) -> None:
-    """Keep the user's language or current company.
+def set_preferences(
+    user: User,
+    *,
+    language: str | None = None,
+    country: str | None = None,
+    timezone: str | None = None,
+    company_id: int | None = None,
+) -> None:
+    """Keep the user's language, country, time zone or current company.
 
     Raises:
         UserError: The user does not work for that company.
@@ -325,6 +336,10 @@ def set_preferences(user: User, *, language: str | None = None, company_id: int 
     with transaction():
         if language is not None:
             user.language = language
+        if country is not None:
+            user.country = country
+        if timezone is not None:
+            user.timezone = timezone
         if company_id is not None:
             if company_id not in companies_of(user):
                 raise UserError(_l("You do not work for this company."))
@@ -361,8 +376,7 @@ def change_password(user: User, current: str, new: str, remote: str) -> None:
     except SignInError as error:
         raise UserError(_l("This is not your current password."), "current") from error
     with transaction():
-        user.password_hash = _checked_password(new, user)
-        user.session_key = secrets.token_urlsafe(32)
+        give_password(user, new)
 
 
 def set_password(login: str, password: str) -> None:
@@ -375,8 +389,7 @@ def set_password(login: str, password: str) -> None:
     if user is None:
         raise UserError(_l("There is no user %(login)s.", login=login))
     with transaction():
-        user.password_hash = _checked_password(password, user)
-        user.session_key = secrets.token_urlsafe(32)
+        give_password(user, password)
 
 
 def install_roles(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, select
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
+from core.auth.models import User
 from core.db import Base, guards
 
 
@@ -46,6 +47,17 @@ class Company(Base):
     """A PNG or JPEG picture without transparency, at most 200 kB."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: no new documents. Its old ones stay, and so does the row."""
+
+
+User.__mapper__.add_property(
+    "company_country",
+    column_property(
+        select(Company.country)
+        .where(Company.id == User.company_id)
+        .correlate_except(Company)
+        .scalar_subquery()
+    ),
+)
 
 
 class Sequence(Base):

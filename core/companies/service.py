@@ -16,6 +16,7 @@ from core.companies.models import Company, Sequence
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.i18n import locale_of_reader
 from core.pictures import MAIL_FORMATS, TooManyPixelsError, UnreadablePictureError, drawn
 from core.signals import company_currency_changing
 
@@ -111,6 +112,11 @@ def companies_for(user: User) -> list[Company]:
             .order_by(Company.name)
         )
     )
+
+
+def locale_of_user(user: User) -> str:
+    """Return the locale of a user's own pages: the language, as the user's country writes it, else the company's."""
+    return locale_of_reader(user.language, user.country, user.company_country or "")
 
 
 def current_company(user: User) -> Company:

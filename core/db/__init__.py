@@ -1,6 +1,7 @@
 """The database: declarative base, column types and transactions."""
 
 from core.db.base import Base, db, empty_journal, mappers
+from core.db.conflicts import again
 from core.db.guards import FrozenError, Guard
 from core.db.transaction import end_reading, on_commit, transaction
 from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
@@ -12,6 +13,7 @@ __all__ = [
     "Guard",
     "StrEnumType",
     "UtcDateTime",
+    "again",
     "db",
     "empty_journal",
     "end_reading",

@@ -26,7 +26,7 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
-SQLITE_BUSY_SECONDS = 15  # how long a writer waits for another; longer than any transaction of ours takes
+SQLITE_BUSY_SECONDS = 15.0  # how long a writer waits for another; longer than any transaction of ours takes
 
 
 class Base(DeclarativeBase):
@@ -104,12 +104,13 @@ def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
     # Python's driver would begin transactions on its own and late; `_begin_sqlite` does it instead.
     dbapi_connection.isolation_level = None
     for pragma in (
+        # First: changing the journal waits for others as well.
+        f"busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         # What is deleted or emptied is overwritten in the file: SQLite would leave it in free pages.
         "secure_delete=ON",
-        f"busy_timeout={SQLITE_BUSY_SECONDS * 1000}",
     ):
         dbapi_connection.execute(f"PRAGMA {pragma}")
     path = str(dbapi_connection.execute("PRAGMA database_list").fetchone()[2])
@@ -147,7 +148,7 @@ def empty_journal() -> None:
         connection.cursor().execute("PRAGMA busy_timeout=0")
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
-        connection.cursor().execute(f"PRAGMA busy_timeout={SQLITE_BUSY_SECONDS * 1000}")
+        connection.cursor().execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
         connection.close()
 
 

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 _CALLBACKS = "envoi_on_commit"
 _DEPTH = "envoi_depth"
+_COMMITS = "envoi_commits"
 
 
 @contextmanager
@@ -44,6 +45,7 @@ def transaction() -> Iterator[Session]:
     try:
         yield session
         session.commit()
+        session.info[_COMMITS] = commits() + 1
     except BaseException:
         session.rollback()
         session.info[_CALLBACKS] = []
@@ -54,6 +56,11 @@ def transaction() -> Iterator[Session]:
     callbacks: list[Callable[[], object]] = session.info.pop(_CALLBACKS, [])
     for callback in callbacks:
         callback()
+
+
+def commits() -> int:
+    """Return how many transactions this session has committed; a request, a job has a session of its own."""
+    return int(db.session().info.get(_COMMITS, 0))
 
 
 def on_commit(callback: Callable[[], object]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from core.auth.models import User
-from core.auth.permissions import who_reaches
+from core.auth.permissions import acting_user, colleagues, who_reaches
 from core.db import db
 from core.documents.models import Document
 from core.errors import UserError
@@ -16,6 +16,7 @@ from core.followers.models import Follower
 from core.followers.service import follow, followers_of, removed_from, restore
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import partner_for
 from core.partners.search import Person, search_people
 from core.partners.service import contacts_of, customer_of
 from core.partners.titles import CONTACT_TITLES
@@ -76,18 +77,20 @@ class FollowerPanel:
 
 
 def follower_panel(document: Document) -> FollowerPanel:
-    """Return what the page of a document shows about its followers."""
+    """Return what the page of a document shows about its followers to who is signed in."""
+    user = acting_user()
     followers = followers_of(document.id)
     removed = removed_from(document.id)
     customer = customer_of(document.partner) if document.partner is not None else None
     known = {follower.partner_id for follower in (*followers, *removed)}
-    kin = [customer, *contacts_of(customer)] if customer is not None else []
+    within = customer is not None and partner_for(user, customer.id) is not None
+    kin = [customer, *contacts_of(customer)] if within and customer is not None else []
     return FollowerPanel(
         document,
         _shown(document, followers),
         removed,
         [partner for partner in kin if partner.active and partner.id not in known][:CONTACTS_AT_MOST],
-        customer,
+        customer if within else None,
     )
 
 
@@ -161,15 +164,16 @@ class Candidate:
     may_read: bool = True
 
 
-def candidates(document: Document, text: str, limit: int = 20) -> list[Candidate]:
+def candidates(document: Document, text: str, user: User, limit: int = 20) -> list[Candidate]:
     """Return whom a text finds, those of the document's customer first, and whether they can be added.
 
-    Without a text nobody is named who cannot be added: that is an offer, not an answer.
+    Without a text nobody is named who cannot be added: that is an offer, not an answer. Nobody is named whom the user
+    does not reach.
     """
     customer = customer_of(document.partner) if document.partner is not None else None
     now = {(row.partner_id, row.user_id) for row in followers_of(document.id)}
     before = {(row.partner_id, row.user_id) for row in removed_from(document.id)}
-    people = search_people(text, limit=limit, customer=customer)
+    people = search_people(text, user, limit=limit, customer=customer, company_id=document.company_id)
     numbers = [person.user_id for person in people if person.user_id is not None]
     may = (
         readers(document, db.session.scalars(select(User).where(User.id.in_(numbers))).all())
@@ -198,10 +202,11 @@ def add_follower(
 
     Raises:
         MayNotReadError: The colleague may not read the document.
-        UserError: Nobody was chosen, they are gone or archived, or follow already.
+        UserError: Nobody was chosen whom `by` reaches, they are gone or archived, or follow already.
     """
-    partner = db.session.get(Partner, partner_id) if partner_id is not None else None
-    user = db.session.get(User, user_id) if user_id is not None else None
+    partner = partner_for(by, partner_id, company_id=document.company_id) if partner_id is not None else None
+    near = select(User).where(User.id == user_id, colleagues(by))
+    user = db.session.scalar(near) if user_id is not None else None
     someone = partner or user
     if someone is None:
         raise UserError(_l("Choose somebody from the list."), "who")

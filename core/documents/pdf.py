@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import current_app
 from pypdf import PdfReader, PdfWriter
@@ -28,8 +29,6 @@ from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
 
 logger = logging.getLogger(__name__)
-# Its warnings quote what it reads: the texts of customers have no place in a log. What fails is told by `RenderError`.
-logging.getLogger("xhtml2pdf").setLevel(logging.CRITICAL)
 
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()
@@ -90,7 +89,8 @@ def _resolve_uri(uri: str, _relative_to: str | None) -> str:
     """Let a document show the pictures that it carries itself, and read nothing else."""
     if uri.startswith("data:image/"):
         return uri
-    raise RenderError(f"A document may not read {uri[:200]!r}.")
+    scheme = urlsplit(uri).scheme if uri.isprintable() else ""
+    raise RenderError(f"A document may show no picture but its own ({scheme or 'a file'}).")
 
 
 @contextmanager
@@ -129,7 +129,8 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
             raise
         except Exception as error:
             logger.warning("The PDF engine failed.", exc_info=True)
-            raise RenderError(f"The PDF could not be made ({type(error).__name__}: {error}).") from error
+            # Not what it says: that may quote the text of a customer.
+            raise RenderError(f"The PDF could not be made ({type(error).__name__}).") from error
     data = out.getvalue()
     # The engine may count errors and return something all the same; half a document must not leave.
     if status.err or not data.startswith(b"%PDF-"):

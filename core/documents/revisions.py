@@ -133,7 +133,9 @@ def _mapped(mapper: Mapper[Any]) -> _Mapped:
     content = frozenset(
         attribute.key
         for attribute in mapper.column_attrs
-        if all(column.info.get("content", True) for column in attribute.columns)
+        if all(
+            isinstance(column, Column) and column.info.get("content", True) for column in attribute.columns
+        )
     )
     return _Mapped(ways, content)
 

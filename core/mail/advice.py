@@ -236,7 +236,7 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.RELAY_DENIED: AdviceText(
         _l(
-            "The server does not send mail for you to other domains. Give it a user name and a password in "
+            "The server does not send email for you to other domains. Give it a user name and a password in "
             "its settings, or let whoever runs it allow this machine."
         ),
         Actor.ADMINISTRATOR,
@@ -256,7 +256,7 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.SENDER_DOMAIN: AdviceText(
         _l(
-            "The domain of the From address does not exist, or takes no mail itself. Correct the company's address."
+            "The domain of the From address does not exist, or takes no email itself. Correct the company's address."
         ),
         Actor.ADMINISTRATOR,
     ),
@@ -309,7 +309,7 @@ ADVICE: dict[Advice, AdviceText] = {
         _l("The server takes fewer recipients at once. Envoi sends to the others by itself.")
     ),
     Advice.RECIPIENT_BUSY: AdviceText(
-        _l("This mailbox gets too much mail just now. Envoi tries again by itself.")
+        _l("This mailbox gets too much email just now. Envoi tries again by itself.")
     ),
     Advice.MAILBOX_DISABLED: AdviceText(
         _l("This mailbox exists no longer, or is switched off. Ask the customer for another address.")
@@ -320,7 +320,7 @@ ADVICE: dict[Advice, AdviceText] = {
         )
     ),
     Advice.DOMAIN_UNKNOWN: AdviceText(
-        _l("The part of the address after the @ does not exist, or takes no mail. Look for a mistake in it.")
+        _l("The part of the address after the @ does not exist, or takes no email. Look for a mistake in it.")
     ),
     Advice.SENDER_BLOCKED: AdviceText(
         _l(
@@ -328,11 +328,11 @@ ADVICE: dict[Advice, AdviceText] = {
         )
     ),
     Advice.INTERNAL_ONLY: AdviceText(
-        _l("This mailbox takes mail only from certain senders. Ask the customer for another address.")
+        _l("This mailbox takes email only from certain senders. Ask the customer for another address.")
     ),
     Advice.SUPPRESSED: AdviceText(
         _l(
-            "Your mail provider no longer sends to this address, since mail to it came back before. Check the "
+            "Your email provider no longer sends to this address, since email to it came back before. Check the "
             "address with the customer; if it is right, the administrator takes it off the provider's "
             "suppression list."
         )
@@ -345,9 +345,10 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.MAIL_LOOP: AdviceText(
         _l(
-            "The mail goes round in a circle between servers, mostly because a mailbox forwards to itself. "
+            "The email goes round in a circle between servers, mostly because a mailbox forwards to itself. "
             "Tell the recipient another way."
-        )
+        ),
+        Actor.SELLER,
     ),
     Advice.MALFORMED: AdviceText(
         _l(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from core.mail.addresses import Address
 
 # Characters, with the ending: within what file systems take in most scripts.
 MAX_FILE_NAME_LENGTH = 120
+LINK_MARK = "⟦link⟧"
+"""Stands in a text for the link that only the recipient gets; see `MailDraft.link`."""
 # What Windows, macOS or a shell would stumble over, and signs that turn the direction of text.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|\u0085\u2028\u2029\u202a-\u202e\u2066-\u2069]')
 
@@ -107,6 +110,8 @@ class MailDraft:
         delivery_receipt: True to ask the servers on the way for a notification of success (RFC 3461).
         read_receipt: True to ask the reader's program for a notification (RFC 8098).
         private: True where the addresses are used and not kept: a walk-in's receipt.
+        link: What stands for `LINK_MARK` in the message that leaves, and nowhere else; "" for none.
+        link_expires_at: Until when the link is good, after which the mail is of no use.
     """
 
     document_id: int | None
@@ -127,6 +132,8 @@ class MailDraft:
     delivery_receipt: bool = False
     read_receipt: bool = False
     private: bool = False
+    link: str = ""
+    link_expires_at: dt.datetime | None = None
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

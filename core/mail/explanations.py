@@ -97,7 +97,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.MAILBOX_FULL: Explanation(
         _l("Mailbox full"),
         _l(
-            "The recipient's mailbox takes no more mail. Reach the customer another way, or resend later or to "
+            "The recipient's mailbox takes no more email. Reach the customer another way, or resend later or to "
             "another address."
         ),
         Actor.SELLER,
@@ -106,7 +106,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.RECIPIENT_REFUSED: Explanation(
         _l("Recipient refused"),
         _l(
-            "The mail server does not accept mail for this recipient; its own words below say why. Ask the "
+            "The mail server does not accept email for this recipient; its own words below say why. Ask the "
             "customer for another address, or reach them another way."
         ),
         Actor.SELLER,
@@ -125,7 +125,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Message refused"),
         _l(
             "The mail server read the message and refused it; its own words below say why. Often a file is to "
-            "blame: send the mail without it, or show these words to your administrator."
+            "blame: send the email without it, or show these words to your administrator."
         ),
         Actor.SELLER,
         Repair.MAIL,
@@ -150,7 +150,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.RATE_LIMITED: Explanation(
         _l("Server asked to wait"),
         _l(
-            "The mail server wants this mail later: it gets too many at once, or lets unknown senders wait. Envoi "
+            "The mail server wants this email later: it gets too many at once, or lets unknown senders wait. Envoi "
             "tries again by itself."
         ),
         Actor.NOBODY,
@@ -213,27 +213,27 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.TEMPLATE_ERROR: Explanation(
         _l("Error in the template"),
         _l(
-            "The mail template uses a field that does not exist, or is not well formed. Correct the template."
+            "The email template uses a field that does not exist, or is not well formed. Correct the template."
         ),
         Actor.ADMINISTRATOR,
         Repair.TEMPLATE,
     ),
     FailureKind.ATTACHMENT_MISSING: Explanation(
         _l("Attachment missing"),
-        _l("A file of this mail is gone from the store or is damaged. Attach it again in a new mail."),
+        _l("A file of this email is gone from the store or is damaged. Attach it again in a new email."),
         Actor.ADMINISTRATOR,
         Repair.MAIL,
     ),
     FailureKind.DOCUMENT_MISSING: Explanation(
         _l("Document missing"),
-        _l("The document of this mail cannot be read: its module is disabled, or the document is gone."),
+        _l("The document of this email cannot be read: its module is disabled, or the document is gone."),
         Actor.ADMINISTRATOR,
         Repair.DOCUMENT,
     ),
     FailureKind.SERVER_MISSING: Explanation(
         _l("No mail server"),
         _l(
-            "No active mail server may send from this address. The mail waits; add a server, or widen a From filter."
+            "No active mail server may send from this address. The email waits; add a server, or widen a From filter."
         ),
         Actor.ADMINISTRATOR,
         Repair.SERVERS,
@@ -241,7 +241,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.SERVER_UNTESTED: Explanation(
         _l("Mail server untested"),
         _l(
-            "The mail server has not passed its test since it was last changed. The mail waits; test the "
+            "The mail server has not passed its test since it was last changed. The email waits; test the "
             "server."
         ),
         Actor.ADMINISTRATOR,
@@ -268,7 +268,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.DOCUMENT_CHANGED: Explanation(
         _l("Document changed meanwhile"),
         _l(
-            "The document was changed or canceled after this mail was written, so the mail no longer says what the "
+            "The document was changed or canceled after this email was written, so the email no longer says what the "
             "document says. It is not sent any more. Open the document and send it anew."
         ),
         Actor.SELLER,
@@ -276,7 +276,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.SENDER_MISSING: Explanation(
         _l("No sender address"),
-        _l("The company has no email address to send from. The mail waits; give the company one."),
+        _l("The company has no email address to send from. The email waits; give the company one."),
         Actor.ADMINISTRATOR,
         Repair.NONE,
     ),
@@ -284,7 +284,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Given up"),
         _l(
             "Envoi no longer tries: every try was used, or somebody has decided so. The last words of the server "
-            "say what kept the mail. Resend it when that is mended."
+            "say what kept the email. Resend it when that is mended."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,
@@ -292,8 +292,8 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.PACED: Explanation(
         _l("Waiting for its turn"),
         _l(
-            "The mail server takes a limited number of mails in a time, by its settings or because it has asked "
-            "for it. This mail leaves by itself, at about the time shown."
+            "The mail server takes a limited number of emails in a time, by its settings or because it has asked "
+            "for it. This email leaves by itself, at about the time shown."
         ),
         Actor.NOBODY,
         Repair.NONE,
@@ -301,7 +301,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.INTERNAL_ERROR: Explanation(
         _l("Fault in Envoi"),
         _l(
-            "Envoi, or one of its modules, could not handle this mail because of a fault of its own. Nothing was "
+            "Envoi, or one of its modules, could not handle this email because of a fault of its own. Nothing was "
             "sent. The details are in the worker's log."
         ),
         Actor.ADMINISTRATOR,

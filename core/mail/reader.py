@@ -142,7 +142,7 @@ def read_message(data: bytes) -> ReadMessage:
         to=_addresses(message, "to"),
         cc=_addresses(message, "cc"),
         reply_to=_addresses(message, "reply-to"),
-        date=_date(_first(fields, "date")),
+        date=parse_date(_first(fields, "date")),
         message_id=_first(fields, "message-id"),
         priority=_priority(fields),
         read_receipt_to=_addresses(message, "disposition-notification-to"),
@@ -197,10 +197,13 @@ def _line(text: str) -> str:
     return " ".join(_harmless(re.sub(r"[\r\n\t]+", " ", text)).split())
 
 
-def _decode_bytes(data: bytes, charset: str) -> str:
+def decode_bytes(data: bytes, charset: str) -> str:
     """Decode bytes of a declared charset, or of one that fits when it is unknown or wrong."""
     try:
         name = codecs.lookup(charset).name if charset else "ascii"
+        if name == "ascii" and b"\x1b$" in data:
+            # Japanese that says nothing of its charset, or ASCII (RFC 1468).
+            return data.decode("iso2022_jp", "replace")
         # Whoever says ASCII, or nothing, and sends more may mean anything: see below.
         if name != "ascii" and name not in _NO_CHARSETS:
             return data.decode(name, "replace")
@@ -227,7 +230,7 @@ def _word_bytes(encoding: str, text: str) -> bytes:
         return text.encode("ascii")
 
 
-def _decode_words(text: str) -> str:
+def decode_words(text: str) -> str:
     """Decode the encoded words of a header value (RFC 2047).
 
     Neighbors of one charset are decoded together, since senders cut characters in two.
@@ -237,19 +240,19 @@ def _decode_words(text: str) -> str:
     pending, charset, end = b"", "", 0
     for match in _ENCODED_WORD.finditer(text):
         if pending and (match.start() != end or match[1].lower() != charset):
-            pieces.append(_decode_bytes(pending, charset))
+            pieces.append(decode_bytes(pending, charset))
             pending = b""
         pieces.append(text[end : match.start()])
         pending += _word_bytes(match[2], match[3])
         charset, end = match[1].lower(), match.end()
     if pending:
-        pieces.append(_decode_bytes(pending, charset))
+        pieces.append(decode_bytes(pending, charset))
     return "".join([*pieces, text[end:]])
 
 
 def _fields(message: Message) -> tuple[tuple[str, str], ...]:
     raw = [(str(name), _unescaped(value)) for name, value in message.raw_items()]
-    return tuple((_line(name), _line(_decode_words(value))) for name, value in raw[:MAX_HEADERS])
+    return tuple((_line(name), _line(decode_words(value))) for name, value in raw[:MAX_HEADERS])
 
 
 def _first(fields: tuple[tuple[str, str], ...], name: str) -> str:
@@ -270,7 +273,7 @@ def _addresses(message: Message, name: str) -> tuple[Address, ...]:
             pairs = []
         if not pairs and unfolded.strip():
             pairs = [("", unfolded)]
-        found += [Address(_line(_decode_words(spec)), _line(_decode_words(text))) for text, spec in pairs]
+        found += [Address(_line(decode_words(spec)), _line(decode_words(text))) for text, spec in pairs]
     return tuple(found)
 
 
@@ -281,7 +284,8 @@ def _priority(fields: tuple[tuple[str, str], ...]) -> Priority:
     return Priority.LOW if words & {"4", "5", "low", "non-urgent"} else Priority.NORMAL
 
 
-def _date(value: str) -> dt.datetime | None:
+def parse_date(value: str) -> dt.datetime | None:
+    """Return the moment that a field Date names, in UTC; None where it names none."""
     try:
         date = parsedate_to_datetime(value)
         # "-0000" says UTC without telling the sender's zone (RFC 5322 §3.3).
@@ -352,7 +356,7 @@ def _text(part: Message) -> str:
         charset = str(part.get_param("charset", "") or "")
     except (ValueError, LookupError, TypeError, IndexError):
         charset = ""
-    return _harmless(_decode_bytes(_payload(part), charset.strip().strip("'\"")).removeprefix("\ufeff"))
+    return _harmless(decode_bytes(_payload(part), charset.strip().strip("'\"")).removeprefix("\ufeff"))
 
 
 def _file_name(part: Message) -> str:
@@ -360,7 +364,7 @@ def _file_name(part: Message) -> str:
         name = part.get_filename("")
     except (ValueError, LookupError, TypeError, IndexError, AttributeError):
         return ""
-    return _line(_decode_words(_unescaped(name))) if name else ""
+    return _line(decode_words(_unescaped(name))) if name else ""
 
 
 def _attachment(part: Message, number: int) -> ReadAttachment:

@@ -23,6 +23,7 @@ from core.mail.rules import (
     messages,
     providers,
     recipients,
+    reports,
     reputation,
     servers,
     sign_in,
@@ -37,8 +38,11 @@ _FIRM = (
     *providers.MICROSOFT,
     *providers.CREDITS,
     *sign_in.TOKENS,
+    *messages.HEAD,
+    *trust.UNCLEAR_SENDER,
     *trust.DOMAIN_AUTHENTICATION,
     *trust.IDENTITY,
+    *reputation.OUR_ADDRESS,
     *recipients.CHOOSY,
     *encryption.ENCRYPTION,
     *sign_in.REFUSED,
@@ -73,6 +77,10 @@ _LOOSE = (
 RULES: tuple[Rule, ...] = (*_FIRM, *codes.PRECISE, *_LOOSE, *codes.VAGUE, *codes.REPLY_CODES)
 """The table. Sure words come before codes: they are known to be truer. Other words come after the codes that say
 one thing, and before those that say little. The last rows hold for any 4yz and 5yz."""
+
+_SAID_FIRST = limits.MAILBOX_FULL  # "mailbox is full: retry timeout exceeded"
+_UNSURE = frozenset(map(id, (*codes.FOR_NOW, *codes.VAGUE, *codes.REPLY_CODES)))
+"""Rules whose words and codes say little: what they mean is read off the step of the dialogue."""
 
 _STEPS = {
     "end of data": Stage.BODY,
@@ -128,6 +136,39 @@ def explain_reply(reply: Reply, stage: Stage) -> Failure:
     return Failure(rule.kind, temporary, reply, also=rule.also, advice=rule.advice, slows_server=rule.slows)
 
 
+def explain_report(reply: Reply, stage: Stage) -> tuple[Failure, bool]:
+    """Translate what a report says of a failed delivery.
+
+    Args:
+        reply: The reply that the report quotes. Where it quotes none, the words of the reporting server: their code is
+            then 0 for a failure that may pass and 1 for one that will not.
+        stage: The step at which the reply was given, `RCPT` where nothing says it.
+
+    Returns:
+        The failure, and whether words or code say it surely. A report holds several texts, of which the surest counts.
+    """
+    if reply.code >= 400:
+        words, quoted_stage = plain_words(reply.text)
+        subject = reply.enhanced.partition(".")[2]
+        rule = _rule_for(reply.code, subject, words, quoted_stage or stage)
+        return explain_reply(reply, stage), _is_sure(rule)
+    permanent = reply.code == 1
+    words, _ = plain_words(reply.text)
+    # Neither says anything by itself (RFC 5321 §4.2.1: "transaction failed", "local error").
+    code, subject = 554 if permanent else 451, reply.enhanced.partition(".")[2]
+    rules = (*_SAID_FIRST, *reports.ATTEMPTS, *RULES)
+    rule = next(rule for rule in rules if rule.fits(code, subject, words, stage))
+    failure = Failure(
+        rule.kind,
+        not permanent,
+        replace(reply, code=0),
+        also=rule.also,
+        advice=rule.advice,
+        slows_server=rule.slows,
+    )
+    return failure, _is_sure(rule)
+
+
 def explain_token(words: str) -> Failure | None:
     """Translate what a server of OAuth says about a token; None when it says nothing known."""
     plain, _ = plain_words(words)
@@ -155,6 +196,10 @@ def plain_words(text: str) -> tuple[str, Stage | None]:
     if quoted is not None:
         text = text[: quoted.start()] + text[quoted.end() :]
     return _SPACES.sub(" ", text).strip()[:_MAX_WORDS], _STEPS[quoted.group(1)] if quoted else None
+
+
+def _is_sure(rule: Rule) -> bool:
+    return id(rule) not in _UNSURE
 
 
 @lru_cache(maxsize=512)

@@ -9,6 +9,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
+from core.auth.models import User
+from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 
 
@@ -35,6 +37,7 @@ class Partner(Base):
             sqlite_where=text("is_main"),
             postgresql_where=text("is_main"),
         ),
+        CheckConstraint("company_id IS NULL OR owner_id IS NULL", name="company_or_owner"),
         CheckConstraint("NOT is_main OR (active AND parent_id IS NOT NULL)", name="main_is_active_contact"),
     )
 
@@ -47,24 +50,30 @@ class Partner(Base):
         ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
     )
     """The customer that a contact belongs to."""
-    email: Mapped[str] = mapped_column(String(254), default="")
+    email: Mapped[str] = mapped_column(String(254), default="", active_history=True)
     """One address, or "". Not unique: a household and a small firm share a mailbox."""
     phone: Mapped[str] = mapped_column(String(40), default="")
     """As people write it."""
     function: Mapped[str] = mapped_column(String(80), default="")
     """What a contact does there, such as "Accounts"; templates find contacts by it."""
-    street: Mapped[str] = mapped_column(String(200), default="")
+    street: Mapped[str] = mapped_column(String(200), default="", active_history=True)
     """May have several lines."""
-    zip_code: Mapped[str] = mapped_column(String(20), default="")
+    zip_code: Mapped[str] = mapped_column(String(20), default="", active_history=True)
     """Text, since it may have letters and leading zeros."""
-    city: Mapped[str] = mapped_column(String(80), default="")
+    city: Mapped[str] = mapped_column(String(80), default="", active_history=True)
     """Printed behind the postal code."""
-    country: Mapped[str] = mapped_column(String(2), default="FR")
+    country: Mapped[str] = mapped_column(String(2), default="FR", active_history=True)
     """ISO 3166-1 alpha-2."""
     vat: Mapped[str] = mapped_column(String(40), default="")
     """VAT number of a customer, or ""."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
+    company_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_company.id", ondelete="RESTRICT"), index=True
+    )
+    """The company whose people see it, or None; see `core.partners.reach`. A contact has what its customer has."""
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="RESTRICT"), index=True)
+    """Who alone sees it, where it is of no company; None for everybody. RESTRICT: else it would become everybody's."""
     is_main: Mapped[bool] = mapped_column(default=False)
     """True for the contact that mails go to where a rule names the main contact; one of a customer at most."""
     opted_out_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -74,6 +83,8 @@ class Partner(Base):
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the row was written."""
 
+    company: Mapped[Company | None] = relationship()
+    owner: Mapped[User | None] = relationship()
     parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
     contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")
 
@@ -81,4 +92,12 @@ class Partner(Base):
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))
 guards.require("core_partner", "parent", "NEW.parent_id <> NEW.id", columns=("parent_id",))
 guards.require("core_partner", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
+guards.require(
+    "core_partner",
+    "reach",
+    "NEW.parent_id IS NULL OR EXISTS (SELECT 1 FROM core_partner AS customer WHERE customer.id = NEW.parent_id "
+    "AND coalesce(customer.company_id, 0) = coalesce(NEW.company_id, 0) "
+    "AND coalesce(customer.owner_id, 0) = coalesce(NEW.owner_id, 0))",
+    columns=("parent_id", "company_id", "owner_id"),
+)
 guards.require("core_partner", "email", "NEW.email = '' OR NEW.email LIKE '_%@_%'", columns=("email",))

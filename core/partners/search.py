@@ -9,10 +9,12 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from core.auth.models import User
+from core.auth.permissions import colleagues as colleagues_of
 from core.db import db
 from core.i18n import gettext
 from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import partner_for, reachable
 
 COLLEAGUES_AT_MOST = 6  # they come after customers, and must not push them off the list
 
@@ -42,10 +44,12 @@ class Person:
 
 def search_people(
     text: str,
+    user: User | None,
     *,
     limit: int = 20,
     customer: Partner | None = None,
     customers_only: bool = False,
+    company_id: int | None = None,
 ) -> list[Person]:
     """Return active customers, contacts and colleagues whom every word of a text fits, in any case and accents.
 
@@ -53,17 +57,22 @@ def search_people(
 
     Args:
         text: What was typed; "" finds the first by name.
+        user: Who looks, and finds only those whom they reach; None for the installation itself.
         limit: How many at most.
         customer: Whose people come first, itself among them.
         customers_only: True for nothing but customers.
+        company_id: The company whose document they are for, as in `core.partners.reach.reachable`.
     """
     found: list[Person] = []
-    if customer is not None:
+    within = reachable(user, company_id=company_id)
+    if customer is not None and partner_for(user, customer.id, company_id=company_id) is not None:
         contacts = sorted(customer.contacts, key=lambda contact: not contact.is_main)
         kin = [person for person in (customer, *contacts) if person.active]
         found += [_person(row, kin=True) for row in kin if _fits(text, row)]
     if not customers_only:
         colleagues = select(User).where(User.active, *matching(text, User.name, User.login))
+        if user is not None:
+            colleagues = colleagues.where(colleagues_of(user))
         found += [
             Person(row.name, row.login, str(gettext("colleague")), user_id=row.id)
             for row in db.session.scalars(colleagues.order_by(User.name, User.id).limit(COLLEAGUES_AT_MOST))
@@ -73,7 +82,11 @@ def search_people(
     for begins in (True, False) if text.strip() else (False,):
         if len(found) >= limit:
             break
-        rows = db.session.scalars(_partners(text, begins, customers_only).limit(limit)).unique().all()
+        rows = (
+            db.session.scalars(_partners(text, begins, customers_only).where(within).limit(limit))
+            .unique()
+            .all()
+        )
         found += [_person(row) for row in rows if row.id not in known]
         known |= {row.id for row in rows}
     return found[:limit]

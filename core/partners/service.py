@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 
 from core import clock
+from core.auth.models import User
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
 from core.matching import beyond_ascii, matching
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import reachable
 from core.partners.search import Person, search_people
 
 __all__ = [
@@ -51,7 +53,8 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
     Args:
         partner: The partner to change, or None for a new one.
         values: Column values; the address is checked, and may be empty. `opted_out` stands for `opted_out_at`:
-            True keeps since when it was so.
+            True keeps since when it was so. `company_id` and `owner_id` of a contact are those of its customer, and
+            follow it.
 
     Raises:
         UserError: The name is empty, or the address invalid.
@@ -67,6 +70,10 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
             # Somebody may have taken the mark away since it was read: it must be written again, then.
             session.refresh(partner, ["is_main"])
         partner = partner or Partner()
+        parent_id = values.get("parent_id", partner.parent_id)
+        if parent_id is not None:
+            customer = session.get_one(Partner, parent_id)
+            values = {**values, "company_id": customer.company_id, "owner_id": customer.owner_id}
         opted_out = values.get("opted_out")
         with session.no_autoflush:
             for name, value in values.items():
@@ -80,7 +87,13 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
             if partner.is_main:
                 _keep_one_main(partner)
         session.add(partner)
-        session.flush()
+        session.flush()  # before its contacts: a guard compares each with it
+        if parent_id is None:
+            session.execute(
+                update(Partner)
+                .where(Partner.parent_id == partner.id)
+                .values(company_id=partner.company_id, owner_id=partner.owner_id)
+            )
     return partner
 
 
@@ -150,7 +163,7 @@ def save_contact(
     with transaction():
         customer = customer_of(customer)
         _one_at_a_time(customer.id)  # two people who add the same one at once must not make two
-        for partner in people_at([email]).get(email.casefold(), []) if email else []:
+        for partner in people_at([email], None).get(email.casefold(), []) if email else []:
             if customer.id in (partner.id, partner.parent_id):
                 raise ContactExistsError(partner)
         return save_partner(
@@ -167,10 +180,20 @@ def save_contact(
         )
 
 
-def find_partners(text: str, limit: int = 20) -> list[Partner]:
-    """Return active partners whose name or address has every word of the text, in any case and accents, by name."""
+def find_partners(
+    text: str, user: User | None, *, limit: int = 20, company_id: int | None = None
+) -> list[Partner]:
+    """Return active partners whose name or address has every word of the text, in any case and accents, by name.
+
+    Args:
+        text: What was typed.
+        user: Who looks, as in `core.partners.reach.reachable`.
+        limit: How many at most.
+        company_id: The company whose document they are for, as there.
+    """
     # Archived ones are left out: they must not be chosen for something new.
-    query = select(Partner).where(Partner.active, *matching(text, Partner.name, Partner.email))
+    within = reachable(user, company_id=company_id)
+    query = select(Partner).where(Partner.active, within, *matching(text, Partner.name, Partner.email))
     return list(db.session.scalars(query.order_by(Partner.name, Partner.id).limit(limit)))
 
 
@@ -190,10 +213,14 @@ def contacts_of(customer: Partner) -> list[Partner]:
     )
 
 
-def people_at(addresses: Collection[str]) -> dict[str, list[Partner]]:
+def people_at(addresses: Collection[str], user: User | None) -> dict[str, list[Partner]]:
     """Return the active customers and contacts that have one of the addresses, by the address without case.
 
     The keys are those of `core.mail.addresses.Address.key`.
+
+    Args:
+        addresses: The addresses.
+        user: Who asks, as in `core.partners.reach.reachable`.
     """
     typed = {unicodedata.normalize("NFC", address) for address in addresses if address}
     wanted = {address.casefold() for address in typed}
@@ -204,7 +231,8 @@ def people_at(addresses: Collection[str]) -> dict[str, list[Partner]]:
         same = or_(
             func.lower(Partner.email).in_(spellings), Partner.id.in_(_other_spellings(spellings, wanted))
         )
-        for partner in db.session.scalars(select(Partner).where(Partner.active, same).order_by(Partner.id)):
+        query = select(Partner).where(Partner.active, reachable(user), same).order_by(Partner.id)
+        for partner in db.session.scalars(query):
             found.setdefault(partner.email.casefold(), []).append(partner)
     return found
 

@@ -1,21 +1,19 @@
-"""A product, and a tax on sales."""
+"""A product, a tax on sales, and terms of payment."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
+from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
 from core.db import Base, ExactDecimal, guards
-
-Translations = dict[str, dict[str, str]]
-"""By language, by the name of a column, its words in that language; what is missing is said as in the column."""
+from core.products.words import Spoken
 
 
-class Tax(Base):
-    """A tax on sales."""
+class Tax(Base, Spoken):
+    """A tax on sales; its name is known in other languages."""
 
     __tablename__ = "core_tax"
     __table_args__ = (Index("ix_core_tax_name_id", "name", "id"),)
@@ -29,9 +27,6 @@ class Tax(Base):
     """The company it belongs to, or None for all."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: not offered any more; lines have copied its name and rate."""
-    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
-    """Its name in other languages."""
-
     company: Mapped[Company | None] = relationship(lazy="joined")
 
 
@@ -43,8 +38,8 @@ def _unique(column: str, of_all: bool) -> Index:
     return Index(name, *columns, unique=True, sqlite_where=where, postgresql_where=where)
 
 
-class Product(Base):
-    """Something that is sold."""
+class Product(Base, Spoken):
+    """Something that is sold; its name, description and unit are known in other languages."""
 
     __tablename__ = "core_product"
     __table_args__ = (
@@ -77,13 +72,28 @@ class Product(Base):
     """True for what is sold at a till as well."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: not offered any more; lines have copied what they need."""
-    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
-    """Its name, description and unit in other languages."""
-
     tax: Mapped[Tax | None] = relationship(lazy="joined")
     company: Mapped[Company | None] = relationship(lazy="joined")
 
 
+class PaymentTerms(Base, Spoken):
+    """When and how a customer pays, in words that are offered for documents; they are known in other languages."""
+
+    __tablename__ = "core_payment_terms"
+    __table_args__ = (Index("ix_core_payment_terms_name_id", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    """As printed on documents, for example "30 days net"; nothing is calculated from it."""
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company that offers them, or None for all."""
+    active: Mapped[bool] = mapped_column(default=True)
+    """False: not offered any more; documents have copied what they say."""
+
+    company: Mapped[Company | None] = relationship(lazy="joined")
+
+
+guards.require("core_payment_terms", "name", "NEW.name <> ''", columns=("name",))
 guards.require("core_tax", "name", "NEW.name <> ''")
 guards.require("core_tax", "rate", guards.is_percentage("NEW.rate"))
 guards.require("core_product", "name", "NEW.name <> ''", columns=("name",))

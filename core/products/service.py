@@ -1,17 +1,20 @@
-"""Products and taxes."""
+"""Products, taxes and terms of payment."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.matching import matching
-from core.products.models import Product, Tax, Translations
+from core.products.models import PaymentTerms, Product, Tax
+from core.products.words import OWN, Spoken, Translations, Wording, recognize, translations_of
 
 
 def save_product(product: Product | None, values: dict[str, Any]) -> Product:
@@ -46,33 +49,93 @@ def line_text(name: str, description: str) -> str:
     return f"{name}\n{description}".strip()
 
 
-def line_translations(product: Product | None, tax: Tax | None, description: str, unit: str) -> Translations:
-    """Return what a line copies beside its own words: description, unit and name of the tax in other languages.
+@dataclass(frozen=True, slots=True)
+class LineWords:
+    """What a line says of its product and its tax, in every language that they know.
 
-    What a person has typed themselves is in the language of that person, and stays so. A line may say the name alone.
+    Attributes:
+        description: Of the product: with its description, or its name alone.
+        unit: What the quantity counts.
+        tax_name: Of the tax, "" for none.
+    """
+
+    description: Wording
+    unit: Wording
+    tax_name: Wording
+
+    @property
+    def translations(self) -> Translations:
+        """What the line copies beside its own words."""
+        return translations_of(
+            {"description": self.description, "unit": self.unit, "tax_name": self.tax_name}
+        )
+
+
+def line_words(
+    product: Product | None,
+    tax: Tax | None,
+    description: str,
+    unit: str,
+    former: Sequence[Spoken] = (),
+) -> LineWords:
+    """Return what a line copies of its product and tax, known by the words that stand in it in whatever language.
+
+    What a person has typed themselves is in the language of that person, and stays so.
 
     Args:
         product: Where the line began, or None.
         tax: Of the line, or None.
         description: What the line says.
         unit: What its quantity counts.
+        former: Lines that the document has had: what they said stays known when the product changes.
     """
-    found: Translations = {}
-    if product is not None:
-        whole = description == line_text(product.name, product.description)
-        for language, words in product.translations.items():
-            name = words.get("name", product.name)
-            if whole and ("name" in words or "description" in words):
-                text = line_text(name, words.get("description", product.description))
-                found.setdefault(language, {})["description"] = text
-            elif description == product.name and "name" in words:
-                found.setdefault(language, {})["description"] = name
-            if unit == product.unit and "unit" in words:
-                found.setdefault(language, {})["unit"] = words["unit"]
-    for language, words in (tax.translations if tax is not None else {}).items():
-        if "name" in words:
-            found.setdefault(language, {})["tax_name"] = words["name"]
-    return found
+    products = [product] if product is not None else []
+    descriptions = [wording for one in products for wording in (_line_wording(one), one.wording("name"))]
+    return LineWords(
+        recognize(description, [*descriptions, *(line.wording("description") for line in former)]),
+        recognize(unit, [one.wording("unit") for one in (*products, *former)]),
+        tax.wording("name") if tax is not None else {OWN: ""},
+    )
+
+
+def line_text_in(product: Product, language: str) -> str:
+    """Return what the line of a document in a language says of a product."""
+    return line_text(product.said("name", language), product.said("description", language))
+
+
+def _line_wording(product: Product) -> Wording:
+    spoken = {
+        language
+        for language, words in product.translations.items()
+        if words.get("name") or words.get("description")
+    }
+    return {
+        OWN: line_text(product.name, product.description),
+        **{language: line_text_in(product, language) for language in sorted(spoken)},
+    }
+
+
+def save_payment_terms(terms: PaymentTerms | None, values: dict[str, Any]) -> PaymentTerms:
+    """Create or change terms of payment; documents that were written before keep what they say.
+
+    Args:
+        terms: Those to change, or None for new ones.
+        values: Column values.
+    """
+    with transaction() as session:
+        terms = terms or PaymentTerms()
+        for name, value in values.items():
+            setattr(terms, name, value)
+        session.add(terms)
+        session.flush()
+    return terms
+
+
+def payment_terms_of(company_id: int) -> list[PaymentTerms]:
+    """Return the active terms of payment that a company offers, by name."""
+    theirs = (PaymentTerms.company_id == company_id) | PaymentTerms.company_id.is_(None)
+    query = select(PaymentTerms).where(PaymentTerms.active, theirs)
+    return list(db.session.scalars(query.order_by(PaymentTerms.name, PaymentTerms.id)))
 
 
 def _check_codes(product: Product) -> None:
@@ -113,9 +176,7 @@ def taxes_of(company_id: int) -> list[Tax]:
     """Return the active taxes that a company uses, by name."""
     return list(
         db.session.scalars(
-            select(Tax)
-            .where(Tax.active, (Tax.company_id == company_id) | Tax.company_id.is_(None))
-            .order_by(Tax.rate.desc(), Tax.name)
+            select(Tax).where(Tax.active, of_company(Tax, company_id)).order_by(Tax.rate.desc(), Tax.name)
         )
     )
 
@@ -133,7 +194,7 @@ def find_products(
     """
     query = (
         select(Product)
-        .where(Product.active, (Product.company_id == company_id) | Product.company_id.is_(None))
+        .where(Product.active, of_company(Product, company_id))
         .order_by(Product.name, Product.id)
         .limit(limit)
     )
@@ -142,6 +203,11 @@ def find_products(
     if text:
         query = query.where(or_(and_(*matching(text, Product.name, Product.code)), Product.barcode == text))
     return list(db.session.scalars(query))
+
+
+def of_company(model: type[Product | Tax], company_id: int) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the products, or taxes, of a company and those of all companies."""
+    return or_(model.company_id.is_(None), model.company_id == company_id)
 
 
 def product_label(product: Product) -> str:

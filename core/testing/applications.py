@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, has_app_context
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 
@@ -34,7 +34,8 @@ class _Browser(FlaskClient):
         """Send a request."""
         with self.application.app_context():
             response = super().open(*args, **kwargs)
-        db.session.rollback()  # the test reads what the page has written
+        if has_app_context():
+            db.session.rollback()  # the test reads what the page has written
         return response
 
 
@@ -144,12 +145,12 @@ def _copied(value: object) -> object:
     return value
 
 
-_applications = Applications()
+applications = Applications()
 
 
 def running_app(settings: Settings) -> Iterator[Flask]:
     """Yield an application for a test, with a context pushed and CSRF off, and clean up after it."""
-    with _applications.lend(settings) as app:
+    with applications.lend(settings) as app:
         jobs.bind_process(app)
         with app.app_context():
             try:
@@ -157,3 +158,5 @@ def running_app(settings: Settings) -> Iterator[Flask]:
             finally:
                 db.session.remove()
                 db.engine.dispose()
+                if (queue := app.extensions.get("envoi_queue")) is not None:
+                    queue.connection.close()

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import smtplib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,8 @@ from core.companies.service import save_company
 from core.config import Settings, read_settings
 from core.db import db, end_reading
 from core.testing.applications import running_app
-from core.testing.services import (
-    clone_database,
-    create_database,
-    drop_database,
-    postgres_server,
-    redis_server,
-)
+from core.testing.databases import Databases
+from core.testing.services import create_database, postgres_server, redis_server
 
 PASSWORD = "correct horse battery"
 
@@ -102,15 +98,26 @@ def _migrated(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite file that each test copies: migrating costs more than most tests."""
-    folder = tmp_path_factory.mktemp("template")
-    _migrated(test_settings(folder))
-    engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
-    with engine.connect() as connection:
-        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    engine.dispose()
-    return folder / "envoi.db"
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a migrated SQLite file for some modules, to be copied: migrating costs more than most tests."""
+
+    @cache
+    def make(*modules: str) -> Path:
+        folder = tmp_path_factory.mktemp("template")
+        _migrated(test_settings(folder, modules=modules or None))
+        engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        engine.dispose()
+        return folder / "envoi.db"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(migrated_file: Callable[..., Path]) -> Path:
+    """The migrated SQLite file that each test copies."""
+    return migrated_file()
 
 
 @pytest.fixture(scope="session")
@@ -130,15 +137,19 @@ def _postgres_keeper(postgres_url: str) -> Iterator[Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def _postgres_databases(_postgres_keeper: Connection, _postgres_template: str) -> Iterator[Databases]:
+    """The databases that are lent to one test after the other."""
+    databases = Databases(_postgres_keeper, _postgres_template)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def _postgres_database(
-    postgres_url: str, _postgres_template: str, _postgres_keeper: Connection
-) -> Iterator[str]:
-    """The URL of a migrated PostgreSQL database that lasts as long as a test."""
-    name = f"test_{secrets.token_hex(6)}"
-    clone_database(_postgres_keeper, name, _postgres_template)
-    yield f"{postgres_url.rpartition('/')[0]}/{name}"
-    drop_database(_postgres_keeper, name)
+def _postgres_database(_postgres_databases: Databases) -> Iterator[str]:
+    """The URL of a migrated PostgreSQL database that a test has for itself."""
+    with _postgres_databases.lend() as url:
+        yield url
 
 
 @pytest.fixture

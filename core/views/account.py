@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import partial
 from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, refresh
 from flask_login import current_user, login_user
 from flask_wtf import FlaskForm
-from wtforms import EmailField, PasswordField
+from wtforms import EmailField, PasswordField, SelectField
 
+from core import clock
 from core.auth import service, sessions
+from core.auth.models import User
 from core.auth.permissions import public, signed_in, signed_in_user
+from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
+from core.db import db
 from core.i18n import lazy_gettext as _l
 from core.views.blueprint import blueprint
+from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import required, submit
 from core.web.menu import menu_for
+from core.web.record_form import RecordForm, record_form
 
 
 class SignInForm(FlaskForm):  # type: ignore[misc]
@@ -110,6 +118,54 @@ def preferences() -> ResponseReturnValue:
         session["developer"] = request.form["developer"] == "1"
     target = _local(request.referrer or "")
     return redirect(target or url_for("core.home"))
+
+
+class RegionForm(RecordForm):
+    """In which language the pages speak, and how they write dates, times and numbers."""
+
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+    country = SelectField(_l("Dates and numbers"), render_kw={"data-search": ""})
+    timezone = SelectField(_l("Time zone"), render_kw={"data-search": ""})
+
+
+def _region_form(user: User, **how: None) -> RegionForm:
+    form = RegionForm(obj=user, **how)
+    form.country.choices = region_choices(user.country)
+    form.timezone.choices = timezone_choices(user.timezone)
+    return form
+
+
+def _currency(user: User) -> str:
+    company = db.session.get(Company, user.company_id) if user.company_id else None
+    return company.currency if company is not None else "EUR"
+
+
+@blueprint.route("/region", methods=["GET", "POST"])
+@signed_in
+def region() -> ResponseReturnValue:
+    """Choose language, country and time zone of one's own pages."""
+    user = signed_in_user()
+    form = record_form(user, partial(_region_form, user))
+
+    def save() -> None:
+        service.set_preferences(
+            user, language=form.language.data, country=form.country.data, timezone=form.timezone.data
+        )
+
+    if submit(form, save):
+        refresh()  # the note is in the language that was chosen just now
+        flash(gettext("Saved: this is how your pages look from now on."), "success")
+        return redirect(url_for("core.region"))
+    crumbs = [(user.name, url_for("core.home"))]
+    return render_template(
+        "core/users/region.html",
+        form=form,
+        title=gettext("Language and region"),
+        crumbs=crumbs,
+        example=clock.now(),
+        amount=Decimal("1234.50"),
+        currency=_currency(user),
+    )
 
 
 @blueprint.route("/password", methods=["GET", "POST"])

@@ -9,7 +9,7 @@ from functools import cache
 from babel import Locale
 from babel.core import get_global
 from babel.numbers import get_currency_name, get_territory_currencies
-from flask_babel import get_locale
+from flask_babel import get_locale, gettext
 from wtforms import SelectChoice
 
 LANGUAGE_CHOICES = [SelectChoice("en", "English"), SelectChoice("fr", "Français")]
@@ -60,6 +60,12 @@ def _timezones() -> list[str]:
 def country_choices(present: str = "") -> list[SelectChoice]:
     """Return the countries by name; a present code that is none of them stays choosable."""
     return _with_present(_countries(_locale()), present)
+
+
+def region_choices(present: str = "") -> list[SelectChoice]:
+    """Return the countries whose way of writing dates and numbers a user may choose, the company's first."""
+    company = SelectChoice("", gettext("As in the country of the company"))
+    return [company, *country_choices(present)]
 
 
 def currency_choices(present: str = "") -> list[SelectChoice]:

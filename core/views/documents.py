@@ -33,7 +33,7 @@ def document(document_id: int) -> ResponseReturnValue:
         return render_template(
             "core/error.html",
             title=row.number or gettext("Document"),
-            text=gettext("The module of this document is not enabled. Its mails are still in the outbox."),
+            text=gettext("The module of this document is not enabled. Its emails are still in the outbox."),
         )
     row = _readable(document_id)
     return redirect(url_for(kind.endpoint, document_id=row.id))

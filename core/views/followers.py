@@ -18,6 +18,7 @@ from core.errors import UserError
 from core.followers import service
 from core.followers.models import Follower
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import EDIT, partner_for
 from core.partners.service import ContactExistsError, customer_of, save_contact
 from core.partners.titles import CONTACT_TITLES
 from core.views.blueprint import blueprint
@@ -109,7 +110,7 @@ def followers(document_id: int) -> ResponseReturnValue:
     document = _readable(document_id)
     said = Said()
     if "q" in request.args and _may_search():
-        said.results = following.candidates(document, typed())
+        said.results = following.candidates(document, typed(), signed_in_user())
     return _page(document, said)
 
 
@@ -117,7 +118,7 @@ def followers(document_id: int) -> ResponseReturnValue:
 @requires("core.follower.edit")
 def follower_people(document_id: int) -> ResponseReturnValue:
     """Return whom a text finds for a document: those of its customer first, and who cannot be added and why."""
-    document = _readable(document_id)
+    document, user = _readable(document_id), signed_in_user()
     if not _may_search():
         abort(403)
     return jsonify(
@@ -127,7 +128,7 @@ def follower_people(document_id: int) -> ResponseReturnValue:
                 "detail": candidate_detail(found),
                 "disabled": found.follows or not found.may_read,
             }
-            for found in following.candidates(document, typed())
+            for found in following.candidates(document, typed(), user)
         ]
     )
 
@@ -142,7 +143,7 @@ def candidate_detail(found: following.Candidate) -> str:
     elif found.removed:
         notes.append(gettext("was removed before"))
     if found.person.opted_out:
-        notes.append(gettext("wants no mails"))
+        notes.append(gettext("wants no emails"))
     return " · ".join(str(note) for note in notes)
 
 
@@ -172,6 +173,8 @@ def follower_contact(document_id: int) -> ResponseReturnValue:
         said.typed = {name: request.form.get(name, "").strip() for name in ("name", "email", "type")}
         if document.partner is None:
             raise UserError(gettext("This document has no customer that a contact could belong to."))
+        if partner_for(user, document.partner.id, EDIT) is None:
+            abort(404)
         if not said.typed["name"]:
             raise UserError(gettext("A name is needed."), "name")
         kinds = {kind.value for kind in CONTACT_TITLES}
@@ -235,7 +238,7 @@ def follower_how(document_id: int, follower_id: int) -> ResponseReturnValue:
         follower = service.get_follower(document.id, follower_id)
         service.set_by_mail(follower, request.form.get("by_mail") == "1")
         said.done = (
-            gettext("%(name)s follows by mail now.", name=follower.name)
+            gettext("%(name)s follows by email now.", name=follower.name)
             if follower.by_mail
             else gettext("%(name)s follows in the application only now.", name=follower.name)
         )

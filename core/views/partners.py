@@ -10,14 +10,19 @@ from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires, signed_in_user
-from core.db import db
+from core.contract import Scope
 from core.db.changes import note_change
+from core.documents.customers import refuse_narrowing
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.matching import matching
+from core.partners.address_history import address_changes
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import EDIT, READ, partner_for, reachable
 from core.partners.service import make_main_contact, save_partner
 from core.partners.titles import CONTACT_TITLES, PARTNER_TITLES
+from core.pickers import ReachField
+from core.registry import current_settings
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import at_most, required, submit
@@ -40,7 +45,7 @@ PARTNERS = ListSpec(
         Filter("customers", N_("Customers"), Partner.parent_id.is_(None), "type"),
         Filter("contacts", N_("Contacts"), Partner.parent_id.is_not(None), "type"),
         Filter("no-address", N_("Without address"), Partner.email == ""),
-        Filter("opted-out", N_("Wants no mails"), Partner.opted_out_at.is_not(None)),
+        Filter("opted-out", N_("Wants no emails"), Partner.opted_out_at.is_not(None)),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),
     search=_found,
@@ -60,12 +65,21 @@ class PartnerForm(RecordForm):
     country = StringField(_l("Country"), [at_most(2)], default="FR", description=_l("Two letters (ISO 3166)"))
     vat = StringField(_l("VAT number"), [at_most(40)])
     language = SelectField(
-        _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and mails")
+        _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and emails")
     )
     opted_out = BooleanField(
-        _l("Wants no mails"), description=_l("Whoever sends a mail to this person is asked first.")
+        _l("Wants no emails"), description=_l("Whoever sends an email to this person is asked first.")
     )
     active = BooleanField(_l("Active"), default=True)
+
+
+class CustomerForm(PartnerForm):
+    """A customer, and whose it is."""
+
+    reach = ReachField(
+        _l("Visible to"),
+        description=_l("Who finds this customer and its contacts, and makes documents out to it"),
+    )
 
 
 class ContactForm(PartnerForm):
@@ -79,14 +93,41 @@ class ContactForm(PartnerForm):
     is_main = BooleanField(
         _l("Main contact"),
         description=_l(
-            "Gets the mails that go to the main contact. A customer has one; it takes the place of the former."
+            "Gets the emails that go to the main contact. A customer has one; it takes the place of the former."
         ),
     )
 
 
+def _partner(partner_id: int, permission: str = EDIT) -> Partner:
+    return partner_for(signed_in_user(), partner_id, permission) or abort(404)
+
+
+@blueprint.app_template_test("reachable")
+def is_reachable(partner: Partner | None) -> bool:
+    """Return True for a customer or contact whose page the person signed in may open: `partner is reachable`."""
+    user = signed_in_user()
+    if partner is None or not user.can(READ):
+        return False
+    return (partner.company_id, partner.owner_id) == (None, None) or partner_for(user, partner.id) is not None
+
+
+def _new_form() -> CustomerForm:
+    """Return the form of a new customer, for whom the installation's setting says."""
+    user, reach = signed_in_user(), current_settings().customer_reach
+    usual = ReachField.text_of(
+        company_id=user.company_id if reach is Scope.COMPANY else None,
+        owner_id=user.id if reach is Scope.OWN else None,
+    )
+    form = CustomerForm(reach=usual)
+    form.reach.offer(user)
+    return form
+
+
 def _values(form: PartnerForm) -> dict[str, object]:
     """Return what was filled in, by column; `opted_out` stands for since when."""
-    values = {name: value for name, value in form.data.items() if name != "csrf_token"}
+    values = {name: value for name, value in form.data.items() if name not in {"csrf_token", "reach"}}
+    if isinstance(form, CustomerForm):
+        values |= form.reach.columns
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
@@ -94,7 +135,7 @@ def _values(form: PartnerForm) -> dict[str, object]:
 @requires("core.partner.read")
 def partners() -> ResponseReturnValue:
     """List customers and contacts."""
-    statement = select(Partner).options(joinedload(Partner.parent))
+    statement = select(Partner).where(reachable(signed_in_user())).options(joinedload(Partner.parent))
     page = paginate(statement, PARTNERS, default_filters=("customers",))
     return render_template("core/partners/partners.html", page=page, type_titles=PARTNER_TITLES)
 
@@ -103,10 +144,11 @@ def partners() -> ResponseReturnValue:
 @requires("core.partner.read")
 def partner(partner_id: int) -> ResponseReturnValue:
     """Show a customer with its contacts."""
-    row = db.session.get(Partner, partner_id) or abort(404)
+    row = _partner(partner_id, READ)
     return render_template(
         "core/partners/partner.html",
         partner=row,
+        changes=address_changes(row),
         contacts=sorted(row.contacts, key=lambda contact: (not contact.active, not contact.is_main)),
         type_titles=PARTNER_TITLES,
     )
@@ -116,7 +158,7 @@ def partner(partner_id: int) -> ResponseReturnValue:
 @requires("core.partner.edit")
 def partner_main(partner_id: int) -> ResponseReturnValue:
     """Make a contact the main one of its customer."""
-    row = db.session.get(Partner, partner_id) or abort(404)
+    row = _partner(partner_id)
     make_main_contact(row)
     note_change(row, signed_in_user().id)
     flash(gettext("%(name)s is the main contact now.", name=row.name), "success")
@@ -130,8 +172,10 @@ def partner_main(partner_id: int) -> ResponseReturnValue:
 @requires("core.partner.edit")
 def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
     """Make a customer, or a contact of one."""
-    parent = (db.session.get(Partner, parent_id) or abort(404)) if parent_id else None
-    form = ContactForm(language=parent.language, country=parent.country) if parent else PartnerForm()
+    parent = _partner(parent_id) if parent_id else None
+    if parent is not None and parent.parent_id is not None:
+        abort(404)  # a contact has no contacts
+    form = ContactForm(language=parent.language, country=parent.country) if parent else _new_form()
     made: list[Partner] = []
     if submit(form, lambda: made.append(save_partner(None, {**_values(form), "parent_id": parent_id}))):
         return redirect(url_for("core.partner", partner_id=parent_id or made[0].id))
@@ -145,14 +189,26 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
 @requires("core.partner.edit")
 def partner_edit(partner_id: int) -> ResponseReturnValue:
     """Change a customer or contact."""
-    row = db.session.get(Partner, partner_id) or abort(404)
-    shape = ContactForm if row.parent_id else PartnerForm
+    row = _partner(partner_id)
 
     def build(**how: None) -> PartnerForm:
-        return shape(obj=Shown(row, opted_out=row.opted_out_at is not None), **how)
+        shown = {"opted_out": row.opted_out_at is not None}
+        if row.parent_id is not None:
+            return ContactForm(obj=Shown(row, **shown), **how)
+        reach = ReachField.text_of(company_id=row.company_id, owner_id=row.owner_id)
+        form = CustomerForm(obj=Shown(row, reach=reach, **shown), **how)
+        form.reach.offer(signed_in_user(), present=row.owner)
+        form.reach.keep(row.company)
+        return form
+
+    def save() -> None:
+        values = _values(form)
+        if isinstance(form, CustomerForm):
+            refuse_narrowing(row, **form.reach.columns)
+        save_partner(row, values)
 
     form = record_form(row, build, locked=[row.parent, row] if row.parent else [row])
-    if submit(form, lambda: save_partner(row, _values(form))):
+    if submit(form, save):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.partner", partner_id=row.id))
     crumbs = [

@@ -44,10 +44,13 @@ def people() -> ResponseReturnValue:
     """Return the customers, contacts and colleagues whom a text finds.
 
     Parameters: `q`, the text; `only=customers` for customers alone, `only=partners` for them and their contacts, whose
-    value is their number then.
+    value is their number then; `company_id` for whom a document of that company can name.
     """
-    only = request.args.get("only")
-    found = search_people(typed(), customers_only=only == "customers")
+    only, user = request.args.get("only"), signed_in_user()
+    company_id = request.args.get("company_id", type=int)
+    if company_id is not None:
+        _demand_own(company_id)
+    found = search_people(typed(), user, customers_only=only == "customers", company_id=company_id)
     if only == "partners":
         found = [person for person in found if person.partner_id is not None]
     choices = [as_choice(person) for person in found]

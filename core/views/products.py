@@ -1,4 +1,4 @@
-"""Products and taxes."""
+"""Products, taxes and terms of payment."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
-from core.products.models import Product, Tax
-from core.products.service import save_product, save_tax
+from core.products.models import PaymentTerms, Product, Tax
+from core.products.service import save_payment_terms, save_product, save_tax
+from core.products.words import Spoken
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import LocalDecimalField, at_most, required, submit
@@ -69,6 +70,16 @@ TAXES = ListSpec(
     search=lambda text: Tax.name.icontains(text, autoescape=True),
 )
 
+PAYMENT_TERMS = ListSpec(
+    identity=PaymentTerms.id,
+    sorts=(SortKey("name", N_("Payment terms"), PaymentTerms.name, lambda row: row.name),),
+    filters=(
+        Filter("active", N_("Active"), PaymentTerms.active.is_(True), "active"),
+        Filter("archived", N_("Archived"), PaymentTerms.active == false(), "active"),
+    ),
+    search=lambda text: PaymentTerms.name.icontains(text, autoescape=True),
+)
+
 
 def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]:
     return [
@@ -84,6 +95,13 @@ class ProductWordsForm(Form):  # type: ignore[misc]
     name = StringField(_l("Name"), [at_most(160)])
     description = StringField(_l("Description"), [at_most(2000)])
     unit = StringField(_l("Unit"), [at_most(20)])
+
+
+class PaymentTermsWordsForm(Form):  # type: ignore[misc]
+    """Terms of payment in another language."""
+
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES, validate_choice=False)
+    name = StringField(_l("Payment terms"), [at_most(200)])
 
 
 class TaxWordsForm(Form):  # type: ignore[misc]
@@ -158,6 +176,23 @@ class TaxForm(_SpokenForm):
         self.company_id.choices = _company_choices(companies)
 
 
+class PaymentTermsForm(_SpokenForm):
+    """Terms of payment."""
+
+    name = StringField(
+        _l("Payment terms"),
+        [*required(), at_most(200)],
+        description=_l("As printed, for example “30 days net”"),
+    )
+    company_id = SelectField(_l("Company"))
+    active = BooleanField(_l("Active"), default=True)
+    words = FieldList(FormField(PaymentTermsWordsForm), **_IN_OTHER_LANGUAGES)
+
+    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
+        """Set the companies to choose from."""
+        self.company_id.choices = _company_choices(companies)
+
+
 def _companies(present: int | None) -> list[tuple[int, str]]:
     """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
     offered = Company.active | (Company.id == present)
@@ -181,7 +216,7 @@ def _values(form: FlaskForm) -> dict[str, Any]:
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
-def _words(row: Product | Tax | None) -> list[dict[str, str]]:
+def _words(row: Spoken | None) -> list[dict[str, str]]:
     """Return what the form shows of the translations: a line for each language."""
     known = row.translations if row is not None else {}
     return [{"language": language, **known.get(language, {})} for language in SUPPORTED_LANGUAGES]
@@ -271,4 +306,44 @@ def tax(tax_id: int) -> ResponseReturnValue:
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.taxes"))
     crumbs = [(gettext("Taxes"), url_for("core.taxes"))]
+    return render_template("core/form.html", form=form, title=row.name, crumbs=crumbs)
+
+
+@blueprint.get("/payment-terms")
+@requires(EDIT)
+def payment_terms() -> ResponseReturnValue:
+    """List terms of payment."""
+    page = paginate(select(PaymentTerms), PAYMENT_TERMS, default_filters=("active",))
+    return render_template("core/products/payment_terms.html", page=page)
+
+
+def _payment_terms_form(row: PaymentTerms | None, **how: None) -> PaymentTermsForm:
+    company_id = row.company_id if row else None
+    form = PaymentTermsForm(obj=Shown(row, company_id=str(company_id or ""), words=_words(row)), **how)
+    _one_language_a_line(form)
+    form.offer(_companies(company_id))
+    return form
+
+
+@blueprint.route("/payment-terms/new", methods=["GET", "POST"])
+@requires(EDIT)
+def payment_terms_new() -> ResponseReturnValue:
+    """Make terms of payment."""
+    form = _payment_terms_form(None)
+    if submit(form, lambda: save_payment_terms(None, _values(form))):
+        return redirect(url_for("core.payment_terms"))
+    crumbs = [(gettext("Payment terms"), url_for("core.payment_terms"))]
+    return render_template("core/form.html", form=form, title=gettext("New payment terms"), crumbs=crumbs)
+
+
+@blueprint.route("/payment-terms/<int:terms_id>", methods=["GET", "POST"])
+@requires(EDIT)
+def payment_terms_edit(terms_id: int) -> ResponseReturnValue:
+    """Change terms of payment."""
+    row = db.session.get(PaymentTerms, terms_id) or abort(404)
+    form = record_form(row, partial(_payment_terms_form, row))
+    if submit(form, lambda: save_payment_terms(row, _values(form))):
+        flash(gettext("%(name)s was saved.", name=row.name), "success")
+        return redirect(url_for("core.payment_terms"))
+    crumbs = [(gettext("Payment terms"), url_for("core.payment_terms"))]
     return render_template("core/form.html", form=form, title=row.name, crumbs=crumbs)

@@ -37,7 +37,7 @@ def signature() -> ResponseReturnValue:
         flash(
             gettext("Your signature was saved.")
             if user.signature_html
-            else gettext("Your mails end without a signature now."),
+            else gettext("Your emails end without a signature now."),
             "success",
         )
         return redirect(url_for("core.signature"))

@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import format_datetime, gettext
 from flask_login import login_user
 from sqlalchemy import false, select, true
 from wtforms import (
@@ -19,6 +19,7 @@ from wtforms import (
     StringField,
 )
 
+from core.auth import links
 from core.auth.granting import may_hand_on
 from core.auth.models import Role, User, user_company
 from core.auth.passwords import MINIMUM_PASSWORD_LENGTH
@@ -32,7 +33,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import InvalidAddressError
 from core.views.blueprint import blueprint
-from core.views.choices import LANGUAGE_CHOICES, timezone_choices
+from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, Shown, record_form
@@ -57,6 +58,7 @@ class UserForm(RecordForm):
     roles = SelectMultipleField(_l("Roles"), render_kw={"data-search": ""})
     companies = SelectMultipleField(_l("Companies"), coerce=int, render_kw={"data-search": ""})
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+    country = SelectField(_l("Dates and numbers"), default="", render_kw={"data-search": ""})
     timezone = SelectField(_l("Time zone"), render_kw={"data-search": ""})
     password = PasswordField(_l("Password"), render_kw={"autocomplete": "new-password"})
     active = BooleanField(_l("Active"), default=True, description=_l("May sign in."))
@@ -85,17 +87,44 @@ def _form(user: User | None, **how: None) -> UserForm:
     form.companies.choices = [
         SelectChoice(company.id, company.name) for company in db.session.scalars(offered)
     ]
+    form.country.choices = region_choices(user.country if user else "")
     form.timezone.choices = timezone_choices(user.timezone if user else "")
     if user is None:
-        form.password.validators = [*required()]
-        form.password.flags.required = True
-        form.password.description = _l("At least %(count)s characters.", count=MINIMUM_PASSWORD_LENGTH)
+        form.password.description = _l(
+            "Leave it empty to invite the person, who chooses it by a link. At least %(count)s characters.",
+            count=MINIMUM_PASSWORD_LENGTH,
+        )
     else:
         form.password.label.text = gettext("New password")
-        form.password.description = _l(
-            "Leave it empty to keep the present one. A new one ends every session."
+        form.password.description = (
+            _l("Leave it empty: the person chooses it by the link.")
+            if user.invited
+            else _l("Leave it empty to keep the present one. A new one ends every session.")
         )
     return form
+
+
+def _invite(form: UserForm) -> User:
+    """Make a user who is sent a link by which to choose a password, and say what becomes of it."""
+    user, hindrance = links.invite(
+        login=form.login.data,
+        name=form.name.data,
+        roles=form.roles.data,
+        company_ids=form.companies.data,
+        language=form.language.data,
+        timezone=form.timezone.data,
+        by=signed_in_user(),
+    )
+    _tell_of_the_email(user, hindrance)
+    return user
+
+
+def _tell_of_the_email(user: User, hindrance: str) -> None:
+    if hindrance:
+        words = gettext("Use “Link to copy”, and hand it over yourself.")
+        flash(f"{hindrance} {words}", "warning")
+    else:
+        flash(gettext("An email with a link is on its way to %(login)s.", login=user.login), "success")
 
 
 def _save(user: User | None, form: UserForm) -> User:
@@ -107,6 +136,7 @@ def _save(user: User | None, form: UserForm) -> User:
             roles=form.roles.data,
             company_ids=form.companies.data,
             language=form.language.data,
+            country=form.country.data,
             timezone=form.timezone.data,
             password=form.password.data or None,
             active=form.active.data,
@@ -129,6 +159,7 @@ def users() -> ResponseReturnValue:
         filters=(
             Filter("active", N_("Active"), User.active == true(), "active"),
             Filter("inactive", N_("Deactivated"), User.active == false(), "active"),
+            Filter("invited", N_("Invited, not yet come"), User.invited_at.is_not(None)),
             *(
                 Filter(f"role-{role.code}", role.name, User.roles.any(Role.id == role.id), "role")
                 for role in _all_roles()
@@ -139,7 +170,12 @@ def users() -> ResponseReturnValue:
         ),
     )
     page = paginate(select(User), spec, default_filters=("active",))
-    return render_template("core/users/users.html", page=page, company_names=_company_names(page.rows))
+    return render_template(
+        "core/users/users.html",
+        page=page,
+        company_names=_company_names(page.rows),
+        expired=links.invitation_over,
+    )
 
 
 def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
@@ -161,7 +197,10 @@ def _company_names(users_shown: list[User]) -> dict[int, list[str]]:
 def user_new() -> ResponseReturnValue:
     """Make a user."""
     form = _form(None)
-    if submit(form, lambda: _save(None, form)):
+    made: list[User] = []
+    if submit(form, lambda: made.append(_save(None, form) if form.password.data else _invite(form))):
+        if made[0].invited:
+            return redirect(url_for("core.user_edit", user_id=made[0].id))
         flash(gettext("%(name)s may sign in now.", name=form.name.data), "success")
         return redirect(url_for("core.users"))
     return render_template("core/users/user.html", form=form, title=gettext("New user"), row=None)
@@ -177,7 +216,34 @@ def user_edit(user_id: int) -> ResponseReturnValue:
     if submit(form, lambda: _save(row, form)):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.users"))
-    return render_template("core/users/user.html", form=form, title=title, row=row)
+    manageable = all(may_hand_on(signed_in_user(), role) for role in row.roles)
+    return render_template(
+        "core/users/user.html",
+        form=form,
+        title=title,
+        row=row,
+        manageable=manageable,
+        expired=links.invitation_over(row),
+    )
+
+
+@blueprint.post("/users/<int:user_id>/send-link")
+@requires("core.user.edit")
+def user_send_link(user_id: int) -> ResponseReturnValue:
+    """Send a user a link by which to choose a password; the link of a former invitation is void."""
+    row = db.session.get(User, user_id) or abort(404)
+    _tell_of_the_email(row, links.send_link(row, signed_in_user()))
+    return redirect(url_for("core.user_edit", user_id=row.id))
+
+
+@blueprint.post("/users/<int:user_id>/link")
+@requires("core.user.edit")
+def user_link(user_id: int) -> ResponseReturnValue:
+    """Show a link by which a user chooses a password, to be handed over; it is kept nowhere."""
+    row = db.session.get(User, user_id) or abort(404)
+    link, expires_at = links.make_link(row, by=signed_in_user())
+    until = format_datetime(expires_at, "medium")
+    return render_template("core/users/link.html", row=row, link=link, until=until)
 
 
 @blueprint.post("/users/<int:user_id>/active")
@@ -188,7 +254,9 @@ def user_set_active(user_id: int) -> ResponseReturnValue:
     wanted = request.form.get("active")
     set_active(row, active=not row.active if wanted is None else wanted == "1", by=signed_in_user())
     note_change(row, signed_in_user().id)
-    if row.active:
+    if row.active and row.invited:
+        flash(gettext("The former link is void: send the invitation again."), "success")
+    elif row.active:
         flash(gettext("%(name)s may sign in now.", name=row.name), "success")
     else:
         flash(gettext("%(name)s was deactivated and signed out everywhere.", name=row.name), "success")

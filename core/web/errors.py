@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import secrets
 
-from flask import Flask, current_app, flash, g, redirect, render_template, request
+from flask import Flask, current_app, flash, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
 from core.db import db
+from core.db.conflicts import is_conflict
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.web.formats import file_size
@@ -104,6 +105,23 @@ def _same_site(url: str | None) -> bool:
     return bool(url) and str(url).startswith(request.host_url)
 
 
+def _conflict(error: IntegrityError) -> ResponseReturnValue:
+    """Answer whoever was slower than somebody else, and again after each further try (409)."""
+    if not is_conflict(error):
+        if current_app.testing:
+            raise error  # a test must see the error itself
+        return _unexpected(error)
+    db.session.rollback()
+    logger.warning("Given up after a conflict at %s: %s", request.path, type(error.orig).__name__)
+    return _page(
+        409,
+        gettext("Somebody else was faster"),
+        gettext(
+            "Somebody else was changing the same in that moment. Look at it as it is now, and try again if need be."
+        ),
+    )
+
+
 def _database(error: OperationalError) -> ResponseReturnValue:
     """Answer while the database is locked or away (503)."""
     db.session.rollback()
@@ -125,12 +143,29 @@ def _busy_page() -> ResponseReturnValue:
     )
 
 
+def upgraded() -> ResponseReturnValue:
+    """Answer everything once the tables were migrated under this process (503)."""
+    # Nobody is asked for: the tables of users may have changed as well.
+    g._login_user = current_app.login_manager.anonymous_user()  # type: ignore[attr-defined]
+    response = make_response(
+        _page(
+            503,
+            gettext("Envoi was upgraded"),
+            gettext(
+                "It has to be started again by whoever looks after it. Nothing is lost; come back in a moment."
+            ),
+        )
+    )
+    response.headers["Retry-After"] = "30"
+    return response
+
+
 def _unexpected(error: Exception) -> ResponseReturnValue:
     """Answer a fault of ours with a reference that the log holds as well (500)."""
     db.session.rollback()
     # Leads from what the person reads to the line of the log, and tells nothing about the inside.
     reference = secrets.token_hex(4)
-    logger.error("Unexpected error %s at %s", reference, request.path, exc_info=error)
+    logger.error("Unexpected error %s at %s", reference, request.url_rule, exc_info=error)
     return _page(
         500,
         gettext("Something went wrong"),
@@ -147,6 +182,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(UserError, _user_error)
     app.register_error_handler(OperationalError, _database)
+    app.register_error_handler(IntegrityError, _conflict)
     # A test must see the error itself.
     if not app.testing:
         app.register_error_handler(Exception, _unexpected)

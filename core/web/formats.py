@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
-from babel.dates import format_timedelta
+from babel import Locale
+from babel.dates import format_skeleton, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
-from flask_babel import format_date, format_datetime, get_locale, gettext
+from flask_babel import format_date, format_datetime, get_locale, gettext, to_user_timezone
 from markupsafe import Markup, escape
 
 from core import clock
+from core.i18n import number_locale
 from core.mail.addresses import one_line
 from core.mail.outcomes import printable
 
@@ -27,25 +30,34 @@ def _locale() -> str:
     return str(get_locale() or "en")
 
 
+def _numbers() -> str:
+    return number_locale(get_locale())
+
+
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount with its currency, by locale, with the currency's own decimals, a half rounded up."""
     with localcontext(rounding=ROUND_HALF_UP):
-        return format_currency(amount, currency, locale=_locale())
+        return format_currency(amount, currency, locale=_numbers())
 
 
 def price(amount: Decimal, currency: str) -> str:
     """Return a unit price with its currency, by locale, with more decimals than the currency's where it has them."""
-    return format_currency(amount, currency, locale=_locale(), decimal_quantization=False)
+    return format_currency(amount, currency, locale=_numbers(), decimal_quantization=False)
 
 
 def number(value: Decimal | int) -> str:
     """Return a number by locale, without trailing zeros."""
-    return str(format_decimal(value, format="#,##0.####", locale=_locale()))
+    return str(format_decimal(value, format="#,##0.####", locale=_numbers()))
 
 
 def percent(value: Decimal | int) -> str:
     """Return a number of percent by locale, as it is: 20 %, 5.5%."""
-    return str(format_percent(Decimal(value) / 100, locale=_locale(), decimal_quantization=False))
+    return str(format_percent(Decimal(value) / 100, locale=_numbers(), decimal_quantization=False))
+
+
+def unbroken(name: str) -> str:
+    """Return the name of a tax in which no line ends between a number and its sign: TVA 20 %."""
+    return re.sub(r"(?<=\d) (?=%)", "\N{NO-BREAK SPACE}", name)
 
 
 def city_line(zip_code: str, city: str, country: str) -> str:
@@ -59,13 +71,35 @@ def day(value: dt.date | None) -> str:
     return str(format_date(value, "medium")) if value else ""
 
 
+def long_day(value: dt.date | None) -> str:
+    """Return a date in words by locale, "" for none: 29 November 2026."""
+    return str(format_date(value, "long")) if value else ""
+
+
+def moment(value: dt.datetime, zone: dt.tzinfo | None = None) -> str:
+    """Return a day and a time in numbers, by locale and the clock of the reader: 29/11/2026, 21:40.
+
+    Args:
+        value: When it is.
+        zone: That of the reader, where no page is asked for.
+    """
+    local = value.astimezone(zone) if zone is not None else to_user_timezone(value)
+    locale = Locale.parse(_locale())
+    # CLDR's short date has two digits of the year in many countries; the one with four is among its skeletons.
+    return str(
+        locale.datetime_formats["short"]
+        .replace("{1}", format_skeleton("yMd", local, locale=locale))
+        .replace("{0}", format_time(local, "short", locale=locale))
+    )
+
+
 def file_size(size: int) -> str:
     """Return a size in bytes, kB or MB (powers of 1000)."""
     if size < 1000:
         return str(gettext("%(count)s bytes", count=size))
     if size < 1_000_000:
-        return str(gettext("%(count)s kB", count=format_decimal(round(size / 1000), locale=_locale())))
-    megabytes = format_decimal(round(Decimal(size) / 1_000_000, 1), locale=_locale())
+        return str(gettext("%(count)s kB", count=format_decimal(round(size / 1000), locale=_numbers())))
+    megabytes = format_decimal(round(Decimal(size) / 1_000_000, 1), locale=_numbers())
     return str(gettext("%(count)s MB", count=megabytes))
 
 
@@ -77,7 +111,7 @@ def ago(value: dt.datetime | None) -> Markup:
     if abs(delta) < dt.timedelta(seconds=45):
         words = gettext("just now") if delta <= dt.timedelta(0) else gettext("in a moment")
     elif abs(delta) > dt.timedelta(days=7):
-        words = format_datetime(value, "short")
+        words = moment(value)
     else:
         words = format_timedelta(delta, granularity="minute", add_direction=True, locale=_locale())
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
@@ -100,5 +134,6 @@ def harmless(text: object) -> str:
 
 def register(app: Flask) -> None:
     """Give the templates these formats as filters."""
-    for function in (money, price, number, percent, city_line, day, file_size, ago, translated, harmless):
+    formats = (money, price, number, percent, unbroken, city_line, day, long_day, moment, file_size, ago)
+    for function in (*formats, translated, harmless):
         app.add_template_filter(function)

@@ -19,9 +19,14 @@ from wtforms.validators import InputRequired, Length
 from core.db.types import DECIMAL_PLACES
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
+from core.i18n import number_locale
 from core.web.record_form import RecordForm
 
 LARGEST = Decimal(10) ** 11  # with four places it fits into the column, with room for sums
+
+
+# What stands between thousands somewhere, and is never a decimal sign: blanks, and the apostrophes of Switzerland.
+_GROUPING = str.maketrans(dict.fromkeys("\u202f\u00a0 '’", ""))
 
 
 class LocalDecimalField(Field):  # type: ignore[misc]
@@ -48,7 +53,7 @@ class LocalDecimalField(Field):  # type: ignore[misc]
             return self.typed
         if self.data is None:
             return ""
-        return format_decimal(self.data, format="0.####", locale=get_locale())
+        return format_decimal(self.data, format="0.####", locale=number_locale(get_locale()))
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed, and keep it as it was for showing it again."""
@@ -68,12 +73,12 @@ def read_decimal(text: str, places: int = DECIMAL_PLACES) -> Decimal:
     Raises:
         ValueError: It is no number, too large, or has too many decimals; the text is a sentence.
     """
-    compact = text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "")
+    compact = text.translate(_GROUPING)
     try:
         value = (
             Decimal(compact)
             if compact.isascii() and "," not in compact
-            else parse_decimal(compact, locale=get_locale() or "en", strict=True)
+            else parse_decimal(compact, locale=number_locale(get_locale()), strict=True)
         )
     except (InvalidOperation, NumberFormatError, ValueError) as error:
         raise ValueError(gettext("This is not a number.")) from error

@@ -9,7 +9,7 @@ from flask import request, session, url_for
 from flask_babel import gettext
 
 from core.contract import MenuItem
-from core.registry import current_registry
+from core.registry import current_registry, resolve_function
 
 CONFIGURATION = "Configuration"
 
@@ -53,12 +53,17 @@ def _link(item: MenuItem) -> MenuLink:
     return MenuLink(gettext(item.title), url_for(item.endpoint), request.endpoint == item.endpoint)
 
 
+def _is_shown(item: MenuItem) -> bool:
+    return item.shown is None or bool(resolve_function(item.shown)())
+
+
 def menu_for(user: Permitted) -> list[MenuSection]:
     """Return the sections that the user may see; Configuration comes last."""
     technical_shown = developer_mode(user)
     sections: dict[str, list[MenuItem]] = {}
     for item in current_registry().menu:
-        if (item.permission is None or user.can(item.permission)) and (technical_shown or not item.technical):
+        permitted = item.permission is None or user.can(item.permission)
+        if permitted and (technical_shown or not item.technical) and _is_shown(item):
             sections.setdefault(item.section, []).append(item)
     ordered = sorted(sections, key=lambda title: (title == CONFIGURATION,))
     return [

@@ -6,13 +6,13 @@ from core.i18n import N_
 module = Module(
     name="mail_config",
     version="0.1.0",
-    title=N_("Mail configuration"),
+    title=N_("Email configuration"),
     package="modules.mail_config",
     models="modules.mail_config.models",
     blueprint="modules.mail_config.views:blueprint",
     menu=(
         MenuItem(
-            N_("Mail templates"),
+            N_("Email templates"),
             "mail_config.templates",
             "mail_config.template.edit",
             N_("Configuration"),
@@ -34,11 +34,11 @@ module = Module(
             granted={"administrator": Scope.ALL},
         ),
         Permission(
-            "mail_config.template.edit", N_("Edit mail templates"), granted={"administrator": Scope.ALL}
+            "mail_config.template.edit", N_("Edit email templates"), granted={"administrator": Scope.ALL}
         ),
         Permission(
             "mail_config.template.add",
-            N_("Save the text of a mail as a new template"),
+            N_("Save the text of an email as a new template"),
             granted={"salesperson": Scope.ALL, "administrator": Scope.ALL},
         ),
     ),

@@ -48,7 +48,7 @@ def server_list(as_json: bool) -> None:
 @click.option("--from", "from_address", default=None, help="From; the first company's address when left out.")
 @with_app
 def server_test(name: str, recipient: str, from_address: str | None) -> None:
-    """Test the server NAME (or id) by a real mail to RECIPIENT."""
+    """Test the server NAME (or id) by a real email to RECIPIENT."""
     row = service.find_server(name)
     company = db.session.scalar(select(Company).order_by(Company.id).limit(1))
     report = service.test_server(row, recipient, from_address or service.default_from(row.company or company))

@@ -137,6 +137,11 @@ class MailTemplate(Base):
     """For people, in the composer's list. Not unique: companies name theirs alike."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company that uses it, or None for all."""
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
+    """Who has saved it from a mail, for themselves or their company; None for those that somebody manages.
+
+    It is offered behind all others and never applies by itself: nobody changes what colleagues send by saving a text.
+    """
     partner_id: Mapped[int | None] = mapped_column(
         ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
     )
@@ -163,6 +168,7 @@ class MailTemplate(Base):
     """Names the template of a module that it was made from."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
+    owner: Mapped[User | None] = relationship(lazy="joined")
     partner: Mapped[Partner | None] = relationship(lazy="joined")
     recipients: Mapped[list[TemplateRecipient]] = relationship(
         cascade="all, delete-orphan", lazy="selectin", order_by="TemplateRecipient.position"

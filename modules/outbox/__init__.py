@@ -14,9 +14,9 @@ module = Module(
     models="modules.outbox.models",
     blueprint="modules.outbox.views:blueprint",
     menu=(
-        MenuItem(N_("Mails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
+        MenuItem(N_("Emails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
         MenuItem(
-            N_("Emails"),
+            N_("Email log"),
             "outbox.technical_mails",
             "outbox.mail.inspect",
             N_("Configuration"),
@@ -43,7 +43,7 @@ module = Module(
     permissions=(
         Permission(
             "outbox.mail.read",
-            N_("Read sent mails and the reasons for failures"),
+            N_("Read sent emails and the reasons for failures"),
             scopes=_REACH,
             granted={
                 "salesperson": Scope.OWN,
@@ -65,7 +65,7 @@ module = Module(
         ),
         Permission(
             "outbox.mail.resend",
-            N_("Correct, resend and cancel mails"),
+            N_("Correct, resend and cancel emails"),
             scopes=_REACH,
             granted={
                 "salesperson": Scope.OWN,
@@ -96,9 +96,18 @@ module = Module(
         JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
+        JobSpec(
+            "outbox.tell_held_back",
+            "modules.outbox.alerts.jobs:tell_held_back",
+            timeout=300,
+            every=60,
+            without_worker=True,  # that there is none is what it tells
+        ),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
+        Receiver("account_mail_wanted", "modules.outbox.receivers:account_mail_wanted"),
+        Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
@@ -124,7 +133,6 @@ module = Module(
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
-        "outbox.partner_panel_now": "A customer is everybody's; the panel shows the mails that the user may read.",
     },
     config_defaults={
         "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
@@ -136,6 +144,7 @@ module = Module(
         # For each answer of a server. RFC 5321 §4.5.3.2 allows up to ten minutes; a run of mails cannot wait as long.
         "OUTBOX_SMTP_TIMEOUT_SECONDS": 60.0,
         "OUTBOX_PRIVATE_KEEP_DAYS": 7,  # after which the address of a private mail that failed is erased
+        "OUTBOX_TELL_HELD_MINUTES": 60.0,  # after which those who want it are told of mails held back; 0: never
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
 )

@@ -32,9 +32,9 @@ from core.documents.models import Document
 from core.followers.models import Follower
 from core.mail.outcomes import FailureKind
 from modules.outbox.models import ALERTS, MAILS, AlertPreference
+from modules.outbox.permissions import READ
 
 MAX_WORDS = 500  # characters, as the column has
-READ = "outbox.mail.read"
 
 INSERT_ALERT: Insert = insert(ALERTS)
 

@@ -1,22 +1,23 @@
 """Erasing what mails said: their text, their dialogues and their files. The line with its hashes stays.
 
-Bytes in the store are shared by everything with the same hash, so they go only when nothing refers to them – no
-mail with contents, no kept draft, no template present or former – and when nobody has stored or touched them
-lately: whoever did that is about to write a row. A form that carries a file touches it again before its mail is
+Bytes in the store are shared by everything with the same hash, so they go at once when nothing refers to them – no mail
+with contents, no kept draft, no template present or former – and nobody has stored or touched them since the last use
+that is over: whoever did that is about to write a row. A form that carries a file touches it again before its mail is
 written, so between the look at the rows and the removal nobody can begin to refer to bytes that go. The store
 belongs to the outbox alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import delete, select, union, update
+from sqlalchemy import case, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
-from core.db import db, end_reading, transaction
+from core.db import db, empty_journal, end_reading, transaction
 from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.message import file_store
 from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, DraftFile, KeptDraft
@@ -24,7 +25,7 @@ from modules.outbox.states import SETTLED, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
 LOOK_UP = 500  # hashes asked about in one query; SQLite bounds the parameters
-JUST_STORED_SECONDS = 15 * 60
+JUST_STORED = dt.timedelta(minutes=15)
 """Whoever has stored or touched a file writes its row within this time."""
 FORGOTTEN_SECONDS = 25 * 3600
 """A file that no row refers to may lie in an open composer; after a day only a kept draft holds it."""
@@ -33,7 +34,7 @@ FORGOTTEN_SECONDS = 25 * 3600
 def erase_contents(
     session: Session, mail_ids: Sequence[int], *, by: User | None = None, detail: str = ""
 ) -> list[int]:
-    """Erase text, HTML and dialogues of mails inside the running transaction; their files are the caller's.
+    """Erase text, HTML, dialogues and drafts of mails inside the running transaction; their files are the caller's.
 
     Mails that wait, and those that are erased already, are left alone.
 
@@ -55,7 +56,14 @@ def erase_contents(
         update(MAILS)
         .where(MAILS.c.id.in_(ids))
         # Without its token a worker that was only stopped cannot put off, and so send again, what has no text.
-        .values(body_html="", body_text="", contents_erased_at=clock.now(), claim_token=None, in_flight=False)
+        .values(
+            body_html="",
+            body_text="",
+            encrypted_link=None,
+            contents_erased_at=clock.now(),
+            claim_token=None,
+            in_flight=False,
+        )
     )
     session.execute(
         # Only those that have one: a second run finds nothing to write.
@@ -66,6 +74,13 @@ def erase_contents(
         .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.encrypted_address.is_not(None))
         .values(encrypted_address=None)
     )
+    # What a mail was made of says what it said. One that was called back is being changed, and leaves anew.
+    tokens = select(MAILS.c.submission_token).where(
+        MAILS.c.id.in_(ids), or_(MAILS.c.private, MAILS.c.state != MailState.CANCELED)
+    )
+    session.execute(
+        delete(KeptDraft).where(KeptDraft.token.in_(tokens)).execution_options(synchronize_session=False)
+    )
     who = {} if by is None else {"by_user_id": by.id, "actor": ""}
     session.execute(
         INSERT_EVENT, [{**event_values(row.id, "erase", row.state, row.state, detail), **who} for row in rows]
@@ -74,7 +89,7 @@ def erase_contents(
 
 
 def erase_private(mail_ids: Sequence[int]) -> list[int]:
-    """Erase, with their files and drafts, those of some private mails that everybody has got, and return their ids.
+    """Erase, with their files, those private mails, or with a link, that everybody has got, and return their ids.
 
     For the worker that has just sent them; whatever becomes of it, the next run of `apply` finds them.
     """
@@ -82,28 +97,40 @@ def erase_private(mail_ids: Sequence[int]) -> list[int]:
         ids = list(
             session.scalars(
                 select(MAILS.c.id).where(
-                    MAILS.c.id.in_(mail_ids), MAILS.c.private, MAILS.c.state == MailState.SENT
+                    MAILS.c.id.in_(mail_ids),
+                    or_(MAILS.c.private, MAILS.c.encrypted_link.is_not(None)),
+                    MAILS.c.state == MailState.SENT,
                 )
             )
         )
         erased = erase_contents(session, ids, detail="private")
-        tokens = select(MAILS.c.submission_token).where(MAILS.c.id.in_(erased))
-        session.execute(
-            delete(KeptDraft).where(KeptDraft.token.in_(tokens)).execution_options(synchronize_session=False)
-        )
-    # The PDF was made for this mail: nobody else can be about to refer to these very bytes.
-    own = select(ATTACHMENTS.c.sha256).where(ATTACHMENTS.c.mail_id.in_(erased), ATTACHMENTS.c.generated)
-    remove_files(set(db.session.scalars(own)), untouched_for=0)
-    remove_files(hashes_of(erased))
+    remove_files_of(erased)
+    end_reading()
+    # At once: a single receipt is not followed by anything that would overwrite the journal.
+    empty_journal()
     return erased
 
 
-def hashes_of(mail_ids: Sequence[int]) -> set[str]:
-    """Return the hashes of the files of some mails."""
-    query = select(ATTACHMENTS.c.sha256).where(
-        ATTACHMENTS.c.mail_id.in_(mail_ids), ATTACHMENTS.c.sha256 != ""
+def remove_files_of(mail_ids: Sequence[int]) -> tuple[int, int]:
+    """Remove the files of mails that were erased, after the commit, unless somebody has taken one up since.
+
+    Returns:
+        How many are gone, and how many are still needed.
+    """
+    # A PDF is made when its mail leaves, and for this mail alone; other files were touched when it was written.
+    used = case(
+        (ATTACHMENTS.c.generated, func.coalesce(MAILS.c.settled_at, MAILS.c.submitted_at)),
+        else_=MAILS.c.submitted_at,
     )
-    return set(db.session.scalars(query)) if mail_ids else set()
+    query = (
+        select(ATTACHMENTS.c.sha256, func.max(used, type_=MAILS.c.submitted_at.type).label("used_until"))
+        .join(MAILS, MAILS.c.id == ATTACHMENTS.c.mail_id)
+        .where(ATTACHMENTS.c.mail_id.in_(mail_ids), ATTACHMENTS.c.sha256 != "")
+        .group_by(ATTACHMENTS.c.sha256)
+    )
+    last_used = {row.sha256: row.used_until for row in db.session.execute(query)} if mail_ids else {}
+    gone = remove_files(last_used)
+    return gone, len(last_used) - gone
 
 
 def _in_use(hashes: Sequence[str]) -> set[str]:
@@ -127,22 +154,26 @@ def _in_history(sha256: str) -> bool:
     return db.session.scalar(query) is not None
 
 
-def remove_files(hashes: Iterable[str], *, untouched_for: float = JUST_STORED_SECONDS) -> int:
+def remove_files(last_used: Mapping[str, dt.datetime]) -> int:
     """Remove files that nothing refers to any more, after the commit that made them so.
 
-    One that was stored or touched lately stays; the look for forgotten files finds it a day later.
+    Args:
+        last_used: Hashes, each with the moment of its last use that is over. One that was stored or touched after it
+            stays; the look for forgotten files finds it a day later.
 
     Returns:
         How many are gone.
     """
     gone = 0
-    store, wanted = file_store(), sorted(hashes)
+    store, wanted = file_store(), sorted(last_used)
     for start in range(0, len(wanted), LOOK_UP):
         some = wanted[start : start + LOOK_UP]
         used = _in_use(some)
         end_reading()
         gone += sum(
-            store.remove(sha256, untouched_for=untouched_for) for sha256 in some if sha256 not in used
+            store.remove(sha256, unless_touched_after=last_used[sha256])
+            for sha256 in some
+            if sha256 not in used
         )
     return gone
 
@@ -155,4 +186,4 @@ def sweep_folder(folder: str) -> int:
             hashes.append(name)
         else:
             store.discard_leftover(folder, name)
-    return remove_files(hashes, untouched_for=FORGOTTEN_SECONDS)
+    return remove_files(dict.fromkeys(hashes, clock.now() - dt.timedelta(seconds=FORGOTTEN_SECONDS)))

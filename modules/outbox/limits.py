@@ -69,18 +69,18 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
     problems: list[UserError] = []
     keys = [recipient.address.key for recipient in draft.recipients]
     if not keys:
-        problems.append(UserError(_l("Nobody would get this mail: add a recipient."), "recipients"))
+        problems.append(UserError(_l("Nobody would get this email: add a recipient."), "recipients"))
     if len(set(keys)) != len(keys):
         problems.append(UserError(_l("An address appears twice."), "recipients"))
     if len(keys) > MAX_RECIPIENTS:
         words = _l(
-            "%(count)s recipients are too many for one mail; %(limit)s is the limit.",
+            "%(count)s recipients are too many for one email; %(limit)s is the limit.",
             count=len(keys),
             limit=MAX_RECIPIENTS,
         )
         problems.append(UserError(words, "recipients"))
     if not draft.subject.strip():
-        words = _l("The subject is empty. Say in a few words what the mail is about.")
+        words = _l("The subject is empty. Say in a few words what the email is about.")
         problems.append(UserError(words, "subject"))
     if len(draft.subject) > MAX_SUBJECT_LENGTH:
         words = _l("The subject is too long: at most %(count)s characters.", count=MAX_SUBJECT_LENGTH)

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 
 from flask import current_app
 from flask_mail import Attachment
+from markupsafe import Markup
 
 from core import clock
 from core.files import FileMissingError, FileStore
 from core.mail.addresses import Address
-from core.mail.draft import DraftAttachment, MailDraft, RecipientField
+from core.mail.draft import LINK_MARK, DraftAttachment, MailDraft, RecipientField
+from core.vault import decrypt
 from modules.mail_config.message import MailMessage, attachment
 from modules.outbox.html_body import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
@@ -23,14 +25,21 @@ def file_store() -> FileStore:
     return store
 
 
-def build_message(mail: OutgoingMail) -> bytes:
+def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
     """Return the message of a mail, the same octets each time.
 
     The headers name everybody in To and Cc, also those who have got it already: it is the same message.
 
+    Args:
+        mail: The mail.
+        with_link: True for the recipient alone, who gets the link for which a mark stands in the text.
+
     Raises:
         FileMissingError: An attachment is not in the store, or has never been frozen.
+        UserError: The link was encrypted under another `ENVOI_SECRET_KEY`.
     """
+    link = decrypt(mail.encrypted_link) if with_link and mail.encrypted_link is not None else LINK_MARK
+    html_link = Markup('<a href="{0}">{0}</a>').format(link) if link != LINK_MARK else LINK_MARK
     files = []
     for row in mail.attachments:
         if not row.sha256:
@@ -51,10 +60,26 @@ def build_message(mail: OutgoingMail) -> bytes:
         read_receipt_to=_read_receipt_to(mail.read_receipt, sender, reply_to),
         priority=mail.priority,
         subject=mail.subject,
-        text=mail.body_text,
-        html=page(mail.body_html, mail.language),
+        text=mail.body_text.replace(LINK_MARK, link),
+        html=page(mail.body_html.replace(LINK_MARK, html_link), mail.language),
         attachments=files,
         headers={"Content-Language": mail.language},
+    )
+    return message.as_bytes()
+
+
+def written_message(draft: MailDraft, sender: Address, message_id: str) -> bytes:
+    """Return the message of a draft without files that goes past the queue; it is no row of the outbox."""
+    body = clean_html(draft.body_html)
+    message = MailMessage(
+        message_id=message_id,
+        timestamp=clock.now().timestamp(),
+        sender=sender,
+        to=[recipient.address for recipient in draft.recipients],
+        subject=draft.subject,
+        text=plain_text(body),
+        html=page(body, draft.language),
+        headers={"Content-Language": draft.language},
     )
     return message.as_bytes()
 

@@ -22,6 +22,7 @@ from core.partners.models import Partner
 from core.web.formats import harmless
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import EmlExport, MailRecipient, OutgoingMail
+from modules.outbox.permissions import READ, RESEND
 from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
     CANCELABLE,
@@ -35,7 +36,6 @@ from modules.outbox.states import (
     MailState,
 )
 
-READ = "outbox.mail.read"
 PANEL_SIZE = 20  # mails beside a document; the list has the others
 
 
@@ -83,16 +83,19 @@ def mail_for(user: User, mail_id: int, permission: str = READ) -> OutgoingMail |
     return db.session.scalar(select(OutgoingMail).where(OutgoingMail.id == mail_id, may))
 
 
-def visible_recipients(mail: OutgoingMail, user: User) -> list[MailRecipient]:
-    """Return the recipients that a user who may open a mail gets to see.
+def visible_recipients(mails: Sequence[OutgoingMail], user: User) -> dict[int, list[MailRecipient]]:
+    """Return the recipients that a user who may open some mails gets to see, by the id of the mail.
 
     Blind copies are its sender's business, and of whoever may read their mails; not of all who may read the document.
     """
-    if not any(recipient.field is RecipientField.BCC for recipient in mail.recipients) or reachable_ids(
-        user, [mail.id], READ
-    ):
-        return list(mail.recipients)
-    return [recipient for recipient in mail.recipients if recipient.field is not RecipientField.BCC]
+    blind = [mail.id for mail in mails if any(row.field is RecipientField.BCC for row in mail.recipients)]
+    partly = set(blind) - set(reachable_ids(user, blind, READ)) if blind else set()
+    return {
+        mail.id: [
+            row for row in mail.recipients if mail.id not in partly or row.field is not RecipientField.BCC
+        ]
+        for mail in mails
+    }
 
 
 def reachable_ids(user: User, mail_ids: Iterable[int], permission: str) -> list[int]:
@@ -112,7 +115,7 @@ class PanelMails:
         mails: The newest, with what a panel shows of them.
         more: True when there are older ones.
         mine: Ids of those that the user may resend, correct and cancel.
-        whole: Ids of those whose blind copies the user may see.
+        people: The recipients that the user gets to see, by the id of the mail.
         outdated: Ids of those that somebody has still to get, and that no longer say what their documents say.
         others: How many of the newest mails to the same people this person may not open.
     """
@@ -120,7 +123,7 @@ class PanelMails:
     mails: list[OutgoingMail]
     more: bool
     mine: frozenset[int]
-    whole: frozenset[int]
+    people: dict[int, list[MailRecipient]]
     outdated: frozenset[int]
     others: int = 0
 
@@ -152,13 +155,12 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
     )
     mails = found[:PANEL_SIZE]
     ids = [mail.id for mail in mails]
-    mine = reachable_ids(user, ids, "outbox.mail.resend") if mails else []
-    whole = reachable_ids(user, ids, READ) if mails else []
+    mine = reachable_ids(user, ids, RESEND) if mails else []
     return PanelMails(
         mails,
         len(found) > PANEL_SIZE,
         frozenset(mine),
-        frozenset(whole),
+        visible_recipients(mails, user),
         frozenset(document_problems(mail for mail in mails if mail.state in UNDELIVERED)),
     )
 
@@ -270,7 +272,8 @@ def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:
         MailState.DEFERRED,
         MailState.SCHEDULED,
     }
-    if mail.contents_erased_at is not None or mail.state not in corrected:
+    # A link is for one person: whoever could correct the address would get it.
+    if mail.contents_erased_at is not None or mail.link_expires_at is not None or mail.state not in corrected:
         return []
     return [row for row in mail.recipients if row.state is not RecipientState.ACCEPTED]
 

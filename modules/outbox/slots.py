@@ -22,14 +22,16 @@ from core.documents.models import Document
 from core.documents.service import behavior_of, get_readable
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
+from core.partners.reach import partner_for
 from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose.draft import may_send
+from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.permissions import RESEND
 from modules.outbox.standstill import hindrance, standstill
 from modules.outbox.states import FAILED, MailState
 
@@ -67,8 +69,8 @@ def _badge_context(document: Document) -> dict[str, object]:
         "document": document,
         "badge": _badges().get(document.id),
         "outdated": outdated,
-        "mine": frozenset(queries.reachable_ids(user, ids, "outbox.mail.resend")) if ids else frozenset(),
-        "sendable": not behavior_of(document).why_not_sendable(document) and may_send(document, user),
+        "mine": frozenset(queries.reachable_ids(user, ids, RESEND)) if ids else frozenset(),
+        "sendable": can_send(document, user),
     }
 
 
@@ -119,8 +121,7 @@ def partner_panel(partner: Partner) -> str:
 @requires("outbox.mail.read")
 def partner_panel_now(partner_id: int) -> ResponseReturnValue:
     """Show the mails to a customer and its contacts."""
-    may = signed_in_user().can("core.partner.read")
-    return partner_panel((db.session.get(Partner, partner_id) if may else None) or abort(404))
+    return partner_panel(partner_for(signed_in_user(), partner_id) or abort(404))
 
 
 @blueprint.app_context_processor

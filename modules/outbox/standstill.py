@@ -6,16 +6,17 @@ import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flask import g
-from flask_babel import format_datetime, gettext, ngettext
-from sqlalchemy import func, select, union_all
+from flask_babel import gettext, ngettext
+from sqlalchemy import ColumnElement, func, select, union_all
 
 from core import clock
 from core.db import db
 from core.installation import service as installation
-from core.pulse import Part, Pulse, pulse
+from core.kept import kept
+from core.pulse import Part, pulse
+from core.web.formats import moment
 from modules.outbox.models import MAILS
-from modules.outbox.states import MailState
+from modules.outbox.states import WAITING, MailState
 
 LATE = dt.timedelta(seconds=20)
 """A mail that should have left so long ago tells that something is wrong where nobody was ever seen alive."""
@@ -24,6 +25,9 @@ STUCK = dt.timedelta(minutes=5)
 """The same where everybody seems to be alive."""
 
 MOST_COUNTED = 1000  # beyond it says "1000+"
+KEPT_SECONDS = 2.0  # as the pulse, by which it is found
+STANDSTILL = "outbox_standstill"
+"""The name of the answer of `standstill`, for whoever changes it; see `core.kept.forget`."""
 _DUE = sorted({MailState.SCHEDULED, MailState.QUEUED, MailState.DEFERRED})
 
 
@@ -44,7 +48,7 @@ class Standstill:
     Attributes:
         cause: Why.
         since: Since when, as far as anybody knows.
-        late: How many should have left, counted up to `MOST_COUNTED` + 1.
+        late: How many should have left, or where they are held, how many wait; counted up to `MOST_COUNTED` + 1.
     """
 
     cause: Cause
@@ -95,7 +99,7 @@ class Standstill:
         """Since when, and how many wait; "" where neither is known."""
         words = []
         if self.since is not None:
-            words.append(gettext("Since %(when)s.", when=format_datetime(self.since, "short")))
+            words.append(gettext("Since %(when)s.", when=moment(self.since)))
         if self.late > MOST_COUNTED:
             words.append(gettext("More than %(num)d emails are waiting.", num=MOST_COUNTED))
         elif self.late:
@@ -109,14 +113,11 @@ class Standstill:
 
 
 def standstill() -> Standstill | None:
-    """Return why mails do not leave, or None; asked once for each page.
+    """Return why mails do not leave, or None; the answer is kept for a moment, since every page with the bell asks.
 
     An installation that was never started, and has nothing to send, stands still for no reason worth telling.
     """
-    if "outbox_standstill" not in g:
-        g.outbox_standstill = _find()
-    found: Standstill | None = g.outbox_standstill
-    return found
+    return kept(STANDSTILL, lambda _before: (_find(), KEPT_SECONDS))
 
 
 def hindrance() -> Standstill | None:
@@ -132,9 +133,10 @@ def hindrance() -> Standstill | None:
 
 def _find() -> Standstill | None:
     held = installation.hold()
-    late, oldest = _late()
     if held is not None:
-        return Standstill(Cause.HELD, held.since, late)
+        # Whether it is due or not: nothing of it leaves at its time.
+        return Standstill(Cause.HELD, held.since, _count(MAILS.c.state.in_(sorted(WAITING))))
+    late, oldest = _late()
     now = pulse()
     overdue = oldest is not None and oldest < clock.now() - LATE
     if now.away_since is not None:
@@ -142,7 +144,7 @@ def _find() -> Standstill | None:
     for part, cause in ((Part.WORKER, Cause.NO_WORKER), (Part.SCHEDULER, Cause.NO_SCHEDULER)):
         if part not in now.alive and (overdue or part in now.seen):
             # Where nobody remembers it alive, the mail that has waited longest tells at least something.
-            return Standstill(cause, _last_seen(now, part) or oldest, late)
+            return Standstill(cause, now.seen.get(part) or oldest, late)
     if oldest is not None and oldest < clock.now() - STUCK:
         return Standstill(Cause.STUCK, oldest, late)
     return None
@@ -150,10 +152,6 @@ def _find() -> Standstill | None:
 
 def _first(one: dt.datetime, other: dt.datetime | None) -> dt.datetime:
     return min(one, other) if other is not None else one
-
-
-def _last_seen(now: Pulse, part: Part) -> dt.datetime | None:
-    return now.seen.get(part)
 
 
 def _late() -> tuple[int, dt.datetime | None]:
@@ -172,13 +170,12 @@ def _late() -> tuple[int, dt.datetime | None]:
     oldest = db.session.scalar(select(func.min(firsts.c.due)))
     if oldest is None or oldest > now:
         return 0, None
-    some = (
-        select(MAILS.c.id)
-        .where(MAILS.c.state.in_(_DUE), MAILS.c.next_attempt_at <= now)
-        .limit(MOST_COUNTED + 1)
-        .subquery()
-    )
-    return int(db.session.scalar(select(func.count()).select_from(some)) or 0), oldest
+    return _count(MAILS.c.state.in_(_DUE), MAILS.c.next_attempt_at <= now), oldest
+
+
+def _count(*conditions: ColumnElement[bool]) -> int:
+    some = select(MAILS.c.id).where(*conditions).limit(MOST_COUNTED + 1).subquery()
+    return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
 
 def problems(_sender: object) -> list[str]:

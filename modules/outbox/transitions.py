@@ -6,12 +6,9 @@ attribute guard refuses any other way.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update, bindparam, event, insert, literal, or_, select, update
@@ -20,6 +17,7 @@ from sqlalchemy.orm import Session, object_session
 from core import clock
 from core.auth.models import User
 from core.db import db
+from core.pulse import process_name
 from modules.outbox.models import EVENTS, MAILS, MailEvent, OutgoingMail
 from modules.outbox.states import TRANSITIONS, IllegalTransitionError, MailState, check_transition
 
@@ -27,16 +25,6 @@ MAX_DETAIL_LENGTH = 500  # characters, as the column has
 
 _actor: ContextVar[str] = ContextVar("outbox_actor", default="")
 _moving: ContextVar[bool] = ContextVar("outbox_moving", default=False)
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()
-
-
-def process_name() -> str:
-    """Return the name of this process: its host and number."""
-    return f"{_host()}:{os.getpid()}"[-60:]
 
 
 def actor() -> str:

@@ -9,17 +9,32 @@ module = Module(
     title=N_("Playground"),
     package="modules.playground",
     blueprint="modules.playground.views:blueprint",
-    menu=(MenuItem(N_("Mailbox"), "playground.messages", "playground.mail.read", N_("Playground"), 800),),
+    menu=(
+        MenuItem(
+            N_("Mailbox"),
+            "playground.messages",
+            "playground.mail.read",
+            N_("Playground"),
+            800,
+            # Where real servers send, nothing comes here.
+            shown="modules.playground.mailbox:has_taken_mail",
+        ),
+    ),
     permissions=(
         Permission(
             "playground.mail.read",
-            N_("Read the playground mailbox"),
+            N_("Read one's own emails, and those one may read in the outbox, in the playground mailbox"),
             granted={
                 "salesperson": Scope.ALL,
                 "cashier": Scope.ALL,
                 "support": Scope.ALL,
                 "administrator": Scope.ALL,
             },
+        ),
+        Permission(
+            "playground.mail.read_all",
+            N_("Read everything in the playground mailbox, with links for passwords"),
+            granted={"administrator": Scope.ALL},
         ),
         Permission(
             "playground.mail.delete",

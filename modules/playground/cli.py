@@ -24,4 +24,4 @@ def mailbox() -> None:
 
 
 def _announce(port: int) -> None:
-    click.echo(f"The playground takes mail on 127.0.0.1, port {port}.")
+    click.echo(f"The playground takes email on 127.0.0.1, port {port}.")

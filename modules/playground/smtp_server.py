@@ -15,6 +15,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 from core.errors import EnvoiError
+from core.logs import kind_of
 from core.mail.script import scripted_behaviour, scripted_reply
 from modules.playground.store import MailStore
 
@@ -78,7 +79,7 @@ class _Handler:
             # In a thread: other connections go on while the disk works.
             stored = await asyncio.to_thread(self._store.put, data, sender, recipients)
         except OSError as error:
-            logger.warning("A message could not be stored: %s", error)
+            logger.warning("A message could not be stored: %s", error.strerror)
             return "452 4.3.1 The playground mailbox has no room left"
         # Stored first: the sender may give up, and that is what is to be tried.
         if "slow" in behaviours:
@@ -86,7 +87,7 @@ class _Handler:
         return f"250 2.0.0 OK stored as {stored.key}"
 
     async def handle_exception(self, error: Exception) -> str:
-        logger.error("The playground mailbox could not answer: %r", error)
+        logger.error("The playground mailbox could not answer: %s", kind_of(error))
         return "451 4.3.0 The playground mailbox could not do this"
 
 

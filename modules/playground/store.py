@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -40,6 +41,7 @@ class StoredMessage:
         header_from: Its From, for reading.
         header_to: Its To, for reading.
         file_count: How many files are attached.
+        message_id: Its Message-ID with the brackets, or "".
     """
 
     key: str
@@ -51,6 +53,7 @@ class StoredMessage:
     header_from: str
     header_to: str
     file_count: int
+    message_id: str = ""
 
     def matches(self, text: str) -> bool:
         """Return True when the text occurs in the subject or in any address, whatever its case."""
@@ -115,7 +118,15 @@ class MailStore:
             raise
         return stored
 
-    def page(self, *, search: str = "", before: str = "", after: str = "", size: int = 40) -> StorePage:
+    def page(
+        self,
+        *,
+        search: str = "",
+        before: str = "",
+        after: str = "",
+        size: int = 40,
+        readable: Callable[[Sequence[StoredMessage]], Collection[str]] | None = None,
+    ) -> StorePage:
         """Return a page of messages, newest first.
 
         Args:
@@ -123,6 +134,7 @@ class MailStore:
             before: Key of a message; the page ends with what is next newer. Has no effect beside `after`.
             after: Key of a message; the page begins with what is next older.
             size: Messages on a page.
+            readable: Returns the keys of those messages that are shown, of some at a time; None for all.
         """
         keys = self._keys()
         backwards = bool(before) and not after
@@ -131,8 +143,9 @@ class MailStore:
         elif before:
             keys = [key for key in reversed(keys) if key > before]
         found = (stored for key in keys if (stored := self._head(key)) is not None)
-        # Read one by one until the page is full: the folder may hold thousands.
-        rows = list(islice((row for row in found if not search or row.matches(search)), size + 1))
+        matching = (row for row in found if not search or row.matches(search))
+        # Read piece by piece until the page is full: the folder may hold thousands.
+        rows = list(islice(_shown(matching, readable, size + 1), size + 1))
         more = len(rows) > size
         rows = rows[:size]
         if backwards:
@@ -189,6 +202,17 @@ class MailStore:
             return None  # deleted since the folder was listed
 
 
+def _shown(
+    messages: Iterator[StoredMessage],
+    readable: Callable[[Sequence[StoredMessage]], Collection[str]] | None,
+    piece: int,
+) -> Iterator[StoredMessage]:
+    """Return those messages that may be shown, asking about some at a time."""
+    while some := list(islice(messages, piece)):
+        keys = readable(some) if readable is not None else None
+        yield from (message for message in some if keys is None or message.key in keys)
+
+
 def _summarize(
     key: str, at: dt.datetime, data: bytes, envelope_from: str, recipients: list[str]
 ) -> StoredMessage:
@@ -203,6 +227,7 @@ def _summarize(
         header_from=", ".join(map(str, message.header_from))[:MAX_SHOWN_LENGTH],
         header_to=", ".join(map(str, message.to))[:MAX_SHOWN_LENGTH],
         file_count=len(message.files),
+        message_id=message.message_id[:MAX_SHOWN_LENGTH],
     )
 
 
@@ -216,6 +241,7 @@ def _as_json(stored: StoredMessage) -> dict[str, Any]:
         "header_from": stored.header_from,
         "header_to": stored.header_to,
         "file_count": stored.file_count,
+        "message_id": stored.message_id,
     }
 
 
@@ -237,6 +263,8 @@ def _from_line(key: str, line: bytes) -> StoredMessage | None:
             header_from=_clean(values["header_from"]),
             header_to=_clean(values["header_to"]),
             file_count=int(values["file_count"]),
+            # Not in those that were taken before it was asked who may read them: they are for whoever reads all.
+            message_id=_clean(values.get("message_id", "")),
         )
     except (ValueError, KeyError, TypeError):
         return None

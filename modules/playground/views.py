@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import null, true
 
-from core.auth.permissions import requires
+from core.auth.permissions import requires, signed_in_user
 from core.i18n import N_, gettext, ngettext
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import safe_file_name
 from core.mail.reader import ReadMessage, readable_source
 from core.web.listing import MAX_SEARCH_LENGTH, PAGE_SIZE, ListPage, ListSpec, SortKey
 from core.web.security import foreign_html
-from modules.playground.mailbox import current_store, smtp_port
+from modules.playground.mailbox import current_store, readable_keys, smtp_port
 from modules.playground.store import StoredMessage
 
 blueprint = Blueprint("playground", __name__, url_prefix="/playground", template_folder="templates")
@@ -63,6 +64,7 @@ def messages() -> str:
         before=request.args.get("before", ""),
         after=request.args.get("after", ""),
         size=PAGE_SIZE,
+        readable=partial(readable_keys, user=signed_in_user()),
     )
     page = ListPage(found.rows, MESSAGES, MESSAGES.sorts[0], True, search, ())
     if found.rows:
@@ -74,7 +76,13 @@ def messages() -> str:
 
 
 def _read(key: str) -> tuple[StoredMessage, ReadMessage, bytes]:
-    return current_store().read(key) or abort(404)
+    return current_store().read(_readable(key)) or abort(404)
+
+
+def _readable(key: str) -> str:
+    """Return the key of a message that the user may read."""
+    stored, _data = current_store().get(key) or abort(404)
+    return key if readable_keys([stored], signed_in_user()) else abort(404)
 
 
 @blueprint.get("/mails/<key>")
@@ -108,7 +116,7 @@ def message_html(key: str) -> Response:
 @requires("playground.mail.read")
 def message_source(key: str) -> Response:
     """Download a message exactly as it came."""
-    stored, data = current_store().get(key) or abort(404)
+    stored, data = current_store().get(_readable(key)) or abort(404)
     return _download(data, "message/rfc822", safe_file_name(f"{stored.subject[:80]}.eml", "message.eml"))
 
 
@@ -137,7 +145,7 @@ def delete_all() -> ResponseReturnValue:
     """Empty the mailbox."""
     count = current_store().delete_all()
     flash(
-        ngettext("%(num)d mail was deleted.", "%(num)d mails were deleted.", count)
+        ngettext("%(num)d email was deleted.", "%(num)d emails were deleted.", count)
         if count
         else gettext("The mailbox was empty already."),
         "success",

@@ -65,7 +65,7 @@ class SettingsForm(RecordForm):
     """The settings of the tills of a company."""
 
     propose_mail = BooleanField(
-        _l("Propose to mail the receipt"),
+        _l("Offer to email the receipt"),
         description=_l("The payment screen is filled in with the customer's address"),
     )
     to_customer = BooleanField(_l("Receipts of known customers go to the customer's address"))
@@ -75,14 +75,14 @@ class SettingsForm(RecordForm):
         [at_most(2000)],
         description=_l("Separated by ; – of a walk-in's receipt they get a copy"),
     )
-    template_id = SelectField(_l("Mail template of receipts"))
+    template_id = SelectField(_l("Email template of receipts"))
     receipt_format = SelectField(
         _l("Paper of receipts"),
         choices=format_choices(),
         description=_l("Of registers that have none of their own; another one can be chosen at the sale"),
     )
     keep_days = IntegerField(
-        _l("Keep text and files of these mails for days"),
+        _l("Keep text and files of these emails for days"),
         [Optional(), NumberRange(0, 36_500)],
         description=_l(
             "Empty: as the installation says; 0: until everybody has it. A walk-in's always goes at once."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -13,7 +13,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
-from core.products.models import Translations
+from core.products.words import Spoken
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
 
 FILE_PATTERN = "{register}-{number}-{company}.pdf"
@@ -181,8 +181,11 @@ class Ticket(Base):
         return self.refund_of_id is not None
 
 
-class TicketLine(Base):
-    """A line of a ticket; name, price and tax are copied, so that it stays what the customer paid."""
+class TicketLine(Base, Spoken):
+    """A line of a ticket; name, price and tax are copied.
+
+    It stays what the customer paid, in every language that is known.
+    """
 
     __tablename__ = "pos_line"
     __table_args__ = (UniqueConstraint("document_id", "position"),)
@@ -212,12 +215,6 @@ class TicketLine(Base):
     """Rounded, with tax."""
     refunds_id: Mapped[int | None] = mapped_column(ForeignKey("pos_line.id"), index=True)
     """The line that it takes back."""
-    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
-    """Description and name of the tax in other languages, copied as well."""
-
-    def said(self, name: str, language: str) -> str:
-        """Return description or tax_name in a language, as it is where the line does not know it."""
-        return self.translations.get(language, {}).get(name) or str(getattr(self, name))
 
 
 class Payment(Base):

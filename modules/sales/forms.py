@@ -9,6 +9,7 @@ from typing import Any
 
 from babel.numbers import format_decimal, get_currency_precision
 from flask_babel import get_locale, gettext
+from sqlalchemy import select
 from werkzeug.datastructures import MultiDict
 from wtforms import (
     DateField,
@@ -25,10 +26,13 @@ from wtforms.validators import Optional, ValidationError
 
 from core.db import db
 from core.db.types import DECIMAL_PLACES
+from core.documents.models import Document
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
+from core.i18n import number_locale
 from core.pickers import PartnerField
 from core.products.models import Tax
+from core.products.service import of_company
 from core.web.forms import at_most, read_decimal, required
 from core.web.record_form import RecordForm
 from modules.sales.models import Line
@@ -45,14 +49,14 @@ MAX_UNIT = 20  # characters, as the column has
 
 def shown_number(value: Decimal | None) -> str:
     """Return a number as it stands in an input of the current locale."""
-    return "" if value is None else format_decimal(value, format="0.####", locale=get_locale())
+    return "" if value is None else format_decimal(value, format="0.####", locale=number_locale(get_locale()))
 
 
 def shown_price(value: Decimal, currency: str) -> str:
     """Return a price as it stands in an input: with the decimals of the currency, and more where it has more."""
     places = get_currency_precision(currency)
     pattern = f"0.{'0' * places}{'#' * (DECIMAL_PLACES - places)}"
-    return format_decimal(value, format=pattern, locale=get_locale())
+    return format_decimal(value, format=pattern, locale=number_locale(get_locale()))
 
 
 def _number(text: str, *, default: Decimal | None = None, places: int = 4) -> Decimal:
@@ -73,7 +77,7 @@ def _discount(text: str) -> Decimal:
 
 def _limited(length: int, *, needed: bool = False) -> Callable[[str], str]:
     def read(text: str) -> str:
-        text = text.strip()
+        text = text.strip().replace("\r\n", "\n")  # as browsers post it; nothing else says it so
         if needed and not text:
             raise ValueError(gettext("This field is required."))
         if len(text) > length:
@@ -165,16 +169,16 @@ def typed_lines(form: MultiDict[str, str], *, keep_blank: bool = False) -> list[
     return [line for line in lines if keep_blank or not line.blank]
 
 
-def lines_to_edit(lines: Iterable[Line], currency: str) -> list[TypedLine]:
-    """Return the lines of a document as they stand in the form."""
+def lines_to_edit(lines: Iterable[Line], document: Document) -> list[TypedLine]:
+    """Return the lines of a document as they stand in the form, in the language of the document."""
     return [
         TypedLine(
             {
                 "product_id": str(line.product_id or ""),
-                "description": line.description,
+                "description": line.said("description", document.language),
                 "quantity": shown_number(line.quantity),
-                "unit": line.unit,
-                "unit_price": shown_price(line.unit_price, currency),
+                "unit": line.said("unit", document.language),
+                "unit_price": shown_price(line.unit_price, document.currency),
                 "discount": shown_number(line.discount) if line.discount else "",
                 "tax_id": str(line.tax_id or ""),
             }
@@ -185,12 +189,12 @@ def lines_to_edit(lines: Iterable[Line], currency: str) -> list[TypedLine]:
 
 FORMER_CHOICES = [
     SelectChoice(FormerFollows.STOPS.value, _l("stops following")),
-    SelectChoice(FormerFollows.BY_MAIL.value, _l("goes on following by mail")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("goes on following by email")),
     SelectChoice(FormerFollows.IN_APPLICATION.value, _l("goes on following in the application only")),
 ]
 FORMER_CONTACTS_CHOICES = [
     SelectChoice(FormerFollows.STOPS.value, _l("stop following")),
-    SelectChoice(FormerFollows.BY_MAIL.value, _l("go on following by mail")),
+    SelectChoice(FormerFollows.BY_MAIL.value, _l("go on following by email")),
     SelectChoice(FormerFollows.IN_APPLICATION.value, _l("go on following in the application only")),
 ]
 
@@ -199,6 +203,7 @@ class LinesField(Field):  # type: ignore[misc]
     """The lines of a document, read from `line.<name>`; the page shows them by a part of its own."""
 
     data: list[TypedLine]
+    company_id = 0  # whose taxes are named; `DocumentForm.of_company` says it
 
     def process(self, formdata: Any, data: Any = unset_value, extra_filters: Any = None) -> None:  # noqa: ARG002 (signature of WTForms)
         """Take the lines that were posted, else those of the document."""
@@ -214,13 +219,13 @@ class LinesField(Field):  # type: ignore[misc]
 
     def _value(self) -> str:
         """Return the lines as people read them, one below the other."""
-        return "\n".join(_in_words(line.typed) for line in self.data)
+        return "\n".join(_in_words(line.typed, self.company_id) for line in self.data)
 
 
-def _in_words(typed: Mapping[str, str]) -> str:
+def _in_words(typed: Mapping[str, str], company_id: int) -> str:
     tax_id = typed["tax_id"]
     tax = (
-        db.session.get(Tax, int(tax_id))
+        db.session.scalar(select(Tax).where(Tax.id == int(tax_id), of_company(Tax, company_id)))
         if tax_id.isascii() and tax_id.isdigit() and len(tax_id) < 12
         else None
     )
@@ -243,7 +248,9 @@ class DocumentForm(RecordForm):
     )
     date = DateField(_l("Date"), required())
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
-    payment_terms = StringField(_l("Payment terms"), [at_most(200)])
+    payment_terms = StringField(
+        _l("Payment terms"), [at_most(200)], render_kw={"list": "payment-terms", "autocomplete": "off"}
+    )
     note = TextAreaField(_l("Note"), [at_most(4000)], render_kw={"rows": 3})
     lines = LinesField(_l("Lines"))
     company_id = HiddenField()
@@ -251,6 +258,10 @@ class DocumentForm(RecordForm):
 
     former_id: int | None = None
     former = FormerFollowers()
+
+    def of_company(self, company_id: int) -> None:
+        """Say which company the document is of: its customers, products and taxes are those to choose from."""
+        self.partner_id.company_id = self.lines.company_id = company_id
 
     def ask_about(self, former_id: int | None, former: FormerFollowers) -> None:
         """Ask what becomes of those who follow for the present customer once another is chosen."""

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Literal
 
 from sqlalchemy import (
-    JSON,
     CheckConstraint,
     ForeignKey,
     Index,
@@ -23,7 +22,8 @@ from core.db import Base, ExactDecimal, Guard, StrEnumType, guards
 from core.db import FrozenError as AnyFrozenError
 from core.documents.models import Document
 from core.i18n import lazy_gettext as _l
-from core.products.models import Product, Translations
+from core.products.models import Product
+from core.products.words import Spoken
 from modules.sales.states import (
     CREDIT_NOTE,
     INVOICE,
@@ -35,10 +35,11 @@ from modules.sales.states import (
 )
 
 
-class Line(Base):
+class Line(Base, Spoken):
     """A line of a document.
 
-    Name and rate of the tax are copied: what was agreed stays as it was when products and taxes change.
+    Name and rate of the tax are copied: what was agreed stays as it was when products and taxes change. So are
+    description, unit and name of the tax in other languages.
     """
 
     __tablename__ = "sales_line"
@@ -71,18 +72,14 @@ class Line(Base):
     """In percent; None where no tax applies."""
     subtotal: Mapped[Decimal] = mapped_column(ExactDecimal)
     """Rounded, without tax; see `core.totals`."""
-    translations: Mapped[Translations] = mapped_column(JSON, default=dict, server_default=text("'{}'"))
-    """Description, unit and name of the tax in other languages, copied as well."""
-
     product: Mapped[Product | None] = relationship()
 
-    def said(self, name: str, language: str) -> str:
-        """Return description, unit or tax_name in a language, as it is where the line does not know it."""
-        return self.translations.get(language, {}).get(name) or str(getattr(self, name))
 
+class Order(Base, Spoken):
+    """A quotation or an order: the same row and number, before and after the confirmation.
 
-class Order(Base):
-    """A quotation or an order: the same row and number, before and after the confirmation."""
+    Its terms of payment are copied, in other languages as well.
+    """
 
     __tablename__ = "sales_order"
 
@@ -107,7 +104,7 @@ class Order(Base):
     )
 
 
-class Invoice(Base):
+class Invoice(Base, Spoken):
     """An invoice or a credit note. Once posted it never changes; a credit note takes it back."""
 
     __tablename__ = "sales_invoice"

@@ -61,7 +61,7 @@ def document_html(document: Document) -> str:
         lines=lines,
         totals=totals_of(document, lines, language),
         language=language,
-        remarks=_remarks(document, order, invoice, issuer),
+        remarks=_remarks(document, order, invoice, issuer, language),
         logo=logo,
         logo_height=logo_height,
         accent=issuer.accent if _HEX_COLOR.fullmatch(issuer.accent) else DEFAULT_ACCENT,
@@ -136,12 +136,12 @@ def _facts(document: Document, order: Order | None, invoice: Invoice | None) -> 
 
 
 def _remarks(
-    document: Document, order: Order | None, invoice: Invoice | None, issuer: Issuer
+    document: Document, order: Order | None, invoice: Invoice | None, issuer: Issuer, language: str
 ) -> list[tuple[str, str]]:
     """Return what stands below the totals: note, payment, bank."""
     row = invoice or order
     remarks = [(gettext("Note"), row.note if row else "")]
-    remarks.append((gettext("Payment terms"), row.payment_terms if row else ""))
+    remarks.append((gettext("Payment terms"), row.said("payment_terms", language) if row else ""))
     if document.kind == INVOICE:
         bank = issuer.bank_line
         if bank and document.number:

@@ -24,16 +24,7 @@ from modules.sales.models import Invoice
 from modules.sales.pdf import document_html
 from modules.sales.service import invoices
 from modules.sales.service.lines import lines_of
-from tests.pos.conftest import cashier, register, sale, sell, session  # noqa: F401 (fixtures)
-from tests.sales.conftest import (  # noqa: F401 (fixtures)
-    _today,
-    customer,
-    line,
-    make_invoice,
-    make_quotation,
-    salesperson,
-    vat,
-)
+from tests.ledger import *  # noqa: F403 (fixtures)
 
 pytestmark = pytest.mark.both_databases
 
@@ -98,11 +89,11 @@ STATEMENTS = [
 
 @pytest.fixture
 def rows(
-    make_invoice: Callable[..., Invoice],  # noqa: F811
-    sell: Callable[..., Ticket],  # noqa: F811
-    session: Session,  # noqa: F811
-    register: Register,  # noqa: F811
-    cashier: User,  # noqa: F811
+    make_invoice: Callable[..., Invoice],
+    sell: Callable[..., Ticket],
+    session: Session,
+    register: Register,
+    cashier: User,
 ) -> dict[str, int]:
     """The ids of a posted invoice, a draft, a ticket and its closed session."""
     ticket = sell()
@@ -147,8 +138,8 @@ def test_a_ticket_is_not_changed_by_the_orm(rows: dict[str, int]) -> None:
 
 def test_a_receipt_is_printed_again_as_it_was(
     rows: dict[str, int],
-    cashier: User,  # noqa: F811
-    register: Register,  # noqa: F811
+    cashier: User,
+    register: Register,
 ) -> None:
     ticket = db.session.get_one(Ticket, rows["ticket"])
     before = receipt_html(ticket.document, ticket)
@@ -167,11 +158,11 @@ def test_a_receipt_is_printed_again_as_it_was(
 
 def test_a_customers_receipt_and_an_invoice_are_printed_again_as_they_were(
     app: Flask,
-    customer: Partner,  # noqa: F811
-    salesperson: User,  # noqa: F811
-    make_invoice: Callable[..., Invoice],  # noqa: F811
-    sell: Callable[..., Ticket],  # noqa: F811
-    session: Session,  # noqa: F811
+    customer: Partner,
+    salesperson: User,
+    make_invoice: Callable[..., Invoice],
+    sell: Callable[..., Ticket],
+    session: Session,
 ) -> None:
     ticket, invoice = sell(partner_id=customer.id), make_invoice()
     with app.test_request_context():

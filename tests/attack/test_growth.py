@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,8 +133,20 @@ def best(work: Callable[[str], object], text: str, turns: int) -> float:
     return min(spent(work, text) for _ in range(turns))
 
 
+def looks_linear(reader: Reader, unit: str) -> bool:
+    """True when texts of a fourth of the length rule out what `growth` would find, and spare it.
+
+    Where the time is ``a n + b n²``, three times as long for twice the length means that both parts are equal at that
+    length. At a fourth of it, the second part is a fourth of the first: twice the length takes 2.4 times as long.
+    """
+    once, twice = (spent(reader.read, unit * (reader.length // share // len(unit))) for share in (4, 2))
+    return twice < SPENT / 16 or twice / once < 2.4
+
+
 def growth(reader: Reader, unit: str) -> str:
     """Return what is wrong with the growth, or ""."""
+    if looks_linear(reader, unit):
+        return ""
     short, long = (unit * (reader.length * times // len(unit)) for times in (1, 2))
     twice = spent(reader.read, long)
     if twice < SPENT:
@@ -158,6 +171,14 @@ def test_twice_the_text_takes_about_twice_as_long(name):
     finally:
         gc.enable()
     assert not found
+
+
+@pytest.mark.parametrize(("square", "linear"), [(0, True), (1 / 16, False)])
+def test_a_reader_that_goes_by_the_square_in_part_is_not_spared(square, linear, monkeypatch):
+    # By what it would take, and not by what it takes here, so that the arithmetic alone is tried.
+    taken = {n: (250 * n + square * n**2) / 250 / 10_000 for n in (2_500, 5_000)}
+    monkeypatch.setattr(sys.modules[__name__], "spent", lambda _read, text: taken[len(text)])
+    assert looks_linear(Reader(len, 10_000, ()), "-") is linear
 
 
 @pytest.mark.parametrize("unit", NUMBERED)

@@ -7,7 +7,7 @@ import threading
 import pytest
 from flask import Flask
 
-from core.auth import service
+from core.auth import service, throttle
 from core.auth.models import SignInAttempt, User
 from core.auth.service import SignInError
 from core.db import db
@@ -16,7 +16,7 @@ from core.testing.fixtures import PASSWORD
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers.service import save_server
 
-LIMIT = service.ATTEMPTS_PER_LOGIN
+LIMIT = throttle.ATTEMPTS_PER_LOGIN
 
 
 def guess(client, user: User, typed: str = "") -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import resource
 import struct
+import time
 import zlib
 
 import pytest
 from flask import request
+from flask_babel import force_locale
 
 from core.app import create_app
 from core.auth.passwords import refuse_weak
@@ -152,23 +155,75 @@ WEAK = [
     "password12", "Password2026!", "motdepasse1", "azertyuiop", "qwertyuiop", "1234567890", "0987654321",
     "aaaaaaaaaa", "abababababab", "abcdefghij", "passwordpassword", "!!!!!!!!!!!!", "2026-11-30-2026",
     "bienvenue2026", "Administrateur1",
+    "Marseille2024", "bonjour-bonjour", "Summer2026!!", "dragon-soleil", "M0tdep@sse!", "wxcvbnqsdfghjklm",
+    "19871225198", "nouvelle1234", "nicolas-nicolas", "trustno1trustno1", "3tr!am3tr!am", "lumenlumen",
+    "atelier.lumen69", "@t3li3rLum3n",
+    "Lumen-Atelier-2026", "lyon-69005", "martin-sophie-1987",
     "sophie.martin", "Sophie Martin", "sophiemartin1", "sophie@example.com", "short", "x" * 1001,
 ]  # fmt: skip
+
+
+SOPHIE = ("sophie@example.com", "Sophie Martin", "Atelier Lumen", "Lyon")
 
 
 @pytest.mark.parametrize("password", WEAK)
 def test_what_is_guessed_first_is_refused(password):
     with pytest.raises(UserError) as caught:
-        refuse_weak(password, "sophie@example.com", "Sophie Martin")
+        refuse_weak(password, *SOPHIE)
     assert caught.value.field == "password"
 
 
 @pytest.mark.parametrize(
     "password",
-    ["correct horse battery", "envoi-demo-2026", "long enough", "quatre chevaux gris", "x8Kq!vT2#pLw"],
+    [
+        "correct horse battery",
+        "envoi-demo-2026",
+        "surely long enough",
+        "quatre chevaux gris",
+        "x8Kq!vT2#pLw",
+        "Sophie aime quatre chevaux gris",
+        "dragon soleil football marseille",
+    ],
 )
 def test_a_passphrase_is_taken(password):
-    refuse_weak(password, "sophie@example.com", "Sophie Martin")
+    refuse_weak(password, *SOPHIE)
+
+
+@pytest.mark.parametrize(
+    ("password", "english", "french"),
+    [
+        ("sophie.martin", "made of your name", "de votre nom"),
+        ("lumen-1987", "your company", "de votre société"),
+        ("motdepasse1", "tried first", "essayés en premier"),
+        ("azertyuiop", "row of keys", "une rangée de touches"),
+        ("abababababab", "repeats itself", "se répète"),
+        ("abcdefghij", "a sequence", "une suite"),
+        ("x25-12-1987", "a date", "qu’une date"),
+        ("Guillaume-7", "a single word or name", "un seul mot ou nom"),
+    ],
+)
+def test_the_reason_is_told_in_both_languages(app, password, english, french):
+    with pytest.raises(UserError) as caught:
+        refuse_weak(password, *SOPHIE)
+    for language, words in (("en", english), ("fr", french)):
+        with force_locale(language):
+            assert words in str(caught.value.message)
+
+
+@pytest.mark.parametrize(
+    "password", ["x" * 1000, "ab" * 500, "password" * 125, "e\u0301" * 400, "1!" * 36 + "a" * 900]
+)
+def test_no_password_keeps_the_page_busy(password):
+    began = time.perf_counter()
+    with contextlib.suppress(UserError):
+        refuse_weak(password, "x" * 254, "Sophie " * 500)
+    assert time.perf_counter() - began < 2
+
+
+def test_names_of_the_own_company_are_refused(make_user, company):
+    user = make_user()
+    with pytest.raises(UserError, match="guessed too easily"):
+        set_password(user.login, f"{company.name}-2026")
 
 
 def test_no_way_to_set_a_password_takes_a_weak_one(make_user, sign_in, company):

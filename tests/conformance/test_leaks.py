@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,12 @@ from core.auth.permissions import requires
 from core.contract import Module
 from core.db import db, transaction
 from core.documents.models import Document
+from core.partners.models import Partner
+from core.pickers import PartnerField
 from core.registry import resolve
 from core.testing.conformance import ModuleConformance, reach
 from core.testing.conformance.house import administrator_of
+from core.testing.conformance.posted_ids import ForeignIds
 from core.testing.conformance.reach import Leaks, Search, different
 from core.testing.conformance.tour import Ids, Post, Tour, Walk
 from core.testing.fixtures import test_settings
@@ -34,19 +38,25 @@ STRANGER = "a user of another company"
 COLLEAGUE = "a colleague who reaches only what is their own"
 
 
-def make_house(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811 (the fixture)
-    """An application with demonstration data, the toy among its modules."""
+def make_app(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811 (the fixture)
+    """An application with the toy among its modules."""
     discover = loader.discover
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "discover", lambda: {**discover(), toy.name: toy})
         app = create_app(test_settings(folder, modules=modules), testing=True)
         app.config["WTF_CSRF_ENABLED"] = False
-        with app.app_context():
-            migrate.upgrade(app)
-            loaded = migrate.load_demo(app)
-            assert loaded is not None
-            assert not loaded.faults
-            db.session.remove()
+    return app
+
+
+def make_house(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811 (the fixture)
+    """The same, with demonstration data."""
+    app = make_app(folder, toy, *modules)
+    with app.app_context():
+        migrate.upgrade(app)
+        loaded = migrate.load_demo(app)
+        assert loaded is not None
+        assert not loaded.faults
+        db.session.remove()
     return app
 
 
@@ -172,10 +182,35 @@ def test_our_own_modules_without_reach_are_noticed(
     assert leaks.rows[page][0].startswith(f"The page {page} answers {STRANGER} with 200 to GET ")
 
 
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory: pytest.TempPathFactory, toy: Module) -> Path:  # noqa: F811 (the fixture)
+    """The data of a house with few modules, which each test copies."""
+    folder = tmp_path_factory.mktemp("small")
+    app = make_house(folder, toy, "sales", "toy")
+    with app.app_context():
+        db.engine.dispose()
+    return folder
+
+
+def test_an_id_in_a_form_without_reach_is_noticed(
+    house: Flask, found: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ForeignIds(house, found.tour, found.shared)
+    pages = ("toy.voucher_new", "sales.quotation_new", "sales.invoice_new", "sales.order_edit")
+    assert [sentence for by in search.search(pages).values() for sentence in by] == []
+    assert set(pages) <= found.tour.posts.keys(), "there was something to post"
+    monkeypatch.setattr(PartnerField, "find", lambda _self, number: db.session.get(Partner, number))
+    said = search.search(["toy.voucher_new"])["toy.voucher_new"]
+    assert all("The form of /toy/vouchers/new (toy.voucher_new), posted with partner_id=" in s for s in said)
+    assert any("a core_partner of another company, is answered with its name." in s for s in said)
+    assert any("is taken: core_document.partner_id refers to it now." in s for s in said)
+
+
 @pytest.fixture
-def small(tmp_path: Path, toy: Module) -> Iterator[Flask]:  # noqa: F811 (the fixture)
+def small(tmp_path: Path, toy: Module, small_data: Path) -> Iterator[Flask]:  # noqa: F811 (the fixture)
     """A house with few modules, to be changed before it is walked through."""
-    app = make_house(tmp_path, toy, "sales", "toy")
+    shutil.copytree(small_data, tmp_path / "data")
+    app = make_app(tmp_path / "data", toy, "sales", "toy")
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from core import cli
 from core.errors import UserError
 from core.scaffold.make import NewModule, check_new, make
 from tests.conformance.test_toy_module import SUITE_SECONDS, run
+from tests.warm import WarmEnvoi
 
 HOUSE = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "scaffold_installation.py"
@@ -34,27 +36,28 @@ def named(name: str, **changes: str) -> NewModule:
 
 @dataclass(frozen=True)
 class Installation:
-    """An environment of its own, in which the module is installed beside Envoi."""
+    """An environment of its own, in which the module is installed beside Envoi.
+
+    Commands are processes of their own, forked from one of that environment that has loaded what they need.
+    """
 
     python: Path
     folder: Path
-    data: Path
-    redis_url: str
+    env: dict[str, str]
+    loaded: WarmEnvoi
 
-    def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
-        return kept | {"ENVOI_DATA_DIR": str(self.data), "ENVOI_REDIS_URL": self.redis_url}
-
-    def envoi(self, *arguments: str) -> str:
-        return run(self.python, "-m", "core", *arguments, env=self.env())
+    def envoi(self, *arguments: str, script: Path | None = None) -> str:
+        code, out, err = self.loaded.run(arguments, script)
+        assert code == 0, f"{arguments} failed:\n{out}\n{err}"
+        return out
 
     def script(self, *arguments: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(run(self.python, SCRIPT, *arguments, env=self.env()))
+        answer: dict[str, Any] = json.loads(self.envoi(*arguments, script=SCRIPT))
         return answer
 
 
 @pytest.fixture(scope="module")
-def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """The module, made by the command and installed as its README says."""
     place = tmp_path_factory.mktemp("scaffold")
     titles = ["--title", "Delivery note", "--french-title", "Bon de livraison"]
@@ -71,9 +74,13 @@ def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Insta
     )
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--python", python]
     run(*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", folder)
-    made = Installation(python, folder, tmp_path_factory.mktemp("data"), redis_url)
+    data = tmp_path_factory.mktemp("data")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
+    env |= {"ENVOI_DATA_DIR": str(data), "ENVOI_REDIS_URL": redis_url}
+    made = Installation(python, folder, env, WarmEnvoi(env, python))
     made.envoi("db", "upgrade")
-    return made
+    yield made
+    made.loaded.close()
 
 
 def test_it_is_installed_and_migrated(installed: Installation) -> None:
@@ -111,8 +118,7 @@ def test_its_document_is_written_changed_listed_and_sent(installed: Installation
 
 @pytest.mark.timeout(SUITE_SECONDS + 10)
 def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installation) -> None:
-    env = installed.env()
-    del env["ENVOI_DATA_DIR"]
+    env = {name: value for name, value in installed.env.items() if name != "ENVOI_DATA_DIR"}
     said = run(
         *(installed.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "-k", "not postgresql"),
         env=env,

@@ -20,7 +20,6 @@ from tests.warm import WarmEnvoi
 
 SOURCE = Path(__file__).parent.parent / "toy_module"
 SCRIPT = Path(__file__).parent / "toy_installation.py"
-ENVOI = Path(sys.executable).with_name("envoi")
 WITHOUT_TOY = "sales,mail_config,outbox,playground"
 # A whole suite runs inside one test.
 SUITE_SECONDS = 400
@@ -101,7 +100,7 @@ def installation(
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     run(*pip, "install", "--no-deps", "--no-index", "--target", target, wheel)
     made = Installation(target, tmp_path_factory.mktemp("data"), redis_url)
-    run(ENVOI, "db", "upgrade", env=made.env())
+    made.envoi("db", "upgrade")
     yield made
     for loaded in made.loaded.values():
         loaded.close()

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from core import clock
-from core.auth import service
+from core.auth import service, throttle
 from core.auth.models import Grant, Role, SignInAttempt, User
 from core.auth.permissions import requires, within_reach
 from core.auth.service import SignInError
@@ -118,11 +118,11 @@ def test_guessing_one_password_is_slowed_down(
     app: Flask, make_user: MakeUser, moment: Callable[[dt.timedelta], None]
 ) -> None:
     user = make_user()
-    for number in range(service.ATTEMPTS_PER_LOGIN):
+    for number in range(throttle.ATTEMPTS_PER_LOGIN):
         assert "is wrong" in fail(user.login, f"192.0.2.{number}")
     with pytest.raises(SignInError, match="Too many attempts"):
         service.sign_in(user.login, PASSWORD, "198.51.100.1")
-    moment(service.ATTEMPT_WINDOW + dt.timedelta(seconds=1))
+    moment(throttle.ATTEMPT_WINDOW + dt.timedelta(seconds=1))
     assert service.sign_in(user.login, PASSWORD, "198.51.100.1").id == user.id
 
 
@@ -130,7 +130,7 @@ def test_guessing_from_one_place_is_slowed_down(
     app: Flask, make_user: MakeUser, moment: Callable[[dt.timedelta], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = make_user()
-    monkeypatch.setattr(service, "ATTEMPTS_PER_REMOTE", 5)
+    monkeypatch.setattr(throttle, "ATTEMPTS_PER_REMOTE", 5)
     for number in range(5):
         fail(f"nobody{number}@example.com")
     with pytest.raises(SignInError, match="Too many attempts"):
@@ -140,7 +140,7 @@ def test_guessing_from_one_place_is_slowed_down(
 
 def test_a_success_forgets_the_failures_of_the_login(app: Flask, make_user: MakeUser) -> None:
     user = make_user()
-    for _ in range(service.ATTEMPTS_PER_LOGIN - 1):
+    for _ in range(throttle.ATTEMPTS_PER_LOGIN - 1):
         fail(user.login)
     service.sign_in(user.login, PASSWORD, "192.0.2.1")
     assert db.session.scalar(select(func.count()).select_from(SignInAttempt)) == 0
@@ -150,7 +150,7 @@ def test_old_failures_are_not_kept(
     app: Flask, make_user: MakeUser, moment: Callable[[dt.timedelta], None]
 ) -> None:
     fail("a@example.com")
-    moment(service.ATTEMPT_WINDOW + dt.timedelta(seconds=1))
+    moment(throttle.ATTEMPT_WINDOW + dt.timedelta(seconds=1))
     fail("b@example.com")
     assert db.session.scalars(select(SignInAttempt.login)).all() == ["b@example.com"]
 

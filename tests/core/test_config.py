@@ -42,6 +42,7 @@ def test_every_wrong_setting_is_listed_at_once(tmp_path: Path) -> None:
         "ENVOI_MAX_UPLOAD_MB": "1e3",
         "ENVOI_DEFAULT_LANGUAGE": "de",
         "ENVOI_TRUSTED_PROXIES": "²",
+        "ENVOI_CUSTOMER_REACH": "everybody",
     }
     found = complaints(ENVOI_DATA_DIR=str(tmp_path), **wrong)
     for name in wrong:

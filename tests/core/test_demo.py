@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,19 +18,11 @@ from core.documents.behavior import ShippedTemplate
 from core.documents.checked import BehaviorError, fields_of, unknown_fields
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
-from core.testing.fixtures import running_app, test_settings
 from modules.outbox.models import OutgoingMail
 from modules.pos import behavior as pos_behavior
 from modules.sales.models import Order
 
 TICKET = type(pos_behavior.ticket)
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    for app in running_app(test_settings(tmp_path)):
-        migrate.upgrade(app)
-        yield app
 
 
 def documents(kind: str) -> int:

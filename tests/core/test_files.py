@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import hashlib
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core import clock
 from core.files import FileMissingError, FileStore, StoreFullError
 
 DATA = b"%PDF-1.7 a small file"
@@ -134,23 +136,27 @@ def age(store: FileStore, seconds: float = 3600) -> None:
     os.utime(store.path(SHA256), (moment, moment))
 
 
+def a_minute_ago() -> dt.datetime:
+    return clock.now() - dt.timedelta(minutes=1)
+
+
 def test_what_was_stored_or_touched_lately_is_not_removed(store: FileStore) -> None:
     store.put(DATA)
-    assert store.remove(SHA256, untouched_for=60) is False
+    assert store.remove(SHA256, unless_touched_after=a_minute_ago()) is False
     age(store)
     assert store.touch(SHA256)
-    assert store.remove(SHA256, untouched_for=60) is False
+    assert store.remove(SHA256, unless_touched_after=a_minute_ago()) is False
     age(store)
     assert store.put(DATA) == SHA256
-    assert store.remove(SHA256, untouched_for=60) is False
+    assert store.remove(SHA256, unless_touched_after=a_minute_ago()) is False
     age(store)
-    assert store.remove(SHA256, untouched_for=60) is True
+    assert store.remove(SHA256, unless_touched_after=a_minute_ago()) is True
     assert files(store) == []
 
 
 def test_what_is_gone_cannot_be_touched_and_removing_it_is_no_error(store: FileStore) -> None:
     assert store.touch(SHA256) is False
-    assert store.remove(SHA256, untouched_for=60) is True
+    assert store.remove(SHA256, unless_touched_after=a_minute_ago()) is True
 
 
 def test_bytes_stored_while_they_are_being_removed_are_there_afterwards(store: FileStore) -> None:
@@ -161,7 +167,7 @@ def test_bytes_stored_while_they_are_being_removed_are_there_afterwards(store: F
 
         def remove(together: threading.Barrier = together) -> None:
             together.wait()
-            store.remove(SHA256, untouched_for=60)
+            store.remove(SHA256, unless_touched_after=a_minute_ago())
 
         remover = threading.Thread(target=remove)
         remover.start()

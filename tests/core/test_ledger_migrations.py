@@ -23,16 +23,7 @@ from modules.sales.models import Invoice
 from modules.sales.service import invoices
 from modules.sales.service.lines import lines_of
 from modules.sales.states import InvoiceState
-from tests.pos.conftest import cashier, register, sell, session  # noqa: F401 (fixtures)
-from tests.sales.conftest import (  # noqa: F401 (fixtures)
-    _today,
-    customer,
-    line,
-    make_invoice,
-    make_quotation,
-    salesperson,
-    vat,
-)
+from tests.ledger import *  # noqa: F403 (fixtures)
 
 FORMER = {"pos": "e3b60d5a17c8", "sales": "d2f4a86b1e90", "core": "c48e0d7a61f2"}
 
@@ -41,11 +32,11 @@ FORMER = {"pos": "e3b60d5a17c8", "sales": "d2f4a86b1e90", "core": "c48e0d7a61f2"
 def test_former_rows_survive_and_what_contradicts_is_mended(
     app: Flask,
     company: Company,
-    customer: Partner,  # noqa: F811
-    cashier: User,  # noqa: F811
-    session: Session,  # noqa: F811
-    sell: Callable[..., Ticket],  # noqa: F811
-    make_invoice: Callable[..., Invoice],  # noqa: F811
+    customer: Partner,
+    cashier: User,
+    session: Session,
+    sell: Callable[..., Ticket],
+    make_invoice: Callable[..., Invoice],
 ) -> None:
     ticket, posted = sell(partner_id=customer.id), make_invoice()
     draft, live = make_invoice(posted=False), make_invoice(posted=False)

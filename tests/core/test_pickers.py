@@ -95,8 +95,8 @@ def test_what_is_chosen_is_read_shown_and_searchable(
         html = str(form.partner_id())
         assert html.count("<option") == 2
         assert f'<option selected value="{customer.id}">Dupont &amp; Fils</option>' in html
-        assert 'data-people="/people?only=customers"' in html
-        assert 'data-people="/people?only=partners"' in str(form.contact_id())
+        assert 'data-people="/people?only=customers&amp;company_id=1"' in html
+        assert 'data-people="/people?only=partners&amp;company_id=1"' in str(form.contact_id())
         assert f'data-people="/pick/{company.id}/products"' in str(form.product_id())
         assert f'data-people="/pick/{company.id}/users"' in str(form.user_id())
         assert "L1" in str(form.product_id())

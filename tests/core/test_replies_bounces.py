@@ -30,7 +30,7 @@ REPLIES: list[Row] = [
     (M, 451, "4.4.2 Timeout - closing connection. For more information, go to About SMTP error messages.", K.TIMEOUT, TEMP, {}),
     (R, 452, "4.2.2 The recipient's inbox is out of storage space. Please direct the recipient to https://support.google.com/mail/?p=OverQuotaTemp", K.MAILBOX_FULL, TEMP, {}),
     (R, 550, "5.7.0 Mail relay denied 192.0.2.1. Invalid credentials for relay for one of the domains in: example.com (as obtained from HELO and MAIL FROM). Email is being sent from a domain or IP address which isn't registered in your Workspace account.", K.SENDER_REFUSED, PERM, {"advice": "relay_denied"}),
-    (B, 554, "5.4.6 Message exceeded 50 hops, this may indicate a mail loop. For more information, go to Gmail Help.", K.MESSAGE_REFUSED, PERM, {"advice": "mail_loop"}),
+    (B, 554, "5.4.6 Message exceeded 50 hops, this may indicate a mail loop. For more information, go to Gmail Help.", K.SERVER_ERROR, PERM, {"advice": "mail_loop"}),
     # Exchange Server and Exchange Online.
     (R, 450, "4.7.26 Access denied, a message sent over IPv6 [2001:db8::240] must pass either SPF or DKIM validation, this message is not signed", K.SPAM_SUSPECTED, TEMP, {}),
     (B, 450, "4.7.323 tlsa-invalid: The domain failed DANE validation", K.TLS_FAILED, TEMP, {}),
@@ -48,9 +48,9 @@ REPLIES: list[Row] = [
     (R, 550, "5.7.513 Service unavailable, Client host [192.0.2.4] blocked by contoso.com using Customer Block list (AS16012607)", K.RECIPIENT_REFUSED, PERM, {"advice": "sender_blocked_by_recipient"}),
     (M, 550, "5.7.606 Access denied, banned sending IP [192.0.2.4]", K.SPAM_SUSPECTED, PERM, {"advice": "block_list"}),
     (B, 550, "5.6.11 Invalid characters", K.MESSAGE_REFUSED, PERM, {"advice": "malformed"}),
-    (B, 554, "5.4.11 Agent generated message depth exceeded", K.MESSAGE_REFUSED, PERM, {}),
+    (B, 554, "5.4.11 Agent generated message depth exceeded", K.SERVER_ERROR, PERM, {}),
     (B, 550, "5.5.6 Invalid message content", K.MESSAGE_REFUSED, PERM, {}),
-    (B, 554, "5.4.14 Routing loop detected", K.MESSAGE_REFUSED, PERM, {"advice": "mail_loop"}),
+    (B, 554, "5.4.14 Routing loop detected", K.SERVER_ERROR, PERM, {"advice": "mail_loop"}),
     (R, 550, "5.7.64 TenantAttribution; Relay Access Denied [AM6EUR05FT047.eop-eur05.prod.protection.outlook.com]", K.SENDER_REFUSED, PERM, {"advice": "relay_denied"}),
     (B, 550, "5.0.350 Requested action not taken: policy violation detected (AS345)", K.SPAM_SUSPECTED, PERM, {}),
     (B, 550, "5.7.900 Delivery not authorized, message refused", K.SPAM_SUSPECTED, PERM, {}),
@@ -128,7 +128,7 @@ REPLIES: list[Row] = [
     (C, 554, "Connection refused. This IP address is listed on the Policy Block List (PBL). IB106", K.SPAM_SUSPECTED, PERM, {"advice": "block_list"}),
     (C, 554, "RBL Reject.", K.SPAM_SUSPECTED, PERM, {"advice": "block_list"}),
     (B, 552, "Message rejected for spam or virus content", K.SPAM_SUSPECTED, PERM, {}),
-    (B, 554, "This message is looping: it already has my Delivered-To line. (#5.4.6)", K.MESSAGE_REFUSED, PERM, {"advice": "mail_loop"}),
+    (B, 554, "This message is looping: it already has my Delivered-To line. (#5.4.6)", K.SERVER_ERROR, PERM, {"advice": "mail_loop"}),
     # Cox.
     (C, 554, "cox rejected - no rDNS", K.SPAM_SUSPECTED, PERM, {"advice": "reverse_dns"}),
     (C, 452, "cox too many bad commands from 192.0.2.1", K.RATE_LIMITED, TEMP, {}),
@@ -265,7 +265,7 @@ REPLIES: list[Row] = [
     (C, 554, "IP=192.0.2.44 - A problem occurred. (Ask your postmaster for help or to contact tosa@rx.t-online.de to clarify.) (BL)", K.SPAM_SUSPECTED, PERM, {"advice": "block_list"}),
     # IONOS, GMX, Web.de, T-Online and smaller German hosts.
     (R, 550, "Benutzer hat das Speichervolumen ueberschritten. / User has exhausted allowed storage space.", K.MAILBOX_FULL, PERM, {}),
-    (R, 550, "Benutzer hat zuviele Mails auf dem Server. / User has too many messages on the server.", K.MAILBOX_FULL, PERM, {}),
+    (R, 550, "Benutzer hat zuviele Emails auf dem Server. / User has too many messages on the server.", K.MAILBOX_FULL, PERM, {}),
     (R, 550, "Unknown local part ann in <ann@web.de>", K.RECIPIENT_UNKNOWN, PERM, {}),
     (C, 554, "Refused. Your reverse DNS entry contains your IP address and a country code.", K.SPAM_SUSPECTED, PERM, {"advice": "reverse_dns"}),
     (B, 500, "5.0.0 Depot returns error: <552 5.2.2 Over quota>", K.MAILBOX_FULL, PERM, {}),

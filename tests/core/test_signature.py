@@ -64,7 +64,7 @@ def test_the_page_keeps_and_shows_the_signature(client: FlaskClient, sophie: Use
     assert '<div class="signature-shown" hx-disable><div>Sophie</div></div>' in page
     assert 'href="/signature"' in page, "in the menu of the user"
     answer = client.post("/signature", data={"signature": ""}, follow_redirects=True)
-    assert "Your mails end without a signature now." in answer.text
+    assert "Your emails end without a signature now." in answer.text
 
 
 def test_the_preview_keeps_nothing_and_shows_nothing_unclean(client: FlaskClient, sophie: User) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
+import socket
+
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from core import jobs, migrate
+from core import cli, jobs, migrate
 from core.db import db, transaction
+from core.kept import forget
 from tests.outbox.processes import eventually, states_of
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
+
+
+def head_of_outbox() -> str:
+    outbox = next(m for m in migrate.migrated_modules() if m.name == "outbox")
+    return str(migrate.ScriptDirectory.from_config(migrate.alembic_config(outbox)).get_current_head())
 
 
 def set_version(version: str) -> None:
@@ -68,3 +77,69 @@ def test_a_table_of_versions_that_is_gone_is_a_sentence(app: Flask):
         session.execute(text("DROP TABLE core_version_outbox"))
     db.session.rollback()
     assert watch.problem() == "Migrations of outbox have not been applied: run `envoi db upgrade`."
+
+
+@pytest.fixture
+def serving(app: Flask, hire):
+    """A web process that answers, and what asks it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = hire("web", PORT=port)
+
+    def ask(path: str = "/sign-in", **head: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            connection.request("GET", path, headers=head)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+        finally:
+            connection.close()
+
+    eventually(lambda: ask()[0] == 200, "it answers")
+    return process, ask
+
+
+def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothing(app, serving, monkeypatch):
+    process, ask = serving
+    set_version("ffffffffffff")
+    eventually(lambda: ask()[0] == 503, "it has noticed")
+    code, page = ask("/outbox/mails", **{"Accept-Language": "fr"})
+    assert code == 503
+    assert "Envoi a été mis à jour" in page
+    assert "Traceback" not in process.log
+    assert "tables of outbox are newer than this program" in process.log
+    # A page in place shows the sentence, and files are served: browsers go on showing what they have.
+    assert ask("/sign-in", **{"HX-Request": "true"})[1].startswith("It has to be started again")
+    assert ask("/static/envoi.css")[0] == 200
+    # Whoever looks by the program of the new release is told which process is left.
+    with transaction() as session:
+        session.execute(
+            text("UPDATE core_version_outbox SET version_num = :head"), {"head": head_of_outbox()}
+        )
+    db.session.rollback()
+    monkeypatch.setattr(cli, "_application", [app])
+    assert any("works with tables that are not there any more" in sentence for sentence in cli.checks())
+    # Tables that were put back are its own again.
+    eventually(lambda: ask()[0] == 200, "it goes on")
+
+
+def test_a_web_process_looks_at_its_tables_now_and_then_and_not_for_each_request(app: Flask):
+    client = app.test_client()
+    watch = migrate.SchemaWatch()
+    asked: list[int] = []
+
+    def problem() -> str:
+        asked.append(1)
+        return watch.problem()
+
+    app.extensions["envoi_schema_problem"] = problem
+    for _ in range(5):
+        assert client.get("/sign-in").status_code == 200
+    assert len(asked) == 1
+    set_version("ffffffffffff")
+    assert client.get("/sign-in").status_code == 200, "not yet"
+    forget("schema")
+    assert client.post("/sign-in").status_code == 503

@@ -28,16 +28,8 @@ from modules.pos.service.registers import close_session, open_session, open_sess
 from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
 from modules.sales.states import InvoiceState, OrderState
-from tests.faults.at_once import at_once
-from tests.sales.conftest import (  # noqa: F401 (fixtures)
-    _today,
-    customer,
-    line,
-    make_invoice,
-    make_quotation,
-    salesperson,
-    vat,
-)
+from tests.at_once import failures_at_once
+from tests.ledger import *  # noqa: F403 (fixtures)
 
 pytestmark = pytest.mark.both_databases
 
@@ -49,7 +41,7 @@ def _words(raised: list[BaseException]) -> None:
     assert all(isinstance(error, UserError) for error in raised), raised
 
 
-def _canceled_draft(make_invoice: Callable[..., Invoice]) -> tuple[int, int]:  # noqa: F811
+def _canceled_draft(make_invoice: Callable[..., Invoice]) -> tuple[int, int]:
     draft = make_invoice(posted=False)
     invoices.cancel(draft)
     assert draft.order_id is not None
@@ -58,11 +50,11 @@ def _canceled_draft(make_invoice: Callable[..., Invoice]) -> tuple[int, int]:  #
 
 def test_reopening_a_draft_and_invoicing_the_order_leaves_one(
     app: Flask,
-    make_invoice: Callable[..., Invoice],  # noqa: F811
+    make_invoice: Callable[..., Invoice],
 ) -> None:
     for _ in range(TURNS):
         draft_id, order_id = _canceled_draft(make_invoice)
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda draft_id=draft_id: invoices.reopen(db.session.get_one(Invoice, draft_id)),
             lambda order_id=order_id: invoices.invoice_order(db.session.get_one(Order, order_id), None),
@@ -74,11 +66,11 @@ def test_reopening_a_draft_and_invoicing_the_order_leaves_one(
 
 def test_reopening_a_draft_and_canceling_the_order_leaves_no_invoice_of_a_canceled_order(
     app: Flask,
-    make_invoice: Callable[..., Invoice],  # noqa: F811
+    make_invoice: Callable[..., Invoice],
 ) -> None:
     for _ in range(TURNS):
         draft_id, order_id = _canceled_draft(make_invoice)
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda draft_id=draft_id: invoices.reopen(db.session.get_one(Invoice, draft_id)),
             lambda order_id=order_id: orders.cancel(db.session.get_one(Order, order_id)),
@@ -96,7 +88,7 @@ def test_opening_a_register_and_changing_the_currency_leaves_one_currency(
     for turn in range(TURNS):
         register = save_register(None, {"company_id": company.id, "code": f"R{turn}", "name": "Till"})
         wanted = "USD" if company.currency == "EUR" else "EUR"
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda wanted=wanted, number=company.id: save_company(
                 db.session.get_one(Company, number), {"currency": wanted}
@@ -115,7 +107,7 @@ def test_opening_a_register_and_changing_the_currency_leaves_one_currency(
 def test_two_products_do_not_get_one_code(app: Flask, company: Company, field: str, shared: bool) -> None:
     for turn in range(TURNS):
         values = {"name": "Lamp", field: f"37600{turn}"}
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda values=values, number=company.id: save_product(None, {**values, "company_id": number}),
             lambda values=values, number=company.id: save_product(
@@ -129,13 +121,13 @@ def test_two_products_do_not_get_one_code(app: Flask, company: Company, field: s
 
 def test_two_main_contacts_of_one_customer_wait_for_each_other_and_one_stays(
     app: Flask,
-    customer: Partner,  # noqa: F811
+    customer: Partner,
 ) -> None:
     people = [save_contact(customer, f"C{n}", f"c{n}@dupont.example.com").id for n in range(3)]
     customer_id = customer.id
     for turn in range(TURNS * 2):
         first, second = people[turn % 3], people[(turn + 1) % 3]
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda first=first: make_main_contact(db.session.get_one(Partner, first)),
             lambda second=second: make_main_contact(db.session.get_one(Partner, second)),
@@ -150,15 +142,15 @@ def test_two_main_contacts_of_one_customer_wait_for_each_other_and_one_stays(
 @pytest.mark.parametrize("verb", [unfollow, restore, lambda follower: set_by_mail(follower, False)])
 def test_a_follower_is_changed_while_the_customer_is(
     app: Flask,
-    make_quotation: Callable[..., Order],  # noqa: F811
-    salesperson: User,  # noqa: F811
+    make_quotation: Callable[..., Order],
+    salesperson: User,
     verb: Callable[[Follower], None],
 ) -> None:
     others = [save_partner(None, {"name": f"Other {turn}"}).id for turn in range(TURNS)]
     for other in others:
         order = make_quotation()
         follower = next(row for row in followers_of(order.document_id) if row.partner_id)
-        raised = at_once(
+        raised = failures_at_once(
             app,
             lambda number=order.document_id, other=other: change_customer(
                 db.session.get_one(Document, number), other, None
@@ -173,12 +165,12 @@ def test_a_follower_is_changed_while_the_customer_is(
 
 def test_a_follower_that_went_meanwhile_is_told(
     app: Flask,
-    make_quotation: Callable[..., Order],  # noqa: F811
+    make_quotation: Callable[..., Order],
 ) -> None:
     order = make_quotation()
     other = save_partner(None, {"name": "Other"}).id
     follower = next(row for row in followers_of(order.document_id) if row.partner_id)
-    assert not at_once(
+    assert not failures_at_once(
         app, lambda: change_customer(db.session.get_one(Document, order.document_id), other, None)
     )
     with pytest.raises(UserError, match="not there any more"):

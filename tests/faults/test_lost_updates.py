@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import io
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,13 +23,14 @@ from core.contract import Scope
 from core.db import db, end_reading, transaction
 from core.mail.outcomes import Failure, FailureKind
 from core.partners.service import make_main_contact, save_contact, save_partner
-from core.products.service import save_product, save_tax
+from core.products.service import save_payment_terms, save_product, save_tax
 from core.testing.fixtures import PASSWORD
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.service import save_server
 from modules.pos.service.registers import save_method, save_register, settings_of
 from modules.pos.states import PaymentKind
+from tests.at_once import at_once
 from tests.forms import filled_in, form_of
 
 both = pytest.mark.both_databases
@@ -114,6 +114,11 @@ CASES = {
         lambda c: save_tax(None, {"name": "TVA 20 %", "rate": Decimal(20), "company_id": c.id}),
         "/taxes/{}", "name", "TVA", "VAT", "rate", "5.5", _columns("name", "rate"), ("TVA 20 %", Decimal(20)),
     ),
+    "payment terms": Case(
+        lambda c: save_payment_terms(None, {"name": "30 jours", "company_id": c.id}),
+        "/payment-terms/{}", "name", "30 jours net", "30 days", "company_id", "", _columns("name", "company_id"),
+        ("30 jours", 1),
+    ),
     "company": Case(
         lambda _: save_company(None, {"name": "Nord", "legal_line": "SARL\nCapital 1000"}),
         "/companies/{}", "name", "Nord SA", "Nord SAS", "currency", "GBP", _columns("name", "currency"),
@@ -148,7 +153,7 @@ CASES = {
     ),
 }  # fmt: skip
 AFTER = {"product": Decimal("12.50"), "tax": Decimal("5.5"), "user": ("cashier", "support"), "role": None}
-AFTER |= {"payment method": 30, "mail server": 3, "till settings": True}
+AFTER |= {"payment terms": None, "payment method": 30, "mail server": 3, "till settings": True}
 
 
 @pytest.fixture
@@ -312,26 +317,15 @@ def test_of_two_who_save_at_once_one_is_told(app, company, make_user, sign_in, n
         browser = sign_in(make_user("administrator", login=f"a{number}@example.com"))
         people.append((browser, filled_in(opened(browser, path, case.field), **{case.field: f"N{number}"})))
     posts = [(browser, path, form) for browser, form in people]
-    assert sorted(at_once(app, *posts)) == [302, 409, 409, 409]
+    assert sorted(posted_at_once(app, *posts)) == [302, 409, 409, 409]
 
 
-def at_once(app: Flask, *posts: tuple[FlaskClient, str, Any]) -> list[int]:
+def posted_at_once(app: Flask, *posts: tuple[FlaskClient, str, Any]) -> list[int]:
     """Post several forms at the same moment and return the answers."""
-    end_reading()
-    answers = [0] * len(posts)
-    start = threading.Barrier(len(posts))
-
-    def post(number: int, browser: FlaskClient, path: str, form: Any) -> None:
-        with app.app_context():
-            start.wait(30)
-            answers[number] = browser.post(path, data=form).status_code
-
-    threads = [threading.Thread(target=post, args=(number, *one)) for number, one in enumerate(posts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return answers
+    return at_once(
+        app,
+        *(lambda post=post: post[0].post(post[1], data=post[2]).status_code for post in posts),
+    )
 
 
 @both
@@ -341,12 +335,14 @@ def test_forms_and_buttons_of_the_same_rows_do_not_wait_for_each_other(app, comp
     bob, path = made(CASES["user"], company)
     for number in range(5):
         form = filled_in(opened(anna, f"/partners/{one.id}/edit", "name"), phone=str(number), is_main="y")
-        answers = at_once(
+        answers = posted_at_once(
             app, (anna, f"/partners/{one.id}/edit", form), (ben, f"/partners/{two.id}/main", {})
         )
         assert set(answers) <= {302, 409}
         form = filled_in(opened(anna, path, "name"), name=f"Bob {number}")
-        answers = at_once(app, (anna, path, form), (ben, f"{path}/active", {"active": str(number % 2)}))
+        answers = posted_at_once(
+            app, (anna, path, form), (ben, f"{path}/active", {"active": str(number % 2)})
+        )
         assert set(answers) <= {302, 409}
     db.session.expire_all()
     assert bob.active is False

@@ -6,28 +6,29 @@ import datetime as dt
 import time
 
 import pytest
-from flask import Flask, g
-from sqlalchemy import update
+from flask import Flask
+from sqlalchemy import event, update
 
 from core import clock, jobs, pulse
 from core.db import db, transaction
+from core.kept import forget
 from core.pulse import Part
 from modules.outbox import service
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import MAILS, OutgoingMail
 from modules.outbox.restored import service as restored
-from modules.outbox.standstill import Cause, Standstill, hindrance, problems, standstill
+from modules.outbox.standstill import STANDSTILL, Cause, Standstill, hindrance, problems, standstill
 from tests.outbox.conftest import draft
 from tests.outbox.processes import eventually, states_of
 
 pytestmark = pytest.mark.smtp
 
 
-def now(app: Flask) -> Standstill | None:
+def now(_app: Flask) -> Standstill | None:
     """Return what a new request would find."""
     db.session.rollback()
-    g.pop("outbox_standstill", None)
-    app.extensions.pop("envoi_pulse", None)
+    forget(STANDSTILL)
+    forget("pulse")
     return standstill()
 
 
@@ -41,9 +42,9 @@ def let_wait(minutes: float) -> None:
         session.execute(update(MAILS).values(next_attempt_at=clock.now() - dt.timedelta(minutes=minutes)))
 
 
-def alive(app: Flask, *parts: Part) -> bool:
-    app.extensions.pop("envoi_pulse", None)
-    return set(parts) <= pulse.pulse().alive
+def alive(_app: Flask, *parts: Part) -> bool:
+    forget("pulse")
+    return set(parts) <= set(pulse.pulse().alive)
 
 
 @pytest.fixture
@@ -137,11 +138,48 @@ def test_a_queue_that_nobody_empties_is_told_although_all_seem_alive(app, at_wor
 
 def test_a_mail_that_would_leave_now_says_at_once_that_nobody_sends(app, send):
     mail = send("a@example.com")
-    g.pop("outbox_standstill", None)
+    forget(STANDSTILL)
     assert "no sending process is running" in waits_for(mail, outdated=False)
     found = hindrance()
     assert found is not None
     assert found.cause is Cause.NO_WORKER
+
+
+def test_the_answer_is_kept_for_a_moment_and_costs_the_pages_between_no_query(app, send):
+    send("a@example.com")
+    let_wait(1)
+    assert now(app) is not None
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        asked.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    for _ in range(3):
+        with app.test_request_context():
+            assert standstill() is not None
+    event.remove(db.engine, "before_cursor_execute", note)
+    assert asked == []
+
+
+def test_what_is_held_counts_all_that_waits_and_is_told_at_once(app, send):
+    send("due@example.com")
+    let_wait(1)
+    later = send("later@example.com")
+    with transaction() as session:
+        session.execute(
+            update(MAILS)
+            .where(MAILS.c.id == later.id)
+            .values(next_attempt_at=clock.now() + dt.timedelta(days=1), state="scheduled")
+        )
+    assert cause(app) is not Cause.HELD
+    restored.hold_back()
+    found = standstill()
+    assert found is not None
+    assert (found.cause, found.late) == (Cause.HELD, 2)
+    assert "2 emails are waiting." in found.facts
+    restored.decide(None, None)
+    assert cause(app) is not Cause.HELD
 
 
 def test_what_is_held_says_so(app, send):

@@ -96,7 +96,7 @@ def editor(desk: Desk, composer: Locator) -> Locator:
 
 def hide_template(house: House, name: str) -> None:
     """Take a template away from the other journeys."""
-    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=10)) as database, database:
+    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=60)) as database, database:
         database.execute("UPDATE mail_config_template SET active = 0 WHERE name = ?", (name,))
 
 

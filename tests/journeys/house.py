@@ -159,7 +159,7 @@ def running_house(
 
     try:
         wait_until("the sign-in page", ready, START_SECONDS)
-        wait_until("the mailbox", lambda: "takes mail on" in house.log.read_text()[begun:], START_SECONDS)
+        wait_until("the mailbox", lambda: "takes email on" in house.log.read_text()[begun:], START_SECONDS)
         yield house
     finally:
         process.send_signal(signal.SIGTERM)

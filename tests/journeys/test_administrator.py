@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from core.testing.services import SmtpLab
-from tests.journeys.conftest import Desk
+from tests.journeys.conftest import Desk, in_language
 from tests.journeys.house import House, wait_until
 from tests.journeys.variants import EITHER_LANGUAGE
 from tests.journeys.words import ADMIN, Reader
@@ -22,11 +22,12 @@ DEMONSTRATION_MAIL = 1
 def desk(sit_down: Callable[..., Desk], house: House, language: str) -> Iterator[Desk]:
     """The administrator, who has chosen a language in the menu."""
     desk = sit_down(ADMIN)
+    desk.go("/")
     page = desk.page
     if language != ADMIN.language:
         page.get_by_role("button", name="Alix Martin").click()
         page.get_by_role("button", name=NAMES[language]).click()
-        expect(page.locator("html")).to_have_attribute("lang", language)
+        expect(page.locator("html")).to_have_attribute("lang", in_language(language))
     yield Desk(house, page, Reader(ADMIN.login, language))
     desk.prefer(language=ADMIN.language)
 
@@ -86,7 +87,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
     desk.button("Developer mode").click()
     technical = menu(desk, "Configuration")
     expect(technical).to_contain_text(desk("Technical"))
-    expect(technical.get_by_role("link", name=desk("Emails"), exact=True)).to_be_visible()
+    expect(technical.get_by_role("link", name=desk("Email log"), exact=True)).to_be_visible()
     technical.get_by_role("link", name=desk("Mail servers"), exact=True).click()
     expect(desk.heading()).to_have_text(desk("Mail servers"))
     request.getfixturevalue("only_untested_servers")
@@ -145,7 +146,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         desk.button("Test").click()
         expect(report).to_contain_text(
             desk(
-                "The server works. It has accepted a test mail to %(address)s.",
+                "The server works. It has accepted a test email to %(address)s.",
                 address="admin@demo.example.com",
             )
         )

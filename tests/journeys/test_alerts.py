@@ -98,10 +98,13 @@ def test_whoever_wants_it_is_told_by_mail_as_well(sit_down: Callable[..., Desk],
     desk = sit_down(SOPHIE)
     page = desk.page
     desk.go("/outbox/alerts")
-    page.get_by_role("checkbox").check()
+    by_email = page.get_by_label(
+        desk("Tell me by email as well, to %(address)s", address="sophie@demo.example.com")
+    )
+    by_email.check()
     desk.button("Save").click()
     expect(page.locator("#flashes")).to_contain_text(
-        desk("You will also be told by mail, to %(address)s.", address="sophie@demo.example.com")
+        desk("You will also be told by email, to %(address)s.", address="sophie@demo.example.com")
     )
     number = send_to(desk, "refused+told@example.com")
     expect(page.locator("#mail-badge")).to_contain_text(desk("failed"))
@@ -114,7 +117,7 @@ def test_whoever_wants_it_is_told_by_mail_as_well(sit_down: Callable[..., Desk],
     assert f"{house.url}/outbox/mails/" in text
     assert "550" not in text  # the words of servers name addresses
     desk.go("/outbox/alerts")
-    page.get_by_role("checkbox").uncheck()
+    by_email.uncheck()
     desk.button("Save").click()
 
 
@@ -139,7 +142,7 @@ def test_an_address_is_shown_handed_over_and_erased(boss: Desk, house: House, la
     mail_id = house.send(
         "S00002", "--only", "--to", f"{address}, other@example.com", "--company", ADMIN.company
     )
-    wait_until("the mail", lambda: house.mail(mail_id)[0] == "sent")
+    wait_until("the email", lambda: house.mail(mail_id)[0] == "sent")
     desk.go("/")
     desk.button("Configuration").click()
     desk.link("Personal data").click()
@@ -168,7 +171,7 @@ def test_an_address_is_shown_handed_over_and_erased(boss: Desk, house: House, la
     page.once("dialog", lambda dialog: dialog.accept())
     desk.button("Erase").click()
     expect(page.locator("#flashes")).to_contain_text(desk("The address was erased."))
-    expect(page.locator("main")).to_contain_text(desk("Nothing: no mail, no contact, no user."))
+    expect(page.locator("main")).to_contain_text(desk("Nothing: no email, no contact, no user."))
     desk.go(f"/outbox/mails/{mail_id}?tab=recipients")
     expect(page.locator("main")).to_contain_text("@erased.invalid")
     expect(page.locator("main")).to_contain_text("other@example.com")
@@ -251,7 +254,7 @@ def test_a_server_that_fails_is_paused_and_says_so_until_it_works_again(
     desk.field("Encryption").select_option("none")
     desk.field("Priority").fill("1")
     desk.field("Company").select_option(label=company)
-    desk.field("Mails a minute").fill("6000")
+    desk.field("Emails a minute").fill("6000")
     desk.button("Save").click()
     server_path = page.url.removeprefix(house.url)
     desk.button("Test").click()

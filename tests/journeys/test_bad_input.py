@@ -51,7 +51,7 @@ def test_the_composer_says_what_is_wrong_and_keeps_everything(
     nobody(dialog)
     subject.fill(f"Everything is wrong with {number}")
     send.click()
-    expect(complaint(desk, "Nobody would get this mail")).to_be_visible()
+    expect(complaint(desk, "Nobody would get this email")).to_be_visible()
     expect(subject).to_have_value(f"Everything is wrong with {number}")
     assert addresses(dialog, "left_out") == [customer]
     kept()

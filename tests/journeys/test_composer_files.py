@@ -110,7 +110,7 @@ def test_progress_is_shown_and_send_waits_for_the_file(sit_down: Callable[..., D
     expect(rows(dialog).get_by_role("progressbar", name="slow.txt")).to_be_visible()
     dialog.get_by_label("Subject").fill(f"Slow {number}")
     send(desk, dialog)
-    expect(dialog.locator("[data-news]")).to_contain_text("The mail is sent as soon as the files are there")
+    expect(dialog.locator("[data-news]")).to_contain_text("The email is sent as soon as the files are there")
     until_held(desk.page, held).continue_()
     expect(badge(desk.page)).to_contain_text("sent")
     ((_row, message),) = house.mailbox(f"Slow {number}")
@@ -127,7 +127,7 @@ def test_the_sum_warns_when_it_is_more_than_a_mail_may_carry(
     for half in halves:
         half.write_bytes(half.name[:8].ljust(10, "0").encode() * 1_300_000)
     dialog.get_by_label("Add files: choose, or drop them here").set_input_files(halves)
-    expect(dialog.locator("[data-sum-words]")).to_contain_text("more than the 25 MB that a mail may carry")
+    expect(dialog.locator("[data-sum-words]")).to_contain_text("more than the 25 MB that an email may carry")
     expect(dialog.locator(".finding-block")).to_contain_text("the limit is 25 MB")
     rows(dialog).last.get_by_role("button").click()
     expect(dialog.locator("[data-sum-words]")).to_contain_text("of 25 MB")

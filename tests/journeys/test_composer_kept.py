@@ -177,7 +177,7 @@ def test_a_session_that_ends_goes_on_by_itself_after_a_sign_in(
     window.sign_in()
     window.page.close()
     page.bring_to_front()
-    expect(state).to_have_text("", timeout=20_000)
+    expect(state).to_have_text("")
     kept(desk, dialog)
     is_there(desk, dialog, f"session-{reader.language}")
     dialog.get_by_label(desk("Subject")).fill(f"Session {reader.language} {number}")

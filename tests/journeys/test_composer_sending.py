@@ -145,7 +145,7 @@ def test_the_mail_is_opened_in_ones_own_mail_program(sit_down: Callable[..., Des
     expect(dialog.locator("#compose-pdf").get_by_role("link")).to_be_visible()
     dialog.get_by_role("button", name=desk("Other ways to send")).click()
     with desk.page.expect_download() as download:
-        dialog.get_by_role("button", name=desk("Open in my mail program")).click()
+        dialog.get_by_role("button", name=desk("Open in my email program")).click()
     assert download.value.suggested_filename.endswith(".eml")
     message = message_from_bytes(Path(download.value.path()).read_bytes(), policy=policy.default)
     assert message["X-Unsent"] == "1"
@@ -153,7 +153,7 @@ def test_the_mail_is_opened_in_ones_own_mail_program(sit_down: Callable[..., Des
     assert "secret@example.com" in message["Bcc"]
     assert any(part.get_content_type() == "application/pdf" for part in message.walk())
     expect(dialog.locator("[data-news]")).to_contain_text(
-        desk("Open the downloaded file: your mail program shows the mail, ready to be sent there.")
+        desk("Open the downloaded file: your email program shows the email, ready to be sent there.")
     )
     expect(dialog).to_be_visible()
     desk.go(path)
@@ -170,13 +170,15 @@ def test_what_is_wrong_is_told_while_one_writes_and_blocks(
     blocking = dialog.locator(".finding-block")
     expect(blocking).to_have_count(0)
     nobody(dialog)
-    expect(blocking).to_contain_text(desk("Nobody would get this mail: add a recipient."))
+    expect(blocking).to_contain_text(desk("Nobody would get this email: add a recipient."))
     blocking.get_by_role("button", name=desk("Show the place")).press("Enter")
     expect(dialog.locator("#compose-to")).to_be_focused()
     dialog.get_by_role("button", name=re.compile(f"^{re.escape(desk('Put back'))}")).first.click()
     expect(blocking).to_have_count(0)
     dialog.get_by_label(desk("Subject")).fill("")
-    expect(blocking).to_contain_text(desk("The subject is empty. Say in a few words what the mail is about."))
+    expect(blocking).to_contain_text(
+        desk("The subject is empty. Say in a few words what the email is about.")
+    )
     # Send jumps to it.
     send(desk, dialog)
     subject = dialog.get_by_label(desk("Subject"))

@@ -78,7 +78,7 @@ def test_from_the_reason_to_the_corrected_address_in_place(
     field.fill(right)
     page.keyboard.press("Enter")
     expect(flash(page)).to_contain_text(
-        desk("The address was corrected, and the mail is in the queue again.")
+        desk("The address was corrected, and the email is in the queue again.")
     )
     # State and buttons follow by themselves.
     expect(state(page)).to_contain_text(desk("sent"))
@@ -122,11 +122,11 @@ def test_what_is_uncertain_is_settled_by_a_person(sit_down: Callable[..., Desk],
     elsewhere = page.context.new_page()
     elsewhere.goto(page.url)
     desk.button("Mark as not received").click()
-    expect(flash(page)).to_contain_text("Noted: the mail has not arrived.")
+    expect(flash(page)).to_contain_text("Noted: the email has not arrived.")
     expect(state(page)).to_contain_text("failed")
     # In another window somebody is too late.
     elsewhere.get_by_role("button", name="Mark as sent").click()
-    expect(flash(elsewhere)).to_contain_text("This mail is no longer uncertain.")
+    expect(flash(elsewhere)).to_contain_text("This email is no longer uncertain.")
     expect(state(elsewhere)).to_contain_text("failed")
 
 
@@ -150,7 +150,7 @@ def test_a_mail_is_duplicated_into_a_new_one(
     # The same document to the same address, a moment later: that is asked.
     composer.get_by_role("checkbox", name=desk("Send anyway")).check()
     desk.button("Send").click()
-    expect(flash(page)).to_contain_text(desk("The mail is in the queue."))
+    expect(flash(page)).to_contain_text(desk("The email is in the queue."))
     expect(badge(page)).to_contain_text(desk("sent"))
     first, second = (house.mailbox(f"{word} of two {reader.language}") for word in ("First", "Second"))
     assert first[0][0].recipients == second[0][0].recipients == (address,)
@@ -185,7 +185,7 @@ def test_the_panel_has_the_same_actions_and_leaves_an_open_menu_alone(
     expect(entry).to_be_visible()
     entry.click()
     expect(flash(page)).to_contain_text(
-        desk("The mail is first on the queue. It goes only to those who did not get it.")
+        desk("The email is first on the queue. It goes only to those who did not get it.")
     )
     assert page.url.removeprefix(house.url) == path
     wait_until("the second try", lambda: house.mail(mail_id) == ("deferred", 2))
@@ -194,7 +194,7 @@ def test_the_panel_has_the_same_actions_and_leaves_an_open_menu_alone(
     page.once("dialog", lambda dialog: dialog.accept())
     line.get_by_role("button", name=re.compile(re.escape(subject))).click()
     line.get_by_role("button", name=desk("Cancel"), exact=True).click()
-    expect(flash(page)).to_contain_text(desk("The mail was canceled."))
+    expect(flash(page)).to_contain_text(desk("The email was canceled."))
     expect(line.locator(".state")).to_contain_text(desk("canceled"))
 
 
@@ -221,7 +221,7 @@ def test_the_exact_message_can_be_looked_at(sit_down: Callable[..., Desk], house
     desk = sit_down(OLIVER)
     page = desk.page
     mail_id = sent_to(desk, "exact@example.com", "Looked at")
-    wait_until("the mail", partial(is_in, house, mail_id, "sent"))
+    wait_until("the email", partial(is_in, house, mail_id, "sent"))
     desk.go(f"/outbox/mails/{mail_id}?tab=message")
     assert page.frame_locator("iframe").locator("body").inner_text()
     expect(page.locator(".hash code").first).to_have_text(re.compile(r"^[0-9a-f]{64}$"))

@@ -32,7 +32,7 @@ def put(house: House, subject: str, count: int, state: str, kind: str) -> list[i
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     recipient_state = "refused" if state == "failed" else "deferred"
     ids = []
-    database = sqlite3.connect(house.data_dir / "envoi.db", timeout=15)
+    database = sqlite3.connect(house.data_dir / "envoi.db", timeout=60)
     with contextlib.closing(database), database:
         for number in range(count):
             message_id = f"<{subject.replace(' ', '.')}.{number}@house.example.com>"
@@ -122,7 +122,7 @@ def test_the_keyboard_moves_selects_and_retries(sit_down: Callable[..., Desk], h
     desk.go("/outbox/mails?q=keyboard")
     press = page.keyboard.press
     press("r")
-    expect(page.locator("#toasts")).to_contain_text("Select mails first")
+    expect(page.locator("#toasts")).to_contain_text("Select emails first")
     press("j")
     expect(page.locator(f"#mail-link-{ids[2]}")).to_be_focused()
     press("j")
@@ -143,7 +143,7 @@ def test_the_keyboard_moves_selects_and_retries(sit_down: Callable[..., Desk], h
     expect(page.get_by_role("searchbox")).to_have_value("jxr?")
     page.locator(f"#mail-link-{ids[1]}").focus()
     press("r")
-    expect(page.locator("#flashes")).to_contain_text("1 mail is in the queue again.")
+    expect(page.locator("#flashes")).to_contain_text("1 email is in the queue again.")
     wait_until("the mail that was retried", lambda: state_of(house, ids[1]) == "sent")
     press("j")
     press("Enter")
@@ -166,7 +166,7 @@ def test_all_that_match_are_selected_beyond_the_page(sit_down: Callable[..., Des
     desk.button("Select all 45 that match").click()
     page.once("dialog", lambda dialog: dialog.accept())
     desk.button("Retry").click()
-    expect(page.locator("#flashes")).to_contain_text("45 mails are in the queue again.")
+    expect(page.locator("#flashes")).to_contain_text("45 emails are in the queue again.")
     wait_until("all of them", lambda: all(state_of(house, mail_id) == "sent" for mail_id in ids))
 
 
@@ -182,7 +182,7 @@ def test_a_line_changes_by_itself_and_keeps_selection_and_focus(
     box.check()
     box.focus()
     house.cli("outbox", "retry", str(ids[0]))
-    wait_until("the mail", lambda: state_of(house, ids[0]) == "sent")
+    wait_until("the email", lambda: state_of(house, ids[0]) == "sent")
     page.clock.run_for(5_100)
     expect(page.locator(f"#mail-{ids[0]}")).to_contain_text("sent")
     expect(page.locator(f"#mail-{ids[0]}")).not_to_have_class("failed")
@@ -193,7 +193,7 @@ def test_a_line_changes_by_itself_and_keeps_selection_and_focus(
     # New mails are told of; nothing moves before the reader wants it.
     put(house, "Livelines more", 2, "failed", "mailbox_full")
     page.clock.run_for(5_100)
-    expect(page.locator("#mail-news")).to_have_text("2 new mails")
+    expect(page.locator("#mail-news")).to_have_text("2 new emails")
     expect(rows(desk)).to_have_count(2)
     page.locator("#mail-news a").click()
     expect(rows(desk)).to_have_count(4)
@@ -239,10 +239,10 @@ def test_long_work_shows_how_far_it_is_and_survives_a_reload(
     desk.button("Select all 620 that match").click()
     page.once("dialog", lambda dialog: dialog.accept())
     page.locator("[data-selection-bar]").get_by_role("button", name="Cancel").click()
-    run = page.get_by_role("region", name="Canceling many mails")
+    run = page.get_by_role("region", name="Canceling many emails")
     expect(run).to_be_visible()
     page.reload()
-    expect(run).to_contain_text("Done. 620 mails were canceled.", timeout=30_000)
+    expect(run).to_contain_text("Done. 620 emails were canceled.")
     assert {state_of(house, mail_id) for mail_id in ids} == {"canceled"}
 
 

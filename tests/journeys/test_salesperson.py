@@ -45,6 +45,7 @@ def test_the_list_of_quotations_is_searched_filtered_and_sorted(
 ) -> None:
     desk = sit_down(reader)
     page, rows = desk.page, desk.page.locator("main tbody tr")
+    desk.go("/")
     page.get_by_role("navigation", name=desk("Main menu")).get_by_role(
         "button", name=desk("Sales"), exact=True
     ).click()

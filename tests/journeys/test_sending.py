@@ -75,7 +75,7 @@ def test_a_quotation_reaches_its_customer_from_the_dialog(
     send(desk, dialog)
 
     # Back on the document; badge and panel follow by themselves.
-    expect(page.locator("#flashes")).to_contain_text(desk("The mail is in the queue."))
+    expect(page.locator("#flashes")).to_contain_text(desk("The email is in the queue."))
     assert page.url == f"{house.url}{path}"
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.evaluate("window.sinceSent = true")

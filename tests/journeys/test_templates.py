@@ -44,7 +44,7 @@ def enter(sit_down: Callable[..., Desk], house: House) -> Iterator[Callable[...,
             page.once("dialog", lambda dialog: dialog.accept())
             cleaner.button("More").click()
             cleaner.button("Delete").click()
-            expect(cleaner.heading()).to_have_text("Mail templates")
+            expect(cleaner.heading()).to_have_text("Email templates")
 
 
 def page_of_list(desk: Desk) -> Page:
@@ -333,7 +333,7 @@ def test_a_test_mail_comes_to_oneself_and_no_document_looks_sent(
     expect(subject(page)).to_have_value("Trial {{ document.number }}")
     result.get_by_role("link").click()
     expect(page.locator(".sheet-title, main").first).to_contain_text(f"Trial {number}")
-    wait_until("the test mail", lambda: house.accepted("admin@demo.example.com"))
+    wait_until("the test email", lambda: house.accepted("admin@demo.example.com"))
     ((row, message), *_others) = house.mailbox(f"Trial {number}")
     assert row.recipients == ("admin@demo.example.com",) or list(row.recipients) == ["admin@demo.example.com"]
     assert message["Subject"] == f"[Test] Trial {number}"

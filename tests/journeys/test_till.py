@@ -241,7 +241,7 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     newest = tickets(desk).first
     expect(newest.locator(".state-danger")).to_contain_text(desk("failed"))
     newest.get_by_role("link").first.click()
-    panel = page.get_by_role("region", name=desk("Mails")).or_(page.locator("#mail-panel"))
+    panel = page.get_by_role("region", name=desk("Emails")).or_(page.locator("#mail-panel"))
     expect(panel).to_contain_text(desk("walk-in, address not kept"))
     assert not list(complaints(desk, "fr"))
     assert_nowhere(house, b"refused+walk-in@")
@@ -294,10 +294,7 @@ def test_a_known_customer_whose_address_is_there(enter: Callable[..., Desk], hou
 
 def test_a_cashier_takes_over_by_pin(enter: Callable[..., Desk]) -> None:
     desk = enter(ADMIN)
-    desk.page.context.request.post(
-        f"{desk.house.url}/preferences",
-        form={"csrf_token": token_of(desk), "language": "en"},
-    )
+    desk.prefer(language="en")
     page = open_till(desk)
     page.locator("[data-show-cashier]").click()
     dialog = page.locator("[data-cashier-dialog]")
@@ -311,10 +308,6 @@ def test_a_cashier_takes_over_by_pin(enter: Callable[..., Desk]) -> None:
     sell_one(page)
     tickets(desk).first.get_by_role("link").first.click()
     expect(page.locator(".sheet-facts")).to_contain_text("Camille Petit")
-
-
-def token_of(desk: Desk) -> str:
-    return desk.page.locator("meta[name=csrf-token]").get_attribute("content") or ""
 
 
 def test_a_ticket_is_refunded_and_the_register_counted_and_closed(enter: Callable[..., Desk]) -> None:

@@ -124,7 +124,7 @@ def test_the_page_counts_the_mails_that_wait_for_the_server(server, boss, compan
     deliver([mail.id for mail in mails])
     db.session.rollback()
     assert {mail.state for mail in mails} == {MailState.DEFERRED}
-    assert "3 mails wait until the server works." in page_of(server, boss)
+    assert "3 emails wait until the server works." in page_of(server, boss)
 
 
 def test_the_page_says_when_the_last_of_the_paced_mails_leaves(server, boss, company):
@@ -133,7 +133,7 @@ def test_the_page_says_when_the_last_of_the_paced_mails_leaves(server, boss, com
     mails = [service.submit(draft(company, f"a{n}@example.com"), None) for n in range(3)]
     deliver([mail.id for mail in mails])
     page = page_of(server, boss)
-    assert "2 mails wait for their turn." in page
+    assert "2 emails wait for their turn." in page
     assert "The last one leaves <time" in page
     assert "1 a minute" in page
 
@@ -232,13 +232,13 @@ def test_others_are_not(host):
 
 def test_a_hint_is_shown_and_never_applied(lab, company, boss):
     gmail = make_server(lab, host="smtp.gmail.com")
-    assert "Gmail takes 500 mails a day" in page_of(gmail, boss)
+    assert "Gmail takes 500 emails a day" in page_of(gmail, boss)
     assert gmail.rate_per_day is None
     assert "Gmail takes" in boss.get("/mail_config/servers/hint?host=smtp.gmail.com").text
     assert boss.get("/mail_config/servers/hint?host=smtp.example.com").text.strip() == ""
     with transaction():
         gmail.rate_per_day = 400
-    assert "Gmail takes 500 mails a day" not in page_of(gmail, boss)
+    assert "Gmail takes 500 emails a day" not in page_of(gmail, boss)
 
 
 def test_every_hint_is_a_sentence(app):

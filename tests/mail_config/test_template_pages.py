@@ -10,7 +10,7 @@ from html import unescape
 import pytest
 from sqlalchemy import select
 
-from core.db import db
+from core.db import db, transaction
 from core.mail.draft import RecipientField
 from modules.mail_config.mail_templates import revisions
 from modules.mail_config.mail_templates.validation import RecipientChoice
@@ -238,7 +238,7 @@ def test_a_text_that_the_editor_would_spoil_is_edited_as_source(app, boss, make_
         ({"reply_to": "nobody"}, "is not a valid email address"),
         ({"name": ""}, "This field is required."),
         ({"position": "first"}, "Not a valid integer value."),
-        ({"partner_id": "4711"}, "This customer is not there any more."),
+        ({"partner_id": "4711"}, "This customer does not exist any more."),
         (
             {"recipient_rule": "fixed", "recipient_field": "to", "recipient_value": "me at home"},
             "is not a valid email address",
@@ -488,7 +488,7 @@ def test_templates_travel_as_a_file(app, boss, template):
 def test_a_file_that_is_none_is_told(app, boss, data):
     answer = boss.post("/mail_config/templates/import", data={"file": (io.BytesIO(data), "t.json")})
     assert answer.status_code == 422
-    assert "This is not a file of mail templates." in answer.text
+    assert "This is not a file of email templates." in answer.text
 
 
 def test_an_import_needs_a_file_that_was_looked_at(app, boss):
@@ -537,6 +537,25 @@ def test_nobody_else_may_use_these_pages(app, template, document, make_user, sig
         assert seller.post(url, data=typed(template)).status_code == 403, url
     assert db.session.get(MailTemplate, template.id) is not None
     assert db.session.scalars(select(OutgoingMail)).first() is None
+
+
+def test_what_somebody_has_saved_stays_theirs_until_a_manager_takes_it(boss, template, make_user):
+    """A page that says nothing of it, and one that does; nobody else can be named."""
+    seller, other = make_user("salesperson"), make_user("support")
+    with transaction():
+        template.owner_id = seller.id
+    assert f"Only {seller.name}" in boss.get("/mail_config/templates").text
+    assert "Saved by" in boss.get(path(template)).text
+    for changes, status, owner in (
+        ({}, 302, seller.id),
+        ({"owner_id": str(seller.id)}, 302, seller.id),
+        ({"owner_id": str(other.id)}, 422, seller.id),
+        ({"owner_id": "0"}, 302, None),
+    ):
+        assert boss.post(path(template), data=typed(template, **changes)).status_code == status, changes
+        db.session.expire_all()
+        assert template.owner_id == owner, changes
+    assert "Saved by" not in boss.get(path(template)).text
 
 
 def test_forms_carry_a_token(app, boss, template):

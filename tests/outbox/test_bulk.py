@@ -92,7 +92,7 @@ def test_what_a_person_selects_is_retried_and_uncertain_mails_are_left_alone(com
         queued,
     ]
     html = flashed(client)
-    assert "4 mails are in the queue again." in html
+    assert "4 emails are in the queue again." in html
     assert "1 is uncertain and was left alone: open it and decide whether to send it again." in html
     assert "3 were left as they are: there was nothing to do for them." in html
 
@@ -110,7 +110,7 @@ def test_canceling_stops_what_has_not_left(company, client):
     post(client, action="cancel", id=ids)
     assert states().count(MailState.CANCELED) == 4
     assert states()[6] is MailState.SENDING
-    assert "3 mails were canceled." in flashed(client)
+    assert "3 emails were canceled." in flashed(client)
 
 
 def test_ids_beyond_the_reach_are_left_out_silently(company, make_user, sign_in):
@@ -156,7 +156,7 @@ def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
     post(client, "?f=failed", action="retry", all=1)
     run = the_run()
     assert (run.total, run.changed, run.ended_at) == (8, 0, None)
-    assert "Putting many mails on the queue" in flashed(client)
+    assert "Putting many emails on the queue" in flashed(client)
     assert f"/outbox/runs/{run.id}" in flashed(client)  # the page can be left and come back to
     assert bulk_actions._step(run.id)
     assert (the_run().changed, states().count(MailState.QUEUED)) == (3, 3)
@@ -167,7 +167,7 @@ def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
     assert run.ended_at is not None
     assert db.session.get_one(OutgoingMail, later[0]).state is MailState.FAILED  # came after it was asked for
     html = client.get(f"/outbox/runs/{run.id}").text
-    assert "7 mails are in the queue again. 1 is uncertain" in html
+    assert "7 emails are in the queue again. 1 is uncertain" in html
     assert "hx-trigger" not in html  # nothing more to ask for
 
 
@@ -270,7 +270,7 @@ def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
 
 def test_the_sentence_says_what_became_of_them():
     words = sentence(Action.RETRY, Done(changed=2, uncertain=1, outdated=3, other=1))
-    assert words.startswith("2 mails are in the queue again. 1 is uncertain")
+    assert words.startswith("2 emails are in the queue again. 1 is uncertain")
     assert "3 no longer say what their documents say" in words
     assert words.endswith("1 was left as it is: there was nothing to do for it.")
 

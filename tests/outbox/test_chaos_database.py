@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from core import jobs, migrate
+from core import migrate
 from core.config import Settings
 from core.db import transaction
 from core.testing.fixtures import running_app
@@ -64,7 +64,6 @@ class TestCrash:
             migrate.upgrade(app)
             app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
             yield app
-            jobs.queue_for(app).connection.close()
 
     @pytest.fixture
     def hire(self, app: Flask, server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:  # noqa: ARG002 (it must be there)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -24,8 +22,8 @@ from modules.outbox.erasure import erase_contents
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
 from modules.outbox.states import MailState
+from tests.at_once import at_once
 from tests.outbox.conftest import make_ready, make_server
-from tests.outbox.processes import WAIT_SECONDS
 from tests.outbox.simulated import SimulatedWorker, simulated_workers
 
 pytestmark = [pytest.mark.both_databases]
@@ -140,28 +138,6 @@ def test_a_late_outcome_silences_the_bell_that_rang_for_it(lost, make_user):
 # ---------------------------------------------------------------------------------- two people at the same moment
 
 
-def at_once(app, *actions: Callable[[], Any]) -> list[Any]:
-    """Do several things at the same moment; return what each has returned or raised."""
-    start = threading.Barrier(len(actions))
-    results: list[Any] = [None] * len(actions)
-
-    def act(number: int, action: Callable[[], Any]) -> None:
-        with app.app_context():
-            start.wait(WAIT_SECONDS)
-            try:
-                results[number] = action()
-            except Exception as error:  # noqa: BLE001 (the test looks at it)
-                results[number] = error
-
-    end_reading()
-    threads = [threading.Thread(target=act, args=item) for item in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
-
-
 def verbs(mail_id: int) -> Counter[str]:
     return Counter(step.verb for step in reread(mail_id).events)
 
@@ -194,7 +170,7 @@ def test_two_browsers_that_resend_at_once_both_get_an_answer_and_one_mail_goes(
     assert answers == [302, 302]
     assert verbs(mail_id)["resend"] == 1
     pages = [client.get(f"/outbox/mails/{mail_id}").text for client in clients]
-    assert sum("The mail is in the queue again" in page for page in pages) == 1
+    assert sum("The email is in the queue again" in page for page in pages) == 1
 
 
 def test_a_mail_that_is_being_sent_can_neither_be_resent_nor_canceled_nor_corrected(work, send):

@@ -16,6 +16,7 @@ from core.db import db, transaction
 from core.testing.services import RedisServer
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
+from tests.outbox.own_queue import *  # noqa: F403 (fixtures)
 from tests.outbox.pages import opened
 from tests.outbox.processes import WAIT_SECONDS, acceptances, eventually, states_of, sweep_until
 from tests.outbox.test_composer import (  # noqa: F401 (fixtures)
@@ -25,9 +26,9 @@ from tests.outbox.test_composer import (  # noqa: F401 (fixtures)
     seller,
     url,
 )
-from tests.outbox.test_queue_lost import all_sent, app, hire, redis, settings  # noqa: F401 (fixtures)
+from tests.outbox.test_queue_lost import all_sent
 
-pytestmark = [pytest.mark.smtp]
+pytestmark = [pytest.mark.smtp, pytest.mark.usefixtures("in_a_hurry")]
 
 PATIENCE_OF_A_PERSON = 10
 """Seconds of waiting, not of work: a queue that is silent costs a person one time limit, not one for each mail."""

@@ -170,7 +170,7 @@ def test_what_a_waiting_mail_waits_for_is_told(run, send):
 )
 def test_a_mail_that_is_not_there_is_told(run, send, command, number):
     send("one@example.com")
-    assert f"There is no mail {number}." in str(run(*command, number, fails=True).exception)
+    assert f"There is no email {number}." in str(run(*command, number, fails=True).exception)
 
 
 # -- the exact message -----------------------------------------------------------------------------------

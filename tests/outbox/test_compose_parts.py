@@ -394,7 +394,7 @@ def test_the_mail_is_handed_over_whole_and_the_document_remembers(browser, quota
     note = db.session.scalars(select(EmlExport)).one()
     assert (note.subject, note.recipient_count) == ("Ünsent", 2)
     page = browser.get(f"/documents/{quotation.id}", follow_redirects=True).text
-    assert "took it to a mail program" in page
+    assert "took it to an email program" in page
     assert list(db.session.scalars(select(OutgoingMail))) == []
 
 

@@ -56,7 +56,7 @@ def test_nothing_is_told_where_nothing_is_wrong(browser, quotation):
         ({"to_typed": "nonsense"}, "“nonsense” is not a valid email address", True),
         ({"subject": "Offer {{ document.number }}"}, "{{ document.number }} stands in the text", False),
         ({"body": "<div>Dear {% if x %}</div>"}, "{% if x %} stands in the text", False),
-        ({"body": "<div><br></div>"}, "The mail has no text", False),
+        ({"body": "<div><br></div>"}, "The email has no text", False),
         ({"language": "en"}, "The text is in English; Client SA reads French", False),
     ],
 )
@@ -73,8 +73,8 @@ def test_who_wants_no_mails_is_asked_about_also_when_typed(browser, quotation, c
         customer.opted_out_at = clock.now()
     save_partner(None, {"name": "Out", "email": "out@example.com", "opted_out_at": clock.now()})
     page = check(browser, quotation, changed(opened(browser, quotation), cc_typed="out@example.com"))
-    assert "Client SA wants no mails" in page
-    assert "Out wants no mails" in page
+    assert "Client SA wants no emails" in page
+    assert "Out wants no emails" in page
     assert questions(page) == ["opted_out:client@example.com", "opted_out:out@example.com"]
 
 
@@ -124,9 +124,9 @@ def test_who_may_not_get_it_any_more_gets_nothing_and_that_is_told(
     form = opened(browser, quotation)
     assert form.getlist("to") == ["Client SA <client@example.com>"]
     page = check(browser, quotation, form)
-    assert "Gone follows by mail and gets nothing: the colleague is deactivated" in page
-    assert "Friend follows by mail and gets nothing: the contact is archived" in page
-    assert "Away follows by mail and gets nothing: the colleague may not read this document" in page
+    assert "Gone follows by email and gets nothing: the colleague is deactivated" in page
+    assert "Friend follows by email and gets nothing: the contact is archived" in page
+    assert "Away follows by email and gets nothing: the colleague may not read this document" in page
     assert questions(page) == []
 
 

@@ -277,10 +277,10 @@ def test_new_mails_that_match_are_told_of_and_lead_to_the_list(company, client):
     pairs, newest = versions(client, "?f=failed")
     write(company, [STATES[0], STATES[1], STATES[1]])
     news = live(client, pairs, newest, "&f=failed").text
-    assert "2 new mails" in news
+    assert "2 new emails" in news
     assert 'href="/outbox/mails?f=failed"' in news
     write(company, STATES[1:2] * 120)
-    assert "100+ new mails" in live(client, pairs, newest, "&f=failed").text
+    assert "100+ new emails" in live(client, pairs, newest, "&f=failed").text
 
 
 def test_lines_of_others_and_nonsense_stay_away(company, make_user, sign_in):

@@ -183,7 +183,7 @@ def test_the_document_tells_of_a_mail_that_it_has_left_behind_and_offers_to_take
     browser, write, order, quotation, change
 ):
     mail = write("one@example.com", not_before=clock.now() + dt.timedelta(hours=1))
-    words = "A mail waits that shows this document as it was before it was changed."
+    words = "An email waits that shows this document as it was before it was changed."
     page = f"/sales/orders/{quotation.id}"
     assert words not in browser.get(page).text
     change(order)
@@ -203,9 +203,9 @@ def test_whose_mail_it_is_is_named_to_whom_may_not_take_it_back(sign_in, make_us
     change(order)
     colleague = sign_in(make_user(login="colleague@maison.example.com"))
     html = colleague.get(f"/sales/orders/{quotation.id}", follow_redirects=True).text
-    assert "A mail waits that shows this document" in html
+    assert "An email waits that shows this document" in html
     assert "who sent it." in html
-    assert "Take the mail back" not in html
+    assert "Take the email back" not in html
 
 
 def test_a_document_that_is_gone_has_no_mail_that_can_be_sent_again(browser, write, order, quotation):

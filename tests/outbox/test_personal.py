@@ -18,7 +18,7 @@ from core.partners.service import save_partner
 from modules.outbox import service
 from modules.outbox.cli.retention import outbox_personal
 from modules.outbox.delivery.run import deliver
-from modules.outbox.erasure import JUST_STORED_SECONDS
+from modules.outbox.erasure import JUST_STORED
 from modules.outbox.message import file_store
 from modules.outbox.models import BulkRun, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.privacy import person
@@ -64,7 +64,7 @@ def failed(company, server, make_user):
     made.subject = f"Offer for {ADDRESS.upper()}"
     mail = service.submit(made, seller)
     deliver([mail.id])
-    moment = clock.now().timestamp() - JUST_STORED_SECONDS - 1
+    moment = (clock.now() - JUST_STORED).timestamp() - 1
     os.utime(file_store().path(mail.attachments[0].sha256), (moment, moment))
     db.session.rollback()
     assert mail.state is MailState.PARTIAL
@@ -189,6 +189,23 @@ def test_contacts_keep_their_address_unless_asked(app, company, server, send):
     assert partner.email == ""
 
 
+def test_the_history_of_addresses_is_told_and_erased_with_the_address(app, company):
+    """Also of a contact who has another address by now, and where the contact's own is erased by this."""
+    former = save_partner(None, {"name": "Jeanne", "email": ADDRESS})
+    save_partner(former, {"email": "other@example.com"})
+    present = save_partner(None, {"name": "Paul", "email": "before@example.com"})
+    save_partner(present, {"email": ADDRESS})
+    file = io.BytesIO()
+    write_export(ADDRESS, file)
+    told = json.loads(zipfile.ZipFile(file).read("personal-data.json"))["address_history"]
+    assert [(row["name"], row["what"]) for row in told] == [("Jeanne", "taken away"), ("Paul", "given")]
+    assert "other@example.com" not in str(told), "that is somebody else's"
+    person.erase(ADDRESS, None, also_contacts=True)
+    rows = db.session.execute(text("SELECT * FROM core_address_change")).all()
+    assert rows == []
+    assert not person.known(ADDRESS).anything
+
+
 def test_the_mark_leads_nowhere_and_is_the_same_for_the_same_address(app):
     first, second = person.pseudonym(ADDRESS), person.pseudonym(ADDRESS.upper())
     assert first == second != person.pseudonym("other@example.com")
@@ -255,7 +272,7 @@ def test_the_page_shows_hands_over_and_erases(failed, make_user, sign_in):
     assert zipfile.ZipFile(io.BytesIO(answer.data)).namelist()
     answer.close()
     page = browser.post("/outbox/personal/erase", data={"address": ADDRESS}).text
-    assert "1 mail erased" in page
+    assert "1 email erased" in page
     assert ADDRESS not in everything()
 
 

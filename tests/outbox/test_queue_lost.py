@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import secrets
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from flask import Flask
 
 from core import jobs
-from core.config import Settings
 from core.db import db
-from core.testing.fixtures import running_app
-from core.testing.services import RedisServer, SmtpLab
+from core.testing.services import SmtpLab
 from modules.outbox import service
-from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import OutgoingMail
+from tests.outbox.own_queue import *  # noqa: F403 (fixtures)
 from tests.outbox.processes import (
-    LEASE_SECONDS,
     WAIT_SECONDS,
-    Worker,
     acceptances,
     eventually,
     states_of,
     sweep,
     sweep_until,
-    workforce,
 )
 
-pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    own = RedisServer(tmp_path / "redis")
-    yield own
-    own.stop()
-
-
-@pytest.fixture
-def settings(settings: Settings, redis: RedisServer) -> Settings:
-    return dataclasses.replace(settings, redis_url=redis.url, queue=f"envoi-{secrets.token_hex(6)}")
-
-
-@pytest.fixture
-def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setattr(sweeping, "GRACE", sweeping.GRACE * 0)
-    monkeypatch.setattr(sweeping, "ASK_AGAIN", sweeping.ASK_AGAIN / 30)
-    for app in running_app(settings):
-        app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
-        app.config["OUTBOX_UNDO_SECONDS"] = 0.5
-        yield app
-        jobs.queue_for(app).connection.close()
-
-
-@pytest.fixture
-def hire(app: Flask, server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    with workforce(app, tmp_path / "workers") as hire:
-        yield hire
+pytestmark = [pytest.mark.smtp, pytest.mark.both_databases, pytest.mark.usefixtures("in_a_hurry")]
 
 
 def all_sent(states: list[str]) -> bool:

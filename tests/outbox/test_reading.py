@@ -115,15 +115,15 @@ def test_the_customers_page_says_that_there_are_others(sign_in, seller, write, c
     mail = write("one@example.com", document=None, partner=customer)
     panel = sign_in(seller).get(f"/outbox/partners/{customer.id}/panel").text
     assert f"/outbox/mails/{mail.id}" not in panel
-    assert "1 mail by others, which you may not read." in panel
-    assert "No mail to this customer yet." not in panel
+    assert "1 email by others, which you may not read." in panel
+    assert "No email to this customer yet." not in panel
 
 
 def test_the_customers_page_does_not_tell_of_blind_copies(sign_in, seller, write, customer):
     write(bcc=["secret@example.com"], partner=customer)
     write(bcc=["secret@example.com"], partner=customer, document=None)
     panel = sign_in(seller).get(f"/outbox/partners/{customer.id}/panel").text
-    assert "No mail to this customer yet." in panel
+    assert "No email to this customer yet." in panel
 
 
 # -- alerts ----------------------------------------------------------------------------------------------
@@ -193,11 +193,11 @@ def test_whoever_wants_is_told_of_every_failure_that_they_may_read(
     db.session.expire_all()
     for user in (support, afar):
         page = sign_in(user)
-        assert "Tell me of every mail that fails for good" in page.get("/outbox/alerts").text
+        assert "Tell me of every email that fails for good" in page.get("/outbox/alerts").text
         answer = page.post("/outbox/alerts/preference", data={"every_failure": "1"}, follow_redirects=True)
-        assert "You will be told of every mail that fails for good" in answer.text
+        assert "You will be told of every email that fails for good" in answer.text
     page = sign_in(colleague)
-    assert "Tell me of every mail" not in page.get("/outbox/alerts").text
+    assert "Tell me of every email" not in page.get("/outbox/alerts").text
     page.post("/outbox/alerts/preference", data={"every_failure": "1"})
     assert not alerts.preference_of(colleague.id).every_failure
     mail = write("refused+one@example.com", document=None, by=seller)

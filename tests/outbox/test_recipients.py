@@ -151,7 +151,10 @@ def test_posted_addresses_are_recognized_by_what_is_known_of_them(quotation, cus
     texts = ["CLIENT@example.com", "Bill@example.com", "olga@example.com", "other@example.com",
              "colleague@maison.example.com", "Nobody <nobody@example.com>"]  # fmt: skip
     found = recognize(
-        [(parse_address(text), CC) for text in texts], quotation, default_recipients(quotation, None, seller)
+        [(parse_address(text), CC) for text in texts],
+        quotation,
+        default_recipients(quotation, None, seller),
+        seller,
     )
     assert [(r.reason, r.reason_detail) for r in found] == [
         (Reason.CUSTOMER, ""),
@@ -181,16 +184,18 @@ def test_every_reason_has_words(app, reason):
 def test_who_wants_no_mails_is_known_in_every_spelling(quotation, seller, make_user, kept, typed):
     partner = save_partner(None, {"name": "Out", "email": kept, "opted_out": True})
     address = parse_address(typed)
-    (stranger,) = recognize([(address, TO)], quotation, default_recipients(quotation, None, seller))
+    (stranger,) = recognize([(address, TO)], quotation, default_recipients(quotation, None, seller), seller)
     assert (stranger.reason, stranger.partner_id) == (Reason.CONTACT, partner.id)
-    assert opted_out_among([stranger]) == {address.key: partner}
-    assert opted_out_among([DraftRecipient(address)]) == {address.key: partner}
+    assert opted_out_among([stranger], seller) == {address.key: partner}
+    assert opted_out_among([DraftRecipient(address)], seller) == {address.key: partner}
 
 
 @pytest.mark.parametrize("typed", ["STRASSE@maison.example.com", "Straße@maison.example.com"])
 def test_a_colleague_is_recognized_in_every_spelling(quotation, seller, make_user, typed):
     make_user(login=typed.lower(), name="Colleague")
-    (found,) = recognize([(parse_address(typed), TO)], quotation, default_recipients(quotation, None, seller))
+    (found,) = recognize(
+        [(parse_address(typed), TO)], quotation, default_recipients(quotation, None, seller), seller
+    )
     assert found.reason is Reason.COLLEAGUE
 
 
@@ -209,7 +214,7 @@ def test_an_address_that_several_customers_share_is_filed_with_none_of_them(quot
     for name in ("One", "Two"):
         save_partner(None, {"name": name, "email": "accountant@example.com"})
     known = default_recipients(quotation, None, seller)
-    (found,) = recognize([(parse_address("accountant@example.com"), TO)], quotation, known)
+    (found,) = recognize([(parse_address("accountant@example.com"), TO)], quotation, known, seller)
     assert (found.partner_id, found.reason) == (None, Reason.TYPED)
 
 

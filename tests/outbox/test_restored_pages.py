@@ -6,7 +6,6 @@ import datetime as dt
 
 import pytest
 from click.testing import CliRunner
-from flask import g
 from sqlalchemy import text, update
 
 from core import cli, clock
@@ -142,7 +141,7 @@ def test_the_command_lists_decides_and_holds(app, waiting, monkeypatch):
 
     assert "Waiting then: 3." in run()
     assert run("--send", str(waiting[1])) == "1 leave, 2 were set aside as uncertain.\n"
-    assert run() == "Nothing is held: mails leave.\n"
+    assert run() == "Nothing is held: emails leave.\n"
     assert "somebody has said so" in run("--hold")
     assert run("--send-all").startswith("1 leave")
 
@@ -151,7 +150,6 @@ def test_a_late_mail_is_counted_and_tells_since_when(app, send, server):
     send("a@example.com")
     with transaction() as session:
         session.execute(update(MAILS).values(next_attempt_at=clock.now() - dt.timedelta(minutes=1)))
-    g.pop("outbox_standstill", None)
     count, oldest = _late()  # what the bell asks on each page
     assert count == 1
     assert oldest is not None

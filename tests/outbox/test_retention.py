@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from core import cli, clock
 from core.db import db, transaction
@@ -21,7 +21,7 @@ from modules.outbox.cli.retention import outbox_retention
 from modules.outbox.erasure import erase_contents, remove_files
 from modules.outbox.message import file_store
 from modules.outbox.models import DeliveryAttempt, DraftFile, KeptDraft, MailEvent, OutgoingMail
-from modules.outbox.privacy import retention
+from modules.outbox.privacy import person, retention
 from modules.outbox.states import MailState
 from modules.outbox.transitions import move
 from modules.sales.service import orders
@@ -255,14 +255,15 @@ def test_what_is_due_is_found_by_an_index(app, settled, backend):
         str(select(OutgoingMail.id).where(c).compile(db.engine, compile_kwargs={"literal_binds": True}))
         for c in retention.due_conditions()
     ]
-    assert len(statements) == 4  # those of the setting and of the mail, and the private ones: sent, and old
+    # Those of the setting and of the mail; those with a link: sent, and expired; the private ones: sent, and old.
+    assert len(statements) == 6
     for statement in statements:
         if backend == "sqlite":
             plan = " ".join(row[3] for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {statement}")))
         else:
             db.session.execute(text("SET LOCAL enable_seqscan = off"))
             plan = " ".join(row[0] for row in db.session.execute(text(f"EXPLAIN {statement}")))
-        assert re.search("ix_outbox_mail_(contents|private)", plan), plan
+        assert re.search("ix_outbox_mail_(contents|link|private)", plan), plan
 
 
 @pytest.mark.parametrize(("given", "kept"), [("0", 0), ("", 0), ("365", 365)])
@@ -282,10 +283,10 @@ def test_the_command_line_says_what_it_would_do_before_it_does_it(app, settled, 
     monkeypatch.setattr(cli, "_application", [app])
     mail = settled()
     result = CliRunner().invoke(outbox_retention, ["--dry-run"])
-    assert "Mails whose contents would go now: 1." in result.output
+    assert "Emails whose contents would go now: 1." in result.output
     assert not erased(mail)
     result = CliRunner().invoke(outbox_retention)
-    assert "Contents of mails erased: 1. Files removed: 1." in result.output
+    assert "Contents of emails erased: 1. Files removed: 1." in result.output
     assert erased(mail)
     event = db.session.scalars(select(MailEvent).where(MailEvent.verb == "erase")).one()
     assert event.actor.startswith("command line (")
@@ -347,7 +348,7 @@ def kept(customer, make_user, company):
 @pytest.mark.both_databases
 def test_what_somebody_left_unsent_is_kept_for_a_month_with_its_files(app, kept):
     recent, old = kept(29, b"recent"), kept(31, b"old")
-    assert remove_files([recent, old]) == 0
+    assert remove_files(dict.fromkeys([recent, old], clock.now())) == 0
     report = retention.apply()
     assert (report.drafts, report.files) == (1, 1)
     assert there(recent)
@@ -378,3 +379,73 @@ def test_files_of_templates_stay_those_of_former_revisions_too(app):
         session.add(TemplateRevision(template_id=template.id, contents=f'{{"files": ["{before}"]}}'))
     assert retention.apply(folders=file_store().folders()).orphans == 1
     assert (there(now), there(before), there(never)) == (True, True, False)
+
+
+# -- at once -------------------------------------------------------------------------------------------
+
+
+def just_settled(company, *names: str, **changes: object) -> OutgoingMail:
+    """Write a mail with files that everybody has got a moment ago."""
+    made = draft(company, "a@example.com", **changes)
+    for name in names:
+        with_file(made, name, name.encode())
+    mail = service.submit(made, None)
+    with transaction():
+        move(mail, "claim", MailState.SENDING)
+        move(mail, "settle", MailState.SENT)
+        mail.recipients[0].state, mail.accepted_count = RecipientState.ACCEPTED, 1
+        mail.settled_at = clock.now()
+    return mail
+
+
+@pytest.mark.both_databases
+def test_files_of_what_is_erased_are_removed_at_once(app, company):
+    mail = just_settled(company, "one", "two", keep_days=0)
+    hashes = [file.sha256 for file in mail.attachments]
+    report = retention.apply(folders=[])
+    assert (report.mails, report.files) == (1, 2)
+    assert not any(map(there, hashes))
+
+
+def test_files_that_another_mail_holds_go_with_the_last_of_them(app, company):
+    first, other = (just_settled(company, "shared", keep_days=keep) for keep in (0, None))
+    sha256 = first.attachments[0].sha256
+    assert retention.apply(folders=[]).files == 0
+    assert there(sha256)
+    with transaction():
+        other.keep_days = 0
+    assert retention.apply(folders=[]).files == 1
+    assert not there(sha256)
+
+
+def test_a_file_that_somebody_takes_up_after_it_was_sent_stays(app, company):
+    sha256 = just_settled(company, "shared", keep_days=0).attachments[0].sha256
+    assert file_store().touch(sha256)
+    assert retention.apply(folders=[]).files == 0
+    assert there(sha256)
+
+
+def test_files_of_an_erased_person_are_removed_at_once(app, company):
+    sha256 = just_settled(company, "theirs").attachments[0].sha256
+    assert person.erase("a@example.com", by=None).files_later == 0
+    assert not there(sha256)
+
+
+def test_what_a_sent_mail_was_made_of_goes_with_its_text(app, company, kept):
+    mail = just_settled(company, "theirs", keep_days=0)
+    sha256 = kept(0, b"theirs")
+    with transaction() as session:
+        mail.submission_token = session.scalars(select(KeptDraft.token)).one()
+    retention.apply(folders=[])
+    assert db.session.scalars(select(KeptDraft)).all() == []
+    assert not there(sha256)
+
+
+def test_what_was_called_back_and_is_being_changed_stays(app, company, kept):
+    mail = just_settled(company, keep_days=0)
+    kept(0, b"theirs")
+    with transaction() as session:
+        mail.submission_token = session.scalars(select(KeptDraft.token)).one()
+        session.execute(update(OutgoingMail).values(state=MailState.CANCELED))
+        erase_contents(session, [mail.id])
+    assert len(db.session.scalars(select(KeptDraft)).all()) == 1

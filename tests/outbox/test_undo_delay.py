@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -14,45 +10,18 @@ from redis.exceptions import RedisError
 from rq.registry import ScheduledJobRegistry
 
 from core import clock, jobs
-from core.config import Settings
 from core.db import transaction
-from core.testing.fixtures import running_app
-from core.testing.services import RedisServer
 from core.worker import EnvoiScheduler
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
 from tests.outbox.conftest import draft
-from tests.outbox.processes import WAIT_SECONDS, Worker, acceptances, eventually, states_of, sweep, workforce
+from tests.outbox.own_queue import *  # noqa: F403 (fixtures)
+from tests.outbox.processes import WAIT_SECONDS, acceptances, eventually, states_of, sweep
 
 pytestmark = pytest.mark.smtp
 
 ABOUT_ON_TIME = dt.timedelta(seconds=4)
 """On an idle machine it is within 2 seconds; this one may be busy with other tests."""
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    own = RedisServer(tmp_path / "redis")
-    yield own
-    own.stop()
-
-
-@pytest.fixture
-def settings(settings: Settings, redis: RedisServer) -> Settings:
-    return dataclasses.replace(settings, redis_url=redis.url, queue=f"envoi-{secrets.token_hex(6)}")
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    for app in running_app(settings):
-        yield app
-        jobs.queue_for(app).connection.close()
-
-
-@pytest.fixture
-def hire(app: Flask, server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
-    with workforce(app, tmp_path / "workers") as hire:
-        yield hire
 
 
 @pytest.fixture

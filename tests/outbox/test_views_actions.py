@@ -110,7 +110,7 @@ def test_a_failed_mail_goes_back_to_the_queue_once(browser, mail, seller, what, 
     assert mail.state is MailState.QUEUED
     assert mail.events[-1].by_user_id == seller.id
     # Pressed twice, or by two people.
-    assert press(browser, mail, what) == "Nothing was changed: the mail is on its way already."
+    assert press(browser, mail, what) == "Nothing was changed: the email is on its way already."
     assert [event.verb for event in mail.events].count("resend") == 1
 
 
@@ -122,7 +122,7 @@ def test_a_waiting_mail_leaves_without_its_delay(browser, mail):
 
 def test_what_everybody_has_is_not_sent_again(browser, mail):
     accepted(mail)
-    assert press(browser, mail, "resend") == "Nothing was changed: everybody has got the mail already."
+    assert press(browser, mail, "resend") == "Nothing was changed: everybody has got the email already."
     assert mail.state is MailState.SENT
 
 
@@ -133,10 +133,10 @@ def test_what_is_erased_is_not_sent_again(browser, mail):
 
 
 def test_canceling_says_whether_it_came_in_time(browser, mail):
-    assert press(browser, mail, "cancel") == "The mail was canceled."
-    assert press(browser, mail, "cancel") == "Nothing was changed: the mail is canceled already."
+    assert press(browser, mail, "cancel") == "The email was canceled."
+    assert press(browser, mail, "cancel") == "Nothing was changed: the email is canceled already."
     become(mail, state=MailState.SENDING)
-    assert press(browser, mail, "cancel") == "Nothing was changed: the mail is on its way already."
+    assert press(browser, mail, "cancel") == "Nothing was changed: the email is on its way already."
 
 
 def test_giving_up_for_the_others_is_not_called_canceled(browser, send, seller):
@@ -166,7 +166,7 @@ def test_a_person_settles_what_is_uncertain(browser, mail, accepted_, state):
     assert press(browser, mail, "mark", accepted=accepted_).startswith("Noted:")
     assert mail.state is state
     # Somebody else was quicker.
-    assert press(browser, mail, "mark", accepted="1") == "This mail is no longer uncertain."
+    assert press(browser, mail, "mark", accepted="1") == "This email is no longer uncertain."
     assert mail.state is state
 
 
@@ -177,7 +177,7 @@ def test_a_corrected_address_is_resent_to(browser, mail):
     refused(mail)
     recipient = mail.recipients[0]
     told = press(browser, mail, f"recipients/{recipient.id}", address="right@example.com", resend="1")
-    assert told == "The address was corrected, and the mail is in the queue again."
+    assert told == "The address was corrected, and the email is in the queue again."
     assert mail.recipients[0].addr_spec == "right@example.com"
     assert mail.state is MailState.QUEUED
 
@@ -193,7 +193,7 @@ def test_correcting_alone_sends_nothing(browser, mail):
 def test_the_same_address_can_be_resent_to(browser, mail):
     refused(mail)
     told = press(browser, mail, f"recipients/{mail.recipients[0].id}", address="one@example.com", resend="1")
-    assert told.startswith("The mail is in the queue again.")
+    assert told.startswith("The email is in the queue again.")
     assert "correct" not in [event.verb for event in mail.events]
 
 
@@ -261,7 +261,7 @@ def test_correcting_an_uncertain_mail_does_not_send_it_again(browser, send, sell
     told = press(
         browser, mail, f"recipients/{mail.recipients[1].id}", address="right@example.com", resend="1"
     )
-    assert "First say whether the mail has arrived" in told
+    assert "First say whether the email has arrived" in told
     assert mail.state is MailState.UNCERTAIN
 
 

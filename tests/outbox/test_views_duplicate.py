@@ -136,7 +136,7 @@ def test_erased_contents_are_refused_kindly(browser, company, seller):
     mail = become(service.submit(draft(company, "one@example.com"), seller), contents_erased_at=clock.now())
     response = browser.get(again(mail), follow_redirects=True)
     assert response.request.path == f"/outbox/mails/{mail.id}"
-    assert "no new mail can be made of it" in response.text
+    assert "no new email can be made of it" in response.text
 
 
 def test_a_file_that_is_gone_is_told(browser, company, seller):

@@ -138,7 +138,7 @@ def test_the_panel_asks_again_only_while_something_waits(browser, quotation, abo
 def test_more_than_twenty_lead_to_the_list(browser, quotation, about):
     for _ in range(queries.PANEL_SIZE):
         about("one@example.com")
-    assert "All mails about it" not in document_panel(browser, quotation)
+    assert "All emails about it" not in document_panel(browser, quotation)
     about("one@example.com")
     panel = document_panel(browser, quotation)
     assert panel.count("/outbox/mails/") - panel.count("/cancel") == queries.PANEL_SIZE

@@ -6,33 +6,38 @@ signed-in user of one browser would be taken for that of the next.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from core import migrate
-from core.app import create_app
 from core.auth.models import User
 from core.auth.service import save_user
 from core.config import read_settings
 from core.db import db
+from core.testing.applications import applications
 
 SignIn = Callable[[str], FlaskClient]
 
 
-def isolated_app(data_dir: Path) -> Iterator[Flask]:
-    settings = read_settings({"ENVOI_DATA_DIR": str(data_dir), "ENVOI_MODULES": "playground"})
-    app = create_app(settings, testing=True)
-    app.config["WTF_CSRF_ENABLED"] = False
-    with app.app_context():
-        migrate.upgrade(app)
-    yield app
-    with app.app_context():
-        db.session.remove()
-        db.engine.dispose()
+@pytest.fixture
+def bare_app(tmp_path: Path, migrated_file: Callable[..., Path]) -> Iterator[Flask]:
+    settings = read_settings({"ENVOI_DATA_DIR": str(tmp_path), "ENVOI_MODULES": "playground"})
+    shutil.copy(migrated_file("playground"), tmp_path / "envoi.db")
+    with applications.lend(settings) as app:
+        yield app
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def browser(bare_app: Flask) -> SignIn:
+    return lambda role: browser_of(bare_app, role)
 
 
 def browser_of(app: Flask, role: str) -> FlaskClient:

@@ -68,7 +68,7 @@ def test_the_page_holds_only_the_chosen_customer(
     assert field.count("<option") == 2, "the empty choice and the customer"
     assert "Dupont &amp; Fils" in field
     new = client.get(f"/sales/quotations/new?partner_id={customer.id}").text
-    assert 'data-people="/people?only=customers"' in new
+    assert 'data-people="/people?only=customers&amp;company_id=' in new
     assert f'<option selected value="{customer.id}">' in new
 
 

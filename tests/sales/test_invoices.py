@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from flask import Flask
@@ -22,6 +22,7 @@ from modules.sales.models import FrozenError, Invoice, Line, Order
 from modules.sales.service import invoices, orders
 from modules.sales.service.lines import LineValues, lines_of, values_of
 from modules.sales.states import InvoiceState
+from tests.at_once import at_once
 from tests.sales.conftest import TODAY
 
 MakeOrder = Callable[..., Order]
@@ -276,24 +277,12 @@ def test_posting_an_outdated_page_is_refused(make_invoice: MakeInvoice) -> None:
 def test_many_post_at_once_and_each_number_is_taken_once(app: Flask, make_invoice: MakeInvoice) -> None:
     ids = [make_invoice(posted=False).document_id for _ in range(6)]
     db.session.commit()
-    failures: list[BaseException] = []
 
     def post(document_id: int) -> None:
-        with app.app_context():
-            try:
-                invoice = db.session.get(Invoice, document_id)
-                assert invoice is not None
-                invoices.post(invoice)
-            except BaseException as error:  # noqa: BLE001 (shown by the test)
-                failures.append(error)
-            finally:
-                db.session.remove()
+        invoice = db.session.get(Invoice, document_id)
+        assert invoice is not None
+        invoices.post(invoice)
 
-    threads = [threading.Thread(target=post, args=(document_id,)) for document_id in ids]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not [str(f) for f in failures]
+    assert at_once(app, *(partial(post, document_id) for document_id in ids)) == [None] * 6
     numbers = db.session.scalars(select(Document.number).where(Document.kind == "sales.invoice")).all()
     assert sorted(numbers) == [f"INV/2026/{n:05d}" for n in range(1, 7)]

@@ -271,6 +271,7 @@ MAILBOX_FULL = (
         exhaust\w*…(?:storage|space|quota)
         (?:append|mailbox|/mail/)…file too large
         memory quota
+        一杯|いっはい|容量
         """,
         stages=SIGNED_IN,
     ),
@@ -294,7 +295,8 @@ SIZE = (
         Kind.MESSAGE_TOO_LARGE,
         r"""
         (?:message|e?mail|mail|msg|data|body|content|attachments?|size|nachricht|courriel|piece jointe|anhang
-            |file)…(?:too|trop|zu) (?:large|big|long|volumineu\w*|gross?\w*|lourd\w*|gro)(?:\b|…)
+            |file)…(?<!queue )(?:too|trop|zu) (?:large|big|long|volumineu\w*|gross?\w*
+            |lourd\w*|gro)(?:\b|…)
         (?:too|trop|zu) (?:large|big|volumineu\w*|gross?\w*|lourd\w*)…(?:message|mail|courriel|nachricht
             |e?mail|attachment)
         message (?:is )?too big

@@ -8,6 +8,20 @@ from core.mail.rules.model import MESSAGE, SIGNED_IN, Rule
 
 _SEEN = MESSAGE
 
+HEAD = (
+    # Said at any step, and in words that also speak of spam or signatures: Google, SES, Yahoo.
+    Rule(
+        Kind.MESSAGE_REFUSED,
+        r"""
+        (?:multiple|several|more than one|two) address(?:es)? in (?:the )?from
+        (?:multiple|several|duplicate[ds]?|more than one)…\bheaders?\b
+        (?:not|n't|non) ?(?:be )?rfc ?(?:2?822|5322)
+        """,
+        stages=SIGNED_IN,
+        advice=Advice.MALFORMED,
+    ),
+)
+
 CONTENT = (
     # "Spam or virus" is said of spam.
     Rule(
@@ -64,8 +78,9 @@ CONTENT = (
         stages=SIGNED_IN,
         advice=Advice.VIRUS,
     ),
+    # Nothing is wrong with the message: a server, or a mailbox that forwards, sends it in a circle.
     Rule(
-        Kind.MESSAGE_REFUSED,
+        Kind.SERVER_ERROR,
         r"""
         too many (?:hops|received|relays)
         (?:mail|message|routing|mx|forward\w*|e?mail|delivery)? ?loop(?:s|ing|ed)?\b…(?:detect|back|found|:

@@ -271,7 +271,8 @@ UNKNOWN = (
         cannot deliver (?:mail )?(?:for|to)
         recipient(?:s)?…(?:rejected|refused|not accepted|denied|not ok|undeliverable)(?=.*(?:unknown
             |not exist|invalid))
-        address rejected(?!.*(?:access|policy|spam|block|sender|temporar|later|tempfail))
+        address rejected(?!.*(?:access|policy|spam|block|sender|temporar|later|tempfail
+            |mailer error|system error|internal))
         recip(?:ient)? ?not ?found
         nosuchuser
         resolver\.adr
@@ -288,6 +289,7 @@ UNKNOWN = (
         permanent failure for one or more recipients
         no valid recipients
         nobody…(?:here|name|lives|that)
+        見つかりません|存在しません|リストにありません|宛先不明|あて先
         """,
         stages=_NOT_MAIL,
     ),

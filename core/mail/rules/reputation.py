@@ -7,12 +7,27 @@ from core.mail.explanations import FailureKind as Kind
 from core.mail.outcomes import Stage
 from core.mail.rules.model import GREETING, MESSAGE, SIGNED_IN, Rule
 
+OUR_ADDRESS = (
+    # The recipient's server has blocked the address of ours, not the recipient the sender.
+    Rule(
+        Kind.SPAM_SUSPECTED,
+        r"""
+        (?:\bips?\b|ip address|client host|sending (?:host|server))(?: \[?[\d.:a-f]+\]?)?
+            (?: is| was| has been| has)? (?:blacklisted|black ?listed|blocked|banned|rejected|denied|refused)
+            (?: by (?:the |this )?(?:recipient|user|customer|domain))
+        """,
+        stages=SIGNED_IN,
+        advice=Advice.BLOCK_LIST,
+    ),
+)
+
 # "Slower, since we do not trust you": that is the cause, and what must be mended.
 REPUTATION = (
     Rule(
         Kind.SPAM_SUSPECTED,
         r"""
         (?:low|poor|bad|negative)…reputation
+        due to (?:ip |domain |sender |the )*reputation
         unsolicited.{0,150}has been blocked
         """,
         stages=SIGNED_IN,

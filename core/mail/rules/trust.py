@@ -7,6 +7,15 @@ from core.mail.explanations import FailureKind as Kind
 from core.mail.outcomes import Stage
 from core.mail.rules.model import SIGNED_IN, Rule
 
+UNCLEAR_SENDER = (
+    # RFC 4407: the head names no sender that could be asked about; not that it is a wrong one.
+    Rule(
+        Kind.SENDER_REFUSED,
+        r"(?:can(?:no|')t|could ?n[o']t|unable to|failed to) (?:determine|find|derive) (?:the )?purported responsible",
+        stages=SIGNED_IN,
+    ),
+)
+
 # RFC 7208, 6376, 7489; the words are the same everywhere: Google, Microsoft, Yahoo, iCloud, Orange, GMX, Mimecast.
 DOMAIN_AUTHENTICATION = (
     Rule(
@@ -30,6 +39,7 @@ DOMAIN_AUTHENTICATION = (
         openspf
         \bsender id\b
         unauthenticated (?:e?mail|message)
+        does not have authentication information
         (?:mail|message|sender|it) is unauthenticated
         (?:fails?|failed|failing|not|n't)…(?:pass )?authentication checks
         (?:either|both|neither) spf
@@ -246,6 +256,7 @@ HOST_NAMES = (
     Rule(
         Kind.SPAM_SUSPECTED,
         r"""
+        unverif\w+ (?:sending )?(?:ips?|hosts?)\b
         reverse ?(?:dns|lookup|name|hostname|resolution|mapping)
         \br ?dns\b
         \bptr\b

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from flask import Flask
 from flask_babel import force_locale
-from sqlalchemy import Boolean, Integer, String, Table, select
+from sqlalchemy import Boolean, Column, Integer, String, Table, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import object_mapper
 
@@ -236,7 +236,8 @@ def _unnoticed(kind: DocumentKind, document: Document, row: Base) -> list[str] |
     changeable = [
         attribute.key
         for attribute in mapper.column_attrs
-        if (column := attribute.columns[0]).info.get("content", True)
+        if isinstance(column := attribute.columns[0], Column)
+        and column.info.get("content", True)
         and not column.primary_key
         and not column.foreign_keys
         and isinstance(column.type, String | Integer | Boolean | ExactDecimal)

@@ -133,6 +133,8 @@ def changes_of_the_database() -> Iterator[list[str]]:
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Every installed module, with its demonstration data; only read from."""
     app = create_app(test_settings(tmp_path_factory.mktemp("demonstration")), testing=True)
+    # Whoever tries ids that may not be there gets mostly this; the page that people see costs more than asking.
+    app.register_error_handler(404, lambda _error: ("", 404))
     with app.app_context():
         migrate.upgrade(app)
         loaded = migrate.load_demo(app)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import ColumnElement, not_, select, true
+from sqlalchemy import ColumnElement, func, not_, or_, select, true, update
 from werkzeug.routing import MapAdapter, Rule
 
 from core.app import create_app
@@ -29,11 +29,14 @@ from core.auth.service import save_role, save_user
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.contract import Module, Permission, Scope
-from core.db import db
+from core.db import db, transaction
 from core.documents.models import Document
 from core.documents.service import readable_by
+from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.registry import Registry
 from core.testing.conformance.house import browser_of, changes_of_the_database, fail_if, rules_of
+from core.testing.conformance.posted_ids import ForeignIds
 from core.testing.conformance.tour import ADDRESSES_OF_A_PAGE, Post, Tour, read_page
 from core.testing.fixtures import test_settings
 
@@ -53,6 +56,7 @@ class Person:
         documents: Id and number of each document that they may not read.
         companies: Names of companies that they must not read anywhere.
         own: The companies that they work for.
+        partners: The customers and contacts whom they reach.
     """
 
     title: str
@@ -61,6 +65,7 @@ class Person:
     documents: Mapping[int, str]
     companies: tuple[str, ...] = ()
     own: frozenset[int] = frozenset()
+    partners: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -69,6 +74,7 @@ class Leaks:
 
     rows: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     lists: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    ids: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def names_a_row(rule: Rule) -> bool:
@@ -116,6 +122,7 @@ class Search:
         known = self.registry.permissions.values()
         with self.app.app_context():
             companies = {company.name: company.id for company in db.session.scalars(select(Company))}
+            _keep_customers(min(companies.values()))
             elsewhere = save_company(
                 None,
                 {
@@ -135,6 +142,7 @@ class Search:
                     _documents(true()),
                     companies=tuple(companies),
                     own=frozenset({elsewhere.id}),
+                    partners=_partners(stranger),
                 ),
                 Person(
                     "a colleague who reaches only what is their own",
@@ -142,6 +150,7 @@ class Search:
                     frozenset(permission.name for permission in known if Scope.OWN in permission.scopes),
                     _documents(not_(readable_by(colleague))),
                     own=frozenset(companies.values()),
+                    partners=_partners(colleague),
                 ),
             ]
             db.session.remove()
@@ -177,10 +186,11 @@ class Search:
                     continue
                 if person.permissions is not None and permission not in person.permissions:
                     continue
+                addresses = self.tour.pages.get(endpoint, ())
                 if names_a_row(rule) and not self._is_shared(endpoint):
                     self._ask_for_rows(person, endpoint)
-                else:
-                    self._read_lists(person, endpoint)
+                    addresses = [one for one in addresses if not self._is_foreign(person, one, "GET")]
+                self._read_lists(person, endpoint, addresses)
         return self.leaks
 
     def _ask_for_rows(self, person: Person, endpoint: str) -> None:
@@ -198,6 +208,8 @@ class Search:
         named = values.keys() - _NO_ROW
         if values.get("company_id") in person.own:
             named -= {"company_id"}
+        if values.get("partner_id", values.get("parent_id")) in person.partners:
+            named -= {"partner_id", "parent_id"}
         return bool(named) and values.get("document_id") in {None, *person.documents}
 
     def _expect_nothing(
@@ -217,9 +229,9 @@ class Search:
             for change in changes
         ]
 
-    def _read_lists(self, person: Person, endpoint: str) -> None:
+    def _read_lists(self, person: Person, endpoint: str, addresses: Iterable[str]) -> None:
         found = self.leaks.lists[endpoint]
-        for address in self.tour.pages.get(endpoint, ()):
+        for address in addresses:
             try:
                 answer = person.client.get(address)
             except Exception as error:  # noqa: BLE001 (as above)
@@ -237,6 +249,24 @@ class Search:
                 f"The page {endpoint} shows {person.title} “{what}” at {address}, which is not theirs."
                 for what in shown[:3]
             ]
+
+
+def _partners(user: User) -> frozenset[int]:
+    return frozenset(db.session.scalars(select(Partner.id).where(reachable(user))))
+
+
+def _keep_customers(company_id: int) -> None:
+    """Make the customers of the demonstration, which are everybody's, those of one of its companies.
+
+    One stays everybody's, with its contacts: what modules put into its page is looked at.
+    """
+    with transaction() as session:
+        first = session.scalar(select(func.min(Partner.id)).where(Partner.parent_id.is_(None)))
+        kept = or_(Partner.id == first, Partner.parent_id == first)
+        ids = list(session.scalars(select(Partner.id).where(kept)))
+        for of in (Partner.parent_id.is_(None), Partner.parent_id.is_not(None)):
+            everybody = (of, Partner.company_id.is_(None), Partner.owner_id.is_(None), Partner.id.not_in(ids))
+            session.execute(update(Partner).where(*everybody).values(company_id=company_id))
 
 
 def _documents(condition: ColumnElement[bool]) -> Mapping[int, str]:
@@ -263,7 +293,9 @@ def leaks(demonstration: Flask, tour: Tour, tmp_path_factory: pytest.TempPathFac
     copy.config["WTF_CSRF_ENABLED"] = False
     # Nearly every answer is this one, and the page that people see costs more than asking.
     copy.register_error_handler(404, lambda _error: ("", 404))
-    yield Search(copy, tour).search()
+    found = Search(copy, tour).search()
+    found.ids = ForeignIds(copy, tour, shared_with_all(copy.extensions["envoi_registry"])).search()
+    yield found
     with copy.app_context():
         db.engine.dispose()
 
@@ -304,6 +336,12 @@ class ReachRules:
         # What a module puts into the pages of others is seen there.
         rules = demonstration.url_map.iter_rules() if module.slots else rules_of(demonstration, module)
         fail_if([sentence for rule in rules for sentence in _once(leaks.lists, rule)])
+
+    def test_an_id_in_a_form_names_nothing_of_another_company(
+        self, module: Module, demonstration: Flask, leaks: Leaks
+    ) -> None:
+        """Whoever posts the id of what is another company's is refused, without its name; see `posted_ids`."""
+        fail_if([s for rule in rules_of(demonstration, module) for s in _once(leaks.ids, rule)])
 
 
 def _once(found: Mapping[str, list[str]], rule: Rule, at_most: int = 4) -> list[str]:

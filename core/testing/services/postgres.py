@@ -248,11 +248,11 @@ def clone_database(connection: sa.Connection, name: str, template: str) -> None:
 
 
 def drop_database(connection: sa.Connection, name: str) -> None:
-    """Remove a database, and end the connections to it that somebody has forgotten.
+    """Remove a database if it is there, and end the connections to it that somebody has forgotten.
 
     Args:
         connection: Of the server, in AUTOCOMMIT.
         name: Its name.
     """
     quote = connection.dialect.identifier_preparer.quote_identifier
-    connection.execute(sa.text(f"DROP DATABASE {quote(name)} WITH (FORCE)"))
+    connection.execute(sa.text(f"DROP DATABASE IF EXISTS {quote(name)} WITH (FORCE)"))

@@ -23,7 +23,7 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import InvalidAddressError, normalize
 from core.mail.draft import DraftAttachment, Priority, RecipientField
-from core.partners.models import Partner
+from core.pickers import PartnerField
 from core.web.formats import file_size
 from core.web.forms import at_most, required
 from modules.mail_config.editor.from_editor import from_editor
@@ -58,7 +58,12 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(_l("Name"), [*required(), at_most(120)])
     company_id = SelectField(_l("Company"), coerce=int)
-    partner_id = SelectField(_l("Customer"), coerce=lambda value: int(value or 0), validate_choice=False)
+    owner_id = SelectField(
+        _l("Saved by"),
+        coerce=int,
+        description=_l("Offered to them alone, or to the company, and used only where it is chosen"),
+    )
+    partner_id = PartnerField(_l("Customer"), of_company=False)
     position = IntegerField(_l("Position"), [Optional(), NumberRange(0, 9999)])
     active = BooleanField(_l("Active"), default=True)
     attachment_name = StringField(_l("File name of the PDF"), [at_most(200)])
@@ -75,11 +80,6 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
                 normalize(field.data)
             except InvalidAddressError as error:
                 raise ValidationError(str(error)) from error
-
-    def validate_partner_id(self, field: Field) -> None:
-        """A template is for a customer that is there."""
-        if field.data and db.session.get(Partner, field.data) is None:
-            raise ValidationError(gettext("This customer is not there any more. Choose another one."))
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class TypedTemplate:
             form.priority.data = Priority.NORMAL.value
         else:
             form.priority.data = row.priority.value
-            form.company_id.data, form.partner_id.data = row.company_id or 0, row.partner_id or 0
+            form.company_id.data, form.owner_id.data = row.company_id or 0, row.owner_id or 0
         texts = []
         for language in SUPPORTED_LANGUAGES:
             text = next((text for text in row.texts if text.language == language), None) if row else None
@@ -167,7 +167,7 @@ class TypedTemplate:
         return cls(
             kind,
             row,
-            _with_choices(form),
+            _with_choices(form, row),
             texts,
             [TypedRecipient(r.rule, r.field, r.value) for r in row.recipients] if row else [],
             [TypedFile(f.name, f.media_type, f.size, f.sha256) for f in row.files] if row else [],
@@ -182,7 +182,7 @@ class TypedTemplate:
         typed = cls(
             kind,
             row,
-            _with_choices(TemplateForm()),
+            _with_choices(TemplateForm(data={"partner_id": row.partner_id if row else None}), row),
             [_read_text(sent, language) for language in SUPPORTED_LANGUAGES],
             _read_recipients(sent),
             seen_revision=sent.get("seen_revision", 0, type=int),
@@ -243,7 +243,8 @@ class TypedTemplate:
             "attachment_name": (form.attachment_name.data or "").strip(),
             "reply_to": (form.reply_to.data or "").strip(),
             "company_id": form.company_id.data or None,
-            "partner_id": form.partner_id.data or None,
+            "owner_id": form.owner_id.data or None,
+            "partner_id": form.partner_id.data,
             "priority": Priority(form.priority.data or Priority.NORMAL),
             "delivery_receipt": bool(form.delivery_receipt.data),
             "read_receipt": bool(form.read_receipt.data),
@@ -329,14 +330,17 @@ def newest_change(row: MailTemplate | None) -> int:
     return db.session.scalar(query) or 0
 
 
-def _with_choices(form: TemplateForm) -> TemplateForm:
+def _with_choices(form: TemplateForm, row: MailTemplate | None) -> TemplateForm:
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     form.priority.choices = [(key.value, str(title)) for key, title in PRIORITIES.items()]
-    chosen = db.session.get(Partner, form.partner_id.data) if form.partner_id.data else None
-    form.partner_id.choices = [("", gettext("All customers"))]
-    if chosen is not None:
-        form.partner_id.choices.append((chosen.id, chosen.name))
+    keeper = row.owner if row is not None else None
+    form.owner_id.choices = [
+        (0, gettext("nobody: it applies by the rules")),
+        *([(keeper.id, keeper.name)] if keeper is not None else []),
+    ]
+    if form.owner_id.data is None:
+        form.owner_id.data = keeper.id if keeper is not None else 0
     return form
 
 

@@ -17,6 +17,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from core.auth.models import User
+from core.auth.permissions import acting_user
 from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
@@ -25,6 +26,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.registry import current_registry
 from modules.mail_config.mail_templates.import_rows import (
     MAX_BYTES,
@@ -165,14 +167,14 @@ def read_export(data: bytes) -> Plan:
     try:
         written = json.loads(data)  # what a row holds that cannot be stored is told of that row
     except (ValueError, RecursionError) as error:
-        raise UserError(_l("This is not a file of mail templates."), "file") from error
+        raise UserError(_l("This is not a file of email templates."), "file") from error
     if not isinstance(written, dict) or written.get("format") != FORMAT:
-        raise UserError(_l("This is not a file of mail templates."), "file")
+        raise UserError(_l("This is not a file of email templates."), "file")
     if written.get("version") != VERSION:
         raise UserError(_l("This file was written by another version and cannot be read."), "file")
     rows = written.get("templates")
     if not isinstance(rows, list):
-        raise UserError(_l("This is not a file of mail templates."), "file")
+        raise UserError(_l("This is not a file of email templates."), "file")
     if len(rows) > MAX_TEMPLATES:
         raise UserError(_l("The file has more than %(most)s templates.", most=MAX_TEMPLATES), "file")
     plan, taken = Plan(), set()
@@ -296,7 +298,7 @@ def _customer(customer: Any) -> tuple[str, int | None]:
         name, email = text_in(customer, "name", 160), text_in(customer, "email", 254)
     except BadValueError:
         return "?", None
-    query = select(Partner.id).where(Partner.name == name, Partner.active)
+    query = select(Partner.id).where(Partner.name == name, Partner.active, reachable(acting_user()))
     if email:
         query = query.where(Partner.email == email)
     ids = list(db.session.scalars(query.limit(2)))
@@ -312,6 +314,7 @@ def _existing(entry: Entry) -> int | None:
         .where(
             MailTemplate.kind == entry.kind,
             MailTemplate.name == entry.values["name"],
+            MailTemplate.owner_id.is_(None),  # what somebody keeps for themselves is never replaced
             *(
                 getattr(MailTemplate, column).is_(None)
                 if value is None

@@ -167,8 +167,8 @@ def restore(template: MailTemplate, revision: TemplateRevision, by: User | None)
             raise UserError(sentence)
     lost = set(missing_files(revision))
     names = (
-        "name", "company_id", "partner_id", "attachment_name", "reply_to", "position", "keep_days", "priority",
-        "delivery_receipt", "read_receipt", "active",
+        "name", "company_id", "owner_id", "partner_id", "attachment_name", "reply_to", "position", "keep_days",
+        "priority", "delivery_receipt", "read_receipt", "active",
     )  # fmt: skip
     says: dict[str, Any] = dict(kept)
     return save_template(

@@ -9,6 +9,8 @@ from babel import Locale
 from flask_babel import get_locale, gettext
 from sqlalchemy import select, true
 
+from core.auth.models import User
+from core.auth.permissions import shared_rows
 from core.companies.models import Company
 from core.db import db
 from core.documents.models import Document
@@ -34,8 +36,14 @@ class Offer:
     why: list[str]
 
 
-def offered(document: Document) -> list[Offer]:
-    """Return the active templates for a document, the one that applies first; `rule_text` says by which rule."""
+def offered(document: Document, user: User | None = None) -> list[Offer]:
+    """Return the active templates for a document, the one that applies first; `rule_text` says by which rule.
+
+    Args:
+        document: The document.
+        user: Who writes, and is offered as well what they, or colleagues for the company, have saved. None where
+            nobody chooses.
+    """
     partners, preferred = _partners(document), preferred_template(document)
     rows = db.session.scalars(
         select(MailTemplate).where(
@@ -43,12 +51,17 @@ def offered(document: Document) -> list[Offer]:
             MailTemplate.active == true(),
             MailTemplate.company_id.is_(None) | (MailTemplate.company_id == document.company_id),
             MailTemplate.partner_id.is_(None) | MailTemplate.partner_id.in_(partners),
+            shared_rows(user, owner=MailTemplate.owner_id, company=MailTemplate.company_id)
+            | MailTemplate.owner_id.is_(None)
+            if user is not None
+            else MailTemplate.owner_id.is_(None),
         )
     )
 
     # The rule of `rule_text`, in its order; the id last, so that equals never change places.
-    def rank(template: MailTemplate) -> tuple[int, bool, bool, bool, int, int]:
+    def rank(template: MailTemplate) -> tuple[bool, int, bool, bool, bool, int, int]:
         return (
+            template.owner_id is not None,
             partners.index(template.partner_id) if template.partner_id is not None else len(partners),
             template.id != preferred,
             template.company_id is None,
@@ -76,6 +89,7 @@ def choices_for(company: Company, *, kind: str) -> list[tuple[int, str]]:
             MailTemplate.active == true(),
             MailTemplate.company_id.is_(None) | (MailTemplate.company_id == company.id),
             MailTemplate.partner_id.is_(None),
+            MailTemplate.owner_id.is_(None),
         )
         .order_by(MailTemplate.position, MailTemplate.id)
     )
@@ -124,7 +138,11 @@ def rule_text() -> list[str]:
             "A template that does not have the language of the document speaks the company’s, else English, else the "
             "first that it has."
         ),
-        gettext("A mail has one language: its text, dates, amounts and file name are never in two."),
+        gettext("An email has one language: its text, dates, amounts and file name are never in two."),
+        gettext(
+            "One that somebody has saved from an email, for themselves or their company, comes behind all others and "
+            "is used only where it is chosen."
+        ),
         gettext("Inactive templates are not offered."),
     ]
 
@@ -163,7 +181,9 @@ def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
             yield gettext("for the customer %(name)s", name=template.partner.name)
     if template.company is not None:
         yield gettext("for the company %(name)s", name=template.company.name)
-    if template.partner is None and template.company is None:
+    if template.owner is not None:
+        yield gettext("saved by %(name)s", name=template.owner.name)
+    elif template.partner is None and template.company is None:
         yield gettext("for everybody")
 
 

@@ -69,8 +69,8 @@ MAX_NAME = 120  # characters, as the column has
 _NUMBERS: Mapping[str, tuple[int, int]] = {"position": (0, 9999), "keep_days": (0, 36_500)}
 _COLUMNS = frozenset(
     {
-        "name", "company_id", "partner_id", "attachment_name", "reply_to", "position", "keep_days", "priority",
-        "delivery_receipt", "read_receipt", "active",
+        "name", "company_id", "owner_id", "partner_id", "attachment_name", "reply_to", "position", "keep_days",
+        "priority", "delivery_receipt", "read_receipt", "active",
     }
 )  # fmt: skip
 
@@ -78,9 +78,9 @@ _COLUMNS = frozenset(
 # ------------------------------------------------------------------------------------------------------- render
 
 
-def templates_for(document: Document) -> list[MailTemplate]:
-    """Return the active templates for a document, the one that applies first; see `selection.rule_text`."""
-    return [offer.template for offer in offered(document)]
+def templates_for(document: Document, user: User | None = None) -> list[MailTemplate]:
+    """Return the active templates for a document, the one that applies first; see `selection.offered`."""
+    return [offer.template for offer in offered(document, user)]
 
 
 def render_for(template: MailTemplate, document: Document, *, language: str | None = None) -> Rendered:
@@ -139,7 +139,7 @@ def save_template(
     Args:
         template: The template to change, or None for a new one.
         kind: Document kind of a new one.
-        values: `name, company_id, partner_id, attachment_name, reply_to, position, keep_days, priority,
+        values: `name, company_id, owner_id, partner_id, attachment_name, reply_to, position, keep_days, priority,
             delivery_receipt, read_receipt, active`; what is not named stays, and is the usual in a new one, whose
             position is the last.
         texts: Subject and body by language; a language that is not named goes.

@@ -64,6 +64,7 @@ class KeptContents(Contents):
     """The same in the history, where company and customer are known by their rows."""
 
     company_id: int | None
+    owner_id: int | None
     partner_id: int | None
 
 
@@ -101,6 +102,7 @@ def to_text(template: MailTemplate) -> str:
     kept: KeptContents = {
         **contents_of(template),
         "company_id": template.company_id,
+        "owner_id": template.owner_id,
         "partner_id": template.partner_id,
     }
     return json.dumps(kept, ensure_ascii=False, sort_keys=True)

@@ -88,7 +88,7 @@ def note_failure(server_id: int, failure: Failure) -> None:
         if health.open_since is None and health.failures >= enough:
             health.open_since, health.probes = now, 0
             health.next_probe_at = now + probe_delay(failure.kind, 0)
-            logger.warning("Mail server %s is paused: %s", server_id, failure.diagnostic)
+            logger.warning("Mail server %s is paused: %s.", server_id, failure.kind)
             # After the commit: whoever hears of it reads the database, and must find the pause there.
             on_commit(partial(tell, mail_server_paused, server_id))
 

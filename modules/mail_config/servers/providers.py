@@ -39,32 +39,32 @@ class Provider:
 PROVIDERS: tuple[Provider, ...] = (
     Provider(
         ("smtp-relay.gmail.com",),
-        _l("The relay of Google Workspace takes mails to 10,000 recipients a day."),
+        _l("The relay of Google Workspace takes emails to 10,000 recipients a day."),
         per_day=10_000,
     ),
     Provider(
         ("gmail.com", "googlemail.com"),
         _l(
-            "Gmail takes 500 mails a day from a private account, and 2,000 a day from one of Google Workspace."
+            "Gmail takes 500 emails a day from a private account, and 2,000 a day from one of Google Workspace."
         ),
         per_day=500,
     ),
     Provider(
         ("office365.com", "outlook.office.com"),
-        _l("Microsoft 365 takes 30 mails a minute from a mailbox, to at most 10,000 recipients a day."),
+        _l("Microsoft 365 takes 30 emails a minute from a mailbox, to at most 10,000 recipients a day."),
         per_minute=30,
         per_day=10_000,
     ),
-    Provider(("mail.yahoo.com",), _l("Yahoo takes 500 mails a day."), per_day=500),
+    Provider(("mail.yahoo.com",), _l("Yahoo takes 500 emails a day."), per_day=500),
     Provider(
         ("ovh.net", "ovh.ca"),
-        _l("OVHcloud takes 200 mails an hour from an account of its shared mail."),
+        _l("OVHcloud takes 200 emails an hour from an account of its shared email."),
         per_minute=3,
     ),
     Provider(
         ("orange.fr", "wanadoo.fr", "free.fr"),
         _l(
-            "This provider publishes no figure. If it asks to be sent mails more slowly, Envoi slows down by itself."
+            "This provider publishes no figure. If it asks to be sent emails more slowly, Envoi slows down by itself."
         ),
     ),
 )

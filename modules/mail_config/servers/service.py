@@ -242,7 +242,7 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         sender=Address(from_addr_spec, "Envoi"),
         to=[Address(recipient)],
         subject=gettext("Envoi: test of the mail server “%(name)s”", name=server.name),
-        text=gettext("This mail shows that the mail server works."),
+        text=gettext("This email shows that the mail server works."),
         html=f"<p>{gettext('This mail shows that the mail server works.')}</p>",
         headers={"Auto-Submitted": "auto-generated"},
     ).as_bytes()

@@ -22,7 +22,7 @@ _KINDS: Mapping[FailureKind, object] = {
         "The server works as far as here, but the mailbox of the test is full. Test again with another address."
     ),
     FailureKind.RECIPIENT_REFUSED: _l(
-        "The server does not accept mail for the address of the test. Its own words below say why. If they ask for "
+        "The server does not accept email for the address of the test. Its own words below say why. If they ask for "
         "a sign-in, give user name and password."
     ),
     FailureKind.RATE_LIMITED: _l(
@@ -35,9 +35,9 @@ _KINDS: Mapping[FailureKind, object] = {
     FailureKind.TIMEOUT: _l(
         "The server did not answer in time. Test again; if that does not help, check host, port and firewall."
     ),
-    FailureKind.MESSAGE_REFUSED: _l("The server refused the test mail. Its own words below say why."),
+    FailureKind.MESSAGE_REFUSED: _l("The server refused the test email. Its own words below say why."),
     FailureKind.OUTCOME_UNKNOWN: _l(
-        "The connection ended after the test mail had been handed over. Look whether it has come, then test again."
+        "The connection ended after the test email had been handed over. Look whether it has come, then test again."
     ),
 }
 _ADVICE: Mapping[Advice, object] = {
@@ -48,7 +48,7 @@ _ADVICE: Mapping[Advice, object] = {
         "The server takes no more recipients just now. Test again in some minutes."
     ),
     Advice.RECIPIENT_BUSY: _l(
-        "The mailbox of the test gets too much mail just now. Test with another address."
+        "The mailbox of the test gets too much email just now. Test with another address."
     ),
     Advice.SYSTEM_FULL: _l("The server has no room or strength left just now. Test again in some minutes."),
     Advice.MAILBOX_DISABLED: _l(

@@ -92,14 +92,14 @@ class ServerForm(RecordForm):
         description=_l("Empty: what the server announces"),
     )
     rate_per_minute = IntegerField(
-        _l("Mails a minute"),
+        _l("Emails a minute"),
         [Optional(), NumberRange(1, 100_000)],
         description=_l("The most that leave by this server; empty for no limit"),
     )
     rate_per_day = IntegerField(
-        _l("Mails in 24 hours"),
+        _l("Emails in 24 hours"),
         [Optional(), NumberRange(1, 10_000_000)],
-        description=_l("Mails beyond wait and show when they leave; empty for no limit"),
+        description=_l("Emails beyond wait and show when they leave; empty for no limit"),
     )
     company_id = SelectField(_l("Company"), coerce=int)
     active = BooleanField(_l("Active"), default=True)
@@ -324,7 +324,7 @@ def server_probe(server_id: int) -> ResponseReturnValue:
     row = _server(server_id)
     failure = circuit_breaker.probe_now(row.id)
     if failure is None:
-        flash(gettext("The server works again. The mails that waited for it leave now."), "success")
+        flash(gettext("The server works again. The emails that waited for it leave now."), "success")
     else:
         title = EXPLANATIONS[failure.kind].title
         flash(gettext("Still not: %(reason)s. Nothing was sent.", reason=title), "warning")

@@ -16,6 +16,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 
 from core.i18n import lazy_gettext as _l
+from core.i18n import number_locale
 from core.web.formats import money as format_money
 from core.web.formats import number as format_number
 
@@ -301,7 +302,7 @@ def _number(value: object, digits: object = None) -> str:
     places = "0" * _digits(digits)
     with localcontext(rounding=ROUND_HALF_UP):
         pattern = f"#,##0.{places}" if places else "#,##0"
-        return str(format_decimal(Decimal(number), format=pattern, locale=str(get_locale() or "en")))
+        return str(format_decimal(Decimal(number), format=pattern, locale=number_locale(get_locale())))
 
 
 def _round(value: object, digits: object = 0) -> object:

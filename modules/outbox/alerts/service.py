@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from babel.dates import format_datetime, get_timezone
+from babel.dates import get_timezone
 from flask import Flask, current_app
 from flask_babel import force_locale, gettext, ngettext
 from markupsafe import Markup, escape
@@ -21,6 +21,7 @@ from sqlalchemy.orm import joinedload
 from core import clock
 from core.auth.models import Grant, Role, User
 from core.companies.models import Company
+from core.companies.service import locale_of_user
 from core.contract import Scope
 from core.db import db, transaction
 from core.i18n import N_
@@ -28,13 +29,15 @@ from core.mail.addresses import Address
 from core.mail.draft import DraftRecipient, MailDraft
 from core.mail.explanations import EXPLANATIONS
 from core.registry import current_settings
+from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers.service import best_of, candidates, problem_of
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
-from modules.outbox.queries import READ, readable
+from modules.outbox.permissions import READ
+from modules.outbox.queries import readable
 from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)
@@ -157,18 +160,20 @@ def seen_all(user_id: int) -> int:
 def preference_of(user_id: int) -> AlertPreference:
     """Return how a person wants to be told; a row that is in no session where they have not said."""
     return db.session.get(AlertPreference, user_id) or AlertPreference(
-        user_id=user_id, by_mail=False, every_failure=False
+        user_id=user_id, by_mail=False, every_failure=False, held_back=False
     )
 
 
-def set_preference(user: User, *, by_mail: bool, every_failure: bool) -> None:
-    """Remember how a person wants to be told: by mail as well, and of failures that are not theirs.
+def set_preference(user: User, *, by_mail: bool, every_failure: bool, held_back: bool = False) -> None:
+    """Remember how a person wants to be told: by mail as well, of failures that are not theirs, of mails held back.
 
     Whoever may read only what is theirs is told of that alone.
     """
     every = every_failure and reads_mails_of_others(user)
     with transaction() as session:
-        session.merge(AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every))
+        session.merge(
+            AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every, held_back=held_back)
+        )
 
 
 def reads_mails_of_others(user: User) -> bool:
@@ -286,26 +291,32 @@ def _mail_to(user_id: int) -> bool:
     return True
 
 
-def company_that_can_send(user: User, alerts: Sequence[Alert] = ()) -> Company | None:
+def company_that_can_send(user: User | None, alerts: Sequence[Alert] = ()) -> Company | None:
     """Return the company in whose name a person can be told by mail at this moment, or None.
 
     The person's own comes first, then those of the mails that have failed.
     """
     # A person's own company may have no server; then one whose mail has failed may have another that works.
-    ids = [user.company_id, *(alert.mail.company_id for alert in alerts if alert.mail is not None)]
+    ids = [
+        user.company_id if user else None,
+        *(alert.mail.company_id for alert in alerts if alert.mail is not None),
+    ]
     for company_id in dict.fromkeys(ids):
         company = db.session.get(Company, company_id) if company_id is not None else None
-        if company is None or not company.email:
-            continue
-        servers = candidates(company.id, company.email)
-        if servers and problem_of(best_of(servers)) is None:
+        if company is not None and can_send(company):
             return company
     return None
 
 
+def can_send(company: Company) -> bool:
+    """Return True when a mail of a company would leave by a server that works."""
+    servers = candidates(company.id, company.email) if company.email else []
+    return bool(servers) and problem_of(best_of(servers)) is None
+
+
 def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
     """Return the mail about some alerts; it names no address of a customer and quotes no server."""
-    with force_locale(user.language):
+    with force_locale(locale_of_user(user)):
         subject = ngettext(
             "Envoi: %(num)d thing needs your attention",
             "Envoi: %(num)d things need your attention",
@@ -320,7 +331,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
             gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
             Markup("").join(lines),
             Markup('<a href="{}">{}</a>').format(
-                _address("outbox.alerts"), gettext("All alerts, and whether you get them by mail")
+                address_of_page("outbox.alerts"), gettext("All alerts, and whether you get them by email")
             ),
         )
     return MailDraft(
@@ -338,20 +349,24 @@ def _line(alert: Alert, user: User) -> Markup:
     """Return the line of an alert in the mail: a link, the reason, the time in the person's zone."""
     reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
     if alert.server is not None:
-        url = _address("mail_config.server", server_id=alert.server.id)
+        url = address_of_page("mail_config.server", server_id=alert.server.id)
         title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
     elif alert.mail is not None:
-        url = _address("outbox.mail", mail_id=alert.mail.id, tab="reason")
+        url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject
     else:
         return escape(reason)
-    when = format_datetime(
-        alert.created_at, "short", tzinfo=get_timezone(user.timezone), locale=user.language
-    )
+    when = local_time(user, alert.created_at)
     return Markup('<a href="{}">{}</a> – {} ({})').format(url, title, reason, when)
 
 
-def _address(endpoint: str, **values: object) -> str:
+def local_time(user: User, at: dt.datetime) -> str:
+    """Return a moment as a person reads it, in their language, country and time zone."""
+    with force_locale(locale_of_user(user)):
+        return moment(at, get_timezone(user.timezone))
+
+
+def address_of_page(endpoint: str, **values: object) -> str:
     """Return the whole address of a page; a worker has no request to take the host from."""
     # The host in it does not matter: it is replaced by the public address.
     path = current_app.url_map.bind("envoi.invalid").build(endpoint, values)

@@ -11,6 +11,7 @@ from core.mail.explanations import EXPLANATIONS
 from core.web.listing import paginate
 from modules.outbox.alerts import service
 from modules.outbox.alerts.bell import failure_bell
+from modules.outbox.alerts.held_back import held_for
 from modules.outbox.blueprint import blueprint
 from modules.outbox.queries import badge_of
 
@@ -32,6 +33,7 @@ def alerts() -> ResponseReturnValue:
         preference=preference,
         reads_mails_of_others=service.reads_mails_of_others(user),
         mail_waits=preference.by_mail and service.company_that_can_send(user) is None,
+        held_minutes=round(held_for().total_seconds() / 60),
         manages_servers=user.can(service.MANAGES_SERVERS),
     )
 
@@ -62,17 +64,27 @@ def alerts_preference() -> ResponseReturnValue:
     """Keep how the user wants to be told."""
     user = signed_in_user()
     before = service.preference_of(user.id)
-    by_mail, every = before.by_mail, before.every_failure
+    by_mail, every, held = before.by_mail, before.every_failure, before.held_back
     service.set_preference(
-        user, by_mail="by_mail" in request.form, every_failure="every_failure" in request.form
+        user,
+        by_mail="by_mail" in request.form,
+        every_failure="every_failure" in request.form,
+        held_back="held_back" in request.form,
     )
     now = service.preference_of(user.id)
     if now.by_mail and not by_mail:
-        flash(gettext("You will also be told by mail, to %(address)s.", address=user.login), "success")
+        flash(gettext("You will also be told by email, to %(address)s.", address=user.login), "success")
     elif by_mail and not now.by_mail:
-        flash(gettext("You will no longer be told by mail; the bell stays."), "success")
+        flash(gettext("You will no longer be told by email; the bell stays."), "success")
     if now.every_failure and not every:
-        flash(gettext("You will be told of every mail that fails for good, whoever sent it."), "success")
+        flash(gettext("You will be told of every email that fails for good, whoever sent it."), "success")
     elif every and not now.every_failure:
         flash(gettext("You will be told only of failures that concern you."), "success")
+    if now.held_back != held:
+        words = (
+            gettext("You will be told by email of emails that are held back.")
+            if now.held_back
+            else gettext("You will no longer be told by email of emails that are held back.")
+        )
+        flash(words, "success")
     return redirect(url_for("outbox.alerts"))

@@ -35,9 +35,9 @@ def _work(
     named = list(dict.fromkeys(ids))
     selection = read_selection(given)
     if named and not selection.everything:
-        raise EnvoiError("Give either the ids of mails or options that say which, not both.")
+        raise EnvoiError("Give either the ids of emails or options that say which, not both.")
     if not named and selection.everything:
-        raise EnvoiError("Give the ids of mails, or say which: for example --failed.")
+        raise EnvoiError("Give the ids of emails, or say which: for example --failed.")
     changed: list[int] = []
     outdated: list[int] = []
     seen = 0
@@ -75,7 +75,7 @@ def _again(uncertain: bool, front: bool) -> Callable[[list[int]], list[int]]:
 
 
 UNCERTAIN = click.option(
-    "--uncertain", is_flag=True, help="The uncertain ones too, whose recipients may have the mail already."
+    "--uncertain", is_flag=True, help="The uncertain ones too, whose recipients may have the email already."
 )
 
 
@@ -86,7 +86,7 @@ UNCERTAIN = click.option(
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_retry(mail_ids: tuple[int, ...], uncertain: bool, as_json: bool, **given: Any) -> None:
-    """Put mails back on the queue; each goes only to those who did not get it."""
+    """Put emails back on the queue; each goes only to those who did not get it."""
     _work(
         mail_ids,
         given,
@@ -104,7 +104,7 @@ def outbox_retry(mail_ids: tuple[int, ...], uncertain: bool, as_json: bool, **gi
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_send_now(mail_ids: tuple[int, ...], uncertain: bool, as_json: bool, **given: Any) -> None:
-    """Put mails first on the queue; each goes only to those who did not get it."""
+    """Put emails first on the queue; each goes only to those who did not get it."""
     _work(
         mail_ids,
         given,
@@ -121,7 +121,7 @@ def outbox_send_now(mail_ids: tuple[int, ...], uncertain: bool, as_json: bool, *
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_cancel(mail_ids: tuple[int, ...], as_json: bool, **given: Any) -> None:
-    """Cancel mails that have not left."""
+    """Cancel emails that have not left."""
     _work(mail_ids, given, CANCELABLE, service.cancel, done_words="canceled", as_json=as_json)
 
 
@@ -131,7 +131,7 @@ def outbox_cancel(mail_ids: tuple[int, ...], as_json: bool, **given: Any) -> Non
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_mark(mail_id: int, accepted: bool | None, as_json: bool) -> None:
-    """Say whether an uncertain mail has arrived."""
+    """Say whether an uncertain email has arrived."""
     if accepted is None:
         raise EnvoiError("Say what the recipient has said: --sent or --not-received.")
     mail = get_mail(mail_id)
@@ -144,18 +144,18 @@ def outbox_mark(mail_id: int, accepted: bool | None, as_json: bool) -> None:
 @click.argument("mail_id", type=int)
 @click.argument("old")
 @click.argument("new")
-@click.option("--resend", is_flag=True, help="Put the mail on the queue again as well.")
+@click.option("--resend", is_flag=True, help="Put the email on the queue again as well.")
 @click.option("--contact", is_flag=True, help="Correct it on the customer or contact as well.")
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_correct(mail_id: int, old: str, new: str, resend: bool, contact: bool, as_json: bool) -> None:
-    """Give the recipient OLD of a mail, who has not got it, the address NEW."""
+    """Give the recipient OLD of an email, who has not got it, the address NEW."""
     mail = get_mail(mail_id)
     recipient = next(
         (row for row in mail.recipients if row.addr_spec.casefold() == old.strip().casefold()), None
     )
     if recipient is None:
-        raise EnvoiError(f"Mail {mail.id} has no recipient {old[:254]}.")
+        raise EnvoiError(f"Email {mail.id} has no recipient {old[:254]}.")
     with by_command_line():
         service.correct_recipient(recipient, new, also_partner=contact)
         if resend:
@@ -170,7 +170,7 @@ def _tell(mail_id: int, as_json: bool) -> None:
     if as_json:
         echo_json(row_of(mail))
     else:
-        click.echo(f"Mail {mail.id} to {printable(row_of(mail)['to'])}: {mail.state.value}.")
+        click.echo(f"Email {mail.id} to {printable(row_of(mail)['to'])}: {mail.state.value}.")
 
 
 outbox.add_command(outbox_retention)

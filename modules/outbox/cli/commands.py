@@ -46,7 +46,7 @@ def send(number: str, more: str, only: bool, company: str, as_json: bool) -> Non
         echo_json(row_of(mail))
     else:
         names = ", ".join(recipient.addr_spec for recipient in mail.recipients)
-        click.echo(f"Mail {mail.id} to {printable(names)} is on the queue.")
+        click.echo(f"Email {mail.id} to {printable(names)} is on the queue.")
 
 
 __all__ = ["acting", "commands", "looking", "restored"]

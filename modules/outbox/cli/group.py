@@ -29,7 +29,7 @@ def by_command_line() -> Iterator[None]:
 
 @click.group()
 def outbox() -> None:
-    """Look after the mails that leave."""
+    """Look after the emails that leave."""
 
 
 def get_mail(mail_id: int) -> OutgoingMail:
@@ -40,7 +40,7 @@ def get_mail(mail_id: int) -> OutgoingMail:
     """
     mail = db.session.get(OutgoingMail, mail_id) if 0 < mail_id < 2**31 else None
     if mail is None:
-        raise EnvoiError(f"There is no mail {mail_id}.")
+        raise EnvoiError(f"There is no email {mail_id}.")
     return mail
 
 

@@ -35,7 +35,7 @@ _LONG = ("diagnostic", "sha256", "words", "transcript")
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_list(limit: int, as_json: bool, **given: Any) -> None:
-    """List mails, newest first."""
+    """List emails, newest first."""
     query = (
         select(OutgoingMail)
         .where(*read_selection(given).where())
@@ -51,7 +51,7 @@ def outbox_list(limit: int, as_json: bool, **given: Any) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @with_app
 def outbox_reasons(as_json: bool, **given: Any) -> None:
-    """Count mails by reason and server: those that have failed or wait, unless a state is given."""
+    """Count emails by reason and server: those that have failed or wait, unless a state is given."""
     default = FAILED | {MailState.DEFERRED}
     groups = db.session.execute(
         select(
@@ -180,10 +180,10 @@ def _print_long(row: dict[str, Any]) -> None:
 @click.argument("mail_id", type=int)
 @with_app
 def outbox_eml(mail_id: int) -> None:
-    """Write the exact message of a mail to a file: `envoi outbox eml 5 > mail.eml`."""
+    """Write the exact message of an email to a file: `envoi outbox eml 5 > mail.eml`."""
     mail = get_mail(mail_id)
     if mail.contents_erased_at is not None:
-        raise EnvoiError(f"Text and files of mail {mail.id} were erased.")
+        raise EnvoiError(f"Text and files of email {mail.id} were erased.")
     if not mail.sender_address:
         raise EnvoiError("The message is made at the first attempt; it does not exist yet.")
     if sys.stdout.isatty():
@@ -191,4 +191,4 @@ def outbox_eml(mail_id: int) -> None:
     try:
         sys.stdout.buffer.write(build_message(mail))
     except FileMissingError as error:
-        raise EnvoiError("A file of this mail is gone from the store.") from error
+        raise EnvoiError("A file of this email is gone from the store.") from error

@@ -13,8 +13,10 @@ from modules.outbox.restored import service
 
 
 @outbox.command("restored")
-@click.option("--send", "going", type=int, multiple=True, help="Let the mail of this id go; may be repeated.")
-@click.option("--send-all", is_flag=True, help="Let all of them go: some customers may get a mail twice.")
+@click.option(
+    "--send", "going", type=int, multiple=True, help="Let the email of this id go; may be repeated."
+)
+@click.option("--send-all", is_flag=True, help="Let all of them go: some customers may get an email twice.")
 @click.option("--send-none", is_flag=True, help="Set all of them aside as uncertain.")
 @click.option("--hold", "held", is_flag=True, help="Let nothing leave: the whole machine was restored.")
 @click.option("--json", "as_json", is_flag=True)
@@ -33,11 +35,11 @@ def outbox_restored(
     hold = installation.hold()
     if hold is None:
         if going or send_all or send_none:
-            raise EnvoiError("Nothing is held: mails leave.")
+            raise EnvoiError("Nothing is held: emails leave.")
         if as_json:
             echo_json({"held_since": "", "mails": []})
         else:
-            click.echo("Nothing is held: mails leave.")
+            click.echo("Nothing is held: emails leave.")
         return
     if not (going or send_all or send_none):
         rows = [row_of(mail) for mail in service.listed(hold, limit=10_000)]
@@ -50,7 +52,7 @@ def outbox_restored(
         return
     waiting = {mail.id for mail in service.listed(hold, limit=10_000)}
     if strange := [mail_id for mail_id in going if mail_id not in waiting]:
-        raise EnvoiError(f"Mail {strange[0]} is none of those that waited.")
+        raise EnvoiError(f"Email {strange[0]} is none of those that waited.")
     with by_command_line():
         done = service.decide(None if send_all else set(going), None)
     if done is not None:

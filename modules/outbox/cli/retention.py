@@ -18,7 +18,7 @@ _A_LONG_TIME = 24 * 3600.0  # no request waits here, so the work may run to its 
 
 
 @click.command("retention")
-@click.option("--dry-run", is_flag=True, help="Only say how many mails would lose their contents now.")
+@click.option("--dry-run", is_flag=True, help="Only say how many emails would lose their contents now.")
 @with_app
 def outbox_retention(dry_run: bool) -> None:
     """Erase texts and files whose time has passed, and files that nothing refers to."""
@@ -27,12 +27,12 @@ def outbox_retention(dry_run: bool) -> None:
         f"Contents are kept {f'{setting} days' if setting else 'for ever'} unless a template says otherwise."
     )
     if dry_run:
-        click.echo(f"Mails whose contents would go now: {retention_service.count_due()}.")
+        click.echo(f"Emails whose contents would go now: {retention_service.count_due()}.")
         return
     with acting_as(f"command line ({getpass.getuser()})"):
         report = retention_service.apply(seconds=_A_LONG_TIME, folders=file_store().folders())
     click.echo(
-        f"Contents of mails erased: {report.mails}. Files removed: {report.files}. "
+        f"Contents of emails erased: {report.mails}. Files removed: {report.files}. "
         f"Forgotten files removed: {report.orphans}."
     )
 
@@ -61,7 +61,7 @@ def personal_export_command(address: str, path: Path) -> None:
     except BaseException:
         path.unlink()
         raise
-    click.echo(f"{path} holds the mails to {known}: {count}.")
+    click.echo(f"{path} holds the emails to {known}: {count}.")
 
 
 @outbox_personal.command("erase")
@@ -70,7 +70,7 @@ def personal_export_command(address: str, path: Path) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_app
 def personal_erase_command(address: str, contacts: bool, yes: bool) -> None:
-    """Erase ADDRESS from all mails; their lines stay under a hash that leads nowhere."""
+    """Erase ADDRESS from all emails; their lines stay under a hash that leads nowhere."""
     known = personal_service.known(personal_service.read_address(address))
     click.echo(f"Mails: {known.received}, waiting: {known.waiting}. Contacts: {len(known.contacts)}.")
     if not yes:

@@ -87,7 +87,7 @@ def open_form(document: Document, template: MailTemplate | None, user: User) -> 
     Raises:
         UserError: The document cannot be sent in its present state.
     """
-    template = template or next(iter(templates_for(document)), None)
+    template = template or next(iter(templates_for(document, user)), None)
     draft = blank_draft(document)
     proposal = default_recipients(document, template, user)
     problem: BadTemplateError | None = None
@@ -113,7 +113,7 @@ def posted_form(document: Document, posted: MultiDict[str, str], user: User) -> 
         UserError: The document cannot be sent in its present state.
     """
     base = blank_draft(document)
-    template = template_of(document, posted.get("template", type=int))
+    template = template_of(document, posted.get("template", type=int), user)
     if template is not None:
         # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
         with suppress(UserError):
@@ -121,9 +121,9 @@ def posted_form(document: Document, posted: MultiDict[str, str], user: User) -> 
     return read_form(base, posted, user, document, default_recipients(document, template, user))
 
 
-def template_of(document: Document, template_id: int | None) -> MailTemplate | None:
-    """Return one of the templates for a document, or None when it is none of them."""
-    return next((row for row in templates_for(document) if row.id == template_id), None)
+def template_of(document: Document, template_id: int | None, user: User) -> MailTemplate | None:
+    """Return one of the templates that a user is offered for a document, or None when it is none of them."""
+    return next((row for row in templates_for(document, user) if row.id == template_id), None)
 
 
 def change_template(
@@ -290,7 +290,7 @@ def send(form: ComposeForm) -> OutgoingMail | None:
             mail = submit(draft, form.user, not_before=not_before, token=token)
             if mail.state is MailState.SCHEDULED and mail.not_before is not None:
                 # To the second; the sweep would find it too, up to a minute later.
-                enqueue_after_commit("outbox.release_mails", [mail.id], at=mail.not_before)
+                enqueue_after_commit("outbox.release_mails", [mail.id], front=True, at=mail.not_before)
     except UserError as error:
         form.error(error.field or "", error.message)
         return None

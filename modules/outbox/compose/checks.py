@@ -122,14 +122,14 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
         yield Finding(
             f"skipped:{name}",
             Severity.NOTE,
-            gettext("%(name)s follows by mail and gets nothing: %(why)s.", name=name, why=why),
+            gettext("%(name)s follows by email and gets nothing: %(why)s.", name=name, why=why),
             field="to",
         )
-    for key, partner in opted_out_among(form.draft.recipients).items():
+    for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
             Severity.ASK,
-            gettext("%(name)s wants no mails.", name=partner.name),
+            gettext("%(name)s wants no emails.", name=partner.name),
             repair_url=url_for("core.partner", partner_id=partner.id),
             repair_label=gettext("Open %(name)s", name=partner.name),
             field="to",
@@ -216,7 +216,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
             Severity.ASK,
             words,
             repair_url=url_for("outbox.mail", mail_id=mail.id),
-            repair_label=gettext("Open that mail"),
+            repair_label=gettext("Open that email"),
             field="to",
         )
 
@@ -250,7 +250,7 @@ def _about_text(form: ComposeForm) -> Iterator[Finding]:
                     field=field,
                 )
     if not words.replace("&nbsp;", " ").strip() and "<img" not in draft.body_html:
-        yield Finding("empty_text", Severity.ASK, gettext("The mail has no text."), field="body")
+        yield Finding("empty_text", Severity.ASK, gettext("The email has no text."), field="body")
     partner = form.document.partner if form.document is not None else None
     if partner is not None and partner.language != draft.language:
         spoken = _language(partner.language)
@@ -311,13 +311,13 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
         return
     if route.problem is FailureKind.SENDER_MISSING:
         # Told, not forbidden: the mail may be written now and leave when an administrator has set up the rest.
-        words = gettext("%(company)s has no email address to send from: the mail will wait.")
+        words = gettext("%(company)s has no email address to send from: the email will wait.")
     elif route.problem is FailureKind.SERVER_MISSING:
-        words = gettext("No mail server may send from %(address)s: the mail will wait.")
+        words = gettext("No mail server may send from %(address)s: the email will wait.")
     elif route.problem is FailureKind.SERVER_UNTESTED:
-        words = gettext("The mail server “%(server)s” has not passed its test: the mail will wait.")
+        words = gettext("The mail server “%(server)s” has not passed its test: the email will wait.")
     else:
-        words = gettext("The mail server “%(server)s” is paused (%(problem)s): the mail will wait.")
+        words = gettext("The mail server “%(server)s” is paused (%(problem)s): the email will wait.")
     values = {
         "company": route.header_from.display_name,
         "address": route.header_from.addr_spec,
@@ -346,7 +346,7 @@ def _about_size(form: ComposeForm, server: MailServer | None, complete: MailDraf
             "size",
             Severity.BLOCK,
             gettext(
-                "With its files the mail would have about %(size)s; the server “%(server)s” takes %(limit)s.",
+                "With its files the email would have about %(size)s; the server “%(server)s” takes %(limit)s.",
                 size=file_size(expected),
                 server=server.name,
                 limit=file_size(limit),

@@ -15,6 +15,7 @@ from core.documents.service import behavior_of, file_name, get_readable
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
+from core.registry import current_registry
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox.compose.recipients import Proposal, default_recipients
@@ -28,6 +29,12 @@ def may_send(document: Document, user: User) -> bool:
     """Return True when the user may send this document."""
     condition = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
     return db.session.scalar(select(Document.id).where(Document.id == document.id, condition)) is not None
+
+
+def can_send(document: Document, user: User) -> bool:
+    """Return True when the user may send a document, and it can be sent as it is now."""
+    known = document.kind in current_registry().kinds
+    return known and not behavior_of(document).why_not_sendable(document) and may_send(document, user)
 
 
 def may_copy(mail: OutgoingMail, user: User) -> bool:
@@ -140,7 +147,9 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
         UserError: The contents were erased, or the document cannot be sent in its present state.
     """
     if mail.contents_erased_at is not None:
-        raise UserError(gettext("Text and files of this mail were erased, so no new mail can be made of it."))
+        raise UserError(
+            gettext("Text and files of this email were erased, so no new email can be made of it.")
+        )
     draft = _frame_of(mail)
     draft.subject, draft.body_html, draft.language = mail.subject, clean_html(mail.body_html), mail.language
     draft.priority = mail.priority

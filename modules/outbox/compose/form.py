@@ -243,7 +243,7 @@ def _read_recipients(form: ComposeForm, posted: MultiDict[str, str]) -> None:
         form.typed[where.value] = "; ".join(
             [*unread[where], *(problem.text for problem in problems), *repeated]
         )
-    form.draft.recipients = recognize(wanted, form.document, form.proposal)
+    form.draft.recipients = recognize(wanted, form.document, form.proposal, form.user)
     _read_left_out(form, posted.getlist("left_out"), set(seen))
 
 
@@ -268,7 +268,7 @@ def _read_left_out(form: ComposeForm, texts: Iterable[str], there: set[str]) -> 
         if address.key not in there:
             there.add(address.key)
             wanted.append((address, RecipientField.TO))
-    form.put_aside = recognize(wanted, form.document, form.proposal)
+    form.put_aside = recognize(wanted, form.document, form.proposal, form.user)
 
 
 def _read_options(form: ComposeForm, posted: MultiDict[str, str]) -> None:

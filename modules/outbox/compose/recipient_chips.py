@@ -12,6 +12,7 @@ from core.auth.models import User
 from core.db import db
 from core.mail.draft import DraftRecipient, Reason
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.partners.service import people_at
 from modules.outbox.compose.recipients import REASON_ICONS, reason_text
 
@@ -26,7 +27,7 @@ class Chip:
         addr_spec: The address.
         reason: In words, why it is there.
         icon: Name of the icon of the reason.
-        partner_id: The customer or contact, or None.
+        partner_id: The customer or contact whose page the user may open, or None.
         problem: A sentence that warns, or "".
         offer_contact: True when nobody has this address yet and the user may keep it as a contact.
         typed: True when the person has typed it; anybody else was offered, and is left out instead of removed.
@@ -51,7 +52,8 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
         user: Who looks.
         of_customer: True when there is a customer whose contact a typed address can become.
     """
-    opted_out = opted_out_among(recipients)
+    opted_out = opted_out_among(recipients, user)
+    within = _reached(recipients, user)
     may_keep = of_customer and user.can("core.partner.edit")
     return [
         Chip(
@@ -60,8 +62,8 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
             addr_spec=recipient.address.addr_spec,
             reason=reason_text(recipient.reason, recipient.reason_detail),
             icon=REASON_ICONS[recipient.reason],
-            partner_id=recipient.partner_id,
-            problem=gettext("wants no mails") if recipient.address.key in opted_out else "",
+            partner_id=recipient.partner_id if recipient.partner_id in within else None,
+            problem=gettext("wants no emails") if recipient.address.key in opted_out else "",
             typed=recipient.reason is Reason.TYPED,
             offer_contact=may_keep and recipient.reason is Reason.TYPED,
         )
@@ -69,17 +71,28 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
     ]
 
 
-def opted_out_among(recipients: Sequence[DraftRecipient]) -> dict[str, Partner]:
+def _reached(recipients: Sequence[DraftRecipient], user: User) -> set[int]:
+    ids = {recipient.partner_id for recipient in recipients} - {None}
+    query = select(Partner.id).where(Partner.id.in_(ids), reachable(user))
+    return set(db.session.scalars(query)) if ids else set()
+
+
+def opted_out_among(recipients: Sequence[DraftRecipient], user: User | None) -> dict[str, Partner]:
     """Return who of the recipients wants no mails, by the key of the address.
 
-    An address counts as opted out when its own partner has opted out, or everybody who has it.
+    An address counts as opted out when its own partner has opted out, or everybody who has it whom the user
+    reaches.
+
+    Args:
+        recipients: The recipients.
+        user: Who writes, or None for the installation itself.
     """
     ids = [recipient.partner_id for recipient in recipients if recipient.partner_id is not None]
     partners = {}
     if ids:
         query = select(Partner).where(Partner.id.in_(ids), Partner.opted_out_at.is_not(None))
         partners = {partner.id: partner for partner in db.session.scalars(query)}
-    strangers = people_at([r.address.addr_spec for r in recipients if r.partner_id is None])
+    strangers = people_at([r.address.addr_spec for r in recipients if r.partner_id is None], user)
     found: dict[str, Partner] = {}
     for recipient in recipients:
         key = recipient.address.key

@@ -9,6 +9,7 @@ from flask_babel import gettext
 from sqlalchemy import func, select
 
 from core.auth.models import User
+from core.auth.permissions import colleagues
 from core.db import db
 from core.documents.following import mailable_followers
 from core.documents.models import Document
@@ -246,18 +247,27 @@ def _address(email: str, name: str) -> Address | None:
 
 
 def recognize(
-    addresses: Collection[tuple[Address, RecipientField]], document: Document | None, proposal: Proposal
+    addresses: Collection[tuple[Address, RecipientField]],
+    document: Document | None,
+    proposal: Proposal,
+    user: User | None,
 ) -> list[DraftRecipient]:
     """Return posted addresses as recipients, each with the reason why it is there.
 
     Those of the proposal keep theirs; then come followers and contacts of the customer, colleagues, and other
     customers and contacts; what nobody has is called typed.
+
+    Args:
+        addresses: The addresses, and where each stands.
+        document: The document, or None where it is gone.
+        proposal: Who would get the mail by default.
+        user: Who writes: nobody is named whom they do not reach. None for the installation itself.
     """
     known = _known_around(document, proposal)
     unknown = {address.key for address, _field in addresses} - known.keys()
     spelled = [address.addr_spec for address, _field in addresses if address.key in unknown]
-    strangers = people_at(spelled)
-    colleagues = _colleagues_at({*unknown, *(spelling.lower() for spelling in spelled)})
+    strangers = people_at(spelled, user)
+    colleagues = _colleagues_at({*unknown, *(spelling.lower() for spelling in spelled)}, user)
     found: list[DraftRecipient] = []
     for address, where in addresses:
         base = known.get(address.key) or colleagues.get(address.key)
@@ -287,10 +297,11 @@ def _known_around(document: Document | None, proposal: Proposal) -> dict[str, Dr
     return known
 
 
-def _colleagues_at(keys: Collection[str]) -> dict[str, DraftRecipient]:
+def _colleagues_at(keys: Collection[str], user: User | None) -> dict[str, DraftRecipient]:
     if not keys:
         return {}
-    rows = db.session.scalars(select(User).where(User.active, func.lower(User.login).in_(keys)))
+    query = select(User).where(User.active, func.lower(User.login).in_(keys))
+    rows = db.session.scalars(query.where(colleagues(user)) if user is not None else query)
     return {
         row.login.casefold(): DraftRecipient(Address(row.login, row.name), reason=Reason.COLLEAGUE)
         for row in rows

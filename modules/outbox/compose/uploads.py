@@ -148,7 +148,7 @@ def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool 
     if len(data) > room:
         raise UserError(
             gettext(
-                "“%(name)s” does not fit: the files of a mail may have %(limit)s together.",
+                "“%(name)s” does not fit: the files of an email may have %(limit)s together.",
                 name=name,
                 limit=file_size(attachment_limit()),
             ),
@@ -198,7 +198,7 @@ def _put_picture(name: str, data: bytes) -> FormFile:
         words = gettext("“%(name)s” has too many pixels: make it smaller first.", name=name)
         raise NoPictureError(words, "files") from error
     except UnreadablePictureError as error:
-        words = gettext("“%(name)s” is not a picture that mails can show: PNG, JPEG or GIF.", name=name)
+        words = gettext("“%(name)s” is not a picture that emails can show: PNG, JPEG or GIF.", name=name)
         raise NoPictureError(words, "files") from error
     # Its name says what it is by now: a photo from the clipboard comes as PNG, and leaves as JPEG.
     if mimetypes.guess_type(name)[0] != made.media_type:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 
 from core.files import FileMissingError
+from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
 from modules.outbox.delivery.errors import UndeliverableError
 from modules.outbox.message import build_message
@@ -25,13 +26,13 @@ def checked_message(mail: OutgoingMail, size_limit: int | None) -> bytes:
         UndeliverableError: A file is gone, the message is too large for the server, or it cannot be built.
     """
     try:
-        message = build_message(mail)
+        message = build_message(mail, with_link=True)
     except FileMissingError as error:
         raise UndeliverableError(Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))) from error
     except (ValueError, LookupError, TypeError) as error:
         # Nothing that was checked at submission should come here; if it does, a person must see it.
         logger.exception("Mail %s could not be built.", mail.id)
-        words = f"The message could not be built ({type(error).__name__}: {error})."
+        words = f"The message could not be built ({kind_of(error)})."
         raise UndeliverableError(Failure(FailureKind.INTERNAL_ERROR, False, detail=words)) from error
     # Asked before connecting. What the server announces by SIZE is asked by the transport.
     if size_limit is not None and len(message) > size_limit:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from core.pulse import process_name
 from modules.outbox import service
 from modules.outbox.delivery.run import deliver
-from modules.outbox.transitions import acting_as, process_name
+from modules.outbox.transitions import acting_as
 
 
 def deliver_mails(mail_ids: list[int]) -> None:

@@ -20,6 +20,7 @@ from core.db.prepared import Batch, Count, Ledger
 from core.errors import UserError
 from core.files import StoreFullError
 from core.jobs import JobTimeoutError
+from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, rate_limiter
@@ -126,8 +127,8 @@ class DeliveryRun:
         """
         if self.in_flight == mail.id:
             return
-        # For support; the person reads the explanation of the kind.
-        words = f"{type(error).__name__}: {error}"
+        # For support; the person reads the explanation of the kind. What it says may quote what is not kept.
+        words = kind_of(error)
         self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
 
     def fail(self, mail: OutgoingMail, failure: Failure) -> None:
@@ -376,7 +377,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
             run.ledger.close()
             claims.give_back(token)
     # Here and not in the sweep, so that an address is gone a moment after it was needed.
-    private = [mail.id for mail in mails if mail.private]
+    private = [mail.id for mail in mails if mail.private or mail.encrypted_link is not None]
     if private:
         erase_private(private)
     # Raised at the end, so that the job counts as failed in RQ, where whoever looks after it sees the trace.

@@ -29,7 +29,6 @@ from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import queries, service
 from modules.outbox.mail_list import date_ranges
 from modules.outbox.mail_list.query_plan import (
-    RESEND,
     Part,
     narrowed,
     part_of_filter,
@@ -37,6 +36,7 @@ from modules.outbox.mail_list.query_plan import (
     state_part,
 )
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.permissions import RESEND
 from modules.outbox.states import MailState
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
 def sentence(action: Action, done: Done) -> str:
     """Return what became of mails, in words."""
     if action is Action.CANCEL:
-        words = [ngettext("%(num)d mail was canceled.", "%(num)d mails were canceled.", done.changed)]
+        words = [ngettext("%(num)d email was canceled.", "%(num)d emails were canceled.", done.changed)]
     else:
         words = [service.count_sentence(done.changed)]
     if done.uncertain:
@@ -332,8 +332,8 @@ def run_of(user: User, run_id: int) -> BulkRun | None:
 def title(run: BulkRun) -> str:
     """Return what a run does, in words."""
     if run.action == Action.CANCEL:
-        return str(gettext("Canceling many mails"))
-    return str(gettext("Putting many mails on the queue"))
+        return str(gettext("Canceling many emails"))
+    return str(gettext("Putting many emails on the queue"))
 
 
 def outcome(run: BulkRun) -> str:

@@ -27,7 +27,6 @@ from modules.outbox.mail_list.query_plan import (
     FEW_TO_SORT,
     NONE,
     NOTHING,
-    READ,
     Part,
     narrowed,
     part_of_facet,
@@ -37,6 +36,7 @@ from modules.outbox.mail_list.query_plan import (
     value_of,
 )
 from modules.outbox.models import OutgoingMail
+from modules.outbox.permissions import READ
 
 COUNTED = 1000
 """Counts of facets go so far."""

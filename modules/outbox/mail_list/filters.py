@@ -23,12 +23,12 @@ from modules.outbox.mail_list import date_ranges
 from modules.outbox.mail_list.query_plan import (
     FILTER_GROUPS,
     NONE,
-    READ,
     narrowed,
     part_of_facet,
     waiting_now,
 )
 from modules.outbox.models import OutgoingMail
+from modules.outbox.permissions import READ
 from modules.outbox.states import STATE_TITLES
 
 FILTERS = tuple(

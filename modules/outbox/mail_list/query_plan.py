@@ -29,8 +29,6 @@ from modules.outbox.mail_list import date_ranges
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import FAILED, WAITING, MailState
 
-READ = "outbox.mail.read"
-RESEND = "outbox.mail.resend"
 NONE = "none"
 """The value of a facet for mails that have no server, or no document."""
 

@@ -16,8 +16,9 @@ from core.db import db
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES, paused_among
 from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
-from modules.outbox.mail_list.query_plan import RESEND, reach_parts
+from modules.outbox.mail_list.query_plan import reach_parts
 from modules.outbox.models import MailRecipient, OutgoingMail
+from modules.outbox.permissions import RESEND
 from modules.outbox.queries import Badge, state_badge
 from modules.outbox.states import FAILED, WAITING, MailState
 

@@ -18,11 +18,12 @@ from modules.outbox import search_index
 from modules.outbox.blueprint import blueprint
 from modules.outbox.mail_list import bulk_actions, date_ranges, facet_counts
 from modules.outbox.mail_list.filters import mail_list, reaches_several, rows
-from modules.outbox.mail_list.query_plan import READ, RESEND, checked, reach_parts
+from modules.outbox.mail_list.query_plan import checked, reach_parts
 from modules.outbox.mail_list.rows import lines_of
 from modules.outbox.mail_page.failure_text import Place, actor_title, reason_of
 from modules.outbox.mail_page.repairs import EDIT_SERVERS, Repairs, repairs_of
 from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.permissions import READ, RESEND
 
 MAX_IDS = 5000  # rows marked by hand in one request; more are chosen by their filter
 MAX_LIVE = 100  # rows that the page asks about again and again

@@ -96,7 +96,7 @@ def _link(
             link = _to_the_address(mail, recipient)
         case Place.MAIL if may_duplicate and mail.contents_erased_at is None:
             url = url_for("outbox.compose_again", mail_id=mail.id)
-            link = RepairLink(gettext("Duplicate into a new mail"), url)
+            link = RepairLink(gettext("Duplicate into a new email"), url)
         case Place.DOCUMENT if mail.document_id and get_readable(user, mail.document_id):
             url = url_for("core.document", document_id=mail.document_id)
             link = RepairLink(gettext("Open the document"), url)
@@ -157,7 +157,7 @@ def _to_the_server(place: Place, mail: OutgoingMail) -> RepairLink | None:
         Place.PASSWORD: gettext("Password"),
         Place.FROM_FILTER: gettext("From filter"),
         Place.SIZE_LIMIT: gettext("Size limit"),
-        Place.RATE: gettext("Mails per minute"),
+        Place.RATE: gettext("Emails per minute"),
     }
     return RepairLink(
         gettext("Server “%(name)s”: %(field)s", name=server.name, field=titles[place]),

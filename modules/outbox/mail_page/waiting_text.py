@@ -146,7 +146,7 @@ def _paced(mail: OutgoingMail, server: MailServer) -> str:
     if health is not None and health.throttled_at is not None and health.throttles:
         return str(
             gettext(
-                "It leaves %(when)s: the server “%(server)s” has asked to be sent mails more slowly.",
+                "It leaves %(when)s: the server “%(server)s” has asked to be sent emails more slowly.",
                 when=when,
                 server=server.name,
             )
@@ -154,8 +154,8 @@ def _paced(mail: OutgoingMail, server: MailServer) -> str:
     if server.rate_per_day and mail.next_attempt_at - clock.now() > dt.timedelta(hours=1):
         return str(
             ngettext(
-                "It leaves %(when)s: the server “%(server)s” takes %(num)d mail a day.",
-                "It leaves %(when)s: the server “%(server)s” takes %(num)d mails a day.",
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d email a day.",
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d emails a day.",
                 server.rate_per_day,
                 when=when,
                 server=server.name,
@@ -164,8 +164,8 @@ def _paced(mail: OutgoingMail, server: MailServer) -> str:
     if server.rate_per_minute:
         return str(
             ngettext(
-                "It leaves %(when)s: the server “%(server)s” takes %(num)d mail a minute.",
-                "It leaves %(when)s: the server “%(server)s” takes %(num)d mails a minute.",
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d email a minute.",
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d emails a minute.",
                 server.rate_per_minute,
                 when=when,
                 server=server.name,

@@ -56,6 +56,10 @@ class AlertPreference(Base):
     """True to get alerts by mail as well, several in one."""
     every_failure: Mapped[bool] = mapped_column(default=False)
     """True to be told of every mail that fails for good among those that the person may read, whoever sent it."""
+    held_back: Mapped[bool] = mapped_column(default=False)
+    """True to be told by mail when mails are held back for long: those that the person has sent, or may read."""
+    held_told_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When they were told of those that are held back now; None once none is."""
 
 
 ALERTS = cast("Table", Alert.__table__)

@@ -26,6 +26,7 @@ _HAS_CONTENTS = "contents_erased_at IS NULL AND settled_at IS NOT NULL"
 _CANCELED = "state = 'canceled'"
 # The same mails as `_DUE`, said so that SQLite cannot take the index over the state for it, and then sort.
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
+_HAS_LINK = "encrypted_link IS NOT NULL"
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 
 
@@ -124,6 +125,12 @@ class OutgoingMail(Base):
             sqlite_where=text("private = 1 AND contents_erased_at IS NULL"),
             postgresql_where=text("private AND contents_erased_at IS NULL"),
         ),
+        Index(
+            "ix_outbox_mail_link",
+            "link_expires_at",
+            sqlite_where=text(_HAS_LINK),
+            postgresql_where=text(_HAS_LINK),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -211,6 +218,10 @@ class OutgoingMail(Base):
     """True to ask the reader's program for a notification (RFC 8098)."""
     private: Mapped[bool] = mapped_column(default=False)
     """True where the addresses are used and not kept, nor what was sent; see `modules.outbox.private_addresses`."""
+    encrypted_link: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What stands for the mark of a link in the message that leaves, encrypted; None for none, or once it is erased."""
+    link_expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Until when the link is good; the mail is of no use after it. None for a mail that never had one."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 

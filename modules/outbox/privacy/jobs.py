@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.pulse import process_name
 from modules.outbox.privacy.retention import apply
-from modules.outbox.transitions import acting_as, process_name
+from modules.outbox.transitions import acting_as
 
 
 def retention() -> None:

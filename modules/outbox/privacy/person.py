@@ -23,11 +23,12 @@ from core.db import db, empty_journal, end_reading, transaction
 from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
+from core.partners.address_history import AddressChange, changes_naming, forget_address
 from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
 from modules.outbox.compose import autosave
-from modules.outbox.erasure import erase_contents, hashes_of, remove_files
+from modules.outbox.erasure import erase_contents, remove_files_of
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
     Alert,
@@ -65,6 +66,7 @@ class Known:
         contacts: Customers and contacts with it, the first `SHOWN`.
         users: Users who sign in with it.
         templates: Names of mail templates that write to it.
+        changes: Where it stands in the history of the addresses of customers and contacts.
     """
 
     address: str
@@ -74,11 +76,14 @@ class Known:
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
+    changes: list[AddressChange] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
         """True when there is something to hand over."""
-        return bool(self.received or self.sent or self.contacts or self.users or self.templates)
+        return bool(
+            self.received or self.sent or self.contacts or self.users or self.templates or self.changes
+        )
 
 
 @dataclass(slots=True)
@@ -177,6 +182,7 @@ def known(address: str) -> Known:
         list(db.session.scalars(contacts.limit(SHOWN))),
         users,
         list(db.session.scalars(naming.limit(SHOWN))),
+        changes_naming(address),
     )
 
 
@@ -212,8 +218,7 @@ def erase(
                 mail.id for mail in _locked(session, ids) if _erase_from(session, mail, address, by, done)
             ]
         done.mails += len(erased)
-        hashes = hashes_of(erased)
-        done.files_later += len(hashes) - remove_files(hashes)
+        done.files_later += remove_files_of(erased)[1]
         done.unfinished = time.monotonic() > until
     if not done.unfinished:
         _erase_from_histories(address, done, until)
@@ -232,11 +237,14 @@ def erase(
             .values(subject="")
             .execution_options(synchronize_session=False)
         )
+        # Of a contact as well that keeps the address: when it got it is part of the past.
+        forget_address(address)
     if also_contacts:
         with transaction() as session:
             for partner in session.scalars(select(Partner).where(same_address(Partner.email, address))):
                 partner.email = ""
                 done.contacts += 1
+            forget_address(address)  # that it was taken away is written down by itself
     logger.info("Personal data erased by user %s: %s", by.id if by else "-", done)
     end_reading()
     empty_journal()

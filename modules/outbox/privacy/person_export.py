@@ -60,6 +60,15 @@ def write_export(address: str, target: IO[bytes], *, messages: int | None = None
             }
             for row in about.contacts
         ],
+        # What an address was before, or became, may be somebody else's.
+        "address_history": [
+            {
+                "name": change.partner.name,
+                "what": "given" if change.after.casefold() == address.casefold() else "taken away",
+                "at": change.at.isoformat(timespec="seconds"),
+            }
+            for change in about.changes
+        ],
         "users": [
             {"login": row.login, "name": row.name, "language": row.language, "active": row.active}
             for row in about.users

@@ -16,7 +16,13 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 
 from core import clock
 from core.db import db, empty_journal, end_reading, transaction
-from modules.outbox.erasure import erase_contents, hashes_of, remove_files, sweep_folder
+from modules.outbox.erasure import (
+    JUST_STORED,
+    erase_contents,
+    remove_files,
+    remove_files_of,
+    sweep_folder,
+)
 from modules.outbox.message import file_store
 from modules.outbox.models import MAILS, DraftFile, KeptDraft
 from modules.outbox.service import cancel
@@ -92,8 +98,13 @@ def due_conditions() -> list[ColumnElement[bool]]:
     conditions = (
         [and_(has_contents, MAILS.c.keep_days.is_(None), _older_than(setting, now))] if setting else []
     )
-    private = and_(has_contents, MAILS.c.private)
+    private, link = (
+        and_(has_contents, MAILS.c.private),
+        and_(has_contents, MAILS.c.encrypted_link.is_not(None)),
+    )
     conditions += [
+        and_(link, MAILS.c.state == MailState.SENT),
+        and_(link, MAILS.c.link_expires_at <= now),
         # At once, whatever the settings say: the address was given for this one mail.
         and_(private, MAILS.c.state == MailState.SENT),
         and_(private, _older_than(private_keep_days(), now)),
@@ -136,7 +147,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
                 )
                 erased = erase_contents(session, ids, detail="retention")
             report.mails += len(erased)
-            report.files += remove_files(hashes_of(erased))
+            report.files += remove_files_of(erased)[0]
             if not erased:
                 break
     _expire_private(report)
@@ -163,20 +174,27 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
 
 
 def _expire_private(report: Report) -> None:
-    """Give up private mails that have waited for a server for as long as a failed one is kept, and erase them."""
-    old = clock.now() - dt.timedelta(days=private_keep_days())
-    waiting = (
-        select(MAILS.c.id)
-        .where(MAILS.c.private, MAILS.c.contents_erased_at.is_(None))
-        .where(MAILS.c.state.in_(sorted(CANCELABLE)), MAILS.c.submitted_at <= old)
-        .order_by(MAILS.c.id)
-        .limit(BATCH)
+    """Give up what has waited for a server for too long, and erase it.
+
+    Of private mails that is as long as a failed one is kept, of those with a link until it has expired.
+    """
+    now = clock.now()
+    over = (
+        and_(MAILS.c.private, MAILS.c.submitted_at <= now - dt.timedelta(days=private_keep_days())),
+        and_(MAILS.c.encrypted_link.is_not(None), MAILS.c.link_expires_at <= now),
     )
-    with transaction() as session:
-        canceled = cancel(list(session.scalars(waiting)))
-        erased = erase_contents(session, canceled, detail="private")
-    report.mails += len(erased)
-    report.files += remove_files(hashes_of(erased))
+    for condition in over:
+        waiting = (
+            select(MAILS.c.id)
+            .where(condition, MAILS.c.contents_erased_at.is_(None), MAILS.c.state.in_(sorted(CANCELABLE)))
+            .order_by(MAILS.c.id)
+            .limit(BATCH)
+        )
+        with transaction() as session:
+            canceled = cancel(list(session.scalars(waiting)))
+            erased = erase_contents(session, canceled, detail="private")
+        report.mails += len(erased)
+        report.files += remove_files_of(erased)[0]
 
 
 def _forget_drafts(report: Report, until: float) -> None:
@@ -200,4 +218,4 @@ def _forget_drafts(report: Report, until: float) -> None:
         if not ids:
             return
         report.drafts += len(ids)
-        report.files += remove_files(hashes)
+        report.files += remove_files(dict.fromkeys(hashes, now - JUST_STORED))

@@ -19,8 +19,10 @@ from core.installation import service as installation
 from core.installation.models import Sign
 from core.installation.service import Hold
 from core.jobs import enqueue
+from core.kept import forget
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.models import MAILS, RECIPIENTS, OutgoingMail
+from modules.outbox.standstill import STANDSTILL
 from modules.outbox.states import WAITING, MailState
 from modules.outbox.transitions import moving, record
 
@@ -91,6 +93,7 @@ def decide(going: Collection[int] | None, by: User | None) -> Decided | None:
             last = ids[-1]
     left = count(hold)
     installation.let_go()
+    forget(STANDSTILL)
     enqueue("outbox.sweep")
     db.session.expire_all()
     return Decided(left, aside)
@@ -99,6 +102,7 @@ def decide(going: Collection[int] | None, by: User | None) -> Decided | None:
 def hold_back() -> None:
     """Let nothing leave, since a person says that a copy was restored: of the whole machine nobody else can tell."""
     installation.hold_back(Sign.TOLD)
+    forget(STANDSTILL)
 
 
 def _next(hold: Hold, last: int) -> list[int]:

@@ -14,7 +14,7 @@ from core.i18n import lazy_gettext as _l
 from core.installation.service import note_decision
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.models import Partner
+from core.partners.reach import EDIT, partner_for
 from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
@@ -137,7 +137,7 @@ def correct_recipient(
     Args:
         recipient: The recipient.
         address: The right address.
-        also_partner: True to keep it on the customer or contact as well.
+        also_partner: True to keep it on the customer or contact as well, where `by` may change that one.
         by: Who corrects, or None for the process.
 
     Raises:
@@ -152,12 +152,7 @@ def correct_recipient(
         # Locked before the recipient is looked at: a worker may be settling it at this moment.
         (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
-        if recipient.state is RecipientState.ACCEPTED:
-            raise UserError(_l("This recipient has got the mail already."))
-        if mail.contents_erased_at is not None:
-            raise UserError(_l("The text of this mail is erased; it cannot be sent again."))
-        if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
-            raise UserError(_l("The mail is on its way at this moment; wait until it has settled."))
+        _refuse_correcting(mail, recipient)
         former, taken = recipient.addr_spec, address_hash(address) if mail.private else address
         if any(
             other.addr_spec.casefold() == taken.casefold()
@@ -180,10 +175,24 @@ def correct_recipient(
         note(mail, "correct", by, before=mail.state, detail=f"{former} → {recipient.addr_spec}")
         index_mail(mail)
         if also_partner and recipient.partner_id is not None:
-            partner = session.get(Partner, recipient.partner_id)
+            partner = partner_for(by, recipient.partner_id, EDIT)
             # Only where the partner still has the wrong address; somebody may have corrected it already.
             if partner is not None and partner.email.casefold() == former.casefold():
                 partner.email = address
+
+
+def _refuse_correcting(mail: OutgoingMail, recipient: MailRecipient) -> None:
+    if recipient.state is RecipientState.ACCEPTED:
+        raise UserError(_l("This recipient has got the email already."))
+    if mail.contents_erased_at is not None:
+        raise UserError(_l("The text of this email is erased; it cannot be sent again."))
+    if mail.link_expires_at is not None:
+        # Or whoever corrects would get the link, and with it the account.
+        raise UserError(
+            _l("It holds a link for one person. Correct the address of the user, then send a new one.")
+        )
+    if mail.state not in FAILED | {MailState.DEFERRED, MailState.CANCELED, MailState.SCHEDULED}:
+        raise UserError(_l("The email is on its way at this moment; wait until it has settled."))
 
 
 def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> None:
@@ -195,7 +204,7 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
     with transaction() as session:
         (mail,) = locked_mails([mail_id])
         if mail.state is not MailState.UNCERTAIN:
-            raise UserError(_l("This mail is no longer uncertain."))
+            raise UserError(_l("This email is no longer uncertain."))
         for recipient in mail.recipients:
             if recipient.state is RecipientState.UNCERTAIN:
                 recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
@@ -239,5 +248,5 @@ def _requeue(mail: OutgoingMail) -> None:
 def count_sentence(count: int) -> str:
     """Return how many mails were put on the queue, in words."""
     return str(
-        ngettext("%(num)d mail is in the queue again.", "%(num)d mails are in the queue again.", count)
+        ngettext("%(num)d email is in the queue again.", "%(num)d emails are in the queue again.", count)
     )

@@ -17,6 +17,7 @@ from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import MailDraft
+from core.vault import encrypt
 from modules.outbox.html_body import clean_html, plain_text
 from modules.outbox.limits import check_draft
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
@@ -61,7 +62,8 @@ def submit(
                 raise
             return twin
         if mail.state is MailState.QUEUED:
-            enqueue_delivery([mail.id])
+            # A person looks at the page; what the application writes by itself can wait for its turn.
+            enqueue_delivery([mail.id], front=by is not None)
     return mail
 
 
@@ -140,6 +142,8 @@ def _mail_row(
         delivery_receipt=draft.delivery_receipt,
         read_receipt=draft.read_receipt,
         private=draft.private,
+        encrypted_link=encrypt(draft.link) if draft.link else None,
+        link_expires_at=draft.link_expires_at,
         recipient_count=len(draft.recipients),
     )
 

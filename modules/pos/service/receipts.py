@@ -118,5 +118,5 @@ def _ask(
     return (
         ""
         if any(answer is not None for _receiver, answer in answers)
-        else _l("No module that sends mails is enabled.")
+        else _l("No module that sends emails is enabled.")
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
@@ -123,15 +123,17 @@ def save_method(method: PaymentMethod | None, values: dict[str, Any]) -> Payment
     return method
 
 
+def used_by(company_id: int) -> ColumnElement[bool]:
+    """Return the condition that keeps a query to the payment methods of a company and those of all companies."""
+    return or_(PaymentMethod.company_id.is_(None), PaymentMethod.company_id == company_id)
+
+
 def methods_of(company_id: int) -> list[PaymentMethod]:
     """Return the active payment methods of a company, in their order."""
     return list(
         db.session.scalars(
             select(PaymentMethod)
-            .where(
-                PaymentMethod.active,
-                (PaymentMethod.company_id == company_id) | PaymentMethod.company_id.is_(None),
-            )
+            .where(PaymentMethod.active, used_by(company_id))
             .order_by(PaymentMethod.position, PaymentMethod.id)
         )
     )
@@ -173,7 +175,7 @@ def save_settings(company_id: int, values: dict[str, Any]) -> TillSettings:
         raise UserError(error.message, "fixed_addresses")
     template_id = values.get("template_id")
     if template_id is not None and template_id not in dict(ticket_templates(company_id)):
-        raise UserError(_l("This mail template is not there any more."), "template_id")
+        raise UserError(_l("This email template is not there any more."), "template_id")
     with transaction() as session:
         row = session.get(TillSettings, company_id) or TillSettings(company_id=company_id)
         for name, value in values.items():

@@ -19,8 +19,9 @@ from core.documents.service import create_document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
+from core.partners.reach import partner_for
 from core.products.models import Product
-from core.products.service import line_translations
+from core.products.service import line_words, of_company
 from core.totals import (
     TaxedAmount,
     Totals,
@@ -35,6 +36,7 @@ from modules.pos.service.registers import (
     open_session_of,
     paper_of,
     settings_of,
+    used_by,
 )
 from modules.pos.service.returns import amounts_for, original_of, quantities_back
 from modules.pos.service.sale import Sale, SaleLine, SalePayment, count_sale
@@ -59,15 +61,15 @@ def ring_up(register: Register, sale: Sale, cashier: User | None, *, signed_in: 
         UserError: The sale makes no sense: no lines, too little was paid, more was taken back than sold.
     """
     with transaction() as session:
-        twin = _posted(sale.client_id)
+        twin = _posted(sale.client_id, register)
         if twin is not None:
             return twin
         try:
             with session.begin_nested():
-                ticket = _write(register, sale, cashier)
+                ticket = _write(register, sale, cashier, signed_in or cashier)
         except IntegrityError:
             # Two tabs at the same moment: the other was faster.
-            twin = _posted(sale.client_id)
+            twin = _posted(sale.client_id, register)
             if twin is None:
                 raise
             return twin
@@ -76,16 +78,33 @@ def ring_up(register: Register, sale: Sale, cashier: User | None, *, signed_in: 
     return ticket
 
 
-def _posted(client_id: str) -> Ticket | None:
-    return db.session.scalar(select(Ticket).where(Ticket.client_id == client_id))
+def _posted(client_id: str, register: Register) -> Ticket | None:
+    """Return the ticket that a sale has become, or None.
+
+    Raises:
+        UserError: It is another company's: a till never makes such a name twice, and nothing is told of it.
+    """
+    ticket = db.session.scalar(select(Ticket).where(Ticket.client_id == client_id))
+    if ticket is not None and ticket.document.company_id != register.company_id:
+        raise UserError(_l("This sale was posted elsewhere. Reload the till and ring it up again."))
+    return ticket
 
 
-def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
+def _customer(sale: Sale, original: Ticket | None, company_id: int, seller: User | None) -> Partner | None:
+    """Return the customer of a sale; None for a walk-in, and for one who is gone, or not the seller's to know."""
+    if sale.partner_id is None:
+        return None
+    if original is not None and original.document.partner_id == sale.partner_id:
+        return original.document.partner
+    return partner_for(seller, sale.partner_id, company_id=company_id)
+
+
+def _write(register: Register, sale: Sale, cashier: User | None, seller: User | None) -> Ticket:
     """Write the ticket of a sale with its number, lines and payments; raises `UserError`."""
     with transaction() as session:
         company = register.company
-        partner = session.get(Partner, sale.partner_id) if sale.partner_id is not None else None
         original = original_of(register, sale)
+        partner = _customer(sale, original, company.id, seller)
         session_row = _session_for(register, sale, cashier)
         currency = session_row.currency
         if original is not None and original.document.currency != currency:
@@ -121,7 +140,8 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
         document.total = counted.total
         # Gone since the till last loaded its products; the line keeps the name, the report loses the link.
         wanted = {line.product_id for line in counted.lines} - {None}
-        products = {row.id: row for row in session.scalars(select(Product).where(Product.id.in_(wanted)))}
+        theirs = select(Product).where(Product.id.in_(wanted), of_company(Product, company.id))
+        products = {row.id: row for row in session.scalars(theirs)}
         sold = {row.id: row for row in (original.lines if original is not None else [])}
         for line in counted.lines:
             line.document_id = document.id
@@ -134,9 +154,9 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
             line.translations = (
                 sold[line.refunds_id].translations
                 if line.refunds_id in sold
-                else line_translations(product, same_tax, line.description, "")
+                else line_words(product, same_tax, line.description, "").translations
             )
-        methods = _those_there([payment.method_id for payment in sale.payments])
+        methods = _those_there([payment.method_id for payment in sale.payments], company.id)
         session.add_all(counted.lines)
         session.add_all(
             Payment(
@@ -173,10 +193,10 @@ def _write(register: Register, sale: Sale, cashier: User | None) -> Ticket:
     return ticket
 
 
-def _those_there(ids: Sequence[int | None]) -> set[int]:
-    """Return the ids of the payment methods among these that are there."""
+def _those_there(ids: Sequence[int | None], company_id: int) -> set[int]:
+    """Return the ids of the payment methods among these that a company has."""
     wanted = {number for number in ids if number is not None}
-    found = select(PaymentMethod.id).where(PaymentMethod.id.in_(wanted))
+    found = select(PaymentMethod.id).where(PaymentMethod.id.in_(wanted), used_by(company_id))
     return set(db.session.scalars(found)) if wanted else set()
 
 

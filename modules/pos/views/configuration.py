@@ -12,7 +12,8 @@ from sqlalchemy import select
 from wtforms import SelectChoice
 
 from core.auth.permissions import requires, signed_in_user
-from core.auth.service import SignInError, sign_in
+from core.auth.service import sign_in
+from core.auth.throttle import SignInError
 from core.companies.models import Company
 from core.companies.service import current_company
 from core.db import db

@@ -28,8 +28,9 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.matching import matching
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.products.models import Product
-from core.products.service import find_products
+from core.products.service import find_products, of_company
 from core.totals import gross_price
 from core.web.slots import slot
 from modules.pos import queries
@@ -102,14 +103,13 @@ def till_data(register_id: int) -> ResponseReturnValue:
     row, user = _register(register_id), signed_in_user()
     company = row.company
     currency = company.currency
-    theirs = (Product.company_id == company.id) | Product.company_id.is_(None)
     products = db.session.scalars(
         select(Product)
-        .where(Product.active, Product.over_the_counter, theirs)
+        .where(Product.active, Product.over_the_counter, of_company(Product, company.id))
         .order_by(Product.category, Product.name, Product.id)
         .limit(MAX_PRODUCTS + 1)
     ).all()
-    customers = db.session.scalars(_customers().limit(MAX_CUSTOMERS + 1)).all()
+    customers = db.session.scalars(_customers(company.id).limit(MAX_CUSTOMERS + 1)).all()
     locale = str(get_locale() or "en")
     settings = settings_of(company.id)
     return jsonify(
@@ -141,9 +141,15 @@ def till_data(register_id: int) -> ResponseReturnValue:
     )
 
 
-def _customers() -> Select[Partner]:
+def _customers(company_id: int) -> Select[Partner]:
     return (
-        select(Partner).where(Partner.active, Partner.parent_id.is_(None)).order_by(Partner.name, Partner.id)
+        select(Partner)
+        .where(
+            Partner.active,
+            Partner.parent_id.is_(None),
+            reachable(signed_in_user(), company_id=company_id),
+        )
+        .order_by(Partner.name, Partner.id)
     )
 
 
@@ -195,7 +201,9 @@ def till_find(register_id: int) -> ResponseReturnValue:
     if not words or "\0" in words:
         return jsonify([])
     if posted.get("what") == "customers":
-        found = db.session.scalars(_customers().where(*matching(words, Partner.name)).limit(MAX_FOUND))
+        found = db.session.scalars(
+            _customers(company.id).where(*matching(words, Partner.name)).limit(MAX_FOUND)
+        )
         return jsonify(_customer_data(found.all(), company.id))
     products = find_products(company.id, words, MAX_FOUND, over_the_counter=True)
     return jsonify(_product_data(products, company.currency))

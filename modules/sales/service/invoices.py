@@ -24,6 +24,7 @@ from modules.sales.service.credit import check_credit
 from modules.sales.service.customers import address_lines, customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
+from modules.sales.service.payment_terms import copy_terms, write_terms
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
 
 # 30 days: the usual term in France where nothing was agreed (Code de commerce, L441-10).
@@ -96,7 +97,8 @@ def _write(invoice: Invoice, values: InvoiceValues) -> None:
     invoice.date_chosen = values.date is not None
     invoice.document.date = values.date or clock.today()
     invoice.due_date = values.due_date
-    invoice.payment_terms, invoice.note = values.payment_terms.strip(), values.note.strip()
+    write_terms(invoice, values.payment_terms)
+    invoice.note = values.note.strip()
     replace_lines(invoice.document, values.lines)
 
 
@@ -107,7 +109,7 @@ def create_invoice(company: Company, values: InvoiceValues, by: User | None) -> 
         UserError: Something in the values is not possible; its field is named.
     """
     with transaction():
-        partner = customer(values.partner_id)
+        partner = customer(values.partner_id, company_id=company.id, by=by)
         language = values.language or partner.language
         invoice = _create(
             INVOICE, company, partner_id=partner.id, language=language, currency=company.currency, by=by
@@ -135,7 +137,8 @@ def invoice_order(order: Order, by: User | None, *, seen_revision: int | None = 
         invoice = _create_like(source, INVOICE, by)
         # The unique index over it is the last word, whatever was asked before.
         invoice.order_id = order.document_id
-        invoice.payment_terms, invoice.note = order.payment_terms, order.note
+        copy_terms(order, invoice)
+        invoice.note = order.note
         # Copied, not shared: the order may be reopened, the invoice must stay.
         copy_lines(lines_of(source.id), invoice.document)
     return invoice
@@ -193,7 +196,10 @@ def change_invoice(
     with transaction():
         _locked(invoice, seen_revision)
         _demand_draft(invoice)
-        partner = customer(values.partner_id)
+        present = invoice.document
+        partner = customer(
+            values.partner_id, company_id=present.company_id, by=by, present_id=present.partner_id
+        )
         # It takes back what somebody owes: another customer owes nothing.
         if invoice.reversed_id is not None and partner.id != invoice.document.partner_id:
             raise UserError(_l("A credit note goes to the customer of its invoice."), "partner_id")

@@ -13,7 +13,8 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product, Tax
-from core.products.service import line_translations
+from core.products.service import line_words, of_company
+from core.products.words import OWN
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from modules.sales.models import Line
 
@@ -110,7 +111,8 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
         taxes = _taxes(document, values)
         products = _products(document, values)
         # All anew: the form posts them all, and nothing refers to the line of a draft.
-        for line in lines_of(document.id):
+        former = lines_of(document.id)
+        for line in former:
             session.delete(line)
         session.flush()  # the session would write the new ones first, at places that are taken
         lines = [
@@ -120,6 +122,7 @@ def replace_lines(document: Document, values: Sequence[LineValues]) -> Totals:
                 value,
                 products.get(value.product_id) if value.product_id else None,
                 taxes.get(value.tax_id) if value.tax_id else None,
+                [line for line in former if value.product_id and line.product_id == value.product_id],
             )
             for position, value in enumerate(values, 1)
         ]
@@ -160,8 +163,9 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
     wanted = {value.tax_id for value in values if value.tax_id is not None}
     found = {
         tax.id: tax
-        for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))
-        if tax.company_id in {None, document.company_id}
+        for tax in db.session.scalars(
+            select(Tax).where(Tax.id.in_(wanted), of_company(Tax, document.company_id))
+        )
     }
     if wanted - found.keys():
         raise UserError(_l("A tax of these lines does not exist any more. Choose another."))
@@ -170,7 +174,7 @@ def _taxes(document: Document, values: Sequence[LineValues]) -> dict[int, Tax]:
 
 def _products(document: Document, values: Sequence[LineValues]) -> dict[int, Product]:
     wanted = {value.product_id for value in values if value.product_id is not None}
-    theirs = Product.company_id.is_(None) | (Product.company_id == document.company_id)
+    theirs = of_company(Product, document.company_id)
     found = {
         product.id: product
         for product in db.session.scalars(select(Product).where(Product.id.in_(wanted), theirs))
@@ -181,9 +185,14 @@ def _products(document: Document, values: Sequence[LineValues]) -> dict[int, Pro
 
 
 def _line(
-    document: Document, position: int, value: LineValues, product: Product | None, tax: Tax | None
+    document: Document,
+    position: int,
+    value: LineValues,
+    product: Product | None,
+    tax: Tax | None,
+    former: Sequence[Line],
 ) -> Line:
-    description, unit = value.description.strip(), value.unit.strip()
+    words = line_words(product, tax, value.description.strip(), value.unit.strip(), former)
     try:
         subtotal = line_subtotal(value.quantity, value.unit_price, value.discount, document.currency)
     except AmountTooLargeError as error:
@@ -192,14 +201,14 @@ def _line(
         document_id=document.id,
         position=position,
         product_id=value.product_id,
-        description=description,
+        description=words.description[OWN],
         quantity=value.quantity,
-        unit=unit,
+        unit=words.unit[OWN],
         unit_price=value.unit_price,
         discount=value.discount,
         tax_id=tax.id if tax else None,
         tax_name=tax.name if tax else "",
         tax_rate=tax.rate if tax else None,
         subtotal=subtotal,
-        translations=line_translations(product, tax, description, unit),
+        translations=words.translations,
     )

@@ -20,6 +20,7 @@ from core.i18n import lazy_gettext as _l
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
+from modules.sales.service.payment_terms import copy_terms, write_terms
 from modules.sales.states import ORDER, QUOTATION, InvoiceState, OrderState
 
 VALID_FOR = dt.timedelta(days=30)  # of a new quotation; a person may choose otherwise
@@ -63,7 +64,8 @@ def _write(order: Order, values: QuotationValues) -> None:
         raise UserError(_l("The delivery would be before the date."), "delivery_date")
     order.document.date = values.date
     order.validity_date, order.delivery_date = values.validity_date, values.delivery_date
-    order.payment_terms, order.note = values.payment_terms.strip(), values.note.strip()
+    write_terms(order, values.payment_terms)
+    order.note = values.note.strip()
     replace_lines(order.document, values.lines)
 
 
@@ -81,7 +83,7 @@ def create_quotation(company: Company, values: QuotationValues, by: User | None)
         UserError: Something in the values is not possible; its field is named.
     """
     with transaction() as session:
-        partner = customer(values.partner_id)
+        partner = customer(values.partner_id, company_id=company.id, by=by)
         document = create_document(
             QUOTATION,
             company_id=company.id,
@@ -137,7 +139,10 @@ def change_quotation(
     with transaction():
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION)
-        partner = customer(values.partner_id)
+        present = order.document
+        partner = customer(
+            values.partner_id, company_id=present.company_id, by=by, present_id=present.partner_id
+        )
         change_customer(
             order.document,
             partner.id,
@@ -214,11 +219,11 @@ def duplicate(order: Order, by: User | None) -> Order:
                 language=original.language,
                 currency=original.currency,
                 validity_date=today + VALID_FOR,
-                payment_terms=order.payment_terms,
                 note=order.note,
             ),
             by,
         )
+        copy_terms(order, copy)
         copy_lines(lines_of(original.id), copy.document)
     return copy
 

@@ -12,11 +12,19 @@
   const rows = () => [...list.querySelectorAll("[data-line]")];
   const changed = () => window.htmx.trigger("#totals", "lines-changed");
 
+  // Products say what they fill in in the language that the document has at that moment.
+  function products() {
+    const url = new URL(form.dataset.products, window.location.href);
+    for (const name of ["language", "partner_id"])
+      url.searchParams.set(name, form.elements[name]?.value || "");
+    return url;
+  }
+
   // A choice with search, made when it is first needed: five hundred of them at once would be slow.
   function offerProducts(select) {
     if (select.tomselect) return select.tomselect;
     const row = select.closest("[data-line]");
-    const choice = window.envoiSearchServer(select, form.dataset.products, {
+    const choice = window.envoiSearchServer(select, products, {
       valueField: "id",
       labelField: "label",
       maxOptions: 50,

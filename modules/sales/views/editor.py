@@ -13,12 +13,21 @@ from sqlalchemy import select
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
 from core.companies.service import companies_for, current_company
+from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.documents.models import Document
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
+from core.partners.reach import partner_for
 from core.products.models import Product, Tax
-from core.products.service import find_products, line_text, product_label, taxes_of
+from core.products.service import (
+    find_products,
+    line_text_in,
+    of_company,
+    payment_terms_of,
+    product_label,
+    taxes_of,
+)
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
 from core.web.forms import submit
@@ -56,11 +65,17 @@ class Editor:
     """The form of one document with its lines."""
 
     def __init__(self, form: DocumentForm, company: Company, document: Document | None):
+        form.of_company(company.id)
         self.form = form
         self.company = company
         self.document = document
         # A document keeps its currency, also when the company gets another one.
         self.currency = document.currency if document is not None else company.currency
+
+    @property
+    def language(self) -> str:
+        """The language that the document has, or will have once the form is saved."""
+        return _language(self.form.language.data, self.form.partner_id.data, self.company)
 
     @property
     def lines(self) -> list[TypedLine]:
@@ -82,8 +97,9 @@ class Editor:
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
         lines = self.lines or [blank_line()]
-        totals = _totals(lines, self.currency)
-        _name_products(lines)
+        language = self.language
+        totals = _totals(lines, self.currency, self.company.id, language)
+        _name_products(lines, self.company.id)
         html = render_template(
             "sales/edit.html",
             form=self.form,
@@ -96,7 +112,11 @@ class Editor:
             totals=totals,
             too_long=_too_long(lines),
             currency=self.currency,
-            taxes=[{"id": tax.id, "key": str(tax.id), "name": tax.name} for tax in self._taxes(lines)],
+            taxes=[
+                {"id": tax.id, "key": str(tax.id), "name": tax.said("name", language)}
+                for tax in self._taxes(lines)
+            ],
+            terms=sorted({one.said("name", language) for one in payment_terms_of(self.company.id)}),
         )
         return html, 422 if request.method == "POST" else 200
 
@@ -106,20 +126,20 @@ class Editor:
         known = {str(tax.id) for tax in taxes}
         used = {line.typed["tax_id"] for line in lines} - known - {""}
         numbers = [int(text) for text in used if text.isascii() and text.isdigit() and len(text) < 12]
-        return taxes + (list(db.session.scalars(select(Tax).where(Tax.id.in_(numbers)))) if numbers else [])
+        theirs = select(Tax).where(Tax.id.in_(numbers), of_company(Tax, self.company.id))
+        return taxes + (list(db.session.scalars(theirs)) if numbers else [])
 
 
-def _name_products(lines: list[TypedLine]) -> None:
+def _name_products(lines: list[TypedLine], company_id: int) -> None:
     ids = {line.values.product_id for line in lines if line.values is not None}
     ids |= {
         int(t) for line in lines if (t := line.typed["product_id"]).isascii() and t.isdigit() and len(t) < 12
     }
     if not ids:
         return
-    names = {
-        str(product.id): product_label(product)
-        for product in db.session.scalars(select(Product).where(Product.id.in_(ids)))
-    }
+    # Of this company: the ids come from the page.
+    theirs = select(Product).where(Product.id.in_(ids), of_company(Product, company_id))
+    names = {str(product.id): product_label(product) for product in db.session.scalars(theirs)}
     for line in lines:
         line.product_label = names.get(line.typed["product_id"], "")
 
@@ -129,15 +149,28 @@ def _too_long(lines: list[TypedLine]) -> str:
     return str(too_long([line.typed["description"].strip() for line in lines if not line.blank]) or "")
 
 
-def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
+def _language(chosen: str | None, partner_id: int | None, company: Company) -> str:
+    """Return the language of a document: what was chosen, else the customer's, else the company's."""
+    if chosen in SUPPORTED_LANGUAGES:
+        return str(chosen)
+    partner = partner_for(signed_in_user(), partner_id) if partner_id else None
+    return partner.language if partner is not None else company.language
+
+
+def _language_of_form(company: Company) -> str:
+    """Return the language of the document in whose form somebody types."""
+    asked = request.values
+    return _language(asked.get("language"), asked.get("partner_id", type=int), company)
+
+
+def _totals(lines: list[TypedLine], currency: str, company_id: int, language: str) -> Totals | None:
     """Return the totals of the lines that make sense so far, and write each subtotal into its line."""
     for line in lines:
         if line.values is None and not line.blank and not line.errors:
             line.read()
     wanted = {line.values.tax_id for line in lines if line.values is not None and line.values.tax_id}
-    taxes = (
-        {tax.id: tax for tax in db.session.scalars(select(Tax).where(Tax.id.in_(wanted)))} if wanted else {}
-    )
+    theirs = select(Tax).where(Tax.id.in_(wanted), of_company(Tax, company_id))
+    taxes = {tax.id: tax for tax in db.session.scalars(theirs)} if wanted else {}
     amounts = []
     for line in lines:
         if line.values is None:
@@ -150,7 +183,9 @@ def _totals(lines: list[TypedLine], currency: str) -> Totals | None:
             continue
         line.subtotal = money(subtotal, currency)
         tax = taxes.get(value.tax_id) if value.tax_id else None
-        amounts.append(TaxedAmount(subtotal, tax.rate if tax else None, tax.name if tax else ""))
+        amounts.append(
+            TaxedAmount(subtotal, tax.rate if tax else None, tax.said("name", language) if tax else "")
+        )
     try:
         return compute(amounts, currency)
     except AmountTooLargeError:
@@ -170,7 +205,7 @@ def preview(company_id: int) -> ResponseReturnValue:
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
     lines = typed_lines(request.form, keep_blank=True)
     currency = _currency_of_form(company)
-    totals = _totals(lines, currency)
+    totals = _totals(lines, currency, company_id, _language_of_form(company))
     return render_template(
         "sales/totals.html",
         lines=lines,
@@ -185,17 +220,20 @@ def preview(company_id: int) -> ResponseReturnValue:
 def product_search(company_id: int) -> ResponseReturnValue:
     """Return the products of a company that match a text, for the choice in a line.
 
-    Their prices are in the currency of the company: for a document in another one a person types the price.
+    What they fill in is said in the language of the document; they are called as the house calls them, by which they
+    are searched. Their prices are in the currency of the company: for a document in another one a person types the
+    price.
     """
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
     same = _currency_of_form(company) == company.currency
+    language = _language_of_form(company)
     return jsonify(
         [
             {
                 "id": str(product.id),
                 "label": product_label(product),
-                "description": line_text(product.name, product.description),
-                "unit": product.unit,
+                "description": line_text_in(product, language),
+                "unit": product.said("unit", language),
                 "unit_price": shown_price(product.unit_price, company.currency) if same else "",
                 "price": price(product.unit_price, company.currency),
                 "tax_id": str(product.tax_id or ""),

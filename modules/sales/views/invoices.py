@@ -90,18 +90,20 @@ def invoice_new() -> ResponseReturnValue:
 def _form(row: Invoice, **how: None) -> InvoiceForm:
     document = row.document
     partner = document.partner
-    return InvoiceForm(
+    form = InvoiceForm(
         partner_id=document.partner_id,
         date=document.date if row.date_chosen else None,
         due_date=row.due_date,
         language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.payment_terms,
+        payment_terms=row.said("payment_terms", document.language),
         note=row.note,
-        lines=lines_to_edit(lines_of(document.id), document.currency),
+        lines=lines_to_edit(lines_of(document.id), document),
         company_id=document.company_id,
         revision=document.revision,
         **how,
     )
+    form.of_company(document.company_id)
+    return form
 
 
 @blueprint.route("/invoices/<int:document_id>/edit", methods=["GET", "POST"])

@@ -106,19 +106,21 @@ def quotation_new() -> ResponseReturnValue:
 def _form(row: Order, **how: None) -> QuotationForm:
     document = row.document
     partner: Partner | None = document.partner
-    return QuotationForm(
+    form = QuotationForm(
         partner_id=document.partner_id,
         date=document.date,
         validity_date=row.validity_date,
         delivery_date=row.delivery_date,
         language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.payment_terms,
+        payment_terms=row.said("payment_terms", document.language),
         note=row.note,
-        lines=lines_to_edit(lines_of(document.id), document.currency),
+        lines=lines_to_edit(lines_of(document.id), document),
         company_id=document.company_id,
         revision=document.revision,
         **how,
     )
+    form.of_company(document.company_id)
+    return form
 
 
 @blueprint.route("/orders/<int:document_id>/edit", methods=["GET", "POST"])

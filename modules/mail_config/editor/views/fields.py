@@ -16,6 +16,7 @@ from core.documents.models import Document
 from core.documents.service import kind_title, readable_by
 from core.i18n import N_
 from core.partners.models import Partner
+from core.partners.reach import reachable
 from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
@@ -77,7 +78,8 @@ def field_groups(kind: str, samples: Mapping[str, str]) -> list[tuple[str, list[
 
 def functions_in_use() -> list[str]:
     """Return the functions that contacts have, to choose from while typing."""
-    query = select(Partner.function).where(Partner.function != "", Partner.active).distinct()
+    within = reachable(signed_in_user())
+    query = select(Partner.function).where(Partner.function != "", Partner.active, within).distinct()
     return list(db.session.scalars(query.order_by(Partner.function).limit(FUNCTIONS_AT_MOST)))
 
 

@@ -130,9 +130,9 @@ def mail_undo(mail_id: int) -> ResponseReturnValue:
     if mail.submitted_by_id != user.id:
         abort(404)
     if not actions.call_back(mail, user) and mail.state is not MailState.CANCELED:
-        flash(gettext("Too late: the mail is on its way."), "warning")
+        flash(gettext("Too late: the email is on its way."), "warning")
         return _go(url_for("outbox.mail", mail_id=mail.id))
-    flash(gettext("The mail was not sent. Here it is again, as you wrote it."), "success")
+    flash(gettext("The email was not sent. Here it is again, as you wrote it."), "success")
     if autosave.draft_of_mail(mail, user) is None:
         return _go(url_for("outbox.compose_again", mail_id=mail.id))
     return _go(url_for("outbox.compose", document_id=mail.document_id))
@@ -180,9 +180,9 @@ def _tell_sent(mail: OutgoingMail) -> None:
     if seconds:
         flash(Markup(render_template("outbox/compose/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)
     elif mail.state is MailState.SCHEDULED:
-        flash(gettext("The mail is scheduled."), "success")
+        flash(gettext("The email is scheduled."), "success")
     elif mail.state is not MailState.CANCELED:  # a worker may have it already
-        flash(gettext("The mail is in the queue."), "success")
+        flash(gettext("The email is in the queue."), "success")
 
 
 def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:
@@ -211,7 +211,7 @@ def sendable(document_id: int) -> Document:
 def _template(document: Document, template_id: int | None) -> MailTemplate | None:
     if template_id is None:
         return None
-    template = actions.template_of(document, template_id)
+    template = actions.template_of(document, template_id, signed_in_user())
     if template is None:
         flash(gettext("This template no longer exists; the usual one is used."), "warning")
     return template
@@ -243,7 +243,7 @@ def show(
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
-        offers=offered(document) if document is not None else [],
+        offers=offered(document, user) if document is not None else [],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flask import jsonify, render_template, request
+from flask import abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.mail.addresses import Address, InvalidAddressError, parse_address, parse_addresses
 from core.mail.draft import DraftRecipient, RecipientField
 from core.partners.models import Partner, PartnerType
+from core.partners.reach import EDIT, READ, partner_for
 from core.partners.search import search_people
 from core.partners.service import contacts_of, customer_of, find_partners, save_contact
 from modules.outbox.blueprint import blueprint
@@ -50,13 +51,17 @@ def _chips(
 @requires("outbox.mail.send")
 def compose_chips(document_id: int) -> ResponseReturnValue:
     """Make chips of typed or pasted text; what is no address comes back as it was, with a sentence."""
-    document, field = sendable(document_id), _field()
+    document, field, user = sendable(document_id), _field(), signed_in_user()
     addresses, problems = parse_addresses(request.form.get("text", ""))
-    known = default_recipients(document, None, signed_in_user())
-    recipients = recognize([(address, field) for address in addresses[:MAX_RECIPIENTS]], document, known)
+    known = default_recipients(document, None, user)
+    recipients = recognize(
+        [(address, field) for address in addresses[:MAX_RECIPIENTS]], document, known, user
+    )
     if len(addresses) > MAX_RECIPIENTS:
         left = "; ".join(str(address) for address in addresses[MAX_RECIPIENTS:])
-        words = gettext("A mail has at most %(count)s recipients; these are too many.", count=MAX_RECIPIENTS)
+        words = gettext(
+            "An email has at most %(count)s recipients; these are too many.", count=MAX_RECIPIENTS
+        )
         problems.append(InvalidAddressError(words, left))
     return _chips(recipients, document, field, problems)
 
@@ -69,8 +74,8 @@ def compose_people() -> ResponseReturnValue:
     By POST: what is typed may be an address that nobody may keep, and proxies write the addresses of pages into logs.
     """
     text = request.form.get("q", "").strip()[:100]
-    allowed = signed_in_user().can("core.partner.read")
-    people = search_people(text, limit=SUGGESTIONS * 2) if text and allowed else []
+    user = signed_in_user()
+    people = search_people(text, user, limit=SUGGESTIONS * 2) if text and user.can(READ) else []
     return jsonify(
         [
             {
@@ -78,7 +83,7 @@ def compose_people() -> ResponseReturnValue:
                 "name": person.name,
                 "email": person.email,
                 "detail": person.detail,
-                "problem": gettext("wants no mails") if person.opted_out else "",
+                "problem": gettext("wants no emails") if person.opted_out else "",
             }
             for person in people
             if person.email
@@ -90,10 +95,10 @@ def compose_people() -> ResponseReturnValue:
 @requires("outbox.mail.send")
 def compose_addresses(document_id: int) -> ResponseReturnValue:
     """Show the addresses of the customer, or of customers that are looked for, side by side."""
-    document = sendable(document_id)
+    document, user = sendable(document_id), signed_in_user()
     text = request.args.get("q", "").strip()[:100]
-    if text and signed_in_user().can("core.partner.read"):
-        found = find_partners(text, limit=MAX_FOUND)
+    if text and user.can(READ):
+        found = find_partners(text, user, limit=MAX_FOUND, company_id=document.company_id)
         customers = list({customer.id: customer for customer in map(customer_of, found)}.values())
     else:
         customers = [customer_of(document.partner)] if document.partner is not None else []
@@ -122,6 +127,8 @@ def compose_contact(document_id: int) -> ResponseReturnValue:
     document, field = sendable(document_id), _field()
     if document.partner is None:
         raise UserError(gettext("This document has no customer."))
+    if partner_for(signed_in_user(), document.partner.id, EDIT) is None:
+        abort(404)
     address = parse_address(request.form.get("text", ""))
     name = request.form.get("name", "").strip() or address.display_name or address.addr_spec
     try:

@@ -1,4 +1,4 @@
-"""The text of a mail becomes a template for everybody: shown first, with what was made general."""
+"""The text of a mail becomes a template, for its writer, the company or everybody: it is shown first, made general."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
+from core.contract import Scope
+from core.documents.models import Document
 from core.errors import UserError
 from modules.mail_config.from_mail.generalize import generalize
 from modules.mail_config.mail_templates.service import save_template, withdraw_template
@@ -19,14 +22,27 @@ from modules.outbox.html_body import clean_html, plain_text
 MAX_NAME = 120
 
 
+def _whose(reach: str, document: Document, user: User) -> dict[str, int | None]:
+    """Return the columns that say for whom a template is saved."""
+    if reach == Scope.ALL:
+        return {"company_id": None, "owner_id": None}
+    return {"company_id": document.company_id if reach == Scope.COMPANY else None, "owner_id": user.id}
+
+
 @blueprint.post("/compose/<int:document_id>/save-template")
 @requires("mail_config.template.add")
 def compose_save_template(document_id: int) -> ResponseReturnValue:
     """Show what would be saved as a template, and save it."""
     document, user = sendable(document_id), signed_in_user()
     form = actions.posted_form(document, request.form, user)
-    template = actions.template_of(document, form.draft.template_id)
-    name = request.form.get("name", "").strip()
+    template = actions.template_of(document, form.draft.template_id, user)
+    name, chosen = request.form.get("name", "").strip(), request.form.get("reach", Scope.OWN)
+    reaches = {
+        Scope.OWN: gettext("me"),
+        Scope.COMPANY: gettext("everybody in %(company)s", company=document.company.name),
+    }
+    if user.can("mail_config.template.edit"):
+        reaches[Scope.ALL] = gettext("all companies")
     # Nobody else signs with this person's name, and pictures belong to this mail.
     general = generalize(
         document,
@@ -45,14 +61,15 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
                 raise UserError(
                     gettext("Give the template a name of at most %(max)s characters.", max=MAX_NAME)
                 )
+            if chosen not in reaches:
+                raise UserError(gettext("Only who manages templates saves one for all companies."))
             saved = save_template(
                 None,
                 kind=document.kind,
-                # As wide as the template it comes from: one for the company alone would become its usual one,
-                # and what was written for one customer is nobody else's business.
                 values={
                     "name": name,
-                    "company_id": template.company_id if template else None,
+                    **_whose(chosen, document, user),
+                    # What was written for one customer is nobody else's business.
                     "partner_id": template.partner_id if template else None,
                 },
                 texts={form.draft.language: (general.subject, general.body)},
@@ -67,6 +84,8 @@ def compose_save_template(document_id: int) -> ResponseReturnValue:
         general=general,
         text=plain_text(clean_html(general.body)),
         name=name,
+        reaches=list(reaches.items()),
+        reach=chosen,
         error=error,
         saved=saved,
         withdrawn=withdrawn,

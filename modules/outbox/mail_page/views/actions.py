@@ -11,6 +11,7 @@ from core.db import db
 from core.errors import UserError
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
+from core.partners.reach import EDIT
 from modules.outbox import queries, service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
@@ -41,9 +42,13 @@ def _send_again(mail_id: int, *, front: bool) -> ResponseReturnValue:
     if not _again(row, front=front):
         _say_why_not(row)
     elif front:
-        flash(gettext("The mail is first on the queue. It goes only to those who did not get it."), "success")
+        flash(
+            gettext("The email is first on the queue. It goes only to those who did not get it."), "success"
+        )
     else:
-        flash(gettext("The mail is in the queue again. It goes only to those who did not get it."), "success")
+        flash(
+            gettext("The email is in the queue again. It goes only to those who did not get it."), "success"
+        )
     return _back(row)
 
 
@@ -55,9 +60,9 @@ def cancel(mail_id: int) -> ResponseReturnValue:
     if not service.cancel([row.id], by=signed_in_user()):
         _say_why_not(row)
     elif _as_it_is(row).state is MailState.PARTIAL:
-        flash(gettext("Envoi has stopped trying. Those who have got the mail keep it."), "success")
+        flash(gettext("Envoi has stopped trying. Those who have got the email keep it."), "success")
     else:
-        flash(gettext("The mail was canceled."), "success")
+        flash(gettext("The email was canceled."), "success")
     return _back(row)
 
 
@@ -73,10 +78,10 @@ def mark(mail_id: int) -> ResponseReturnValue:
         flash(str(error.message), "info")
         return _back(row)
     if accepted:
-        flash(gettext("Noted: the mail has arrived."), "success")
+        flash(gettext("Noted: the email has arrived."), "success")
     else:
         flash(
-            gettext("Noted: the mail has not arrived. Retry it, or correct the address and resend it."),
+            gettext("Noted: the email has not arrived. Retry it, or correct the address and resend it."),
             "success",
         )
     return _back(row)
@@ -91,7 +96,7 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
     if recipient is None or recipient.mail_id != row.id:
         abort(404)
     user = signed_in_user()
-    keep = "keep" in request.form and user.can("core.partner.edit")
+    keep = "keep" in request.form and user.can(EDIT)
     address = request.form.get("address", "")[:MAX_TYPED_LENGTH]
     former = recipient.addr_spec
     in_place = bool(request.headers.get("HX-Request"))
@@ -134,7 +139,7 @@ def _say_what_was_corrected(
     elif _as_it_is(row).state is MailState.UNCERTAIN:
         # Sending it to this one would send it to those as well who may have it already.
         flash(
-            gettext("The address is kept. First say whether the mail has arrived; then it can be resent."),
+            gettext("The address is kept. First say whether the email has arrived; then it can be resent."),
             "info",
         )
     elif not _again(row, front=False):
@@ -142,9 +147,11 @@ def _say_what_was_corrected(
             flash(gettext("The address was corrected."), "success")
         _say_why_not(row)
     elif corrected:
-        flash(gettext("The address was corrected, and the mail is in the queue again."), "success")
+        flash(gettext("The address was corrected, and the email is in the queue again."), "success")
     else:
-        flash(gettext("The mail is in the queue again. It goes only to those who did not get it."), "success")
+        flash(
+            gettext("The email is in the queue again. It goes only to those who did not get it."), "success"
+        )
 
 
 def _again(row: OutgoingMail, *, front: bool) -> bool:
@@ -168,16 +175,16 @@ def _say_why_not(row: OutgoingMail) -> None:
         text = str(EXPLANATIONS[FailureKind.DOCUMENT_CHANGED].text)
     elif row.contents_erased_at is not None:
         text = gettext(
-            "Nothing was changed: text and files of this mail were erased, so it cannot be sent again."
+            "Nothing was changed: text and files of this email were erased, so it cannot be sent again."
         )
     elif row.state in {MailState.QUEUED, MailState.SENDING}:
-        text = gettext("Nothing was changed: the mail is on its way already.")
+        text = gettext("Nothing was changed: the email is on its way already.")
     elif row.state is MailState.SENT:
-        text = gettext("Nothing was changed: everybody has got the mail already.")
+        text = gettext("Nothing was changed: everybody has got the email already.")
     elif row.state is MailState.CANCELED:
-        text = gettext("Nothing was changed: the mail is canceled already.")
+        text = gettext("Nothing was changed: the email is canceled already.")
     else:
-        text = gettext("Nothing was changed: the mail has settled already.")
+        text = gettext("Nothing was changed: the email has settled already.")
     flash(text, "warning" if choices.outdated else "info")
 
 

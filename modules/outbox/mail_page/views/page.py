@@ -17,19 +17,17 @@ from sqlalchemy import func, select
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
-from core.documents.models import Document
-from core.documents.service import behavior_of
 from core.errors import UserError
 from core.files import FileMissingError
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
-from core.registry import current_registry
+from core.partners.reach import reachable
 from core.web.formats import harmless
 from core.web.security import foreign_html
 from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose.draft import may_copy
+from modules.outbox.compose.draft import can_send, may_copy
 from modules.outbox.compose.recipients import reason_text
 from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
@@ -115,7 +113,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         tab = default
     may_resend = queries.mail_for(user, row.id, "outbox.mail.resend") is not None
     may_duplicate = may_copy(row, user)
-    people = queries.visible_recipients(row, user)
+    people = queries.visible_recipients([row], user)[row.id]
     outdated = document_problem(row) is not None
     return render_template(
         "outbox/mail_page/mail.html",
@@ -130,7 +128,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
-        write_anew=may_duplicate and row.document is not None and _sendable(row.document),
+        write_anew=may_duplicate and row.document is not None and can_send(row.document, user),
         may_resend=may_resend,
         may_duplicate=may_duplicate,
         inspect=user.can("outbox.mail.inspect"),
@@ -141,10 +139,6 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         actor_title=actor_title,
         **_of_the_tab(row, tab, user, people, typed, may_resend=may_resend, may_duplicate=may_duplicate),
     )
-
-
-def _sendable(document: Document) -> bool:
-    return document.kind in current_registry().kinds and not behavior_of(document).why_not_sendable(document)
 
 
 def _of_the_tab(
@@ -198,7 +192,7 @@ def recipients_context(
 ) -> dict[str, object]:
     """Return what the forms of the recipients need: the contacts they belong to, and what was typed."""
     ids = {recipient.partner_id for recipient in row.recipients if recipient.partner_id}
-    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids)))
+    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids), reachable(signed_in_user())))
     return {
         "partners": {partner.id: partner for partner in partners} if ids else {},
         "correctable": {recipient.id for recipient in queries.correctable_recipients(row)},
@@ -233,7 +227,9 @@ def _erasure(row: OutgoingMail) -> MailEvent | None:
 
 def _refuse_erased(row: OutgoingMail) -> None:
     if row.contents_erased_at is not None:
-        raise UserError(gettext("Text and files of this mail were erased; its line and its hashes are kept."))
+        raise UserError(
+            gettext("Text and files of this email were erased; its line and its hashes are kept.")
+        )
 
 
 def _exact_message(row: OutgoingMail) -> bytes:
@@ -248,7 +244,7 @@ def _exact_message(row: OutgoingMail) -> bytes:
     try:
         return build_message(row)
     except FileMissingError as error:
-        raise UserError(gettext("A file of this mail is gone from the store.")) from error
+        raise UserError(gettext("A file of this email is gone from the store.")) from error
 
 
 @blueprint.get("/mails/<int:mail_id>/html")

@@ -87,7 +87,9 @@ export function begin(root) {
     /** A file size as the server writes it. */
     size(bytes) {
       const number = (value, digits) =>
-        new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: digits }).format(value);
+        new Intl.NumberFormat(document.documentElement.dataset.numbers, {
+          maximumFractionDigits: digits,
+        }).format(value);
       if (bytes < 1000) return composer.word("bytes", { count: number(bytes, 0) });
       if (bytes < 1e6) return composer.word("kilobytes", { count: number(bytes / 1000, 0) });
       return composer.word("megabytes", { count: number(bytes / 1e6, 1) });

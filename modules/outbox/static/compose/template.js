@@ -59,7 +59,7 @@ export function begin(composer) {
   // Chosen before this was here.
   if (select.value !== former) queueMicrotask(() => select.dispatchEvent(new Event("change")));
 
-  // The text as a template for everybody: the server makes it general and shows what it would store.
+  // The text as a template: the server makes it general and shows what it would store.
   const content = save?.querySelector("#save-template-content");
   const button = form.querySelector("[data-save-template]");
   async function show(values) {
@@ -90,7 +90,8 @@ export function begin(composer) {
   }
   save?.addEventListener("submit", (event) => {
     event.preventDefault();
-    showOnce({ name: content.querySelector("[name=name]").value, save: "1" });
+    const reach = content.querySelector("[name=reach]:checked").value;
+    showOnce({ name: content.querySelector("[name=name]").value, reach, save: "1" });
   });
   save?.addEventListener("click", (event) => {
     const { withdrawTemplate } = event.target.closest("[data-withdraw-template]")?.dataset || {};

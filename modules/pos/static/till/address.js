@@ -38,7 +38,8 @@ const DOMAINS = {
 const ENDINGS = ["com", "fr", "net", "org", "co.uk", "be", "ch", "de", "eu", "uk"];
 const SHAPE = /^[^\s@"(),:;<>[\]\\]{1,64}@[^\s@"(),:;<>[\]\\]+\.[^\s@"(),:;<>[\]\\.]{2,}$/u;
 
-export const domains = (language) => DOMAINS[language] || DOMAINS.en;
+/** The usual domains where a language is spoken, whatever country stands behind it. */
+export const domains = (language) => DOMAINS[language.split("-")[0]] || DOMAINS.en;
 
 export function couldBe(text) {
   return SHAPE.test(text) && !text.includes("..") && !/^\.|\.@|@[.-]|-\./.test(text) && text.length <= 254;

@@ -3,6 +3,7 @@
 export const root = document.querySelector("[data-till]");
 export const find = (name, within = document) => within.querySelector(`[data-${name}]`);
 export const language = document.documentElement.lang;
+export const numbers = document.documentElement.dataset.numbers || language;
 /** A text as it is searched for: without case and accents. */
 export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 

@@ -78,7 +78,7 @@ export function begin(till) {
   };
 
   // As somebody here would type it.
-  const mark = new Intl.NumberFormat(till.language)
+  const mark = new Intl.NumberFormat(document.documentElement.dataset.numbers)
     .formatToParts(1.5)
     .find((part) => part.type === "decimal").value;
   const typed = (text) => text.replace(".", mark);

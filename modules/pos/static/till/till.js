@@ -4,7 +4,7 @@ import { begin as beginCustomers } from "./customers.js";
 import { begin as beginKeys } from "./keys.js";
 import { formatter, lineTotal, read, write } from "./money.js";
 import { begin as beginOffline } from "./offline.js";
-import { element, find, icon, language, notice, root, word } from "./page.js";
+import { element, find, icon, language, notice, numbers, root, word } from "./page.js";
 import { begin as beginPayment } from "./payment.js";
 import { begin as beginProducts } from "./products.js";
 import { begin as beginQueue } from "./queue.js";
@@ -87,7 +87,7 @@ async function start() {
   }
   till.freshAt = answer.status === 200 ? Date.now() : 0;
   showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
-  till.money = formatter(language, till.data.currency);
+  till.money = formatter(numbers, till.data.currency);
   till.session = till.data.session;
   // Whoever has taken over has done so while somebody was signed in; another sign-in ends it.
   const kept = await store.get("cashier");

@@ -1,0 +1,146 @@
+"""Answers that nobody wrote (RFC 3834): out of office, "we have received your message"."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+from core.mail.bounces.parts import Fields
+
+_FIELDS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-reply",
+    "x-autoreply-from",
+    "x-mail-autoreply",
+)
+_SUBJECT = re.compile(
+    r"\W{0,8}(?:(?:re|aw|sv|antw|tr|fw|fwd|réf?|rif|odp|vs) ?: ?){0,3}\W{0,8}(?:auto(?:matic|mated)?[ -]?(?:re(?:ply"
+    r"|sponse)|answer|svar)\b|auto: "
+    r"|out of (?:the )?(?:office|town)|away from (?:the |my )?(?:office|desk|mail)|vacation\b|on (?:holiday"
+    r"|vacation|leave)\b"
+    r"|i(?:'| a)m (?:away|out of)|absent\b|réponse automatique|absence (?:du bureau|temporaire)"
+    r"|message d'absence|je suis absent"
+    r"|automatische (?:antwort|abwesenheit)|abwesenheit|autoantwort|automatisch antwoord|afwezig|respuesta automática"
+    r"|fuera de (?:la )?oficina|ausente|resposta automática|risposta automatica|fuori sede|automatické? odpově"
+    r"|autosvar"
+    r"|automaattinen|poissa|frånvar|fravær|autom(?:atyczna )?odpowied|poza biurem|автоответ"
+    r"|автоматический ответ|нет на рабочем"
+    r"|自动回复|自動回覆|自動返信|自動応答|不在|자동 ?회신|부재 ?중)",
+    re.IGNORECASE,
+)
+_BACK = re.compile(
+    r"\b(?:back|return\w*|until|till|through|retour|revien\w*|rentr\w*|jusqu\w*|zurück|bis(?: zum)?|wieder"
+    r"|terug|tot(?: en met)?"
+    r"|vuelv\w*|regres\w*|hasta|volver\w*|torn\w*|rientr\w*|fino|voltar\w*|até|tillbaka|tilbage|takaisin"
+    r"|powr\w*|do dnia)\b"
+    r"|вернусь|до\s|まで|戻",
+    re.IGNORECASE,
+)
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "january jan janvier janv januar jänner januari enero gennaio janeiro stycznia января",
+            "february feb février fevrier févr februar februari febrero febbraio fevereiro lutego февраля",
+            "march mar mars märz maart marzo março marca марта",
+            "april apr avril avr abril aprile kwietnia апреля",
+            "may mai mei mayo maggio maio maja мая",
+            "june jun juin juni junio giugno junho czerwca июня",
+            "july jul juillet juil juli julio luglio julho lipca июля",
+            "august aug août aout augustus agosto sierpnia августа",
+            "september sep sept septembre septiembre settembre setembro września сентября",
+            "october oct octobre oktober okt octubre ottobre outubro października октября",
+            "november nov novembre noviembre novembro listopada ноября",
+            "december dec décembre decembre déc dezember dez desember diciembre dicembre dezembro grudnia декабря",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}
+_MONTH = "|".join(sorted(map(re.escape, _MONTHS), key=len, reverse=True))
+_DATES = (
+    re.compile(r"\b(?P<y>20\d\d)-(?P<m>\d{1,2})-(?P<d>\d{1,2})\b"),
+    re.compile(r"(?P<y>20\d\d)[年/.](?P<m>\d{1,2})[月/.](?P<d>\d{1,2})"),
+    re.compile(
+        rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|\.|º)? (?:of |de |d')?(?P<n>{_MONTH})\b\.?,?(?: (?:de )?(?P<y>20\d\d))?",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        rf"\b(?P<n>{_MONTH})\b\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?!:)(?:,? (?P<y>20\d\d))?", re.IGNORECASE
+    ),
+    re.compile(r"\b(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>20\d\d|\d\d\b)?"),
+    re.compile(r"\b(?P<a>\d{1,2})/(?P<b>\d{1,2})(?:/(?P<y>20\d\d|\d\d))?\b"),
+)
+_DAY_FIRST = re.compile(r"\b(?:je|le|au|du|vous|jusqu'?au|bis|ich|el|al|il|até|tot|ik)\b", re.IGNORECASE)
+_MAX_WORDS = 10_000
+
+
+def is_automatic(fields: Fields) -> bool:
+    """Tell whether a message is an answer that a program gave to a message of ours."""
+    submitted = fields.first("auto-submitted").lower()
+    if submitted.startswith("auto-replied") or any(fields.first(name) for name in _FIELDS):
+        return True
+    if fields.first("precedence").lower() in {"auto_reply", "auto-reply", "autoreply"}:
+        return True
+    # Lists write "Auto: " too, and a person may answer "Re: Out of office".
+    listed = fields.first("list-id") or fields.first("list-unsubscribe")
+    return not listed and _SUBJECT.match(fields.first("subject")) is not None and not _answers_itself(fields)
+
+
+def _answers_itself(fields: Fields) -> bool:
+    """Tell whether a subject is that of an answer to an automatic answer, which a person writes."""
+    subject = fields.first("subject").lower().lstrip()
+    return submitted_by_person(fields) and re.match(r"(?:re|aw|sv|antw)\s?:", subject) is not None
+
+
+def submitted_by_person(fields: Fields) -> bool:
+    """Tell whether nothing in the head says that a program has sent the message."""
+    submitted = fields.first("auto-submitted").lower()
+    return submitted in {"", "no"} and not fields.first("x-auto-response-suppress")
+
+
+def back_on(text: str, sent: dt.date | None) -> dt.date | None:
+    """Return the day on which the writer is back, or the last one of the absence, as the text names it.
+
+    Args:
+        text: The answer.
+        sent: The day of the answer; a date without a year is the next such day.
+
+    Returns:
+        The day; None where none is named, or where `3/4` may be either.
+    """
+    text = text[:_MAX_WORDS]
+    day_first = _DAY_FIRST.search(text) is not None
+    for word in list(_BACK.finditer(text))[:50]:
+        after = re.split(r"\n[ \t]*\n|[!?](?:\s|$)|(?<=[a-zé])\.\s", text[word.start() : word.start() + 120])[
+            0
+        ]
+        found = [match for pattern in _DATES if (match := pattern.search(after)) is not None]
+        for match in sorted(found, key=lambda one: one.start()):
+            day = _day(match.groupdict(), sent, day_first)
+            if day is not None:
+                return day
+    return None
+
+
+def _day(parts: dict[str, str | None], sent: dt.date | None, day_first: bool) -> dt.date | None:
+    if parts.get("a"):
+        first, second = int(parts["a"] or 0), int(parts["b"] or 0)
+        if first <= 12 and second <= 12 and first != second and not day_first:
+            return None
+        month_first = second > 12 and first <= 12
+        day, month = (second, first) if month_first else (first, second)
+    else:
+        day = int(parts["d"] or 0)
+        month = _MONTHS[(parts["n"] or "").lower()] if parts.get("n") else int(parts.get("m") or 0)
+    named = parts.get("y")
+    year = int(named) if named else sent.year if sent is not None else 0
+    try:
+        date = dt.date(year + 2000 if 0 < year < 100 else year, month, day)
+        if not named and sent is not None and date < sent:
+            date = date.replace(year=date.year + 1)
+    except ValueError:
+        return None
+    return date

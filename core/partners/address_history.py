@@ -1,0 +1,125 @@
+"""Who has changed which address of a customer or contact, from what to what, and when.
+
+Written by itself with the change, whoever makes it: a form, a correction beside a mail, a module of others. A new row
+is noted where a person has made it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, delete, event, func, inspect, or_, select
+from sqlalchemy.orm import (
+    InstanceState,
+    Mapped,
+    Session,
+    UOWTransaction,
+    mapped_column,
+    relationship,
+)
+
+from core import clock
+from core.auth.models import User
+from core.auth.permissions import acting_user
+from core.db import Base, StrEnumType, UtcDateTime, db, transaction
+from core.partners.models import Partner
+
+SHOWN = 20  # changes on the page of a customer, the last ones
+
+
+class AddressKind(StrEnum):
+    """Which address of a person."""
+
+    EMAIL = "email"
+    POSTAL = "postal"  # street, postal code, city and country, in one line
+
+
+_COLUMNS = {AddressKind.EMAIL: ("email",), AddressKind.POSTAL: ("street", "zip_code", "city", "country")}
+
+
+class AddressChange(Base):
+    """One change of one address."""
+
+    __tablename__ = "core_address_change"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    partner_id: Mapped[int] = mapped_column(ForeignKey("core_partner.id", ondelete="CASCADE"), index=True)
+    """Whose address."""
+    at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it was changed."""
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who has changed it; None for the installation."""
+    kind: Mapped[AddressKind] = mapped_column(StrEnumType(AddressKind))
+    """Which address."""
+    before: Mapped[str] = mapped_column(String(400), default="", index=True)
+    """What it was, or "" for none. Indexed: whoever has it erased is looked for here."""
+    after: Mapped[str] = mapped_column(String(400), default="", index=True)
+    """What it became, or ""."""
+
+    partner: Mapped[Partner] = relationship(lazy="joined")
+    by_user: Mapped[User | None] = relationship(lazy="joined")
+
+
+def _said(state: InstanceState[Any], kind: AddressKind, *, former: bool) -> str:
+    parts = []
+    for name in _COLUMNS[kind]:
+        history = state.attrs[name].history
+        values = (history.deleted if former else history.added) or history.unchanged or ()
+        parts.append(" ".join(str(next(iter(values), None) or "").split()))
+    if kind is AddressKind.EMAIL or not any(parts[:-1]):
+        return parts[0]  # a country alone is no address
+    street, zip_code, city, country = parts
+    return ", ".join(part for part in (street, f"{zip_code} {city}".strip(), country) if part)
+
+
+@event.listens_for(db.session, "before_flush")
+def _note_changes(session: Session, _context: UOWTransaction, _instances: Any) -> None:
+    """Note each address that is about to change."""
+    user = acting_user()
+    by = user.id if user is not None else None
+    rows = [(row, False) for row in session.dirty] + ([(row, True) for row in session.new] if by else [])
+    for row, is_new in rows:
+        if not isinstance(row, Partner):
+            continue
+        state = inspect(row)
+        for kind in AddressKind:
+            if not any(state.attrs[name].history.has_changes() for name in _COLUMNS[kind]):
+                continue
+            before = "" if is_new else _said(state, kind, former=True)
+            after = _said(state, kind, former=False)
+            if before != after:
+                session.add(AddressChange(partner=row, by_user_id=by, kind=kind, before=before, after=after))
+
+
+def address_changes(customer: Partner) -> list[AddressChange]:
+    """Return the last changes of the addresses of a customer and its contacts, the newest first."""
+    theirs = select(Partner.id).where(or_(Partner.id == customer.id, Partner.parent_id == customer.id))
+    return list(
+        db.session.scalars(
+            select(AddressChange)
+            .where(AddressChange.partner_id.in_(theirs))
+            .order_by(AddressChange.id.desc())
+            .limit(SHOWN)
+        )
+    )
+
+
+def changes_naming(email: str) -> list[AddressChange]:
+    """Return the changes that name an email address, in whatever case, the oldest first."""
+    return list(db.session.scalars(select(AddressChange).where(_names(email)).order_by(AddressChange.id)))
+
+
+def forget_address(email: str) -> None:
+    """Delete the changes that name an email address, inside the running transaction: nothing of it is kept."""
+    with transaction() as session:
+        session.flush()
+        session.execute(delete(AddressChange).where(_names(email)))
+
+
+def _names(email: str) -> Any:
+    columns = (AddressChange.before, AddressChange.after)
+    return or_(
+        *(same for column in columns for same in (column == email, func.lower(column) == email.lower()))
+    )

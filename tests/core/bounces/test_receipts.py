@@ -1,0 +1,112 @@
+"""Receipts, complaints and automatic answers are none of them bounces."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from core.mail.bounces import Action, Nature, read
+from tests.core.bounces import samples as s
+
+
+def test_a_delivery_receipt_says_what_became_of_each() -> None:
+    reading = read(s.RECEIPT)
+    assert reading.nature is Nature.DELIVERY_RECEIPT
+    assert [(n.recipient, n.action, n.permanent, n.kind) for n in reading.notices] == [
+        ("ann@far.example", Action.DELIVERED, None, None),
+        ("bob@far.example", Action.RELAYED, None, None),
+        ("list@far.example", Action.EXPANDED, None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "action"),
+    [
+        ("manual-action/MDN-sent-manually; displayed", Action.DISPLAYED),
+        ("automatic-action/MDN-sent-automatically; processed", Action.PROCESSED),
+        ("manual-action/MDN-sent-automatically; deleted", Action.DELETED),
+        ("manual-action/MDN-sent-manually; denied", Action.DECLINED),
+        ("manual-action/MDN-sent-manually; displayed/error", Action.DISPLAYED),
+    ],
+)
+def test_a_read_receipt(disposition: str, action: Action) -> None:
+    reading = read(s.read_receipt(disposition))
+    assert reading.nature is Nature.READ_RECEIPT
+    assert [(n.recipient, n.action) for n in reading.notices] == [("ann@far.example", action)]
+    assert reading.about.message_ids == ("<mail.7@atelier.example>",)
+
+
+def test_a_complaint() -> None:
+    reading = read(s.COMPLAINT)
+    assert (reading.nature, reading.complaint) == (Nature.COMPLAINT, "abuse")
+    assert [(n.recipient, n.action) for n in reading.notices] == [("ann@far.example", Action.COMPLAINED)]
+    assert reading.about.message_ids == ("<mail.7@atelier.example>",)
+
+
+def test_a_complaint_without_a_report() -> None:
+    reading = read(s.BARE_COMPLAINT)
+    assert (reading.nature, reading.complaint) == (Nature.COMPLAINT, "abuse")
+    assert [n.recipient for n in reading.notices] == ["ann@hot.example"]
+
+
+def answer(subject: str, words: str, *, fields: str = "") -> bytes:
+    return (
+        f"Return-Path: <>\nFrom: Ann <ann@far.example>\nTo: sales@atelier.example\nSubject: {subject}\n"
+        f"Date: Mon, 30 Nov 2026 08:00:00 +0100\nIn-Reply-To: <mail.7@atelier.example>\n{fields}\n{words}\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("subject", "words", "back"),
+    [
+        ("Automatic reply: Invoice", "I am back on December 7, 2026.", dt.date(2026, 12, 7)),
+        ("Automatic reply: Invoice", "I will return on Monday 4 January.", dt.date(2027, 1, 4)),
+        ("Out of Office: Invoice", "I am away until 2026-12-24. Call Bob.", dt.date(2026, 12, 24)),
+        (
+            "Réponse automatique : facture",
+            "Je suis absente, de retour le 14 décembre.",
+            dt.date(2026, 12, 14),
+        ),
+        ("Absence du bureau", "Je suis en congés jusqu'au 04/12/2026 inclus.", dt.date(2026, 12, 4)),
+        (
+            "Automatische Antwort: Rechnung",
+            "Ich bin bis zum 11.12.2026 nicht im Büro.",
+            dt.date(2026, 12, 11),
+        ),
+        (
+            "Abwesenheitsnotiz",
+            "Ich bin ab dem 7. Dezember wieder zurück am 9. Dezember.",
+            dt.date(2026, 12, 9),
+        ),
+        ("Respuesta automática: factura", "Vuelvo el 9 de diciembre de 2026.", dt.date(2026, 12, 9)),
+        ("Automatic reply: Invoice", "I am back on 3/4/2026.", None),  # which of the two?
+        ("Automatic reply: Invoice", "Thank you, we answer within two days.", None),
+    ],
+)
+def test_an_automatic_answer_says_who_is_back_when(subject: str, words: str, back: dt.date | None) -> None:
+    reading = read(answer(subject, words))
+    assert (reading.nature, reading.back_on) == (Nature.AUTO_REPLY, back)
+    assert reading.about.message_ids == ("<mail.7@atelier.example>",)
+    assert reading.notices == ()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "Auto-Submitted: auto-replied\n",
+        "X-Autoreply: yes\n",
+        "Precedence: auto_reply\n",
+        "X-Autorespond: away\n",
+    ],
+)
+def test_a_field_tells_an_automatic_answer(fields: str) -> None:
+    assert (
+        read(answer("Invoice", "The mail could not be delivered to me today.", fields=fields)).nature
+        is Nature.AUTO_REPLY
+    )
+
+
+def test_a_person_who_answers_an_automatic_answer_is_a_person() -> None:
+    octets = answer("RE: Out of Office: Invoice", "Thanks, I'll call Bob.").replace(b"Return-Path: <>\n", b"")
+    assert read(octets).nature is Nature.ORDINARY
