@@ -18,6 +18,7 @@ from modules.outbox.delivery.sweep import sweep
 from modules.outbox.limits import MAX_RECIPIENTS
 from modules.outbox.message import file_store
 from modules.outbox.models import OutgoingMail
+from modules.outbox.service import queue
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft, make_ready, make_server, with_file
 
@@ -250,3 +251,11 @@ def test_a_file_gone_from_the_store_fails_the_mail_with_its_reason(lab, server, 
     assert mail.failure_kind is not None
     assert mail.failure_kind.value == "attachment_missing"
     assert lab.accepted == []
+
+
+def test_what_a_person_sends_goes_before_what_waits(company, seller, monkeypatch):
+    asked = []
+    monkeypatch.setattr(queue, "enqueue", lambda _name, ids, *, front: asked.append((ids, front)) or True)
+    by_person = service.submit(draft(company, "a@example.com"), seller).id
+    by_itself = service.submit(draft(company, "b@example.com"), None).id
+    assert asked == [([by_person], True), ([by_itself], False)]
