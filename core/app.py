@@ -33,7 +33,7 @@ from core.i18n import number_locale
 from core.kept import kept
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
-from core.web import errors, formats, security
+from core.web import compression, errors, formats, security, static
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
 
@@ -70,6 +70,8 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     init_babel(app, registry)
     init_login(app)
     formats.register(app)
+    static.register(app)
+    compression.register(app)
     security.register(app)
     errors.register(app)
     app.before_request(refuse_other_tables)
