@@ -30,7 +30,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.mail_page.waiting_text import waits_for
-from modules.outbox.models import OutgoingMail
+from modules.outbox.models import WAITS, OutgoingMail
 from modules.outbox.permissions import RESEND
 from modules.outbox.standstill import hindrance, standstill
 from modules.outbox.states import FAILED, MailState
@@ -143,6 +143,7 @@ def _count_waiting(server_id: int, *kinds: FailureKind) -> int:
     some = (
         select(OutgoingMail.id)
         .where(
+            WAITS,
             OutgoingMail.state == MailState.DEFERRED,
             OutgoingMail.failure_kind.in_(kinds),
             OutgoingMail.server_id == server_id,

@@ -33,7 +33,7 @@ from modules.outbox.alerts.service import (
     reads_mails_of_others,
 )
 from modules.outbox.message import written_message
-from modules.outbox.models import AlertPreference, OutgoingMail
+from modules.outbox.models import WAITS, AlertPreference, OutgoingMail
 from modules.outbox.permissions import READ
 from modules.outbox.queries import reach
 from modules.outbox.service.submission import new_message_id
@@ -70,6 +70,7 @@ def _held(user: User, still: Standstill | None) -> ColumnElement[bool]:
     theirs = reach(user, READ) if reads_mails_of_others(user) else OutgoingMail.submitted_by_id == user.id
     return and_(
         true() if nothing_leaves else OutgoingMail.waits_for_server,
+        WAITS,
         OutgoingMail.state.in_([MailState.QUEUED, MailState.SCHEDULED, MailState.DEFERRED]),
         OutgoingMail.due_since <= clock.now() - held_for(),
         OutgoingMail.is_alert.is_(False),

@@ -29,6 +29,7 @@ from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
     MAILS,
     RECIPIENTS,
+    WAITS,
     OutgoingMail,
 )
 from modules.outbox.states import MailState, RetryPolicy
@@ -176,7 +177,7 @@ def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """
     return MAILS.c.id.in_(
         select(MAILS.c.id)
-        .where(MAILS.c.state == MailState.SENDING, *conditions)
+        .where(WAITS, MAILS.c.state == MailState.SENDING, *conditions)
         .with_for_update(skip_locked=True)
     )
 

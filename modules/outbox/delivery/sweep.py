@@ -16,7 +16,7 @@ from core.jobs import queue_length
 from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox.delivery import claims
-from modules.outbox.models import MAILS
+from modules.outbox.models import MAILS, WAITS
 from modules.outbox.service import enqueue_delivery
 from modules.outbox.states import MailState
 from modules.outbox.transitions import moving, record
@@ -68,7 +68,7 @@ def _release(state: MailState, *conditions: ColumnElement[bool], until: dt.datet
     with transaction() as session:
         due = (
             select(MAILS.c.id)
-            .where(MAILS.c.state == state, *conditions)
+            .where(WAITS, MAILS.c.state == state, *conditions)
             .order_by(MAILS.c.next_attempt_at)
             .limit(BATCH)
         )
@@ -135,6 +135,7 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
             session.scalars(
                 select(MAILS.c.id)
                 .where(
+                    WAITS,
                     MAILS.c.state == MailState.QUEUED,
                     or_(MAILS.c.next_attempt_at <= now - grace, MAILS.c.id.in_(released), astray),
                 )

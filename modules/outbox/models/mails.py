@@ -27,6 +27,10 @@ _CANCELED = "state = 'canceled'"
 # The same mails as `_DUE`, said so that SQLite cannot take the index over the state for it, and then sort.
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
 _HAS_LINK = "encrypted_link IS NOT NULL"
+
+WAITS = text(f"outbox_mail.{_DUE}")
+"""That a mail waits, for any query that asks for mails that do: beside a state that is a parameter, SQLite would not
+know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 
 

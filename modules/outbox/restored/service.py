@@ -21,7 +21,7 @@ from core.installation.service import Hold
 from core.jobs import enqueue
 from core.kept import forget
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox.models import MAILS, RECIPIENTS, OutgoingMail
+from modules.outbox.models import MAILS, RECIPIENTS, WAITS, OutgoingMail
 from modules.outbox.standstill import STANDSTILL
 from modules.outbox.states import WAITING, MailState
 from modules.outbox.transitions import moving, record
@@ -47,7 +47,7 @@ class Decided:
 
 def _then(hold: Hold) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a mail waited when the restore was noticed: nothing was claimed since."""
-    return MAILS.c.state.in_(sorted(WAITING)), MAILS.c.submitted_at <= hold.since
+    return WAITS, MAILS.c.submitted_at <= hold.since
 
 
 def count(hold: Hold) -> int:
