@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -28,7 +28,7 @@ _CANCELED = "state = 'canceled'"
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
 _HAS_LINK = "encrypted_link IS NOT NULL"
 
-WAITS = text(f"outbox_mail.{_DUE}")
+WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 """That a mail waits, for any query that asks for mails that do: beside a state that is a parameter, SQLite would not
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
