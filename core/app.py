@@ -220,8 +220,9 @@ def shell_context() -> dict[str, Any]:
     return {
         **everybody,
         "user": user,
-        "menu": menu_for(user),
+        # To be called: a list renders a piece a row, each with these, and only the shell shows them.
+        "menu": partial(menu_for, user),
         "developer": developer_mode(user),
-        "companies": companies_for(user),
+        "companies_to_choose": partial(companies_for, user),
         "kind_title": kind_title,
     }
