@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core import migrate, worker
+from core import loader, migrate, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
@@ -27,7 +27,7 @@ from core.inbound import inbound
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.pulse import outdated_processes
-from core.registry import current_registry, resolve
+from core.registry import current_registry, current_settings, resolve
 from core.scaffold.commands import module
 from core.signals import check_asked
 from core.supervisor import run_all
@@ -190,6 +190,7 @@ def checks() -> list[str]:
             ]
     except DBAPIError as error:
         problems = [database_problem(error)]
+    problems += loader.unknown_settings(current_settings())
     if jobs_away():
         problems.append("Redis cannot be reached: mails are kept and wait.")
     return problems

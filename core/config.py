@@ -53,6 +53,7 @@ class Settings:
         trusted_hosts: Names that a request may call this server by, or None for any.
         trusted_proxies: How many proxies in front are trusted to tell the client's address.
         module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
+        names: The variables that are read here; a name that nearly is one of them was probably meant to be.
     """
 
     data_dir: Path
@@ -73,6 +74,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] | None
     trusted_proxies: int
     module_settings: Mapping[str, str]
+    names: frozenset[str] = frozenset()
 
 
 class _Reader:
@@ -305,4 +307,5 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 )
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Settings(secret_key=secret, module_settings=module_settings, **fields)
+    read = frozenset(reader.read)
+    return Settings(secret_key=secret, module_settings=module_settings, names=read, **fields)

@@ -166,6 +166,8 @@ class Module:
             company find nothing anywhere else.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
             of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
+        config_check: Dotted path of a function that takes the settings of the module, in their types, and returns a
+            sentence for each that makes no sense; called at start, so that nothing finds out later.
     """
 
     name: str
@@ -191,3 +193,4 @@ class Module:
     translations: bool = True
     shared: Mapping[str, str] = field(default_factory=dict)
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)
+    config_check: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import importlib.util
 from collections import Counter
@@ -13,9 +14,11 @@ from flask import Flask
 
 from core import __version__, signals
 from core.auth.service import FIRST_ROLES
+from core.config import Settings
 from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
 from core.errors import ConfigError, ModuleError
 from core.i18n import N_
+from core.mail.outcomes import printable
 from core.registry import Registry, resolve, resolve_function
 from core.web import static
 
@@ -211,6 +214,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
+    paths.append(module.config_check)
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]
@@ -287,6 +291,7 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
     settings: dict[str, str | int | float] = {}
     problems: list[str] = []
     for module in registry.modules:
+        before = len(problems)
         for key, default in module.config_defaults.items():
             text = given.get(key, "").strip()
             try:
@@ -300,9 +305,23 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
                 least = "0 or more" if default == 0 else "greater than 0"
                 problems.append(f"ENVOI_{key} must be {least}, not “{text}”.")
             settings[key] = value
+        if module.config_check is not None and len(problems) == before:
+            own = {key: settings[key] for key in module.config_defaults}
+            problems += resolve_function(module.config_check)(own)
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def unknown_settings(settings: Settings) -> list[str]:
+    """Return a sentence for each setting that no installed module has: a slip of the pen would else go unnoticed."""
+    known = {f"ENVOI_{key}" for module in discover().values() for key in module.config_defaults}
+    problems = []
+    for name in sorted({f"ENVOI_{key}" for key in settings.module_settings} - known):
+        near = difflib.get_close_matches(name, sorted(known | settings.names), 1, 0.85)
+        meant = f" Is {near[0]} meant?" if near else ""
+        problems.append(f"There is no setting {printable(name)}: it changes nothing.{meant}")
+    return problems
 
 
 def mount(app: Flask, registry: Registry) -> None:

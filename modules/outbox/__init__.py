@@ -147,4 +147,5 @@ module = Module(
         "OUTBOX_TELL_HELD_MINUTES": 60.0,  # after which those who want it are told of mails held back; 0: never
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
+    config_check="modules.outbox.states:problems_of_retries",
 )

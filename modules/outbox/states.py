@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from core.errors import EnvoiError
 from core.i18n import lazy_gettext as _l
@@ -145,6 +146,19 @@ class RetryPolicy:
         if attempts >= MIN_TRIES and age + delay > self.max_age:
             return None
         return delay
+
+
+def problems_of_retries(settings: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the settings of retries, a sentence each."""
+    try:
+        RetryPolicy.parse(str(settings["OUTBOX_RETRY_MINUTES"]), float(settings["OUTBOX_GIVE_UP_DAYS"]))
+    except (ValueError, OverflowError):
+        words = (
+            "ENVOI_OUTBOX_RETRY_MINUTES must be numbers of minutes with commas between them, such as 1, 5, 15, each "
+            "more than nothing and at most 30 days, not “{}”; ENVOI_OUTBOX_GIVE_UP_DAYS some days."
+        )
+        return [words.format(settings["OUTBOX_RETRY_MINUTES"])]
+    return []
 
 
 STATE_TITLES = {
