@@ -98,6 +98,7 @@ class EnvoiWorker(SimpleWorker):
         RQ writes it inside the handler of the signal. While Redis is away, that would raise in the middle of the
         job, wherever it is, or hold it up.
         """
+        jobs.ending.set()
 
     def teardown(self) -> None:
         """Say goodbye to Redis; it may be the reason for the end."""

@@ -56,6 +56,8 @@ class MailServer(Base):
     """The most mails a minute that leave by it, or None for no limit."""
     rate_per_day: Mapped[int | None]
     """The most mails in 24 hours, or None for no limit."""
+    connections: Mapped[int | None]
+    """How many connections at once all workers together may open, or None for what is usual with its provider."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing leaves by it; mails that wait for it go another way."""
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
@@ -116,6 +118,12 @@ class ServerHealth(Base):
     throttled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When the server last asked to slow down; each half hour without takes one step back."""
     throttle_words: Mapped[str] = mapped_column(Text, default="")
+    """The server's own words then."""
+    connections: Mapped[int | None]
+    """How many connections it let us have when it last refused another one; None while it has refused none."""
+    connections_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When that was; each half hour since lets one more be tried."""
+    connection_words: Mapped[str] = mapped_column(Text, default="")
     """The server's own words then."""
     next_slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """The next moment that is free for a mail, where the rate is limited."""

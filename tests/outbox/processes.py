@@ -375,10 +375,10 @@ class RoughServer:
                 return ""
             body += line
         self.bodies.append(bytes(body))
-        return self._answer(connection, BODY)
+        return self._answer(connection, BODY, bytes(body))
 
-    def _answer(self, connection: socket.socket, step: str) -> str:
-        """Answer a step; return the code of the answer, or nothing to end the connection."""
+    def _answer(self, connection: socket.socket, step: str, body: bytes = b"") -> str:
+        """Answer a step, or a body; return the code of the answer, or nothing to end the connection."""
         answer = self.answers.get(step, _GOOD.get(step, "502 5.5.1 what?"))
         if isinstance(answer, list):
             answer = answer[min(self._times[step], len(answer) - 1)]
@@ -389,6 +389,6 @@ class RoughServer:
         if answer == CLOSE:
             return ""
         if step == BODY and answer.startswith("2"):
-            self.accepted.append(self.bodies[-1])
+            self.accepted.append(body)
         connection.sendall(answer.encode("utf-8", "surrogateescape") + b"\r\n")
         return answer[:3] if not answer.startswith("421") else ""

@@ -5,6 +5,8 @@ Figures change and depend on the contract, so they stand here with their sources
 - Gmail: https://support.google.com/mail/answer/22839 (500 a day)
 - Google Workspace: https://support.google.com/a/answer/166852 (2,000 a day), and for the relay
   https://support.google.com/a/answer/2956491 (10,000 recipients a day)
+- Microsoft 365, connections: https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements
+  (three at once)
 - Microsoft 365: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/
   exchange-online-limits#sending-limits (30 messages a minute, 10,000 recipients a day)
 - Yahoo: https://help.yahoo.com/kb/SLN3353.html (500 a day)
@@ -28,12 +30,14 @@ class Provider:
         hint: A sentence about its limits.
         per_minute: What to set, or None.
         per_day: What to set, or None.
+        connections: How many at once it takes from one client, or None where nothing is known.
     """
 
     suffixes: tuple[str, ...]
     hint: object
     per_minute: int | None = None
     per_day: int | None = None
+    connections: int | None = None
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -54,6 +58,7 @@ PROVIDERS: tuple[Provider, ...] = (
         _l("Microsoft 365 takes 30 emails a minute from a mailbox, to at most 10,000 recipients a day."),
         per_minute=30,
         per_day=10_000,
+        connections=3,
     ),
     Provider(("mail.yahoo.com",), _l("Yahoo takes 500 emails a day."), per_day=500),
     Provider(

@@ -23,7 +23,7 @@ from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter
+from modules.mail_config.servers import circuit_breaker, connection_limit, health, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope
 
@@ -148,6 +148,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             )
         server = server or MailServer()
         former_rates = (server.rate_per_minute, server.rate_per_day)
+        former_connections = server.connections
         for name, value in values.items():
             setattr(server, name, value)
         if password is not None:
@@ -158,6 +159,8 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
             rate_limiter.reset_slots(server.id)
+        if former_connections != server.connections:
+            connection_limit.forget_lowered(server.id)
         if server.active and server.ready:
             # It may be new to a sender: a wider filter, another company, switched on again.
             on_commit(partial(circuit_breaker.tell, mail_server_ready, server.id))

@@ -35,7 +35,7 @@ from core.web.forms import at_most, required, submit
 from core.web.record_form import RecordForm, Shown, record_form
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import Encryption, MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter, service
+from modules.mail_config.servers import circuit_breaker, connection_limit, health, rate_limiter, service
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.test_advice import sentences
 
@@ -101,6 +101,11 @@ class ServerForm(RecordForm):
         [Optional(), NumberRange(1, 10_000_000)],
         description=_l("Emails beyond wait and show when they leave; empty for no limit"),
     )
+    connections = IntegerField(
+        _l("Connections at once"),
+        [Optional(), NumberRange(1, connection_limit.MOST_CONNECTIONS)],
+        description=_l("The most that all workers together open; empty for what this server usually bears"),
+    )
     company_id = SelectField(_l("Company"), coerce=int)
     active = BooleanField(_l("Active"), default=True)
 
@@ -160,6 +165,8 @@ class Status:
         interval: Seconds between two of its mails, where the rate is limited.
         last_slot: When the last of the mails that wait for their turn leaves, or None.
         day_ends: When the mails of 24 hours are counted anew, or None.
+        connections: How many connections at once it is offered now.
+        fewer: True when it has refused more than these.
     """
 
     word: str
@@ -171,6 +178,8 @@ class Status:
     interval: float = 0.0
     last_slot: dt.datetime | None = None
     day_ends: dt.datetime | None = None
+    connections: int = 1
+    fewer: bool = False
 
 
 def status_of(server: MailServer, known: ServerHealth | None) -> Status:
@@ -208,6 +217,8 @@ def status_of(server: MailServer, known: ServerHealth | None) -> Status:
         day_ends=began + rate_limiter.DAY
         if began is not None and began <= now < began + rate_limiter.DAY
         else None,
+        connections=(connections := connection_limit.limit_of(server, known, now)),
+        fewer=connections < connection_limit.wanted_of(server),
     )
 
 

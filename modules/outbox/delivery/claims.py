@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
 from core import clock
-from core.db import db, transaction
+from core.db import db, end_reading, transaction
 from core.errors import ConfigError
 from core.installation import service as installation
 from core.mail.outcomes import FailureKind, RecipientState
@@ -44,7 +44,11 @@ T = TypeVar("T")
 
 # For a database that is busy or away, less than a lease: an outcome that is known must not be lost.
 PATIENCE_SECONDS = 90.0
+LOOK_SECONDS = 1.0
+"""How often it is looked whether all lanes of a claim hang."""
 _PAUSE_SECONDS = 0.5  # between two tries to write it
+LONG_GRACE = dt.timedelta(minutes=10)
+"""How long the sweep lets a queued mail be while the queue is long."""
 LOST_WORDS = "The worker ended while the message was being handed over."
 
 
@@ -86,14 +90,18 @@ def patiently(action: Callable[[], T]) -> T:
             time.sleep(_PAUSE_SECONDS)
 
 
-def claim(mail_ids: Sequence[int]) -> str | None:
+def claim(mail_ids: Sequence[int], *, token: str = "") -> str | None:
     """Claim the mails that are queued and due, and return the token of the claim; None for no mail.
 
     A second claim of the same mail gets nothing, and so does every claim while the installation is held after a
     restore. That these mails may have left is remembered outside of the database before this returns.
+
+    Args:
+        mail_ids: Which mails.
+        token: The claim that they are added to; "" for a new one.
     """
     # Not the worker's name: one that was stopped and goes on must not find its old claim in a new one.
-    token = secrets.token_hex(16)
+    token = token or secrets.token_hex(16)
     now = clock.now()
     outside = installation.remembered()
 
@@ -105,11 +113,12 @@ def claim(mail_ids: Sequence[int]) -> str | None:
                 .values(claim_token=token, lease_until=now + lease(), in_flight=False)
             )
             if result.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one
-                record_claim(session, token)
+                record_claim(session, token, mail_ids)
                 # Last, so that other claims wait for this row no longer than for the commit.
                 return installation.raise_generation(session, outside)
             # A commit may succeed while its connection dies: then the first attempt has got them already.
-            mine = session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1))
+            found = select(MAILS.c.id).where(MAILS.c.claim_token == token, MAILS.c.id.in_(mail_ids)).limit(1)
+            mine = session.scalar(found)
             return installation.raise_generation(session, outside) if mine is not None else None
 
     try:
@@ -131,8 +140,19 @@ def claim(mail_ids: Sequence[int]) -> str | None:
     return token
 
 
-def claimed(token: str) -> list[OutgoingMail]:
-    """Return the mails of a claim with recipients and attachments, free of the session."""
+def waiting_ids(limit: int) -> list[int]:
+    """Return mails that are queued, the newest first: a person may be waiting for those."""
+    found = (
+        select(MAILS.c.id).where(MAILS.c.state == MailState.QUEUED).order_by(MAILS.c.id.desc()).limit(limit)
+    )
+    try:
+        return list(db.session.scalars(found))
+    finally:
+        end_reading()
+
+
+def claimed(token: str, mail_ids: Sequence[int]) -> list[OutgoingMail]:
+    """Return those of some mails that a claim holds, with recipients and attachments, free of the session."""
 
     def attempt() -> list[OutgoingMail]:
         # A session of its own: the objects must stay as they are through many commits.
@@ -140,7 +160,7 @@ def claimed(token: str) -> list[OutgoingMail]:
             rows = list(
                 session.scalars(
                     select(OutgoingMail)
-                    .where(OutgoingMail.claim_token == token)
+                    .where(OutgoingMail.claim_token == token, OutgoingMail.id.in_(mail_ids))
                     .options(selectinload(OutgoingMail.recipients), selectinload(OutgoingMail.attachments))
                     .order_by(OutgoingMail.id)
                 )
@@ -159,7 +179,8 @@ def give_back(token: str) -> None:
             ids = session.scalars(
                 moving("return", MailState.QUEUED)
                 .where(MAILS.c.claim_token == token, MAILS.c.in_flight.is_(False))
-                .values(claim_token=None, lease_until=None)
+                # The next sweep asks for them again, however long the queue is: their job is gone.
+                .values(claim_token=None, lease_until=None, next_attempt_at=clock.now() - LONG_GRACE)
                 .returning(MAILS.c.id)
             ).all()
             record(session, ids, "return", MailState.SENDING, MailState.QUEUED)
@@ -251,19 +272,27 @@ def renew(token: str) -> None:
 
 
 @contextmanager
-def kept_alive(token: str) -> Iterator[None]:
-    """Renew the lease of a claim while a block runs, however slow servers are."""
+def kept_alive(token: str, *also: Callable[[], None]) -> Iterator[None]:
+    """Renew the lease of a claim while a block runs, however slow servers are, and what else must not run out."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     ended = threading.Event()
     period = lease().total_seconds() / 3
 
     def renew_repeatedly() -> None:
-        while not ended.wait(period):
+        due = time.monotonic() + period
+        while not ended.wait(min(period, LOOK_SECONDS)):
             with app.app_context():
+                # Whatever happens here, the next turn may fare better; without this thread the claim runs out.
                 try:
-                    renew(token)
+                    for action in also:
+                        action()
+                    if time.monotonic() >= due:
+                        renew(token)
+                        due = time.monotonic() + period
                 except OperationalError:
                     logger.warning("A lease could not be renewed; trying again.", exc_info=True)
+                except Exception:
+                    logger.exception("Looking after a claim failed; trying again.")
 
     thread = threading.Thread(target=renew_repeatedly, name=f"lease-{token[:6]}", daemon=True)
     thread.start()

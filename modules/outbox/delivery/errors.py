@@ -28,3 +28,13 @@ class MustWaitError(EnvoiError):
         super().__init__(failure.diagnostic)
         self.failure = failure
         self.until = until
+
+
+class NoConnectionError(EnvoiError):
+    """No connection to the server is free for a mail; it was not tried."""
+
+    def __init__(self, server_id: int, *, refused: bool = False) -> None:
+        super().__init__("No connection is free.")
+        self.server_id = server_id
+        self.refused = refused
+        """True when the server itself takes no more, so that whoever asked for one is one too many."""

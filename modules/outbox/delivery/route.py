@@ -14,7 +14,7 @@ from core.db import db, end_reading
 from core.mail.addresses import Address
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health, rate_limiter
+from modules.mail_config.servers import connection_limit, health, rate_limiter
 from modules.mail_config.servers.service import best_of, candidates, problem_of, route_for
 from modules.outbox.models import OutgoingMail
 
@@ -32,6 +32,7 @@ class DeliveryRoute:
         blemished: True when the server has failures to forget at the next success.
         limited: True when each mail needs a moment of its own.
         closed_until: Until when nothing leaves because the server has asked for it, or None.
+        connections: How many connections to the server all workers together may open.
     """
 
     server: MailServer | None
@@ -42,6 +43,7 @@ class DeliveryRoute:
     blemished: bool = False
     limited: bool = False
     closed_until: dt.datetime | None = None
+    connections: int = 1
 
 
 def find_route(mail: OutgoingMail) -> DeliveryRoute:
@@ -77,6 +79,7 @@ def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
     if chosen.server is None:
         return
     now = clock.now()
+    chosen.connections = connection_limit.limit_of(chosen.server, known, now)
     chosen.limited = rate_limiter.limit_of(chosen.server, known, now).limited
     if known is None:
         return

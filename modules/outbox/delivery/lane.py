@@ -1,0 +1,435 @@
+"""The delivery of mails one after the other, step by step, by one connection at a time.
+
+What may be lost, and when: before `in_flight` is committed, nothing – another worker takes the mail. After
+it and until the outcome is committed, the mail is in flight: whoever finds it there calls it uncertain.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from core import clock
+from core.db import end_reading
+from core.db.group_commit import GroupCommit
+from core.db.prepared import Batch, Count
+from core.errors import UserError
+from core.files import StoreFullError
+from core.logs import kind_of
+from core.mail.outcomes import Failure, FailureKind, RecipientState
+from modules.mail_config.models import MailServer
+from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
+from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
+from modules.mail_config.transports.smtp import SmtpConnection
+from modules.outbox.delivery import claims, ledger
+from modules.outbox.delivery.checked_message import checked_message
+from modules.outbox.delivery.connections import Loan, pool
+from modules.outbox.delivery.errors import MustWaitError, NoConnectionError, UndeliverableError
+from modules.outbox.delivery.pdf import render_pdf
+from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
+from modules.outbox.delivery.route import DeliveryRoute, find_route
+from modules.outbox.delivery.settlement import (
+    LOOK_AGAIN,
+    Settlement,
+    with_jitter,
+)
+from modules.outbox.document_check import document_problems
+from modules.outbox.message import file_store
+from modules.outbox.models import MailAttachment, OutgoingMail
+from modules.outbox.private_addresses import address_of, scrubbed
+from modules.outbox.states import RetryPolicy
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+AFTER_FAILURE = dt.timedelta(minutes=1)
+"""How long a mail waits whose server has failed, while the server is not paused yet."""
+
+WHILE_PAUSED = dt.timedelta(hours=12)
+"""How long it waits while the server is paused, unless the end of the pause lets it go."""
+
+OLD_SLOT = dt.timedelta(minutes=1)
+"""A moment that was missed by more than this is lost; the mail gets the next free one."""
+
+LONGEST_WAIT_SECONDS = 1.0
+"""A worker waits itself for a moment that is so near."""
+
+
+@dataclass(slots=True)
+class _Unwritten:
+    """A settlement that waits to share its commit with the next mail's flight."""
+
+    mail: OutgoingMail
+    settlement: Settlement
+    server_name: str
+    started_at: dt.datetime
+    transcript: Sequence[str]
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the lanes of one claim have in common.
+
+    Attributes:
+        token: Names the claim.
+        policy: When a mail is tried again.
+        writer: Commits for all of them.
+        down: Servers that have failed meanwhile, and how.
+        slowed: Servers that have asked meanwhile to be slowed down.
+        routes: How mails leave, by sender.
+        at_work: Servers that have taken a mail meanwhile, and how many connections they are offered.
+        blamed: Servers whose failure was counted meanwhile.
+        turns: A lock for each server with a limited rate.
+        lock: Held while one finds out what holds for all.
+    """
+
+    token: str
+    policy: RetryPolicy
+    writer: GroupCommit
+    down: dict[int, Failure] = field(default_factory=dict)
+    slowed: set[int] = field(default_factory=set)
+    routes: dict[tuple[int, int | None, str, str], DeliveryRoute] = field(default_factory=dict)
+    at_work: dict[int, int] = field(default_factory=dict)
+    blamed: set[int] = field(default_factory=set)
+    turns: dict[int, threading.Lock] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def turn(self, server_id: int) -> threading.Lock:
+        """Return what a lane holds while it waits for its moment at a server, so that the next asks after it."""
+        with self.lock:
+            return self.turns.setdefault(server_id, threading.Lock())
+
+
+@dataclass(slots=True)
+class Lane:
+    """One line of delivery: a mail after the other.
+
+    Attributes:
+        shared: What it has in common with the other lanes of the claim.
+        unwritten: What the last mail has become, while it waits for its commit.
+        in_flight: The id of the mail that went out last.
+        loan: The connection that it uses, or None.
+        renders: True for the lane that makes PDFs: that of the job's own thread, which alone a time limit can end.
+    """
+
+    shared: Shared
+    unwritten: _Unwritten | None = None
+    in_flight: int | None = None
+    loan: Loan | None = None
+    renders: bool = True
+
+    def deliver(self, mail: OutgoingMail) -> None:
+        """Try one mail, and settle it.
+
+        Raises:
+            NoConnectionError: Nothing was tried, since no connection is free.
+        """
+        started = clock.now()
+        route: DeliveryRoute | None = None
+        transcript: Sequence[str] = ()
+        try:
+            # What can fail without a server comes first; a connection that is lent opens with its first mail.
+            self._freeze_attachments(mail)
+            route = self._route(mail)
+            server = self._usable(route)
+            connection = self._connection(server, route.connections)
+            message = checked_message(mail, server.size_limit)
+            self._wait_for_turn(mail, route, server)
+            settlement, transcript = self._transmit(mail, route, server, connection, message)
+            mail.slot_at = mail.slot_server_id = None
+        # Nothing is written: whoever holds the mail now writes what becomes of it.
+        except LostClaimError:
+            logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
+            return
+        except MustWaitError as error:
+            settlement = waiting(mail, error.failure, error.until)
+        except UndeliverableError as error:
+            settlement = failed(mail, error.failure, self.shared.policy)
+        server_name = route.server.name if route is not None and route.server is not None else ""
+        self.flush()  # the mail before this one, unless its outcome was committed with this one's flight
+        self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
+
+    def give_up(self, mail: OutgoingMail, error: Exception) -> None:
+        """Settle a mail that broke its delivery by a fault of ours or of a module.
+
+        One that was in flight is left to its lease: nobody knows what became of it.
+        """
+        if self.in_flight == mail.id:
+            return
+        # For support; the person reads the explanation of the kind. What it says may quote what is not kept.
+        words = kind_of(error)
+        self.fail(mail, Failure(FailureKind.INTERNAL_ERROR, True, detail=words))
+
+    def fail(self, mail: OutgoingMail, failure: Failure) -> None:
+        """Settle a mail that no server was asked about, and write it down."""
+        settlement = failed(mail, failure, self.shared.policy)
+        self.flush()
+        self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
+        self.flush()
+
+    def flush(self) -> None:
+        """Write down what the last mail has become."""
+        if self.unwritten is not None:
+            self._forget_unwritten(self._commit(self._write))
+
+    def _commit(self, statements: Callable[[Batch], T]) -> T:
+        return claims.patiently(lambda: self.shared.writer.write(statements))
+
+    def _write(self, batch: Batch) -> Count | None:
+        """Write the last settlement inside a transaction; until that is committed it must not be forgotten."""
+        unwritten = self.unwritten
+        if unwritten is None:
+            return None
+        return ledger.write_settlement(
+            batch,
+            unwritten.mail,
+            self.shared.token,
+            unwritten.settlement,
+            server_name=unwritten.server_name,
+            started_at=unwritten.started_at,
+            transcript=unwritten.transcript,
+        )
+
+    def _forget_unwritten(self, mine: Count | None) -> None:
+        if self.unwritten is not None and not mine:
+            logger.warning("Mail %s was decided by a person before its outcome came.", self.unwritten.mail.id)
+        self.unwritten = None
+
+    # -- the steps of one mail -----------------------------------------------------------------------
+
+    def _freeze_attachments(self, mail: OutgoingMail) -> None:
+        """Render the document's PDF, once, and make sure that the mail still says what its document says."""
+        rendered: dict[int, bytes] = {}
+        for attachment in mail.attachments:
+            # Frozen at Send, or by an attempt before; whatever happens later, the mail keeps these bytes.
+            if attachment.generated and not attachment.sha256:
+                self.flush()  # the outcome of the mail before must not wait for this
+                rendered[attachment.id] = render_pdf(mail)
+        # Asked afterwards: what was rendered is of the revision that is found now, or of one before it.
+        problem = claims.patiently(lambda: _document_problem(mail)) if mail.document_kind else None
+        if problem is not None:
+            raise UndeliverableError(problem)
+        for attachment in mail.attachments:
+            if attachment.id in rendered:
+                self._freeze(attachment, rendered[attachment.id])
+
+    def _freeze(self, attachment: MailAttachment, data: bytes) -> None:
+        try:
+            sha256 = file_store().put(data)
+        except StoreFullError as error:
+            raise UndeliverableError(Failure(FailureKind.RENDER_FAILED, True, detail=str(error))) from error
+        attachment.sha256, attachment.size = sha256, len(data)
+        self._commit(lambda batch: ledger.write_frozen(batch, attachment))
+
+    def _route(self, mail: OutgoingMail) -> DeliveryRoute:
+        """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
+        # Finding the server asks the database several times; a run of 1,000 mails has one sender mostly.
+        key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
+        with self.shared.lock:
+            route = self.shared.routes.get(key)
+            if route is None:
+                route = self.shared.routes[key] = claims.patiently(lambda: find_route(mail))
+        mail.server_id = route.server.id if route.server else None
+        if route.problem is not None:
+            wait = WHILE_PAUSED if route.paused else LOOK_AGAIN
+            raise MustWaitError(route.problem, clock.now() + with_jitter(wait))
+        # Fixed once: a resend weeks later must be the same message, whoever the company's address is by then.
+        if not mail.sender_address:
+            mail.sender_address, mail.sender_name = (
+                route.header_from.addr_spec,
+                route.header_from.display_name,
+            )
+            if route.reply_to is not None:
+                mail.reply_to_address, mail.reply_to_name = (
+                    route.reply_to.addr_spec,
+                    route.reply_to.display_name,
+                )
+        return route
+
+    def _usable(self, route: DeliveryRoute) -> MailServer:
+        """Return the server of a route, unless it has failed in this run already."""
+        server = route.server
+        assert server is not None  # noqa: S101 (a route without one has a problem)
+        failure = self.shared.down.get(server.id)
+        if failure is not None:
+            # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
+            raise MustWaitError(failure, self._after_failure(server))
+        return server
+
+    def _after_failure(self, server: MailServer) -> dt.datetime:
+        wait = WHILE_PAUSED if circuit_breaker.paused(server.id) else AFTER_FAILURE
+        end_reading()
+        return clock.now() + with_jitter(wait)
+
+    def _wait_for_turn(self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer) -> None:
+        """Make sure that a mail leaves no sooner than the rate of its server allows."""
+        if not route.limited and server.id not in self.shared.slowed:
+            return
+        now = clock.now()
+        closed = server.id in self.shared.slowed or (
+            route.closed_until is not None and now < route.closed_until
+        )
+        slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
+        if slot is not None and slot < now - OLD_SLOT:
+            slot = None  # or all that waited while nobody worked would leave in one moment
+        # One after the other: those who asked meanwhile would get moments far ahead, and be put off.
+        with self.shared.turn(server.id):
+            if slot is None:
+                self.flush()  # the outcome of the mail before must not wait for this
+                slot = claims.patiently(lambda: rate_limiter.reserve(server.id))
+                mail.slot_at, mail.slot_server_id = slot, server.id
+            wait = (slot - clock.now()).total_seconds()
+            if wait > LONGEST_WAIT_SECONDS:
+                raise MustWaitError(Failure(FailureKind.PACED, True), slot)
+            if wait > 0:
+                self.flush()
+                time.sleep(wait)
+
+    def _transmit(
+        self,
+        mail: OutgoingMail,
+        route: DeliveryRoute,
+        server: MailServer,
+        connection: SmtpConnection | Failure,
+        message: bytes,
+    ) -> tuple[Settlement, Sequence[str]]:
+        """Speak with the server, and return what became of the mail, with the dialogue."""
+        if isinstance(connection, Failure):
+            return self._server_failed(mail, server, connection), ()
+        # Only those still to be served: somebody who has the mail must not get it twice.
+        due = to_be_served(mail)
+        envelope = Envelope(
+            mail.sender_address,
+            tuple(address_of(recipient).addr_spec for recipient in due),
+            delivery_receipt=mail.delivery_receipt,
+            envelope_id=mail.message_id.strip("<>"),
+        )
+
+        # Called between the answer to DATA and the text: until then a crash costs nothing, from then on somebody
+        # may have it.
+        def before_body() -> None:
+            if not claims.patiently(lambda: self._set_in_flight(mail)):
+                raise LostClaimError("The claim has ended.")
+
+        submission = connection.submit(message, envelope, before_body)
+        # Before anything is written or logged: the address of a walk-in must not reach the database.
+        submission = scrubbed(submission, envelope.recipients if mail.private else ())
+        transcript = list(submission.transcript)
+        if submission.failure is not None:
+            return self._broken_off(mail, server, submission), transcript
+        if route.blemished:
+            claims.patiently(lambda: circuit_breaker.note_success(server.id))
+            route.blemished = False
+        for outcome in submission.outcomes:
+            if outcome.failure is not None:
+                self._slow_down(server, outcome.failure)
+        # One that takes texts and never says a word is not given more of them.
+        if any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes):
+            self.shared.at_work[server.id] = route.connections
+        return settled(mail, due, submission, self.shared.policy), transcript
+
+    def _broken_off(self, mail: OutgoingMail, server: MailServer, submission: Submission) -> Settlement:
+        """Tell what a dialogue that ended without an outcome means for the mail, and for the server."""
+        failure = submission.failure
+        assert failure is not None  # noqa: S101 (else there is an outcome)
+        # A mail that was in flight on a connection that broke is settled, not tried elsewhere.
+        if (
+            submission.server_failed
+            and self.in_flight != mail.id
+            and self._others_are_served(server, failure)
+        ):
+            self._one_too_many(server, failure)
+        if submission.server_failed and not failure.slows_server:
+            return self._server_failed(mail, server, failure)
+        self._slow_down(server, failure)
+        if failure.kind is FailureKind.TIMEOUT and not self._others_are_served(server, failure):
+            # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
+            self.shared.down[server.id] = failure
+        return failed(mail, replace(failure, temporary=True), self.shared.policy)
+
+    def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
+        """Count a failure against the server; the mail waits for it, whatever the code was."""
+        failure = replace(failure, temporary=True)
+        self.flush()
+        with self.shared.lock:
+            # One outage meets every lane, and counts once.
+            told = server.id in self.shared.blamed
+            self.shared.blamed.add(server.id)
+            self.shared.down[server.id] = failure
+        if not told:
+            claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
+        return waiting(mail, failure, self._after_failure(server), asked=True)
+
+    def _slow_down(self, server: MailServer, failure: Failure) -> None:
+        if failure.slows_server and server.id not in self.shared.slowed:
+            self.shared.slowed.add(server.id)
+            claims.patiently(lambda: rate_limiter.note_throttle(server.id, failure))
+
+    def _others_are_served(self, server: MailServer, failure: Failure) -> bool:
+        """Tell whether the server takes mails by others' connections, here or elsewhere, while it refuses this one."""
+        if server.id in self.shared.at_work and pool.open_to(server.id) > 1:
+            return True
+        return failure.slows_server and (connection_limit.places_taken(server.id) or 0) > 1
+
+    def _one_too_many(self, server: MailServer, failure: Failure) -> None:
+        """End this connection, and let the others go on.
+
+        Raises:
+            NoConnectionError: Always; the mail goes by another.
+        """
+        self.put_back_connection()
+        if failure.slows_server:
+            held = max(1, connection_limit.places_taken(server.id) or pool.open_to(server.id))
+            claims.patiently(lambda: connection_limit.note_too_many(server.id, held, failure))
+        raise NoConnectionError(server.id, refused=True)
+
+    def _set_in_flight(self, mail: OutgoingMail) -> bool:
+        """Commit that a mail is in flight, together with the outcome of the mail before it."""
+        settled, mine = self._commit(
+            lambda batch: (self._write(batch), ledger.set_in_flight(batch, mail, self.shared.token))
+        )
+        self._forget_unwritten(settled)
+        self.in_flight = mail.id if mine else None
+        return bool(mine)
+
+    def _connection(self, server: MailServer, limit: int) -> SmtpConnection | Failure:
+        """Return the connection that this lane has to a server, or another one, which may be closed.
+
+        Returns:
+            What is wrong, where none can be made.
+
+        Raises:
+            NoConnectionError: As many are open as may be.
+        """
+        loan = self.loan
+        if loan is None or loan.server_id != server.id or loan.fingerprint != server.fingerprint:
+            self.put_back_connection()
+            try:
+                self.loan = loan = pool.lend(server, limit)
+            except UserError as error:
+                return Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+            if loan is None:
+                raise NoConnectionError(server.id)
+        if not loan.connection.is_open:
+            # Connecting may take long: the outcome of the mail before must not wait for it.
+            self.flush()
+        return loan.connection
+
+    def put_back_connection(self) -> None:
+        """Give the connection to whoever needs it next."""
+        loan, self.loan = self.loan, None
+        if loan is not None:
+            pool.take_back(loan)
+
+
+def _document_problem(mail: OutgoingMail) -> Failure | None:
+    try:
+        return document_problems([mail]).get(mail.id)
+    finally:
+        end_reading()
