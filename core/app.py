@@ -119,6 +119,9 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     # A connection to PostgreSQL dies with a restart of the server; asking first costs less than an error page.
     engine_options: dict[str, Any] = {
         "pool_pre_ping": url.get_backend_name() == "postgresql",
+        # Kept open; the others only while many lanes of a worker ask at once. Each needs one, and no lane waits for it.
+        "pool_size": 5,
+        "max_overflow": 20,
         # What a statement was to write is nobody's business who reads about its failure.
         "hide_parameters": True,
     }

@@ -164,8 +164,8 @@ def record(
         session.execute(INSERT_EVENT, [{**values, "mail_id": mail_id} for mail_id in mail_ids])
 
 
-def record_claim(session: Session | Connection, token: str, mail_ids: Sequence[int]) -> None:
-    """Record that those of some mails that a claim has got were claimed, in one statement."""
+def record_claim(session: Session | Connection, token: str) -> None:
+    """Record that the mails of a claim were claimed, in one statement."""
     check_transition("claim", MailState.QUEUED, MailState.SENDING)
     values = event_values(0, "claim", MailState.QUEUED, MailState.SENDING)
     columns = ["mail_id", "at", "verb", "before", "after", "actor", "detail"]
@@ -173,7 +173,7 @@ def record_claim(session: Session | Connection, token: str, mail_ids: Sequence[i
         insert(EVENTS).from_select(
             columns,
             select(MAILS.c.id, *(literal(values[name], EVENTS.c[name].type) for name in columns[1:])).where(
-                MAILS.c.claim_token == token, MAILS.c.id.in_(mail_ids)
+                MAILS.c.claim_token == token
             ),
         )
     )
