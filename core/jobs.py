@@ -71,7 +71,7 @@ def queue_on(connection: Redis, name: str) -> Queue:
 
 
 ending = threading.Event()
-"""Set once this process was told to end: what it does is finished, and nothing more is begun."""
+"""Set once this worker was told to end: what it has begun is finished, and nothing more is begun."""
 
 # A list, so that the worker's code can be imported before there is an application; one for each process.
 _process_app: list[Flask] = []

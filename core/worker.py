@@ -182,6 +182,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
         SchemaError: The tables are not those of this program, or were migrated under it.
     """
     jobs.bind_process(app)
+    jobs.ending.clear()
     schema = get_ready(app)
     with _Vigil(app):
         while True:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from core.db.prepared import Batch, Ledger
 
-T = TypeVar("T")
+Part = tuple[int, Callable[[Batch], Any]]
+"""The number of a row, and what gives the statements about it to a batch."""
 
 
 class _Entry:
     """What one thread wants to write, and waits for."""
 
-    def __init__(self, statements: Callable[[Batch], Any]) -> None:
-        self.statements = statements
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self.parts = parts
         self.done = False
-        self.result: Any = None
+        self.results: list[Any] = [None] * len(parts)
         self.error: Exception | None = None
 
 
@@ -47,21 +49,22 @@ class GroupCommit:
         self._commit = threading.Lock()
         """Held by the one who writes."""
 
-    def write(self, statements: Callable[[Batch], T]) -> T:
+    def write(self, *parts: Part) -> list[Any]:
         """Run statements in a transaction, perhaps together with those of others, and return once it is committed.
 
         Args:
-            statements: Gives its statements to the batch. It may run on another thread, and more than once, so it must
-                bear being repeated.
+            parts: Run in the order of their rows, those of others among them: who writes the same rows at once does
+                so in the same order, and nobody waits for somebody who waits for them. Each may run on another
+                thread, and more than once, so it must bear being repeated.
 
         Returns:
-            What `statements` has returned; its counts are known by now.
+            What each part has returned; counts are known by now.
 
         Raises:
             OperationalError: The database is locked or away; nothing of the group is written.
             DBAPIError: What else the driver says, about these statements alone.
         """
-        entry = _Entry(statements)
+        entry = _Entry(parts)
         with self._list:
             self._waiting.append(entry)
         try:
@@ -77,7 +80,7 @@ class GroupCommit:
                     self._waiting = [other for other in self._waiting if other is not entry]
         if entry.error is not None:
             raise entry.error
-        return entry.result  # type: ignore[no-any-return]
+        return entry.results
 
     def close(self) -> None:
         """Give the connection back, once nobody writes."""
@@ -93,10 +96,15 @@ class GroupCommit:
             self._waiting = [entry for entry in self._waiting if not entry.done]
 
     def _write(self, group: Sequence[_Entry]) -> None:
+        parts = [
+            (row, entry, place, statements)
+            for entry in group
+            for place, (row, statements) in enumerate(entry.parts)
+        ]
         try:
             with self._ledger.transaction() as batch:
-                for entry in group:
-                    entry.result = entry.statements(batch)
+                for _row, entry, place, statements in sorted(parts, key=itemgetter(0)):
+                    entry.results[place] = statements(batch)
         except self._interrupts:
             raise
         except Exception as error:  # noqa: BLE001 (raised by each who waits for it)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, bindparam, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from core.db import db
-from core.db.group_commit import GroupCommit
+from core.db.group_commit import GroupCommit, Part
 from core.db.prepared import Batch, Prepared
 
 pytestmark = pytest.mark.both_databases
@@ -55,8 +55,8 @@ def kept(table, engine: Engine | None = None) -> list[int]:
         return list(connection.scalars(select(table.c.number).order_by(table.c.number)))
 
 
-def add(note: Prepared, number: int) -> Callable[[Batch], object]:
-    return lambda batch: batch.run(note, {"number": number})
+def add(note: Prepared, number: int) -> Part:
+    return number, lambda batch: batch.run(note, {"number": number})
 
 
 def test_what_a_thread_was_told_is_committed(notes):
@@ -65,7 +65,7 @@ def test_what_a_thread_was_told_is_committed(notes):
     engine, seen = db.engine, list[bool]()
 
     def write(number: int) -> object:
-        count = writer.write(add(note, number))
+        (count,) = writer.write(add(note, number))
         seen.append(number in kept(table, engine))
         return int(count)
 
@@ -111,7 +111,7 @@ def test_an_error_of_one_is_not_that_of_the_others(notes):
     table, note = notes
     writer = GroupCommit(db.engine)
     writer.write(add(note, 5))
-    results = together([lambda n=n: int(writer.write(add(note, n))) for n in range(12)])
+    results = together([lambda n=n: int(*writer.write(add(note, n))) for n in range(12)])
     assert [place for place, result in enumerate(results) if result != 1] == [5]
     assert isinstance(results[5], IntegrityError)
     assert kept(table) == list(range(12))
@@ -126,9 +126,9 @@ def test_who_is_interrupted_writes_nothing_and_the_others_go_on(notes):
         raise StopError
 
     with pytest.raises(StopError):
-        writer.write(interrupted)
+        writer.write((1, interrupted))
     assert not writer._waiting
-    assert int(writer.write(add(note, 1))) == 1
+    assert int(*writer.write(add(note, 1))) == 1
     assert kept(table) == [1]
     writer.close()
 
@@ -145,5 +145,28 @@ def test_a_database_that_is_away_is_told_to_all(notes, monkeypatch):
         results = together([lambda n=n: writer.write(add(note, n)) for n in range(6)])
     assert all(isinstance(result, OperationalError) for result in results)
     assert not kept(table)
-    assert together([lambda n=n: int(writer.write(add(note, n))) for n in range(6)]) == [1] * 6
+    assert together([lambda n=n: int(*writer.write(add(note, n))) for n in range(6)]) == [1] * 6
+    writer.close()
+
+
+def test_a_group_is_written_in_the_order_of_its_rows(notes):
+    """So that two who write the same rows at once never wait for each other."""
+    table, note = notes
+    writer = GroupCommit(db.engine)
+    written: list[int] = []
+
+    def noted(number: int) -> Part:
+        row, statements = add(note, number)
+        return row, lambda batch: (written.append(number), statements(batch))
+
+    # Nobody commits before all have come.
+    with writer._commit:
+        threads = [threading.Thread(target=writer.write, args=[noted(n), noted(n - 5)]) for n in (9, 6, 8, 7)]
+        for thread in threads:
+            thread.start()
+        while len(writer._waiting) < 4:
+            pass
+    for thread in threads:
+        thread.join(30)
+    assert written == kept(table) == [1, 2, 3, 4, 6, 7, 8, 9]
     writer.close()

@@ -219,7 +219,7 @@ def test_who_corrects_while_somebody_claims_is_heeded_or_told(app, company, send
         def resend_and_claim(mail_id: int = mail_id) -> list[str]:
             service.resend([mail_id])
             token = claims.claim([mail_id])
-            return [r.addr_spec for mail in claims.claimed(token, [mail_id]) for r in mail.recipients]
+            return [r.addr_spec for mail in claims.claimed(token) for r in mail.recipients]
 
         told, goes_to = at_once(app, correct, resend_and_claim)
         assert told is None or isinstance(told, UserError), told
@@ -236,7 +236,7 @@ def test_many_who_touch_the_same_mails_in_other_orders_do_not_block_each_other(a
         for _ in range(4):
             done += len(service.resend(order)) - len(service.cancel(order))
             if token := claims.claim(order[::2]):
-                claims.give_back(token)
+                claims.give_back([token])
         return done
 
     results = at_once(app, lambda: again(ids), lambda: again(ids[::-1]), lambda: again(ids[::3]), sweep)

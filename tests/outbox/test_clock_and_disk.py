@@ -16,6 +16,7 @@ from core.mail.outcomes import FailureKind
 from modules.outbox import service
 from modules.outbox.delivery import claims, lane
 from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.shared import Shared
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
@@ -47,9 +48,9 @@ def state(mail_id: int) -> str:
 def mark(mail_id: int) -> None:
     """Claim a mail and mark it in flight, as a worker does that is then heard of no more."""
     token = claims.claim([mail_id])
-    (mail,) = claims.claimed(token, [mail_id])
+    (mail,) = claims.claimed(token)
     writer = GroupCommit(db.engine)
-    assert lane.Lane(lane.Shared(token, claims.retry_policy(), writer))._set_in_flight(mail)
+    assert lane.Lane(Shared(claims.retry_policy(), writer))._set_in_flight(mail)
     writer.close()
 
 

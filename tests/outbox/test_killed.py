@@ -363,7 +363,7 @@ def test_of_those_who_claim_the_same_mails_at_once_one_gets_each(app, company, s
             with app.app_context():
                 start.wait(WAIT_SECONDS)
                 if token := claims.claim(mine):
-                    got.append([mail.id for mail in claims.claimed(token, ids)])
+                    got.append([mail.id for mail in claims.claimed(token)])
         except BaseException as error:  # noqa: BLE001 (raised in the test's thread)
             problems.append(error)
 
@@ -393,7 +393,7 @@ def test_no_lease_waits_for_who_writes_one_of_its_mails(company, settings, submi
     release = hold(settings, ids[1])
     in_the_end = threading.Timer(10, release)
     in_the_end.start()
-    claims.renew(token)
+    claims.renew([token])
     assert in_the_end.is_alive(), "it waited until the mail was free"
     assert [later > earlier for later, earlier in zip(leases(), at_first, strict=True)] == [True, False, True]
 

@@ -6,8 +6,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -17,6 +16,7 @@ from core import jobs
 from core.db import db, transaction
 from core.db.group_commit import GroupCommit
 from core.mail.outcomes import Failure, FailureKind
+from core.pulse import Pulse
 from modules.mail_config.models import ServerHealth
 from modules.mail_config.servers import connection_limit
 from modules.outbox import service
@@ -24,13 +24,13 @@ from modules.outbox.delivery import run
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from tests.outbox.conftest import draft, make_ready, make_server
+from tests.outbox.far_server import TOO_MANY, FarServer, each_went_once, far_server, health
 from tests.outbox.hurried import *  # noqa: F403 (fixtures)
 from tests.outbox.processes import (
     BODY,
     GREETING,
     HANG,
     LEASE_SECONDS,
-    RoughServer,
     Worker,
     eventually,
     settled,
@@ -39,48 +39,7 @@ from tests.outbox.processes import (
     workforce,
 )
 
-pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
-
-PAUSE_SECONDS = 0.02
-TOO_MANY = "421 4.7.0 mail.example.com Error: too many connections from 127.0.0.1"
-
-
-class FarServer(RoughServer):
-    """A server that takes a while for each answer, counts the connections at a time, and may refuse one too many."""
-
-    def __init__(self, most: int = 1000, **answers: str | list[str]) -> None:
-        super().__init__(answers)
-        self.most = most
-        self.at_once = self.most_at_once = 0
-        self._counting = threading.Lock()
-
-    def _serve(self, connection) -> None:
-        with self._counting:
-            self.at_once += 1
-            refused = self.at_once > self.most
-            if not refused:
-                self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            if refused:
-                connection.sendall(f"{TOO_MANY}\r\n".encode())
-                connection.close()
-            else:
-                super()._serve(connection)
-        finally:
-            with self._counting:
-                self.at_once -= 1
-
-    def _answer(self, connection, step: str, body: bytes = b"") -> str:
-        time.sleep(PAUSE_SECONDS)
-        return super()._answer(connection, step, body)
-
-
-@contextmanager
-def far_server(most: int = 1000, *, offered: int, **answers: str | list[str]) -> Iterator[FarServer]:
-    """A ready mail server with a number of connections set."""
-    with FarServer(most, **answers) as server:
-        make_ready(make_server(server, connections=offered))
-        yield server
+pytestmark = pytest.mark.smtp
 
 
 @pytest.fixture
@@ -95,19 +54,11 @@ def submit(company) -> Callable[..., list[int]]:
     return submit
 
 
-def health(server: FarServer) -> ServerHealth | None:
-    db.session.rollback()
-    return db.session.query(ServerHealth).one_or_none()
-
-
-def each_went_once(server: FarServer, count: int) -> bool:
-    return len(server.accepted) == count == len(set(server.accepted))
-
-
 # ----------------------------------------------------------------------------------------------- how many at once
 
 
-@pytest.mark.parametrize("offered", [1, 3, 8])
+@pytest.mark.both_databases
+@pytest.mark.parametrize("offered", [1, 8])
 def test_as_many_connections_are_used_as_the_server_is_offered_and_each_mail_goes_once(app, submit, offered):
     with far_server(offered=offered) as server:
         ids = submit(40)
@@ -131,6 +82,7 @@ def test_connections_are_kept_from_job_to_job(app, submit):
         assert each_went_once(server, 36)
 
 
+@pytest.mark.both_databases
 def test_two_workers_together_open_no_more_than_the_server_is_offered(app, submit, tmp_path):
     with far_server(offered=3) as server, workforce(app, tmp_path / "workers") as hire:
         ids = submit(60)
@@ -142,6 +94,29 @@ def test_two_workers_together_open_no_more_than_the_server_is_offered(app, submi
         assert states_of(ids) == ["sent"] * 60
         assert server.most_at_once <= 3
         assert each_went_once(server, 60)
+
+
+def test_a_worker_keeps_open_what_no_other_one_waits_for(app, monkeypatch):
+    workers = {connection_limit.Part.WORKER: 2}
+    monkeypatch.setattr(connection_limit, "pulse", lambda: Pulse(alive=workers))
+    assert [connection_limit.share_of(limit) for limit in (1, 3, 20)] == [1, 2, 10]
+    assert [connection_limit.to_keep(limit) for limit in (1, 3, 20)] == [0, 1, 10]
+    workers.clear()  # who cannot ask counts itself
+    assert [connection_limit.to_keep(limit) for limit in (1, 3, 20)] == [1, 3, 20]
+
+
+def test_places_that_are_kept_do_not_run_out(app):
+    places = [connection_limit.Place(7, 1) for _ in range(2)]
+    assert all(place.take(2) for place in places)
+    for _ in range(4):
+        time.sleep(0.4)
+        connection_limit.Place.keep(places)
+    assert connection_limit.places_taken(7) == 2
+
+
+def test_each_lane_finds_a_connection_to_the_database(app):
+    pool = db.engine.pool
+    assert pool.size() + pool._max_overflow >= run.MOST_LANES + 2, "of the lanes, the leases and the writer"
 
 
 def test_a_place_is_kept_for_its_holder_and_runs_out_with_it(app):
@@ -187,7 +162,7 @@ def test_a_server_that_takes_fewer_connections_is_offered_fewer_and_every_mail_l
         assert states_of(ids) == ["sent"] * 30
         assert server.most_at_once == 2
         assert each_went_once(server, 30)
-        known = health(server)
+        known = health()
         assert known.connections in {1, 2}
         assert known.connection_words == TOO_MANY
         assert known.failures == 0
@@ -213,7 +188,7 @@ def test_a_server_that_goes_down_under_many_connections_counts_one_failure(app, 
         deliver(ids)
         assert not {"failed", "uncertain"} & set(states_of(ids))
         server.answers = {}
-        known = health(server)
+        known = health()
         assert known is None or known.open_since is None, "one outage is one failure, however many meet it"
 
 
@@ -230,6 +205,7 @@ def test_one_connection_that_hangs_holds_up_no_other_mail_not_even_later_ones(ap
         later = submit(5)
         eventually(lambda: set(states_of(later)) == {"sent"}, "later ones leave while it hangs")
         assert Counter(states_of(first)) == {"sent": 11, "sending": 1}
+        server.let_go(BODY)
         job.join(60)
         assert not job.is_alive()
         assert Counter(states_of(first)) == {"sent": 11, "uncertain": 1}
@@ -254,6 +230,7 @@ def test_a_single_mail_whose_server_hangs_does_not_hold_up_the_mails_of_another(
         ids = submit(6)
         eventually(lambda: set(states_of(ids)) == {"sent"}, "the others leave while it hangs")
         assert states_of([hanging]) == ["sending"]
+        ill.let_go(GREETING)
         job.join(60)
         assert states_of([hanging]) == ["deferred"]
 
@@ -261,6 +238,7 @@ def test_a_single_mail_whose_server_hangs_does_not_hold_up_the_mails_of_another(
 # ------------------------------------------------------------------------------------------- what ends in a fault
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("offered", [1, 3])
 def test_a_database_that_goes_away_keeps_no_connection_from_the_mails_after_it(
     app, submit, monkeypatch, offered
@@ -287,6 +265,7 @@ def test_a_database_that_goes_away_keeps_no_connection_from_the_mails_after_it(
 # ------------------------------------------------------------------------------------------------------- SIGKILL
 
 
+@pytest.mark.both_databases
 def test_a_worker_killed_with_many_connections_leaves_at_most_two_mails_a_lane_uncertain(
     app, submit, tmp_path
 ):

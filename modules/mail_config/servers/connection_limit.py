@@ -9,7 +9,9 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import logging
+import re
 import secrets
+from collections.abc import Sequence
 from typing import cast
 
 from flask import Flask, current_app
@@ -35,6 +37,12 @@ MOST_CONNECTIONS = 50
 
 FORGOTTEN = dt.timedelta(minutes=30)
 """After each of these one more connection is tried than the server has let us have."""
+
+# As Postfix, Exim, Exchange and Google say it; 4.3.2 alone says that a system is not accepting messages (RFC 3463).
+# So many messages "per connection" or "in this session" are no matter of how many connections there are.
+_CONNECTIONS = re.compile(
+    r"(?<!per )(?<!this )(?:connection|session)|concurren|simultaneous|thread limit", re.IGNORECASE
+)
 
 # By the clock of Redis, so that hosts whose clocks differ agree.
 _TAKE = """
@@ -107,14 +115,19 @@ def forget_lowered(server_id: int) -> None:
         health.connection_words = ""
 
 
-def may_stay(limit: int) -> bool:
-    """Tell whether idle connections may stay open: not where workers that are alive would wait for their places."""
-    return share_of(limit) * pulse().alive.get(Part.WORKER, 1) <= limit
-
-
 def share_of(limit: int) -> int:
     """Return how many of a server's connections this process may use, among all workers that are alive."""
     return -(-limit // pulse().alive.get(Part.WORKER, 1))
+
+
+def to_keep(limit: int) -> int:
+    """Return how many this process may keep open while it does not use them: no other worker waits for their places."""
+    return limit // pulse().alive.get(Part.WORKER, 1)
+
+
+def names_connections(failure: Failure) -> bool:
+    """Tell whether a server that wants less says that it is connections of which there are too many."""
+    return failure.slows_server and _CONNECTIONS.search(failure.diagnostic) is not None
 
 
 def places_taken(server_id: int) -> int | None:
@@ -155,6 +168,19 @@ class Place:
             # Mails that are claimed leave all the same.
             logger.debug("The queue is away (%s); connections are counted here alone.", type(error).__name__)
             return True
+
+    @staticmethod
+    def keep(places: Sequence[Place]) -> None:
+        """Keep places for longer, all at once: where Redis hangs, it is waited for once."""
+        if not places:
+            return
+        try:
+            with places[0]._redis.pipeline(transaction=False) as pipe:
+                for place in places:
+                    pipe.eval(_TAKE, 1, place._key, place._name, MOST_CONNECTIONS, place._seconds)
+                pipe.execute()
+        except (RedisError, OSError) as error:
+            logger.debug("The queue is away (%s); places run out.", type(error).__name__)
 
     def leave(self) -> None:
         """Give the place back; where Redis is away, it runs out by itself."""

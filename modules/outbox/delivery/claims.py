@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
@@ -27,6 +27,7 @@ from core.installation import service as installation
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
+    ATTACHMENTS,
     MAILS,
     RECIPIENTS,
     OutgoingMail,
@@ -47,8 +48,6 @@ PATIENCE_SECONDS = 90.0
 LOOK_SECONDS = 1.0
 """How often it is looked whether all lanes of a claim hang."""
 _PAUSE_SECONDS = 0.5  # between two tries to write it
-LONG_GRACE = dt.timedelta(minutes=10)
-"""How long the sweep lets a queued mail be while the queue is long."""
 LOST_WORDS = "The worker ended while the message was being handed over."
 
 
@@ -90,18 +89,14 @@ def patiently(action: Callable[[], T]) -> T:
             time.sleep(_PAUSE_SECONDS)
 
 
-def claim(mail_ids: Sequence[int], *, token: str = "") -> str | None:
+def claim(mail_ids: Sequence[int]) -> str | None:
     """Claim the mails that are queued and due, and return the token of the claim; None for no mail.
 
     A second claim of the same mail gets nothing, and so does every claim while the installation is held after a
     restore. That these mails may have left is remembered outside of the database before this returns.
-
-    Args:
-        mail_ids: Which mails.
-        token: The claim that they are added to; "" for a new one.
     """
     # Not the worker's name: one that was stopped and goes on must not find its old claim in a new one.
-    token = token or secrets.token_hex(16)
+    token = secrets.token_hex(16)
     now = clock.now()
     outside = installation.remembered()
 
@@ -113,12 +108,11 @@ def claim(mail_ids: Sequence[int], *, token: str = "") -> str | None:
                 .values(claim_token=token, lease_until=now + lease(), in_flight=False)
             )
             if result.rowcount:  # type: ignore[attr-defined]  # an UPDATE has one
-                record_claim(session, token, mail_ids)
+                record_claim(session, token)
                 # Last, so that other claims wait for this row no longer than for the commit.
                 return installation.raise_generation(session, outside)
             # A commit may succeed while its connection dies: then the first attempt has got them already.
-            found = select(MAILS.c.id).where(MAILS.c.claim_token == token, MAILS.c.id.in_(mail_ids)).limit(1)
-            mine = session.scalar(found)
+            mine = session.scalar(select(MAILS.c.id).where(MAILS.c.claim_token == token).limit(1))
             return installation.raise_generation(session, outside) if mine is not None else None
 
     try:
@@ -135,15 +129,21 @@ def claim(mail_ids: Sequence[int], *, token: str = "") -> str | None:
     except OSError:
         # Or a backup of this moment, restored later, would send them again.
         logger.exception("Nothing is sent: the file of the installation cannot be written.")
-        give_back(token)
+        give_back([token])
         return None
     return token
 
 
 def waiting_ids(limit: int) -> list[int]:
-    """Return mails that are queued, the newest first: a person may be waiting for those."""
+    """Return mails that are queued and need no PDF any more, the newest first: a person may be waiting for those."""
+    unmade = exists().where(
+        ATTACHMENTS.c.mail_id == MAILS.c.id, ATTACHMENTS.c.generated, ATTACHMENTS.c.sha256 == ""
+    )
     found = (
-        select(MAILS.c.id).where(MAILS.c.state == MailState.QUEUED).order_by(MAILS.c.id.desc()).limit(limit)
+        select(MAILS.c.id)
+        .where(MAILS.c.state == MailState.QUEUED, ~unmade)
+        .order_by(MAILS.c.id.desc())
+        .limit(limit)
     )
     try:
         return list(db.session.scalars(found))
@@ -151,8 +151,8 @@ def waiting_ids(limit: int) -> list[int]:
         end_reading()
 
 
-def claimed(token: str, mail_ids: Sequence[int]) -> list[OutgoingMail]:
-    """Return those of some mails that a claim holds, with recipients and attachments, free of the session."""
+def claimed(token: str) -> list[OutgoingMail]:
+    """Return the mails that a claim holds, with recipients and attachments, free of the session."""
 
     def attempt() -> list[OutgoingMail]:
         # A session of its own: the objects must stay as they are through many commits.
@@ -160,7 +160,7 @@ def claimed(token: str, mail_ids: Sequence[int]) -> list[OutgoingMail]:
             rows = list(
                 session.scalars(
                     select(OutgoingMail)
-                    .where(OutgoingMail.claim_token == token, OutgoingMail.id.in_(mail_ids))
+                    .where(OutgoingMail.claim_token == token)
                     .options(selectinload(OutgoingMail.recipients), selectinload(OutgoingMail.attachments))
                     .order_by(OutgoingMail.id)
                 )
@@ -171,21 +171,23 @@ def claimed(token: str, mail_ids: Sequence[int]) -> list[OutgoingMail]:
     return patiently(attempt)
 
 
-def give_back(token: str) -> None:
-    """Put what a claim still holds, and has not sent, back on the list of what is due."""
+def give_back(tokens: Sequence[str]) -> list[int]:
+    """Put what claims still hold, and have not sent, back on the list of what is due; return the ids."""
 
-    def attempt() -> None:
+    def attempt() -> list[int]:
         with transaction() as session:
-            ids = session.scalars(
-                moving("return", MailState.QUEUED)
-                .where(MAILS.c.claim_token == token, MAILS.c.in_flight.is_(False))
-                # The next sweep asks for them again, however long the queue is: their job is gone.
-                .values(claim_token=None, lease_until=None, next_attempt_at=clock.now() - LONG_GRACE)
-                .returning(MAILS.c.id)
-            ).all()
+            ids = list(
+                session.scalars(
+                    moving("return", MailState.QUEUED)
+                    .where(MAILS.c.claim_token.in_(tokens), MAILS.c.in_flight.is_(False))
+                    .values(claim_token=None, lease_until=None)
+                    .returning(MAILS.c.id)
+                )
+            )
             record(session, ids, "return", MailState.SENDING, MailState.QUEUED)
+        return ids
 
-    patiently(attempt)
+    return patiently(attempt)
 
 
 def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -257,8 +259,8 @@ def take_over_expired() -> tuple[list[int], list[int]]:
     return queued, uncertain
 
 
-def renew(token: str) -> None:
-    """Let the lease of a claim begin anew, but for the mail that its worker is writing: that begins its own.
+def renew(tokens: Sequence[str]) -> None:
+    """Let the leases of claims begin anew, but for a mail that their worker is writing: that begins its own.
 
     Raises:
         OperationalError: The database is locked or away.
@@ -266,14 +268,20 @@ def renew(token: str) -> None:
     with transaction() as session:
         session.execute(
             update(MAILS)
-            .where(_at_rest(MAILS.c.claim_token == token))
+            .where(_at_rest(MAILS.c.claim_token.in_(tokens)))
             .values(lease_until=clock.now() + lease())
         )
 
 
 @contextmanager
-def kept_alive(token: str, *also: Callable[[], None]) -> Iterator[None]:
-    """Renew the lease of a claim while a block runs, however slow servers are, and what else must not run out."""
+def kept_alive(tokens: Sequence[str], look: Callable[[], None], *also: Callable[[], None]) -> Iterator[None]:
+    """Renew the leases of claims while a block runs, however slow servers are.
+
+    Args:
+        tokens: Of the claims; some may be added meanwhile.
+        look: Called every `LOOK_SECONDS`.
+        also: Renews what else runs out with the leases.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     ended = threading.Event()
     period = lease().total_seconds() / 3
@@ -284,17 +292,18 @@ def kept_alive(token: str, *also: Callable[[], None]) -> Iterator[None]:
             with app.app_context():
                 # Whatever happens here, the next turn may fare better; without this thread the claim runs out.
                 try:
-                    for action in also:
-                        action()
                     if time.monotonic() >= due:
-                        renew(token)
+                        renew(list(tokens))
+                        for action in also:
+                            action()
                         due = time.monotonic() + period
+                    look()
                 except OperationalError:
                     logger.warning("A lease could not be renewed; trying again.", exc_info=True)
                 except Exception:
                     logger.exception("Looking after a claim failed; trying again.")
 
-    thread = threading.Thread(target=renew_repeatedly, name=f"lease-{token[:6]}", daemon=True)
+    thread = threading.Thread(target=renew_repeatedly, name="leases", daemon=True)
     thread.start()
     try:
         yield

@@ -94,9 +94,9 @@ class ConnectionPool:
 
         One that is closed gives its place to others, and so does one too many since other workers have come.
         """
-        share, stays = connection_limit.share_of(loan.limit), connection_limit.may_stay(loan.limit)
+        to_keep = connection_limit.to_keep(loan.limit)
         with self._lock:
-            keep = loan.connection.is_open and stays and self._open_to(loan.server_id) <= share
+            keep = loan.connection.is_open and self._open_to(loan.server_id) <= to_keep
             self._lent.remove(loan)
             if keep:
                 self._idle.append(loan)
@@ -115,12 +115,12 @@ class ConnectionPool:
         """Keep the places of the connections in use, since a dialogue may last longer than a place does."""
         with self._lock:
             lent = list(self._lent)
-        for loan in lent:
-            loan.place.take(connection_limit.MOST_CONNECTIONS)
-            with self._lock:
-                gone = loan not in self._lent and loan not in self._idle
-            if gone:
-                loan.place.leave()
+        connection_limit.Place.keep([loan.place for loan in lent])
+        with self._lock:
+            gone = [loan for loan in lent if loan not in self._lent and loan not in self._idle]
+        for loan in gone:
+            # Given back meanwhile, perhaps before it was kept.
+            loan.place.leave()
 
     def close_later(self) -> None:
         """Say goodbye on the connections that nobody has used for a while; servers have others to serve."""

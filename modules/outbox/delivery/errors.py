@@ -33,8 +33,6 @@ class MustWaitError(EnvoiError):
 class NoConnectionError(EnvoiError):
     """No connection to the server is free for a mail; it was not tried."""
 
-    def __init__(self, server_id: int, *, refused: bool = False) -> None:
+    def __init__(self, server_id: int) -> None:
         super().__init__("No connection is free.")
         self.server_id = server_id
-        self.refused = refused
-        """True when the server itself takes no more, so that whoever asked for one is one too many."""

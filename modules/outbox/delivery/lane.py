@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core import clock
 from core.db import end_reading
-from core.db.group_commit import GroupCommit
+from core.db.group_commit import Part
 from core.db.prepared import Batch, Count
 from core.errors import UserError
 from core.files import StoreFullError
@@ -32,21 +31,15 @@ from modules.outbox.delivery.connections import Loan, pool
 from modules.outbox.delivery.errors import MustWaitError, NoConnectionError, UndeliverableError
 from modules.outbox.delivery.pdf import render_pdf
 from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
-from modules.outbox.delivery.route import DeliveryRoute, find_route
-from modules.outbox.delivery.settlement import (
-    LOOK_AGAIN,
-    Settlement,
-    with_jitter,
-)
+from modules.outbox.delivery.route import DeliveryRoute
+from modules.outbox.delivery.settlement import LOOK_AGAIN, Settlement, with_jitter
+from modules.outbox.delivery.shared import Shared
 from modules.outbox.document_check import document_problems
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of, scrubbed
-from modules.outbox.states import RetryPolicy
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 AFTER_FAILURE = dt.timedelta(minutes=1)
 """How long a mail waits whose server has failed, while the server is not paused yet."""
@@ -71,39 +64,23 @@ class _Unwritten:
     started_at: dt.datetime
     transcript: Sequence[str]
 
+    def write(self, batch: Batch) -> Count:
+        """Write it inside a transaction of the ledger."""
+        return ledger.write_settlement(
+            batch,
+            self.mail,
+            _token_of(self.mail),
+            self.settlement,
+            server_name=self.server_name,
+            started_at=self.started_at,
+            transcript=self.transcript,
+        )
 
-@dataclass(slots=True)
-class Shared:
-    """What the lanes of one claim have in common.
 
-    Attributes:
-        token: Names the claim.
-        policy: When a mail is tried again.
-        writer: Commits for all of them.
-        down: Servers that have failed meanwhile, and how.
-        slowed: Servers that have asked meanwhile to be slowed down.
-        routes: How mails leave, by sender.
-        at_work: Servers that have taken a mail meanwhile, and how many connections they are offered.
-        blamed: Servers whose failure was counted meanwhile.
-        turns: A lock for each server with a limited rate.
-        lock: Held while one finds out what holds for all.
-    """
-
-    token: str
-    policy: RetryPolicy
-    writer: GroupCommit
-    down: dict[int, Failure] = field(default_factory=dict)
-    slowed: set[int] = field(default_factory=set)
-    routes: dict[tuple[int, int | None, str, str], DeliveryRoute] = field(default_factory=dict)
-    at_work: dict[int, int] = field(default_factory=dict)
-    blamed: set[int] = field(default_factory=set)
-    turns: dict[int, threading.Lock] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def turn(self, server_id: int) -> threading.Lock:
-        """Return what a lane holds while it waits for its moment at a server, so that the next asks after it."""
-        with self.lock:
-            return self.turns.setdefault(server_id, threading.Lock())
+def _token_of(mail: OutgoingMail) -> str:
+    """Return the token of the claim by which a lane has a mail."""
+    assert mail.claim_token is not None  # noqa: S101 (it was claimed)
+    return mail.claim_token
 
 
 @dataclass(slots=True)
@@ -111,18 +88,16 @@ class Lane:
     """One line of delivery: a mail after the other.
 
     Attributes:
-        shared: What it has in common with the other lanes of the claim.
+        shared: What it has in common with the other lanes of the run.
         unwritten: What the last mail has become, while it waits for its commit.
         in_flight: The id of the mail that went out last.
         loan: The connection that it uses, or None.
-        renders: True for the lane that makes PDFs: that of the job's own thread, which alone a time limit can end.
     """
 
     shared: Shared
     unwritten: _Unwritten | None = None
     in_flight: int | None = None
     loan: Loan | None = None
-    renders: bool = True
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it.
@@ -138,7 +113,7 @@ class Lane:
             self._freeze_attachments(mail)
             route = self._route(mail)
             server = self._usable(route)
-            connection = self._connection(server, route.connections)
+            connection = self._connection(server)
             message = checked_message(mail, server.size_limit)
             self._wait_for_turn(mail, route, server)
             settlement, transcript = self._transmit(mail, route, server, connection, message)
@@ -154,6 +129,15 @@ class Lane:
         server_name = route.server.name if route is not None and route.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's flight
         self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
+
+    def make_pdf(self, mail: OutgoingMail) -> bool:
+        """Make the PDF of a mail that another lane delivers; return False when there can be none, and it is settled."""
+        try:
+            self._freeze_attachments(mail)
+        except UndeliverableError as error:
+            self.fail(mail, error.failure)
+            return False
+        return True
 
     def give_up(self, mail: OutgoingMail, error: Exception) -> None:
         """Settle a mail that broke its delivery by a fault of ours or of a module.
@@ -176,27 +160,14 @@ class Lane:
     def flush(self) -> None:
         """Write down what the last mail has become."""
         if self.unwritten is not None:
-            self._forget_unwritten(self._commit(self._write))
+            # Until it is committed it must not be forgotten.
+            (mine,) = self._commit((self.unwritten.mail.id, self.unwritten.write))
+            self._forget_unwritten(mine)
 
-    def _commit(self, statements: Callable[[Batch], T]) -> T:
-        return claims.patiently(lambda: self.shared.writer.write(statements))
+    def _commit(self, *parts: Part) -> list[Any]:
+        return claims.patiently(lambda: self.shared.writer.write(*parts))
 
-    def _write(self, batch: Batch) -> Count | None:
-        """Write the last settlement inside a transaction; until that is committed it must not be forgotten."""
-        unwritten = self.unwritten
-        if unwritten is None:
-            return None
-        return ledger.write_settlement(
-            batch,
-            unwritten.mail,
-            self.shared.token,
-            unwritten.settlement,
-            server_name=unwritten.server_name,
-            started_at=unwritten.started_at,
-            transcript=unwritten.transcript,
-        )
-
-    def _forget_unwritten(self, mine: Count | None) -> None:
+    def _forget_unwritten(self, mine: Count) -> None:
         if self.unwritten is not None and not mine:
             logger.warning("Mail %s was decided by a person before its outcome came.", self.unwritten.mail.id)
         self.unwritten = None
@@ -225,16 +196,11 @@ class Lane:
         except StoreFullError as error:
             raise UndeliverableError(Failure(FailureKind.RENDER_FAILED, True, detail=str(error))) from error
         attachment.sha256, attachment.size = sha256, len(data)
-        self._commit(lambda batch: ledger.write_frozen(batch, attachment))
+        self._commit((attachment.mail_id, lambda batch: ledger.write_frozen(batch, attachment)))
 
     def _route(self, mail: OutgoingMail) -> DeliveryRoute:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
-        # Finding the server asks the database several times; a run of 1,000 mails has one sender mostly.
-        key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
-        with self.shared.lock:
-            route = self.shared.routes.get(key)
-            if route is None:
-                route = self.shared.routes[key] = claims.patiently(lambda: find_route(mail))
+        route = self.shared.route(mail)
         mail.server_id = route.server.id if route.server else None
         if route.problem is not None:
             wait = WHILE_PAUSED if route.paused else LOOK_AGAIN
@@ -278,17 +244,16 @@ class Lane:
         slot = mail.slot_at if mail.slot_server_id == server.id and not closed else None
         if slot is not None and slot < now - OLD_SLOT:
             slot = None  # or all that waited while nobody worked would leave in one moment
+        self.flush()  # the outcome of the mail before must not wait for this
         # One after the other: those who asked meanwhile would get moments far ahead, and be put off.
         with self.shared.turn(server.id):
             if slot is None:
-                self.flush()  # the outcome of the mail before must not wait for this
                 slot = claims.patiently(lambda: rate_limiter.reserve(server.id))
                 mail.slot_at, mail.slot_server_id = slot, server.id
             wait = (slot - clock.now()).total_seconds()
             if wait > LONGEST_WAIT_SECONDS:
                 raise MustWaitError(Failure(FailureKind.PACED, True), slot)
             if wait > 0:
-                self.flush()
                 time.sleep(wait)
 
     def _transmit(
@@ -331,7 +296,7 @@ class Lane:
                 self._slow_down(server, outcome.failure)
         # One that takes texts and never says a word is not given more of them.
         if any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes):
-            self.shared.at_work[server.id] = route.connections
+            self.shared.at_work.add(server.id)
         return settled(mail, due, submission, self.shared.policy), transcript
 
     def _broken_off(self, mail: OutgoingMail, server: MailServer, submission: Submission) -> Settlement:
@@ -344,7 +309,8 @@ class Lane:
             and self.in_flight != mail.id
             and self._others_are_served(server, failure)
         ):
-            self._one_too_many(server, failure)
+            self._offer_fewer(server, failure)
+            raise NoConnectionError(server.id)
         if submission.server_failed and not failure.slows_server:
             return self._server_failed(mail, server, failure)
         self._slow_down(server, failure)
@@ -359,46 +325,56 @@ class Lane:
         self.flush()
         with self.shared.lock:
             # One outage meets every lane, and counts once.
-            told = server.id in self.shared.blamed
+            counted = server.id in self.shared.blamed
             self.shared.blamed.add(server.id)
             self.shared.down[server.id] = failure
-        if not told:
+        if not counted:
             claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
         return waiting(mail, failure, self._after_failure(server), asked=True)
 
     def _slow_down(self, server: MailServer, failure: Failure) -> None:
-        if failure.slows_server and server.id not in self.shared.slowed:
+        """Do what a server asks for that wants less: offer it fewer connections, if it says so, or wait."""
+        if not failure.slows_server:
+            return
+        if connection_limit.names_connections(failure) and self._others_are_served(server, failure):
+            self._offer_fewer(server, failure)
+        elif server.id not in self.shared.slowed:
             self.shared.slowed.add(server.id)
             claims.patiently(lambda: rate_limiter.note_throttle(server.id, failure))
 
     def _others_are_served(self, server: MailServer, failure: Failure) -> bool:
         """Tell whether the server takes mails by others' connections, here or elsewhere, while it refuses this one."""
-        if server.id in self.shared.at_work and pool.open_to(server.id) > 1:
+        if failure.slows_server and (connection_limit.places_taken(server.id) or 0) > 1:
             return True
-        return failure.slows_server and (connection_limit.places_taken(server.id) or 0) > 1
+        # A password that is refused has been changed: with each further one the account might be locked.
+        if failure.kind is FailureKind.AUTH_FAILED and not failure.slows_server:
+            return False
+        return server.id in self.shared.at_work and pool.open_to(server.id) > 1
 
-    def _one_too_many(self, server: MailServer, failure: Failure) -> None:
-        """End this connection, and let the others go on.
-
-        Raises:
-            NoConnectionError: Always; the mail goes by another.
-        """
+    def _offer_fewer(self, server: MailServer, failure: Failure) -> None:
+        """End this connection, and let the others go on."""
+        if self.loan is not None:
+            self.loan.connection.drop()
         self.put_back_connection()
+        held = max(1, connection_limit.places_taken(server.id) or pool.open_to(server.id))
+        with self.shared.lock:
+            self.shared.offered[server.id] = min(held, self.shared.offered[server.id])
         if failure.slows_server:
-            held = max(1, connection_limit.places_taken(server.id) or pool.open_to(server.id))
             claims.patiently(lambda: connection_limit.note_too_many(server.id, held, failure))
-        raise NoConnectionError(server.id, refused=True)
 
     def _set_in_flight(self, mail: OutgoingMail) -> bool:
         """Commit that a mail is in flight, together with the outcome of the mail before it."""
-        settled, mine = self._commit(
-            lambda batch: (self._write(batch), ledger.set_in_flight(batch, mail, self.shared.token))
-        )
-        self._forget_unwritten(settled)
+        token, before = _token_of(mail), self.unwritten
+        parts: list[Part] = [(mail.id, lambda batch: ledger.set_in_flight(batch, mail, token))]
+        if before is not None:
+            parts.append((before.mail.id, before.write))
+        mine, *settled = self._commit(*parts)
+        for count in settled:
+            self._forget_unwritten(count)
         self.in_flight = mail.id if mine else None
         return bool(mine)
 
-    def _connection(self, server: MailServer, limit: int) -> SmtpConnection | Failure:
+    def _connection(self, server: MailServer) -> SmtpConnection | Failure:
         """Return the connection that this lane has to a server, or another one, which may be closed.
 
         Returns:
@@ -411,7 +387,7 @@ class Lane:
         if loan is None or loan.server_id != server.id or loan.fingerprint != server.fingerprint:
             self.put_back_connection()
             try:
-                self.loan = loan = pool.lend(server, limit)
+                self.loan = loan = pool.lend(server, self.shared.offered[server.id])
             except UserError as error:
                 return Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
             if loan is None:

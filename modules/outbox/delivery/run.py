@@ -1,8 +1,9 @@
-"""The delivery of the mails of one claim, by as many lanes as their servers take connections."""
+"""The delivery of the mails of a claim, by as many lanes as their servers take connections."""
 
 from __future__ import annotations
 
 import contextvars
+import datetime as dt
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import cast
 from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
 
-from core import jobs
+from core import clock, jobs
 from core.db import db
 from core.db.group_commit import GroupCommit
 from core.jobs import JobTimeoutError
@@ -23,7 +24,8 @@ from modules.mail_config.servers import connection_limit
 from modules.outbox.delivery import claims
 from modules.outbox.delivery.connections import pool
 from modules.outbox.delivery.errors import NoConnectionError
-from modules.outbox.delivery.lane import Lane, Shared
+from modules.outbox.delivery.lane import Lane
+from modules.outbox.delivery.shared import Shared
 from modules.outbox.erasure import erase_private
 from modules.outbox.models import OutgoingMail
 
@@ -44,31 +46,44 @@ REFILL = 50
 LONGEST_SECONDS = 300.0
 """A run takes no more mails after this: others on the queue have waited longer."""
 
-PARK_SECONDS = 0.2
-"""How soon a mail asks again whether a connection is free."""
+FULL_SECONDS = 0.2
+"""How soon it is asked again whether a connection is free."""
 
-LONGEST_PARK_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 5.0
 """How long a run waits for a connection while it has nothing else to do; then others may have its mails."""
 
 STOP_SECONDS = 10.0
 """How long the other lanes are waited for when a job is ended from outside; what they hold stays theirs."""
 
+ASK_AGAIN = dt.timedelta(seconds=5)
+"""When mails that a run gives back are asked for again."""
+
 
 class DeliveryRun:
-    """Mails of one claim and the lanes that deliver them.
+    """The mails of a claim, and the lanes that deliver them.
 
     The first lane is the thread of the job. Others are added once a server has taken a mail, so that a server that is
-    down is asked once, and a job of one mail costs no thread.
+    down is asked once, and a job of one mail costs no thread. PDFs are made by the first lane alone: a time limit ends
+    nothing but the job's own thread, and one that takes for ever must not hold a lane for ever.
+
+    Attributes:
+        mails: All that were claimed.
+        tokens: Of the claims: one, and one more each time that mails are added.
+        faults: What has broken a delivery that is a fault of ours or of a module.
     """
 
-    def __init__(self, token: str, mails: Sequence[OutgoingMail]) -> None:
-        self.shared = Shared(token, claims.retry_policy(), GroupCommit(db.engine, (JobTimeoutError,)))
-        self.mails = list(mails)
+    def __init__(self, token: str) -> None:
+        self.shared = Shared(claims.retry_policy(), GroupCommit(db.engine, (JobTimeoutError,)))
+        self.mails: list[OutgoingMail] = []
+        self.tokens: list[str] = []
         self.faults: list[Exception] = []
         self._app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
-        self._work: deque[OutgoingMail] = deque(mails)
-        self._parked: list[tuple[float, OutgoingMail, int]] = []
-        """Mails for whose server no connection was free: when to ask again, the mail, the server."""
+        self._ready: deque[OutgoingMail] = deque()
+        """Mails that nobody has, or that were put back."""
+        self._unmade: deque[OutgoingMail] = deque()
+        """The same, of those whose PDF is to be made."""
+        self._full: dict[int, float] = {}
+        """Servers that no other connection was free to, and when the next lane asks for one."""
         self._lock = threading.Lock()
         """Held while work is handed out."""
         self._changed = threading.Condition(self._lock)
@@ -79,19 +94,20 @@ class DeliveryRun:
         self._threads: list[threading.Thread] = []
         # It says who acts.
         self._context = contextvars.copy_context()
+        self._add(token)
 
     def deliver(self) -> None:
         """Deliver all; what is left undone, because a connection or time was lacking, is given back by the caller."""
-        lane = Lane(self.shared)
         try:
-            self._work_on(lane)
+            self._work_on(Lane(self.shared), makes_pdfs=True)
             # Others may have mails on their way, or be joined by one more meanwhile.
             while alive := [thread for thread in self._threads if thread.is_alive()]:
                 alive[0].join()
         finally:
             self._stop()
+            give_up = time.monotonic() + STOP_SECONDS
             for thread in self._threads:
-                thread.join(STOP_SECONDS)
+                thread.join(max(0.0, give_up - time.monotonic()))
             self.shared.writer.close()
 
     def _stop(self) -> None:
@@ -101,17 +117,15 @@ class DeliveryRun:
 
     # -- the lanes -----------------------------------------------------------------------------------
 
-    def _work_on(self, lane: Lane) -> None:
+    def _work_on(self, lane: Lane, *, makes_pdfs: bool = False) -> None:
         try:
-            while (mail := self._next(lane)) is not None:
+            while (mail := self._next(lane, makes_pdfs=makes_pdfs)) is not None:
                 try:
-                    goes_on = self._deliver_one(lane, mail)
+                    self._deliver_one(lane, mail)
                 finally:
                     with self._lock:
                         self._busy -= 1
                         self._changed.notify_all()
-                if not goes_on:
-                    return
                 self._grow()
         finally:
             # Also when the job is ended from outside: what is known is written.
@@ -120,16 +134,22 @@ class DeliveryRun:
             finally:
                 lane.put_back_connection()
 
-    def _deliver_one(self, lane: Lane, mail: OutgoingMail) -> bool:
-        """Deliver one mail; return False when its server takes no more connections than there are."""
+    def _deliver_one(self, lane: Lane, mail: OutgoingMail) -> None:
         try:
-            lane.deliver(mail)
+            if self._threads and _needs_pdf(mail):
+                # The next PDF need not wait until this mail has gone: others deliver it, and use the connection.
+                lane.put_back_connection()
+                if lane.make_pdf(mail):
+                    self._ready.append(mail)
+            else:
+                lane.deliver(mail)
         except NoConnectionError as error:
-            self._park(mail, error.server_id)
-            return not error.refused
+            self._full[error.server_id] = time.monotonic() + FULL_SECONDS
+            self._ready.appendleft(mail)
+            return
         except JobTimeoutError:
-            if lane.in_flight != mail.id and any(not file.sha256 for file in mail.attachments):
-                # Its PDF takes for ever: counted, or each run would begin with it and never end.
+            if lane.in_flight != mail.id and _needs_pdf(mail):
+                # It takes for ever: counted, or each run would begin with it and never end.
                 lane.fail(mail, Failure(FailureKind.RENDER_FAILED, True, detail="The PDF took too long."))
             raise
         except OperationalError:
@@ -141,26 +161,27 @@ class DeliveryRun:
             lane.give_up(mail, error)
             self.faults.append(error)
         self._last_done = time.monotonic()
-        return True
 
     def _grow(self) -> None:
         """Add lanes, as many as the servers that take mails bear, and as there are mails for."""
-        if not self._work or len(self._threads) + 1 >= MOST_LANES:
+        waiting = len(self._ready) + len(self._unmade)
+        if not waiting or len(self._threads) + 1 >= MOST_LANES:
             return
-        share = sum(connection_limit.share_of(limit) for limit in list(self.shared.at_work.values()))
+        shared = self.shared
+        share = sum(
+            connection_limit.share_of(shared.offered[server_id]) for server_id in list(shared.at_work)
+        )
         with self._lock:
-            wanted = min(share, MOST_LANES, 1 + len(self._work) // MAILS_A_LANE)
-            missing = wanted - 1 - len(self._threads)
-            for _ in range(missing):
+            wanted = min(share, MOST_LANES, 1 + waiting // MAILS_A_LANE)
+            for _ in range(wanted - 1 - len(self._threads)):
                 self._add_lane()
 
     def look(self) -> None:
         """Add a lane where all that there are wait for a server, so that mails of others leave; asked now and then."""
         with self._lock:
-            stuck = time.monotonic() - self._last_done > IDLE_SECONDS and not self._idle
-            if not stuck or self._stopped or not self._busy or len(self._threads) >= MOST_LANES:
-                return
-            self._add_lane()
+            stuck = self._busy and not self._idle and self._hangs()
+            if stuck and not self._is_ending() and len(self._threads) + 1 < MOST_LANES:
+                self._add_lane()
 
     def _add_lane(self) -> None:
         run = partial(self._context.copy().run, self._in_thread)
@@ -171,7 +192,7 @@ class DeliveryRun:
     def _in_thread(self) -> None:
         with self._app.app_context():
             try:
-                self._work_on(Lane(self.shared, renders=False))
+                self._work_on(Lane(self.shared))
             except Exception as error:
                 logger.exception("A lane has ended.")
                 self.faults.append(error)
@@ -179,89 +200,97 @@ class DeliveryRun:
 
     # -- the work ------------------------------------------------------------------------------------
 
-    def _next(self, lane: Lane) -> OutgoingMail | None:
+    def _next(self, lane: Lane, *, makes_pdfs: bool) -> OutgoingMail | None:
         """Return the next mail for a lane, waiting for one that may come back; None when there is nothing more."""
         while True:
+            refill = False
             with self._lock:
-                mail = self._fitting(lane)
+                mail = self._take(lane, makes_pdfs=makes_pdfs)
                 if mail is not None:
                     self._busy += 1
                     return mail
-                if self._stopped or self._is_over():
+                if self._is_over():
                     self._changed.notify_all()
                     return None
+                if lane.unwritten is None:
+                    refill = self._wait()
             # What a server has answered is not kept back while a lane waits.
             lane.flush()
-            if self._wait(lane):
+            if refill:
                 try:
                     self._refill()
                 finally:
                     with self._lock:
                         self._refilling = False
 
-    def _wait(self, lane: Lane) -> bool:
-        """Wait for work, or for the end; return True when this lane should look for more, because another one hangs."""
-        with self._lock:
-            if self._stopped or self._first_of(lane) is not None:
-                return False
-            self._idle += 1
-            try:
-                told = self._changed.wait(PARK_SECONDS if self._parked else IDLE_SECONDS)
-            finally:
-                self._idle -= 1
-            hangs = (self._busy or self._parked) and time.monotonic() - self._last_done >= IDLE_SECONDS
-            if told or not hangs or self._refilling:
-                return False
-            # One looks for all.
-            self._refilling = True
-            return True
-
-    def _fitting(self, lane: Lane) -> OutgoingMail | None:
-        if self._stopped:
+    def _take(self, lane: Lane, *, makes_pdfs: bool) -> OutgoingMail | None:
+        if self._is_ending():
             return None
-        now, mine = time.monotonic(), lane.loan.server_id if lane.loan is not None else None
-        for place, (ready_at, parked, server_id) in enumerate(self._parked):
-            if server_id == mine or (ready_at <= now and not self._work):
-                del self._parked[place]
-                return parked
-        mail = self._first_of(lane)
-        if mail is not None:
-            self._work.remove(mail)
-        return mail
+        # PDFs first, so that nobody waits for them at the end.
+        for mails in (self._unmade, self._ready) if makes_pdfs else (self._ready,):
+            mail = next((mail for mail in mails if self._may_try(lane, mail)), None)
+            if mail is not None:
+                mails.remove(mail)
+                return mail
+        return None
 
-    def _first_of(self, lane: Lane) -> OutgoingMail | None:
-        """Return the next of the mails nobody has taken yet that this lane may take."""
-        # PDFs are made by one lane; it takes those mails first, so that nobody waits for it at the end.
-        unmade = next((mail for mail in self._work if _needs_pdf(mail)), None)
-        if lane.renders and unmade is not None:
-            return unmade
-        return next((mail for mail in self._work if not _needs_pdf(mail)), None)
+    def _may_try(self, lane: Lane, mail: OutgoingMail) -> bool:
+        """Tell whether a connection may be free for a mail; where none was, one lane asks for all, now and then."""
+        server_id = self.shared.known_server(mail) if self._full else None
+        if server_id not in self._full or (lane.loan is not None and lane.loan.server_id == server_id):
+            return True
+        now = time.monotonic()
+        if now < self._full[server_id]:
+            return False
+        self._full[server_id] = now + FULL_SECONDS
+        return True
+
+    def _wait(self) -> bool:
+        """Wait for work, or for the end; return True when this lane should look for more, because another one hangs."""
+        self._idle += 1
+        try:
+            told = self._changed.wait(FULL_SECONDS if self._full else IDLE_SECONDS)
+        finally:
+            self._idle -= 1
+        # One looks for all.
+        if told or self._refilling or not self._hangs() or self._is_over():
+            return False
+        self._refilling = True
+        return True
+
+    def _hangs(self) -> bool:
+        return time.monotonic() - self._last_done > IDLE_SECONDS
+
+    def _is_ending(self) -> bool:
+        return self._stopped or jobs.ending.is_set()
 
     def _is_over(self) -> bool:
-        if self._work or self._busy or self._refilling:
+        if self._is_ending():
+            return True
+        if self._busy or self._refilling:
             return False
-        return not self._parked or time.monotonic() - self._last_done > LONGEST_PARK_SECONDS
-
-    def _park(self, mail: OutgoingMail, server_id: int) -> None:
-        with self._lock:
-            # One asks for all that wait for the same server.
-            again = time.monotonic() + PARK_SECONDS
-            self._parked = [
-                (again if other == server_id else at, one, other) for at, one, other in self._parked
-            ]
-            self._parked.append((again, mail, server_id))
+        # What is left waits for connections that others have.
+        left = self._ready or self._unmade
+        return not left or time.monotonic() - self._last_done > LONGEST_WAIT_SECONDS
 
     def _refill(self) -> None:
         """Take more mails of those that wait, while another lane hangs."""
-        if time.monotonic() - self._began > LONGEST_SECONDS or jobs.ending.is_set():
+        if time.monotonic() - self._began > LONGEST_SECONDS:
             return
         ids = claims.patiently(partial(claims.waiting_ids, REFILL))
-        if not ids or claims.claim(ids, token=self.shared.token) is None:
-            return
-        more = claims.claimed(self.shared.token, ids)
+        # A claim of its own: a lane may still have one of these mails by a claim that it has lost.
+        token = claims.claim(ids) if ids else None
+        if token is not None:
+            self.shared.forget_routes()
+            self._add(token)
+
+    def _add(self, token: str) -> None:
+        self.tokens.append(token)
+        more = claims.claimed(token)
         with self._lock:
             self.mails += more
-            self._work.extend(more)
+            for mail in more:
+                (self._unmade if _needs_pdf(mail) else self._ready).append(mail)
             self._changed.notify_all()
 
 
@@ -277,13 +306,13 @@ def deliver(mail_ids: Sequence[int]) -> int:
     token = claims.claim(mail_ids)
     if token is None:
         return 0
-    run = DeliveryRun(token, claims.claimed(token, mail_ids))
-    with claims.kept_alive(token, pool.keep_places, run.look):
+    run = DeliveryRun(token)
+    with claims.kept_alive(run.tokens, run.look, pool.keep_places):
         try:
             run.deliver()
         finally:
             try:
-                claims.give_back(token)
+                _ask_again(claims.give_back(run.tokens))
             finally:
                 pool.close_later()
     # Here and not in the sweep, so that an address is gone a moment after it was needed.
@@ -294,3 +323,9 @@ def deliver(mail_ids: Sequence[int]) -> int:
     if run.faults:
         raise run.faults[0]
     return len(run.mails)
+
+
+def _ask_again(mail_ids: Sequence[int]) -> None:
+    """Put mails that were given back on the queue, though not at once: what kept them may still be there."""
+    if mail_ids:
+        jobs.enqueue("outbox.deliver_mails", list(mail_ids), at=clock.now() + ASK_AGAIN)

@@ -30,7 +30,7 @@ ASK_AGAIN = dt.timedelta(seconds=60)
 GRACE = dt.timedelta(seconds=10)
 """A mail just submitted is on the queue already; the sweep does not hurry it."""
 
-LONG_GRACE = claims.LONG_GRACE
+LONG_GRACE = dt.timedelta(minutes=10)
 """The same while the queue is long."""
 
 LONG_QUEUE = 20
