@@ -138,9 +138,11 @@ def main() -> int:
             make_ready(make_server(lab, connections=options.connections))
             with transaction():
                 ids = [
-                    service.submit(draft(company, f"a{n}@example.com", f"b{n}@example.com"), None).id
+                    service.write_mail(draft(company, f"a{n}@example.com", f"b{n}@example.com"), None).id
                     for n in range(options.mails)
                 ]
+                # In chunks, or each would be a job of its own, by one connection.
+                service.enqueue_delivery(ids)
             began = time.monotonic()
             with workforce(app, folder / "workers") as hire:
                 kills = kill_at_random(ids, lab, hire, options)
