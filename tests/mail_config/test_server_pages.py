@@ -14,7 +14,7 @@ from core.mail.explanations import FailureKind
 from core.mail.outcomes import Failure
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter
+from modules.mail_config.servers import circuit_breaker, connection_limit, health, rate_limiter
 from modules.mail_config.servers.providers import PROVIDERS, provider_of
 from modules.mail_config.servers.test_advice import sentences
 from modules.outbox import service
@@ -61,6 +61,48 @@ def test_a_server_in_use_says_so(server, boss):
     assert "in use" in page_of(server, boss)
     assert "Try now" not in page_of(server, boss)
     assert "in use" in boss.get("/mail_config/servers").text
+
+
+@pytest.mark.parametrize(
+    ("host", "usual"),
+    [
+        ("smtp.office365.com", 3),
+        ("smtp.gmail.com", connection_limit.DEFAULT_CONNECTIONS),
+        ("mail.example.com", connection_limit.DEFAULT_CONNECTIONS),
+        ("8.8.8.8", connection_limit.DEFAULT_CONNECTIONS),
+        *(
+            (host, connection_limit.OWN_CONNECTIONS)
+            for host in ("localhost", "postfix", "192.168.7.9", "[::1]")
+        ),
+    ],
+)
+def test_what_a_server_usually_bears_is_known_by_its_name(host, usual):
+    assert connection_limit.usual_connections(host) == usual
+
+
+def test_a_server_that_has_refused_connections_says_so_until_another_number_is_set(server, boss):
+    def save(connections: int) -> None:
+        values = form_values(server) | {"connections": str(connections)}
+        assert boss.post(f"/mail_config/servers/{server.id}/edit", data=values).status_code == 302
+        db.session.rollback()
+
+    save(9)
+    assert "it has refused more" not in page_of(server, boss)
+    words = "421 4.7.0 <b>too many</b> connections"
+    connection_limit.note_too_many(
+        server.id, 4, Failure(FailureKind.RATE_LIMITED, True, detail=words, slows_server=True)
+    )
+    page = page_of(server, boss)
+    assert "it has refused more" in page
+    assert "421 4.7.0 &lt;b&gt;too many&lt;/b&gt; connections" in page
+    save(8)
+    assert "it has refused more" not in page_of(server, boss)
+    assert (
+        connection_limit.limit_of(
+            db.session.get(MailServer, server.id), health.health_of(server.id), clock.now()
+        )
+        == 8
+    )
 
 
 def test_a_paused_server_says_since_when_why_and_what_to_do(server, boss):

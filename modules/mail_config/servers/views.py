@@ -104,7 +104,9 @@ class ServerForm(RecordForm):
     connections = IntegerField(
         _l("Connections at once"),
         [Optional(), NumberRange(1, connection_limit.MOST_CONNECTIONS)],
-        description=_l("The most that all workers together open; empty for what this server usually bears"),
+        description=_l(
+            "The most that all sending processes open together; empty for what is usual with this server"
+        ),
     )
     company_id = SelectField(_l("Company"), coerce=int)
     active = BooleanField(_l("Active"), default=True)
