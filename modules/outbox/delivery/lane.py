@@ -92,12 +92,14 @@ class Lane:
         unwritten: What the last mail has become, while it waits for its commit.
         in_flight: The id of the mail that went out last.
         loan: The connection that it uses, or None.
+        began: When it began with its mail, by the monotonic clock.
     """
 
     shared: Shared
     unwritten: _Unwritten | None = None
     in_flight: int | None = None
     loan: Loan | None = None
+    began: float = 0.0
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it.
@@ -105,7 +107,7 @@ class Lane:
         Raises:
             NoConnectionError: Nothing was tried, since no connection is free.
         """
-        started = clock.now()
+        started, self.began = clock.now(), time.monotonic()
         route: DeliveryRoute | None = None
         transcript: Sequence[str] = ()
         try:
@@ -279,7 +281,7 @@ class Lane:
         # Called between the answer to DATA and the text: until then a crash costs nothing, from then on somebody
         # may have it.
         def before_body() -> None:
-            if not claims.patiently(lambda: self._set_in_flight(mail)):
+            if not self._set_in_flight(mail):
                 raise LostClaimError("The claim has ended.")
 
         submission = connection.submit(message, envelope, before_body)
@@ -296,19 +298,16 @@ class Lane:
                 self._slow_down(server, outcome.failure)
         # One that takes texts and never says a word is not given more of them.
         if any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes):
-            self.shared.at_work.add(server.id)
+            self.shared.at_work[server.id] = time.monotonic()
         return settled(mail, due, submission, self.shared.policy), transcript
 
     def _broken_off(self, mail: OutgoingMail, server: MailServer, submission: Submission) -> Settlement:
         """Tell what a dialogue that ended without an outcome means for the mail, and for the server."""
         failure = submission.failure
         assert failure is not None  # noqa: S101 (else there is an outcome)
+        of_the_connection = submission.server_failed or connection_limit.names_connections(failure)
         # A mail that was in flight on a connection that broke is settled, not tried elsewhere.
-        if (
-            submission.server_failed
-            and self.in_flight != mail.id
-            and self._others_are_served(server, failure)
-        ):
+        if of_the_connection and self.in_flight != mail.id and self._others_are_served(server, failure):
             self._offer_fewer(server, failure)
             raise NoConnectionError(server.id)
         if submission.server_failed and not failure.slows_server:
@@ -349,7 +348,10 @@ class Lane:
         # A password that is refused has been changed: with each further one the account might be locked.
         if failure.kind is FailureKind.AUTH_FAILED and not failure.slows_server:
             return False
-        return server.id in self.shared.at_work and pool.open_to(server.id) > 1
+        last = self.shared.at_work.get(server.id)
+        if last is None or (failure.kind is FailureKind.TIMEOUT and last < self.began):
+            return False  # while this one has waited, nobody was served: all of it hangs
+        return pool.open_to(server.id) > 1
 
     def _offer_fewer(self, server: MailServer, failure: Failure) -> None:
         """End this connection, and let the others go on."""
