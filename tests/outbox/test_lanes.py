@@ -23,6 +23,7 @@ from modules.outbox import service
 from modules.outbox.delivery import run
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
+from tests.outbox import far_server as far_server_module
 from tests.outbox.conftest import draft, make_ready, make_server
 from tests.outbox.far_server import TOO_MANY, FarServer, each_went_once, far_server, health
 from tests.outbox.hurried import *  # noqa: F403 (fixtures)
@@ -66,6 +67,17 @@ def test_as_many_connections_are_used_as_the_server_is_offered_and_each_mail_goe
         assert states_of(ids) == ["sent"] * 40
         assert server.most_at_once == offered
         assert each_went_once(server, 40)
+
+
+def test_a_server_that_answers_at_once_is_given_few_lanes(app, submit, monkeypatch):
+    monkeypatch.setattr(far_server_module, "PAUSE_SECONDS", 0.0)
+    # Where a mail costs much, and waiting for the server next to nothing.
+    monkeypatch.setattr(run, "WORK_SECONDS", 1.0)
+    with far_server(offered=12) as server:
+        ids = submit(60)
+        deliver(ids)
+        assert states_of(ids) == ["sent"] * 60
+        assert 1 < server.most_at_once <= run.FEW_LANES
 
 
 def test_a_single_mail_opens_one_connection(app, submit):

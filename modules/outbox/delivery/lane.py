@@ -284,6 +284,7 @@ class Lane:
             if not self._set_in_flight(mail):
                 raise LostClaimError("The claim has ended.")
 
+        asked = time.monotonic()
         submission = connection.submit(message, envelope, before_body)
         # Before anything is written or logged: the address of a walk-in must not reach the database.
         submission = scrubbed(submission, envelope.recipients if mail.private else ())
@@ -298,7 +299,11 @@ class Lane:
                 self._slow_down(server, outcome.failure)
         # One that takes texts and never says a word is not given more of them.
         if any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes):
-            self.shared.at_work[server.id] = time.monotonic()
+            self.shared.at_work[server.id] = now = time.monotonic()
+            # The shortest one: others have waited for their turn at the processor, and not only for the server.
+            self.shared.quickest[server.id] = min(
+                now - asked, self.shared.quickest.get(server.id, now - asked)
+            )
         return settled(mail, due, submission, self.shared.policy), transcript
 
     def _broken_off(self, mail: OutgoingMail, server: MailServer, submission: Submission) -> Settlement:

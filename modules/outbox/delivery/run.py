@@ -34,6 +34,13 @@ logger = logging.getLogger(__name__)
 MOST_LANES = 20
 """In one process; more would wait for the processor and not for servers."""
 
+FEW_LANES = 4
+"""So many at least share a commit, however quick the server is."""
+
+WORK_SECONDS = 0.0025
+"""What a mail costs a lane beside waiting. With one lane more for each of these in a dialogue, one is always at work;
+with still more they would only wait for each other."""
+
 MAILS_A_LANE = 2
 """A connection is opened for no fewer mails: opening it costs as much as sending some."""
 
@@ -169,7 +176,8 @@ class DeliveryRun:
             return
         shared = self.shared
         share = sum(
-            connection_limit.share_of(shared.offered[server_id]) for server_id in list(shared.at_work)
+            min(connection_limit.share_of(shared.offered[server_id]), FEW_LANES + int(seconds / WORK_SECONDS))
+            for server_id, seconds in list(shared.quickest.items())
         )
         with self._lock:
             wanted = min(share, MOST_LANES, 1 + waiting // MAILS_A_LANE)

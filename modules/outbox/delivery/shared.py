@@ -30,6 +30,7 @@ class Shared:
         blamed: Servers whose failure was counted meanwhile.
         slowed: Servers that have asked meanwhile to be slowed down.
         at_work: Servers that have taken a mail meanwhile, and when the last, by the monotonic clock.
+        quickest: The seconds of the shortest dialogue in which each of them has taken one.
         offered: How many connections each server is offered; fewer once it has refused one.
         lock: Held while one finds out what holds for all.
     """
@@ -40,6 +41,7 @@ class Shared:
     blamed: set[int] = field(default_factory=set)
     slowed: set[int] = field(default_factory=set)
     at_work: dict[int, float] = field(default_factory=dict)
+    quickest: dict[int, float] = field(default_factory=dict)
     offered: dict[int, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _routes: dict[_Sender, DeliveryRoute] = field(default_factory=dict)
