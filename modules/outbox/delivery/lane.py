@@ -278,13 +278,17 @@ class Lane:
             envelope_id=mail.message_id.strip("<>"),
         )
 
+        asked = time.monotonic()
+
         # Called between the answer to DATA and the text: until then a crash costs nothing, from then on somebody
         # may have it.
         def before_body() -> None:
+            nonlocal asked
+            begun = time.monotonic()
             if not self._set_in_flight(mail):
                 raise LostClaimError("The claim has ended.")
+            asked += time.monotonic() - begun  # the server has not been waited for meanwhile
 
-        asked = time.monotonic()
         submission = connection.submit(message, envelope, before_body)
         # Before anything is written or logged: the address of a walk-in must not reach the database.
         submission = scrubbed(submission, envelope.recipients if mail.private else ())
