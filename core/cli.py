@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -30,7 +30,7 @@ from core.pulse import outdated_processes
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
 from core.signals import check_asked
-from core.supervisor import run_all
+from core.supervisor import prepare, run_all
 from core.web_server import serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
@@ -111,11 +111,15 @@ def cli() -> None:
     """Send business documents by e-mail, and know what became of them."""
 
 
-def main() -> None:
-    """Run the command line; an expected error is a sentence, not a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an expected error is a sentence, not a traceback.
+
+    Args:
+        arguments: What follows `envoi`; None for those of this process.
+    """
     os.umask(PRIVATE_UMASK)
     try:
-        cli()
+        cli(arguments)
     except EnvoiError as error:
         click.echo(f"envoi: {printable(str(error))}", err=True)
         sys.exit(1)
@@ -139,7 +143,14 @@ def unusable_database(error: DBAPIError) -> str:
 @click.option("--demo/--no-demo", default=True, help="Load demonstration data into an empty database.")
 def up(demo: bool) -> None:
     """Start everything: database, queue, worker, mailbox, web."""
-    run_all(application(), demo=demo)
+    run_all(application(), main, demo=demo)
+
+
+@cli.command("prepare", hidden=True)
+@click.option("--demo/--no-demo", default=True)
+def prepare_command(demo: bool) -> None:
+    """Do what `up` does before it starts everything."""
+    prepare(application(), demo=demo)
 
 
 @cli.command()
@@ -147,7 +158,7 @@ def web() -> None:
     """Start the web server."""
     app = application()
     app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
-    serve_web(app)
+    serve_web(app, app.extensions.get("envoi_web_socket"))
 
 
 @cli.command("worker")

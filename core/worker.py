@@ -87,6 +87,9 @@ class EnvoiWorker(SimpleWorker):
         why = told(error) if error is not None else exc_string
         super().handle_job_failure(job, queue, started_job_registry, why, execution)
 
+    def procline(self, message: str) -> None:
+        """Keep the title of the process; RQ would write into it what it is at, for each job."""
+
     @property
     def was_told_to_stop(self) -> bool:
         """True when a person or a supervisor has asked it to end."""
