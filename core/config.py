@@ -99,6 +99,7 @@ class _Reader:
         complaint = check(text)
         if complaint:
             self.problems.append(f"{name} {complaint}, not “{_without_password(text)}”.")
+            return default
         return text
 
 
@@ -266,7 +267,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     host = reader.value("ENVOI_HOST", "127.0.0.1")
     port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    reach = reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)
     names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
     fields: dict[str, Any] = {
         "data_dir": data_dir,
@@ -284,7 +284,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
         "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
-        "customer_reach": Scope(reach) if reach in list(Scope) else Scope.ALL,
+        "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)),
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
     }
