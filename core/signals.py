@@ -18,6 +18,7 @@ __all__ = [
     "company_currency_changing",
     "document_customer_changed",
     "document_mail_wanted",
+    "mail_routes_changed",
     "mail_server_paused",
     "mail_server_ready",
     "mail_templates_asked",
@@ -75,6 +76,12 @@ A receiver that takes the task writes the mail in that transaction and returns i
 or raises a `UserError`, whose sentence the sender shows, and which must not cost the sender its own rows.
 """
 
+mail_routes_changed = _signals.signal("mail-routes-changed")
+"""Sent after somebody has changed who mails are from or which server they leave by, outside a transaction.
+
+Sender: the Flask application. No keywords. Whoever keeps mails that wait for a way to leave looks again.
+"""
+
 mail_server_ready = _signals.signal("mail-server-ready")
 """Sent after a mail server has passed its test, outside a transaction.
 
@@ -101,6 +108,7 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
+    "mail_routes_changed": (),
     "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
     "mail_templates_asked": ("kind",),

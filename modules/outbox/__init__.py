@@ -110,6 +110,7 @@ module = Module(
         Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
+        Receiver("mail_routes_changed", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),

@@ -21,7 +21,7 @@ from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind
-from core.signals import mail_server_paused, mail_server_ready
+from core.signals import mail_routes_changed, mail_server_paused, mail_server_ready
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.servers.health import locked_health
@@ -128,6 +128,12 @@ def tell(signal: NamedSignal, server_id: int) -> None:
     """Send a signal about a server."""
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
     signal.send(app, server_id=server_id)
+
+
+def tell_routes_changed() -> None:
+    """Say that mails may leave another way than before."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    mail_routes_changed.send(app)
 
 
 def probe_due() -> int:

@@ -9,21 +9,20 @@ from functools import partial
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import false, select, true
+from sqlalchemy import false, select
 
 from core import clock
-from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
-from core.mail.outcomes import Failure, FailureKind, RecipientState
+from core.mail.outcomes import Failure, RecipientState
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter
+from modules.mail_config.servers import circuit_breaker, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports.base import Envelope
 
@@ -32,98 +31,6 @@ TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 
 _PROTECTION = {Encryption.NONE: 0, Encryption.STARTTLS: 1, Encryption.TLS: 1}
 """How well a password is protected on the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The route of a mail.
-
-    Attributes:
-        server_id: The server it leaves by, or None when there is none that may send it.
-        server_name: The server's name, or "".
-        header_from: Who the mail is from.
-        reply_to: Where answers go, or None for the sender.
-        why: Sentences that explain the choice.
-        problem: Why it cannot leave now, or None.
-    """
-
-    server_id: int | None
-    server_name: str
-    header_from: Address
-    reply_to: Address | None
-    why: tuple[str, ...]
-    problem: FailureKind | None = None
-
-
-def route_for(company: Company, sender: User | None, reply_to: Address | None = None) -> Route:
-    """Choose server, From and Reply-To for a mail of a company.
-
-    The From is the company's address; answers go to the person who sends, unless the template says
-    otherwise. Of the active servers whose From filter takes that address, the company's own come first,
-    then those of lower priority number; one that has not passed its test is passed over while another
-    has.
-
-    Args:
-        company: Who issues the document.
-        sender: Who presses Send, or None for the system.
-        reply_to: What the template says, or None.
-    """
-    from_address = Address(company.email, company.name)
-    answer = reply_to
-    if answer is None and sender is not None and sender.login != company.email:
-        answer = Address(sender.login, sender.name)
-    why = [gettext("From: the address of %(company)s.", company=company.name)]
-    if answer is not None:
-        why.append(
-            gettext("Answers go to %(address)s.", address=reply_to.addr_spec)
-            if reply_to is not None
-            else gettext("Answers go to %(name)s, who sends.", name=answer.display_name or answer.addr_spec)
-        )
-    if not company.email:
-        why = [gettext("%(company)s has no email address to send from.", company=company.name)]
-        return Route(None, "", from_address, answer, tuple(why), FailureKind.SENDER_MISSING)
-    servers = candidates(company.id, company.email)
-    if not servers:
-        why.append(gettext("No active mail server may send from %(address)s.", address=company.email))
-        return Route(None, "", from_address, answer, tuple(why), FailureKind.SERVER_MISSING)
-    server = best_of(servers)
-    why.append(
-        gettext(
-            "Server “%(name)s”: the first by priority whose From filter takes this address.", name=server.name
-        )
-    )
-    problem = problem_of(server)
-    if server is not servers[0] and not problem:
-        why.append(gettext("One of higher priority is passed over: it is untested or paused."))
-    return Route(server.id, server.name, from_address, answer, tuple(why), problem)
-
-
-def best_of(servers: Sequence[MailServer]) -> MailServer:
-    """Return the server to use of those that may: the first that works, else the first that was tested."""
-    stopped = circuit_breaker.paused_among([server.id for server in servers])
-    ready = [server for server in servers if server.ready]
-    return next((server for server in ready if server.id not in stopped), (ready or list(servers))[0])
-
-
-def problem_of(server: MailServer) -> FailureKind | None:
-    """Return why nothing leaves by a server now, or None."""
-    if not server.ready:
-        return FailureKind.SERVER_UNTESTED
-    known = health.health_of(server.id)
-    return known.failure_kind if known is not None and known.open_since is not None else None
-
-
-def candidates(company_id: int, from_addr_spec: str) -> list[MailServer]:
-    """Return the active servers that may send from an address, best first."""
-    rows = db.session.scalars(
-        select(MailServer)
-        .where(
-            MailServer.active == true(),
-            (MailServer.company_id == company_id) | MailServer.company_id.is_(None),
-        )
-        .order_by(MailServer.company_id.is_(None), MailServer.priority, MailServer.id)
-    )
-    return [server for server in rows if server.accepts(from_addr_spec)]
 
 
 def save_server(server: MailServer | None, values: dict[str, Any], password: str | None) -> MailServer:

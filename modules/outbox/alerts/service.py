@@ -26,13 +26,13 @@ from core.contract import Scope
 from core.db import db, transaction
 from core.i18n import N_
 from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft
+from core.mail.draft import DraftRecipient, MailDraft, Purpose
 from core.mail.explanations import EXPLANATIONS
 from core.registry import current_settings
 from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers.service import best_of, candidates, problem_of
+from modules.mail_config.senders.service import route_for
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
@@ -310,8 +310,7 @@ def company_that_can_send(user: User | None, alerts: Sequence[Alert] = ()) -> Co
 
 def can_send(company: Company) -> bool:
     """Return True when a mail of a company would leave by a server that works."""
-    servers = candidates(company.id, company.email) if company.email else []
-    return bool(servers) and problem_of(best_of(servers)) is None
+    return route_for(company, None, purpose=Purpose.ALERT).problem is None
 
 
 def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
@@ -342,6 +341,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
         subject=subject,
         body_html=str(body),
         recipients=[DraftRecipient(Address(user.login, user.name))],
+        purpose=Purpose.ALERT,
     )
 
 

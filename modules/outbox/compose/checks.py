@@ -22,7 +22,7 @@ from core.partners.service import customer_of
 from core.web.formats import file_size
 from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers.service import Route
+from modules.mail_config.senders.rule import Route
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
@@ -307,6 +307,8 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
     """Return findings about the server: missing, untested, paused, or too small for the mail."""
     server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
     yield from _about_size(form, server, complete)
+    if route.rewritten:
+        yield Finding("rewritten", Severity.NOTE, route.rewritten)
     if route.problem is None:
         return
     if route.problem is FailureKind.SENDER_MISSING:

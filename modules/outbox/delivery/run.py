@@ -32,7 +32,7 @@ from modules.outbox.delivery.connections import connection_to
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
 from modules.outbox.delivery.pdf import render_pdf
 from modules.outbox.delivery.progress import failed, settled, to_be_served, waiting
-from modules.outbox.delivery.route import DeliveryRoute, find_route
+from modules.outbox.delivery.route import DeliveryRoute, Named, find_route
 from modules.outbox.delivery.settlement import (
     LOOK_AGAIN,
     Settlement,
@@ -92,11 +92,12 @@ class DeliveryRun:
     in_flight: int | None = None
     down: dict[int, Failure] = field(default_factory=dict)
     slowed: set[int] = field(default_factory=set)
-    routes: dict[tuple[int, int | None, str, str], DeliveryRoute] = field(default_factory=dict)
+    routes: dict[tuple[object, ...], DeliveryRoute] = field(default_factory=dict)
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it."""
         started = clock.now()
+        named = Named.of(mail)
         route: DeliveryRoute | None = None
         transcript: Sequence[str] = ()
         try:
@@ -104,15 +105,16 @@ class DeliveryRun:
             self._freeze_attachments(mail)
             route = self._route(mail)
             message = checked_message(mail, route.server.size_limit if route.server is not None else None)
-            server = self._usable(route)
+            server = self._usable(mail, route, named)
             self._wait_for_turn(mail, route, server)
-            settlement, transcript = self._transmit(mail, route, server, message)
+            settlement, transcript = self._transmit(mail, route, server, message, named)
             mail.slot_at = mail.slot_server_id = None
         # Nothing is written: whoever holds the mail now writes what becomes of it.
         except LostClaimError:
             logger.warning("Mail %s was taken away; it was not sent by this worker.", mail.id)
             return
         except MustWaitError as error:
+            named.restore(mail)
             settlement = waiting(mail, error.failure, error.until)
         except UndeliverableError as error:
             settlement = failed(mail, error.failure, self.policy)
@@ -201,7 +203,13 @@ class DeliveryRun:
     def _route(self, mail: OutgoingMail) -> DeliveryRoute:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
         # Finding the server asks the database several times; a run of 1,000 mails has one sender mostly.
-        key = (mail.company_id, mail.submitted_by_id, mail.sender_address, mail.reply_to_address)
+        key = (
+            mail.company_id,
+            mail.submitted_by_id,
+            mail.purpose,
+            mail.sender_address,
+            mail.reply_to_address,
+        )
         route = self.routes.get(key)
         if route is None:
             route = self.routes[key] = claims.patiently(lambda: find_route(mail))
@@ -222,19 +230,31 @@ class DeliveryRun:
                 )
         return route
 
-    def _usable(self, route: DeliveryRoute) -> MailServer:
+    def _usable(self, mail: OutgoingMail, route: DeliveryRoute, named: Named) -> MailServer:
         """Return the server of a route, unless it has failed in this run already."""
         server = route.server
         assert server is not None  # noqa: S101 (a route without one has a problem)
         if server.id in self.down:
             # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
-            raise MustWaitError(self.down[server.id], self._after_failure(server))
+            named.restore(mail)
+            raise MustWaitError(self.down[server.id], self._after_failure(mail, server))
         return server
 
-    def _after_failure(self, server: MailServer) -> dt.datetime:
-        wait = WHILE_PAUSED if circuit_breaker.paused(server.id) else AFTER_FAILURE
+    def _after_failure(self, mail: OutgoingMail, server: MailServer) -> dt.datetime:
+        """Return until when a mail waits whose server has failed: until now where another stands in for it."""
+        is_paused = circuit_breaker.paused(server.id)
         end_reading()
-        return clock.now() + with_jitter(wait)
+        if not is_paused:
+            return clock.now() + with_jitter(AFTER_FAILURE)
+        # The routes that this run has found are those from before the pause.
+        self.routes = {
+            key: route
+            for key, route in self.routes.items()
+            if route.server is None or route.server.id != server.id
+        }
+        if find_route(mail).problem is None:
+            return clock.now()
+        return clock.now() + with_jitter(WHILE_PAUSED)
 
     def _wait_for_turn(self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer) -> None:
         """Make sure that a mail leaves no sooner than the rate of its server allows."""
@@ -257,7 +277,7 @@ class DeliveryRun:
             time.sleep(wait)
 
     def _transmit(
-        self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer, message: bytes
+        self, mail: OutgoingMail, route: DeliveryRoute, server: MailServer, message: bytes, named: Named
     ) -> tuple[Settlement, Sequence[str]]:
         """Speak with the server, and return what became of the mail, with the dialogue."""
         # Only those still to be served: somebody who has the mail must not get it twice.
@@ -265,9 +285,8 @@ class DeliveryRun:
         try:
             connection = self._connection(server)
         except UserError as error:
-            return self._server_failed(
-                mail, server, Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
-            ), ()
+            unread = Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+            return self._server_failed(mail, server, unread, named), ()
         envelope = Envelope(
             mail.sender_address,
             tuple(address_of(recipient).addr_spec for recipient in due),
@@ -288,7 +307,7 @@ class DeliveryRun:
         failure = submission.failure
         if failure is not None:
             if submission.server_failed and not failure.slows_server:
-                return self._server_failed(mail, server, failure), transcript
+                return self._server_failed(mail, server, failure, named), transcript
             self._slow_down(server, failure)
             if failure.kind is FailureKind.TIMEOUT:
                 # Perhaps this mail's doing, so it counts an attempt; the others of the run do not wait as long.
@@ -302,13 +321,16 @@ class DeliveryRun:
                 self._slow_down(server, outcome.failure)
         return settled(mail, due, submission, self.policy), transcript
 
-    def _server_failed(self, mail: OutgoingMail, server: MailServer, failure: Failure) -> Settlement:
-        """Count a failure against the server; the mail waits for it, whatever the code was."""
+    def _server_failed(
+        self, mail: OutgoingMail, server: MailServer, failure: Failure, named: Named
+    ) -> Settlement:
+        """Count a failure against the server; the mail waits for it, or for the one that stands in for it."""
         failure = replace(failure, temporary=True)
         self.flush()
         self.down[server.id] = failure
         claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
-        return waiting(mail, failure, self._after_failure(server), asked=True)
+        named.restore(mail)
+        return waiting(mail, failure, self._after_failure(mail, server), asked=True)
 
     def _slow_down(self, server: MailServer, failure: Failure) -> None:
         if failure.slows_server and server.id not in self.slowed:

@@ -153,8 +153,8 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
     return len(ids)
 
 
-def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
-    """Let mails that wait for a server leave, now that one works or has passed its test."""
+def release_waiting(app: Flask, server_id: int = 0) -> None:  # noqa: ARG001 (signature of the signals)
+    """Let mails that wait for a server leave, now that one works, has passed its test, or may send for others."""
     # In batches: 100,000 mails may have waited, and one transaction over all would stop delivery.
     while ids := _release(MailState.DEFERRED, MAILS.c.waits_for_server, until=clock.now() + ASK_AGAIN):
         with transaction():

@@ -14,7 +14,7 @@ from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from core.mail.addresses import Address
-from core.mail.draft import Priority, Reason, RecipientField
+from core.mail.draft import Priority, Purpose, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
 from modules.outbox.states import MailState
@@ -222,6 +222,10 @@ class OutgoingMail(Base):
     """What stands for the mark of a link in the message that leaves, encrypted; None for none, or once it is erased."""
     link_expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Until when the link is good; the mail is of no use after it. None for a mail that never had one."""
+    purpose: Mapped[Purpose] = mapped_column(
+        StrEnumType(Purpose), default=Purpose.SINGLE, server_default=Purpose.SINGLE.value
+    )
+    """What it is for, decided once when it is submitted: sender and server follow from it."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 

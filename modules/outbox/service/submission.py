@@ -142,6 +142,7 @@ def _mail_row(
         delivery_receipt=draft.delivery_receipt,
         read_receipt=draft.read_receipt,
         private=draft.private,
+        purpose=draft.purpose,
         encrypted_link=encrypt(draft.link) if draft.link else None,
         link_expires_at=draft.link_expires_at,
         recipient_count=len(draft.recipients),

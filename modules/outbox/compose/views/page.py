@@ -15,7 +15,7 @@ from core.documents.service import get_readable, keeps_addresses_private
 from core.errors import UserError
 from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.servers.service import route_for
+from modules.mail_config.senders.service import route_for
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions, autosave

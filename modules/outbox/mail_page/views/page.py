@@ -34,6 +34,7 @@ from modules.outbox.html_body import PICTURE_TYPES, show_pictures
 from modules.outbox.html_body import page as html_page
 from modules.outbox.mail_page.failure_text import Reason, actor_title, reason_of
 from modules.outbox.mail_page.repairs import Repairs, repairs_of
+from modules.outbox.mail_page.route_text import route_text
 from modules.outbox.mail_page.timeline import story_of
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.message import build_message, file_store
@@ -125,6 +126,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         version=version_of(row),
         badge=queries.badge_of(row),
         sentence=waits_for(row, outdated=outdated),
+        route=route_text(row),
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
