@@ -8,6 +8,7 @@
 | `document.list_status` | a cell in lists of documents | `document` |
 | `partner.aside` | panels beside a customer | `partner` |
 | `shell.bar` | the top bar | none |
+| `shell.user` | entries of the menu with the user's name | none |
 
 A fill returns Markup, "" for nothing; it checks the permissions of the current user itself. It must not
 change anything, and an exception in it is logged and costs its piece of the page, not the page.
@@ -32,6 +33,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "document.list_status": ("document",),
     "partner.aside": ("partner",),
     "shell.bar": (),
+    "shell.user": (),
 }
 """The slots of core, and the keywords that their fills get."""
 

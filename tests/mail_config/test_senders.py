@@ -47,7 +47,10 @@ def test_an_own_sender_is_kept_changed_and_given_up(company, make_user, changes)
     assert (row.address, row.name, row.allowed) == (user.login, "So phie", True)
     save_own_sender(user, address="me@elsewhere.example.com", name="", own_server=True)
     assert (row.own_server, row.allowed) == (True, False)
-    save_own_sender(user, address="", name="", own_server=True)
+    with pytest.raises(UserError) as caught:
+        save_own_sender(user, address="", name="", own_server=True)
+    assert caught.value.field == "address"
+    save_own_sender(user, address="", name="", own_server=False)
     assert own_sender(user) is None
     assert len(changes) == 3, "mails that wait look again"
     with pytest.raises(UserError) as caught:

@@ -85,6 +85,8 @@ def save_own_sender(user: User, *, address: str, name: str, own_server: bool) ->
         UserError: The address is invalid.
     """
     address = _address(address, "address")
+    if own_server and not address:
+        raise UserError(_l("Your own mail server needs the address that it sends from."), "address")
     with transaction() as session:
         row = session.get(UserSender, user.id, with_for_update=True)
         if not address:

@@ -23,6 +23,7 @@ def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
         username=server.username,
         password=decrypt(server.secret) if server.secret else "",
         ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_certificate=server.ca_certificate,
         timeout=timeout,
     )
 

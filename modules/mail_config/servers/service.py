@@ -1,8 +1,9 @@
-"""The verbs of mail configuration: servers, their tests, the route of a mail."""
+"""The verbs of mail servers: save, test, find."""
 
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,12 +43,20 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         password: A new password; "" to forget the present one; None to keep it.
 
     Raises:
-        UserError: The host or an entry of the From filter is malformed, or a password has no user name.
+        UserError: Host, From filter, own address or certificate is malformed, a relay has no address, or user name and
+            password are not both there.
     """
-    host = str(values.get("host", "")).strip()
-    if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
-        raise UserError(_l("This is not the name of a host."), "host")
-    values = {**values, "host": host, "from_filter": clean_from_filter(str(values.get("from_filter", "")))}
+    values = {
+        **values,
+        "host": clean_host(str(values.get("host", ""))),
+        "from_filter": clean_from_filter(str(values.get("from_filter", ""))),
+    }
+    if "own_address" in values:
+        values["own_address"] = _clean_own_address(
+            str(values["own_address"] or ""), bool(values.get("relay"))
+        )
+    if "ca_certificate" in values:
+        values["ca_certificate"] = clean_certificate(str(values["ca_certificate"] or ""))
     with transaction() as session:
         if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
             raise UserError(
@@ -61,6 +70,10 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             server.secret = encrypt(password) if password else None
         if server.secret and not server.username:
             raise UserError(_l("A password needs a user name."), "username")
+        if server.username and not server.secret:
+            raise UserError(
+                _l("This user name needs its password; without both, nobody signs in."), "password"
+            )
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
@@ -82,6 +95,71 @@ def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
         _PROTECTION[Encryption(values.get("encryption", server.encryption))] < _PROTECTION[server.encryption]
     )
     return (host, port, user) != new or weaker
+
+
+def clean_host(text: str) -> str:
+    """Return the name of a host as it was typed, without blanks around it.
+
+    Raises:
+        UserError: It is something else: an address, a link, a name with a port.
+    """
+    host = text.strip()
+    name, colon, port = host.rpartition(":")
+    if "://" in host:
+        raise UserError(
+            _l(
+                "Type only the name of the host, without “%(scheme)s://”.",
+                scheme=host.partition("://")[0][:20],
+            ),
+            "host",
+        )
+    if colon and port.isascii() and port.isdigit() and ":" not in name:
+        raise UserError(
+            _l(
+                "Type the port in its own field: host %(host)s, port %(port)s.", host=name[:80], port=port[:8]
+            ),
+            "host",
+        )
+    if "@" in host:
+        raise UserError(
+            _l(
+                "This is an email address. Type the name of its mail server, for example smtp.%(domain)s.",
+                domain=host.rpartition("@")[2][:80],
+            ),
+            "host",
+        )
+    if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
+        raise UserError(_l("This is not the name of a host."), "host")
+    return host
+
+
+def _clean_own_address(text: str, relay: bool) -> str:
+    try:
+        address = normalize(text) if text.strip() else ""
+    except UserError as error:
+        raise UserError(error.message, "own_address") from error
+    if relay and not address:
+        raise UserError(_l("A relay needs the address that its emails are from."), "own_address")
+    return address
+
+
+def clean_certificate(text: str) -> str:
+    """Return certificates in PEM with plain ends of lines.
+
+    Raises:
+        UserError: There is none in the text.
+    """
+    pem = "\n".join(line.strip() for line in text.splitlines()).strip()
+    if not pem:
+        return ""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise UserError(
+            _l("This is no certificate in PEM: it begins with “-----BEGIN CERTIFICATE-----”."),
+            "ca_certificate",
+        ) from error
+    return pem + "\n"
 
 
 def clean_from_filter(text: str) -> str:

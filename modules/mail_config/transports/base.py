@@ -22,6 +22,7 @@ class ServerAccess:
         username: Leave empty for no sign-in.
         password: In the clear.
         ca_file: Trusted certificates instead of the system's, for a house authority.
+        ca_certificate: In PEM, the only authority trusted for this server; "" for those of `ca_file` or the system.
         timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).
     """
 
@@ -31,6 +32,7 @@ class ServerAccess:
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: str | None = None
+    ca_certificate: str = ""
     timeout: float = 60.0
 
 

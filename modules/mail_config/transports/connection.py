@@ -86,7 +86,7 @@ class ServerConnection(Connection):
         try:
             # Reading the certificates of the system costs more than a whole dialogue in the clear.
             secure = access.encryption is not Encryption.NONE
-            context = ssl.create_default_context(cafile=access.ca_file) if secure else None
+            context = _trust(access) if secure else None
             if access.encryption is Encryption.TLS:
                 host = PatientSMTPS(local_hostname=_own_name(), timeout=access.timeout, context=context)
             else:
@@ -178,6 +178,13 @@ class ServerConnection(Connection):
             NotImplementedError: Always.
         """
         raise NotImplementedError("Use submit(), which returns the outcome of every recipient.")
+
+
+def _trust(access: ServerAccess) -> ssl.SSLContext:
+    """Return the context of an encrypted connection: which authorities are trusted."""
+    if access.ca_certificate:
+        return ssl.create_default_context(cadata=access.ca_certificate)
+    return ssl.create_default_context(cafile=access.ca_file)
 
 
 def _hang_up(host: smtplib.SMTP | None) -> None:

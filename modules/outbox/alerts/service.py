@@ -33,6 +33,7 @@ from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.senders.service import route_for
+from modules.mail_config.servers.place import endpoint_for
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
@@ -185,7 +186,7 @@ def reads_mails_of_others(user: User) -> bool:
 
 
 def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
-    """Tell those who manage servers that one is paused, each once for each pause."""
+    """Tell those who look after a server that it is paused, each once for each pause."""
     with transaction() as session:
         # The server's own row is the lock, as for its health: two workers may bring the same news.
         session.execute(select(MailServer.id).where(MailServer.id == server_id).with_for_update())
@@ -196,12 +197,15 @@ def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signatur
         # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
         since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
         told = select(Alert.user_id).where(Alert.server_id == server_id, Alert.created_at >= since)
+        owner_id = session.scalar(select(MailServer.owner_id).where(MailServer.id == server_id))
+        # Nobody but its owner can do anything about an own server.
+        concerns = (
+            User.id == owner_id
+            if owner_id is not None
+            else User.roles.any(Role.grants.any(Grant.permission == MANAGES_SERVERS))
+        )
         managers = session.scalars(
-            select(User.id)
-            .join(User.roles)
-            .join(Role.grants)
-            .where(User.active, Grant.permission == MANAGES_SERVERS, User.id.not_in(told))
-            .distinct()
+            select(User.id).where(User.active, concerns, User.id.not_in(told)).order_by(User.id)
         ).all()
         values = {
             "mail_id": None,
@@ -349,7 +353,8 @@ def _line(alert: Alert, user: User) -> Markup:
     """Return the line of an alert in the mail: a link, the reason, the time in the person's zone."""
     reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
     if alert.server is not None:
-        url = address_of_page("mail_config.server", server_id=alert.server.id)
+        endpoint, values = endpoint_for(alert.server, user) or ("outbox.alerts", {})
+        url = address_of_page(endpoint, **values)
         title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
     elif alert.mail is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")

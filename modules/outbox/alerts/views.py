@@ -34,7 +34,6 @@ def alerts() -> ResponseReturnValue:
         reads_mails_of_others=service.reads_mails_of_others(user),
         mail_waits=preference.by_mail and service.company_that_can_send(user) is None,
         held_minutes=round(held_for().total_seconds() / 60),
-        manages_servers=user.can(service.MANAGES_SERVERS),
     )
 
 

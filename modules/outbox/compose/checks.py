@@ -23,6 +23,7 @@ from core.web.formats import file_size
 from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
+from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
@@ -327,8 +328,9 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
         "problem": str(EXPLANATIONS[route.problem].title),
     }
     url = label = ""
-    if server is not None and form.user.can("mail_config.server.edit"):
-        url, label = url_for("mail_config.server", server_id=server.id), gettext("Open the mail server")
+    place = endpoint_for(server, form.user) if server is not None else None
+    if place is not None:
+        url, label = url_for(place[0], **place[1]), gettext("Open the mail server")
     elif form.user.can("core.company.edit") and route.problem is FailureKind.SENDER_MISSING:
         url, label = url_for("core.company", company_id=form.draft.company_id), gettext("Open the company")
     yield Finding(f"route:{route.problem.value}", Severity.ASK, words % values, url, label)
