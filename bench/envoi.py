@@ -46,6 +46,7 @@ class Installation:
             "ENVOI_DATABASE_URL": settings.database_url,
             "ENVOI_REDIS_URL": redis_url,
             "ENVOI_QUEUE": self.queue,
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
         }
         with self.app.app_context():
             migrate.upgrade(self.app)

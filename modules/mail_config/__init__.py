@@ -72,6 +72,12 @@ module = Module(
     install="modules.mail_config.mail_templates.shipped:install",
     demo="modules.mail_config.mail_templates.shipped:demo",
     cli="modules.mail_config.cli:commands",
+    config_defaults={
+        # 1: servers may be this machine itself. Else whoever sets one up could speak to what only listens here.
+        "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
+        # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
+        "MAIL_CONFIG_AUTOCONFIG": "",
+    },
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

@@ -138,6 +138,7 @@ def running_house(
         "ENVOI_QUEUE": f"envoi-journeys-{port}",
         # Nobody waits for what nobody takes back; the journey that does has a house of its own.
         "ENVOI_OUTBOX_UNDO_SECONDS": "0.5",
+        "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
         **settings,
     }
     commands = WarmEnvoi(environ)

@@ -79,6 +79,7 @@ class Worker:
             "ENVOI_QUEUE": own.queue,
             "ENVOI_OUTBOX_LEASE_SECONDS": str(LEASE_SECONDS),
             "ENVOI_OUTBOX_SMTP_TIMEOUT_SECONDS": "30",
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
             # By this PostgreSQL knows its connections.
             "PGAPPNAME": self._name,
         }

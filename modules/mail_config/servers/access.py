@@ -16,6 +16,10 @@ def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
     Raises:
         UserError: The saved password cannot be read.
     """
+    config = current_app.config
+    # The mailbox of the demonstration, if it is there: it takes every mail and hands on none.
+    playground = config.get("PLAYGROUND_SMTP_PORT")
+    is_playground = playground is not None and (server.host, server.port) == ("127.0.0.1", int(playground))
     return ServerAccess(
         host=server.host,
         port=server.port,
@@ -24,6 +28,8 @@ def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
         password=decrypt(server.secret) if server.secret else "",
         ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
         ca_certificate=server.ca_certificate,
+        allow_local=is_playground or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
+        only_public=server.owner_id is not None,
         timeout=timeout,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from flask import url_for
@@ -132,11 +133,18 @@ class TestForm(FlaskForm):  # type: ignore[misc]
     recipient = EmailField(_l("To"), [*required(), at_most(254)])
 
 
-def server_form(server: MailServer | None, **how: Any) -> ServerForm:
-    """Return the form of a server, or of a new one; `how` is what WTForms takes besides."""
+def server_form(server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any) -> ServerForm:
+    """Return the form of a server, or of a new one that is filled in as far as it is known.
+
+    Args:
+        server: The server, or None for a new one.
+        filled: Values of a new one.
+        how: What WTForms takes besides.
+    """
     size = server.size_limit // 1_000_000 if server and server.size_limit else None
     company_id = server.company_id or 0 if server else 0
-    form = ServerForm(obj=Shown(server, size_limit_mb=size, company_id=company_id), **how)
+    shown = {"size_limit_mb": size, "company_id": company_id, **(filled or {})}
+    form = ServerForm(obj=Shown(server, **shown), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     form.host.render_kw = {
@@ -147,9 +155,11 @@ def server_form(server: MailServer | None, **how: Any) -> ServerForm:
     return _with_password(form, server)
 
 
-def own_server_form(server: MailServer | None, **how: Any) -> OwnServerForm:
-    """Return the form of a user's own server."""
-    return _with_password(OwnServerForm(obj=server, **how), server)
+def own_server_form(
+    server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any
+) -> OwnServerForm:
+    """Return the form of a user's own server, a new one filled in as far as it is known."""
+    return _with_password(OwnServerForm(obj=Shown(server, **(filled or {})), **how), server)
 
 
 def _with_password(form: F, server: MailServer | None) -> F:

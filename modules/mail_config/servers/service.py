@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,14 +19,25 @@ from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
-from core.mail.outcomes import Failure, RecipientState
+from core.mail.outcomes import Advice, Failure, RecipientState
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, rate_limiter
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.transports.base import Envelope
+from modules.mail_config.transports.base import Envelope, Step, StepTaken
+from modules.mail_config.transports.certificates import Certificate, certificate_shown_by
+
+ABOUT_CERTIFICATES = frozenset(
+    {
+        Advice.CERTIFICATE_EXPIRED,
+        Advice.CERTIFICATE_NOT_YET_VALID,
+        Advice.CERTIFICATE_NAME,
+        Advice.CERTIFICATE_UNTRUSTED,
+    }
+)
+"""Failures for which the certificate itself is worth a look."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 
@@ -192,6 +204,8 @@ class TestReport:
         recipient: Where the test mail went.
         failure: Why not, or None.
         transcript: The dialogue, line by line, without secrets.
+        steps: What was tried, in order, up to the step that failed.
+        certificate: What the server showed where it was not trusted, or None.
     """
 
     __test__ = False  # not a test of pytest
@@ -200,6 +214,44 @@ class TestReport:
     recipient: str
     failure: Failure | None
     transcript: Sequence[str]
+    steps: tuple[StepResult, ...] = ()
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step of a test.
+
+    Attributes:
+        step: Which.
+        seconds: How long it took; None where it was not reached.
+        passed: False for the one that failed, and those behind it.
+        detail: What it has found, or "".
+    """
+
+    step: Step
+    seconds: float | None
+    passed: bool
+    detail: str = ""
+
+
+def _results(
+    taken: Sequence[StepTaken], ended: float, server: MailServer, *, passed: bool
+) -> tuple[StepResult, ...]:
+    """Return each step that a dialogue with a server has, with its time; the one that failed is the last begun."""
+    ends = [step.began for step in taken[1:]] + [ended]
+    results = [
+        StepResult(step.step, end - step.began, passed or step is not taken[-1], step.detail)
+        for step, end in zip(taken, ends, strict=True)
+    ]
+    wanted = [
+        step
+        for step in Step
+        if not (step is Step.TLS and server.encryption is Encryption.NONE)
+        and not (step is Step.SIGN_IN and not server.username)
+    ]
+    reached = {step.step for step in taken}
+    return (*results, *(StepResult(step, None, False) for step in wanted if step not in reached))
 
 
 def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> TestReport:
@@ -235,6 +287,7 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
     end_reading()
     try:
         submission = connection.submit(message, Envelope(from_addr_spec, (recipient,)), lambda: None)
+        ended = time.monotonic()
     finally:
         connection.close()
     failure = submission.failure or next((o.failure for o in submission.outcomes if o.failure), None)
@@ -242,7 +295,15 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
     if passed or submission.failure is not None:
         # A refused recipient says nothing about the server: a mistyped address must not stop it.
         _remember(server_id, fingerprint, passed=passed)
-    return TestReport(passed, recipient, failure, submission.transcript)
+    untrusted = failure is not None and failure.advice in ABOUT_CERTIFICATES
+    return TestReport(
+        passed,
+        recipient,
+        failure,
+        submission.transcript,
+        _results(connection.steps, ended, server, passed=passed),
+        certificate_shown_by(connection.access) if untrusted else None,
+    )
 
 
 test_server.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest

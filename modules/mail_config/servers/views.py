@@ -20,10 +20,11 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers import circuit_breaker, health, service
 from modules.mail_config.servers.forms import TestForm, server_form, values_of
+from modules.mail_config.servers.guess import Guess, guess
 from modules.mail_config.servers.place import SET_UP
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
-from modules.mail_config.servers.test_advice import sentences
+from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
 
 
 def _server(server_id: int) -> MailServer:
@@ -59,8 +60,10 @@ def server_hint() -> ResponseReturnValue:
 @blueprint.route("/servers/new", methods=["GET", "POST"])
 @requires(SET_UP)
 def server_new() -> ResponseReturnValue:
-    """Add a mail server."""
-    form = server_form(None)
+    """Add a mail server; `for`, an address or a host, fills in what is known of it."""
+    asked = request.args.get("for", "")[:254].strip()
+    known = guess(asked) if asked and request.method == "GET" else Guess()
+    form = server_form(None, known.values)
     made: list[MailServer] = []
     if submit(form, lambda: made.append(service.save_server(None, *values_of(form)))):
         flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
@@ -70,7 +73,9 @@ def server_new() -> ResponseReturnValue:
         form=form,
         title=gettext("New mail server"),
         server=None,
-        provider=provider_of(form.host.data or ""),
+        asked=asked,
+        known=known,
+        provider=known.provider or provider_of(form.host.data or ""),
     )
 
 
@@ -95,10 +100,11 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
         status=status_of(row, health.health_of(row.id)),
         provider=provider_of(row.host),
         report=report,
+        step_titles=STEP_TITLES,
         explanations=EXPLANATIONS,
         advice=ADVICE,
         advices=frozenset(Advice),
-        sentences=sentences(report.failure) if report and report.failure else [],
+        sentences=sentences(report.failure, row, report.certificate) if report and report.failure else [],
     )
 
 

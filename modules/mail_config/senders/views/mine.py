@@ -23,9 +23,10 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.senders import service as senders
 from modules.mail_config.servers import circuit_breaker, health, service
 from modules.mail_config.servers.forms import OwnServerForm, own_server_form, values_of
+from modules.mail_config.servers.guess import Guess, guess
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
-from modules.mail_config.servers.test_advice import sentences
+from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
 
 OWN = "mail_config.sender.own"
 
@@ -81,7 +82,8 @@ def _page(user: User, form: SenderForm, report: service.TestReport | None = None
         provider=provider_of(server.host) if server else None,
         explanations=EXPLANATIONS,
         report=report,
-        sentences=sentences(report.failure) if report and report.failure else [],
+        step_titles=STEP_TITLES,
+        sentences=sentences(report.failure, server, report.certificate) if report and report.failure else [],
     )
 
 
@@ -120,7 +122,10 @@ def my_server() -> ResponseReturnValue:
             row, partial(own_server_form, row), behind=lambda: {"password": row.secret, "forget": row.secret}
         )
     else:
-        form = own_server_form(None)
+        sender = senders.own_sender(user)
+        # Of the own address the server is often known: then only the password is left to type.
+        known = guess(sender.address if sender else user.login) if request.method == "GET" else Guess()
+        form = own_server_form(None, known.values)
     if submit(form, lambda: _save_server(user, row, form)):
         flash(gettext("Your mail server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.my_mail", _anchor="test"))
