@@ -59,7 +59,7 @@ def _values_of(provider: Provider, address: str, host: str) -> dict[str, Any]:
     whole = host if "." in host and host not in provider.domains and host not in provider.hosts[1:] else ""
     return {
         "name": provider.name,
-        "host": whole or provider.host,
+        "host": whole or provider.host or host,
         "port": provider.port,
         "encryption": provider.encryption,
         "username": provider.user_of(address),

@@ -39,7 +39,7 @@ class Provider:
         region: `world`, or the country it is of: `fr`, `be`, `ch`, `de`.
         hosts: What the name of a server of it is, or ends with after a dot.
         domains: What follows the @ of addresses there.
-        host: The server to send by.
+        host: The server to send by, or "" where each customer has another.
         port: TCP port.
         encryption: How the connection is encrypted.
         user: What one signs in with: `address`, `local` (what stands before the @), `other`, or the name itself.
