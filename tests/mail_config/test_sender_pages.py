@@ -159,3 +159,10 @@ def test_another_companys_server_is_not_offered(lab, company, sign_in, make_user
     boss = sign_in(make_user("administrator"))
     assert "Theirs" not in boss.get(f"/mail_config/senders/{company.id}").text
     assert db.session.query(MailServer).count() == 1
+
+
+def test_a_relay_is_tested_from_its_own_address(lab, company, sign_in, make_user):
+    relay = make_server(lab, name="Relay", relay=True, own_address="relay@house.example.com")
+    page = sign_in(make_user("administrator")).get(f"/mail_config/servers/{relay.id}").text
+    assert 'value="relay@house.example.com"' in page
+    assert "relay of the house" in page

@@ -86,7 +86,8 @@ def server(server_id: int) -> ResponseReturnValue:
     row = _server(server_id)
     user = signed_in_user()
     form = TestForm(
-        from_address=service.default_from(row.company or db.session.get(Company, user.company_id or 0)),
+        from_address=row.own_address
+        or service.default_from(row.company or db.session.get(Company, user.company_id or 0)),
         recipient=user.login,
     )
     return _page(row, form)

@@ -66,11 +66,12 @@ def _forbidden(text: str, *, only_public: bool) -> bool:
 
 
 def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return True for an address of this machine: only those can be bound to. Nothing is sent."""
+    """Return True for an address of this machine: what goes there comes from there. Nothing is sent."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((str(address), 0))
+            # Of a datagram socket this only asks which address would be used.
+            probe.connect((str(address), 9))
+            return str(probe.getsockname()[0]) == str(address)
         except OSError:
             return False
-    return True
