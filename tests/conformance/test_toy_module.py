@@ -56,6 +56,7 @@ class Installation:
         return kept | {
             "PYTHONPATH": str(self.toy),
             "ENVOI_DATA_DIR": str(self.data),
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
             "ENVOI_REDIS_URL": self.redis_url,
             "ENVOI_MODULES": modules,
         }
