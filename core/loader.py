@@ -36,6 +36,13 @@ CORE = Module(
         MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
         MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),
         MenuItem(N_("Companies"), "core.companies", "core.company.edit", N_("Configuration"), 30),
+        MenuItem(
+            N_("Families, tags and codes"),
+            "core.partner_labels",
+            "core.company.edit",
+            N_("Configuration"),
+            40,
+        ),
         MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
     ),
     permissions=(

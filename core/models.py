@@ -6,6 +6,7 @@ from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
 from core.installation.models import Installation
+from core.partners.labels import PartnerLabel
 from core.partners.models import Partner
 from core.products.models import Product, Tax
 
@@ -18,6 +19,7 @@ __all__ = [
     "Installation",
     "KnownPermission",
     "Partner",
+    "PartnerLabel",
     "Product",
     "Role",
     "Sequence",

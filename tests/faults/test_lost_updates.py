@@ -22,6 +22,7 @@ from core.companies.service import save_company
 from core.contract import Scope
 from core.db import db, end_reading, transaction
 from core.mail.outcomes import Failure, FailureKind
+from core.partners.labels import LabelKind, save_label
 from core.partners.service import make_main_contact, save_contact, save_partner
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.testing.fixtures import PASSWORD
@@ -104,6 +105,10 @@ CASES = {
         lambda _: save_contact(save_partner(None, {"name": "Dupont"}), "Anne", "", function="Accounts"),
         "/partners/{}/edit", "name", "Anna", "Annie", "function", "Sales", _columns("name", "function"),
         ("Anne", "Accounts"),
+    ),
+    "tag": Case(
+        lambda _: save_label(None, LabelKind.TAG, {"name": "VIP", "color": "gray"}),
+        "/partner-labels/{}", "name", "Very", "Important", "color", "blue", _columns("name", "color"), ("VIP", "gray"),
     ),
     "product": Case(
         lambda c: save_product(None, {"name": "Lamp", "unit_price": Decimal("10.4167"), "company_id": c.id}),

@@ -23,7 +23,7 @@ from core.db import db, empty_journal, end_reading, transaction
 from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.address_history import AddressChange, changes_naming, forget_address
+from core.partners.history import PartnerChange, changes_naming, forget_address
 from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
@@ -76,7 +76,7 @@ class Known:
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
-    changes: list[AddressChange] = field(default_factory=list)
+    changes: list[PartnerChange] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:

@@ -56,6 +56,12 @@ def write_export(address: str, target: IO[bytes], *, messages: int | None = None
                 "function": row.function,
                 "customer": row.parent.name if row.parent else None,
                 "language": row.language,
+                "emails_wanted": row.consent,
+                "emails_wanted_since": row.consent_at.isoformat(timespec="seconds")
+                if row.consent_at
+                else None,
+                "emails_wanted_source": row.consent_source,
+                "labels": [label.title for label in row.labels],
                 "since": row.created_at.isoformat(timespec="seconds"),
             }
             for row in about.contacts
