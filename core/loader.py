@@ -82,6 +82,10 @@ CORE = Module(
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
     ),
+    jobs=(
+        JobSpec("core.import_partners", "core.partners.imports.service:work", timeout=1800),
+        JobSpec("core.sweep_imports", "core.partners.imports.service:sweep", timeout=300, every=60),
+    ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
     shared={

@@ -7,10 +7,13 @@ is noted where a person has made it.
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, delete, event, func, inspect, or_, select
+from sqlalchemy import ForeignKey, String, cast, delete, event, func, inspect, or_, select
 from sqlalchemy.orm import (
     InstanceState,
     Mapped,
@@ -24,6 +27,7 @@ from core import clock
 from core.auth.models import User
 from core.auth.permissions import acting_user
 from core.db import Base, StrEnumType, UtcDateTime, db, transaction
+from core.partners.imports.models import ImportRow
 from core.partners.models import MailConsent, Partner
 
 SHOWN = 20  # changes on the page of a customer, the last ones
@@ -81,11 +85,25 @@ def _said(state: InstanceState[Any], kind: ChangeKind, *, former: bool) -> str:
     return ", ".join(part for part in (street, f"{zip_code} {city}".strip(), country) if part)
 
 
+_ACTING = "envoi_acting_user_id"
+
+
+@contextmanager
+def on_behalf_of(user_id: int) -> Iterator[None]:
+    """Let what a job changes be written down as changed by who has asked for it."""
+    info = db.session().info
+    info[_ACTING] = user_id
+    try:
+        yield
+    finally:
+        info.pop(_ACTING, None)
+
+
 @event.listens_for(db.session, "before_flush")
 def _note_changes(session: Session, _context: UOWTransaction, _instances: Any) -> None:
     """Note each address that is about to change."""
     user = acting_user()
-    by = user.id if user is not None else None
+    by = user.id if user is not None else session.info.get(_ACTING)
     rows = [(row, False) for row in session.dirty] + [(row, True) for row in session.new]
     for row, is_new in rows:
         if not isinstance(row, Partner):
@@ -128,10 +146,17 @@ def changes_naming(email: str) -> list[PartnerChange]:
 
 
 def forget_address(email: str) -> None:
-    """Delete the changes that name an email address, inside the running transaction: nothing of it is kept."""
+    """Delete the changes and the rows of imports that name an email address, inside the running transaction."""
+    written = json.dumps(email)[1:-1]  # as it stands in JSON
+    texts = (ImportRow.cells, ImportRow.before, ImportRow.after)
     with transaction() as session:
         session.flush()
         session.execute(delete(PartnerChange).where(_names(email)))
+        session.execute(
+            delete(ImportRow).where(
+                or_(*(cast(column, String).icontains(written, autoescape=True) for column in texts))
+            )
+        )
 
 
 def _names(email: str) -> Any:

@@ -102,7 +102,7 @@ class Partner(Base):
     """Printed behind the postal code."""
     country: Mapped[str] = mapped_column(String(2), default="FR", active_history=True)
     """ISO 3166-1 alpha-2."""
-    vat: Mapped[str] = mapped_column(String(40), default="", index=True)
+    vat: Mapped[str] = mapped_column(String(40), default="")
     """VAT number of a customer as `core.partners.vat` writes it, or ""; older rows may hold anything."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
@@ -129,6 +129,10 @@ class Partner(Base):
     """The one family of a customer, or None."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: offered nowhere any more. Documents keep pointing at it."""
+    merged_into_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
+    )
+    """The customer or contact that this one was merged into: it is archived then, and its address leads there."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the row was written."""
 
@@ -138,8 +142,13 @@ class Partner(Base):
     )
     company: Mapped[Company | None] = relationship()
     owner: Mapped[User | None] = relationship()
-    parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
-    contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")
+    parent: Mapped[Partner | None] = relationship(
+        remote_side="Partner.id", foreign_keys=parent_id, back_populates="contacts"
+    )
+    contacts: Mapped[list[Partner]] = relationship(
+        back_populates="parent", foreign_keys=parent_id, order_by="Partner.name"
+    )
+    merged_into: Mapped[Partner | None] = relationship(remote_side="Partner.id", foreign_keys=merged_into_id)
 
     @hybrid_property
     def opted_out_at(self) -> dt.datetime | None:
@@ -158,6 +167,12 @@ class Partner(Base):
 
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))
 guards.require("core_partner", "parent", "NEW.parent_id <> NEW.id", columns=("parent_id",))
+guards.require(
+    "core_partner",
+    "merged",
+    "NEW.merged_into_id IS NULL OR (NOT NEW.active AND NEW.merged_into_id <> NEW.id)",
+    columns=("merged_into_id", "active"),
+)
 guards.require("core_partner", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
 guards.require(
     "core_partner",

@@ -26,6 +26,7 @@ from core.partners.vat import checked_vat
 __all__ = [
     "ContactExistsError",
     "Person",
+    "checked_values",
     "contacts_of",
     "customer_of",
     "find_partners",
@@ -64,7 +65,7 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
     Raises:
         UserError: The name is empty, or a value is none that there can be; `field` says which.
     """
-    values = _looked_through(partner, values)
+    values = checked_values(partner, values)
     with transaction() as session:
         if partner is not None and partner.parent_id is not None:
             # The customer before the contact, as whoever saves its form does.
@@ -102,10 +103,17 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
 _MAY_BE_NONE = {column.name for column in Partner.__table__.columns if column.nullable}
 
 
-def _looked_through(partner: Partner | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Return column values as they are stored.
+def checked_values(partner: Partner | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return column values as `save_partner` stores them.
 
     What a row has already is not asked about again, so that old ones can be saved.
+
+    Args:
+        partner: The row that would change, or None for a new one.
+        values: As for `save_partner`.
+
+    Raises:
+        UserError: As there.
     """
     # None is what a form says of a field that was not posted.
     values = {name: value for name, value in values.items() if value is not None or name in _MAY_BE_NONE}

@@ -7,6 +7,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     followers,
     links,
     modules,
+    partner_import,
     partner_labels,
     partners,
     people,

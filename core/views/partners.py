@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,6 +21,7 @@ from wtforms import (
 )
 from wtforms.validators import Optional
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.contract import Scope
 from core.db.changes import note_change
@@ -123,14 +125,19 @@ def is_reachable(partner: Partner | None) -> bool:
     return (partner.company_id, partner.owner_id) == (None, None) or partner_for(user, partner.id) is not None
 
 
-def _new_form() -> CustomerForm:
-    """Return the form of a new customer, for whom the installation's setting says."""
-    user, reach = signed_in_user(), current_settings().customer_reach
-    usual = ReachField.text_of(
+def usual_reach(user: User) -> str:
+    """Return whose a new customer is by the installation's setting, as `ReachField` says it."""
+    reach = current_settings().customer_reach
+    return ReachField.text_of(
         company_id=user.company_id if reach is Scope.COMPANY else None,
         owner_id=user.id if reach is Scope.OWN else None,
     )
-    form = CustomerForm(reach=usual)
+
+
+def _new_form() -> CustomerForm:
+    """Return the form of a new customer, for whom the installation's setting says."""
+    user = signed_in_user()
+    form = CustomerForm(reach=usual_reach(user))
     form.reach.offer(user)
     _offer(form)
     return form
@@ -192,7 +199,18 @@ def partners() -> ResponseReturnValue:
     statement = select(Partner).where(reachable(signed_in_user())).options(*shown)
     extra = {"panel": "1"} if "panel" in request.args else {}
     page = paginate(statement, PARTNERS, default_filters=("customers",), extra=extra)
-    return render_template("core/partners/partners.html", page=page, type_titles=PARTNER_TITLES)
+    chosen: dict[str, Any] = {
+        "q": page.search or None,
+        "f": list(page.active),
+        "all": None if page.active else 1,
+        **page.facets,
+    }
+    return render_template(
+        "core/partners/partners.html",
+        page=page,
+        type_titles=PARTNER_TITLES,
+        export_url=url_for("core.partners_export", **chosen),
+    )
 
 
 @blueprint.get("/partners/<int:partner_id>")

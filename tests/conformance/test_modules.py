@@ -23,10 +23,13 @@ from modules.mail_config.mail_templates.service import check_template
 
 class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through
-    # many mails or has added a file to one; a preview needs the document of the template's own kind. Each has
-    # tests of its own.
+    # many mails, has added a file to one or imports customers; a preview needs the document of the template's own
+    # kind. Each has tests of its own.
     untried = frozenset(
         {
+            "core.partner_import",
+            "core.partner_import_progress",
+            "core.partner_import_refused",
             "mail_config.template_preview",
             "outbox.attachment",
             "outbox.compose_file_show",

@@ -44,6 +44,14 @@ def upgrade() -> None:
             sa.Column("consent_source", sa.String(length=160), server_default="", nullable=False)
         )
         batch_op.add_column(sa.Column("family_id", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("merged_into_id", sa.Integer(), nullable=True))
+        batch_op.create_foreign_key(
+            batch_op.f("fk_core_partner_merged_into_id_core_partner"),
+            "core_partner",
+            ["merged_into_id"],
+            ["id"],
+            ondelete="CASCADE",
+        )
         batch_op.create_foreign_key(
             batch_op.f("fk_core_partner_family_id_core_partner_label"),
             "core_partner_label",
@@ -57,7 +65,7 @@ def upgrade() -> None:
     with op.batch_alter_table("core_partner", schema=None) as batch_op:
         batch_op.drop_column("opted_out_at")
     op.create_index(op.f("ix_core_partner_number"), "core_partner", ["number"])
-    op.create_index(op.f("ix_core_partner_vat"), "core_partner", ["vat"])
+    op.create_index(op.f("ix_core_partner_merged_into_id"), "core_partner", ["merged_into_id"])
     for column in _FILTERED:
         op.create_index(f"ix_core_partner_{column}_name_id", "core_partner", [column, "name", "id"])
     op.create_table(
@@ -85,17 +93,20 @@ def upgrade() -> None:
         "core_partner_change", sa.Column("source", sa.String(160), server_default="", nullable=False)
     )
     _move_history("core_address_change", "core_partner_change")
+    _make_imports()
 
 
 def downgrade() -> None:
+    op.drop_table("core_partner_import_row")
+    op.drop_table("core_partner_import")
     _make_history("core_address_change")
     op.execute("DELETE FROM core_partner_change WHERE kind = 'consent'")
     _move_history("core_partner_change", "core_address_change")
     op.drop_table("core_partner_labeled")
     for column in _FILTERED:
         op.drop_index(f"ix_core_partner_{column}_name_id", "core_partner")
-    op.drop_index(op.f("ix_core_partner_vat"), "core_partner")
     op.drop_index(op.f("ix_core_partner_number"), "core_partner")
+    op.drop_index(op.f("ix_core_partner_merged_into_id"), "core_partner")
     with op.batch_alter_table("core_partner", schema=None) as batch_op:
         batch_op.add_column(sa.Column("opted_out_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("UPDATE core_partner SET opted_out_at = consent_at WHERE consent = 'none'")
@@ -103,9 +114,84 @@ def downgrade() -> None:
         batch_op.drop_constraint(
             batch_op.f("fk_core_partner_family_id_core_partner_label"), type_="foreignkey"
         )
-        for column in ("family_id", "consent_source", "consent_at", "consent", "number"):
+        batch_op.drop_constraint(
+            batch_op.f("fk_core_partner_merged_into_id_core_partner"), type_="foreignkey"
+        )
+        for column in ("merged_into_id", "family_id", "consent_source", "consent_at", "consent", "number"):
             batch_op.drop_column(column)
     op.drop_table("core_partner_label")
+
+
+def _make_imports() -> None:
+    op.create_table(
+        "core_partner_import",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("by_user_id", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("file_name", sa.String(length=160), nullable=False),
+        sa.Column("form", sa.String(length=60), nullable=False),
+        sa.Column("header", sa.JSON(), nullable=False),
+        sa.Column("mapping", sa.JSON(), nullable=False),
+        sa.Column("match_by", sa.String(length=32), nullable=False),
+        sa.Column("make_labels", sa.Boolean(), nullable=False),
+        sa.Column("company_id", sa.Integer(), nullable=True),
+        sa.Column("owner_id", sa.Integer(), nullable=True),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("last_id", sa.Integer(), nullable=False),
+        sa.Column("touched_at", sa.DateTime(timezone=True), nullable=False),
+        *(
+            sa.ForeignKeyConstraint(
+                [column],
+                [f"{table}.id"],
+                name=op.f(f"fk_core_partner_import_{column}_{table}"),
+                ondelete="CASCADE",
+            )
+            for column, table in (
+                ("by_user_id", "core_user"),
+                ("company_id", "core_company"),
+                ("owner_id", "core_user"),
+            )
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_core_partner_import")),
+    )
+    for column in ("by_user_id", "state"):
+        op.create_index(op.f(f"ix_core_partner_import_{column}"), "core_partner_import", [column])
+    op.create_table(
+        "core_partner_import_row",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("import_id", sa.Integer(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("cells", sa.JSON(), nullable=False),
+        sa.Column("key", sa.String(length=300), nullable=False),
+        sa.Column("name", sa.String(length=160), nullable=False),
+        sa.Column("number", sa.String(length=40), nullable=False),
+        sa.Column("verdict", sa.String(length=32), nullable=False),
+        sa.Column("field", sa.String(length=32), nullable=False),
+        sa.Column("problem", sa.String(length=400), nullable=False),
+        sa.Column("partner_id", sa.Integer(), nullable=True),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=False),
+        sa.Column("applied", sa.Boolean(), nullable=False),
+        sa.Column("undone", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["import_id"],
+            ["core_partner_import.id"],
+            name=op.f("fk_core_partner_import_row_import_id_core_partner_import"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["partner_id"],
+            ["core_partner.id"],
+            name=op.f("fk_core_partner_import_row_partner_id_core_partner"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_core_partner_import_row")),
+    )
+    for columns in (["import_id", "verdict", "id"], ["import_id", "key"], ["import_id", "name"]):
+        op.create_index(f"ix_core_partner_import_row_{'_'.join(columns)}", "core_partner_import_row", columns)
+    op.create_index(op.f("ix_core_partner_import_row_partner_id"), "core_partner_import_row", ["partner_id"])
 
 
 def _make_history(table: str, *more: sa.Column[str]) -> None:
