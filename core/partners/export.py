@@ -29,7 +29,7 @@ def partners_table(user: User, criteria: Criteria) -> Table:
         user: Who takes them away; those whom they do not reach are left out.
         criteria: What the list is narrowed to.
     """
-    within = reachable(user)
+    within = reachable(user) & Partner.merged_into_id.is_(None)
     found = narrow(PARTNERS, select(Partner.id).where(within), criteria, PARTNERS.sorts[0]).statement
     rows = (
         select(Partner)

@@ -39,6 +39,7 @@ class ChangeKind(StrEnum):
     EMAIL = "email"
     POSTAL = "postal"  # street, postal code, city and country, in one line
     CONSENT = "consent"  # which emails they want: a value of `MailConsent`
+    MERGE = "merge"  # another was merged into this one; `before` says which
 
 
 _COLUMNS = {
@@ -109,7 +110,7 @@ def _note_changes(session: Session, _context: UOWTransaction, _instances: Any) -
         if not isinstance(row, Partner):
             continue
         state = inspect(row)
-        for kind in ChangeKind:
+        for kind in _COLUMNS:
             if is_new and not by and kind is not ChangeKind.CONSENT:
                 continue
             if not any(state.attrs[name].history.has_changes() for name in _COLUMNS[kind]):

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     case,
+    event,
     text,
 )
 from sqlalchemy.ext.hybrid import hybrid_property
@@ -24,6 +25,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.partners.labels import LabelKind, PartnerLabel
+from core.partners.match_key import match_key
 
 
 class PartnerType(StrEnum):
@@ -133,6 +135,8 @@ class Partner(Base):
         ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
     )
     """The customer or contact that this one was merged into: it is archived then, and its address leads there."""
+    match_key: Mapped[str] = mapped_column(String(260), default="", server_default="", index=True)
+    """Name and city as duplicates have them in common; written by itself."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the row was written."""
 
@@ -163,6 +167,12 @@ class Partner(Base):
     def labeled(self, kind: LabelKind | str) -> list[PartnerLabel]:
         """Return the tags or the function codes."""
         return [label for label in self.labels if label.kind == kind]
+
+
+@event.listens_for(Partner, "before_insert")
+@event.listens_for(Partner, "before_update")
+def _write_match_key(_mapper: object, _connection: object, partner: Partner) -> None:
+    partner.match_key = match_key(partner.name or "", partner.city or "")
 
 
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))

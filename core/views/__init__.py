@@ -9,6 +9,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     modules,
     partner_import,
     partner_labels,
+    partner_merge,
     partners,
     people,
     products,

@@ -196,7 +196,9 @@ def _values(form: PartnerForm, row: Partner | None = None) -> dict[str, object]:
 def partners() -> ResponseReturnValue:
     """List customers and contacts."""
     shown = (joinedload(Partner.parent), joinedload(Partner.family), selectinload(Partner.labels))
-    statement = select(Partner).where(reachable(signed_in_user())).options(*shown)
+    statement = (
+        select(Partner).where(reachable(signed_in_user()), Partner.merged_into_id.is_(None)).options(*shown)
+    )
     extra = {"panel": "1"} if "panel" in request.args else {}
     page = paginate(statement, PARTNERS, default_filters=("customers",), extra=extra)
     chosen: dict[str, Any] = {
@@ -218,6 +220,8 @@ def partners() -> ResponseReturnValue:
 def partner(partner_id: int) -> ResponseReturnValue:
     """Show a customer with its contacts."""
     row = _partner(partner_id, READ)
+    if row.merged_into_id is not None:
+        return redirect(url_for("core.partner", partner_id=row.merged_into_id))
     return render_template(
         "core/partners/partner.html",
         partner=row,
@@ -266,6 +270,8 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
 def partner_edit(partner_id: int) -> ResponseReturnValue:
     """Change a customer or contact."""
     row = _partner(partner_id)
+    if row.merged_into_id is not None:
+        return redirect(url_for("core.partner", partner_id=row.merged_into_id))
 
     def build(**how: None) -> PartnerForm:
         shown = _shown(row)

@@ -559,6 +559,7 @@ def test_saving_does_not_take_away_what_is_not_offered_any_more(app, company, an
 
 # Pages with a form about one row that is no form of what is stored in it.
 OTHER_FORMS = {
+    "core.partner_merge": "shows both before it merges; of two who merge the same, the second is told",
     "core.partner_contact_new": "a new row",
     "mail_config.template": "revisions of its own, told by the same part of a page",
     "mail_config.template_restore": "asks and does; the history keeps what was",

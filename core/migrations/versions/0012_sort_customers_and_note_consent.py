@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from core.partners.match_key import match_key
+
 revision = "3c8a51f7e960"
 down_revision = "5e0c93d1a7f4"
 branch_labels = None
@@ -44,6 +46,7 @@ def upgrade() -> None:
             sa.Column("consent_source", sa.String(length=160), server_default="", nullable=False)
         )
         batch_op.add_column(sa.Column("family_id", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("match_key", sa.String(length=260), server_default="", nullable=False))
         batch_op.add_column(sa.Column("merged_into_id", sa.Integer(), nullable=True))
         batch_op.create_foreign_key(
             batch_op.f("fk_core_partner_merged_into_id_core_partner"),
@@ -64,6 +67,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("core_partner", schema=None) as batch_op:
         batch_op.drop_column("opted_out_at")
+    _write_match_keys()
+    op.create_index(op.f("ix_core_partner_match_key"), "core_partner", ["match_key"])
     op.create_index(op.f("ix_core_partner_number"), "core_partner", ["number"])
     op.create_index(op.f("ix_core_partner_merged_into_id"), "core_partner", ["merged_into_id"])
     for column in _FILTERED:
@@ -105,6 +110,7 @@ def downgrade() -> None:
     op.drop_table("core_partner_labeled")
     for column in _FILTERED:
         op.drop_index(f"ix_core_partner_{column}_name_id", "core_partner")
+    op.drop_index(op.f("ix_core_partner_match_key"), "core_partner")
     op.drop_index(op.f("ix_core_partner_number"), "core_partner")
     op.drop_index(op.f("ix_core_partner_merged_into_id"), "core_partner")
     with op.batch_alter_table("core_partner", schema=None) as batch_op:
@@ -117,9 +123,30 @@ def downgrade() -> None:
         batch_op.drop_constraint(
             batch_op.f("fk_core_partner_merged_into_id_core_partner"), type_="foreignkey"
         )
-        for column in ("merged_into_id", "family_id", "consent_source", "consent_at", "consent", "number"):
+        for column in (
+            "merged_into_id",
+            "match_key",
+            "family_id",
+            "consent_source",
+            "consent_at",
+            "consent",
+            "number",
+        ):
             batch_op.drop_column(column)
     op.drop_table("core_partner_label")
+
+
+def _write_match_keys() -> None:
+    partner = sa.table(
+        "core_partner", sa.column("id"), sa.column("name"), sa.column("city"), sa.column("match_key")
+    )
+    connection = op.get_bind()
+    rows = connection.execute(sa.select(partner.c.id, partner.c.name, partner.c.city)).all()
+    if rows:
+        connection.execute(
+            partner.update().where(partner.c.id == sa.bindparam("row")).values(match_key=sa.bindparam("key")),
+            [{"row": row.id, "key": match_key(row.name, row.city)} for row in rows],
+        )
 
 
 def _make_imports() -> None:

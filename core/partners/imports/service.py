@@ -335,7 +335,7 @@ def _take_back(session: Session, row: ImportRow, of: PartnerImport, user: User) 
     if partner is None:
         row.undone = Undone.TAKEN_BACK  # somebody has deleted it
         return
-    if stored(partner, list(row.after)) != row.after:
+    if partner.merged_into_id is not None or stored(partner, list(row.after)) != row.after:
         problem = _l("Changed since the import.")
     elif row.verdict is Verdict.NEW and is_named(partner):
         problem = _l("Used since the import, by a document, an email or a contact.")
