@@ -120,6 +120,25 @@ class SlotFill:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectableList:
+    """A list whose rows can be selected, taken away as a table, and acted upon together.
+
+    Attributes:
+        name: The endpoint of its page, for example `sales.invoices`.
+        title: English, marked with `N_`.
+        permission: That of its page.
+        source: Dotted path of a function that takes the user and returns a `core.selection.ListSource`.
+        of: What its rows are: `document` for rows of `core_document`, `partner` for customers.
+    """
+
+    name: str
+    title: str
+    permission: str
+    source: str
+    of: str = "document"
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """A function that is called when a signal of `core.signals` is sent.
 
@@ -155,6 +174,7 @@ class Module:
         demo: Dotted path of a function of the application that inserts demonstration data; called once, on an
             empty database, in the order of loading.
         slots: Pieces it puts into the pages of others.
+        lists: Lists of documents or customers whose rows can be selected.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
         scripts: Files of the package's folder `static` that every page loads as ES modules, in this order.
@@ -183,6 +203,7 @@ class Module:
     install: str | None = None
     demo: str | None = None
     slots: tuple[SlotFill, ...] = ()
+    lists: tuple[SelectableList, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from flask import Flask
 
 from core import __version__, signals
 from core.auth.service import FIRST_ROLES
-from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
+from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SelectableList, SlotFill
 from core.errors import ConfigError, ModuleError
 from core.i18n import N_
 from core.registry import Registry, resolve, resolve_function
@@ -74,6 +74,15 @@ CORE = Module(
         Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
+    ),
+    lists=(
+        SelectableList(
+            "core.partners",
+            N_("Customers"),
+            "core.partner.read",
+            "core.views.partners:partner_list",
+            of="partner",
+        ),
     ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
@@ -164,6 +173,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named: list[tuple[str, str]] = [("permission", p.name) for p in module.permissions]
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
+        named += [("list", entry.name) for entry in module.lists]
         problems += [
             f"Module {module.name}: the {what} {name} is declared twice."
             for (what, name), times in Counter(named).items()
@@ -192,6 +202,11 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             for receiver in module.receivers
             if not hasattr(signals, receiver.signal)
         ]
+        problems += [
+            f"Module {module.name}: the list {entry.name} names the unknown permission {entry.permission}."
+            for entry in module.lists
+            if entry.permission not in permissions
+        ]
         prefix = f"{module.name.upper()}_"
         problems += [
             f"Module {module.name}: the setting {key} must begin with {prefix}."
@@ -216,6 +231,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [receiver.function for receiver in module.receivers]
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
+    paths += [entry.source for entry in module.lists]
     problems = []
     for path in paths:
         if path is None:
@@ -261,6 +277,7 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         jobs=jobs,
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
+        lists={entry.name: entry for m in everything for entry in m.lists},
         scripts=tuple((m.name, name) for m in everything for name in m.scripts),
         styles=tuple((m.name, name) for m in everything for name in m.styles),
     )
@@ -324,6 +341,7 @@ def mount(app: Flask, registry: Registry) -> None:
             signal.connect(resolve_function(receiver.function), weak=False)
     endpoints = [(f"the menu entry {item.title}", item.endpoint) for item in registry.menu]
     endpoints += [(f"the document kind {kind.name}", kind.endpoint) for kind in registry.kinds.values()]
+    endpoints += [("the declaration of lists", name) for name in registry.lists]
     problems = [
         f"There is no endpoint {endpoint}, which {what} names."
         for what, endpoint in endpoints

@@ -6,6 +6,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     documents,
     followers,
     links,
+    lists,
     modules,
     partners,
     people,

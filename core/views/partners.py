@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -9,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.contract import Scope
 from core.db.changes import note_change
@@ -23,6 +26,8 @@ from core.partners.service import make_main_contact, save_partner
 from core.partners.titles import CONTACT_TITLES, PARTNER_TITLES
 from core.pickers import ReachField
 from core.registry import current_settings
+from core.selection import ListSource
+from core.spreadsheets import Cell, Column, Format
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
 from core.web.forms import at_most, required, submit
@@ -131,12 +136,54 @@ def _values(form: PartnerForm) -> dict[str, object]:
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
+def partner_list(user: User) -> ListSource[Partner]:
+    """Return the list of customers and contacts, and what it says as a table."""
+    return ListSource(
+        select(Partner).where(reachable(user)).options(joinedload(Partner.parent)),
+        PARTNERS,
+        [
+            Column(gettext("Name"), width=32),
+            Column(gettext("Contact of"), width=32),
+            Column(gettext("Email"), width=32),
+            Column(gettext("Phone")),
+            Column(gettext("Function")),
+            Column(gettext("Street"), width=32),
+            Column(gettext("Postal code"), width=12),
+            Column(gettext("City"), width=20),
+            Column(gettext("Country"), width=10),
+            Column(gettext("VAT number"), width=20),
+            Column(gettext("Language"), width=10),
+            Column(gettext("Wants no emails since"), Format.MOMENT),
+        ],
+        _partner_cells,
+        default_filters=("customers",),
+    )
+
+
+def _partner_cells(rows: Sequence[Partner]) -> Iterator[Sequence[Cell]]:
+    for row in rows:
+        yield [
+            row.name,
+            row.parent.name if row.parent is not None else "",
+            row.email,
+            row.phone,
+            row.function,
+            row.street,
+            row.zip_code,
+            row.city,
+            row.country,
+            row.vat,
+            row.language,
+            row.opted_out_at,
+        ]
+
+
 @blueprint.get("/partners")
 @requires("core.partner.read")
 def partners() -> ResponseReturnValue:
     """List customers and contacts."""
-    statement = select(Partner).where(reachable(signed_in_user())).options(joinedload(Partner.parent))
-    page = paginate(statement, PARTNERS, default_filters=("customers",))
+    source = partner_list(signed_in_user())
+    page = paginate(source.statement, source.spec, default_filters=source.default_filters)
     return render_template("core/partners/partners.html", page=page, type_titles=PARTNER_TITLES)
 
 

@@ -6,6 +6,7 @@
 | `document.status` | beside the title of a document page | `document` |
 | `document.aside` | panels beside a document | `document` |
 | `document.list_status` | a cell in lists of documents | `document` |
+| `list.actions` | buttons above a list in which rows are selected; they post the form around it | `of`, `name` |
 | `partner.aside` | panels beside a customer | `partner` |
 | `shell.bar` | the top bar | none |
 
@@ -30,6 +31,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "document.status": ("document",),
     "document.aside": ("document",),
     "document.list_status": ("document",),
+    "list.actions": ("of", "name"),
     "partner.aside": ("partner",),
     "shell.bar": (),
 }

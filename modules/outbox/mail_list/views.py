@@ -196,7 +196,7 @@ def mails_matching() -> ResponseReturnValue:
     """Offer to select all mails that match, and say how many they are."""
     user = signed_in_user()
     count = bulk_actions.matching(user, read_criteria(mail_list(user), request.args))
-    return render_template("outbox/mail_list/_matching.html", count=count)
+    return render_template("core/lists/_matching.html", count=count)
 
 
 @blueprint.get("/mails/live")
