@@ -15,6 +15,7 @@ module = Module(
     blueprint="modules.outbox.views:blueprint",
     menu=(
         MenuItem(N_("Emails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
+        MenuItem(N_("Batches"), "outbox.runs", "outbox.mail.read", N_("Outbox"), 112),
         MenuItem(
             N_("Email log"),
             "outbox.technical_mails",
@@ -95,6 +96,7 @@ module = Module(
         JobSpec("outbox.release_mails", "modules.outbox.delivery.jobs:release_mails", timeout=1800),
         JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
+        JobSpec("outbox.run", "modules.outbox.runs.jobs:run", timeout=1800),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
         JobSpec(
             "outbox.tell_held_back",
@@ -118,6 +120,7 @@ module = Module(
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
+        SlotFill("list.actions", "modules.outbox.slots:send_selected", order=10),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),
         SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),

@@ -16,7 +16,7 @@ from flask import abort, g, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from core.auth.permissions import requires, signed_in_user
+from core.auth.permissions import requires, signed_in_user, within_reach
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of, get_readable
@@ -47,6 +47,13 @@ def send_button(document: Document) -> str:
     return render_template("outbox/panels/send_button.html", document=document, reason=reason)
 
 
+def send_selected(of: str, name: str) -> str:
+    """Return the button that sends what is selected in a list of documents."""
+    if of != "document" or not signed_in_user().can("outbox.mail.send"):
+        return ""
+    return render_template("outbox/panels/send_selected.html", name=name)
+
+
 def _badges() -> dict[int, queries.Badge]:
     """Return the badges of all documents that the page has loaded, by one query for the page."""
     if "outbox_badges" not in g:
@@ -75,9 +82,27 @@ def _badge_context(document: Document) -> dict[str, object]:
 
 
 def document_list_badge(document: Document) -> str:
-    """Return the badge in a list of documents."""
-    badge = _badges().get(document.id)
-    return render_template("outbox/panels/list_badge.html", badge=badge) if badge else ""
+    """Return the badge in a list of documents, and the button that sends one at once."""
+    return render_template(
+        "outbox/panels/list_badge.html",
+        badge=_badges().get(document.id),
+        document=document,
+        sendable=document.id in _sendable() and not behavior_of(document).why_not_sendable(document),
+    )
+
+
+def _sendable() -> set[int]:
+    """Return the ids of those documents that the page has loaded and its user may send, by one query for the page."""
+    if "outbox_sendable" not in g:
+        loaded = [row.id for row in db.session.identity_map.values() if isinstance(row, Document)]
+        within = within_reach(
+            signed_in_user(), "outbox.mail.send", owner=Document.owner_id, company=Document.company_id
+        )
+        g.outbox_sendable = set(
+            db.session.scalars(select(Document.id).where(Document.id.in_(loaded), within))
+        )
+    sendable: set[int] = g.outbox_sendable
+    return sendable
 
 
 def document_panel(document: Document, *, badge_beside: bool = False) -> str:

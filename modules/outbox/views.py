@@ -8,5 +8,6 @@ from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
 from modules.outbox.restored import views as restored
+from modules.outbox.runs import views as runs
 
-__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "restored", "slots"]
+__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "restored", "runs", "slots"]

@@ -32,7 +32,7 @@ class TestModules(ModuleConformance):
             "mail_config.template_preview",
             "outbox.attachment",
             "outbox.compose_file_show",
-            "outbox.run_progress",
+            "outbox.bulk_progress",
             "playground.message",
             "playground.message_html",
             "playground.message_source",

@@ -10,7 +10,7 @@ from core.mail.explanations import EXPLANATIONS
 from modules.outbox.alerts import service
 from modules.outbox.standstill import Standstill, standstill
 
-_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
+_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id", "outbox.run": "run_id"}
 """The pages of what alerts are about, and the argument that names it."""
 
 

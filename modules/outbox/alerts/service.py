@@ -77,9 +77,17 @@ def count_unseen(user: User) -> int:
     return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
 
-def has_unseen(user_id: int, *, mail_id: int | None = None, server_id: int | None = None) -> bool:
-    """Return True when a person has not seen an alert about a mail or a server."""
-    about = Alert.mail_id == mail_id if mail_id is not None else Alert.server_id == server_id
+def has_unseen(
+    user_id: int, *, mail_id: int | None = None, server_id: int | None = None, run_id: int | None = None
+) -> bool:
+    """Return True when a person has not seen an alert about a mail, a server or a run."""
+    about = (
+        Alert.mail_id == mail_id
+        if mail_id is not None
+        else Alert.server_id == server_id
+        if server_id is not None
+        else Alert.run_id == run_id
+    )
     query = select(Alert.id).where(about, Alert.user_id == user_id, Alert.seen_at.is_(None))
     return db.session.scalar(query.limit(1)) is not None
 
@@ -147,6 +155,11 @@ def seen_mail(user_id: int, mail_id: int) -> int:
 def seen_server(user_id: int, server_id: int) -> int:
     """Remember that a person has seen how a server fares; return how many alerts that were."""
     return _see(user_id, Alert.server_id == server_id)
+
+
+def seen_run(user_id: int, run_id: int) -> int:
+    """Remember that a person has seen what became of a run; return how many alerts that were."""
+    return _see(user_id, Alert.run_id == run_id)
 
 
 def seen_all(user_id: int) -> int:
@@ -354,6 +367,9 @@ def _line(alert: Alert, user: User) -> Markup:
     elif alert.mail is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject
+    elif alert.run_id is not None:
+        url = address_of_page("outbox.run", run_id=alert.run_id)
+        title, reason = gettext("Sending many emails has ended"), alert.words
     else:
         return escape(reason)
     when = local_time(user, alert.created_at)

@@ -252,16 +252,16 @@ def bulk() -> ResponseReturnValue:
     return redirect(back if back == BACK or back.startswith(f"{BACK}?") else url_for("outbox.mails"))
 
 
-@blueprint.get("/runs/<int:run_id>")
+@blueprint.get("/bulk/<int:run_id>")
 @requires(RESEND)
-def run_progress(run_id: int) -> ResponseReturnValue:
+def bulk_progress(run_id: int) -> ResponseReturnValue:
     """Show how far a run over many mails is."""
     return _run(run_id)
 
 
-@blueprint.post("/runs/<int:run_id>/stop")
+@blueprint.post("/bulk/<int:run_id>/stop")
 @requires(RESEND)
-def run_stop(run_id: int) -> ResponseReturnValue:
+def bulk_stop(run_id: int) -> ResponseReturnValue:
     """Stop a run over many mails."""
     if not bulk_actions.run_of(signed_in_user(), run_id):
         abort(404)

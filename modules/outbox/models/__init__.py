@@ -17,6 +17,7 @@ from modules.outbox.models.mails import (
     MailSearch,
     OutgoingMail,
 )
+from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, RunItem, RunState
 
 __all__ = [
     "ALERTS",
@@ -26,16 +27,22 @@ __all__ = [
     "MAILS",
     "MAIL_SEARCH",
     "RECIPIENTS",
+    "RUN_ITEMS",
     "Alert",
     "AlertPreference",
     "BulkRun",
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "HeldReason",
+    "ItemState",
     "KeptDraft",
     "MailAttachment",
     "MailEvent",
     "MailRecipient",
     "MailSearch",
     "OutgoingMail",
+    "Run",
+    "RunItem",
+    "RunState",
 ]

@@ -28,6 +28,7 @@ _CANCELED = "state = 'canceled'"
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
 _HAS_LINK = "encrypted_link IS NOT NULL"
 _HAS_FAILURE = "failure_kind IS NOT NULL"
+_OF_RUN = "run_id IS NOT NULL"
 
 
 class OutgoingMail(Base):
@@ -116,6 +117,14 @@ class OutgoingMail(Base):
             "id",
             sqlite_where=text(_CANCELED),
             postgresql_where=text(_CANCELED),
+        ),
+        Index(
+            "ix_outbox_mail_run_id",
+            "run_id",
+            "state",
+            "id",
+            sqlite_where=text(_OF_RUN),
+            postgresql_where=text(_OF_RUN),
         ),
         Index("ix_outbox_mail_subject", "subject", "id"),
         Index(
@@ -210,6 +219,8 @@ class OutgoingMail(Base):
     """How long contents are kept after the mail has settled; None for the installation's setting."""
     contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When text and files were erased; the line with its hashes stays."""
+    run_id: Mapped[int | None]
+    """The run that it is part of (`outbox_run`), by which its mails are counted; None for a mail by itself."""
     priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
     """How urgent it is called in its head; it does not overtake others."""
     delivery_receipt: Mapped[bool] = mapped_column(default=False)

@@ -35,11 +35,13 @@ from modules.outbox.models import (
     BulkRun,
     DeliveryAttempt,
     EmlExport,
+    ItemState,
     MailEvent,
     MailRecipient,
     OutgoingMail,
+    RunItem,
 )
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import address_hash, chosen_addresses
 from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState
 from modules.outbox.transitions import note
@@ -231,6 +233,7 @@ def erase(
             .execution_options(synchronize_session=False)
         )
         autosave.forget_address(address)
+        _erase_from_runs(session, address)
         session.execute(
             update(EmlExport)
             .where(EmlExport.subject.icontains(address, autoescape=True))
@@ -357,6 +360,13 @@ _WORDS = (
     Alert.words,
     OutgoingMail.failure_reason,
 )
+
+
+def _erase_from_runs(session: Session, address: str) -> None:
+    """Forget an address that was chosen for documents of runs that are not sent yet; they are looked through again."""
+    for item in session.scalars(select(RunItem).where(RunItem.encrypted_choice.is_not(None))):
+        if address.casefold() in (one.casefold() for one in chosen_addresses(item.encrypted_choice)):
+            item.encrypted_choice, item.state, item.reason = None, ItemState.UNCHECKED, None
 
 
 def _erase_from_histories(address: str, done: Erasure, until: float) -> None:
