@@ -369,7 +369,7 @@ def _line(alert: Alert, user: User) -> Markup:
         title = alert.mail.subject
     elif alert.run_id is not None:
         url = address_of_page("outbox.run", run_id=alert.run_id)
-        title, reason = gettext("Sending many emails has ended"), alert.words
+        title, reason = gettext("Batch"), alert.words
     else:
         return escape(reason)
     when = local_time(user, alert.created_at)

@@ -122,6 +122,15 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
         raise HeldError(HeldReason.NOT_SENDABLE, str(unsendable))
     if document.id in facts.sent and not item.anyway:
         raise HeldError(HeldReason.SENT_BEFORE)
+    return addressed(item, document, run, user)
+
+
+def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destination:
+    """Return what `destination_of` does for a document of which is known that it can be sent.
+
+    Raises:
+        HeldError: It would not go, for its template or its recipients.
+    """
     template = _template(document, run, user)
     proposal = default_recipients(document, template, user)
     recipients = list(proposal.recipients)

@@ -25,7 +25,7 @@ from modules.mail_config.servers import health, rate_limiter
 from modules.mail_config.servers.service import Route, route_for
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.queries import Badge, badge_of, visible_recipients
-from modules.outbox.runs.drafting import Facts, HeldError, destination_of, facts_of
+from modules.outbox.runs.drafting import Facts, HeldError, addressed, facts_of
 from modules.outbox.runs.service import items_of
 from modules.outbox.states import FAILED, WAITING, MailState
 
@@ -237,7 +237,7 @@ class Row:
         return self.item.reason in OVERRULED
 
     @property
-    def addressed(self) -> bool:
+    def mended_by_address(self) -> bool:
         """True where an address mends it."""
         return self.item.reason in ADDRESSED
 
@@ -257,15 +257,17 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
     if item.mail is not None:
         addresses = [str(getattr(row, "addr_spec", "")) for row in people.get(item.mail.id, ())]
         return Row(item, document, addresses, (), None, "", badge_of(item.mail), reason)
-    if item.state not in {ItemState.READY, ItemState.HELD}:
+    # Of what was looked through only that is asked again which is shown: a page has forty of them.
+    shown = item.state is ItemState.READY or item.reason in ADDRESSED
+    if document is None or not shown:
         return Row(item, document, (), (), None, "", None, reason)
     try:
-        found = destination_of(item, facts, run, sender)
+        found = addressed(item, document, run, sender)
     except HeldError as held:
         choices = held.proposal.choices if held.proposal is not None else ()
         return Row(item, document, (), choices, None, "", None, reason)
     addresses = [recipient.address.addr_spec for recipient in found.recipients]
-    language = language_of(found.template, document) if document is not None else ""
+    language = language_of(found.template, document)
     return Row(item, document, addresses, (), found.template, language, None, reason)
 
 

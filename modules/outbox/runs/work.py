@@ -263,7 +263,7 @@ def _pause(run_id: int, why: str) -> bool:
         run = session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
         if run.state is RunState.RUNNING:
             run.state, run.paused_why = RunState.PAUSED, why
-            tell(run, gettext(why))
+            tell(run, why)
     return True
 
 

@@ -19,6 +19,7 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
 from core.followers.models import Follower
+from core.followers.service import follow
 from core.installation import service as installation
 from core.installation.models import Sign
 from core.partners.models import Partner
@@ -102,6 +103,15 @@ def test_what_would_not_go_says_why(app: Flask, seller: User, quote: Quote, part
     service.start(run, seller)
     assert [mail.document_id for mail in written(app, run)] == [documents[2].id]
     assert mails(run)[0].recipients[0].addr_spec == "only@example.com"
+
+
+def test_a_customer_without_an_address_is_told_although_a_colleague_would_get_it(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, make_user: Callable[..., User]
+) -> None:
+    document = quote(partner(""))
+    follow(document.id, user_id=make_user("administrator").id, by=seller)
+    run = prepared(seller, [document.id])
+    assert outcomes(run) == ["no_address"]
 
 
 def test_what_was_not_accepted_is_offered_again_and_nothing_else(
@@ -212,6 +222,51 @@ def test_of_two_runs_of_the_same_documents_each_is_sent_by_one(
     written(app, mine)
     assert sorted(mail.document_id for mail in mails()) == ids
     assert outcomes(mine) == ["sent_before"] * 3
+
+
+@pytest.mark.parametrize("meanwhile", ["another run", "another worker", "pause", "stop", "change"])
+def test_what_happens_between_the_text_and_its_row_is_seen(
+    app: Flask,
+    seller: User,
+    quote: Quote,
+    partner: MakePartner,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
+) -> None:
+    documents = [quote(partner()) for _ in range(3)]
+    ids = [row.id for row in documents]
+    run, other = prepared(seller, ids), prepared(seller, ids)
+    service.start(run, seller)
+    service.start(other, seller)
+    write = work._submit
+
+    def after(run_id: int, user_id: int, drafts: Any) -> None:
+        monkeypatch.setattr(work, "_submit", write)
+        if meanwhile == "another run":
+            work.work(other.id)
+        elif meanwhile == "another worker":
+            work.work(run.id)
+        elif meanwhile == "change":
+            with transaction() as session:
+                session.get_one(Order, ids[0]).note = "Another note"
+        else:
+            service.pause(run) if meanwhile == "pause" else service.stop(run, seller)
+        write(run_id, user_id, drafts)
+
+    monkeypatch.setattr(work, "_submit", after)
+    work.work(run.id)
+    sent = [mail.document_id for mail in mails()]
+    assert len(sent) == len(set(sent))
+    assert (
+        sorted(outcomes(run))
+        == {
+            "another run": ["sent_before"] * 3,
+            "another worker": ["submitted"] * 3,
+            "pause": ["ready"] * 3,
+            "stop": ["ready"] * 3,
+            "change": ["changed", "submitted", "submitted"],
+        }[meanwhile]
+    )
 
 
 def test_a_run_is_paused_continued_and_stopped_once_however_often_it_is_pressed(
