@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import abort, g, render_template
+from flask import abort, current_app, g, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
 from core.auth.permissions import requires, signed_in_user, within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, get_readable
+from core.documents.service import behavior_of, get_readable, kind_title
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
 from core.partners.reach import partner_for
@@ -83,12 +83,14 @@ def _badge_context(document: Document) -> dict[str, object]:
 
 def document_list_badge(document: Document) -> str:
     """Return the badge in a list of documents, and the button that sends one at once."""
-    return render_template(
-        "outbox/panels/list_badge.html",
-        badge=_badges().get(document.id),
-        document=document,
-        sendable=document.id in _sendable() and not behavior_of(document).why_not_sendable(document),
-    )
+    badge = _badges().get(document.id)
+    sendable = document.id in _sendable() and not behavior_of(document).why_not_sendable(document)
+    if badge is None and not sendable:
+        return ""
+    # By itself: `render_template` would ask for all that the shell shows, once for each line.
+    piece = current_app.jinja_env.get_template("outbox/panels/list_badge.html")
+    title = document.number or kind_title(document.kind)
+    return piece.render(badge=badge, document=document, sendable=sendable, title=title)
 
 
 def _sendable() -> set[int]:
