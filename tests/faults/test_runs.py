@@ -105,7 +105,7 @@ def test_workers_are_killed_in_the_middle_of_a_run_and_the_queue_is_emptied(
     # By the server's own record.
     taken = acceptances(lab)
     assert max(taken.values()) == 1
-    by_id = dict(taken)
+    by_id = dict(taken.keys())
     states = {mail.message_id: mail.state.value for mail in mails}
     assert set(by_id) <= set(states)
     assert {state for message_id, state in states.items() if message_id not in by_id} <= {"uncertain"}
