@@ -29,7 +29,7 @@ from core.mail.outcomes import printable
 from core.pulse import outdated_processes
 from core.registry import current_registry, resolve
 from core.scaffold.commands import module
-from core.signals import check_asked
+from core.signals import check_asked, inbound_message
 from core.supervisor import run_all
 from core.web_server import serve_web
 
@@ -107,8 +107,19 @@ def with_app(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=EnvoiGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Send business documents by e-mail, and know what became of them."""
+    context.obj = take_in
+
+
+@with_app
+def take_in(octets: bytes) -> list[str]:
+    """Hand a message that came in to the module that takes such, and return what was made of it."""
+    answers = inbound_message.send(application(), octets=octets)
+    if not answers:
+        raise EnvoiError("No enabled module takes messages in.")
+    return [str(sentence) for _receiver, sentence in answers]
 
 
 def main() -> None:

@@ -56,6 +56,10 @@ class MailServer(Base):
     """The most mails a minute that leave by it, or None for no limit."""
     rate_per_day: Mapped[int | None]
     """The most mails in 24 hours, or None for no limit."""
+    bounce_address: Mapped[str] = mapped_column(String(254), default="")
+    """The sender of the envelope, where servers return what they cannot deliver; "" for the From."""
+    bounce_tokens: Mapped[bool] = mapped_column(default=False)
+    """True to put a token into that address, `bounces+…@`, so that each bounce finds its recipient (VERP)."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing leaves by it; mails that wait for it go another way."""
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
@@ -68,7 +72,17 @@ class MailServer(Base):
     @property
     def fingerprint(self) -> str:
         """A mark of everything that a test proves; it changes when any of it changes."""
-        proved = (self.host, self.port, str(self.encryption), self.username, self.secret, self.from_filter)
+        proved: tuple[object, ...] = (
+            self.host,
+            self.port,
+            str(self.encryption),
+            self.username,
+            self.secret,
+            self.from_filter,
+        )
+        if self.bounce_address or self.bounce_tokens:
+            # Only then, so that no server which was tested before it could be set has to be tested again.
+            proved += (self.bounce_address, self.bounce_tokens)
         return hashlib.sha256(repr(proved).encode()).hexdigest()
 
     @property

@@ -103,6 +103,7 @@ module = Module(
             every=60,
             without_worker=True,  # that there is none is what it tells
         ),
+        JobSpec("outbox.inbound", "modules.outbox.inbound.jobs:inbound", timeout=300, every=60),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
@@ -110,6 +111,7 @@ module = Module(
         Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
+        Receiver("inbound_message", "modules.outbox.inbound.intake:message_came"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),

@@ -64,6 +64,11 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]]
         frozenset({MailState.UNCERTAIN}),
         frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
     ),
+    # A server behind the one that took it has said what became of it: bounced, or arrived after all.
+    "report": (
+        frozenset({MailState.SENT, MailState.PARTIAL, MailState.UNCERTAIN}),
+        frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
+    ),
 }
 """Each verb, the states it starts from, and those it may lead to; None is before the first."""
 
@@ -178,6 +183,7 @@ RECIPIENT_TITLES = {
     RecipientState.REFUSED: _l("refused"),
     RecipientState.INVALID: _l("invalid address"),
     RecipientState.UNCERTAIN: _l("uncertain"),
+    RecipientState.BOUNCED: _l("bounced"),
 }
 
 RECIPIENT_TONES = {
@@ -187,4 +193,5 @@ RECIPIENT_TONES = {
     RecipientState.REFUSED: ("danger", "x-octagon-fill"),
     RecipientState.INVALID: ("danger", "x-octagon-fill"),
     RecipientState.UNCERTAIN: ("danger", "question-octagon-fill"),
+    RecipientState.BOUNCED: ("danger", "reply-fill"),
 }

@@ -25,9 +25,11 @@ from modules.mail_config.message import MailMessage
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, health, rate_limiter
 from modules.mail_config.servers.access import open_transport
+from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.transports.base import Envelope
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
+TEST_TOKEN = "test"  # noqa: S105 (no secret); proves that the server takes senders with a token
 
 
 _PROTECTION = {Encryption.NONE: 0, Encryption.STARTTLS: 1, Encryption.TLS: 1}
@@ -141,6 +143,11 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
     if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
         raise UserError(_l("This is not the name of a host."), "host")
     values = {**values, "host": host, "from_filter": clean_from_filter(str(values.get("from_filter", "")))}
+    if bounce_address := str(values.get("bounce_address") or "").strip():
+        try:
+            values["bounce_address"] = normalize(bounce_address)
+        except UserError as error:
+            raise UserError(error.message, "bounce_address") from error
     with transaction() as session:
         if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
             raise UserError(
@@ -247,9 +254,10 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         headers={"Auto-Submitted": "auto-generated"},
     ).as_bytes()
     connection = open_transport(server, timeout=TEST_TIMEOUT_SECONDS)
+    envelope = Envelope(return_path(server, from_addr_spec, TEST_TOKEN), (recipient,))
     end_reading()
     try:
-        submission = connection.submit(message, Envelope(from_addr_spec, (recipient,)), lambda: None)
+        submission = connection.submit(message, envelope, lambda: None)
     finally:
         connection.close()
     failure = submission.failure or next((o.failure for o in submission.outcomes if o.failure), None)

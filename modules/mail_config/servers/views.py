@@ -101,6 +101,17 @@ class ServerForm(RecordForm):
         [Optional(), NumberRange(1, 10_000_000)],
         description=_l("Emails beyond wait and show when they leave; empty for no limit"),
     )
+    bounce_address = StringField(
+        _l("Bounces go to"),
+        [at_most(254)],
+        description=_l("The return path, in the domain of the From; empty for the From itself"),
+    )
+    bounce_tokens = BooleanField(
+        _l("Put a token into it"),
+        description=_l(
+            "Sends as bounces+token@…, so that every bounce finds its recipient. The mailbox must take such addresses."
+        ),
+    )
     company_id = SelectField(_l("Company"), coerce=int)
     active = BooleanField(_l("Active"), default=True)
 

@@ -23,6 +23,7 @@ from core.mail.addresses import Address
 from core.mail.draft import DraftRecipient, MailDraft
 from core.mail.outcomes import RecipientState
 from modules.mail_config.servers.access import open_transport
+from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.servers.service import best_of, candidates
 from modules.mail_config.transports.base import Envelope
 from modules.outbox import service
@@ -155,7 +156,9 @@ def _send_past_the_queue(draft: MailDraft, company: Company) -> bool:
     transport = open_transport(server, timeout=float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"]))
     end_reading()  # nothing holds a transaction across the network
     try:
-        submission = transport.submit(message, Envelope(company.email, (to,)), lambda: None)
+        submission = transport.submit(
+            message, Envelope(return_path(server, company.email), (to,)), lambda: None
+        )
     finally:
         transport.close()
     accepted = any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes)

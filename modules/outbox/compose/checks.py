@@ -170,7 +170,9 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         .where(
             OutgoingMail.document_id == document.id,
             func.coalesce(OutgoingMail.not_before, OutgoingMail.submitted_at) > now - RECENTLY,
-            MailRecipient.state.not_in([RecipientState.REFUSED, RecipientState.INVALID]),
+            MailRecipient.state.not_in(
+                [RecipientState.REFUSED, RecipientState.INVALID, RecipientState.BOUNCED]
+            ),
             OutgoingMail.state.not_in(_NOT_LEFT),
             OutgoingMail.submission_token.is_distinct_from(form.token),
             func.lower(MailRecipient.addr_spec).in_(specs),

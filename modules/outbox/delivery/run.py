@@ -24,6 +24,7 @@ from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, rate_limiter
+from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.transports.base import Envelope, LostClaimError
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox.delivery import claims, ledger
@@ -43,6 +44,7 @@ from modules.outbox.erasure import erase_private
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of, scrubbed
+from modules.outbox.return_tokens import make_token
 from modules.outbox.states import RetryPolicy
 
 logger = logging.getLogger(__name__)
@@ -268,8 +270,10 @@ class DeliveryRun:
             return self._server_failed(
                 mail, server, Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
             ), ()
+        # Of several at once a bounce names its own recipient; one transaction of the dialogue has one sender.
+        token = make_token(mail.id, due[0].id if len(due) == 1 else 0)
         envelope = Envelope(
-            mail.sender_address,
+            return_path(server, mail.sender_address, token),
             tuple(address_of(recipient).addr_spec for recipient in due),
             delivery_receipt=mail.delivery_receipt,
             envelope_id=mail.message_id.strip("<>"),

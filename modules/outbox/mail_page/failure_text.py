@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from flask_babel import gettext
@@ -13,6 +13,7 @@ from core.auth.models import Grant, Role, User
 from core.db import db
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS, Actor, FailureKind, Repair
+from core.mail.outcomes import RecipientState
 from modules.outbox.models import MailRecipient, OutgoingMail
 
 MAX_NAMES = 3  # recipients named in a sentence, before "and 5 more"
@@ -88,6 +89,20 @@ _BY_ADVICE: Mapping[Advice, Place] = {
 }
 
 
+_OF_A_SERVER = frozenset(
+    {
+        FailureKind.AUTH_FAILED,
+        FailureKind.CONNECT_FAILED,
+        FailureKind.HOST_NOT_FOUND,
+        FailureKind.RATE_LIMITED,
+        FailureKind.SERVER_ERROR,
+        FailureKind.TIMEOUT,
+        FailureKind.TLS_FAILED,
+    }
+)
+"""Kinds whose explanation speaks of the server that Envoi sends by."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A failure as a person reads it.
@@ -120,7 +135,31 @@ def reason_of(row: OutgoingMail | MailRecipient) -> Reason | None:
     if row.failure_kind is None:
         return None
     words = row.failure_reason if isinstance(row, OutgoingMail) else row.diagnostic
-    return explain(row.failure_kind, row.failure_also, row.failure_advice, words)
+    reason = explain(row.failure_kind, row.failure_also, row.failure_advice, words)
+    people = row.recipients if isinstance(row, OutgoingMail) else [row]
+    bounced = any(
+        person.state is RecipientState.BOUNCED and person.failure_kind is row.failure_kind
+        for person in people
+    )
+    return _between_servers(reason) if bounced else reason
+
+
+def _between_servers(reason: Reason) -> Reason:
+    """Return the reason of what came back: where it is about a server, another one than ours is meant.
+
+    The server that had taken it has given up, so nobody tries again either.
+    """
+    if reason.kind in _OF_A_SERVER:
+        words = gettext(
+            "A server on the way to the recipient could not hand it on, and has given up. The address may be right: "
+            "resend it later, or ask the recipient for another address."
+        )
+        return replace(
+            reason, text=words, advice="", also="", also_text="", actor=Actor.SELLER, place=Place.RECIPIENT
+        )
+    if reason.actor is Actor.NOBODY:
+        return replace(reason, actor=Actor.SELLER, place=reason.place or Place.RECIPIENT)
+    return reason
 
 
 def explain(kind: FailureKind, also: FailureKind | None, advice_name: str, words: str) -> Reason:

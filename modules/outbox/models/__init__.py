@@ -3,6 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
+from modules.outbox.models.inbound import INBOUND, NOTICES, InboundMessage, Mailbox, RecipientNotice, Verdict
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
@@ -23,8 +24,10 @@ __all__ = [
     "ATTACHMENTS",
     "ATTEMPTS",
     "EVENTS",
+    "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
+    "NOTICES",
     "RECIPIENTS",
     "Alert",
     "AlertPreference",
@@ -32,10 +35,14 @@ __all__ = [
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "InboundMessage",
     "KeptDraft",
     "MailAttachment",
     "MailEvent",
     "MailRecipient",
     "MailSearch",
+    "Mailbox",
     "OutgoingMail",
+    "RecipientNotice",
+    "Verdict",
 ]

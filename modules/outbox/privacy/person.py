@@ -38,6 +38,7 @@ from modules.outbox.models import (
     MailEvent,
     MailRecipient,
     OutgoingMail,
+    RecipientNotice,
 )
 from modules.outbox.private_addresses import address_hash
 from modules.outbox.search_index import index_mail
@@ -304,6 +305,12 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
         update(Alert)
         .where(Alert.mail_id == mail.id)
         .values(words="")
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(RecipientNotice)
+        .where(RecipientNotice.recipient_id.in_([recipient.id for recipient in mail.recipients]))
+        .values(diagnostic="")
         .execution_options(synchronize_session=False)
     )
     for column in _WORDS:
