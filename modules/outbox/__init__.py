@@ -24,6 +24,14 @@ module = Module(
             technical=True,
         ),
         MenuItem(
+            N_("Incoming mail"),
+            "outbox.mailboxes",
+            "outbox.inbound.manage",
+            N_("Configuration"),
+            55,
+            technical=True,
+        ),
+        MenuItem(
             N_("After a restore"),
             "outbox.restored",
             "outbox.restored.decide",
@@ -80,6 +88,11 @@ module = Module(
             granted={"support": Scope.ALL, "administrator": Scope.ALL},
         ),
         Permission(
+            "outbox.inbound.manage",
+            N_("Set up the mailboxes that bounces come to"),
+            granted={"administrator": Scope.ALL},
+        ),
+        Permission(
             "outbox.personal.manage",
             N_("Export and erase what is known about an address"),
             granted={"administrator": Scope.ALL},
@@ -134,6 +147,7 @@ module = Module(
     shared={
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",
+        "outbox.inbound.manage": "A mailbox takes what comes back for every company.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
     },
     config_defaults={

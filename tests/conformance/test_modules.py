@@ -23,13 +23,15 @@ from modules.mail_config.mail_templates.service import check_template
 
 class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through
-    # many mails or has added a file to one; a preview needs the document of the template's own kind. Each has
-    # tests of its own.
+    # many mails or has added a file to one; no mailbox is there to be read; a preview needs the document of the
+    # template's own kind. Each has tests of its own.
     untried = frozenset(
         {
             "mail_config.template_preview",
             "outbox.attachment",
             "outbox.compose_file_show",
+            "outbox.mailbox",
+            "outbox.mailbox_edit",
             "outbox.run_progress",
             "playground.message",
             "playground.message_html",

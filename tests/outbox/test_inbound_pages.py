@@ -104,7 +104,7 @@ def test_where_a_server_gave_up_somebody_must_act_since_nobody_tries_again(
     mail = accepted(send("ann@far.example", by=user))
     take(report(mail, ("ann@far.example", "failed"), said=GIVEN_UP))
     text = shown(browser, mail, "reason")
-    assert "A server on the way to the recipient could not hand it on" in text
+    assert "The recipient&#39;s mail server could not be reached." in text
     assert "Envoi tries again by itself" not in text
 
 

@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from flask import current_app
 
 from core.vault import decrypt
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.smtp import SmtpConnection
 
 
-def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
+class Reachable(Protocol):
+    """A row that says how a server is reached: to send by, or to read a mailbox at."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+
+    @property
+    def encryption(self) -> Encryption:
+        """How the connection is encrypted."""
+
+    @property
+    def username(self) -> str:
+        """For signing in, or ""."""
+
+    @property
+    def secret(self) -> bytes | None:
+        """The encrypted password, or None."""
+
+
+def access_to(server: Reachable, *, timeout: float = 60.0) -> ServerAccess:
     """Return what is needed to reach a server.
 
     Raises:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from modules.outbox.inbound.effects import apply_waiting
+from modules.outbox.inbound.mailboxes import read_mailboxes
 
 
 def inbound() -> None:
-    """Let count what has waited for a worker to be done with its mail."""
+    """Read the mailboxes, and let count what has waited for a worker to be done with its mail."""
     apply_waiting()
+    read_mailboxes()

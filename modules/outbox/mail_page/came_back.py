@@ -13,7 +13,9 @@ from sqlalchemy import select
 from core.db import db
 from core.i18n import lazy_gettext as _l
 from core.mail.bounces.model import Action
+from core.mail.bounces.sentences import bounce_title
 from core.mail.outcomes import RecipientState
+from modules.outbox.blueprint import blueprint
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 
 MAX_SHOWN = 500  # notices that one page reads; the newest
@@ -42,6 +44,9 @@ _RECEIPTS: Mapping[Action, tuple[Any, str]] = {
     Action.DECLINED: (_l("The reader’s program sends no read receipt."), "eye-slash"),
     Action.COMPLAINED: (_l("Reported as unwanted by the recipient."), "flag"),
 }
+
+
+blueprint.app_template_global("bounce_title")(bounce_title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ def _bounced(notice: RecipientNotice, recipient: MailRecipient) -> str:
     else:
         said = gettext("Came back after it was accepted.")
     if notice.permanent is False:
-        said = f"{said} {gettext('A server has tried for long and given up; the address may be right.')}"
+        given_up = gettext("A server has tried for long and given up; the address may be right.")
+        said = f"{said} {given_up}"
     return str(said)
 
 

@@ -12,6 +12,12 @@ from sqlalchemy import func, select, true
 from core.auth.models import Grant, Role, User
 from core.db import db
 from core.mail.advice import ADVICE, Advice
+from core.mail.bounces.sentences import (
+    bounce_text,
+    bounce_title,
+    is_about_a_later_server,
+    is_true_of_any_server,
+)
 from core.mail.explanations import EXPLANATIONS, Actor, FailureKind, Repair
 from core.mail.outcomes import RecipientState
 from modules.outbox.models import MailRecipient, OutgoingMail
@@ -89,20 +95,6 @@ _BY_ADVICE: Mapping[Advice, Place] = {
 }
 
 
-_OF_A_SERVER = frozenset(
-    {
-        FailureKind.AUTH_FAILED,
-        FailureKind.CONNECT_FAILED,
-        FailureKind.HOST_NOT_FOUND,
-        FailureKind.RATE_LIMITED,
-        FailureKind.SERVER_ERROR,
-        FailureKind.TIMEOUT,
-        FailureKind.TLS_FAILED,
-    }
-)
-"""Kinds whose explanation speaks of the server that Envoi sends by."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A failure as a person reads it.
@@ -141,25 +133,24 @@ def reason_of(row: OutgoingMail | MailRecipient) -> Reason | None:
         person.state is RecipientState.BOUNCED and person.failure_kind is row.failure_kind
         for person in people
     )
-    return _between_servers(reason) if bounced else reason
+    return _of_a_later_server(reason, row.failure_advice) if bounced else reason
 
 
-def _between_servers(reason: Reason) -> Reason:
+def _of_a_later_server(reason: Reason, advice_name: str) -> Reason:
     """Return the reason of what came back: where it is about a server, another one than ours is meant.
 
     The server that had taken it has given up, so nobody tries again either.
     """
-    if reason.kind in _OF_A_SERVER:
-        words = gettext(
-            "A server on the way to the recipient could not hand it on, and has given up. The address may be right: "
-            "resend it later, or ask the recipient for another address."
-        )
-        return replace(
-            reason, text=words, advice="", also="", also_text="", actor=Actor.SELLER, place=Place.RECIPIENT
-        )
-    if reason.actor is Actor.NOBODY:
-        return replace(reason, actor=Actor.SELLER, place=reason.place or Place.RECIPIENT)
-    return reason
+    advice = Advice(advice_name) if advice_name in Advice.__members__.values() else None
+    about_it = is_about_a_later_server(reason.kind)
+    return replace(
+        reason,
+        title=bounce_title(reason.kind),
+        text=bounce_text(reason.kind),
+        advice=reason.advice if is_true_of_any_server(advice) else "",
+        actor=Actor.SELLER if about_it or reason.actor is Actor.NOBODY else reason.actor,
+        place=Place.RECIPIENT if about_it else reason.place,
+    )
 
 
 def explain(kind: FailureKind, also: FailureKind | None, advice_name: str, words: str) -> Reason:

@@ -33,9 +33,11 @@ def upgrade() -> None:
         sa.Column("uid_validity", sa.BigInteger(), nullable=True),
         sa.Column("last_uid", sa.BigInteger(), nullable=False),
         _moment("read_from"),
+        _moment("tried_at", nullable=True),
         _moment("looked_at", nullable=True),
-        sa.Column("problem", sa.String(500), nullable=False),
-        _moment("problem_since", nullable=True),
+        sa.Column("failure_kind", sa.String(32), nullable=True),
+        sa.Column("failure_words", sa.String(500), nullable=False),
+        _moment("failing_since", nullable=True),
         sa.Column("skipped", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_mailbox")),
     )

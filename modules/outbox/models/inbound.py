@@ -60,11 +60,15 @@ class Mailbox(Base):
     """The last message that was looked at; messages after it are new."""
     read_from: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """Older messages are left alone: they lay there before Envoi was told of the mailbox."""
+    tried_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When it was last looked at; whoever moves it on is the one who looks."""
     looked_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When it was last read to the end of what was new, or as far as the time allowed; None before."""
-    problem: Mapped[str] = mapped_column(String(500), default="")
-    """Why it could not be read the last time, in the words of the server or ours; "" when it could."""
-    problem_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
+    """Why it could not be read the last time; None when it could."""
+    failure_words: Mapped[str] = mapped_column(String(500), default="")
+    """The server's own words then, or ours."""
+    failing_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Since when it cannot be read, or None."""
     skipped: Mapped[int] = mapped_column(default=0)
     """Messages that were too large to be read, so far."""
