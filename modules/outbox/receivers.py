@@ -52,7 +52,7 @@ def mail_wanted(
         raise UserError(_l("There is nobody to send it to."))
     if keep_days is not None:
         draft = replace(draft, keep_days=keep_days)
-    return submit(replace(draft, private=private), by).id
+    return submit(replace(draft, private=private), by, hold_dead=True).id
 
 
 def captured_mails_asked(_app: Flask, *, user: User, message_ids: list[str]) -> set[str]:

@@ -29,6 +29,7 @@ from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
+from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import OutgoingMail
 from modules.outbox.permissions import RESEND
@@ -112,8 +113,14 @@ def partner_panel(partner: Partner) -> str:
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
+    people = [partner, *partner.contacts]
+    addresses = [person.email for person in people if person.email]
     return render_template(
-        "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+        "outbox/panels/partner.html",
+        partner=partner,
+        panel=queries.mails_of_partner(partner, user),
+        dead=dead_among(addresses),
+        complained=complained_among(addresses),
     )
 
 

@@ -43,7 +43,8 @@ UNDELIVERED = RESENDABLE | CANCELABLE
 """Not everybody has it, and it is not being sent at this moment."""
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {
-    "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED})),
+    # Failed: all its addresses are known to be dead, and nobody has said to try them again.
+    "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED, MailState.FAILED})),
     "claim": (frozenset({MailState.QUEUED}), frozenset({MailState.SENDING})),
     "settle": (
         # A worker that was stopped past its lease and goes on knows more than the sweep did.

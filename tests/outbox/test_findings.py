@@ -254,7 +254,7 @@ def test_who_has_it_from_a_mail_that_waited_is_told_and_who_was_refused_is_not(
         browser, quotation, opened(browser, quotation)
     )
     refused(mail, state=MailState.PARTIAL, not_before=clock.now())
-    assert "client@example.com" not in check(browser, quotation, opened(browser, quotation))
+    assert "sent this to client@example.com" not in check(browser, quotation, opened(browser, quotation))
 
 
 @pytest.mark.usefixtures("server")

@@ -30,7 +30,7 @@ from modules.outbox.states import (
 
 # As DESIGN §5 tells it; written out here, so that a change of the product's table must be meant.
 LEGAL = {
-    *(("submit", None, after) for after in ("queued", "scheduled")),
+    *(("submit", None, after) for after in ("queued", "scheduled", "failed")),
     ("return", "sending", "queued"),
     ("claim", "queued", "sending"),
     *(("settle", "sending", after) for after in ("sent", "partial", "failed", "deferred", "uncertain")),

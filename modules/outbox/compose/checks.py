@@ -19,13 +19,14 @@ from core.mail.draft import MailDraft
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
-from core.web.formats import file_size
+from core.web.formats import day, file_size
 from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers.service import Route
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
+from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.limits import Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash
@@ -125,6 +126,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             gettext("%(name)s follows by email and gets nothing: %(why)s.", name=name, why=why),
             field="to",
         )
+    yield from _came_back(form)
     for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
@@ -136,6 +138,33 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
         )
     if form.document is not None:
         yield from _sent_lately(form, form.document)
+
+
+def _came_back(form: ComposeForm) -> Iterator[Finding]:
+    """Ask about addresses that nobody has, and tell of those who have complained."""
+    fields = {recipient.address.addr_spec: recipient.field for recipient in form.draft.recipients}
+    for address, since in dead_among(fields).items():
+        yield Finding(
+            f"dead:{address}",
+            Severity.ASK,
+            gettext(
+                "%(address)s came back on %(day)s: the mailbox does not exist.",
+                address=address,
+                day=day(since),
+            ),
+            field=fields[address].value,
+        )
+    for address, at in complained_among(fields).items():
+        yield Finding(
+            f"complained:{address}",
+            Severity.NOTE,
+            gettext(
+                "%(address)s called an email unwanted on %(day)s: send nothing promotional.",
+                address=address,
+                day=day(at),
+            ),
+            field=fields[address].value,
+        )
 
 
 def _no_longer_proposed(form: ComposeForm, removed: frozenset[str]) -> Iterator[Finding]:
