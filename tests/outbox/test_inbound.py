@@ -6,11 +6,11 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import clock
 from core.auth.models import User
-from core.db import db
+from core.db import db, transaction
 from core.mail.bounces.model import Nature
 from core.mail.outcomes import FailureKind, RecipientState
 from core.testing.services import SmtpLab
@@ -21,6 +21,7 @@ from modules.outbox.delivery.run import deliver
 from modules.outbox.inbound.effects import apply_waiting
 from modules.outbox.inbound.intake import take
 from modules.outbox.models import Alert, InboundMessage, OutgoingMail, RecipientNotice, Verdict
+from modules.outbox.privacy import retention
 from modules.outbox.return_tokens import Token, make_token, token_in
 from modules.outbox.states import MailState
 from tests.outbox.coming_back import GIVEN_UP, read_receipt, report, says_nothing
@@ -252,3 +253,51 @@ def test_what_is_about_no_mail_of_ours_leaves_no_trace_unless_it_is_a_report(sen
     assert db.session.scalars(select(InboundMessage)).all() == []
     take(report(None, ("zoe@nowhere.example", "failed")))
     assert len(db.session.scalars(select(InboundMessage)).all()) == 1
+
+
+def answer(mail: OutgoingMail, sender: str, *, head: str = "", text: str = "Thank you.") -> bytes:
+    return (
+        f"From: Ann <{sender}>\nTo: sales@maison.example.com\nSubject: Re: A subject\n"
+        f"Message-ID: <answer.1@far.example>\nIn-Reply-To: {mail.message_id}\n"
+        f"Date: Mon, 30 Nov 2026 08:00:00 +0000\n{head}\n{text}\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("head", "text", "nature", "back_on"),
+    [
+        ("", "Thank you.", Nature.ORDINARY, None),
+        (
+            "Auto-Submitted: auto-replied\n",
+            "I am out of the office and back on 7 December 2026.",
+            Nature.AUTO_REPLY,
+            dt.date(2026, 12, 7),
+        ),
+    ],
+)
+def test_an_answer_is_told_apart_from_an_automatic_one_and_changes_no_state(
+    send: Send, head: str, text: str, nature: Nature, back_on: dt.date | None
+) -> None:
+    mail = accepted(send("ann@far.example", "bob@far.example"))
+    octets = answer(mail, "Ann@far.example", head=head, text=text)
+    assert [take(octets).verdict for _ in range(2)] == [Verdict.ANSWER, Verdict.REPEATED]
+    assert (states(mail), mail.state) == ([RecipientState.ACCEPTED] * 2, MailState.SENT)
+    came = row(mail)
+    assert (came.nature, came.answered_by_id, came.back_on) == (nature, mail.recipients[0].id, back_on)
+
+
+def test_an_answer_by_somebody_else_is_nobodys(send: Send) -> None:
+    mail = accepted(send("ann@far.example"))
+    assert take(answer(mail, "colleague@far.example")).verdict is Verdict.ANSWER
+    assert row(mail).answered_by_id is None
+
+
+def test_what_did_not_count_is_forgotten_after_a_while(send: Send) -> None:
+    mail = accepted(send("ann@far.example"))
+    long_ago = clock.now() - dt.timedelta(days=91)
+    take(report(None, ("ann@far.example", "failed")), received_at=clock.now())
+    take(report(mail, ("ann@far.example", "failed"), number=2), received_at=clock.now())
+    with transaction() as session:
+        session.execute(update(InboundMessage).values(received_at=long_ago))
+    retention.apply()
+    assert [one.verdict for one in db.session.scalars(select(InboundMessage))] == [Verdict.COUNTED]

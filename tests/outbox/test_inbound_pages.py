@@ -97,6 +97,27 @@ def test_receipts_say_what_they_prove_and_what_not(
     assert "Read receipt: displayed" in shown(browser, mail, "timeline")
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "Away, says an automatic answer: back on Monday, 7 December 2026."),
+        ("fr", "Absent, selon une réponse automatique : de retour le lundi 7 décembre 2026."),
+    ],
+)
+def test_who_is_away_is_said_with_the_day_of_their_return(
+    send: Send, readers: Callable[..., tuple[User, FlaskClient]], language: str, words: str
+) -> None:
+    user, browser = readers(language)
+    mail = accepted(send("ann@far.example", by=user))
+    absent = (
+        f"From: ann@far.example\nTo: sales@maison.example.com\nAuto-Submitted: auto-replied\nSubject: Absent\n"
+        f"In-Reply-To: {mail.message_id}\nDate: Mon, 30 Nov 2026 08:00:00 +0000\n\n"
+        "I am back on 7 December 2026.\n"
+    )
+    take(absent.encode())
+    assert words in shown(browser, mail, "recipients")
+
+
 def test_where_a_server_gave_up_somebody_must_act_since_nobody_tries_again(
     send: Send, readers: Callable[..., tuple[User, FlaskClient]]
 ) -> None:

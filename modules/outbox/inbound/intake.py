@@ -13,14 +13,16 @@ from sqlalchemy.orm import Session
 from core import clock
 from core.db import transaction
 from core.mail.bounces import Reading, read
+from core.mail.bounces.message import addresses_of
 from core.mail.bounces.model import Nature, Notice
 from core.mail.bounces.parts import read_head
 from core.mail.outcomes import printable
 from core.mail.reader import parse_date
 from modules.outbox.inbound.effects import apply
-from modules.outbox.inbound.matching import Match, match
+from modules.outbox.inbound.matching import Match, answerer, match
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 from modules.outbox.private_addresses import is_address_hash, scrub
+from modules.outbox.transitions import note
 
 MAX_MESSAGE_ID = 255  # characters, as the column has
 MAX_ENHANCED_CODE = 16  # the same
@@ -56,7 +58,7 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
     """
     reading = read(octets)
     digest = hashlib.sha256(octets).hexdigest()
-    message_id = _message_id_of(octets)
+    message_id, sender = _message_id_and_sender(octets)
     received = min(received_at or clock.now(), clock.now())
     with transaction() as session:
         known = session.scalar(select(InboundMessage).where(InboundMessage.sha256 == digest))
@@ -70,11 +72,19 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
             message_id=message_id,
             mailbox_id=mailbox_id,
             nature=reading.nature,
-            verdict=Verdict.UNPROVEN if found.mail is not None else Verdict.UNKNOWN,
+            verdict=_first_verdict(reading, found),
+            back_on=reading.back_on,
             mail_id=found.mail.id if found.mail is not None else None,
             received_at=received,
         )
-        if found.mail is not None:
+        if row.verdict is Verdict.ANSWER and found.mail is not None:
+            who = answerer(found.mail, sender)
+            row.answered_by_id = who.id if who is not None else None
+            # Nothing of the answer is kept, and nothing is ever answered by itself: no loop can begin here.
+            note(
+                found.mail, reading.nature.value, before=found.mail.state, detail=who.addr_spec if who else ""
+            )
+        elif found.mail is not None:
             row.notices = [_notice(found.mail, recipient, said, received) for recipient, said in found.about]
         if _is_twin(session, row):
             row.verdict = Verdict.REPEATED
@@ -110,9 +120,17 @@ def _is_twin(session: Session, row: InboundMessage) -> bool:
     return session.scalar(same.limit(1)) is not None
 
 
-def _message_id_of(octets: bytes) -> str:
+def _first_verdict(reading: Reading, found: Match) -> Verdict:
+    """Return what is made of a message before its effects are known."""
+    if found.mail is None:
+        return Verdict.UNKNOWN
+    return Verdict.UNPROVEN if reading.nature in _KEPT else Verdict.ANSWER
+
+
+def _message_id_and_sender(octets: bytes) -> tuple[str, str]:
     fields, _body = read_head(octets)
-    return printable(fields.first("message-id").strip())[:MAX_MESSAGE_ID]
+    message_id = printable(fields.first("message-id").strip())[:MAX_MESSAGE_ID]
+    return message_id, next(iter(addresses_of(fields, "from")), "")
 
 
 def _notice(

@@ -41,6 +41,7 @@ LOOK_BACK = dt.timedelta(days=7)
 SMALL = (
     1024 * 1024
 )  # octets; of a larger message the beginning is read first, and the rest only if it is about ours
+_REPORTS = frozenset({Verdict.COUNTED, Verdict.WAITS, Verdict.REPEATED, Verdict.EARLIER})
 TESTED = 20  # messages that the test looks at
 
 
@@ -253,15 +254,16 @@ def _take_one(box: ImapMailbox, mailbox_id: int, listed: Listed, *, mark_seen: b
     if not octets:
         return
     taken = again(partial(take, octets, mailbox_id=mailbox_id, received_at=listed.received_at))
-    if mark_seen and taken.verdict in {Verdict.COUNTED, Verdict.WAITS, Verdict.REPEATED, Verdict.EARLIER}:
+    # An answer stays new: a person has still to read it.
+    if mark_seen and taken.verdict in _REPORTS:
         box.mark_seen(listed.uid)
 
 
 def _is_wanted(beginning: bytes, received_at: dt.datetime | None) -> bool:
-    """Return True for a message that is about a mail, or a report, as far as its beginning says."""
-    reading, match = explain(beginning, received_at)
+    """Return True for a report, as far as the beginning of a message says; of an answer the beginning is enough."""
+    reading, _match = explain(beginning, received_at)
     end_reading()
-    return match.mail is not None or reading.nature not in {Nature.ORDINARY, Nature.AUTO_REPLY}
+    return reading.nature not in {Nature.ORDINARY, Nature.AUTO_REPLY}
 
 
 def _first_after(box: ImapMailbox, uid: int) -> int:

@@ -57,6 +57,12 @@ def match(reading: Reading, received_at: dt.datetime) -> Match:
     return Match(mail, about)
 
 
+def answerer(mail: OutgoingMail, sender: str) -> MailRecipient | None:
+    """Return the recipient of a mail who has an address, as it stands in the From of an answer."""
+    keys = _keys(sender)
+    return next((row for row in mail.recipients if not keys.isdisjoint(_keys_of_row(row))), None)
+
+
 def _by_message_id(reading: Reading) -> OutgoingMail | None:
     """Return the mail whose Message-ID the message names: returned, quoted or as the ENVID, which is the same."""
     ids = list(reading.about.message_ids)

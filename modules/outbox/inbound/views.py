@@ -39,6 +39,7 @@ NATURES = {
     Nature.ORDINARY: _l("ordinary message"),
 }
 VERDICTS = {
+    Verdict.ANSWER: (_l("answer"), "success", "chat-left-text"),
     Verdict.COUNTED: (_l("counted"), "success", "check-circle-fill"),
     Verdict.WAITS: (_l("waits for the worker"), "info", "hourglass-split"),
     Verdict.REPEATED: (_l("known already"), "neutral", "arrow-repeat"),
@@ -75,8 +76,10 @@ class MailboxForm(RecordForm):
     )
     folder = StringField(_l("Folder"), [*required(), at_most(200)], default="INBOX")
     mark_seen = BooleanField(
-        _l("Mark as read what is about an email"),
-        description=_l("Otherwise nothing changes in the mailbox. Nothing is ever deleted or moved."),
+        _l("Mark bounces and receipts as read"),
+        description=_l(
+            "Otherwise nothing changes there. Answers stay unread; nothing is ever deleted or moved."
+        ),
     )
     active = BooleanField(_l("Active"), default=True)
 
@@ -158,6 +161,7 @@ def _page(row: Mailbox, report: service.TestReport | None = None) -> str:
         report=report,
         explanations=EXPLANATIONS,
         natures=NATURES,
+        answers=(Nature.ORDINARY, Nature.AUTO_REPLY),
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from core.db import db
 from core.i18n import lazy_gettext as _l
-from core.mail.bounces.model import Action
+from core.mail.bounces.model import Action, Nature
 from core.mail.bounces.sentences import bounce_title
 from core.mail.outcomes import RecipientState
 from modules.outbox.blueprint import blueprint
@@ -74,7 +74,27 @@ def came_back(mail: OutgoingMail) -> dict[int, list[Line]]:
         if notice.recipient_id in people:
             recipient = people[notice.recipient_id]
             lines.setdefault(recipient.id, []).append(_line(notice, recipient))
+    answers = db.session.scalars(
+        select(InboundMessage)
+        .where(InboundMessage.mail_id == mail.id, InboundMessage.verdict == Verdict.ANSWER)
+        .order_by(InboundMessage.id.desc())
+        .limit(MAX_SHOWN)
+    ).all()
+    for answer in reversed(answers):
+        if answer.answered_by_id in people:
+            lines.setdefault(answer.answered_by_id, []).append(_answered(answer))
     return lines
+
+
+def _answered(answer: InboundMessage) -> Line:
+    if answer.nature is not Nature.AUTO_REPLY:
+        words, icon = gettext("Answered. The answer lies in the mailbox."), "chat-left-text"
+    elif answer.back_on is not None:
+        day = format_date(answer.back_on, "full")
+        words, icon = gettext("Away, says an automatic answer: back on %(day)s.", day=day), "calendar-x"
+    else:
+        words, icon = gettext("An automatic answer came, such as an out-of-office message."), "calendar-x"
+    return Line(str(words), icon, answer.received_at)
 
 
 def _line(notice: RecipientNotice, recipient: MailRecipient) -> Line:

@@ -81,6 +81,8 @@ _BY_VERB: Mapping[str, Any] = {
     "processed": _l("Read receipt: handled by a program"),
     "declined": _l("The reader’s program sends no read receipt"),
     "complained": _l("Reported as unwanted by the recipient"),
+    "ordinary": _l("Answered"),
+    "auto_reply": _l("Automatic answer"),
 }
 _REMARKS: Mapping[str, Any] = {
     OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
@@ -100,6 +102,8 @@ _ICONS: Mapping[str, str] = {
     "delivered": "check2-all",
     "displayed": "eye",
     "complained": "flag",
+    "ordinary": "chat-left-text",
+    "auto_reply": "calendar-x",
 }
 
 

@@ -50,6 +50,8 @@ def upgrade() -> None:
         sa.Column("nature", sa.String(32), nullable=False),
         sa.Column("verdict", sa.String(32), nullable=False),
         sa.Column("mail_id", sa.Integer(), nullable=True),
+        sa.Column("answered_by_id", sa.Integer(), nullable=True),
+        sa.Column("back_on", sa.Date(), nullable=True),
         _moment("received_at"),
         sa.ForeignKeyConstraint(
             ["mailbox_id"],
@@ -63,12 +65,19 @@ def upgrade() -> None:
             name=op.f("fk_outbox_inbound_mail_id_outbox_mail"),
             ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(
+            ["answered_by_id"],
+            ["outbox_recipient.id"],
+            name=op.f("fk_outbox_inbound_answered_by_id_outbox_recipient"),
+            ondelete="SET NULL",
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_inbound")),
         sa.UniqueConstraint("sha256", name=op.f("uq_outbox_inbound_sha256")),
     )
     for name, columns in (
         ("message_id", ["message_id"]),
         ("mailbox_id", ["mailbox_id"]),
+        ("answered_by_id", ["answered_by_id"]),
         ("mail_id", ["mail_id", "id"]),
         ("received_at", ["received_at"]),
     ):

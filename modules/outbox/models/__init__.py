@@ -3,7 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
-from modules.outbox.models.inbound import INBOUND, NOTICES, InboundMessage, Mailbox, RecipientNotice, Verdict
+from modules.outbox.models.inbound import INBOUND, InboundMessage, Mailbox, RecipientNotice, Verdict
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
@@ -27,7 +27,6 @@ __all__ = [
     "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
-    "NOTICES",
     "RECIPIENTS",
     "Alert",
     "AlertPreference",

@@ -22,6 +22,7 @@ _WAITS = "verdict = 'waits'"
 class Verdict(StrEnum):
     """What was made of a message that came in."""
 
+    ANSWER = "answer"  # somebody answers a mail of ours, or their program does
     COUNTED = "counted"  # proved to be about a mail of ours; the mail shows it
     WAITS = "waits"  # proved, but a worker is sending that mail at this moment
     REPEATED = "repeated"  # says again what another message has said
@@ -51,7 +52,7 @@ class Mailbox(Base):
     folder: Mapped[str] = mapped_column(String(200), default="INBOX")
     """The one folder that is read."""
     mark_seen: Mapped[bool] = mapped_column(default=False)
-    """True to mark as read what was about a mail of ours. Nothing is ever deleted or moved."""
+    """True to mark as read the reports about mails of ours. Answers stay new; nothing is ever deleted or moved."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: it is not looked at."""
     uid_validity: Mapped[int | None] = mapped_column(BigInteger)
@@ -101,6 +102,12 @@ class InboundMessage(Base):
     """What was made of it."""
     mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"))
     """The mail that it is about or, where that is unproven, may be about."""
+    answered_by_id: Mapped[int | None] = mapped_column(
+        ForeignKey("outbox_recipient.id", ondelete="SET NULL"), index=True
+    )
+    """The recipient who answers; None for a report, or where somebody else does."""
+    back_on: Mapped[dt.date | None]
+    """The day on which who is absent is back, where an automatic answer names one."""
     received_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When it came in, by the mailbox's clock or ours; never what its own head says."""
 
@@ -149,4 +156,3 @@ class RecipientNotice(Base):
 
 
 INBOUND = cast("Table", InboundMessage.__table__)
-NOTICES = cast("Table", RecipientNotice.__table__)

@@ -24,7 +24,7 @@ from modules.outbox.erasure import (
     sweep_folder,
 )
 from modules.outbox.message import file_store
-from modules.outbox.models import INBOUND, MAILS, DraftFile, KeptDraft
+from modules.outbox.models import INBOUND, MAILS, DraftFile, KeptDraft, Verdict
 from modules.outbox.service import cancel
 from modules.outbox.states import CANCELABLE, SETTLED, MailState
 
@@ -37,7 +37,7 @@ KEEP_DRAFTS = dt.timedelta(days=30)
 KEEP_SENT_DRAFTS = dt.timedelta(hours=1)
 """What a mail was made of is kept for so long, to be opened again when its sending is undone."""
 KEEP_STRANGE_MESSAGES = dt.timedelta(days=90)
-"""What came in and was about no mail of ours is remembered for so long."""
+"""What came in and did not count is remembered for so long."""
 
 
 @dataclass(slots=True)
@@ -203,7 +203,8 @@ def _expire_private(report: Report) -> None:
 def _forget_strange_messages(until: float) -> None:
     """Delete what is remembered of bounces that were about no mail of ours: nobody asks for them after a while."""
     old = select(INBOUND.c.id).where(
-        INBOUND.c.mail_id.is_(None), INBOUND.c.received_at < clock.now() - KEEP_STRANGE_MESSAGES
+        INBOUND.c.verdict.in_([Verdict.UNKNOWN, Verdict.UNPROVEN]),
+        INBOUND.c.received_at < clock.now() - KEEP_STRANGE_MESSAGES,
     )
     while time.monotonic() < until:
         with transaction() as session:
