@@ -81,7 +81,7 @@ def install(wanted: list[str]) -> None:
     if shutil.which("apt-get") is None:
         raise SystemExit(f"The tests need {' and '.join(wanted)}, and there is no apt-get to install it.")
     if os.geteuid() != 0:
-        raise SystemExit(f"The tests drive a browser with a font; as root, run: {by_hand}")
+        raise SystemExit(f"The tests need a browser, a font and an IMAP server; as root, run: {by_hand}")
     print(f"Installing for the tests: {' '.join(wanted)}", flush=True)
     apt_get("update")
     apt_get("install", "-y", "--no-install-recommends", *wanted)

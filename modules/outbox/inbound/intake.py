@@ -137,7 +137,7 @@ def _notice(
     mail: OutgoingMail, recipient: MailRecipient, said: Notice, received_at: dt.datetime
 ) -> RecipientNotice:
     words = said.diagnostic
-    if mail.private or is_address_hash(recipient.addr_spec) or mail.contents_erased_at is not None:
+    if is_address_hash(recipient.addr_spec) or mail.contents_erased_at is not None:
         # An address that is not kept, or was erased, must not come back in the words of a server.
         words = scrub(words, [one for one in (said.recipient, said.original_recipient) if "@" in one])
     failure = said.failure
