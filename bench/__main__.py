@@ -11,7 +11,7 @@ import contextlib
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -23,14 +23,26 @@ from core.testing.services import postgres_server, redis_server
 
 PDF = b"%PDF-1.4\n" + os.urandom(35_000)
 
-# What django-post_office is given: as it comes (batches of 100 by 5 threads), and what it was fastest with of
-# batches of 100, 1000 and 5000 by 1, 2 and 5 threads. Its log of sent mails stays on, as our record of attempts.
-TUNINGS: dict[str, dict[str, int]] = {
+# What django-post_office is given for a server on the same machine: as it comes (batches of 100 by 5 threads), and what
+# it was fastest with of batches of 100, 1000 and 5000 by 1, 2 and 5 threads. Its log of sent mails stays on, as our
+# record of attempts.
+NEAR: dict[str, dict[str, int]] = {
     "defaults": {},
     "batches of 1000, 1 thread": {"BATCH_SIZE": 1000, "THREADS_PER_PROCESS": 1},
     "batches of 5000, 1 thread": {"BATCH_SIZE": 5000, "THREADS_PER_PROCESS": 1},
 }
+# And for one across a network, where a single thread would only wait.
+FAR: dict[str, dict[str, int]] = {
+    "defaults": {},
+    "batches of 1000, 20 threads": {"BATCH_SIZE": 1000, "THREADS_PER_PROCESS": 20},
+}
 PROCESSES = (1, 2)
+# A commit has reached the disk, as on SQLite with `synchronous=FULL`, for everybody.
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+DELAYS_MS = (0, 40)
+"""Of each answer of the server: on the same machine, and across a network."""
+CONNECTIONS = (20, 5)
+"""What Envoi opens at once, over all its processes: to a server of the house, and to one that nothing is known of."""
 
 Contest = dict[str, Callable[[], Figure]]
 
@@ -44,33 +56,34 @@ def play(contest: Contest, rounds: int) -> dict[str, Figure]:
     return {name: median(several) for name, several in figures.items()}
 
 
-def drain(options: argparse.Namespace, folder: Path, redis_url: str, port: int, urls: dict[str, str]) -> None:
-    """Compare everybody at mails with a ready PDF."""
+def drain(
+    options: argparse.Namespace,
+    folder: Path,
+    redis_url: str,
+    port: int,
+    url: str,
+    title: str,
+    tunings: Mapping[str, dict[str, int]],
+) -> None:
+    """Compare everybody at mails with a ready PDF, with one database and one server."""
     mails, pdf = options.mails, folder / "document.pdf"
-    few = min(mails, 600)
-    contest: Contest = {
-        "plain RQ + Flask-Mail, 1 worker": partial(
-            plain_side, "plain", redis_url, port, few, "send_file", pdf
-        )
-    }
+    contest: Contest = {}
     rivals: dict[str, list[str]] = {}
-    for database, url in urls.items():
-        office = PostOffice(folder / f"post_office {database}", url, port)
-        installation = Installation(folder / f"Envoi {database}", redis_url, port, url)
-        submit = partial(installation.submit_ready, pdf=PDF)
-        for processes in PROCESSES:
-            name = f"Envoi, {database}, {processes}"
-            others = {f"post_office, {database}, {processes}, {title}": title for title in TUNINGS}
-            for other, title in others.items():
-                contest[other] = partial(office.drain, other, mails, pdf, TUNINGS[title], processes)
-            contest[name] = partial(installation.drain, name, mails, submit, processes)
+    office = PostOffice(folder / f"post_office {title}", url, port)
+    installation = Installation(folder / f"Envoi {title}", redis_url, port, url)
+    submit = partial(installation.submit_ready, pdf=PDF)
+    for processes in PROCESSES:
+        others = {f"post_office, {processes} process(es), {tuning}": tuning for tuning in tunings}
+        for other, tuning in others.items():
+            contest[other] = partial(office.drain, other, mails, pdf, tunings[tuning], processes)
+        for connections in CONNECTIONS:
+            name = f"Envoi, {processes} process(es), {connections} connections"
+            contest[name] = partial(installation.drain, name, mails, submit, processes, connections)
             rivals[name] = list(others)
     figures = play(contest, options.rounds)
 
-    print(
-        f"\nDraining {mails} mails with a ready PDF of 35 kB; the number after the database is that of processes"
-    )
-    show_head("against the fastest post_office with the same database and as many processes")
+    print(f"\nDraining {mails} mails with a ready PDF of 35 kB: {title}")
+    show_head("against the fastest post_office with as many processes")
     for name, figure in figures.items():
         ratio = ""
         if name in rivals:
@@ -105,6 +118,13 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="Of the mails with a ready PDF; medians are shown."
     )
+    parser.add_argument(
+        "--delays",
+        type=int,
+        nargs="*",
+        default=DELAYS_MS,
+        help="Milliseconds before each answer of the server.",
+    )
     parser.add_argument("--postgres", action="store_true", help="Measure on PostgreSQL as well.")
     options = parser.parse_args()
     print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
@@ -115,15 +135,19 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="envoi-bench-")))
         (folder / "redis").mkdir()
         redis_url = stack.enter_context(redis_server(folder / "redis"))
-        port = stack.enter_context(sink())
-        urls = {"SQLite": ""}
-        if options.postgres:
-            (folder / "postgres").mkdir()
-            urls["PostgreSQL"] = stack.enter_context(postgres_server(folder / "postgres"))
         (folder / "document.pdf").write_bytes(PDF)
-        drain(options, folder, redis_url, port, urls)
+        for delay in options.delays:
+            port = stack.enter_context(sink(delay / 1000))
+            urls = {"SQLite": ""}
+            if options.postgres:
+                cluster = folder / f"postgres {delay}"
+                cluster.mkdir()
+                urls["PostgreSQL"] = stack.enter_context(postgres_server(cluster, DURABLE))
+            for database, url in urls.items():
+                title = f"{database}, each answer after {delay} ms"
+                drain(options, folder, redis_url, port, url, title, FAR if delay else NEAR)
         if options.quotations:
-            send(options, folder, redis_url, port)
+            send(options, folder, redis_url, stack.enter_context(sink()))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ class Installation:
             "ENVOI_DATABASE_URL": settings.database_url,
             "ENVOI_REDIS_URL": redis_url,
             "ENVOI_QUEUE": self.queue,
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
         }
         with self.app.app_context():
             migrate.upgrade(self.app)
@@ -113,8 +114,13 @@ class Installation:
             )
             return db.session.scalar(query) or 0
 
-    def drain(self, name: str, mails: int, submit: Callable[[int], None], workers: int) -> Figure:
+    def drain(
+        self, name: str, mails: int, submit: Callable[[int], None], workers: int, connections: int = 20
+    ) -> Figure:
         """Let workers empty the queue, and see that every mail is settled."""
+        with self.app.app_context(), transaction() as session:
+            for server in session.scalars(select(MailServer)):
+                server.connections = connections
         submit(mails)
         command = [sys.executable, "-m", "core", "worker", "--burst"]
         figure = measured(name, mails, self.sink_port, Work([command] * workers, self.environ))

@@ -56,9 +56,10 @@ def cpu_of_children() -> float:
 
 
 @contextlib.contextmanager
-def sink() -> Iterator[int]:
+def sink(delay: float = 0.0) -> Iterator[int]:
+    """Run a sink, each of whose answers comes `delay` seconds late, and return its port."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "bench.sink", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "bench.sink", str(port), str(delay)])
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), smtplib.SMTP("127.0.0.1", port, timeout=1):

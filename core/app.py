@@ -33,7 +33,7 @@ from core.i18n import number_locale
 from core.kept import kept
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
-from core.web import errors, formats, security
+from core.web import compression, errors, formats, security, static
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
 
@@ -70,6 +70,8 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     init_babel(app, registry)
     init_login(app)
     formats.register(app)
+    static.register(app)
+    compression.register(app)
     security.register(app)
     errors.register(app)
     app.before_request(refuse_other_tables)
@@ -119,6 +121,9 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
     # A connection to PostgreSQL dies with a restart of the server; asking first costs less than an error page.
     engine_options: dict[str, Any] = {
         "pool_pre_ping": url.get_backend_name() == "postgresql",
+        # Kept open; the others only while many lanes of a worker ask at once. Each needs one, and no lane waits for it.
+        "pool_size": 5,
+        "max_overflow": 20,
         # What a statement was to write is nobody's business who reads about its failure.
         "hide_parameters": True,
     }
@@ -218,8 +223,9 @@ def shell_context() -> dict[str, Any]:
     return {
         **everybody,
         "user": user,
-        "menu": menu_for(user),
+        # To be called: a list renders a piece a row, each with these, and only the shell shows them.
+        "menu": partial(menu_for, user),
         "developer": developer_mode(user),
-        "companies": companies_for(user),
+        "companies_to_choose": partial(companies_for, user),
         "kind_title": kind_title,
     }

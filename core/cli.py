@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core import migrate, worker
+from core import loader, migrate, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
@@ -27,10 +27,10 @@ from core.inbound import inbound
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.pulse import outdated_processes
-from core.registry import current_registry, resolve
+from core.registry import current_registry, current_settings, resolve
 from core.scaffold.commands import module
-from core.signals import check_asked
-from core.supervisor import run_all
+from core.signals import check_asked, inbound_message
+from core.supervisor import prepare, run_all
 from core.web_server import serve_web
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
@@ -107,15 +107,30 @@ def with_app(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.group(cls=EnvoiGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Send business documents by e-mail, and know what became of them."""
+    context.obj = take_in
 
 
-def main() -> None:
-    """Run the command line; an expected error is a sentence, not a traceback."""
+@with_app
+def take_in(octets: bytes) -> list[str]:
+    """Hand a message that came in to the module that takes such, and return what was made of it."""
+    answers = inbound_message.send(application(), octets=octets)
+    if not answers:
+        raise EnvoiError("No enabled module takes messages in.")
+    return [str(sentence) for _receiver, sentence in answers]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; an expected error is a sentence, not a traceback.
+
+    Args:
+        arguments: What follows `envoi`; None for those of this process.
+    """
     os.umask(PRIVATE_UMASK)
     try:
-        cli()
+        cli(arguments)
     except EnvoiError as error:
         click.echo(f"envoi: {printable(str(error))}", err=True)
         sys.exit(1)
@@ -139,7 +154,14 @@ def unusable_database(error: DBAPIError) -> str:
 @click.option("--demo/--no-demo", default=True, help="Load demonstration data into an empty database.")
 def up(demo: bool) -> None:
     """Start everything: database, queue, worker, mailbox, web."""
-    run_all(application(), demo=demo)
+    run_all(application(), main, demo=demo)
+
+
+@cli.command("prepare", hidden=True)
+@click.option("--demo/--no-demo", default=True)
+def prepare_command(demo: bool) -> None:
+    """Do what `up` does before it starts everything."""
+    prepare(application(), demo=demo)
 
 
 @cli.command()
@@ -147,7 +169,7 @@ def web() -> None:
     """Start the web server."""
     app = application()
     app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
-    serve_web(app)
+    serve_web(app, app.extensions.get("envoi_web_socket"))
 
 
 @cli.command("worker")
@@ -190,6 +212,7 @@ def checks() -> list[str]:
             ]
     except DBAPIError as error:
         problems = [database_problem(error)]
+    problems += loader.unknown_settings(current_settings())
     if jobs_away():
         problems.append("Redis cannot be reached: mails are kept and wait.")
     return problems

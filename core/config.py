@@ -53,6 +53,7 @@ class Settings:
         trusted_hosts: Names that a request may call this server by, or None for any.
         trusted_proxies: How many proxies in front are trusted to tell the client's address.
         module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
+        names: The variables that are read here; a name that nearly is one of them was probably meant to be.
     """
 
     data_dir: Path
@@ -73,6 +74,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] | None
     trusted_proxies: int
     module_settings: Mapping[str, str]
+    names: frozenset[str] = frozenset()
 
 
 class _Reader:
@@ -99,6 +101,7 @@ class _Reader:
         complaint = check(text)
         if complaint:
             self.problems.append(f"{name} {complaint}, not “{_without_password(text)}”.")
+            return default
         return text
 
 
@@ -266,7 +269,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     host = reader.value("ENVOI_HOST", "127.0.0.1")
     port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    reach = reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)
     names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
     fields: dict[str, Any] = {
         "data_dir": data_dir,
@@ -284,7 +286,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
         "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
-        "customer_reach": Scope(reach) if reach in list(Scope) else Scope.ALL,
+        "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)),
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
     }
@@ -305,4 +307,5 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 )
     if reader.problems:
         raise ConfigError(reader.problems)
-    return Settings(secret_key=secret, module_settings=module_settings, **fields)
+    read = frozenset(reader.read)
+    return Settings(secret_key=secret, module_settings=module_settings, names=read, **fields)

@@ -120,6 +120,25 @@ class SlotFill:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectableList:
+    """A list whose rows can be selected, taken away as a table, and acted upon together.
+
+    Attributes:
+        name: The endpoint of its page, for example `sales.invoices`.
+        title: English, marked with `N_`.
+        permission: That of its page.
+        source: Dotted path of a function that takes the user and returns a `core.selection.ListSource`.
+        of: What its rows are: `document` for rows of `core_document`, `partner` for customers.
+    """
+
+    name: str
+    title: str
+    permission: str
+    source: str
+    of: str = "document"
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """A function that is called when a signal of `core.signals` is sent.
 
@@ -155,6 +174,7 @@ class Module:
         demo: Dotted path of a function of the application that inserts demonstration data; called once, on an
             empty database, in the order of loading.
         slots: Pieces it puts into the pages of others.
+        lists: Lists of documents or customers whose rows can be selected.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
         scripts: Files of the package's folder `static` that every page loads as ES modules, in this order.
@@ -166,6 +186,8 @@ class Module:
             company find nothing anywhere else.
         config_defaults: Settings with their defaults; `ENVOI_<KEY>` overrides. Keys carry the prefix; the type
             of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
+        config_check: Dotted path of a function that takes the settings of the module, in their types, and returns a
+            sentence for each that makes no sense; called at start, so that nothing finds out later.
     """
 
     name: str
@@ -183,6 +205,7 @@ class Module:
     install: str | None = None
     demo: str | None = None
     slots: tuple[SlotFill, ...] = ()
+    lists: tuple[SelectableList, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
@@ -191,3 +214,4 @@ class Module:
     translations: bool = True
     shared: Mapping[str, str] = field(default_factory=dict)
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)
+    config_check: str | None = None

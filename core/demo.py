@@ -18,6 +18,7 @@ from core.auth.service import save_user
 from core.companies.models import Company
 from core.companies.service import clean_logo, save_company
 from core.db import db, transaction
+from core.partners.labels import LabelColor, LabelKind, save_label
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 
@@ -103,12 +104,12 @@ _CUSTOMERS: tuple[tuple[str, str, str, str, str, str, str, str, str, tuple[_Cont
     ),
     (
         "Hôtel des Trois Ponts", "full+reception@trois-ponts.example.com", "+33 3 88 10 20 30",
-        "15 quai des Bateliers", "67000", "Strasbourg", "FR", "FR27 552 100 554", "fr",
+        "15 quai des Bateliers", "67000", "Strasbourg", "FR", "FR96 552 100 554", "fr",
         (("Direction", PartnerType.CONTACT, "direction@trois-ponts.example.com", "Directrice"),),
     ),
     (
         "Librairie Žižka", "objednavky@zizka.example.com", "+420 221 000 111", "Husova 12", "110 00", "Praha",
-        "CZ", "CZ12345678", "en", (),
+        "CZ", "CZ12345679", "en", (),
     ),
     (
         "Brightwell Primary School", "office@brightwell.example.com", "+44 1491 800 100", "Station Road",
@@ -117,7 +118,7 @@ _CUSTOMERS: tuple[tuple[str, str, str, str, str, str, str, str, str, tuple[_Cont
     ),
     (
         "Kestrel Engineering Ltd", "purchasing@kestrel.example.com", "+44 161 496 0456", "Unit 4, Canal Park",
-        "M12 6JH", "Manchester", "GB", "GB 987 6543 21", "en",
+        "M12 6JH", "Manchester", "GB", "GB 987 6543 11", "en",
         (
             ("Priya Shah", PartnerType.CONTACT, "priya@kestrel.example.com", "Head of purchasing"),
             ("Kestrel Accounts", PartnerType.BILLING, "accounts@kestrel.example.com", "Accounts payable"),
@@ -135,9 +136,26 @@ _CUSTOMERS: tuple[tuple[str, str, str, str, str, str, str, str, str, tuple[_Cont
     ),
     (
         "Αφοί Παπαδόπουλοι", "info@papadopoulos.example.com", "+30 21 0555 0123", "Ερμού 45", "105 63", "Αθήνα",
-        "GR", "EL123456789", "en", (),
+        "GR", "EL123456783", "en", (),
     ),
 )  # fmt: skip
+
+# List, name, code, color, kinds of documents.
+_LABELS: tuple[tuple[LabelKind, str, str, LabelColor, tuple[str, ...]], ...] = (
+    (LabelKind.FAMILY, "Professionnels", "", LabelColor.GRAY, ()),
+    (LabelKind.FAMILY, "Collectivités", "", LabelColor.GRAY, ()),
+    (LabelKind.TAG, "Salon 2026", "", LabelColor.BLUE, ()),
+    (LabelKind.TAG, "VIP", "", LabelColor.AMBER, ()),
+    (LabelKind.FUNCTION, "Facturation", "FACT", LabelColor.GRAY, ("sales.invoice", "sales.credit_note")),
+    (LabelKind.FUNCTION, "Livraison", "LIV", LabelColor.GRAY, ("sales.order",)),
+)
+# Name of a customer: number, family, tags; those with a tag have opted in.
+_SORTED: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "Dupont & Fils": ("C-0001", "Professionnels", ("Salon 2026", "VIP")),
+    "Mairie de Saint-Aubin": ("C-0003", "Collectivités", ()),
+    "Cabinet Roussel Architectes": ("C-0005", "Professionnels", ("Salon 2026",)),
+}
+_CODES = {PartnerType.BILLING: "Facturation", PartnerType.DELIVERY: "Livraison"}
 
 # Login, name, language, roles, time zone, names of the companies; the first is the current one.
 _USERS: tuple[tuple[str, str, str, str, str, tuple[str, ...]], ...] = (
@@ -160,10 +178,19 @@ def load(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
         companies = {values["name"]: save_company(None, values) for values in _COMPANIES}
         companies[ATELIER].logo = clean_logo(_lamp_logo(ATELIER, companies[ATELIER].accent))
         companies[HARBOUR].logo = clean_logo(_wave_logo(HARBOUR, companies[HARBOUR].accent))
+        labels = {
+            name: save_label(
+                None, kind, {"name": name, "code": code, "color": color, "document_kinds": list(kinds)}
+            ).id
+            for kind, name, code, color, kinds in _LABELS
+        }
         for name, email, phone, street, zip_code, city, country, vat, language, contacts in _CUSTOMERS:
+            number, family, tags = _SORTED.get(name, ("", "", ()))
             customer = save_partner(
                 None,
                 {
+                    "number": number, "family_id": labels.get(family), "label_ids": [labels[tag] for tag in tags],
+                    **({"consent": "promotional", "consent_source": "Salon 2026"} if tags else {}),
                     "name": name, "email": email, "phone": phone, "street": street, "zip_code": zip_code,
                     "city": city, "country": country, "vat": vat, "language": language,
                 },
@@ -174,6 +201,7 @@ def load(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
                     {
                         "name": contact_name, "type": kind, "email": address, "function": function,
                         "parent_id": customer.id, "language": language, "country": country,
+                        "label_ids": [labels[_CODES[kind]]] if kind in _CODES else [],
                     },
                 )  # fmt: skip
         known = set(db.session.scalars(select(Role.code)))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from babel import Locale
 from babel.languages import get_official_languages
 from babel.localedata import exists
 from flask_babel import gettext, lazy_gettext, ngettext, pgettext
 
 __all__ = [
     "N_",
+    "countries",
     "gettext",
+    "is_country",
+    "language_name",
     "lazy_gettext",
     "locale_of",
     "locale_of_reader",
@@ -16,6 +22,30 @@ __all__ = [
     "number_locale",
     "pgettext",
 ]
+
+# CLDR lists groups of countries, and codes for tests, beside the countries of ISO 3166.
+_NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+
+
+@cache
+def countries(locale: str) -> dict[str, str]:
+    """Return the names of the countries by their codes of ISO 3166, from CLDR."""
+    return {
+        code: str(name)
+        for code, name in Locale.parse(locale).territories.items()
+        if len(code) == 2 and code.isalpha() and code not in _NO_COUNTRIES
+    }
+
+
+def is_country(code: str) -> bool:
+    """Return whether a code is one of ISO 3166-1 alpha-2."""
+    return code in countries("en")
+
+
+def language_name(code: str) -> str:
+    """Return the name of a language in that language, such as Français."""
+    return str(Locale.parse(code).get_display_name(code) or code).capitalize()
+
 
 _WORLD = "001"
 """The world (UN M49): how a language is written where it is nobody's first; days stand before months."""

@@ -1,6 +1,6 @@
-"""`envoi inbound --explain`: what would be made of messages that come back, without taking them in.
+"""`envoi inbound`: takes a message in that comes back; with `--explain`, says what would be made of it.
 
-No module, database or setting is needed, and so none is loaded: whoever tries a thousand files waits for none of it.
+To explain needs no module, database or setting, and so none is loaded: whoever tries a thousand files waits for none.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +29,34 @@ _LANGUAGE_VARIABLES = ("ENVOI_DEFAULT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--explain", is_flag=True, help="Say what each message is, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as JSON, for scripts.")
-def inbound(files: tuple[str, ...], explain: bool, as_json: bool) -> None:
-    """Read messages that come back: bounces, receipts, complaints, automatic answers.
+@click.pass_context
+def inbound(context: click.Context, files: tuple[str, ...], explain: bool, as_json: bool) -> None:
+    """Take messages in that come back: bounces, receipts, complaints, automatic answers.
 
-    FILES hold one message each; `-`, or none, is the standard input.
+    FILES hold one message each; `-`, or none, is the standard input, as a mail server pipes it. Where one cannot be
+    taken in now, the exit status is 75, upon which a mail server tries again.
     """
     if not explain:
-        raise click.UsageError(
-            "Messages are not taken in yet: say --explain to see what would be made of them."
-        )
+        _take_in(files or (_STDIN,), context.obj)
+        return
     named = files or (_STDIN,)
     with _speaking():
         failed = _print_json(named) if as_json else _print_sentences(named)
     if failed:
         sys.exit(1)
+
+
+def _take_in(files: tuple[str, ...], take: Callable[[bytes], list[str]]) -> None:
+    for name in files:
+        # Whatever is wrong, the message must not be lost: any other status, and a mail server drops it.
+        try:
+            octets = _octets(name)
+            for sentence in take(octets):
+                click.echo(sentence)
+        except Exception as error:  # noqa: BLE001 (see above)
+            reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+            click.echo(f"{printable(name)}: not taken in now ({reason}).", err=True)
+            sys.exit(os.EX_TEMPFAIL)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import threading
 from functools import partial
 from typing import Any, cast
 
@@ -68,6 +69,9 @@ def queue_on(connection: Redis, name: str) -> Queue:
     """Return a queue whose jobs are ours and written as JSON."""
     return Queue(name, connection=connection, serializer=JSONSerializer, job_class=EnvoiJob)
 
+
+ending = threading.Event()
+"""Set once this worker was told to end: what it has begun is finished, and nothing more is begun."""
 
 # A list, so that the worker's code can be imported before there is an application; one for each process.
 _process_app: list[Flask] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import importlib.util
 from collections import Counter
@@ -13,9 +14,11 @@ from flask import Flask
 
 from core import __version__, signals
 from core.auth.service import FIRST_ROLES
-from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SlotFill
+from core.config import Settings
+from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SelectableList, SlotFill
 from core.errors import ConfigError, ModuleError
 from core.i18n import N_
+from core.mail.outcomes import printable
 from core.registry import Registry, resolve, resolve_function
 from core.web import static
 
@@ -36,6 +39,13 @@ CORE = Module(
         MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
         MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),
         MenuItem(N_("Companies"), "core.companies", "core.company.edit", N_("Configuration"), 30),
+        MenuItem(
+            N_("Families, tags and codes"),
+            "core.partner_labels",
+            "core.company.edit",
+            N_("Configuration"),
+            40,
+        ),
         MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
     ),
     permissions=(
@@ -74,6 +84,19 @@ CORE = Module(
         Permission("core.company.edit", N_("Manage companies"), granted={"administrator": Scope.ALL}),
         Permission("core.user.edit", N_("Manage users and roles"), granted={"administrator": Scope.ALL}),
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
+    ),
+    jobs=(
+        JobSpec("core.import_partners", "core.partners.imports.service:work", timeout=1800),
+        JobSpec("core.sweep_imports", "core.partners.imports.service:sweep", timeout=300, every=60),
+    ),
+    lists=(
+        SelectableList(
+            "core.partners",
+            N_("Customers"),
+            "core.partner.read",
+            "core.views.partners:partner_list",
+            of="partner",
+        ),
     ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
@@ -164,6 +187,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named: list[tuple[str, str]] = [("permission", p.name) for p in module.permissions]
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
+        named += [("list", entry.name) for entry in module.lists]
         problems += [
             f"Module {module.name}: the {what} {name} is declared twice."
             for (what, name), times in Counter(named).items()
@@ -192,6 +216,11 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             for receiver in module.receivers
             if not hasattr(signals, receiver.signal)
         ]
+        problems += [
+            f"Module {module.name}: the list {entry.name} names the unknown permission {entry.permission}."
+            for entry in module.lists
+            if entry.permission not in permissions
+        ]
         prefix = f"{module.name.upper()}_"
         problems += [
             f"Module {module.name}: the setting {key} must begin with {prefix}."
@@ -211,11 +240,13 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
+    paths.append(module.config_check)
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
+    paths += [entry.source for entry in module.lists]
     problems = []
     for path in paths:
         if path is None:
@@ -261,6 +292,7 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         jobs=jobs,
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
+        lists={entry.name: entry for m in everything for entry in m.lists},
         scripts=tuple((m.name, name) for m in everything for name in m.scripts),
         styles=tuple((m.name, name) for m in everything for name in m.styles),
     )
@@ -287,6 +319,7 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
     settings: dict[str, str | int | float] = {}
     problems: list[str] = []
     for module in registry.modules:
+        before = len(problems)
         for key, default in module.config_defaults.items():
             text = given.get(key, "").strip()
             try:
@@ -300,9 +333,23 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
                 least = "0 or more" if default == 0 else "greater than 0"
                 problems.append(f"ENVOI_{key} must be {least}, not “{text}”.")
             settings[key] = value
+        if module.config_check is not None and len(problems) == before:
+            own = {key: settings[key] for key in module.config_defaults}
+            problems += resolve_function(module.config_check)(own)
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def unknown_settings(settings: Settings) -> list[str]:
+    """Return a sentence for each setting that no installed module has: a slip of the pen would else go unnoticed."""
+    known = {f"ENVOI_{key}" for module in discover().values() for key in module.config_defaults}
+    problems = []
+    for name in sorted({f"ENVOI_{key}" for key in settings.module_settings} - known):
+        near = difflib.get_close_matches(name, sorted(known | settings.names), 1, 0.85)
+        meant = f" Is {near[0]} meant?" if near else ""
+        problems.append(f"There is no setting {printable(name)}: it changes nothing.{meant}")
+    return problems
 
 
 def mount(app: Flask, registry: Registry) -> None:
@@ -324,6 +371,7 @@ def mount(app: Flask, registry: Registry) -> None:
             signal.connect(resolve_function(receiver.function), weak=False)
     endpoints = [(f"the menu entry {item.title}", item.endpoint) for item in registry.menu]
     endpoints += [(f"the document kind {kind.name}", kind.endpoint) for kind in registry.kinds.values()]
+    endpoints += [("the declaration of lists", name) for name in registry.lists]
     problems = [
         f"There is no endpoint {endpoint}, which {what} names."
         for what, endpoint in endpoints

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,17 @@ class SchemaProblem:
     newer: bool
 
 
+@cache
+def _known_versions(folder: Path) -> Sequence[str | None]:
+    """Return the versions whose migrations lie in a folder, the newest first, and whatever is there later.
+
+    What a process works with are the migrations of its own release. Reading them takes as much memory as a worker needs
+    for all the rest.
+    """
+    script = ScriptDirectory(str(ENVIRONMENT), version_locations=[str(folder)])
+    return [script.get_current_head(), *(one.revision for one in script.walk_revisions())]
+
+
 def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
     """Return what is wrong with the tables of a module, or None when they are those of this program.
 
@@ -194,13 +206,13 @@ def schema_problem(module: Module, connection: Connection | None = None) -> Sche
         module: The module.
         connection: By which the database is asked, where it is in the middle of something.
     """
-    script = ScriptDirectory.from_config(alembic_config(module))
+    known = _known_versions(versions_folder(module))
     with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
         context = MigrationContext.configure(asked, opts={"version_table": version_table(module)})
         version = context.get_current_revision()
-    if version == script.get_current_head():
+    if version == known[0]:
         return None
-    if version is None or version in {one.revision for one in script.walk_revisions()}:
+    if version is None or version in known:
         words = f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
         return SchemaProblem(words, newer=False)
     words = (
@@ -213,6 +225,12 @@ def schema_problem(module: Module, connection: Connection | None = None) -> Sche
 def schema_problems() -> list[SchemaProblem]:
     """Return what is wrong with the tables of the enabled modules; [] when all are those of this program."""
     return [found for module in migrated_modules() if (found := schema_problem(module)) is not None]
+
+
+def read_versions() -> None:
+    """Read which versions this program knows, for every process that is forked from this one."""
+    for module in migrated_modules():
+        _known_versions(versions_folder(module))
 
 
 def pending(module: Module, connection: Connection | None = None) -> bool:

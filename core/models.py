@@ -6,6 +6,8 @@ from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
 from core.installation.models import Installation
+from core.partners.imports.models import ImportRow, PartnerImport
+from core.partners.labels import PartnerLabel
 from core.partners.models import Partner
 from core.products.models import Product, Tax
 
@@ -15,9 +17,12 @@ __all__ = [
     "Document",
     "Follower",
     "Grant",
+    "ImportRow",
     "Installation",
     "KnownPermission",
     "Partner",
+    "PartnerImport",
+    "PartnerLabel",
     "Product",
     "Role",
     "Sequence",

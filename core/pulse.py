@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -53,12 +54,12 @@ class Pulse:
 
     Attributes:
         away_since: Since when this process has found the queue away, or None where it answers.
-        alive: The parts of which at least one process lives.
+        alive: How many processes of each part live; a part of which none does is not among them.
         seen: When each part was last heard of, as far as the queue remembers.
     """
 
     away_since: dt.datetime | None = None
-    alive: frozenset[Part] = frozenset()
+    alive: Mapping[Part, int] = field(default_factory=dict)
     seen: Mapping[Part, dt.datetime] = field(default_factory=dict)
 
 
@@ -158,17 +159,17 @@ def _read(connection: Redis, key: str) -> Pulse:
         pipe.hgetall(key)
         (seconds, microseconds), said = cast("tuple[tuple[int, int], dict[bytes, bytes]]", pipe.execute())
     now = seconds + microseconds / 1e6
-    alive: set[Part] = set()
+    alive: Counter[Part] = Counter()
     seen: dict[Part, dt.datetime] = {}
     for name, at in said.items():
         part, _, process = name.decode().partition("/")
         silent = now - float(at)
         if process and silent < SILENT_SECONDS:
-            alive.add(Part(part))
+            alive[Part(part)] += 1
         elif not process:
             # By the reader's clock, as every other time that it shows.
             seen[Part(part)] = clock.now() - dt.timedelta(seconds=max(silent, 0))
-    return Pulse(None, frozenset(alive), seen)
+    return Pulse(None, alive, seen)
 
 
 def pulse() -> Pulse:

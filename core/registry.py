@@ -11,7 +11,7 @@ from typing import Any, cast
 from flask import current_app
 
 from core.config import Settings
-from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, SlotFill
+from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, SelectableList, SlotFill
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Registry:
         jobs: Jobs by name.
         menu: Entries of the menu, sorted.
         slots: Fills by the name of their slot, sorted.
+        lists: Lists whose rows can be selected, by name.
         scripts: What every page loads, as (module, file of its folder `static`).
         styles: Style sheets that every page loads, likewise.
     """
@@ -35,6 +36,7 @@ class Registry:
     jobs: Mapping[str, JobSpec]
     menu: tuple[MenuItem, ...]
     slots: Mapping[str, tuple[SlotFill, ...]]
+    lists: Mapping[str, SelectableList]
     scripts: tuple[tuple[str, str], ...] = ()
     styles: tuple[tuple[str, str], ...] = ()
 

@@ -18,6 +18,8 @@ __all__ = [
     "company_currency_changing",
     "document_customer_changed",
     "document_mail_wanted",
+    "inbound_message",
+    "mail_routes_changed",
     "mail_server_paused",
     "mail_server_ready",
     "mail_templates_asked",
@@ -75,6 +77,19 @@ A receiver that takes the task writes the mail in that transaction and returns i
 or raises a `UserError`, whose sentence the sender shows, and which must not cost the sender its own rows.
 """
 
+mail_routes_changed = _signals.signal("mail-routes-changed")
+"""Sent after somebody has changed who mails are from or which server they leave by, outside a transaction.
+
+Sender: the Flask application. No keywords. Whoever keeps mails that wait for a way to leave looks again.
+"""
+
+inbound_message = _signals.signal("inbound-message")
+"""Sent to take a message in that was piped to `envoi inbound`; outside a transaction.
+
+Sender: the Flask application. Keywords: `octets`, the message as it came. A receiver that takes messages in returns a
+sentence that says what was made of it, once that is committed.
+"""
+
 mail_server_ready = _signals.signal("mail-server-ready")
 """Sent after a mail server has passed its test, outside a transaction.
 
@@ -101,6 +116,8 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
+    "mail_routes_changed": (),
+    "inbound_message": ("octets",),
     "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
     "mail_templates_asked": ("kind",),

@@ -1,20 +1,33 @@
-"""`envoi up`: every process that an installation on one host needs, started and looked after."""
+"""`envoi up`: every process that an installation on one host needs, started and looked after.
+
+The application is loaded once, and each process is forked from the one that looks after them, so that they share the
+memory of what none of them changes. So this one must stay as it is when it has loaded: it connects to no database,
+starts no thread and answers nobody. What has to be done before is done by a process of its own (`prepare`).
+"""
 
 from __future__ import annotations
 
+import gc
 import logging
+import multiprocessing
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.context import ForkProcess
 from typing import Any
 
 import click
 from flask import Flask
 from redis.exceptions import RedisError
+from setproctitle import setproctitle
 from sqlalchemy import select
+from sqlalchemy.orm import configure_mappers
 
 from core import embedded, migrate
 from core.auth.models import User
@@ -23,85 +36,130 @@ from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
 from core.registry import Registry
+from core.web_server import bind
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that nobody else can reach
 RESTART_SECONDS = 2.0  # a process that ends at once is not started in a tight circle
 STOP_SECONDS = 15.0  # for a mail that is being sent to be settled; then the process is killed
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Command = Callable[[Sequence[str]], None]
+"""Runs `envoi` with arguments in this process, with the application that is loaded."""
 
 
 @dataclass
 class _Child:
-    """A process that is started again when it ends by itself."""
+    """A process that is forked again when it ends by itself.
+
+    Attributes:
+        name: What it is called.
+        run: What it does.
+    """
 
     name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
+    run: Callable[[], None]
+    process: ForkProcess | None = None
     started: float = field(default=0.0)
 
     def start(self) -> None:
-        # A session of its own: Ctrl-C reaches the supervisor, which ends its children in order.
-        self.process = subprocess.Popen(self.command, start_new_session=True)  # noqa: S603 (our own commands)
+        self.process = multiprocessing.get_context("fork").Process(target=self._become, name=self.name)
+        # A signal that comes before the process has handlers of its own waits until then.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         self.started = time.monotonic()
 
+    def _become(self) -> None:
+        # A session of its own: Ctrl-C reaches the supervisor, which ends its children in order.
+        os.setsid()
+        setproctitle(f"envoi {self.name}")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self.run()
+
     def ended(self) -> bool:
-        return self.process is not None and self.process.poll() is not None
+        return self.process is not None and not self.process.is_alive()
 
     def stop(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
+        if self.process is not None:
+            self.process.terminate()
+
+    def finish(self) -> int:
+        """Wait until the process has ended, and return its exit code."""
+        if self.process is None:
+            return 0
+        self.process.join()
+        return self.process.exitcode or 0
 
     def wait(self, until: float) -> None:
         if self.process is None:
             return
-        try:
-            self.process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        self.process.join(max(0.1, until - time.monotonic()))
+        if self.process.exitcode is None:
             self.process.kill()
-            self.process.wait()
+            self.process.join()
 
 
-def _children(app: Flask) -> list[_Child]:
+def _children(app: Flask, command: Command, bound: socket.socket) -> list[_Child]:
     """Return the processes of an installation, in the order in which they start."""
     settings: Settings = app.extensions["envoi_settings"]
-    envoi = [sys.executable, "-m", "core"]
-    # Web last: once the page answers, everything behind it runs.
-    children = [_Child("scheduler", [*envoi, "scheduler"])]
-    children += [_Child(f"worker {n + 1}", [*envoi, "worker"]) for n in range(settings.workers)]
     registry: Registry = app.extensions["envoi_registry"]
-    children += [_Child(name, [*envoi, name]) for module in registry.modules for name in module.processes]
-    children.append(_Child("web", [*envoi, "web"]))
-    return children
+
+    def beside(name: str) -> None:
+        bound.close()  # or who asks would be let in, and left waiting, once the web server has ended
+        command([name])
+
+    def web() -> None:
+        app.extensions["envoi_web_socket"] = bound
+        command(["web"])
+
+    children = [_Child("scheduler", partial(beside, "scheduler"))]
+    children += [_Child(f"worker {n + 1}", partial(beside, "worker")) for n in range(settings.workers)]
+    children += [
+        _Child(name, partial(beside, name)) for module in registry.modules for name in module.processes
+    ]
+    # Web last: once the page answers, everything behind it runs.
+    return [*children, _Child("web", web)]
 
 
-def run_all(app: Flask, *, demo: bool) -> None:
+def run_all(app: Flask, command: Command, *, demo: bool) -> None:
     """Migrate, load demonstration data on the first start, and run everything until told to stop.
 
+    Args:
+        app: What all processes share.
+        command: See `Command`.
+        demo: Whether to load demonstration data.
+
     Raises:
-        EnvoiError: Redis cannot be started or reached.
+        EnvoiError: Redis cannot be started or reached, or the port is taken.
+        SystemExit: The database could not be prepared; why was said.
     """
     settings: Settings = app.extensions["envoi_settings"]
     stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, lambda got, _frame: stopping.append(got))
-    _demand_free_port(settings)
+    with bind(settings) as bound:
+        _run_all(app, command, bound, stopping, demo=demo)
+
+
+def _run_all(
+    app: Flask, command: Command, bound: socket.socket, stopping: Sequence[int], *, demo: bool
+) -> None:
+    settings: Settings = app.extensions["envoi_settings"]
     redis = _start_redis(settings)
     children: list[_Child] = []
     try:
-        with app.app_context():
-            migrate.upgrade(app)
-            # Its passwords are known to everybody: never on an address that others can reach.
-            loaded = migrate.load_demo(app) if demo and settings.host in LOOPBACK else None
-            if loaded is not None:
-                click.echo("Demonstration data was loaded.")
-                for fault in loaded.faults.values():
-                    click.echo(printable(fault), err=True)
-            _greet(settings)
-            db.session.remove()
-            db.engine.dispose()
-        children = _children(app)
+        _share(app)
+        preparing = _Child("prepare", partial(command, ["prepare", "--demo" if demo else "--no-demo"]))
+        preparing.start()
+        if code := preparing.finish():
+            sys.exit(code)
+        children = _children(app, command, bound)
         for child in children:
             child.start()
         while not stopping:
@@ -111,6 +169,7 @@ def run_all(app: Flask, *, demo: bool) -> None:
                 redis = _start_redis(settings)
             _restart_ended(children)
     finally:
+        bound.close()
         # Web first, so that nothing new comes in while the worker settles what it has.
         for child in reversed(children):
             child.stop()
@@ -123,15 +182,32 @@ def run_all(app: Flask, *, demo: bool) -> None:
             redis.wait(STOP_SECONDS)
 
 
-def _demand_free_port(settings: Settings) -> None:
-    """Say at once what the web server would say again and again."""
-    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            words = f"{settings.host}, port {settings.port}, cannot be listened on ({error.strerror})"
-            raise EnvoiError(f"{words}: set ENVOI_PORT to a free port.") from error
+def _share(app: Flask) -> None:
+    """Make what every process would make for itself, and keep it where it is, so that it stays shared."""
+    configure_mappers()
+    with app.app_context():
+        migrate.read_versions()
+    gc.collect()
+    gc.freeze()
+
+
+def prepare(app: Flask, *, demo: bool) -> None:
+    """Migrate, load demonstration data into an empty database, and greet whoever has started everything.
+
+    Args:
+        app: The application.
+        demo: Whether to load demonstration data.
+    """
+    settings: Settings = app.extensions["envoi_settings"]
+    with app.app_context():
+        migrate.upgrade(app)
+        # Its passwords are known to everybody: never on an address that others can reach.
+        loaded = migrate.load_demo(app) if demo and settings.host in LOOPBACK else None
+        if loaded is not None:
+            click.echo("Demonstration data was loaded.")
+            for fault in loaded.faults.values():
+                click.echo(printable(fault), err=True)
+        _greet(settings)
 
 
 def _restart_ended(children: list[_Child]) -> None:

@@ -87,8 +87,9 @@ class Totals:
 def round_money(amount: Decimal, currency: str) -> Decimal:
     """Return the amount rounded half away from zero to the decimals of the currency (ISO 4217)."""
     with localcontext(prec=_DIGITS):
-        # Not half to even, as Python would: tax offices and customers round 0.5 up.
-        return amount.quantize(Decimal(1).scaleb(-get_currency_precision(currency)), ROUND_HALF_UP)
+        # Not half to even, as Python would: tax offices and customers round 0.5 up. Plus zero, since a negative amount
+        # that comes to nothing is written "-0,00" else.
+        return amount.quantize(Decimal(1).scaleb(-get_currency_precision(currency)), ROUND_HALF_UP) + 0
 
 
 def line_subtotal(quantity: Decimal, unit_price: Decimal, discount: Decimal, currency: str) -> Decimal:

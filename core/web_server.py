@@ -19,6 +19,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 
 from core.config import Settings
+from core.errors import EnvoiError
 
 CONNECTIONS = 1000  # at once; beyond, who has waited longest makes room
 SPARE_FILES = 200  # for the database, logs and files of the application
@@ -81,19 +82,18 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Channel
 
-    def __init__(self, app: Flask, settings: Settings) -> None:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    def __init__(self, app: Flask, settings: Settings, bound: socket.socket | None = None) -> None:
+        bound = bound or bind(settings)
         self.stopping = False
         self.most_waiting = BODIES * settings.max_upload_bytes
         self.connections = _allowed_connections()
         self._next_look = 0.0
         super().__init__(
             app,
-            _sock=listening,
+            _sock=bound,
             bind_socket=False,
-            sockinfo=(family, socket.SOCK_STREAM, 0, listening.getsockname()),
-            sockets=[listening],
+            sockinfo=(bound.family, socket.SOCK_STREAM, 0, bound.getsockname()),
+            sockets=[bound],
             threads=settings.web_threads,
             ident=None,
             # What a proxy says is judged by the application, see `ENVOI_TRUSTED_PROXIES`.
@@ -175,11 +175,39 @@ def _allowed_connections() -> int:
     return CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, soft - SPARE_FILES))
 
 
-def serve_web(app: Flask) -> None:
-    """Serve the application until told to stop by SIGTERM or SIGINT."""
+def bind(settings: Settings) -> socket.socket:
+    """Return the socket of the web server; nobody is let in before a server listens on it.
+
+    Raises:
+        EnvoiError: The place is taken, or none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+    except OSError as error:
+        bound.close()
+        words = f"{settings.host}, port {settings.port}, cannot be listened on ({error.strerror})"
+        raise EnvoiError(f"{words}: set ENVOI_PORT to a free port.") from error
+    return bound
+
+
+def serve_web(app: Flask, bound: socket.socket | None = None) -> None:
+    """Serve the application until told to stop by SIGTERM or SIGINT.
+
+    Args:
+        app: What answers.
+        bound: A socket that was made by `bind`; None for one of its own.
+
+    Raises:
+        EnvoiError: As for `bind`.
+    """
     # It tells of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    server = WebServer(app, app.extensions["envoi_settings"])
+    server = WebServer(app, app.extensions["envoi_settings"], bound)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: server.stop())
     server.run()

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from types import FrameType
 from typing import Any, Self, cast
 
@@ -87,6 +87,9 @@ class EnvoiWorker(SimpleWorker):
         why = told(error) if error is not None else exc_string
         super().handle_job_failure(job, queue, started_job_registry, why, execution)
 
+    def procline(self, message: str) -> None:
+        """Keep the title of the process; RQ would write into it what it is at, for each job."""
+
     @property
     def was_told_to_stop(self) -> bool:
         """True when a person or a supervisor has asked it to end."""
@@ -98,6 +101,7 @@ class EnvoiWorker(SimpleWorker):
         RQ writes it inside the handler of the signal. While Redis is away, that would raise in the middle of the
         job, wherever it is, or hold it up.
         """
+        jobs.ending.set()
 
     def teardown(self) -> None:
         """Say goodbye to Redis; it may be the reason for the end."""
@@ -131,6 +135,7 @@ class _Vigil:
     def __init__(self, app: Flask) -> None:
         settings = app.extensions["envoi_settings"]
         connection = Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5)
+        self._connection = connection
         self._heart = Heart(connection, settings.queue, Part.WORKER, process_name())
         self._stand_in = _new_scheduler(app)
         self._ended = threading.Event()
@@ -145,6 +150,8 @@ class _Vigil:
         self._ended.set()
         self._thread.join(STOP_SECONDS)
         self._heart.stop()
+        self._connection.close()
+        self._stand_in.connection.close()
 
     def _keep(self) -> None:
         # Not at once: at a start of everything the scheduler may come a moment later.
@@ -181,6 +188,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
         SchemaError: The tables are not those of this program, or were migrated under it.
     """
     jobs.bind_process(app)
+    jobs.ending.clear()
     schema = get_ready(app)
     with _Vigil(app):
         while True:
@@ -197,6 +205,8 @@ def work(app: Flask, *, burst: bool = False) -> None:
                 # RQ's own handlers would speak to the worker that has ended.
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+                if worker is not None:
+                    worker.connection.close()
             if worker is not None and worker.refusal:
                 raise migrate.SchemaError([worker.refusal])
             if burst or (worker is not None and worker.was_told_to_stop):
@@ -321,13 +331,16 @@ def schedule(app: Flask) -> None:
     get_ready(app)
     jobs.bind_process(app)
     scheduler = _new_scheduler(app)
-    while not scheduler.was_told_to_stop:
-        try:
-            scheduler.start()  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as error:
-            if not scheduler.was_told_to_stop:
-                logger.warning("The queue is away (%s); the scheduler waits for it.", type(error).__name__)
-                with suppress(StopRequested, KeyboardInterrupt):
-                    time.sleep(RESTART_SECONDS)
-        else:
-            return  # told to stop by the keyboard
+    with closing(scheduler.connection):
+        while not scheduler.was_told_to_stop:
+            try:
+                scheduler.start()  # type: ignore[no-untyped-call]
+            except (RedisError, OSError) as error:
+                if not scheduler.was_told_to_stop:
+                    logger.warning(
+                        "The queue is away (%s); the scheduler waits for it.", type(error).__name__
+                    )
+                    with suppress(StopRequested, KeyboardInterrupt):
+                        time.sleep(RESTART_SECONDS)
+            else:
+                return  # told to stop by the keyboard

@@ -76,7 +76,7 @@
       return;
     }
     form.dataset.sent = "1";
-    const stays = form.hasAttribute("data-download") || form.target; // the answer goes elsewhere
+    const stays = [form, event.submitter].some((part) => part?.hasAttribute("data-download")) || form.target; // the answer goes elsewhere
     setTimeout(() => delete form.dataset.sent, stays ? DOWNLOAD_MS : ANSWER_MS);
   });
   // Whoever is asked whether to leave, and stays, may press it again.
@@ -98,65 +98,6 @@
     if (event.detail.target.id === "dialog-content") {
       window.bootstrap.Modal.getOrCreateInstance(document.getElementById("dialog")).show();
     }
-  });
-
-  // Selecting rows of a list: one, all of the page, all that match; the bar with the actions shows how many.
-  function countSelected(list) {
-    const boxes = [...list.querySelectorAll("input[data-select-row]")];
-    const chosen = boxes.filter((box) => box.checked).length;
-    const bar = list.querySelector("[data-selection-bar]");
-    const whole = chosen > 0 && chosen === boxes.length;
-    if (bar) {
-      bar.hidden = chosen === 0;
-      bar.querySelectorAll("[data-selection-count]").forEach((place) => {
-        place.textContent = chosen;
-      });
-      const matching = bar.querySelector("[data-matching]");
-      if (matching) {
-        matching.hidden = !whole;
-        if (whole) window.htmx.trigger(matching, "wanted");
-      }
-    }
-    const all = list.querySelector("input[data-select-all]");
-    if (all) {
-      all.checked = whole;
-      all.indeterminate = chosen > 0 && !whole;
-    }
-  }
-  window.envoiCountSelected = countSelected;
-  function forgetMatching(list) {
-    const everything = list.querySelector("input[name=all]");
-    if (!everything) return;
-    everything.remove();
-    list.querySelector(".selection-words").replaceChildren(...everything.words);
-  }
-  // All that match are more than the page holds: the server is told what they match, not which they are.
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-select-matching]");
-    if (!button) return;
-    const list = button.closest("[data-selectable]");
-    const place = list.querySelector(".selection-words");
-    const everything = Object.assign(document.createElement("input"), {
-      type: "hidden",
-      name: "all",
-      value: "1",
-    });
-    everything.words = [...place.childNodes];
-    place.replaceChildren(button.dataset.selected);
-    list.append(everything);
-    button.closest("[data-matching]").hidden = true;
-    list.querySelector("[data-selection-bar] button[name=action]").focus();
-  });
-  document.addEventListener("change", (event) => {
-    const list = event.target.closest("[data-selectable]");
-    if (!list) return;
-    if (event.target.matches("[data-select-all]")) {
-      list.querySelectorAll("input[data-select-row]").forEach((box) => {
-        box.checked = event.target.checked;
-      });
-    }
-    forgetMatching(list);
-    countSelected(list);
   });
 
   function noResults() {
@@ -307,7 +248,6 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     enhance(document.body);
-    document.querySelectorAll("[data-selectable]").forEach(countSelected);
   });
   document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
 

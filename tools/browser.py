@@ -1,4 +1,4 @@
-"""Make sure of the browser that the journeys drive: Debian's Chromium, with a font to draw text.
+"""Make sure of what tests need of Debian: the browser that the journeys drive, a font to draw text, an IMAP server.
 
 Debian builds it twice from one source: `chromium-headless-shell` has the engine without the frame of a desktop, and
 takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 SHELL, DESKTOP = Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium")
 FONT = "fonts-dejavu-core"
+IMAP_SERVER, IMAP_PACKAGE = Path("/usr/sbin/dovecot"), "dovecot-imapd"
 APT_TIMEOUT = 900
 
 
@@ -28,6 +29,8 @@ def missing() -> list[str]:
     wanted = [] if chromium() != DESKTOP and chromium().exists() else [SHELL.name]
     if not any(Path("/usr/share/fonts").rglob("*.[to]tf")):
         wanted.append(FONT)
+    if not IMAP_SERVER.exists():
+        wanted.append(IMAP_PACKAGE)
     return wanted
 
 
@@ -59,7 +62,7 @@ def main() -> None:
     wanted = missing()
     if not wanted:
         return
-    serves = chromium().exists() and FONT not in wanted
+    serves = chromium().exists() and wanted == [SHELL.name]
     try:
         install(wanted)
     except SystemExit as problem:
@@ -78,7 +81,7 @@ def install(wanted: list[str]) -> None:
     if shutil.which("apt-get") is None:
         raise SystemExit(f"The tests need {' and '.join(wanted)}, and there is no apt-get to install it.")
     if os.geteuid() != 0:
-        raise SystemExit(f"The tests drive a browser with a font; as root, run: {by_hand}")
+        raise SystemExit(f"The tests need a browser, a font and an IMAP server; as root, run: {by_hand}")
     print(f"Installing for the tests: {' '.join(wanted)}", flush=True)
     apt_get("update")
     apt_get("install", "-y", "--no-install-recommends", *wanted)

@@ -90,7 +90,9 @@ class User(Base, UserMixin):  # type: ignore[misc]
     """When the account was made."""
     invited_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When they were last sent a link by which to choose their first password; None once they have one."""
-    roles: Mapped[list[Role]] = relationship(secondary=user_role, lazy="selectin", order_by=Role.name)
+    roles: Mapped[list[Role]] = relationship(secondary=user_role, order_by=Role.name)
+    """Loaded with whoever is signed in, by `core.auth.service.user_of_session`, and for others when somebody asks: most
+    rows that name a user, such as a document its owner, need only the name."""
 
     @property
     def is_active(self) -> bool:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any
-
-from zxcvbn import zxcvbn
-from zxcvbn.matching import RANKED_DICTIONARIES
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -97,6 +96,12 @@ def refuse_weak(password: str, *about: str) -> None:
         )
 
 
+@cache
+def _zxcvbn() -> Any:
+    # Twelve megabytes of words, which most processes never ask for.
+    return import_module("zxcvbn")
+
+
 def _known(about: tuple[str, ...]) -> set[str]:
     """Return the words that are made of what is known of a user; the shortest would be found in anything."""
     known: set[str] = set()
@@ -123,7 +128,7 @@ def _weakness(password: str, known: set[str]) -> object | None:
         if words <= known | tried_first and len(tried_first - known) <= 2:
             return _OWN if words & known else _WHY["common"]
     with _one_at_a_time:
-        found = zxcvbn(password[:_LOOKED_AT], user_inputs=[*known, *_FRENCH_AND_TRADE])
+        found = _zxcvbn().zxcvbn(password[:_LOOKED_AT], user_inputs=[*known, *_FRENCH_AND_TRADE])
     if found["guesses"] >= FEWEST_GUESSES:
         return None
     parts: list[dict[str, Any]] = found["sequence"]
@@ -131,8 +136,9 @@ def _weakness(password: str, known: set[str]) -> object | None:
 
 
 def _is_tried_first(word: str) -> bool:
+    ranked = _zxcvbn().matching.RANKED_DICTIONARIES
     return word in _FRENCH_AND_TRADE or any(
-        word in RANKED_DICTIONARIES[name] for name in ("passwords", "male_names", "female_names", "surnames")
+        word in ranked[name] for name in ("passwords", "male_names", "female_names", "surnames")
     )
 
 

@@ -11,6 +11,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask
 from sqlalchemy import column, delete, func, select, table
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from core import clock
 from core.auth.granting import refuse_wider_account, refuse_wider_grants
@@ -85,7 +86,8 @@ def user_of_session(session_id: str) -> User | None:
     user_id, _, key = session_id.partition(":")
     if not user_id.isascii() or not user_id.isdigit():
         return None
-    user = db.session.get(User, int(user_id))
+    # By one query: each page asks what its user may.
+    user = db.session.get(User, int(user_id), options=[joinedload(User.roles).joinedload(Role.grants)])
     # Looked up for each request: a session ends at once when its user is deactivated or changes the password.
     if user is None or not user.active or not secrets.compare_digest(user.session_key.encode(), key.encode()):
         return None

@@ -140,7 +140,8 @@ class Ledger:
         except errors as error:
             self.close()
             raise DBAPIError.instance(None, None, error, errors, dialect=connection.dialect) from error
-        except DBAPIError:
+        except BaseException:
+            # Whatever came, nobody knows how far the transaction is.
             self.close()
             raise
 

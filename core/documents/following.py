@@ -121,7 +121,7 @@ def _shown(document: Document, followers: list[Follower]) -> list[ShownFollower]
 def readers(document: Document, users: Collection[User]) -> frozenset[int]:
     """Return the ids of those among users, who need not be the one of the request, who may read a document.
 
-    However many they are, it costs one query.
+    However many they are, it costs two queries.
     """
     kind = current_registry().kinds.get(document.kind)
     active = [user for user in users if user.active]

@@ -66,6 +66,20 @@ class Document(Base):
     owner: Mapped[User | None] = relationship(lazy="joined")
 
 
+_MERGED = (
+    "EXISTS (SELECT 1 FROM core_partner WHERE core_partner.id = OLD.partner_id "
+    "AND core_partner.merged_into_id = NEW.partner_id)"
+)
+HEADER_CHANGES = (
+    f"({guards.changed('core_document', but=('owner_id', 'partner_id', 'revision', 'updated_at'))} "
+    f"OR (OLD.partner_id IS DISTINCT FROM NEW.partner_id AND NOT {_MERGED}))"
+)
+"""The condition of a guard under which a header is not what it was, for modules whose documents become final.
+
+The owner may change: the account may go, and what is printed of it is copied. So may the customer, to the one that it
+was merged into, and to no other. A guard with it reads `core_partner`.
+"""
+
 guards.declare(
     # It is printed, quoted in payments and counted without gaps.
     Guard("core_document_number", "core_document", "UPDATE", "OLD.number <> '' AND NEW.number <> OLD.number"),

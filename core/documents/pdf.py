@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import io
 import logging
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cachetools import TTLCache
 from flask import current_app
 from pypdf import PdfReader, PdfWriter
+from reportlab import rl_config
 from reportlab.lib.fonts import addMapping
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
@@ -30,6 +33,9 @@ from core.i18n import lazy_gettext as _l
 
 logger = logging.getLogger(__name__)
 
+# A PDF is sent as base64 already: writing its streams in letters as well costs time and a quarter of its size.
+rl_config.useA85 = 0
+
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()
 
@@ -43,6 +49,15 @@ BELOW_THE_LAST_LINE = 17.0
 """Points (1/72 inch) of paper below the last line of a receipt: 6 mm."""
 PATIENCE_SECONDS = 5.0
 """A request that waits for the PDF of another keeps a thread from everybody else."""
+
+
+KEPT_SECONDS = 600.0
+"""How long a PDF is at hand for whoever asks for the same page again: preview, composer, other mails about it."""
+KEPT_BYTES = 16_000_000
+"""So much memory may these take in a process; what was not asked for longest goes first."""
+# By the hash of the page, which says more than a revision: company, customer and language are printed as well.
+_kept: TTLCache[bytes, bytes] = TTLCache(KEPT_BYTES, KEPT_SECONDS, getsizeof=len)
+_kept_lock = threading.Lock()
 
 
 class RenderError(EnvoiError):
@@ -166,6 +181,8 @@ def _cut(data: bytes) -> bytes:
 def render_document(document: Document, *, language: str | None = None, patience: float = -1) -> bytes:
     """Return the PDF of a document, in the document's language.
 
+    Whoever asks again before anything that it prints has changed gets the same octets, for some minutes at least.
+
     Args:
         document: The document.
         language: Another language, to see what it would look like in it; what people have typed stays as it is.
@@ -184,7 +201,15 @@ def render_document(document: Document, *, language: str | None = None, patience
             logger.exception("The module of document %s could not lay it out.", document.id)
             # Not yet in words: who reads it need not speak the language of the document.
             raise RenderError(error.message) from error
-    return html_to_pdf(html, patience=patience)
+    page = hashlib.sha256(f"{type(html).__name__} {html}".encode(errors="surrogatepass")).digest()
+    with _kept_lock:
+        data = _kept.get(page)
+    if data is None:
+        data = html_to_pdf(html, patience=patience)
+        # One that alone is larger than all may be is not kept.
+        with _kept_lock, suppress(ValueError):
+            _kept[page] = data
+    return data
 
 
 def render_for_reader(document: Document, language: str | None = None) -> bytes:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import getaddresses
 
 from email_validator import EmailNotValidError, validate_email
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.mail import typed_addresses
 
 MAX_TYPED_LENGTH = 100_000  # characters in a field of recipients; some 2,000 addresses
 MAX_AT_ONCE = 2000
 """More than any mail may have: reading a hundred thousand characters of nonsense would take seconds."""
-_LINE_ENDS = re.compile(r"[\n\r]+")  # people paste a list with an address on each line
-_MARK = re.compile(r'[;,"]')
-_SEPARATOR = re.compile("[;,]")  # Outlook writes semicolons, everybody else commas
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
 _LONGEST_LINE = 998
 """Characters of a line of a header (RFC 5322 §2.1.1); no honest address is longer, and long ones take their time."""
 _BLANKS = re.compile(r" {2,}")
@@ -68,28 +62,35 @@ def normalize(text: str) -> str:
     Raises:
         InvalidAddressError: The text is not an addr-spec.
     """
-    # One spelling for letters with accents: Macs type two characters where others type one.
-    text = unicodedata.normalize("NFC", text.strip())
-    if "@" not in text or len(text) > _LONGEST_LINE:
-        raise _invalid(text)
+    if len(text) > _LONGEST_LINE:
+        raise _invalid(text.strip(), None)
+    cleaned = typed_addresses.clean(text)
+    wrong = typed_addresses.fault(cleaned)
+    if wrong is not None:
+        raise _invalid(text.strip(), wrong)
     try:
         checked = validate_email(
-            text,
+            cleaned,
             check_deliverability=False,
             allow_smtputf8=True,
             allow_quoted_local=True,
             test_environment=True,
         )
     except EmailNotValidError as error:
-        raise _invalid(text) from error
+        raise _invalid(text.strip(), None) from error
     return f"{checked.local_part}@{checked.domain}"
 
 
-def _invalid(text: str) -> InvalidAddressError:
+def _invalid(text: str, why: object | None) -> InvalidAddressError:
     shown = one_line(text)
     if len(shown) > 80:
         shown = shown[:80] + "…"
-    return InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text)
+        # Where the fault is cannot be seen any more.
+        why = None
+    if why is None:
+        return InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text)
+    words = _l("“%(text)s” is not a valid email address: %(why)s.", text=shown, why=why)
+    return InvalidAddressError(words, text)
 
 
 def ascii_addr_spec(addr_spec: str) -> str:
@@ -107,22 +108,19 @@ def needs_smtputf8(addr_spec: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Read `local@domain` or `Name <local@domain>`.
+    """Read `local@domain`, `Name <local@domain>` or `local@domain (Name)`.
 
     Raises:
-        InvalidAddressError: The text is neither.
+        InvalidAddressError: The text is none of these.
     """
-    text = text.strip()
-    if text.endswith(">") and "<" in text:
-        name, _, rest = text.rpartition("<")
-        return Address(normalize(rest[:-1]), one_line(name.strip().strip('"')))
-    return Address(normalize(text))
+    name, spec = typed_addresses.name_and_spec(text)
+    return Address(normalize(spec), one_line(name))
 
 
 def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]]:
     """Read addresses separated by `;`, `,` or new lines, in the order in which they were typed.
 
-    A repeated address is taken once. A `;` or `,` inside a quoted name does not separate.
+    A repeated address is taken once. What separates, and what does not: `typed_addresses.split`.
 
     Returns:
         The addresses, and one error for each part that is none.
@@ -130,7 +128,7 @@ def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]
     found: dict[str, Address] = {}
     errors: list[InvalidAddressError] = []
     # The rest is not lost: the page keeps what was typed and says that it was not read.
-    parts = _split(text[:MAX_TYPED_LENGTH])
+    parts = typed_addresses.split(text[:MAX_TYPED_LENGTH])
     if len(parts) > MAX_AT_ONCE:
         rest = "; ".join(parts[MAX_AT_ONCE:])
         words = _l(
@@ -145,31 +143,3 @@ def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]
         else:
             found.setdefault(address.key, address)
     return list(found.values()), errors
-
-
-def _split(text: str) -> list[str]:
-    parts: list[str] = []
-    for line in _LINE_ENDS.split(text):
-        for part in _parts_of(line):
-            if '"' in part and "\\" in part and len(part) <= _LONGEST_LINE:
-                # Only RFC 5322's own reader knows what a backslash means in a name.
-                parts.extend(f'"{name}" <{spec}>' if name else spec for name, spec in getaddresses([part]))
-            else:
-                parts.append(part)
-    return [part for part in (part.strip() for part in parts) if part]
-
-
-def _parts_of(line: str) -> Iterator[str]:
-    """Return what stands between two `;` or `,`; those inside quotation marks belong to a name."""
-    marks, start, position = _MARK, 0, 0
-    while (mark := marks.search(line, position)) is not None:
-        position = mark.end()
-        if mark[0] != '"':
-            yield line[start : mark.start()]
-            start = position
-        elif (quoted := _QUOTED.match(line, mark.start())) is not None:
-            position = quoted.end()
-        else:
-            # Where one is never closed, no later one is: looking at each would take for ever.
-            marks = _SEPARATOR
-    yield line[start:]

@@ -46,6 +46,7 @@ class Advice(StrEnum):
     PORT_FILTERED = "port_filtered"
     NETWORK_UNREACHABLE = "network_unreachable"
     DNS_UNAVAILABLE = "dns_unavailable"
+    HOST_FORBIDDEN = "host_forbidden"
     # Who sends.
     RELAY_DENIED = "relay_denied"
     FROM_NOT_YOURS = "from_not_yours"
@@ -233,6 +234,13 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.DNS_UNAVAILABLE: AdviceText(
         _l("The name of the host could not be looked up just now. Check the name service of this machine.")
+    ),
+    Advice.HOST_FORBIDDEN: AdviceText(
+        _l(
+            "This host is the machine that Envoi runs on, an address for its internals or, for a user's own "
+            "server, one in your network. It is not spoken to unless whoever runs Envoi sets "
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS to 1."
+        )
     ),
     Advice.RELAY_DENIED: AdviceText(
         _l(

@@ -49,6 +49,15 @@ class Priority(StrEnum):
     HIGH = "high"  # many programs show an exclamation mark
 
 
+class Purpose(StrEnum):
+    """What a mail is for: it decides whose address and which server it leaves by."""
+
+    SINGLE = "single"  # a person has written it
+    BATCH = "batch"  # one of many that leave together
+    RECEIPT = "receipt"  # of the till
+    ALERT = "alert"  # the application tells its own users of something
+
+
 @dataclass(frozen=True, slots=True)
 class DraftRecipient:
     """Somebody the mail goes to.
@@ -112,6 +121,7 @@ class MailDraft:
         private: True where the addresses are used and not kept: a walk-in's receipt.
         link: What stands for `LINK_MARK` in the message that leaves, and nowhere else; "" for none.
         link_expires_at: Until when the link is good, after which the mail is of no use.
+        purpose: What it is for.
     """
 
     document_id: int | None
@@ -134,6 +144,7 @@ class MailDraft:
     private: bool = False
     link: str = ""
     link_expires_at: dt.datetime | None = None
+    purpose: Purpose = Purpose.SINGLE
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

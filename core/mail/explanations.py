@@ -46,6 +46,7 @@ class FailureKind(StrEnum):
     SENDER_MISSING = "sender_missing"  # the company has no address to send from
     GIVEN_UP = "given_up"  # temporary failures went on longer than the settings allow
     RESTORED = "restored"  # it waited in a copy that was restored: it may have left after the copy was made
+    ADDRESS_HELD = "address_held"  # not sent: an earlier mail has shown that nobody has the address
     PACED = "paced"  # no failure: it waits for its turn at a limited server
 
 
@@ -285,6 +286,15 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l(
             "Envoi no longer tries: every try was used, or somebody has decided so. The last words of the server "
             "say what kept the email. Resend it when that is mended."
+        ),
+        Actor.SELLER,
+        Repair.RECIPIENT,
+    ),
+    FailureKind.ADDRESS_HELD: Explanation(
+        _l("Held: address unknown"),
+        _l(
+            "Nothing was sent, since an earlier email to this address came back: the mailbox does not exist. Correct "
+            "the address, or press “Retry” to send it all the same."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,

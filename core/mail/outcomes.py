@@ -46,11 +46,14 @@ class RecipientState(StrEnum):
     """The state of one recipient of one mail."""
 
     PENDING = "pending"  # nothing was tried yet
-    ACCEPTED = "accepted"  # a server has answered 250 for it; what comes later is not known here
+    ACCEPTED = (
+        "accepted"  # a server has answered 250 for it, and nothing has come back since that says otherwise
+    )
     DEFERRED = "deferred"  # refused for now (4yz); it is tried again by itself
     REFUSED = "refused"  # refused for good (5yz)
     INVALID = "invalid"  # never offered to a server: it is no address
     UNCERTAIN = "uncertain"  # the text went out and no answer came; never tried again by itself
+    BOUNCED = "bounced"  # accepted once, and given up by a server behind that one
 
 
 def _decoded(octets: bytes) -> str:

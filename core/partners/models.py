@@ -5,13 +5,27 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    case,
+    event,
+    text,
+)
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
+from core.partners.labels import LabelKind, PartnerLabel
+from core.partners.match_key import match_key
 
 
 class PartnerType(StrEnum):
@@ -23,6 +37,25 @@ class PartnerType(StrEnum):
     DELIVERY = "delivery"  # where goods go
 
 
+class MailConsent(StrEnum):
+    """Which emails somebody wants."""
+
+    NONE = "none"  # has opted out: whoever sends one is asked first
+    NECESSARY = "necessary"  # what concerns their own orders, and nothing that advertises
+    PROMOTIONAL = "promotional"  # has opted in to what advertises
+
+
+partner_label = Table(
+    "core_partner_labeled",
+    Base.metadata,
+    Column("partner_id", ForeignKey("core_partner.id", ondelete="CASCADE"), primary_key=True),
+    Column("label_id", ForeignKey("core_partner_label.id", ondelete="CASCADE"), primary_key=True),
+    # The filters of the list come from here.
+    Index("ix_core_partner_labeled_label_id_partner_id", "label_id", "partner_id"),
+)
+"""The tags of customers and contacts, and the function codes of contacts."""
+
+
 class Partner(Base):
     """A company or person that documents are made out to, or a contact of one."""
 
@@ -30,6 +63,11 @@ class Partner(Base):
     __table_args__ = (
         Index("ix_core_partner_name_id", "name", "id"),
         Index("ix_core_partner_email", "email"),
+        # Filters of the list, in its usual order.
+        Index("ix_core_partner_family_id_name_id", "family_id", "name", "id"),
+        Index("ix_core_partner_country_name_id", "country", "name", "id"),
+        Index("ix_core_partner_language_name_id", "language", "name", "id"),
+        Index("ix_core_partner_consent_name_id", "consent", "name", "id"),
         Index(
             "uq_core_partner_parent_id_main",
             "parent_id",
@@ -44,6 +82,8 @@ class Partner(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(160))
     """Of the company or person, as printed on documents; not unique, people share names."""
+    number: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
+    """Of the customer in the books or another program, or "". Not unique: companies may number by themselves."""
     type: Mapped[PartnerType] = mapped_column(StrEnumType(PartnerType), default=PartnerType.CUSTOMER)
     """Customer, or what kind of contact."""
     parent_id: Mapped[int | None] = mapped_column(
@@ -65,7 +105,7 @@ class Partner(Base):
     country: Mapped[str] = mapped_column(String(2), default="FR", active_history=True)
     """ISO 3166-1 alpha-2."""
     vat: Mapped[str] = mapped_column(String(40), default="")
-    """VAT number of a customer, or ""."""
+    """VAT number of a customer as `core.partners.vat` writes it, or ""; older rows may hold anything."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
     company_id: Mapped[int | None] = mapped_column(
@@ -76,21 +116,73 @@ class Partner(Base):
     """Who alone sees it, where it is of no company; None for everybody. RESTRICT: else it would become everybody's."""
     is_main: Mapped[bool] = mapped_column(default=False)
     """True for the contact that mails go to where a rule names the main contact; one of a customer at most."""
-    opted_out_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """Since when this person wants no mails, or None."""
+    consent: Mapped[MailConsent] = mapped_column(
+        StrEnumType(MailConsent),
+        default=MailConsent.NECESSARY,
+        server_default=MailConsent.NECESSARY.value,
+        active_history=True,
+    )
+    """Which emails this person wants."""
+    consent_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Since when; None for whoever has never said it."""
+    consent_source: Mapped[str] = mapped_column(String(160), default="", server_default="")
+    """How it is known, such as "form on the website"; never "" for an opt-in that is newly noted."""
+    family_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner_label.id", ondelete="SET NULL"))
+    """The one family of a customer, or None."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: offered nowhere any more. Documents keep pointing at it."""
+    merged_into_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
+    )
+    """The customer or contact that this one was merged into: it is archived then, and its address leads there."""
+    match_key: Mapped[str] = mapped_column(String(260), default="", server_default="", index=True)
+    """Name and city as duplicates have them in common; written by itself."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the row was written."""
 
+    family: Mapped[PartnerLabel | None] = relationship()
+    labels: Mapped[list[PartnerLabel]] = relationship(
+        secondary=partner_label, order_by=lambda: (PartnerLabel.code, PartnerLabel.name)
+    )
     company: Mapped[Company | None] = relationship()
     owner: Mapped[User | None] = relationship()
-    parent: Mapped[Partner | None] = relationship(remote_side="Partner.id", back_populates="contacts")
-    contacts: Mapped[list[Partner]] = relationship(back_populates="parent", order_by="Partner.name")
+    parent: Mapped[Partner | None] = relationship(
+        remote_side="Partner.id", foreign_keys=parent_id, back_populates="contacts"
+    )
+    contacts: Mapped[list[Partner]] = relationship(
+        back_populates="parent", foreign_keys=parent_id, order_by="Partner.name"
+    )
+    merged_into: Mapped[Partner | None] = relationship(remote_side="Partner.id", foreign_keys=merged_into_id)
+
+    @hybrid_property
+    def opted_out_at(self) -> dt.datetime | None:
+        """Since when this person wants no mails, or None; decided by `consent`."""
+        return self.consent_at if self.consent is MailConsent.NONE else None
+
+    @opted_out_at.inplace.expression
+    @classmethod
+    def _opted_out_at(cls) -> ColumnElement[dt.datetime | None]:
+        return case((cls.consent == MailConsent.NONE, cls.consent_at))
+
+    def labeled(self, kind: LabelKind | str) -> list[PartnerLabel]:
+        """Return the tags or the function codes."""
+        return [label for label in self.labels if label.kind == kind]
+
+
+@event.listens_for(Partner, "before_insert")
+@event.listens_for(Partner, "before_update")
+def _write_match_key(_mapper: object, _connection: object, partner: Partner) -> None:
+    partner.match_key = match_key(partner.name or "", partner.city or "")
 
 
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))
 guards.require("core_partner", "parent", "NEW.parent_id <> NEW.id", columns=("parent_id",))
+guards.require(
+    "core_partner",
+    "merged",
+    "NEW.merged_into_id IS NULL OR (NOT NEW.active AND NEW.merged_into_id <> NEW.id)",
+    columns=("merged_into_id", "active"),
+)
 guards.require("core_partner", "country", "NEW.country = upper(NEW.country) AND length(NEW.country) = 2")
 guards.require(
     "core_partner",
@@ -99,5 +191,11 @@ guards.require(
     "AND coalesce(customer.company_id, 0) = coalesce(NEW.company_id, 0) "
     "AND coalesce(customer.owner_id, 0) = coalesce(NEW.owner_id, 0))",
     columns=("parent_id", "company_id", "owner_id"),
+)
+guards.require(
+    "core_partner",
+    "consent",
+    f"NEW.consent = '{MailConsent.NECESSARY}' OR NEW.consent_at IS NOT NULL",
+    columns=("consent", "consent_at"),
 )
 guards.require("core_partner", "email", "NEW.email = '' OR NEW.email LIKE '_%@_%'", columns=("email",))

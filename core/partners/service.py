@@ -10,18 +10,23 @@ from sqlalchemy import func, or_, select, update
 
 from core import clock
 from core.auth.models import User
+from core.config import SUPPORTED_LANGUAGES
 from core.db import db, transaction
 from core.errors import UserError
+from core.i18n import is_country
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
 from core.matching import beyond_ascii, matching
-from core.partners.models import Partner, PartnerType
+from core.partners.labels import PartnerLabel
+from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import reachable
 from core.partners.search import Person, search_people
+from core.partners.vat import checked_vat
 
 __all__ = [
     "ContactExistsError",
     "Person",
+    "checked_values",
     "contacts_of",
     "customer_of",
     "find_partners",
@@ -52,17 +57,15 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
 
     Args:
         partner: The partner to change, or None for a new one.
-        values: Column values; the address is checked, and may be empty. `opted_out` stands for `opted_out_at`:
-            True keeps since when it was so. `company_id` and `owner_id` of a contact are those of its customer, and
+        values: Column values, and `label_ids`, which stands for all tags and function codes. Address, VAT number,
+            country and language are checked where they change, and may be empty but for the language; a consent that
+            is said again keeps since when. `company_id` and `owner_id` of a contact are those of its customer, and
             follow it.
 
     Raises:
-        UserError: The name is empty, or the address invalid.
+        UserError: The name is empty, or a value is none that there can be; `field` says which.
     """
-    if not str(values.get("name", "x")).strip():
-        raise UserError(_l("A name is needed."), "name")
-    if values.get("email"):
-        values = {**values, "email": _checked(values["email"])}
+    values = checked_values(partner, values)
     with transaction() as session:
         if partner is not None and partner.parent_id is not None:
             # The customer before the contact, as whoever saves its form does.
@@ -74,14 +77,14 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
         if parent_id is not None:
             customer = session.get_one(Partner, parent_id)
             values = {**values, "company_id": customer.company_id, "owner_id": customer.owner_id}
-        opted_out = values.get("opted_out")
         with session.no_autoflush:
             for name, value in values.items():
-                if name != "opted_out":
+                if name == "label_ids":
+                    partner.labels = list(
+                        session.scalars(select(PartnerLabel).where(PartnerLabel.id.in_(value)))
+                    )
+                else:
                     setattr(partner, name, value)
-            if opted_out is not None:
-                # The first moment stays: it is what a person, or the law, may ask about.
-                partner.opted_out_at = (partner.opted_out_at or clock.now()) if opted_out else None
             # Before the row itself is written: whoever writes a contact first and then waits for its customer waits
             # in a circle with somebody who does the same to another contact.
             if partner.is_main:
@@ -95,6 +98,66 @@ def save_partner(partner: Partner | None, values: dict[str, Any]) -> Partner:
                 .values(company_id=partner.company_id, owner_id=partner.owner_id)
             )
     return partner
+
+
+_MAY_BE_NONE = {column.name for column in Partner.__table__.columns if column.nullable}
+
+
+def checked_values(partner: Partner | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return column values as `save_partner` stores them.
+
+    What a row has already is not asked about again, so that old ones can be saved.
+
+    Args:
+        partner: The row that would change, or None for a new one.
+        values: As for `save_partner`.
+
+    Raises:
+        UserError: As there.
+    """
+    # None is what a form says of a field that was not posted.
+    values = {name: value for name, value in values.items() if value is not None or name in _MAY_BE_NONE}
+    if not str(values.get("name", "x")).strip():
+        raise UserError(_l("A name is needed."), "name")
+    if values.get("email"):
+        values["email"] = _checked(values["email"])
+    for column, known, sentence in (
+        ("country", is_country, _l("There is no such country.")),
+        ("language", SUPPORTED_LANGUAGES.__contains__, _l("Documents cannot be written in this language.")),
+    ):
+        if _changes(partner, values, column) and not known(values[column]):
+            raise UserError(sentence, column)
+    if _changes(partner, values, "vat"):
+        country = values.get("country") or (partner.country if partner is not None else "FR")
+        values["vat"] = checked_vat(values["vat"], country)
+    return _with_consent(partner, values)
+
+
+def _changes(partner: Partner | None, values: dict[str, Any], column: str) -> bool:
+    return column in values and (partner is None or values[column] != getattr(partner, column))
+
+
+def _with_consent(partner: Partner | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Return column values with the moment and the source of a consent that changes."""
+    if "consent" not in values:
+        return values
+    consent = MailConsent(values["consent"])
+    at = values.get("consent_at")
+    if at is not None and at > clock.now():
+        raise UserError(_l("This day has not come yet."), "consent_at")
+    if (
+        consent is MailConsent.PROMOTIONAL
+        and not str(
+            values.get("consent_source", partner.consent_source if partner is not None else "")
+        ).strip()
+    ):
+        raise UserError(_l("Say how the consent was given, such as “form on the website”."), "consent_source")
+    if at is None:
+        # The first moment stays: it is what a person, or the law, may ask about.
+        same = partner is not None and partner.consent is consent
+        never_said = consent is MailConsent.NECESSARY and (partner is None or same)
+        at = partner.consent_at if same and partner is not None else None if never_said else clock.now()
+    return {**values, "consent": consent, "consent_at": at}
 
 
 def _checked(email: str) -> str:

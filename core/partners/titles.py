@@ -1,11 +1,11 @@
-"""The names of the kinds of partners, for people."""
+"""The names of what partners are and want, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from core.i18n import lazy_gettext as _l
-from core.partners.models import PartnerType
+from core.partners.models import MailConsent, PartnerType
 
 CONTACT_TITLES: Mapping[PartnerType, object] = {
     PartnerType.CONTACT: _l("Contact"),
@@ -16,3 +16,10 @@ CONTACT_TITLES: Mapping[PartnerType, object] = {
 
 PARTNER_TITLES: Mapping[PartnerType, object] = {PartnerType.CUSTOMER: _l("Customer"), **CONTACT_TITLES}
 """All kinds, translated when shown."""
+
+CONSENT_TITLES: Mapping[MailConsent, object] = {
+    MailConsent.PROMOTIONAL: _l("Also promotional emails"),
+    MailConsent.NECESSARY: _l("Only what concerns their own orders"),
+    MailConsent.NONE: _l("Wants no emails"),
+}
+"""Which emails somebody wants, translated when shown."""

@@ -58,13 +58,20 @@ class _CompiledTemplates(BytecodeCache):
 _COMPILED = _CompiledTemplates()
 
 
-def _make(settings: Settings) -> Flask:
+def make_app(settings: Settings) -> Flask:
+    """Return an application of a test's own, with the templates that others have compiled."""
     app = create_app(settings, testing=True)
     app.jinja_env.bytecode_cache = _COMPILED
+    return app
+
+
+def _make(settings: Settings) -> Flask:
+    app = make_app(settings)
     app.config["WTF_CSRF_ENABLED"] = False
     app.test_client_class = _Browser
-    # Flask makes it when it is first asked for: now, so that no test is taken for what has changed the application.
+    # Made, and put in order, when they are first asked for: now, so that no test is taken for what has changed them.
     _ = app.jinja_loader
+    app.url_map.update()
     return app
 
 

@@ -82,7 +82,12 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_settings(data_dir: Path, **changes: Any) -> Settings:
     """Return settings for a test, with a Redis that is away unless one is named."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    environ = {"ENVOI_DATA_DIR": str(data_dir), "ENVOI_REDIS_URL": "redis://127.0.0.1:1/0"}
+    environ = {
+        "ENVOI_DATA_DIR": str(data_dir),
+        "ENVOI_REDIS_URL": "redis://127.0.0.1:1/0",
+        # The mail servers of tests are on this machine.
+        "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
+    }
     return dataclasses.replace(read_settings(environ), **changes)
 
 

@@ -6,16 +6,15 @@ import unicodedata
 import zoneinfo
 from functools import cache
 
-from babel import Locale
 from babel.core import get_global
 from babel.numbers import get_currency_name, get_territory_currencies
 from flask_babel import get_locale, gettext
 from wtforms import SelectChoice
 
-LANGUAGE_CHOICES = [SelectChoice("en", "English"), SelectChoice("fr", "Français")]
+from core.config import SUPPORTED_LANGUAGES
+from core.i18n import countries, language_name
 
-# CLDR lists groups of countries, and codes for tests, beside the countries of ISO 3166.
-_NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+LANGUAGE_CHOICES = [SelectChoice(code, language_name(code)) for code in SUPPORTED_LANGUAGES]
 
 
 def _locale() -> str:
@@ -29,13 +28,7 @@ def _sorting(text: str) -> str:
 
 @cache
 def _countries(locale: str) -> list[tuple[str, str]]:
-    names = Locale.parse(locale).territories
-    found = [
-        (code, str(name))
-        for code, name in names.items()
-        if len(code) == 2 and code.isalpha() and code not in _NO_COUNTRIES
-    ]
-    return sorted(found, key=lambda pair: _sorting(pair[1]))
+    return sorted(countries(locale).items(), key=lambda pair: _sorting(pair[1]))
 
 
 @cache
@@ -55,6 +48,11 @@ def _timezones() -> list[str]:
         for name in zoneinfo.available_timezones()
         if "/" in name and not name.startswith(("Etc/", "posix/", "right/", "SystemV/", "US/"))
     )
+
+
+def country_name(code: str) -> str:
+    """Return the name of a country for the reader; a code that is none stays as it is."""
+    return countries(_locale()).get(code, code)
 
 
 def country_choices(present: str = "") -> list[SelectChoice]:

@@ -2,73 +2,80 @@
 
 from __future__ import annotations
 
-from flask import abort, flash, redirect, render_template, url_for
+import datetime as dt
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, and_, false, select, true
-from sqlalchemy.orm import joinedload
-from wtforms import BooleanField, EmailField, SelectChoice, SelectField, StringField
+from sqlalchemy import select
+from wtforms import (
+    BooleanField,
+    DateField,
+    EmailField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+)
+from wtforms.validators import Optional
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.contract import Scope
 from core.db.changes import note_change
 from core.documents.customers import refuse_narrowing
-from core.i18n import N_
+from core.i18n import language_name
 from core.i18n import lazy_gettext as _l
-from core.matching import matching
-from core.partners.address_history import address_changes
-from core.partners.models import Partner, PartnerType
+from core.partners import export
+from core.partners.history import last_changes
+from core.partners.labels import LabelKind, PartnerLabel, labels_of
+from core.partners.listing import PARTNERS
+from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import EDIT, READ, partner_for, reachable
 from core.partners.service import make_main_contact, save_partner
-from core.partners.titles import CONTACT_TITLES, PARTNER_TITLES
+from core.partners.titles import CONSENT_TITLES, CONTACT_TITLES, PARTNER_TITLES
 from core.pickers import ReachField
 from core.registry import current_settings
+from core.selection import ListSource
 from core.views.blueprint import blueprint
-from core.views.choices import LANGUAGE_CHOICES
+from core.views.choices import LANGUAGE_CHOICES, country_choices, country_name
 from core.web.forms import at_most, required, submit
-from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.listing import paginate
 from core.web.record_form import RecordForm, Shown, record_form
-
-
-def _found(text: str) -> ColumnElement[bool]:
-    return and_(true(), *matching(text, Partner.name, Partner.email, Partner.city))
-
-
-PARTNERS = ListSpec(
-    identity=Partner.id,
-    sorts=(
-        SortKey("name", N_("Name"), Partner.name, lambda row: row.name),
-        SortKey("city", N_("City"), Partner.city, lambda row: row.city),
-        SortKey("email", N_("Email"), Partner.email, lambda row: row.email),
-    ),
-    filters=(
-        Filter("customers", N_("Customers"), Partner.parent_id.is_(None), "type"),
-        Filter("contacts", N_("Contacts"), Partner.parent_id.is_not(None), "type"),
-        Filter("no-address", N_("Without address"), Partner.email == ""),
-        Filter("opted-out", N_("Wants no emails"), Partner.opted_out_at.is_not(None)),
-        Filter("archived", N_("Archived"), Partner.active == false()),
-    ),
-    search=_found,
-)
 
 
 class PartnerForm(RecordForm):
     """A customer or a contact."""
 
     name = StringField(_l("Name"), [*required(), at_most(160)])
+    number = StringField(
+        _l("Customer number"), [at_most(40)], description=_l("As in your accounts or another program")
+    )
     email = EmailField(_l("Email address"), [at_most(254)])
     phone = StringField(_l("Phone"), [at_most(40)])
     function = StringField(_l("Function"), [at_most(80)])
     street = StringField(_l("Street"), [at_most(200)])
     zip_code = StringField(_l("Postal code"), [at_most(20)])
     city = StringField(_l("City"), [at_most(80)])
-    country = StringField(_l("Country"), [at_most(2)], default="FR", description=_l("Two letters (ISO 3166)"))
+    country = SelectField(_l("Country"), default="FR", render_kw={"data-search": ""})
     vat = StringField(_l("VAT number"), [at_most(40)])
     language = SelectField(
         _l("Language"), choices=LANGUAGE_CHOICES, default="fr", description=_l("Of documents and emails")
     )
-    opted_out = BooleanField(
-        _l("Wants no emails"), description=_l("Whoever sends an email to this person is asked first.")
+    family_id = SelectField(_l("Family"), default="", render_kw={"data-search": ""})
+    tags = SelectMultipleField(_l("Tags"), coerce=int, render_kw={"data-search": ""})
+    consent = SelectField(
+        _l("Emails wanted"),
+        choices=[SelectChoice(consent.value, title) for consent, title in CONSENT_TITLES.items()],
+        default=MailConsent.NECESSARY.value,
+        description=_l("Whoever writes to somebody who wants no emails is asked first."),
+    )
+    consent_at = DateField(
+        _l("Since"), [Optional()], description=_l("Empty: today, where the wish has changed.")
+    )
+    consent_source = StringField(
+        _l("How it is known"), [at_most(160)], description=_l("Such as “form on the website” or “trade fair”")
     )
     active = BooleanField(_l("Active"), default=True)
 
@@ -85,10 +92,18 @@ class CustomerForm(PartnerForm):
 class ContactForm(PartnerForm):
     """A contact of a customer."""
 
+    number = family_id = None
+
     type = SelectField(
         _l("Kind of contact"),
         choices=[SelectChoice(kind.value, title) for kind, title in CONTACT_TITLES.items()],
         default=PartnerType.CONTACT.value,
+    )
+    functions = SelectMultipleField(
+        _l("Function codes"),
+        coerce=int,
+        description=_l("What this contact is written to for"),
+        render_kw={"data-search": ""},
     )
     is_main = BooleanField(
         _l("Main contact"),
@@ -111,33 +126,103 @@ def is_reachable(partner: Partner | None) -> bool:
     return (partner.company_id, partner.owner_id) == (None, None) or partner_for(user, partner.id) is not None
 
 
-def _new_form() -> CustomerForm:
-    """Return the form of a new customer, for whom the installation's setting says."""
-    user, reach = signed_in_user(), current_settings().customer_reach
-    usual = ReachField.text_of(
+def usual_reach(user: User) -> str:
+    """Return whose a new customer is by the installation's setting, as `ReachField` says it."""
+    reach = current_settings().customer_reach
+    return ReachField.text_of(
         company_id=user.company_id if reach is Scope.COMPANY else None,
         owner_id=user.id if reach is Scope.OWN else None,
     )
-    form = CustomerForm(reach=usual)
+
+
+def _new_form() -> CustomerForm:
+    """Return the form of a new customer, for whom the installation's setting says."""
+    user = signed_in_user()
+    form = CustomerForm(reach=usual_reach(user))
     form.reach.offer(user)
+    _offer(form)
     return form
 
 
-def _values(form: PartnerForm) -> dict[str, object]:
-    """Return what was filled in, by column; `opted_out` stands for since when."""
+def _new_contact_form(customer: Partner) -> ContactForm:
+    form = ContactForm(language=customer.language, country=customer.country)
+    _offer(form)
+    return form
+
+
+def _offer(form: PartnerForm, row: Partner | None = None) -> None:
+    """Set the countries, families, tags and function codes to choose from; what a row has stays among them."""
+    present = [*row.labels, *([row.family] if row.family is not None else [])] if row is not None else []
+    form.country.choices = country_choices(row.country if row is not None else "")
+    form.tags.choices = _choices(LabelKind.TAG, present)
+    if isinstance(form, ContactForm):
+        form.functions.choices = _choices(LabelKind.FUNCTION, present)
+    else:
+        form.family_id.choices = [SelectChoice("", "–"), *_choices(LabelKind.FAMILY, present)]
+
+
+def _choices(kind: LabelKind, present: list[PartnerLabel]) -> list[SelectChoice]:
+    return [SelectChoice(str(label.id), label.title) for label in labels_of(kind, keep=present)]
+
+
+def _shown(row: Partner) -> dict[str, object]:
+    """Return what the form shows otherwise than it is stored."""
+    return {
+        "consent": row.consent.value,
+        "consent_at": row.consent_at.date() if row.consent_at is not None else None,
+        "family_id": str(row.family_id or ""),
+        "tags": [label.id for label in row.labeled(LabelKind.TAG)],
+        "functions": [label.id for label in row.labeled(LabelKind.FUNCTION)],
+    }
+
+
+def _values(form: PartnerForm, row: Partner | None = None) -> dict[str, object]:
+    """Return what was filled in, by column."""
     values = {name: value for name, value in form.data.items() if name not in {"csrf_token", "reach"}}
     if isinstance(form, CustomerForm):
         values |= form.reach.columns
+        values["family_id"] = int(values["family_id"]) if values["family_id"] else None
+    values["label_ids"] = [*(values.pop("tags") or []), *(values.pop("functions", None) or [])]
+    day = values.pop("consent_at")
+    if row is not None and day is not None and row.consent_at is not None and day == row.consent_at.date():
+        # The field has no time of the day. Whoever changes the wish and not the day means today.
+        values["consent_at"] = row.consent_at if values["consent"] == row.consent else None
+    else:
+        values["consent_at"] = dt.datetime.combine(day, dt.time(), dt.UTC) if day is not None else None
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+
+def partner_list(user: User) -> ListSource[Partner]:
+    """Return the list of customers and contacts, and what it says as a table: what an import reads."""
+    theirs = select(Partner).where(reachable(user), Partner.merged_into_id.is_(None))
+    return ListSource(
+        theirs.options(*export.SHOWN),
+        PARTNERS,
+        export.columns(),
+        export.cells,
+        default_filters=("customers",),
+    )
 
 
 @blueprint.get("/partners")
 @requires("core.partner.read")
 def partners() -> ResponseReturnValue:
     """List customers and contacts."""
-    statement = select(Partner).where(reachable(signed_in_user())).options(joinedload(Partner.parent))
-    page = paginate(statement, PARTNERS, default_filters=("customers",))
-    return render_template("core/partners/partners.html", page=page, type_titles=PARTNER_TITLES)
+    source = partner_list(signed_in_user())
+    extra = {"panel": "1"} if "panel" in request.args else {}
+    page = paginate(source.statement, source.spec, default_filters=source.default_filters, extra=extra)
+    chosen: dict[str, Any] = {
+        "q": page.search or None,
+        "f": list(page.active),
+        "all": None if page.active else 1,
+        **page.facets,
+    }
+    return render_template(
+        "core/partners/partners.html",
+        page=page,
+        type_titles=PARTNER_TITLES,
+        export_url=url_for("core.partners_export", **chosen),
+    )
 
 
 @blueprint.get("/partners/<int:partner_id>")
@@ -145,12 +230,17 @@ def partners() -> ResponseReturnValue:
 def partner(partner_id: int) -> ResponseReturnValue:
     """Show a customer with its contacts."""
     row = _partner(partner_id, READ)
+    if row.merged_into_id is not None:
+        return redirect(url_for("core.partner", partner_id=row.merged_into_id))
     return render_template(
         "core/partners/partner.html",
         partner=row,
-        changes=address_changes(row),
+        changes=last_changes(row),
         contacts=sorted(row.contacts, key=lambda contact: (not contact.active, not contact.is_main)),
         type_titles=PARTNER_TITLES,
+        consent_titles=CONSENT_TITLES,
+        country=country_name(row.country),
+        language=language_name(row.language),
     )
 
 
@@ -175,7 +265,7 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
     parent = _partner(parent_id) if parent_id else None
     if parent is not None and parent.parent_id is not None:
         abort(404)  # a contact has no contacts
-    form = ContactForm(language=parent.language, country=parent.country) if parent else _new_form()
+    form = _new_contact_form(parent) if parent else _new_form()
     made: list[Partner] = []
     if submit(form, lambda: made.append(save_partner(None, {**_values(form), "parent_id": parent_id}))):
         return redirect(url_for("core.partner", partner_id=parent_id or made[0].id))
@@ -190,19 +280,24 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
 def partner_edit(partner_id: int) -> ResponseReturnValue:
     """Change a customer or contact."""
     row = _partner(partner_id)
+    if row.merged_into_id is not None:
+        return redirect(url_for("core.partner", partner_id=row.merged_into_id))
 
     def build(**how: None) -> PartnerForm:
-        shown = {"opted_out": row.opted_out_at is not None}
+        shown = _shown(row)
         if row.parent_id is not None:
-            return ContactForm(obj=Shown(row, **shown), **how)
+            contact = ContactForm(obj=Shown(row, **shown), **how)
+            _offer(contact, row)
+            return contact
         reach = ReachField.text_of(company_id=row.company_id, owner_id=row.owner_id)
         form = CustomerForm(obj=Shown(row, reach=reach, **shown), **how)
         form.reach.offer(signed_in_user(), present=row.owner)
         form.reach.keep(row.company)
+        _offer(form, row)
         return form
 
     def save() -> None:
-        values = _values(form)
+        values = _values(form, row)
         if isinstance(form, CustomerForm):
             refuse_narrowing(row, **form.reach.columns)
         save_partner(row, values)

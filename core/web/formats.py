@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal, localcontext
 
 from babel import Locale
 from babel.dates import format_skeleton, format_time, format_timedelta
@@ -17,6 +17,7 @@ from core import clock
 from core.i18n import number_locale
 from core.mail.addresses import one_line
 from core.mail.outcomes import printable
+from core.totals import round_money
 
 CITY_FIRST = frozenset((
     "AE", "AU", "BD", "BM", "BN", "CA", "EG", "GB", "GG", "GI", "HK", "ID", "IE", "IM", "IN", "JE", "JO", "JP", "KE",
@@ -24,6 +25,8 @@ CITY_FIRST = frozenset((
     "ZA",
 ))  # fmt: skip
 """Countries where the postal code stands behind the city (Universal Postal Union, addressing of each country, S42)."""
+
+_DECIMALS = 4  # what a quantity or a rate is kept with
 
 
 def _locale() -> str:
@@ -36,23 +39,24 @@ def _numbers() -> str:
 
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount with its currency, by locale, with the currency's own decimals, a half rounded up."""
-    with localcontext(rounding=ROUND_HALF_UP):
-        return format_currency(amount, currency, locale=_numbers())
+    return str(format_currency(round_money(Decimal(amount), currency), currency, locale=_numbers()))
 
 
 def price(amount: Decimal, currency: str) -> str:
     """Return a unit price with its currency, by locale, with more decimals than the currency's where it has them."""
-    return format_currency(amount, currency, locale=_numbers(), decimal_quantization=False)
+    return str(format_currency(amount + 0, currency, locale=_numbers(), decimal_quantization=False))
 
 
 def number(value: Decimal | int) -> str:
     """Return a number by locale, without trailing zeros."""
-    return str(format_decimal(value, format="#,##0.####", locale=_numbers()))
+    with localcontext(prec=60):
+        shown = round(Decimal(value), _DECIMALS) + 0
+    return str(format_decimal(shown, format="#,##0.####", locale=_numbers()))
 
 
 def percent(value: Decimal | int) -> str:
     """Return a number of percent by locale, as it is: 20 %, 5.5%."""
-    return str(format_percent(Decimal(value) / 100, locale=_numbers(), decimal_quantization=False))
+    return str(format_percent((Decimal(value) + 0) / 100, locale=_numbers(), decimal_quantization=False))
 
 
 def unbroken(name: str) -> str:

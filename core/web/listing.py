@@ -13,11 +13,13 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from flask import current_app, request, url_for
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
 from core.db import db
 from core.web.criteria import (
@@ -52,6 +54,7 @@ __all__ = [
     "count_up_to",
     "paginate",
     "read_criteria",
+    "read_order",
 ]
 
 T = TypeVar("T")
@@ -109,6 +112,12 @@ class ListPage(Generic[T]):
     def criteria(self) -> Criteria:
         """The criteria in force, for the template."""
         return Criteria(self.search, self.active, self.facets)
+
+    @property
+    def query(self) -> str:
+        """What the list is narrowed to and sorted by, as the query of an address; without a place in it."""
+        # With `all`, or the default filters would narrow what a person has widened.
+        return urlsplit(self.url(all=1 if not self.active else None)).query
 
     def url(self, **changes: Any) -> str:
         """Return the address of this list with some parameters changed; a change of None removes one."""
@@ -220,6 +229,15 @@ def _beyond(sort: SortKey, identity: Any, key: tuple[Any, int], descending: bool
     return here < there if descending else here > there
 
 
+def read_order(spec: ListSpec, arguments: MultiDict[str, str], criteria: Criteria) -> tuple[SortKey, bool]:
+    """Return by what the arguments of an address sort a list, and whether the highest comes first."""
+    sort = next((key for key in spec.sorts if key.name == arguments.get("sort")), spec.sorts[0])
+    # An order that has an index only within a filter; without it the whole table would be sorted.
+    if sort.within and sort.within not in criteria.filters:
+        sort = spec.sorts[0]
+    return sort, {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
+
+
 def paginate(
     statement: Select[T],
     spec: ListSpec,
@@ -241,12 +259,7 @@ def paginate(
     """
     arguments = request.args
     criteria = read_criteria(spec, arguments, default_filters)
-    sort = next((key for key in spec.sorts if key.name == arguments.get("sort")), spec.sorts[0])
-    # An order that has an index only within a filter; without it the whole table would be sorted.
-    if sort.within and sort.within not in criteria.filters:
-        sort = spec.sorts[0]
-    descending = {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
-
+    sort, descending = read_order(spec, arguments, criteria)
     narrowed = (spec.narrow or partial(narrow, spec))(statement, criteria, sort)
     statement, expression = narrowed.statement, narrowed.in_order_of(sort.expression)
     after = _decode(sort, arguments["after"]) if "after" in arguments else None

@@ -69,6 +69,11 @@ class QuietSessions(SecureCookieSessionInterface):
             not request.headers.get("X-Quiet") and super().should_set_cookie(app, session)
         )
 
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Send the cookie, but with no static file: that is the same for everybody, whatever Flask-Login looks at."""
+        if not is_static(request.endpoint):
+            super().save_session(app, session, response)
+
 
 def register(app: Flask) -> None:
     """Set the headers on every response, and refuse what no page takes."""

@@ -6,8 +6,10 @@
 | `document.status` | beside the title of a document page | `document` |
 | `document.aside` | panels beside a document | `document` |
 | `document.list_status` | a cell in lists of documents | `document` |
+| `list.actions` | buttons above a list in which rows are selected; they post the form around it | `of`, `name` |
 | `partner.aside` | panels beside a customer | `partner` |
 | `shell.bar` | the top bar | none |
+| `shell.user` | entries of the menu with the user's name | none |
 
 A fill returns Markup, "" for nothing; it checks the permissions of the current user itself. It must not
 change anything, and an exception in it is logged and costs its piece of the page, not the page.
@@ -30,8 +32,10 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "document.status": ("document",),
     "document.aside": ("document",),
     "document.list_status": ("document",),
+    "list.actions": ("of", "name"),
     "partner.aside": ("partner",),
     "shell.bar": (),
+    "shell.user": (),
 }
 """The slots of core, and the keywords that their fills get."""
 

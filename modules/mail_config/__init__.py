@@ -1,6 +1,6 @@
 """The configuration of mail: servers, transports, templates."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.i18n import N_
 
 module = Module(
@@ -26,12 +26,26 @@ module = Module(
             50,
             technical=True,
         ),
+        MenuItem(
+            N_("Senders"),
+            "mail_config.senders",
+            "mail_config.server.edit",
+            N_("Configuration"),
+            52,
+            technical=True,
+        ),
     ),
     permissions=(
         Permission(
             "mail_config.server.edit",
             N_("Set up and test mail servers"),
             granted={"administrator": Scope.ALL},
+        ),
+        Permission(
+            "mail_config.sender.own",
+            N_("Send from an own address, and by an own mail server"),
+            scopes=(Scope.OWN,),
+            granted=dict.fromkeys(("salesperson", "cashier", "support", "administrator"), Scope.OWN),
         ),
         Permission(
             "mail_config.template.edit", N_("Edit email templates"), granted={"administrator": Scope.ALL}
@@ -54,9 +68,16 @@ module = Module(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
     ),
+    slots=(SlotFill("shell.user", "modules.mail_config.senders.views.mine:menu_entry"),),
     install="modules.mail_config.mail_templates.shipped:install",
     demo="modules.mail_config.mail_templates.shipped:demo",
     cli="modules.mail_config.cli:commands",
+    config_defaults={
+        # 1: servers may be this machine itself. Else whoever sets one up could speak to what only listens here.
+        "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
+        # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
+        "MAIL_CONFIG_AUTOCONFIG": "",
+    },
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

@@ -13,7 +13,7 @@ from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
-from core.mail.draft import Priority, RecipientField
+from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 
@@ -52,10 +52,27 @@ class MailServer(Base):
     """The largest message in bytes, or None for what the server announces."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
     """The company whose mails it sends, or None for all."""
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), unique=True)
+    """Whose own server it is, or None for one that an administrator has set up.
+
+    It sends what its owner has written, and nothing of anybody else.
+    """
+    own_address: Mapped[str] = mapped_column(String(254), default="")
+    """What From becomes where the server may not send from the wanted address; "" where that is not to be done."""
+    relay: Mapped[bool] = mapped_column(default=False)
+    """True for a relay of the house: From is always `own_address`, and it serves all for whom there is no other."""
+    ca_certificate: Mapped[str] = mapped_column(Text, default="")
+    """The certificate, in PEM, of the only authority trusted for it; "" for those of the installation."""
     rate_per_minute: Mapped[int | None]
     """The most mails a minute that leave by it, or None for no limit."""
     rate_per_day: Mapped[int | None]
     """The most mails in 24 hours, or None for no limit."""
+    connections: Mapped[int | None]
+    """How many connections at once all workers together may open, or None for what is usual with its provider."""
+    bounce_address: Mapped[str] = mapped_column(String(254), default="")
+    """The sender of the envelope, where servers return what they cannot deliver; "" for the From."""
+    bounce_tokens: Mapped[bool] = mapped_column(default=False)
+    """True to put a token into that address, `bounces+…@`, so that each bounce finds its recipient (VERP)."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing leaves by it; mails that wait for it go another way."""
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")
@@ -64,11 +81,24 @@ class MailServer(Base):
     """When it last passed its test, or None."""
 
     company: Mapped[Company | None] = relationship(lazy="joined")
+    owner: Mapped[User | None] = relationship()
 
     @property
     def fingerprint(self) -> str:
         """A mark of everything that a test proves; it changes when any of it changes."""
-        proved = (self.host, self.port, str(self.encryption), self.username, self.secret, self.from_filter)
+        proved: tuple[object, ...] = (
+            self.host,
+            self.port,
+            str(self.encryption),
+            self.username,
+            self.secret,
+            self.from_filter,
+        )
+        # Only where they are set: tests that were passed before these were known stay passed.
+        proved += tuple(text for text in (self.own_address, self.ca_certificate) if text)
+        if self.bounce_address or self.bounce_tokens:
+            # Only then, so that no server which was tested before it could be set has to be tested again.
+            proved += (self.bounce_address, self.bounce_tokens)
         return hashlib.sha256(repr(proved).encode()).hexdigest()
 
     @property
@@ -83,6 +113,54 @@ class MailServer(Base):
         ]
         address = addr_spec.lower()
         return not entries or any(entry in {address, address.rpartition("@")[2]} for entry in entries)
+
+
+class UserSender(Base):
+    """The own sender of a user. Without a row, a user's mails are from the company."""
+
+    __tablename__ = "mail_config_user_sender"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
+    """Whose it is."""
+    address: Mapped[str] = mapped_column(String(254))
+    """From of the mails that the user writes."""
+    name: Mapped[str] = mapped_column(String(120), default="")
+    """Its display name; "" for the user's name."""
+    own_server: Mapped[bool] = mapped_column(default=False)
+    """True to send by the user's own server, False by the company's. The own one may wait here unused."""
+    allowed_address: Mapped[str] = mapped_column(String(254), default="")
+    """The address that an administrator has allowed for the company's servers.
+
+    Without it they send from no other than the one the user signs in with, or anybody could write as anybody.
+    """
+
+    user: Mapped[User] = relationship()
+
+    @property
+    def allowed(self) -> bool:
+        """True when the company's servers may send from this address."""
+        return self.address in {self.user.login, self.allowed_address}
+
+
+class CompanySender(Base):
+    """Who the mails of a company are from, for one purpose. Without a row, they are from the company's address."""
+
+    __tablename__ = "mail_config_company_sender"
+
+    company_id: Mapped[int] = mapped_column(
+        ForeignKey("core_company.id", ondelete="CASCADE"), primary_key=True
+    )
+    """The company."""
+    purpose: Mapped[Purpose] = mapped_column(StrEnumType(Purpose), primary_key=True)
+    """What the mails are for."""
+    address: Mapped[str] = mapped_column(String(254), default="")
+    """From; "" for the company's address."""
+    name: Mapped[str] = mapped_column(String(120), default="")
+    """Its display name; "" for the company's name."""
+    reply_to: Mapped[str] = mapped_column(String(254), default="")
+    """Where answers go; "" for whoever sends."""
+    server_id: Mapped[int | None] = mapped_column(ForeignKey("mail_config_server.id", ondelete="SET NULL"))
+    """The server that comes first, or None for the usual order."""
 
 
 class ServerHealth(Base):
@@ -116,6 +194,12 @@ class ServerHealth(Base):
     throttled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When the server last asked to slow down; each half hour without takes one step back."""
     throttle_words: Mapped[str] = mapped_column(Text, default="")
+    """The server's own words then."""
+    connections: Mapped[int | None]
+    """How many connections it let us have when it last refused another one; None while it has refused none."""
+    connections_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When that was; each half hour since lets one more be tried."""
+    connection_words: Mapped[str] = mapped_column(Text, default="")
     """The server's own words then."""
     next_slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """The next moment that is free for a mail, where the rate is limited."""

@@ -15,12 +15,21 @@ module = Module(
     blueprint="modules.outbox.views:blueprint",
     menu=(
         MenuItem(N_("Emails"), "outbox.mails", "outbox.mail.read", N_("Outbox"), 110),
+        MenuItem(N_("Batches"), "outbox.runs", "outbox.mail.read", N_("Outbox"), 112),
         MenuItem(
             N_("Email log"),
             "outbox.technical_mails",
             "outbox.mail.inspect",
             N_("Configuration"),
             60,
+            technical=True,
+        ),
+        MenuItem(
+            N_("Incoming mail"),
+            "outbox.mailboxes",
+            "outbox.inbound.manage",
+            N_("Configuration"),
+            55,
             technical=True,
         ),
         MenuItem(
@@ -80,6 +89,11 @@ module = Module(
             granted={"support": Scope.ALL, "administrator": Scope.ALL},
         ),
         Permission(
+            "outbox.inbound.manage",
+            N_("Set up the mailboxes that bounces come to"),
+            granted={"administrator": Scope.ALL},
+        ),
+        Permission(
             "outbox.personal.manage",
             N_("Export and erase what is known about an address"),
             granted={"administrator": Scope.ALL},
@@ -95,6 +109,7 @@ module = Module(
         JobSpec("outbox.release_mails", "modules.outbox.delivery.jobs:release_mails", timeout=1800),
         JobSpec("outbox.sweep", "modules.outbox.mail_list.jobs:sweep", timeout=300, every=15),
         JobSpec("outbox.bulk", "modules.outbox.mail_list.jobs:bulk", timeout=1800),
+        JobSpec("outbox.run", "modules.outbox.runs.jobs:run", timeout=1800),
         JobSpec("outbox.mail_alerts", "modules.outbox.alerts.jobs:mail_alerts", timeout=300, every=60),
         JobSpec(
             "outbox.tell_held_back",
@@ -103,6 +118,7 @@ module = Module(
             every=60,
             without_worker=True,  # that there is none is what it tells
         ),
+        JobSpec("outbox.inbound", "modules.outbox.inbound.jobs:inbound", timeout=300, every=60),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),
     receivers=(
@@ -110,6 +126,8 @@ module = Module(
         Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
+        Receiver("mail_routes_changed", "modules.outbox.delivery.sweep:release_waiting"),
+        Receiver("inbound_message", "modules.outbox.inbound.intake:message_came"),
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
@@ -118,6 +136,7 @@ module = Module(
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
+        SlotFill("list.actions", "modules.outbox.slots:send_selected", order=10),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),
         SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
@@ -132,6 +151,7 @@ module = Module(
     shared={
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",
+        "outbox.inbound.manage": "A mailbox takes what comes back for every company.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
     },
     config_defaults={
@@ -147,4 +167,5 @@ module = Module(
         "OUTBOX_TELL_HELD_MINUTES": 60.0,  # after which those who want it are told of mails held back; 0: never
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
+    config_check="modules.outbox.states:problems_of_retries",
 )

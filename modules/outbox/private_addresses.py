@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -46,6 +47,17 @@ def address_hash(address: str, purpose: str = "private") -> str:
 def is_address_hash(addr_spec: str) -> bool:
     """Return True for what stands in place of a private address."""
     return addr_spec.endswith("@private.invalid")
+
+
+def encrypted_choice(addresses: Sequence[str]) -> bytes:
+    """Return addresses that a person has chosen for a document of a run, as they are kept until a mail has them."""
+    return encrypt(json.dumps(list(addresses)))
+
+
+def chosen_addresses(choice: bytes | None) -> list[str]:
+    """Return what `encrypted_choice` was given; nothing for None."""
+    chosen: list[str] = json.loads(decrypt(choice)) if choice is not None else []
+    return chosen
 
 
 def encrypt_address(recipient: MailRecipient, address: str) -> None:

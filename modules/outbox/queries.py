@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, exists, false, func, or_, select
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User
@@ -304,21 +305,8 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     """
     if not document_ids:
         return {}
-    latest = (
-        select(func.max(OutgoingMail.id))
-        .where(OutgoingMail.document_id.in_(document_ids), OutgoingMail.state != MailState.CANCELED)
-        .group_by(OutgoingMail.document_id)
-    )
-    rows = db.session.execute(
-        select(
-            OutgoingMail.document_id,
-            OutgoingMail.id,
-            OutgoingMail.state,
-            OutgoingMail.accepted_count,
-            OutgoingMail.recipient_count,
-            OutgoingMail.failure_kind,
-        ).where(OutgoingMail.id.in_(latest))
-    )
+    documents = {"documents": list(document_ids)}
+    rows = db.session.execute(_latest(), documents)
     badges: dict[int, Badge] = {}
     last: dict[int, int] = {}
     for document_id, mail_id, state, accepted, count, failure in rows:
@@ -326,7 +314,7 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
             badges[document_id] = state_badge(state, accepted, count, failure)
             last[document_id] = mail_id
     left_out: dict[int, list[_LeftOut]] = {}
-    for person in map(_LeftOut._make, db.session.execute(_without(document_ids))):
+    for person in map(_LeftOut._make, db.session.execute(_without(), documents)):
         left_out.setdefault(person.document_id or 0, []).append(person)
     for document_id, people in left_out.items():
         if any(person.mail_id != last[document_id] for person in people):
@@ -364,9 +352,30 @@ def _left_out_badge(latest: Badge, people: Sequence[_LeftOut]) -> Badge:
     return Badge(str(word), tone, icon, latest.waiting, title=", ".join(each), reason=why)
 
 
-def _without(
-    document_ids: Sequence[int],
-) -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
+# Both are put together once: lists ask with each page, and doing so costs more than the answer.
+_DOCUMENTS = OutgoingMail.document_id.in_(bindparam("documents", expanding=True))
+
+
+@cache
+def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None]:
+    """Return what finds the latest mail about each of some documents."""
+    latest = (
+        select(func.max(OutgoingMail.id))
+        .where(_DOCUMENTS, OutgoingMail.state != MailState.CANCELED)
+        .group_by(OutgoingMail.document_id)
+    )
+    return select(
+        OutgoingMail.document_id,
+        OutgoingMail.id,
+        OutgoingMail.state,
+        OutgoingMail.accepted_count,
+        OutgoingMail.recipient_count,
+        OutgoingMail.failure_kind,
+    ).where(OutgoingMail.id.in_(latest))
+
+
+@cache
+def _without() -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
     """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes."""
     later, again = aliased(OutgoingMail), aliased(MailRecipient)
     has_a_later_one = exists().where(
@@ -393,7 +402,7 @@ def _without(
         .join(Document, Document.id == OutgoingMail.document_id)
         .outerjoin(Partner, Partner.id == MailRecipient.partner_id)
         .where(
-            OutgoingMail.document_id.in_(document_ids),
+            _DOCUMENTS,
             OutgoingMail.state.in_(sorted(FAILED)),
             MailRecipient.state != RecipientState.ACCEPTED,
             ~has_a_later_one,

@@ -16,7 +16,7 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft, Reason, RecipientField
+from core.mail.draft import DraftRecipient, MailDraft, Purpose, Reason, RecipientField
 from modules.outbox.alerts.service import can_send, company_that_can_send
 from modules.outbox.compose.draft import draft_for
 from modules.outbox.compose.recipients import default_recipients, recognize
@@ -52,7 +52,8 @@ def mail_wanted(
         raise UserError(_l("There is nobody to send it to."))
     if keep_days is not None:
         draft = replace(draft, keep_days=keep_days)
-    return submit(replace(draft, private=private), by).id
+    receipt = replace(draft, private=private, purpose=Purpose.RECEIPT)
+    return submit(receipt, by, hold_dead=True).id
 
 
 def captured_mails_asked(_app: Flask, *, user: User, message_ids: list[str]) -> set[str]:
@@ -91,6 +92,7 @@ def account_mail_wanted(
                 recipients=[DraftRecipient(Address(user.login, user.name), reason=Reason.COLLEAGUE)],
                 link=link,
                 link_expires_at=expires_at,
+                purpose=Purpose.ALERT,
             ),
             by,
         )

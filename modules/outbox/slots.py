@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import abort, g, render_template
+from flask import abort, current_app, g, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
-from core.auth.permissions import requires, signed_in_user
+from core.auth.permissions import requires, signed_in_user, within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, get_readable
+from core.documents.service import behavior_of, get_readable, kind_title
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
 from core.partners.reach import partner_for
@@ -29,8 +29,9 @@ from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
+from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.mail_page.waiting_text import waits_for
-from modules.outbox.models import OutgoingMail
+from modules.outbox.models import WAITS, OutgoingMail
 from modules.outbox.permissions import RESEND
 from modules.outbox.standstill import hindrance, standstill
 from modules.outbox.states import FAILED, MailState
@@ -45,6 +46,13 @@ def send_button(document: Document) -> str:
         return ""
     reason = behavior_of(document).why_not_sendable(document)
     return render_template("outbox/panels/send_button.html", document=document, reason=reason)
+
+
+def send_selected(of: str, name: str) -> str:
+    """Return the button that sends what is selected in a list of documents."""
+    if of != "document" or not signed_in_user().can("outbox.mail.send"):
+        return ""
+    return render_template("outbox/panels/send_selected.html", name=name)
 
 
 def _badges() -> dict[int, queries.Badge]:
@@ -75,9 +83,29 @@ def _badge_context(document: Document) -> dict[str, object]:
 
 
 def document_list_badge(document: Document) -> str:
-    """Return the badge in a list of documents."""
+    """Return the badge in a list of documents, and the button that sends one at once."""
     badge = _badges().get(document.id)
-    return render_template("outbox/panels/list_badge.html", badge=badge) if badge else ""
+    sendable = document.id in _sendable() and not behavior_of(document).why_not_sendable(document)
+    if badge is None and not sendable:
+        return ""
+    # By itself: `render_template` would ask for all that the shell shows, once for each line.
+    piece = current_app.jinja_env.get_template("outbox/panels/list_badge.html")
+    title = document.number or kind_title(document.kind)
+    return piece.render(badge=badge, document=document, sendable=sendable, title=title)
+
+
+def _sendable() -> set[int]:
+    """Return the ids of those documents that the page has loaded and its user may send, by one query for the page."""
+    if "outbox_sendable" not in g:
+        loaded = [row.id for row in db.session.identity_map.values() if isinstance(row, Document)]
+        within = within_reach(
+            signed_in_user(), "outbox.mail.send", owner=Document.owner_id, company=Document.company_id
+        )
+        g.outbox_sendable = set(
+            db.session.scalars(select(Document.id).where(Document.id.in_(loaded), within))
+        )
+    sendable: set[int] = g.outbox_sendable
+    return sendable
 
 
 def document_panel(document: Document, *, badge_beside: bool = False) -> str:
@@ -112,8 +140,14 @@ def partner_panel(partner: Partner) -> str:
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
+    people = [partner, *partner.contacts]
+    addresses = [person.email for person in people if person.email]
     return render_template(
-        "outbox/panels/partner.html", partner=partner, panel=queries.mails_of_partner(partner, user)
+        "outbox/panels/partner.html",
+        partner=partner,
+        panel=queries.mails_of_partner(partner, user),
+        dead=dead_among(addresses),
+        complained=complained_among(addresses),
     )
 
 
@@ -143,6 +177,7 @@ def _count_waiting(server_id: int, *kinds: FailureKind) -> int:
     some = (
         select(OutgoingMail.id)
         .where(
+            WAITS,
             OutgoingMail.state == MailState.DEFERRED,
             OutgoingMail.failure_kind.in_(kinds),
             OutgoingMail.server_id == server_id,

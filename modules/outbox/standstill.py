@@ -15,8 +15,8 @@ from core.installation import service as installation
 from core.kept import kept
 from core.pulse import Part, pulse
 from core.web.formats import moment
-from modules.outbox.models import MAILS
-from modules.outbox.states import WAITING, MailState
+from modules.outbox.models import MAILS, WAITS
+from modules.outbox.states import MailState
 
 LATE = dt.timedelta(seconds=20)
 """A mail that should have left so long ago tells that something is wrong where nobody was ever seen alive."""
@@ -135,7 +135,7 @@ def _find() -> Standstill | None:
     held = installation.hold()
     if held is not None:
         # Whether it is due or not: nothing of it leaves at its time.
-        return Standstill(Cause.HELD, held.since, _count(MAILS.c.state.in_(sorted(WAITING))))
+        return Standstill(Cause.HELD, held.since, _count(WAITS))
     late, oldest = _late()
     now = pulse()
     overdue = oldest is not None and oldest < clock.now() - LATE
@@ -163,14 +163,14 @@ def _late() -> tuple[int, dt.datetime | None]:
     # A state at a time: the index then has the first of each at hand.
     firsts = union_all(
         *(
-            select(func.min(MAILS.c.next_attempt_at).label("due")).where(MAILS.c.state == state)
+            select(func.min(MAILS.c.next_attempt_at).label("due")).where(WAITS, MAILS.c.state == state)
             for state in _DUE
         )
     ).subquery()
     oldest = db.session.scalar(select(func.min(firsts.c.due)))
     if oldest is None or oldest > now:
         return 0, None
-    return _count(MAILS.c.state.in_(_DUE), MAILS.c.next_attempt_at <= now), oldest
+    return _count(WAITS, MAILS.c.state.in_(_DUE), MAILS.c.next_attempt_at <= now), oldest
 
 
 def _count(*conditions: ColumnElement[bool]) -> int:

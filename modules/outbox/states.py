@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from core.errors import EnvoiError
 from core.i18n import lazy_gettext as _l
@@ -43,7 +44,8 @@ UNDELIVERED = RESENDABLE | CANCELABLE
 """Not everybody has it, and it is not being sent at this moment."""
 
 TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]] = {
-    "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED})),
+    # Failed: all its addresses are known to be dead, and nobody has said to try them again.
+    "submit": (frozenset({None}), frozenset({MailState.QUEUED, MailState.SCHEDULED, MailState.FAILED})),
     "claim": (frozenset({MailState.QUEUED}), frozenset({MailState.SENDING})),
     "settle": (
         # A worker that was stopped past its lease and goes on knows more than the sweep did.
@@ -62,6 +64,11 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]]
     "resend": (RESENDABLE, frozenset({MailState.QUEUED})),
     "mark": (
         frozenset({MailState.UNCERTAIN}),
+        frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
+    ),
+    # A server behind the one that took it has said what became of it: bounced, or arrived after all.
+    "report": (
+        frozenset({MailState.SENT, MailState.PARTIAL, MailState.UNCERTAIN}),
         frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
     ),
 }
@@ -147,6 +154,19 @@ class RetryPolicy:
         return delay
 
 
+def problems_of_retries(settings: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the settings of retries, a sentence each."""
+    try:
+        RetryPolicy.parse(str(settings["OUTBOX_RETRY_MINUTES"]), float(settings["OUTBOX_GIVE_UP_DAYS"]))
+    except (ValueError, OverflowError):
+        words = (
+            "ENVOI_OUTBOX_RETRY_MINUTES must be numbers of minutes with commas between them, such as 1, 5, 15, each "
+            "more than nothing and at most 30 days, not “{}”; ENVOI_OUTBOX_GIVE_UP_DAYS some days."
+        )
+        return [words.format(settings["OUTBOX_RETRY_MINUTES"])]
+    return []
+
+
 STATE_TITLES = {
     MailState.SCHEDULED: _l("scheduled"),
     MailState.QUEUED: _l("queued"),
@@ -178,6 +198,7 @@ RECIPIENT_TITLES = {
     RecipientState.REFUSED: _l("refused"),
     RecipientState.INVALID: _l("invalid address"),
     RecipientState.UNCERTAIN: _l("uncertain"),
+    RecipientState.BOUNCED: _l("bounced"),
 }
 
 RECIPIENT_TONES = {
@@ -187,4 +208,5 @@ RECIPIENT_TONES = {
     RecipientState.REFUSED: ("danger", "x-octagon-fill"),
     RecipientState.INVALID: ("danger", "x-octagon-fill"),
     RecipientState.UNCERTAIN: ("danger", "question-octagon-fill"),
+    RecipientState.BOUNCED: ("danger", "reply-fill"),
 }

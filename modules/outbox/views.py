@@ -4,9 +4,22 @@ from modules.outbox import slots
 from modules.outbox.alerts import views as alerts
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import views as compose
+from modules.outbox.inbound import views as inbound
 from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
 from modules.outbox.restored import views as restored
+from modules.outbox.runs import views as runs
 
-__all__ = ["alerts", "blueprint", "compose", "mail_list", "mail_page", "privacy", "restored", "slots"]
+__all__ = [
+    "alerts",
+    "blueprint",
+    "compose",
+    "inbound",
+    "mail_list",
+    "mail_page",
+    "privacy",
+    "restored",
+    "runs",
+    "slots",
+]

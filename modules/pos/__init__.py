@@ -1,6 +1,6 @@
 """The till: registers, sessions, tickets, and their receipts by mail."""
 
-from core.contract import DocumentKind, MenuItem, Module, Permission, Receiver, Scope
+from core.contract import DocumentKind, MenuItem, Module, Permission, Receiver, Scope, SelectableList
 from core.i18n import N_
 
 _SECTION = N_("Till")
@@ -24,6 +24,7 @@ module = Module(
             "pos.ticket", N_("Ticket"), "pos.ticket", "pos.ticket.read", "modules.pos.behavior:ticket"
         ),
     ),
+    lists=(SelectableList("pos.tickets", N_("Tickets"), "pos.ticket.read", "modules.pos.tables:tickets"),),
     permissions=(
         Permission(
             "pos.till.use",

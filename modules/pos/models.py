@@ -12,7 +12,7 @@ from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
-from core.documents.models import Document
+from core.documents.models import HEADER_CHANGES, Document
 from core.products.words import Spoken
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
 
@@ -302,7 +302,6 @@ def _kept(table: str, may_end: tuple[str, ...]) -> tuple[Guard, ...]:
     )
 
 
-_HEADER_CHANGES = guards.changed("core_document", but=("owner_id", "revision", "updated_at"))
 _TICKET_CHANGES = guards.changed("pos_ticket", but=("receipt_format", "mail_problem"))
 _SESSION_CHANGES = guards.changed("pos_session", may_end=("opened_by_id", "closed_by_id"))
 
@@ -315,8 +314,8 @@ guards.declare(
         "pos_header_changed",
         "core_document",
         "UPDATE",
-        f"{_HEADER_CHANGES} AND {_sold('OLD.id')}",
-        reads=("pos_ticket",),
+        f"{HEADER_CHANGES} AND {_sold('OLD.id')}",
+        reads=("core_partner", "pos_ticket"),
     ),
     Guard("pos_header_removed", "core_document", "DELETE", _sold("OLD.id"), reads=("pos_ticket",)),
     # Counted and closed: what was expected and found in the drawer is part of the record.

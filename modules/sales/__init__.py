@@ -1,6 +1,6 @@
 """Quotations, orders, invoices and credit notes."""
 
-from core.contract import DocumentKind, MenuItem, Module, Permission, Scope
+from core.contract import DocumentKind, MenuItem, Module, Permission, Scope, SelectableList, SlotFill
 from core.i18n import N_
 
 _SCOPES = (Scope.OWN, Scope.COMPANY, Scope.ALL)
@@ -59,5 +59,21 @@ module = Module(
             granted={"salesperson": Scope.COMPANY, "administrator": Scope.ALL},
         ),
     ),
+    lists=(
+        SelectableList(
+            "sales.quotations", N_("Quotations"), "sales.document.read", "modules.sales.tables:quotations"
+        ),
+        SelectableList("sales.orders", N_("Orders"), "sales.document.read", "modules.sales.tables:orders"),
+        SelectableList(
+            "sales.invoices", N_("Invoices"), "sales.document.read", "modules.sales.tables:invoices"
+        ),
+        SelectableList(
+            "sales.credit_notes",
+            N_("Credit notes"),
+            "sales.document.read",
+            "modules.sales.tables:credit_notes",
+        ),
+    ),
+    slots=(SlotFill("list.actions", "modules.sales.views.many:list_actions", order=120),),
     demo="modules.sales.demo:load",
 )

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base, ExactDecimal, Guard, StrEnumType, guards
 from core.db import FrozenError as AnyFrozenError
-from core.documents.models import Document
+from core.documents.models import HEADER_CHANGES, Document
 from core.i18n import lazy_gettext as _l
 from core.products.models import Product
 from core.products.words import Spoken
@@ -185,8 +185,6 @@ def _frozen(name: str, table: str, on: Literal["INSERT", "UPDATE", "DELETE"], re
     return Guard(f"sales_{name}", table, on, refuse, FrozenError, ("sales_invoice",))
 
 
-# The owner may change: the account may go, and what is printed of it is copied.
-HEADER_BUT = ("owner_id", "revision", "updated_at")
 _LINE_CHANGES = guards.changed("sales_line", may_end=("product_id", "tax_id"))
 
 guards.declare(
@@ -209,7 +207,7 @@ guards.declare(
         "header_changed",
         "core_document",
         "UPDATE",
-        f"{guards.changed('core_document', but=HEADER_BUT)} AND {_posted('OLD.id')}",
+        f"{HEADER_CHANGES} AND {_posted('OLD.id')}",
     ),
     _frozen("header_removed", "core_document", "DELETE", _posted("OLD.id")),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import contains_eager
@@ -19,6 +20,8 @@ from core.partners.models import Partner
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.sales.models import Invoice, Order
 from modules.sales.states import INVOICE_KINDS, InvoiceState, OrderState
+
+T = TypeVar("T", Order, Invoice)
 
 READ = "sales.document.read"
 EDIT = "sales.document.edit"
@@ -52,6 +55,12 @@ def may_edit(user: User, document: Document) -> bool:
         db.session.scalar(select(Document.id).where(Document.id == document.id, _reach(user, EDIT)))
         is not None
     )
+
+
+def editable(user: User, row: type[T], ids: Sequence[int]) -> list[T]:
+    """Return those rows of documents that the user may change."""
+    reached = select(Document.id).where(Document.id.in_(ids), _reach(user, EDIT))
+    return list(db.session.scalars(select(row).where(row.document_id.in_(reached))))
 
 
 def get_company(user: User, company_id: int) -> Company | None:

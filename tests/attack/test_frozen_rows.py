@@ -15,6 +15,7 @@ from core.auth.models import User
 from core.auth.service import save_user
 from core.db import FrozenError, db, end_reading, transaction
 from core.documents.models import Document
+from core.partners.merging import merge
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.pos.models import Register, Session, Ticket
@@ -220,3 +221,39 @@ def test_what_is_no_document_of_theirs_stays_free(rows: dict[str, int]) -> None:
     with transaction():
         draft.language = "en"
     invoices.cancel(db.session.get_one(Invoice, rows["draft"]))
+
+
+def test_what_is_final_goes_to_the_customer_that_its_own_is_merged_into_and_to_no_other(
+    app: Flask,
+    customer: Partner,
+    salesperson: User,
+    make_invoice: Callable[..., Invoice],
+    sell: Callable[..., Ticket],
+    session: Session,
+) -> None:
+    ticket, invoice = sell(partner_id=customer.id), make_invoice()
+    kept, stranger = (save_partner(None, {"name": name}) for name in ("Kept", "Stranger"))
+    ids = [ticket.document_id, invoice.document_id]
+    revisions = [db.session.get_one(Document, number).revision for number in ids]
+    with app.test_request_context():
+        before = receipt_html(ticket.document, ticket), document_html(invoice.document)
+
+    def move_to(partner: Partner) -> None:
+        with transaction() as writing:
+            for number in ids:
+                values = {"partner": partner.id, "number": number}
+                writing.execute(
+                    text("UPDATE core_document SET partner_id = :partner WHERE id = :number"), values
+                )
+
+    with pytest.raises(FrozenError):
+        move_to(kept)
+    merge(kept.id, customer.id, salesperson)
+    assert [db.session.get_one(Document, number).partner_id for number in ids] == [kept.id] * 2
+    assert [db.session.get_one(Document, number).revision for number in ids] == revisions
+    with app.test_request_context():
+        assert (receipt_html(ticket.document, ticket), document_html(invoice.document)) == before
+    for other in (stranger, customer):
+        with pytest.raises(FrozenError):
+            move_to(other)
+    assert session is not None

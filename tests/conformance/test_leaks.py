@@ -13,7 +13,6 @@ from sqlalchemy import delete, select, true
 from werkzeug.routing import Rule
 
 from core import loader, migrate
-from core.app import create_app
 from core.auth.models import user_company
 from core.auth.permissions import requires
 from core.contract import Module
@@ -22,6 +21,7 @@ from core.documents.models import Document
 from core.partners.models import Partner
 from core.pickers import PartnerField
 from core.registry import resolve
+from core.testing import applications
 from core.testing.conformance import ModuleConformance, reach
 from core.testing.conformance.house import administrator_of
 from core.testing.conformance.posted_ids import ForeignIds
@@ -43,7 +43,7 @@ def make_app(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811 (
     discover = loader.discover
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loader, "discover", lambda: {**discover(), toy.name: toy})
-        app = create_app(test_settings(folder, modules=modules), testing=True)
+        app = applications.make_app(test_settings(folder, modules=modules))
         app.config["WTF_CSRF_ENABLED"] = False
     return app
 

@@ -76,7 +76,11 @@ def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     run(*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", folder)
     data = tmp_path_factory.mktemp("data")
     env = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
-    env |= {"ENVOI_DATA_DIR": str(data), "ENVOI_REDIS_URL": redis_url}
+    env |= {
+        "ENVOI_DATA_DIR": str(data),
+        "ENVOI_REDIS_URL": redis_url,
+        "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
+    }
     made = Installation(python, folder, env, WarmEnvoi(env, python))
     made.envoi("db", "upgrade")
     yield made

@@ -280,7 +280,7 @@ def test_the_panel_says_who_follows_why_where_and_how(
 ) -> None:
     monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 11, 12, 9, tzinfo=dt.UTC))
     add_follower(document, partner_id=anna.id, by=sophie)
-    save_partner(anna, {"opted_out": True, "email": ""})
+    save_partner(anna, {"consent": "none", "email": ""})
     panel = client.get(f"/sales/orders/{document.id}").text.split('id="followers"')[1]
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", panel))
     for said in (

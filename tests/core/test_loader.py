@@ -8,6 +8,7 @@ import pytest
 
 from core import loader
 from core.app import create_app
+from core.config import read_settings
 from core.contract import (
     DocumentKind,
     JobSpec,
@@ -234,3 +235,38 @@ def test_core_may_be_named_among_the_enabled_modules() -> None:
     installed = {"a": declare("a")}
     assert names(loader.select(installed, ("core", "a"))) == ["a"]
     assert loader.select(installed, ("core",)) == []
+
+
+def test_what_a_module_finds_wrong_in_its_settings_is_said_at_start(tmp_path: Path) -> None:
+    given = {"OUTBOX_RETRY_MINUTES": "a,b", "PLAYGROUND_SMTP_PORT": "many"}
+    with pytest.raises(ConfigError) as caught:
+        create_app(test_settings(tmp_path, module_settings=given))
+    port, retries = sorted(caught.value.problems, key=lambda sentence: "RETRY" in sentence)
+    assert retries.startswith(
+        "ENVOI_OUTBOX_RETRY_MINUTES must be numbers of minutes with commas between them"
+    )
+    assert retries.endswith("not “a,b”; ENVOI_OUTBOX_GIVE_UP_DAYS some days.")
+    assert port == "ENVOI_PLAYGROUND_SMTP_PORT must be a whole number, not “many”."
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1, 5", "1,,5", "1e400", "nan", "50000", "1;5"])
+def test_retries_that_make_no_sense_are_refused(tmp_path: Path, minutes: str) -> None:
+    with pytest.raises(ConfigError):
+        create_app(test_settings(tmp_path, module_settings={"OUTBOX_RETRY_MINUTES": minutes}))
+
+
+def test_a_setting_that_nobody_has_is_told_with_what_was_meant(tmp_path: Path) -> None:
+    settings = read_settings(
+        {
+            "ENVOI_DATA_DIR": str(tmp_path),
+            "ENVOI_OUTBOX_RETRY_MINUTE": "1",
+            "ENVOI_BASE_ULR": "http://example.com",
+            "ENVOI_LIGHT": "on",
+            "ENVOI_OUTBOX_KEEP_DAYS": "3",
+        }
+    )
+    assert loader.unknown_settings(settings) == [
+        "There is no setting ENVOI_BASE_ULR: it changes nothing. Is ENVOI_BASE_URL meant?",
+        "There is no setting ENVOI_LIGHT: it changes nothing.",
+        "There is no setting ENVOI_OUTBOX_RETRY_MINUTE: it changes nothing. Is ENVOI_OUTBOX_RETRY_MINUTES meant?",
+    ]

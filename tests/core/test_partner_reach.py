@@ -17,7 +17,7 @@ from core.companies.service import save_company
 from core.contract import Scope
 from core.db import db, transaction
 from core.documents.service import create_document
-from core.partners.address_history import AddressChange, address_changes, forget_address
+from core.partners.history import PartnerChange, forget_address, last_changes
 from core.partners.models import Partner
 from core.partners.reach import EDIT, partner_for
 from core.partners.service import save_contact, save_partner
@@ -57,7 +57,7 @@ def client(sophie: User, sign_in: SignIn) -> FlaskClient:
 def changes_of(customer: Partner) -> list[tuple[str, str, str, str]]:
     return [
         (change.partner.name, change.before, change.after, change.by_user.name if change.by_user else "")
-        for change in address_changes(customer)
+        for change in last_changes(customer)
     ]
 
 
@@ -225,7 +225,7 @@ def test_who_changes_an_address_is_written_down(
         ("Kestrel Ltd", "office@kestrel.example.com", "new@kestrel.example.com", "Sophie Bernard"),
     ]
     page = client.get(f"/partners/{kestrel.id}").text
-    assert "History of addresses" in page
+    assert "History" in page
     assert "office@kestrel.example.com" in page
     save_partner(kestrel, {"email": "third@kestrel.example.com", "phone": "1"})
     assert changes_of(kestrel)[0] == (
@@ -255,4 +255,4 @@ def test_an_address_that_is_forgotten_leaves_the_history(kestrel: Partner) -> No
         forget_address("UNIQUE@kestrel.example.com")
         forget_address("last@kestrel.example.com")
     assert changes_of(kestrel) == []
-    assert db.session.scalars(select(AddressChange)).all() == []
+    assert db.session.scalars(select(PartnerChange)).all() == []

@@ -90,13 +90,13 @@ def test_since_when_somebody_wants_no_mails_is_kept(
 ) -> None:
     first = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
     monkeypatch.setattr(clock, "now", lambda: first)
-    save_partner(kestrel, {"opted_out": True})
+    save_partner(kestrel, {"consent": "none"})
     monkeypatch.setattr(clock, "now", lambda: first + dt.timedelta(days=9))
-    save_partner(kestrel, {"opted_out": True, "city": "Leeds"})
+    save_partner(kestrel, {"consent": "none", "city": "Leeds"})
     assert kestrel.opted_out_at == first
     save_partner(kestrel, {"city": "York"})
     assert kestrel.opted_out_at == first, "what is not said does not change"
-    save_partner(kestrel, {"opted_out": False})
+    save_partner(kestrel, {"consent": "necessary"})
     assert kestrel.opted_out_at is None
 
 
@@ -104,13 +104,13 @@ def test_the_form_and_the_list_show_who_wants_no_mails(client: FlaskClient, kest
     page = f"/partners/{kestrel.id}"
     assert "Wants no emails" not in client.get(page).text
     form = {"name": "Kestrel Ltd", "email": kestrel.email, "language": "en", "active": "y", "country": "GB"}
-    assert client.post(f"{page}/edit", data={**form, "opted_out": "y"}).status_code == 302
+    assert client.post(f"{page}/edit", data={**form, "consent": "none"}).status_code == 302
     db.session.expire_all()
     assert kestrel.opted_out_at is not None
     assert "Wants no emails since" in client.get(page).text
-    assert "checked" in client.get(f"{page}/edit").text.split('name="opted_out"')[0].rsplit("<input", 1)[1]
+    assert '<option selected value="none">' in client.get(f"{page}/edit").text
     assert "Kestrel Ltd" in client.get("/partners?f=opted-out").text
-    client.post(f"{page}/edit", data=form, follow_redirects=True)
+    client.post(f"{page}/edit", data={**form, "consent": "necessary"}, follow_redirects=True)
     assert "Kestrel Ltd" not in client.get("/partners?f=opted-out").text
 
 
@@ -302,7 +302,7 @@ def test_nobody_archived_or_deactivated_is_found(kestrel: Partner, make_user: Ma
 
 
 def test_the_endpoint_tells_what_a_searching_field_shows(client: FlaskClient, kestrel: Partner) -> None:
-    save_partner(kestrel, {"opted_out": True})
+    save_partner(kestrel, {"consent": "none"})
     (found,) = client.get("/people?q=kestrel").get_json()
     assert found == {
         "value": f"p{kestrel.id}",

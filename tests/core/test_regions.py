@@ -17,7 +17,7 @@ from core.auth.service import set_preferences
 from core.companies.models import Company
 from core.companies.service import locale_of_user, save_company
 from core.db import db
-from core.web.formats import day, long_day, moment, money, number, percent
+from core.web.formats import day, long_day, moment, money, number, percent, price
 from core.web.forms import read_decimal
 from tests.forms import filled_in, form_of
 
@@ -120,3 +120,11 @@ def test_the_country_of_the_company_is_known_at_once(
     for country in ("GB", "US", "GB"):
         save_company(company, {"country": country})
         assert locale_of_user(user) == f"en_{country}"
+
+
+def test_what_comes_to_nothing_is_shown_without_a_sign(app: Flask) -> None:
+    with app.test_request_context():
+        assert money(Decimal("-0.004"), "EUR") == "€0.00"
+        assert price(Decimal("-0.00"), "EUR") == "€0.00"
+        assert number(Decimal("-0.00004")) == "0"
+        assert percent(Decimal("-0")) == "0%"

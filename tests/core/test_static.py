@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -9,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, url_for
 
 from core import loader
 from core.app import create_app
 from core.contract import Module
 from core.errors import ModuleError
+from core.kept import forget
 from core.testing.fixtures import test_settings
 
 HEADERS = ("Cache-Control", "Content-Security-Policy", "X-Content-Type-Options", "Content-Type")
@@ -90,6 +92,7 @@ def test_every_page_loads_what_modules_bring_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
 ) -> None:
     page = application(tmp_path, monkeypatch, lamp).test_client().get("/sign-in").text
+    page = re.sub(r"/static/~[0-9a-f]{12}/", "/static/", page)
     assert '<script src="/static/lamp/pages/lamp.js" type="module"></script>' in page
     style = '<link rel="stylesheet" href="/static/lamp/lamp.css">'
     assert page.index("/static/envoi.css") < page.index(style)
@@ -97,8 +100,8 @@ def test_every_page_loads_what_modules_bring_to_it(
 
 def test_the_shell_names_no_file_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = application(tmp_path, monkeypatch).test_client().get("/sign-in").text
-    named = set(re.findall(r'="/static/([^"/]+)', page))
-    assert named == {"vendor", "img", "documents.css", "envoi.css", "envoi.js", "editor.js"}
+    named = set(re.findall(r'="/static/~[0-9a-f]{12}/([^"/]+)', page))
+    assert named == {"vendor", "img", "documents.css", "envoi.css", "envoi.js", "editor.js", "selection.js"}
 
 
 def test_a_file_that_is_not_there_is_said_at_start(
@@ -136,3 +139,83 @@ def test_a_module_hides_no_file_of_the_shell(
     assert problems_of(tmp_path, monkeypatch, replace(lamp, name="img")) == (
         "Module img: its static files would hide those of the shell.",
     )
+
+
+def _address(app: Flask) -> str:
+    with app.test_request_context():
+        return url_for("lamp.static", filename="lamp.css")
+
+
+def test_what_a_page_names_is_kept_for_ever_and_has_another_address_once_any_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    app = application(tmp_path, monkeypatch, lamp)
+    client = app.test_client()
+    address = _address(app)
+    first = client.get(address, buffered=True)
+    assert first.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    # What is said about the browser's cookie would keep every cache from keeping it.
+    assert "Cookie" not in first.headers.get("Vary", "")
+    assert "Set-Cookie" not in first.headers
+    assert "Expires" not in first.headers
+
+    # Another file: what imports it by a relative address must not meet the one before.
+    (tmp_path / "site" / "envoi_lamp" / "static" / "pages" / "lamp.js").write_text(
+        "export const light = 2;\n"
+    )
+    with app.app_context():
+        forget("static version")
+    assert _address(app) != address
+    old = client.get(address, buffered=True)
+    assert (old.status_code, old.headers["Cache-Control"]) == (200, "no-cache")
+
+
+def test_two_hosts_name_the_same_files_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    app = application(tmp_path, monkeypatch, lamp)
+    address = _address(app)
+    # Installed at another moment.
+    os.utime(tmp_path / "site" / "envoi_lamp" / "static" / "lamp.css", (1, 1))
+    with app.app_context():
+        forget("static version")
+    assert _address(app) == address
+
+
+@pytest.mark.parametrize(
+    ("path", "site", "encoding"),
+    [
+        ("/sign-in", "same-origin", "br"),
+        ("/sign-in", "none", "br"),
+        # Who could make a browser ask, and sees how long the answers are, would guess what they hold (BREACH).
+        ("/sign-in", "cross-site", None),
+        ("/sign-in", "same-site", None),
+        ("/sign-in", None, None),
+        ("/static/envoi.css", "cross-site", "br"),
+        ("/static/envoi.css", None, "br"),
+        ("/static/vendor/fonts/DejaVuSans.ttf", None, "br"),
+        ("/static/vendor/bootstrap-icons/fonts/bootstrap-icons.woff2", None, None),
+    ],
+)
+def test_what_is_text_travels_compressed_unless_another_site_asks_for_a_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, site: str | None, encoding: str | None
+) -> None:
+    client = application(tmp_path, monkeypatch).test_client()
+    headers = {"Accept-Encoding": "gzip, br", **({"Sec-Fetch-Site": site} if site else {})}
+    answer = client.get(path, headers=headers, buffered=True)
+    assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, encoding)
+    if encoding:
+        assert "Accept-Encoding" in answer.headers["Vary"]
+        plain = client.get(path, headers={"Sec-Fetch-Site": "none"}, buffered=True)
+        assert "Content-Encoding" not in plain.headers
+        assert len(answer.data) < 0.6 * len(plain.data)
+
+
+def test_a_file_that_was_kept_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lamp: Module
+) -> None:
+    client = application(tmp_path, monkeypatch, lamp).test_client()
+    headers = {"Accept-Encoding": "br"}
+    kept = client.get("/static/envoi.css", headers=headers, buffered=True).headers["ETag"]
+    again = client.get("/static/envoi.css", headers={**headers, "If-None-Match": kept}, buffered=True)
+    assert again.status_code == 304

@@ -11,11 +11,27 @@ from core.totals import (
     AmountTooLargeError,
     TaxedAmount,
     compute,
+    compute_gross,
     line_subtotal,
     round_money,
 )
 
 D = decimal.Decimal
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        line_subtotal(D(-3), D("9.99"), D(100), "EUR"),
+        line_subtotal(D(-1), D("0.001"), D(0), "EUR"),
+        round_money(D("-0.004"), "EUR"),
+        round_money(D("-0.4"), "JPY"),
+        compute([TaxedAmount(D("-0.01"), D(20))], "EUR").tax,
+        compute_gross([TaxedAmount(D("-0.01"), D(20))], "EUR").tax,
+    ],
+)
+def test_what_comes_to_nothing_has_no_sign(nothing: D) -> None:
+    assert str(nothing) in {"0.00", "0"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from sqlalchemy import select
 
 from core.auth.models import Role, User
 from core.auth.service import companies_of, save_role, save_user, set_preferences, sign_in
@@ -22,12 +23,14 @@ from core.companies.service import save_company
 from core.contract import Scope
 from core.db import db, end_reading, transaction
 from core.mail.outcomes import Failure, FailureKind
+from core.partners.labels import LabelKind, save_label
 from core.partners.service import make_main_contact, save_contact, save_partner
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.testing.fixtures import PASSWORD
-from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.models import CompanySender, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.service import save_server
+from modules.outbox.inbound.mailboxes import save_mailbox
 from modules.pos.service.registers import save_method, save_register, settings_of
 from modules.pos.states import PaymentKind
 from tests.at_once import at_once
@@ -90,6 +93,24 @@ def _settings(company: Company) -> tuple[object, object]:
     return row.footer, row.to_main_contact
 
 
+def _sender(company: Company) -> tuple[object, object]:
+    end_reading()
+    row = db.session.scalar(select(CompanySender).where(CompanySender.company_id == company.id))
+    return (row.name, row.reply_to) if row is not None else ("", "")
+
+
+MAILBOX = {
+    "name": "Answers",
+    "host": "imap.example.com",
+    "port": 993,
+    "encryption": Encryption.TLS,
+    "username": "answers@example.com",
+    "folder": "INBOX",
+    "mark_seen": False,
+    "active": True,
+}
+
+
 def _who(user: User) -> tuple[object, object]:
     db.session.refresh(user)
     return user.name, tuple(sorted(role.code for role in user.roles))
@@ -104,6 +125,10 @@ CASES = {
         lambda _: save_contact(save_partner(None, {"name": "Dupont"}), "Anne", "", function="Accounts"),
         "/partners/{}/edit", "name", "Anna", "Annie", "function", "Sales", _columns("name", "function"),
         ("Anne", "Accounts"),
+    ),
+    "tag": Case(
+        lambda _: save_label(None, LabelKind.TAG, {"name": "VIP", "color": "gray"}),
+        "/partner-labels/{}", "name", "Very", "Important", "color", "blue", _columns("name", "color"), ("VIP", "gray"),
     ),
     "product": Case(
         lambda c: save_product(None, {"name": "Lamp", "unit_price": Decimal("10.4167"), "company_id": c.id}),
@@ -151,9 +176,25 @@ CASES = {
         "/mail_config/servers/{}/edit", "name", "Relay 1", "Relay 2", "priority", "3", _columns("name", "priority"),
         ("Relay", 10),
     ),
+    "mailbox": Case(
+        lambda _: save_mailbox(None, MAILBOX, "secret"),
+        "/outbox/mailboxes/{}/edit", "name", "Bounces", "Returns", "mark_seen", "y", _columns("name", "mark_seen"),
+        ("Answers", False),
+    ),
+    "sender of a company": Case(
+        lambda c: c,
+        "/mail_config/senders/{}", "name", "Maison, Paris", "Maison, Lyon", "reply_to", "answers@example.com", _sender,
+        ("", ""),
+    ),
 }  # fmt: skip
 AFTER = {"product": Decimal("12.50"), "tax": Decimal("5.5"), "user": ("cashier", "support"), "role": None}
-AFTER |= {"payment terms": None, "payment method": 30, "mail server": 3, "till settings": True}
+AFTER |= {
+    "payment terms": None,
+    "payment method": 30,
+    "mail server": 3,
+    "till settings": True,
+    "mailbox": True,
+}
 
 
 @pytest.fixture
@@ -554,6 +595,7 @@ def test_saving_does_not_take_away_what_is_not_offered_any_more(app, company, an
 
 # Pages with a form about one row that is no form of what is stored in it.
 OTHER_FORMS = {
+    "core.partner_merge": "shows both before it merges; of two who merge the same, the second is told",
     "core.partner_contact_new": "a new row",
     "mail_config.template": "revisions of its own, told by the same part of a page",
     "mail_config.template_restore": "asks and does; the history keeps what was",

@@ -50,6 +50,7 @@ class House:
         environ: The variables it was started with.
         log: What its processes have said.
         commands: Its command line.
+        process: `envoi up`.
         signed_in: The cookies of those who have signed in, by login.
     """
 
@@ -59,6 +60,7 @@ class House:
     environ: dict[str, str]
     log: Path
     commands: WarmEnvoi
+    process: subprocess.Popen[bytes]
     signed_in: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def cli(self, *args: str) -> str:
@@ -138,12 +140,12 @@ def running_house(
         "ENVOI_QUEUE": f"envoi-journeys-{port}",
         # Nobody waits for what nobody takes back; the journey that does has a house of its own.
         "ENVOI_OUTBOX_UNDO_SECONDS": "0.5",
+        "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
         **settings,
     }
-    commands = WarmEnvoi(environ)
-    house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, folder / "envoi.log", commands)
-    begun = len(house.log.read_text()) if house.log.exists() else 0
-    with house.log.open("ab") as log:
+    path = folder / "envoi.log"
+    begun = len(path.read_text()) if path.exists() else 0
+    with path.open("ab") as log:
         process = subprocess.Popen(
             # A test that stands still is ended with its process: its house must not stay and load the machine.
             [*die_with_parent(), sys.executable, "-m", "core", "up"],
@@ -152,6 +154,8 @@ def running_house(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+    commands = WarmEnvoi(environ)
+    house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, path, commands, process)
 
     def ready() -> bool:
         assert process.poll() is None, f"envoi up ended by itself:\n{house.last_words()}"

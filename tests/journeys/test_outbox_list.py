@@ -122,7 +122,7 @@ def test_the_keyboard_moves_selects_and_retries(sit_down: Callable[..., Desk], h
     desk.go("/outbox/mails?q=keyboard")
     press = page.keyboard.press
     press("r")
-    expect(page.locator("#toasts")).to_contain_text("Select emails first")
+    expect(page.locator("#toasts")).to_contain_text("Select lines first")
     press("j")
     expect(page.locator(f"#mail-link-{ids[2]}")).to_be_focused()
     press("j")

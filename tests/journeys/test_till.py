@@ -348,8 +348,13 @@ def test_a_ticket_is_refunded_and_the_register_counted_and_closed(enter: Callabl
     expect(other.locator("[data-notice=session]")).to_contain_text("Camille Petit")
     sell_one(other)
     expect(other.locator("[data-waiting-count]")).to_be_hidden()
-    page.goto(f"{desk.house.url}/pos/sessions?f=open")
-    expect(page.locator("main")).to_contain_text(desk("Opened by itself"))
+
+    def opened_by_itself() -> bool:
+        # Nothing waits on the till before the sale is kept there, nor once it is sent: asked until it has come.
+        page.goto(f"{desk.house.url}/pos/sessions?f=open")
+        return desk("Opened by itself") in page.locator("main").inner_text()
+
+    wait_until("the session that opened by itself", opened_by_itself)
 
 
 # -- without the server --------------------------------------------------------------------------------

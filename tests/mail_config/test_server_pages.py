@@ -14,8 +14,8 @@ from core.mail.explanations import FailureKind
 from core.mail.outcomes import Failure
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter
-from modules.mail_config.servers.providers import PROVIDERS, provider_of
+from modules.mail_config.servers import circuit_breaker, connection_limit, health, rate_limiter
+from modules.mail_config.servers.providers import provider_of, providers
 from modules.mail_config.servers.test_advice import sentences
 from modules.outbox import service
 from modules.outbox.delivery.run import deliver
@@ -61,6 +61,48 @@ def test_a_server_in_use_says_so(server, boss):
     assert "in use" in page_of(server, boss)
     assert "Try now" not in page_of(server, boss)
     assert "in use" in boss.get("/mail_config/servers").text
+
+
+@pytest.mark.parametrize(
+    ("host", "usual"),
+    [
+        ("smtp.office365.com", 3),
+        ("smtp.gmail.com", connection_limit.DEFAULT_CONNECTIONS),
+        ("mail.example.com", connection_limit.DEFAULT_CONNECTIONS),
+        ("8.8.8.8", connection_limit.DEFAULT_CONNECTIONS),
+        *(
+            (host, connection_limit.OWN_CONNECTIONS)
+            for host in ("localhost", "postfix", "192.168.7.9", "[::1]")
+        ),
+    ],
+)
+def test_what_a_server_usually_bears_is_known_by_its_name(host, usual):
+    assert connection_limit.usual_connections(host) == usual
+
+
+def test_a_server_that_has_refused_connections_says_so_until_another_number_is_set(server, boss):
+    def save(connections: int) -> None:
+        values = form_values(server) | {"connections": str(connections)}
+        assert boss.post(f"/mail_config/servers/{server.id}/edit", data=values).status_code == 302
+        db.session.rollback()
+
+    save(9)
+    assert "it has refused more" not in page_of(server, boss)
+    words = "421 4.7.0 <b>too many</b> connections"
+    connection_limit.note_too_many(
+        server.id, 4, Failure(FailureKind.RATE_LIMITED, True, detail=words, slows_server=True)
+    )
+    page = page_of(server, boss)
+    assert "it has refused more" in page
+    assert "421 4.7.0 &lt;b&gt;too many&lt;/b&gt; connections" in page
+    save(8)
+    assert "it has refused more" not in page_of(server, boss)
+    assert (
+        connection_limit.limit_of(
+            db.session.get(MailServer, server.id), health.health_of(server.id), clock.now()
+        )
+        == 8
+    )
 
 
 def test_a_paused_server_says_since_when_why_and_what_to_do(server, boss):
@@ -220,7 +262,7 @@ def test_no_sentence_about_a_failed_test_promises_another_try(app, kind):
 def test_well_known_providers_are_recognised(host, per_minute, per_day):
     provider = provider_of(host)
     assert provider is not None
-    assert (provider.per_minute, provider.per_day) == (per_minute, per_day)
+    assert (provider.rate_per_minute, provider.per_day) == (per_minute, per_day)
 
 
 @pytest.mark.parametrize(
@@ -232,17 +274,17 @@ def test_others_are_not(host):
 
 def test_a_hint_is_shown_and_never_applied(lab, company, boss):
     gmail = make_server(lab, host="smtp.gmail.com")
-    assert "Gmail takes 500 emails a day" in page_of(gmail, boss)
+    assert "Gmail allows at most: 500 emails a day" in page_of(gmail, boss)
     assert gmail.rate_per_day is None
-    assert "Gmail takes" in boss.get("/mail_config/servers/hint?host=smtp.gmail.com").text
+    assert "Gmail allows" in boss.get("/mail_config/servers/hint?host=smtp.gmail.com").text
     assert boss.get("/mail_config/servers/hint?host=smtp.example.com").text.strip() == ""
     with transaction():
         gmail.rate_per_day = 400
-    assert "Gmail takes 500 emails a day" not in page_of(gmail, boss)
+    assert "Gmail allows" not in page_of(gmail, boss)
 
 
 def test_every_hint_is_a_sentence(app):
-    for provider in PROVIDERS:
+    for provider in providers():
         assert str(provider.hint).endswith(".")
 
 

@@ -11,6 +11,7 @@ from core.errors import UserError
 from core.mail.outcomes import FailureKind
 from core.testing.services import SmtpLab
 from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import service
 from tests.outbox.conftest import make_ready, make_server
 
@@ -120,10 +121,10 @@ def test_the_route_prefers_the_companys_own_then_priority_and_passes_over_the_un
     seller = make_user()
     make_ready(make_server(lab, name="general", priority=1))
     own = make_ready(make_server(lab, name="own", priority=50, company_id=company.id))
-    assert service.route_for(company, seller).server_name == "own"
+    assert route_for(company, seller).server_name == "own"
     with transaction():
         own.tested_fingerprint = ""
-    route = service.route_for(company, seller)
+    route = route_for(company, seller)
     assert route.server_name == "general"
     assert route.reply_to is not None
     assert route.reply_to.addr_spec == seller.login
@@ -136,8 +137,8 @@ def test_a_company_without_address_is_told_so(lab, company, make_user):
     seller = make_user()
     with transaction():
         company.email = ""
-    assert service.route_for(company, seller).problem is FailureKind.SENDER_MISSING
+    assert route_for(company, seller).problem is FailureKind.SENDER_MISSING
 
 
 def test_without_a_server_the_route_says_so(company, make_user):
-    assert service.route_for(company, make_user()).problem is FailureKind.SERVER_MISSING
+    assert route_for(company, make_user()).problem is FailureKind.SERVER_MISSING

@@ -87,6 +87,8 @@ def test_fields_are_filled_in_and_escaped_in_the_body_only(app: Flask) -> None:
         ("{{ -document.total }} {{ -document.total | abs }}", "-€1,234.50 €1,234.50", None),
         ("{{ (document.total / 7) | round(1) | number }}", "176.4", "176,4"),
         ("{{ document.total | number(2) }}", "1,234.50", "1\u202f234,50"),
+        ("{{ (0 - 0.004) | number(2) }}", "0.00", "0,00"),
+        ("{{ (0 - 0.00004) | number }}", "0", "0"),
         ("{{ document.rate }} %", "12.5 %", "12,5 %"),
         ("{{ 7 % 4 }} {{ 7 // 2 }} {{ 10 / 4 }} {{ 0.1 + 0.2 }}", "3 3 2.5 0.3", "3 3 2,5 0,3"),
         ("{{ document.date }}", "November 23, 2026", "23 novembre 2026"),

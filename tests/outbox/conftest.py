@@ -47,6 +47,8 @@ def make_server(lab: SmtpLab, **changes: object) -> MailServer:
         "username": "",
         "from_filter": "",
         "priority": 10,
+        # One at a time, so that a test knows the order of things; those of several lanes say so.
+        "connections": 1,
         "active": True,
         **changes,
     }

@@ -12,7 +12,7 @@ import socket
 import sqlite3
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,9 +65,25 @@ def _envoi(environ: Mapping[str, str]) -> WarmEnvoi:
 
 
 class Worker:
-    """`envoi worker`, or another command, in a process of its own, with the settings of a test's application."""
+    """`envoi worker`, or another command, in a process of its own, with the settings of a test's application.
 
-    def __init__(self, app: Flask, folder: Path, command: str = "worker", **settings: object) -> None:
+    Args:
+        app: Of the test.
+        folder: For its log.
+        command: What follows `envoi`.
+        script: A Python program to run instead of `envoi`.
+        settings: Its settings that differ.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        folder: Path,
+        command: str = "worker",
+        *,
+        script: Path | None = None,
+        **settings: object,
+    ) -> None:
         own: Settings = app.extensions["envoi_settings"]
         self._settings = own
         self._name = f"envoi-test-{secrets.token_hex(4)}"
@@ -79,13 +95,16 @@ class Worker:
             "ENVOI_QUEUE": own.queue,
             "ENVOI_OUTBOX_LEASE_SECONDS": str(LEASE_SECONDS),
             "ENVOI_OUTBOX_SMTP_TIMEOUT_SECONDS": "30",
+            "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
             # By this PostgreSQL knows its connections.
             "PGAPPNAME": self._name,
         }
         environment |= {f"ENVOI_{name}": str(value) for name, value in settings.items()}
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
-        self.process = _envoi(environment).start((command,), self.log_file, environ=environment)
+        self.process = _envoi(environment).start(
+            (command,), self.log_file, environ=environment, script=script
+        )
 
     @property
     def pid(self) -> int:
@@ -140,8 +159,8 @@ def workforce(app: Flask, folder: Path) -> Iterator[Callable[..., Worker]]:
     """Hire workers, and end all of them at the end; with a failure one reads what they have said."""
     hired: list[Worker] = []
 
-    def hire(command: str = "worker", **settings: object) -> Worker:
-        hired.append(Worker(app, folder, command, **settings))
+    def hire(command: str = "worker", **how: Any) -> Worker:
+        hired.append(Worker(app, folder, command, **how))
         return hired[-1]
 
     try:
@@ -286,6 +305,7 @@ def unread_bytes(port: int) -> int:
 
 HANG = "hang"
 CLOSE = "close"
+HELD = "held "
 GREETING = "greeting"
 BODY = "body"
 
@@ -309,23 +329,27 @@ class RoughServer:
 
     Args:
         answers: What to answer at a step instead of something good: a reply without its last CRLF, `HANG` for
-            never, `CLOSE` for hanging up, or a list of these, one for each time and the last for ever.
+            never, `CLOSE` for hanging up, a reply after `HELD` that comes when the test says `let_go`, or a list of
+            these, one for each time and the last for ever.
 
     Attributes:
         said: The lines that clients have sent, without bodies.
         bodies: Every message that came in with its final dot, as it was sent.
         accepted: Those of them that were answered with 250, before the answer went out.
+        held: The steps at which a client waits until the test lets it go, or has waited.
     """
 
     answers: Mapping[str, str | list[str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     accepted: list[bytes] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     connections: int = 0
     host: str = "127.0.0.1"
 
     def __enter__(self) -> Self:
         self._times: Counter[str] = Counter()
+        self._let_go: dict[str, threading.Event] = defaultdict(threading.Event)
         self._ended = threading.Event()
         self._open: list[socket.socket] = []
         self._listener = socket.create_server((self.host, 0))
@@ -337,12 +361,18 @@ class RoughServer:
 
     def __exit__(self, *_exc: object) -> None:
         self._ended.set()
+        for event in list(self._let_go.values()):
+            event.set()
         for connection in self._open:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(WAIT_SECONDS)
         self._listener.close()
+
+    def let_go(self, step: str) -> None:
+        """Answer whoever waits at a step, and hold nobody there any more; who hangs is hung up on."""
+        self._let_go[step].set()
 
     def _listen(self) -> None:
         while not self._ended.is_set():
@@ -375,20 +405,23 @@ class RoughServer:
                 return ""
             body += line
         self.bodies.append(bytes(body))
-        return self._answer(connection, BODY)
+        return self._answer(connection, BODY, bytes(body))
 
-    def _answer(self, connection: socket.socket, step: str) -> str:
-        """Answer a step; return the code of the answer, or nothing to end the connection."""
+    def _answer(self, connection: socket.socket, step: str, body: bytes = b"") -> str:
+        """Answer a step, or a body; return the code of the answer, or nothing to end the connection."""
         answer = self.answers.get(step, _GOOD.get(step, "502 5.5.1 what?"))
         if isinstance(answer, list):
             answer = answer[min(self._times[step], len(answer) - 1)]
         self._times[step] += 1
+        if answer == HANG or answer.startswith(HELD):
+            self.held.append(step)
+            self._let_go[step].wait(HANG_SECONDS)
         if answer == HANG:
-            self._ended.wait(HANG_SECONDS)
             return ""
+        answer = answer.removeprefix(HELD)
         if answer == CLOSE:
             return ""
         if step == BODY and answer.startswith("2"):
-            self.accepted.append(self.bodies[-1])
+            self.accepted.append(body)
         connection.sendall(answer.encode("utf-8", "surrogateescape") + b"\r\n")
         return answer[:3] if not answer.startswith("421") else ""

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from core.db import db
 from core.mail.outcomes import Failure, RecipientOutcome
 from modules.mail_config.transports.base import Envelope, Submission
-from modules.outbox.delivery import claims
+from modules.outbox.delivery import claims, lane
 from modules.outbox.delivery import run as delivery
 from modules.outbox.models import MAILS
 from modules.outbox.transitions import acting_as
@@ -153,11 +153,13 @@ def simulated_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             raise Killed
         return patiently(action)
 
-    def connection(_run: delivery.DeliveryRun, _server: object) -> SimulatedWorker:
+    def connection(_lane: lane.Lane, *_how: object) -> SimulatedWorker:
         worker: SimulatedWorker = SimulatedWorker.current.worker
         return worker
 
     with monkeypatch.context() as patch:
         patch.setattr(claims, "patiently", unless_dead)
-        patch.setattr(delivery.DeliveryRun, "_connection", connection)
+        patch.setattr(lane.Lane, "_connection", connection)
+        # A worker that stops here waits for the test, and not for a server.
+        patch.setattr(delivery.DeliveryRun, "look", lambda _run: None)
         yield

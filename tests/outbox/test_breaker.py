@@ -12,6 +12,7 @@ from core.embedded import free_port
 from core.mail.outcomes import Failure, FailureKind
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
+from modules.mail_config.senders.service import save_own_sender
 from modules.mail_config.servers import circuit_breaker, health
 from modules.mail_config.servers.service import save_server
 from modules.mail_config.transports.smtp import SmtpConnection
@@ -77,6 +78,36 @@ def test_a_server_that_is_down_costs_its_mails_no_attempt_and_is_paused(down, se
     # The first of each run was really tried, and says so; the others were not.
     assert [len(reread(mail_id).attempt_rows) for mail_id in ids] == [3, 0, 0]
     assert reread(ids[0]).next_attempt_at > clock.now() + dt.timedelta(hours=11)
+
+
+def test_another_server_stands_in_also_for_the_mail_that_trips_the_breaker(down, send, lab):
+    second = make_ready(make_server(lab, name="Second", priority=20))
+    ids = [send(f"n{n}@example.com").id for n in range(3)]
+    for _ in range(2):
+        come_due_and_deliver(ids)
+    assert states(ids) == ["deferred"] * 3, "one failure may be chance"
+    come_due_and_deliver(ids)
+    assert circuit_breaker.paused(down.id)
+    assert states(ids) == ["deferred", "sent", "sent"], "those behind it in the run leave at once"
+    sweep()
+    deliver(ids)
+    assert states(ids) == ["sent"] * 3
+    assert {reread(mail_id).server_id for mail_id in ids} == {second.id}
+
+
+def test_from_is_decided_anew_where_the_server_that_stands_in_may_not_send_from_it(down, seller, send, lab):
+    save_own_sender(seller, address=seller.login, name="Sophie", own_server=False)
+    make_ready(make_server(lab, name="Second", priority=20, from_filter="sales@maison.example.com"))
+    ids = [send("n@example.com", by=seller).id]
+    for _ in range(3):
+        come_due_and_deliver(ids)
+        assert reread(ids[0]).sender_address == "", "nobody has been told of it yet"
+    sweep()
+    deliver(ids)
+    mail = reread(ids[0])
+    assert mail.state is MailState.SENT
+    assert (mail.sender_name, mail.sender_address) == ("Sophie via Maison Test", "sales@maison.example.com")
+    assert mail.reply_to_address == seller.login
 
 
 def test_while_the_server_is_paused_nobody_knocks_and_new_mails_say_why_they_wait(down, send, monkeypatch):
@@ -162,8 +193,7 @@ def test_mails_go_by_the_next_server_while_the_first_is_paused(down, send, lab):
     new = send("new@example.com").id
     deliver([new])
     assert states([new]) == ["sent"]
-    # Those that wait for the first go by the second as soon as anything lets them go.
-    assert service.retry_now(ids) == ids
+    sweep()
     deliver(ids)
     assert states(ids) == ["sent"] * 4
 

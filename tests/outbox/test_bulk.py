@@ -157,7 +157,7 @@ def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
     run = the_run()
     assert (run.total, run.changed, run.ended_at) == (8, 0, None)
     assert "Putting many emails on the queue" in flashed(client)
-    assert f"/outbox/runs/{run.id}" in flashed(client)  # the page can be left and come back to
+    assert f"/outbox/bulk/{run.id}" in flashed(client)  # the page can be left and come back to
     assert bulk_actions._step(run.id)
     assert (the_run().changed, states().count(MailState.QUEUED)) == (3, 3)
     later = write(company, [FAILED])
@@ -166,7 +166,7 @@ def test_many_are_worked_off_step_by_step(company, support, client, steps_of):
     assert (run.changed, run.left_uncertain, run.left_other, run.error) == (7, 1, 0, "")
     assert run.ended_at is not None
     assert db.session.get_one(OutgoingMail, later[0]).state is MailState.FAILED  # came after it was asked for
-    html = client.get(f"/outbox/runs/{run.id}").text
+    html = client.get(f"/outbox/bulk/{run.id}").text
     assert "7 emails are in the queue again. 1 is uncertain" in html
     assert "hx-trigger" not in html  # nothing more to ask for
 
@@ -186,15 +186,15 @@ def test_a_run_is_stopped_by_its_owner_alone(company, client, make_user, sign_in
     run = the_run()
     bulk_actions._step(run.id)
     other = sign_in(make_user("administrator"))
-    assert other.get(f"/outbox/runs/{run.id}").status_code == 404
-    assert other.post(f"/outbox/runs/{run.id}/stop").status_code == 404
+    assert other.get(f"/outbox/bulk/{run.id}").status_code == 404
+    assert other.post(f"/outbox/bulk/{run.id}/stop").status_code == 404
     assert the_run().ended_at is None
-    client.post(f"/outbox/runs/{run.id}/stop")
+    client.post(f"/outbox/bulk/{run.id}/stop")
     bulk_actions.work(run.id)
     assert the_run().stopped
     assert states().count(MailState.QUEUED) == 2
-    assert "Stopped." in client.get(f"/outbox/runs/{run.id}").text
-    assert client.get("/outbox/runs/4711").status_code == 404
+    assert "Stopped." in client.get(f"/outbox/bulk/{run.id}").text
+    assert client.get("/outbox/bulk/4711").status_code == 404
 
 
 def test_a_run_goes_on_after_its_job_was_lost(company, support, steps_of, monkeypatch):
@@ -253,7 +253,7 @@ def test_an_error_ends_a_run_and_keeps_what_was_done(company, support, client, s
     bulk_actions.work(run.id)
     assert the_run().error == bulk_actions.FAILED
     assert states().count(MailState.QUEUED) == 2
-    assert "Stopped by an error" in client.get(f"/outbox/runs/{run.id}").text
+    assert "Stopped by an error" in client.get(f"/outbox/bulk/{run.id}").text
 
 
 def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):

@@ -236,7 +236,7 @@ def test_many_who_touch_the_same_mails_in_other_orders_do_not_block_each_other(a
         for _ in range(4):
             done += len(service.resend(order)) - len(service.cancel(order))
             if token := claims.claim(order[::2]):
-                claims.give_back(token)
+                claims.give_back([token])
         return done
 
     results = at_once(app, lambda: again(ids), lambda: again(ids[::-1]), lambda: again(ids[::3]), sweep)

@@ -199,8 +199,7 @@ def test_whatever_the_server_does_what_is_shown_is_true(app, company, send, monk
         bodies = Counter(rough.bodies)
         if U in case.finally_:
             assert set(bodies.values()) == {1}, "what is uncertain is not sent again by itself"
-    for connection in list(connections.kept.values()):
-        connection.drop()
+    connections.pool.close()
 
 
 def test_a_mail_that_is_put_off_again_and_again_keeps_its_delays_whatever_is_said(

@@ -10,11 +10,13 @@ import pytest
 
 from core import clock
 from core.db import db, transaction
+from core.db.group_commit import GroupCommit
 from core.files import FileStore
 from core.mail.outcomes import FailureKind
 from modules.outbox import service
-from modules.outbox.delivery import claims
+from modules.outbox.delivery import claims, lane
 from modules.outbox.delivery import run as delivery
+from modules.outbox.delivery.shared import Shared
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
@@ -47,9 +49,9 @@ def mark(mail_id: int) -> None:
     """Claim a mail and mark it in flight, as a worker does that is then heard of no more."""
     token = claims.claim([mail_id])
     (mail,) = claims.claimed(token)
-    run = delivery.DeliveryRun(token, claims.retry_policy())
-    assert run._set_in_flight(mail)
-    run.ledger.close()
+    writer = GroupCommit(db.engine)
+    assert lane.Lane(Shared(claims.retry_policy(), writer))._set_in_flight(mail)
+    writer.close()
 
 
 JUMPS = [{"days": 3}, {"hours": 2}, {"days": -3}, {"days": -400}]
@@ -130,7 +132,7 @@ def test_a_pdf_that_cannot_be_stored_puts_its_mail_off_and_nothing_is_half_writt
     monkeypatch, full_disk, server, send, lab
 ):
     pdf = b"%PDF-1.4\n" + bytes(200_000)
-    monkeypatch.setattr(delivery, "render_pdf", lambda _mail: pdf)
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail: pdf)
     mail = send("a@example.com")
     with transaction() as session:
         session.add(

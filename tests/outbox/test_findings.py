@@ -18,6 +18,7 @@ from core.documents.service import touch
 from core.followers.service import follow, followers_of
 from core.mail.draft import DraftAttachment
 from core.mail.outcomes import FailureKind
+from core.partners.models import MailConsent
 from core.partners.service import save_partner
 from modules.mail_config.models import ServerHealth
 from modules.outbox import service
@@ -70,8 +71,8 @@ def test_what_stands_there_is_looked_through(browser, quotation, changes, words,
 @pytest.mark.usefixtures("server")
 def test_who_wants_no_mails_is_asked_about_also_when_typed(browser, quotation, customer):
     with transaction():
-        customer.opted_out_at = clock.now()
-    save_partner(None, {"name": "Out", "email": "out@example.com", "opted_out_at": clock.now()})
+        customer.consent, customer.consent_at = MailConsent.NONE, clock.now()
+    save_partner(None, {"name": "Out", "email": "out@example.com", "consent": "none"})
     page = check(browser, quotation, changed(opened(browser, quotation), cc_typed="out@example.com"))
     assert "Client SA wants no emails" in page
     assert "Out wants no emails" in page
@@ -145,7 +146,7 @@ def test_who_would_no_longer_be_among_the_recipients_is_asked_about(browser, quo
 @pytest.mark.usefixtures("server")
 def test_a_hundred_and_fifty_questions_can_be_answered(browser, quotation):
     for number in range(150):
-        values = {"name": f"N{number}", "email": f"n{number}@example.com", "opted_out_at": clock.now()}
+        values = {"name": f"N{number}", "email": f"n{number}@example.com", "consent": "none"}
         save_partner(None, values)
     form = changed(opened(browser, quotation), to=[f"n{number}@example.com" for number in range(150)])
     assert press_send(browser, quotation, form).status_code == 302
@@ -254,7 +255,7 @@ def test_who_has_it_from_a_mail_that_waited_is_told_and_who_was_refused_is_not(
         browser, quotation, opened(browser, quotation)
     )
     refused(mail, state=MailState.PARTIAL, not_before=clock.now())
-    assert "client@example.com" not in check(browser, quotation, opened(browser, quotation))
+    assert "sent this to client@example.com" not in check(browser, quotation, opened(browser, quotation))
 
 
 @pytest.mark.usefixtures("server")

@@ -11,9 +11,7 @@ What is promised, of the mails of one job, when its worker dies while it speaks 
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import secrets
 import threading
 import time
 from collections import Counter
@@ -27,14 +25,13 @@ from core import clock, jobs
 from core.config import Settings
 from core.db import base, db
 from core.mail.outcomes import FailureKind
-from core.testing.fixtures import running_app
 from modules.outbox import service
 from modules.outbox.delivery import checked_message, claims
-from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import DeliveryAttempt, OutgoingMail
 from modules.outbox.service import submission
 from tests.outbox.conftest import draft, with_file
+from tests.outbox.hurried import *  # noqa: F403 (fixtures)
 from tests.outbox.processes import (
     LEASE_SECONDS,
     WAIT_SECONDS,
@@ -53,20 +50,6 @@ from tests.outbox.processes import (
 )
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
-
-
-@pytest.fixture
-def settings(settings: Settings, redis_url: str) -> Settings:
-    return dataclasses.replace(settings, redis_url=redis_url, queue=f"envoi-{secrets.token_hex(6)}")
-
-
-@pytest.fixture
-def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    # What a dead worker had is asked for again at once; in real life the sweep gives the queue ten seconds.
-    monkeypatch.setattr(sweeping, "GRACE", sweeping.GRACE * 0)
-    for app in running_app(settings):
-        app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
-        yield app
 
 
 @pytest.fixture
@@ -410,7 +393,7 @@ def test_no_lease_waits_for_who_writes_one_of_its_mails(company, settings, submi
     release = hold(settings, ids[1])
     in_the_end = threading.Timer(10, release)
     in_the_end.start()
-    claims.renew(token)
+    claims.renew([token])
     assert in_the_end.is_alive(), "it waited until the mail was free"
     assert [later > earlier for later, earlier in zip(leases(), at_first, strict=True)] == [True, False, True]
 

@@ -13,6 +13,7 @@ from core.mail.addresses import Address
 from core.mail.draft import DraftAttachment, DraftRecipient, Priority, RecipientField
 from core.mail.reader import read_message
 from modules.outbox import service
+from modules.outbox.delivery import lane
 from modules.outbox.delivery import run as delivery
 from modules.outbox.html_body import take_pictures
 from modules.outbox.message import build_message, file_store, unsent_message
@@ -85,7 +86,7 @@ def test_without_wishes_nothing_is_asked_for(company):
 
 @pytest.mark.smtp
 def test_the_pdf_that_was_shown_is_the_one_that_leaves(lab, server, company, monkeypatch):
-    monkeypatch.setattr(delivery, "render_pdf", lambda _mail: pytest.fail("It was made already."))
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail: pytest.fail("It was made already."))
     data = b"%PDF-1.4 as it was shown"
     made = draft(
         company, "a@example.com", pdf_name="S0001.pdf", pdf=kept("S0001.pdf", "application/pdf", data)

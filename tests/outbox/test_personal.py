@@ -201,7 +201,7 @@ def test_the_history_of_addresses_is_told_and_erased_with_the_address(app, compa
     assert [(row["name"], row["what"]) for row in told] == [("Jeanne", "taken away"), ("Paul", "given")]
     assert "other@example.com" not in str(told), "that is somebody else's"
     person.erase(ADDRESS, None, also_contacts=True)
-    rows = db.session.execute(text("SELECT * FROM core_address_change")).all()
+    rows = db.session.execute(text("SELECT * FROM core_partner_change")).all()
     assert rows == []
     assert not person.known(ADDRESS).anything
 

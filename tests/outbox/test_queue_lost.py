@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 
 import pytest
 
-from core import jobs
-from core.db import db
+from core import clock, jobs
+from core.db import db, transaction
 from core.testing.services import SmtpLab
 from modules.outbox import service
+from modules.outbox.delivery import sweep as sweeping
 from modules.outbox.models import OutgoingMail
+from tests.outbox.many import write
 from tests.outbox.own_queue import *  # noqa: F403 (fixtures)
 from tests.outbox.processes import (
     WAIT_SECONDS,
@@ -133,8 +136,22 @@ def test_what_is_scheduled_or_deferred_comes_back_without_any_memory_of_redis(
     eventually(lambda: states_of([mail]) == ["deferred"], "it is deferred")
     lab.scripted = False
     redis.forget()
-    row = db.session.get_one(OutgoingMail, mail)
-    row.next_attempt_at = row.submitted_at
-    db.session.commit()
+    with transaction():
+        row = db.session.get_one(OutgoingMail, mail)
+        row.next_attempt_at = row.submitted_at
     sweep_until([mail], all_sent, "it is tried again")
     assert len(lab.accepted) == 1
+
+
+def test_one_sweep_lets_all_go_that_are_due_however_many(app, company, redis, monkeypatch):
+    monkeypatch.setattr(sweeping, "BATCH", 10)
+    late = clock.now() - dt.timedelta(hours=1)
+    due = [{"state": state, "next_attempt_at": late} for state in ("scheduled", "deferred", "queued")]
+    ids = write(company, due * 25)
+    later = write(company, [{"state": "scheduled", "next_attempt_at": clock.now() + dt.timedelta(hours=1)}])
+    assert sweeping.sweep() == 75
+    assert set(states_of(ids)) == {"queued"}
+    assert states_of(later) == ["scheduled"]
+    # Each of them once, however often the sweep comes by.
+    on_queue = [mail_id for job in jobs.queue_for(app).jobs for mail_id in job.args[-1]]
+    assert sorted(on_queue) == sorted(ids)

@@ -182,7 +182,7 @@ def test_every_reason_has_words(app, reason):
     [("Élan@example.com", "élan@example.com"), ("straße@example.com", "STRASSE@example.com")],
 )
 def test_who_wants_no_mails_is_known_in_every_spelling(quotation, seller, make_user, kept, typed):
-    partner = save_partner(None, {"name": "Out", "email": kept, "opted_out": True})
+    partner = save_partner(None, {"name": "Out", "email": kept, "consent": "none"})
     address = parse_address(typed)
     (stranger,) = recognize([(address, TO)], quotation, default_recipients(quotation, None, seller), seller)
     assert (stranger.reason, stranger.partner_id) == (Reason.CONTACT, partner.id)

@@ -536,9 +536,9 @@ class DrippingServer(RoughServer):
 
     patient_clients = 0
 
-    def _answer(self, connection, step: str) -> str:
+    def _answer(self, connection, step: str, body: bytes = b"") -> str:
         if self.answers.get(step) != "drip":
-            return super()._answer(connection, step)
+            return super()._answer(connection, step, body)
         for octet in b"250-" + b"x" * 4000:
             if self._ended.wait(0.02):
                 break
@@ -613,7 +613,7 @@ class NarrowServer(RoughServer):
     takes = 3
     words = "452 4.5.3 Error: too many recipients"
 
-    def _answer(self, connection, step: str) -> str:
+    def _answer(self, connection, step: str, body: bytes = b"") -> str:
         if step == "MAIL":
             self.asked: list[str] = []
         if step == "RCPT":
@@ -624,7 +624,7 @@ class NarrowServer(RoughServer):
             if "nobody" not in address:
                 self.asked.append(address)
                 self.__dict__.setdefault("taken", []).append(address)
-        return super()._answer(connection, step)
+        return super()._answer(connection, step, body)
 
 
 @pytest.mark.parametrize(

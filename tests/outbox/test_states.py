@@ -30,7 +30,7 @@ from modules.outbox.states import (
 
 # As DESIGN §5 tells it; written out here, so that a change of the product's table must be meant.
 LEGAL = {
-    *(("submit", None, after) for after in ("queued", "scheduled")),
+    *(("submit", None, after) for after in ("queued", "scheduled", "failed")),
     ("return", "sending", "queued"),
     ("claim", "queued", "sending"),
     *(("settle", "sending", after) for after in ("sent", "partial", "failed", "deferred", "uncertain")),
@@ -46,6 +46,12 @@ LEGAL = {
     ),
     *(("resend", before, "queued") for before in ("failed", "partial", "uncertain", "canceled")),
     *(("mark", "uncertain", after) for after in ("sent", "partial", "failed")),
+    # What was accepted may come back; what was uncertain may be told to have arrived.
+    *(
+        ("report", before, after)
+        for before in ("sent", "partial", "uncertain")
+        for after in ("sent", "partial", "failed")
+    ),
 }
 EVERY = list(product(TRANSITIONS, [None, *MailState], MailState))
 
@@ -70,7 +76,7 @@ def test_an_unknown_verb_is_an_error():
 
 def test_what_was_accepted_by_all_is_never_sent_again():
     for verb, (before, after) in TRANSITIONS.items():
-        assert MailState.SENT not in before, verb
+        assert MailState.SENT not in before or not (after & WAITING), verb
         assert MailState.SCHEDULED not in after or verb == "submit", verb
 
 

@@ -211,25 +211,49 @@ def test_hostile_contents_are_shown_harmlessly(browser, quotation, about):
     assert "<script>alert" not in panel
 
 
-def test_the_panel_asks_the_database_as_often_for_many_as_for_one(app, browser, quotation, about):
-    def asked() -> int:
-        seen: list[str] = []
+def asked_for(page: Callable[[], str]) -> int:
+    """Return how many statements a page costs."""
+    seen: list[str] = []
 
-        def listen(*args: object) -> None:
-            seen.append(str(args[2]))
+    def listen(*args: object) -> None:
+        seen.append(str(args[2]))
 
-        event.listen(db.engine, "before_cursor_execute", listen)
-        try:
-            assert document_panel(browser, quotation)
-        finally:
-            event.remove(db.engine, "before_cursor_execute", listen)
-        return len(seen)
+    event.listen(db.engine, "before_cursor_execute", listen)
+    try:
+        assert page()
+    finally:
+        event.remove(db.engine, "before_cursor_execute", listen)
+    return len(seen)
 
+
+def test_the_panel_asks_the_database_as_often_for_many_as_for_one(browser, quotation, about):
     refused(about("one@example.com"))
-    for_one = asked()
+    for_one = asked_for(lambda: document_panel(browser, quotation))
     for _ in range(19):
         refused(about("one@example.com"))
-    assert asked() == for_one
+    assert asked_for(lambda: document_panel(browser, quotation)) == for_one
+
+
+def test_a_list_with_badges_asks_the_database_as_often_for_many_documents_as_for_one(
+    browser, company, customer, seller
+):
+    def more(count: int) -> None:
+        for _ in range(count):
+            values = orders.QuotationValues(
+                customer.id, clock.today(), [LineValues("Lamp", Decimal(2), Decimal(50))]
+            )
+            document = orders.create_quotation(company, values, seller).document
+            refused(service.submit(draft(company, "one@example.com", document=document), seller))
+
+    def page() -> str:
+        return browser.get("/sales/quotations").text
+
+    more(1)
+    page()
+    for_one = asked_for(page)
+    more(11)
+    assert asked_for(page) == for_one
+    assert page().count("badge-reason") == 12
 
 
 def test_a_failure_for_the_customer_is_not_hidden_by_a_mail_to_somebody_else(

@@ -10,7 +10,6 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from core import clock
 from core.auth.models import User
 from core.companies.service import save_company
 from core.db import db
@@ -443,9 +442,7 @@ def test_the_till_knows_where_receipts_of_a_customer_go(browser, register, sessi
     save_settings(
         company.id, {"to_customer": False, "to_main_contact": True, "fixed_addresses": "b@example.com"}
     )
-    row = save_partner(
-        None, {"name": "Client SA", "email": "client@example.com", "opted_out_at": clock.now()}
-    )
+    row = save_partner(None, {"name": "Client SA", "email": "client@example.com", "consent": "none"})
     save_partner(None, {"name": "Maya", "email": "maya@example.com", "parent_id": row.id, "is_main": True})
     (customer,) = browser.get(f"/pos/till/{register.id}/data").get_json()["customers"]
     assert (customer["usual"], customer["opted_out"]) == (["maya@example.com", "b@example.com"], True)

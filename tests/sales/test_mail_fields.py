@@ -71,7 +71,7 @@ def test_a_posted_invoice_tells_company_and_customer_as_they_were(
         customer,
         {
             "name": "Durand", "street": "1 quai\n2e étage", "zip_code": "SW1A 1AA", "city": "London", "country": "GB",
-            "vat": "GB1",
+            "vat": "GB434031494",
         },
     )  # fmt: skip
     assert values(posted.document) == before

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import io
 import re
+import secrets
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from pypdf import PdfReader
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
+from core.documents import pdf
 from core.documents.models import Document
 from core.documents.pdf import RenderError, html_to_pdf, render_document
 from core.documents.service import behavior_of
@@ -370,3 +372,23 @@ def test_a_pdf_is_looked_at_in_another_language(
     order = make_quotation()
     data = sign_in(make_user("administrator")).get(f"/documents/{order.document_id}/pdf{asked}").data
     assert word in PdfReader(io.BytesIO(data)).pages[0].extract_text()
+
+
+def test_the_same_page_is_laid_out_once_until_what_it_prints_changes(
+    make_quotation: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_out = []
+    engine = pdf.html_to_pdf
+    monkeypatch.setattr(pdf, "html_to_pdf", lambda html, **how: laid_out.append(html) or engine(html, **how))
+    order = make_quotation()
+    order.document.company.phone = f"+33 {secrets.randbelow(10**9)}"
+    first = render_document(order.document)
+    assert render_document(order.document) == first
+    assert len(laid_out) == 1
+    render_document(order.document, language="en")
+    # Not a change of the document: its revision stays, and yet the page says something else.
+    order.document.company.phone = "+33 4 11 22 33 44"
+    assert (
+        "+33 4 11 22 33 44" in PdfReader(io.BytesIO(render_document(order.document))).pages[0].extract_text()
+    )
+    assert len(laid_out) == 3

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from core.mail.bounces.model import Action, Notice
 from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
 from core.mail.replies import explain_report
 
@@ -67,6 +68,29 @@ class Diagnosis:
     status: str
     reply_code: int
     diagnostic: str
+
+    def notice(
+        self,
+        recipient: str,
+        action: Action,
+        *,
+        original_recipient: str = "",
+        remote_mta: str = "",
+        retry_until: str = "",
+    ) -> Notice:
+        """Return what is said about one recipient, with this diagnosis."""
+        return Notice(
+            recipient,
+            action,
+            self.permanent,
+            self.failure,
+            self.status,
+            self.reply_code,
+            self.diagnostic,
+            original_recipient,
+            remote_mta,
+            retry_until,
+        )
 
 
 def find_reply(text: str) -> Reply | None:

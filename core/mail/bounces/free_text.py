@@ -205,18 +205,7 @@ def free_notices(
             texts = texts[1:]
         if len(recipients) <= 20:
             texts += [words, subject]
-        found = diagnose(texts, delayed=delayed)
-        notices.append(
-            Notice(
-                recipient,
-                action,
-                found.permanent,
-                found.failure,
-                found.status,
-                found.reply_code,
-                found.diagnostic,
-            )
-        )
+        notices.append(diagnose(texts, delayed=delayed).notice(recipient, action))
     return notices
 
 

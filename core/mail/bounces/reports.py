@@ -188,17 +188,12 @@ def _delivery_notice(group: Fields, diagnoses: _Diagnoses) -> Notice:
         "" if status.startswith("2") else status,
         delayed=action is Action.DELAYED,
     )
-    return Notice(
+    return found.notice(
         recipient,
         action,
-        found.permanent,
-        found.failure,
-        found.status,
-        found.reply_code,
-        found.diagnostic,
-        told_to,
-        remote,
-        printable(group.first("will-retry-until")[:100]),
+        original_recipient=told_to,
+        remote_mta=remote,
+        retry_until=printable(group.first("will-retry-until")[:100]),
     )
 
 

@@ -90,6 +90,26 @@ _TRUE_OF_ANY = {
 }
 
 
+def bounce_title(kind: FailureKind) -> str:
+    """Return what a kind of failure is called where a later server has met it, not ours."""
+    return str(_TITLES.get(kind, EXPLANATIONS[kind].title))
+
+
+def bounce_text(kind: FailureKind) -> str:
+    """Return what happened then, and what to do."""
+    return str(_TEXTS.get(kind, EXPLANATIONS[kind].text))
+
+
+def is_about_a_later_server(kind: FailureKind) -> bool:
+    """Return True for a kind whose usual explanation speaks of our own server."""
+    return kind in _TEXTS
+
+
+def is_true_of_any_server(advice: Advice | None) -> bool:
+    """Return True for an advice that holds whichever server has met the failure."""
+    return advice in _TRUE_OF_ANY
+
+
 def sentences(reading: Reading) -> Iterator[str]:
     """Yield what a message says, a sentence or two a line, in the language of the moment; the recipients last."""
     yield str(_NATURES[reading.nature])
@@ -124,8 +144,7 @@ def _told(notice: Notice) -> Iterator[str]:
     if failure is None:
         yield _line(who, _ACTIONS[notice.action])
         return
-    explanation = EXPLANATIONS[failure.kind]
-    title = _TITLES.get(failure.kind, explanation.title)
+    title = bounce_title(failure.kind)
     if notice.action is Action.DELAYED:
         yield _line(who, gettext("delayed. %(reason)s.", reason=title))
     elif notice.permanent:
@@ -133,10 +152,8 @@ def _told(notice: Notice) -> Iterator[str]:
     else:
         yield _line(who, gettext("not delivered; a later attempt may succeed. %(reason)s.", reason=title))
     if notice.action is not Action.DELAYED:
-        finer = failure.advice if failure.advice in _TRUE_OF_ANY else None
-        yield "  " + str(
-            ADVICE[finer].text if finer is not None else _TEXTS.get(failure.kind, explanation.text)
-        )
+        finer = failure.advice if is_true_of_any_server(failure.advice) else None
+        yield "  " + str(ADVICE[finer].text if finer is not None else bounce_text(failure.kind))
     if notice.diagnostic:
         words = " ".join(notice.diagnostic.split())
         yield "  " + gettext(

@@ -82,6 +82,4 @@ def _notice(told: dict[str, Any] | str, action: Action, kind_of_bounce: str) -> 
         return Notice(address, action)
     said = str(told.get("diagnosticCode") or "").removeprefix("smtp;")
     found = diagnose([said, kind_of_bounce], str(told.get("status") or ""), delayed=action is Action.DELAYED)
-    return Notice(
-        address, action, found.permanent, found.failure, found.status, found.reply_code, found.diagnostic
-    )
+    return found.notice(address, action)

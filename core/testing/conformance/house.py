@@ -18,13 +18,14 @@ from sqlalchemy import Engine, Table, event, select
 from werkzeug.routing import Rule
 
 from core import loader, migrate
-from core.app import create_app, shell_folder
+from core.app import shell_folder
 from core.auth.models import Role, User
 from core.contract import DocumentKind, Module
 from core.db import db, mappers
 from core.documents.behavior import DocumentBehavior
 from core.registry import resolve
 from core.testing import catalogues
+from core.testing.applications import make_app
 from core.testing.fixtures import test_settings
 
 _CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|DROP|CREATE|ALTER)\b", re.IGNORECASE)
@@ -132,7 +133,7 @@ def changes_of_the_database() -> Iterator[list[str]]:
 @pytest.fixture(scope="session")
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """Every installed module, with its demonstration data; only read from."""
-    app = create_app(test_settings(tmp_path_factory.mktemp("demonstration")), testing=True)
+    app = make_app(test_settings(tmp_path_factory.mktemp("demonstration")))
     # Whoever tries ids that may not be there gets mostly this; the page that people see costs more than asking.
     app.register_error_handler(404, lambda _error: ("", 404))
     with app.app_context():

@@ -22,7 +22,6 @@ from flask.testing import FlaskClient
 from sqlalchemy import ColumnElement, func, not_, or_, select, true, update
 from werkzeug.routing import MapAdapter, Rule
 
-from core.app import create_app
 from core.auth.models import User
 from core.auth.permissions import PUBLIC, declared_permission
 from core.auth.service import save_role, save_user
@@ -35,6 +34,7 @@ from core.documents.service import readable_by
 from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.registry import Registry
+from core.testing.applications import make_app
 from core.testing.conformance.house import browser_of, changes_of_the_database, fail_if, rules_of
 from core.testing.conformance.posted_ids import ForeignIds
 from core.testing.conformance.tour import ADDRESSES_OF_A_PAGE, Post, Tour, read_page
@@ -289,7 +289,7 @@ def leaks(demonstration: Flask, tour: Tour, tmp_path_factory: pytest.TempPathFac
     with demonstration.app_context():
         db.engine.dispose()
     shutil.copytree(demonstration.extensions["envoi_settings"].data_dir, folder)
-    copy = create_app(test_settings(folder), testing=True)
+    copy = make_app(test_settings(folder))
     copy.config["WTF_CSRF_ENABLED"] = False
     # Nearly every answer is this one, and the page that people see costs more than asking.
     copy.register_error_handler(404, lambda _error: ("", 404))

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,7 @@ class PostgresServer:
             folder of the account that the server is given, and only its log is here.
         durable: True to keep what was committed through a crash of the server (not of the machine); otherwise
             it is as fast and as careless as tests may be.
+        changes: Settings of the server that differ.
 
     Attributes:
         url: Its database `postgres`, for the superuser of that name.
@@ -102,7 +103,9 @@ class PostgresServer:
         ServiceError: It did not start.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, *, durable: bool = False, changes: Mapping[str, str] | None = None
+    ) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         self._log = data_dir / "postgres.log"
         self._account = _postgres_account()
@@ -126,6 +129,7 @@ class PostgresServer:
             "fsync": "off",
             "full_page_writes": "off",
             "synchronous_commit": "on" if durable else "off",
+            **(changes or {}),
         }
         self._options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.url = f"postgresql+psycopg://postgres@{LOOPBACK}:{port}/postgres"
@@ -164,7 +168,7 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_server(data_dir: Path) -> Iterator[str]:
+def postgres_server(data_dir: Path, changes: Mapping[str, str] | None = None) -> Iterator[str]:
     """Run a PostgreSQL server of our own, with nothing in it; see `PostgresServer`.
 
     Yields:
@@ -173,7 +177,7 @@ def postgres_server(data_dir: Path) -> Iterator[str]:
     Raises:
         ServiceError: It did not start.
     """
-    server = PostgresServer(data_dir)
+    server = PostgresServer(data_dir, changes=changes)
     try:
         yield server.url
     finally:

@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from flask import current_app
 
 from core.vault import decrypt
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.smtp import SmtpConnection
 
 
-def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
+class Reachable(Protocol):
+    """A row that says how a server is reached: to send by, or to read a mailbox at."""
+
+    @property
+    def host(self) -> str:
+        """Name or address."""
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+
+    @property
+    def encryption(self) -> Encryption:
+        """How the connection is encrypted."""
+
+    @property
+    def username(self) -> str:
+        """For signing in, or ""."""
+
+    @property
+    def secret(self) -> bytes | None:
+        """The encrypted password, or None."""
+
+
+def access_to(
+    server: Reachable, *, timeout: float = 60.0, ca_certificate: str = "", only_public: bool = False
+) -> ServerAccess:
     """Return what is needed to reach a server.
+
+    Args:
+        server: How it is reached.
+        timeout: Seconds for each answer.
+        ca_certificate: Of an authority of the house, in PEM, or "".
+        only_public: True for what somebody without the say over this installation has set up.
 
     Raises:
         UserError: The saved password cannot be read.
     """
+    config = current_app.config
+    # The mailbox of the demonstration, if it is there: it takes every mail and hands on none.
+    playground = config.get("PLAYGROUND_SMTP_PORT")
+    is_playground = playground is not None and (server.host, server.port) == ("127.0.0.1", int(playground))
     return ServerAccess(
         host=server.host,
         port=server.port,
@@ -23,6 +61,9 @@ def access_to(server: MailServer, *, timeout: float = 60.0) -> ServerAccess:
         username=server.username,
         password=decrypt(server.secret) if server.secret else "",
         ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_certificate=ca_certificate,
+        allow_local=is_playground or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
+        only_public=only_public,
         timeout=timeout,
     )
 
@@ -33,4 +74,10 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> SmtpConnecti
     Raises:
         UserError: The saved password cannot be read.
     """
-    return SmtpConnection(access_to(server, timeout=timeout))
+    access = access_to(
+        server,
+        timeout=timeout,
+        ca_certificate=server.ca_certificate,
+        only_public=server.owner_id is not None,
+    )
+    return SmtpConnection(access)

@@ -21,7 +21,7 @@ from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind
-from core.signals import mail_server_paused, mail_server_ready
+from core.signals import mail_routes_changed, mail_server_paused, mail_server_ready
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.servers.health import locked_health
@@ -130,6 +130,12 @@ def tell(signal: NamedSignal, server_id: int) -> None:
     signal.send(app, server_id=server_id)
 
 
+def tell_routes_changed() -> None:
+    """Say that mails may leave another way than before."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    mail_routes_changed.send(app)
+
+
 def probe_due() -> int:
     """Probe the paused servers whose time has come; return how many were probed."""
     now = clock.now()
@@ -164,6 +170,17 @@ def _take_probe(server_id: int, now: dt.datetime) -> bool:
         return bool(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE has one
 
 
+def _probed_as(server: MailServer) -> str:
+    """Return the sender that a probe of a server names, or "" for none."""
+    if server.own_address or server.owner_id is not None:
+        return server.own_address  # of a user's own server, that its sign-in passes is enough
+    # A server for all companies is probed in the name of any; only that a sender is taken counts.
+    company = (
+        server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
+    )
+    return company.email if company is not None and server.accepts(company.email) else ""
+
+
 def probe_now(server_id: int) -> Failure | None:
     """Connect to a server, sign in, name a sender, and send nothing; end its pause if that works.
 
@@ -173,10 +190,7 @@ def probe_now(server_id: int) -> Failure | None:
     server = db.session.get(MailServer, server_id)
     if server is None:
         return None
-    company = (
-        # A server for all companies is probed in the name of any; only that a sender is taken counts.
-        server.company or db.session.scalars(select(Company).where(Company.email != "").limit(1)).first()
-    )
+    sender = _probed_as(server)
     # Taken before the dialogue: an administrator may correct the server while it is being probed.
     fingerprint = server.fingerprint
     try:
@@ -184,7 +198,6 @@ def probe_now(server_id: int) -> Failure | None:
     except UserError as error:
         failure: Failure | None = Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
     else:
-        sender = company.email if company is not None and server.accepts(company.email) else ""
         end_reading()
         failure = connection.probe(sender)
     if failure is None:

@@ -1,79 +1,174 @@
-"""The sending limits of well-known providers: a hint for whoever sets a limit, never applied by themselves.
+"""The providers of mail that are known: what to fill in for a server, their limits, and what usually goes wrong there.
 
-Figures change and depend on the contract, so they stand here with their sources and are shown as a hint:
-
-- Gmail: https://support.google.com/mail/answer/22839 (500 a day)
-- Google Workspace: https://support.google.com/a/answer/166852 (2,000 a day), and for the relay
-  https://support.google.com/a/answer/2956491 (10,000 recipients a day)
-- Microsoft 365: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/
-  exchange-online-limits#sending-limits (30 messages a minute, 10,000 recipients a day)
-- Yahoo: https://help.yahoo.com/kb/SLN3353.html (500 a day)
-- OVHcloud, MX Plan: https://help.ovhcloud.com/csm/en-mx-plan-faq (200 an hour)
-- Orange and Free publish no figure for private accounts.
+The table is `providers.toml`. Its figures are proposed, never applied by themselves.
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
-from core.i18n import lazy_gettext as _l
+from flask_babel import get_locale, gettext, ngettext
+
+from core.mail.outcomes import FailureKind
+from modules.mail_config.models import Encryption
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that usually goes wrong at a provider.
+
+    Attributes:
+        failures: The kinds of failure by which it shows.
+        texts: What helps, by language; `%(provider)s` stands for the provider's name.
+    """
+
+    failures: tuple[FailureKind, ...]
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider of mail, known by the names of its servers.
+    """A provider of mail.
 
     Attributes:
-        suffixes: What the host name of a server is, or ends with after a dot.
-        hint: A sentence about its limits.
-        per_minute: What to set, or None.
-        per_day: What to set, or None.
+        name: As people call it.
+        region: `world`, or the country it is of: `fr`, `be`, `ch`, `de`.
+        hosts: What the name of a server of it is, or ends with after a dot.
+        domains: What follows the @ of addresses there.
+        host: The server to send by, or "" where each customer has another.
+        port: TCP port.
+        encryption: How the connection is encrypted.
+        user: What one signs in with: `address`, `local` (what stands before the @), `other`, or the name itself.
+        business: True where it suits the mails of a business.
+        trouble: What usually goes wrong there.
+        link: A page of the provider about it.
+        note: Something to know, by language, or nothing.
+        per_minute: Mails a minute, or None; the following likewise.
+        per_hour: Mails an hour.
+        per_day: Mails a day.
+        per_connection: Mails over one connection.
+        recipients_per_message: Recipients of one mail.
+        connections: Connections at a time.
+        size_mb: The largest message in MB.
     """
 
-    suffixes: tuple[str, ...]
-    hint: object
+    name: str
+    region: str
+    hosts: tuple[str, ...]
+    domains: tuple[str, ...]
+    host: str
+    port: int
+    encryption: Encryption
+    user: str
+    business: bool
+    trouble: tuple[Trouble, ...]
+    link: str
+    note: Mapping[str, str]
     per_minute: int | None = None
+    per_hour: int | None = None
     per_day: int | None = None
+    per_connection: int | None = None
+    recipients_per_message: int | None = None
+    connections: int | None = None
+    size_mb: int | None = None
+
+    @property
+    def rate_per_minute(self) -> int | None:
+        """What to set as the limit a minute, or None."""
+        return self.per_minute or (max(1, self.per_hour // 60) if self.per_hour else None)
+
+    @property
+    def hint(self) -> str:
+        """What is known about its limits, and whether it suits the mails of a business, in sentences."""
+        # Each figure is a message of its own, since languages order and inflect them by themselves.
+        figures: list[tuple[int | None, Callable[[int], str]]] = [
+            (self.per_minute, lambda n: ngettext("%(num)d email a minute", "%(num)d emails a minute", n)),
+            (self.per_hour, lambda n: ngettext("%(num)d email an hour", "%(num)d emails an hour", n)),
+            (self.per_day, lambda n: ngettext("%(num)d email a day", "%(num)d emails a day", n)),
+            (
+                self.recipients_per_message,
+                lambda n: ngettext("%(num)d recipient an email", "%(num)d recipients an email", n),
+            ),
+            (self.connections, lambda n: ngettext("%(num)d connection", "%(num)d connections at a time", n)),
+            (self.size_mb, lambda n: gettext("%(num)d MB an email", num=n)),
+        ]
+        limits = ", ".join(said(number) for number, said in figures if number)
+        said = [
+            gettext("%(provider)s allows at most: %(limits)s.", provider=self.name, limits=limits)
+            if limits
+            else gettext("%(provider)s publishes no figure that we know of.", provider=self.name)
+        ]
+        if self.note:
+            said.append(_spoken(self.note))
+        if not self.business:
+            said.append(
+                gettext("It is meant for private people, and does not suit the emails of a business.")
+            )
+        return " ".join(said)
+
+    def user_of(self, address: str) -> str:
+        """Return what the owner of an address signs in with, or "" where only the provider's console says it."""
+        known = {"address": address, "local": address.partition("@")[0], "other": ""}
+        return known.get(self.user, self.user)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What usually goes wrong there, in sentences."""
+        return [_spoken(trouble.texts) % {"provider": self.name} for trouble in self.trouble]
+
+    def helps(self, kind: FailureKind) -> list[str]:
+        """Return what helps at this provider when a mail, or a test, fails in a way."""
+        return [
+            _spoken(trouble.texts) % {"provider": self.name}
+            for trouble in self.trouble
+            if kind in trouble.failures
+        ]
 
 
-PROVIDERS: tuple[Provider, ...] = (
-    Provider(
-        ("smtp-relay.gmail.com",),
-        _l("The relay of Google Workspace takes emails to 10,000 recipients a day."),
-        per_day=10_000,
-    ),
-    Provider(
-        ("gmail.com", "googlemail.com"),
-        _l(
-            "Gmail takes 500 emails a day from a private account, and 2,000 a day from one of Google Workspace."
-        ),
-        per_day=500,
-    ),
-    Provider(
-        ("office365.com", "outlook.office.com"),
-        _l("Microsoft 365 takes 30 emails a minute from a mailbox, to at most 10,000 recipients a day."),
-        per_minute=30,
-        per_day=10_000,
-    ),
-    Provider(("mail.yahoo.com",), _l("Yahoo takes 500 emails a day."), per_day=500),
-    Provider(
-        ("ovh.net", "ovh.ca"),
-        _l("OVHcloud takes 200 emails an hour from an account of its shared email."),
-        per_minute=3,
-    ),
-    Provider(
-        ("orange.fr", "wanadoo.fr", "free.fr"),
-        _l(
-            "This provider publishes no figure. If it asks to be sent emails more slowly, Envoi slows down by itself."
-        ),
-    ),
-)
+def _spoken(texts: Mapping[str, str]) -> str:
+    return texts.get(str(get_locale() or "en")[:2]) or texts["en"]
 
 
-def provider_of(host: str) -> Provider | None:
-    """Return the provider that a host belongs to, or None for one that is not known."""
-    name = host.strip().rstrip(".").lower()
-    for provider in PROVIDERS:
-        if any(name == suffix or name.endswith(f".{suffix}") for suffix in provider.suffixes):
-            return provider
-    return None
+@cache
+def providers() -> tuple[Provider, ...]:
+    """Return the providers that are known, in the order of the table."""
+    table = tomllib.loads(files("modules.mail_config.servers").joinpath("providers.toml").read_text("utf-8"))
+    troubles = {
+        name: Trouble(
+            tuple(FailureKind(kind) for kind in row["failures"]), {"en": row["en"], "fr": row["fr"]}
+        )
+        for name, row in table["trouble"].items()
+    }
+    return tuple(
+        Provider(
+            **{
+                **row,
+                "hosts": tuple(row["hosts"]),
+                "domains": tuple(row["domains"]),
+                "encryption": Encryption(row["encryption"]),
+                "trouble": tuple(troubles[name] for name in row["trouble"]),
+                "note": row.get("note", {}),
+            }
+        )
+        for row in table["provider"]
+    )
+
+
+def provider_of(text: str) -> Provider | None:
+    """Return the provider that a host, or the domain of an address, belongs to; None for one that is not known."""
+    name = text.strip().rstrip(".").lower()
+    if "@" in name:
+        domain = name.rpartition("@")[2]
+        return next((provider for provider in providers() if domain in provider.domains), None)
+    # The longest name that fits: the relay of a provider may lie below the name of its mailboxes.
+    found = [
+        (len(suffix), provider)
+        for provider in providers()
+        for suffix in (*provider.hosts, *provider.domains)
+        if name == suffix or name.endswith(f".{suffix}")
+    ]
+    return max(found, key=lambda pair: pair[0], default=(0, None))[1]

@@ -1,129 +1,51 @@
-"""The verbs of mail configuration: servers, their tests, the route of a mail."""
+"""The verbs of mail servers: save, test, find."""
 
 from __future__ import annotations
 
 import secrets
+import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import false, select, true
+from sqlalchemy import false, select
 
 from core import clock
-from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
-from core.mail.outcomes import Failure, FailureKind, RecipientState
+from core.mail.outcomes import Advice, Failure, RecipientState
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.servers import circuit_breaker, health, rate_limiter
+from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.transports.base import Envelope
+from modules.mail_config.servers.return_path import return_path
+from modules.mail_config.transports.base import Envelope, Step, StepTaken
+from modules.mail_config.transports.certificates import Certificate, certificate_shown_by
+
+ABOUT_CERTIFICATES = frozenset(
+    {
+        Advice.CERTIFICATE_EXPIRED,
+        Advice.CERTIFICATE_NOT_YET_VALID,
+        Advice.CERTIFICATE_NAME,
+        Advice.CERTIFICATE_UNTRUSTED,
+    }
+)
+"""Failures for which the certificate itself is worth a look."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
+TEST_TOKEN = "test"  # noqa: S105 (no secret); proves that the server takes senders with a token
 
 
 _PROTECTION = {Encryption.NONE: 0, Encryption.STARTTLS: 1, Encryption.TLS: 1}
 """How well a password is protected on the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """The route of a mail.
-
-    Attributes:
-        server_id: The server it leaves by, or None when there is none that may send it.
-        server_name: The server's name, or "".
-        header_from: Who the mail is from.
-        reply_to: Where answers go, or None for the sender.
-        why: Sentences that explain the choice.
-        problem: Why it cannot leave now, or None.
-    """
-
-    server_id: int | None
-    server_name: str
-    header_from: Address
-    reply_to: Address | None
-    why: tuple[str, ...]
-    problem: FailureKind | None = None
-
-
-def route_for(company: Company, sender: User | None, reply_to: Address | None = None) -> Route:
-    """Choose server, From and Reply-To for a mail of a company.
-
-    The From is the company's address; answers go to the person who sends, unless the template says
-    otherwise. Of the active servers whose From filter takes that address, the company's own come first,
-    then those of lower priority number; one that has not passed its test is passed over while another
-    has.
-
-    Args:
-        company: Who issues the document.
-        sender: Who presses Send, or None for the system.
-        reply_to: What the template says, or None.
-    """
-    from_address = Address(company.email, company.name)
-    answer = reply_to
-    if answer is None and sender is not None and sender.login != company.email:
-        answer = Address(sender.login, sender.name)
-    why = [gettext("From: the address of %(company)s.", company=company.name)]
-    if answer is not None:
-        why.append(
-            gettext("Answers go to %(address)s.", address=reply_to.addr_spec)
-            if reply_to is not None
-            else gettext("Answers go to %(name)s, who sends.", name=answer.display_name or answer.addr_spec)
-        )
-    if not company.email:
-        why = [gettext("%(company)s has no email address to send from.", company=company.name)]
-        return Route(None, "", from_address, answer, tuple(why), FailureKind.SENDER_MISSING)
-    servers = candidates(company.id, company.email)
-    if not servers:
-        why.append(gettext("No active mail server may send from %(address)s.", address=company.email))
-        return Route(None, "", from_address, answer, tuple(why), FailureKind.SERVER_MISSING)
-    server = best_of(servers)
-    why.append(
-        gettext(
-            "Server “%(name)s”: the first by priority whose From filter takes this address.", name=server.name
-        )
-    )
-    problem = problem_of(server)
-    if server is not servers[0] and not problem:
-        why.append(gettext("One of higher priority is passed over: it is untested or paused."))
-    return Route(server.id, server.name, from_address, answer, tuple(why), problem)
-
-
-def best_of(servers: Sequence[MailServer]) -> MailServer:
-    """Return the server to use of those that may: the first that works, else the first that was tested."""
-    stopped = circuit_breaker.paused_among([server.id for server in servers])
-    ready = [server for server in servers if server.ready]
-    return next((server for server in ready if server.id not in stopped), (ready or list(servers))[0])
-
-
-def problem_of(server: MailServer) -> FailureKind | None:
-    """Return why nothing leaves by a server now, or None."""
-    if not server.ready:
-        return FailureKind.SERVER_UNTESTED
-    known = health.health_of(server.id)
-    return known.failure_kind if known is not None and known.open_since is not None else None
-
-
-def candidates(company_id: int, from_addr_spec: str) -> list[MailServer]:
-    """Return the active servers that may send from an address, best first."""
-    rows = db.session.scalars(
-        select(MailServer)
-        .where(
-            MailServer.active == true(),
-            (MailServer.company_id == company_id) | MailServer.company_id.is_(None),
-        )
-        .order_by(MailServer.company_id.is_(None), MailServer.priority, MailServer.id)
-    )
-    return [server for server in rows if server.accepts(from_addr_spec)]
 
 
 def save_server(server: MailServer | None, values: dict[str, Any], password: str | None) -> MailServer:
@@ -135,12 +57,10 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         password: A new password; "" to forget the present one; None to keep it.
 
     Raises:
-        UserError: The host or an entry of the From filter is malformed, or a password has no user name.
+        UserError: Host, From filter, own address or certificate is malformed, a relay has no address, or user name and
+            password are not both there.
     """
-    host = str(values.get("host", "")).strip()
-    if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
-        raise UserError(_l("This is not the name of a host."), "host")
-    values = {**values, "host": host, "from_filter": clean_from_filter(str(values.get("from_filter", "")))}
+    values = _cleaned(values)
     with transaction() as session:
         if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
             raise UserError(
@@ -148,20 +68,48 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             )
         server = server or MailServer()
         former_rates = (server.rate_per_minute, server.rate_per_day)
+        former_connections = server.connections
         for name, value in values.items():
             setattr(server, name, value)
         if password is not None:
             server.secret = encrypt(password) if password else None
         if server.secret and not server.username:
             raise UserError(_l("A password needs a user name."), "username")
+        if server.username and not server.secret:
+            raise UserError(
+                _l("This user name needs its password; without both, nobody signs in."), "password"
+            )
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
             rate_limiter.reset_slots(server.id)
+        if former_connections != server.connections:
+            connection_limit.forget_lowered(server.id)
         if server.active and server.ready:
             # It may be new to a sender: a wider filter, another company, switched on again.
             on_commit(partial(circuit_breaker.tell, mail_server_ready, server.id))
     return server
+
+
+def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a server in the spelling in which they are kept; errors as for `save_server`."""
+    values = {
+        **values,
+        "host": clean_host(str(values.get("host", ""))),
+        "from_filter": clean_from_filter(str(values.get("from_filter", ""))),
+    }
+    if "own_address" in values:
+        values["own_address"] = _clean_own_address(
+            str(values["own_address"] or ""), bool(values.get("relay"))
+        )
+    if "ca_certificate" in values:
+        values["ca_certificate"] = clean_certificate(str(values["ca_certificate"] or ""))
+    if bounce_address := str(values.get("bounce_address") or "").strip():
+        try:
+            values["bounce_address"] = normalize(bounce_address)
+        except UserError as error:
+            raise UserError(error.message, "bounce_address") from error
+    return values
 
 
 def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
@@ -175,6 +123,71 @@ def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
         _PROTECTION[Encryption(values.get("encryption", server.encryption))] < _PROTECTION[server.encryption]
     )
     return (host, port, user) != new or weaker
+
+
+def clean_host(text: str) -> str:
+    """Return the name of a host as it was typed, without blanks around it.
+
+    Raises:
+        UserError: It is something else: an address, a link, a name with a port.
+    """
+    host = text.strip()
+    name, colon, port = host.rpartition(":")
+    if "://" in host:
+        raise UserError(
+            _l(
+                "Type only the name of the host, without “%(scheme)s://”.",
+                scheme=host.partition("://")[0][:20],
+            ),
+            "host",
+        )
+    if colon and port.isascii() and port.isdigit() and ":" not in name:
+        raise UserError(
+            _l(
+                "Type the port in its own field: host %(host)s, port %(port)s.", host=name[:80], port=port[:8]
+            ),
+            "host",
+        )
+    if "@" in host:
+        raise UserError(
+            _l(
+                "This is an email address. Type the name of its mail server, for example smtp.%(domain)s.",
+                domain=host.rpartition("@")[2][:80],
+            ),
+            "host",
+        )
+    if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
+        raise UserError(_l("This is not the name of a host."), "host")
+    return host
+
+
+def _clean_own_address(text: str, relay: bool) -> str:
+    try:
+        address = normalize(text) if text.strip() else ""
+    except UserError as error:
+        raise UserError(error.message, "own_address") from error
+    if relay and not address:
+        raise UserError(_l("A relay needs the address that its emails are from."), "own_address")
+    return address
+
+
+def clean_certificate(text: str) -> str:
+    """Return certificates in PEM with plain ends of lines.
+
+    Raises:
+        UserError: There is none in the text.
+    """
+    pem = "\n".join(line.strip() for line in text.splitlines()).strip()
+    if not pem:
+        return ""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise UserError(
+            _l("This is no certificate in PEM: it begins with “-----BEGIN CERTIFICATE-----”."),
+            "ca_certificate",
+        ) from error
+    return pem + "\n"
 
 
 def clean_from_filter(text: str) -> str:
@@ -207,6 +220,8 @@ class TestReport:
         recipient: Where the test mail went.
         failure: Why not, or None.
         transcript: The dialogue, line by line, without secrets.
+        steps: What was tried, in order, up to the step that failed.
+        certificate: What the server showed where it was not trusted, or None.
     """
 
     __test__ = False  # not a test of pytest
@@ -215,6 +230,44 @@ class TestReport:
     recipient: str
     failure: Failure | None
     transcript: Sequence[str]
+    steps: tuple[StepResult, ...] = ()
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step of a test.
+
+    Attributes:
+        step: Which.
+        seconds: How long it took; None where it was not reached.
+        passed: False for the one that failed, and those behind it.
+        detail: What it has found, or "".
+    """
+
+    step: Step
+    seconds: float | None
+    passed: bool
+    detail: str = ""
+
+
+def _results(
+    taken: Sequence[StepTaken], ended: float, server: MailServer, *, passed: bool
+) -> tuple[StepResult, ...]:
+    """Return each step that a dialogue with a server has, with its time; the one that failed is the last begun."""
+    ends = [step.began for step in taken[1:]] + [ended]
+    results = [
+        StepResult(step.step, end - step.began, passed or step is not taken[-1], step.detail)
+        for step, end in zip(taken, ends, strict=True)
+    ]
+    wanted = [
+        step
+        for step in Step
+        if not (step is Step.TLS and server.encryption is Encryption.NONE)
+        and not (step is Step.SIGN_IN and not server.username)
+    ]
+    reached = {step.step for step in taken}
+    return (*results, *(StepResult(step, None, False) for step in wanted if step not in reached))
 
 
 def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> TestReport:
@@ -247,9 +300,11 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         headers={"Auto-Submitted": "auto-generated"},
     ).as_bytes()
     connection = open_transport(server, timeout=TEST_TIMEOUT_SECONDS)
+    envelope = Envelope(return_path(server, from_addr_spec, TEST_TOKEN), (recipient,))
     end_reading()
     try:
-        submission = connection.submit(message, Envelope(from_addr_spec, (recipient,)), lambda: None)
+        submission = connection.submit(message, envelope, lambda: None)
+        ended = time.monotonic()
     finally:
         connection.close()
     failure = submission.failure or next((o.failure for o in submission.outcomes if o.failure), None)
@@ -257,7 +312,15 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
     if passed or submission.failure is not None:
         # A refused recipient says nothing about the server: a mistyped address must not stop it.
         _remember(server_id, fingerprint, passed=passed)
-    return TestReport(passed, recipient, failure, submission.transcript)
+    untrusted = failure is not None and failure.advice in ABOUT_CERTIFICATES
+    return TestReport(
+        passed,
+        recipient,
+        failure,
+        submission.transcript,
+        _results(connection.steps, ended, server, passed=passed),
+        certificate_shown_by(connection.access) if untrusted else None,
+    )
 
 
 test_server.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest

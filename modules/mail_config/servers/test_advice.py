@@ -6,12 +6,18 @@ the person who sits before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from flask_babel import format_date, gettext
 
 from core.i18n import lazy_gettext as _l
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS, FailureKind
 from core.mail.outcomes import Failure
+from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.servers.providers import provider_of
+from modules.mail_config.transports.base import Step
+from modules.mail_config.transports.certificates import Certificate
 
 _KINDS: Mapping[FailureKind, object] = {
     FailureKind.ADDRESS_INVALID: _l("The address of the test is not valid. Test again with another."),
@@ -57,9 +63,94 @@ _ADVICE: Mapping[Advice, object] = {
 }
 
 
-def sentences(failure: Failure) -> list[str]:
-    """Return what the failure of a test means and what to do, in one or two sentences."""
-    said = _KINDS.get(failure.kind) or EXPLANATIONS[failure.kind].text
-    if failure.advice is None:
-        return [str(said)]
-    return [str(said), str(_ADVICE.get(failure.advice) or ADVICE[failure.advice].text)]
+STEP_TITLES: Mapping[Step, object] = {
+    Step.RESOLVE: _l("Look up the host"),
+    Step.CONNECT: _l("Connect"),
+    Step.TLS: _l("Encrypt (TLS)"),
+    Step.SIGN_IN: _l("Sign in"),
+    Step.MAIL: _l("Name the sender"),
+    Step.RCPT: _l("Name the recipient"),
+    Step.DATA: _l("Hand over the email"),
+}
+"""The steps of a test, in words."""
+
+_UNANSWERED = frozenset(
+    {FailureKind.TIMEOUT, FailureKind.CONNECT_FAILED, FailureKind.TLS_FAILED, FailureKind.SERVER_ERROR}
+)
+
+
+def sentences(
+    failure: Failure, server: MailServer | None = None, certificate: Certificate | None = None
+) -> list[str]:
+    """Return what the failure of a test means and what to do: in general, for these settings, at this provider.
+
+    Args:
+        failure: Why the test has failed.
+        server: The server that was tested.
+        certificate: What it showed where that was not trusted.
+    """
+    said = [str(_KINDS.get(failure.kind) or EXPLANATIONS[failure.kind].text)]
+    if failure.advice is not None:
+        said.append(str(_ADVICE.get(failure.advice) or ADVICE[failure.advice].text))
+    if server is not None:
+        said += _about_settings(failure, server)
+    if certificate is not None:
+        said += _about_certificate(failure, certificate)
+    provider = provider_of(server.host) if server is not None else None
+    if provider is not None:
+        said += provider.helps(failure.kind)
+    return said
+
+
+def _about_settings(failure: Failure, server: MailServer) -> Iterator[str]:
+    """Return what the settings themselves give away."""
+    encrypted_at_once = server.encryption is Encryption.TLS
+    if failure.kind in _UNANSWERED and failure.advice is not Advice.HOST_FORBIDDEN:
+        if server.port == 465 and not encrypted_at_once:
+            yield gettext(
+                "Port 465 is for “TLS from the first byte”, which is not chosen here. Choose it, or port 587 with "
+                "STARTTLS."
+            )
+        elif server.port in {25, 587} and encrypted_at_once:
+            yield gettext(
+                "Port %(port)s begins in the clear: choose STARTTLS, or port 465 with “TLS from the first byte”.",
+                port=server.port,
+            )
+        elif server.port in {110, 143, 993, 995}:
+            yield gettext(
+                "Port %(port)s is for reading email, not for sending. Choose 587 with STARTTLS, or 465 with TLS.",
+                port=server.port,
+            )
+        elif failure.kind is FailureKind.TIMEOUT and failure.advice is None and not encrypted_at_once:
+            yield gettext(
+                "If “Connect” is the step that failed, the port may expect “TLS from the first byte”."
+            )
+    if failure.kind is FailureKind.HOST_NOT_FOUND and server.host.startswith(("imap.", "pop.", "pop3.")):
+        yield gettext("The host looks like one for reading email; the one for sending is often smtp.…")
+    if not server.username and failure.kind in {FailureKind.AUTH_FAILED, FailureKind.RECIPIENT_REFUSED}:
+        yield gettext("No user name is set here, so nobody signs in.")
+
+
+def _about_certificate(failure: Failure, certificate: Certificate) -> Iterator[str]:
+    if failure.advice is Advice.CERTIFICATE_NAME:
+        yield gettext(
+            "The certificate is for %(names)s. If that is your server, type one of these names as the host.",
+            names=", ".join(certificate.names) or "–",
+        )
+    elif failure.advice is Advice.CERTIFICATE_UNTRUSTED:
+        yield (
+            (
+                gettext("The certificate vouches for itself (%(issuer)s).", issuer=certificate.issuer)
+                if certificate.self_signed
+                else gettext("The certificate was issued by %(issuer)s.", issuer=certificate.issuer)
+            )
+            + " "
+            + gettext(
+                "If your house issues its certificates itself, paste the one of its authority into “Certificate of the "
+                "authority”."
+            )
+        )
+    elif failure.advice is Advice.CERTIFICATE_EXPIRED:
+        yield gettext("It was valid until %(day)s.", day=format_date(certificate.not_after, "long"))
+    elif failure.advice is Advice.CERTIFICATE_NOT_YET_VALID:
+        yield gettext("It is valid from %(day)s on.", day=format_date(certificate.not_before, "long"))

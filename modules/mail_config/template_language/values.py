@@ -299,10 +299,13 @@ def _number(value: object, digits: object = None) -> str:
     number = number_of(value)
     if digits is None:
         return format_number(Decimal(number))
-    places = "0" * _digits(digits)
+    places = _digits(digits)
+    shown = Decimal(number)
+    if abs(shown) < Decimal("0.5").scaleb(-places):
+        shown = Decimal(0)  # what comes to nothing has no sign
     with localcontext(rounding=ROUND_HALF_UP):
-        pattern = f"#,##0.{places}" if places else "#,##0"
-        return str(format_decimal(Decimal(number), format=pattern, locale=number_locale(get_locale())))
+        pattern = f"#,##0.{'0' * places}" if places else "#,##0"
+        return str(format_decimal(shown, format=pattern, locale=number_locale(get_locale())))
 
 
 def _round(value: object, digits: object = 0) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from core.errors import EnvoiError
@@ -22,6 +23,9 @@ class ServerAccess:
         username: Leave empty for no sign-in.
         password: In the clear.
         ca_file: Trusted certificates instead of the system's, for a house authority.
+        ca_certificate: In PEM, the only authority trusted for this server; "" for those of `ca_file` or the system.
+        allow_local: True where the host may be this machine itself.
+        only_public: True where it may not be in a private network either: the server is of a user, not of the house.
         timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).
     """
 
@@ -31,6 +35,9 @@ class ServerAccess:
     username: str = ""
     password: str = field(default="", repr=False)
     ca_file: str | None = None
+    ca_certificate: str = ""
+    allow_local: bool = True
+    only_public: bool = False
     timeout: float = 60.0
 
 
@@ -70,6 +77,33 @@ class Submission:
     server_failed: bool = False
     transcript: list[str] = field(default_factory=list)
     no_receipt: bool = False
+
+
+class Step(StrEnum):
+    """A step of the dialogue, as a test shows it."""
+
+    RESOLVE = "resolve"  # the name of the host becomes addresses
+    CONNECT = "connect"  # one of them answers
+    TLS = "tls"  # the connection is encrypted, by a certificate that is trusted
+    SIGN_IN = "sign_in"  # user name and password pass
+    MAIL = "mail"  # the sender is taken
+    RCPT = "rcpt"  # the recipients are asked about
+    DATA = "data"  # the message is handed over
+
+
+@dataclass(slots=True)
+class StepTaken:
+    """A step that was begun.
+
+    Attributes:
+        step: Which.
+        began: By the monotonic clock, in seconds.
+        detail: What it has found: addresses, the certificate, or "".
+    """
+
+    step: Step
+    began: float
+    detail: str = ""
 
 
 class LostClaimError(EnvoiError):

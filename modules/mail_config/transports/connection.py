@@ -6,16 +6,19 @@ import smtplib
 import socket
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from flask_mail import Connection, Mail, Message
 
 from core.mail.exceptions import BEFORE_THE_MAIL, explain_exception
-from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
+from core.mail.outcomes import Advice, Failure, FailureKind, Reply, Stage, printable
 from core.mail.replies import explain_reply
 from modules.mail_config.models import Encryption
-from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.addresses import ForbiddenHostError, addresses_of
+from modules.mail_config.transports.base import ServerAccess, Step, StepTaken
+from modules.mail_config.transports.certificates import read_certificate
 from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
 
 # Servers end idle connections after some minutes (RFC 5321 §4.5.3.2.7 asks for five): do not trust one
@@ -69,6 +72,7 @@ class ServerConnection(Connection):
         super().__init__(state)  # type: ignore[arg-type]  # Flask-Mail passes this state itself in Mail.connect()
         self.access = access
         self.transcript: list[str] = []
+        self.steps: list[StepTaken] = []
         self._last_used = 0.0
 
     # -- the connection ------------------------------------------------------------------------------
@@ -86,11 +90,8 @@ class ServerConnection(Connection):
         try:
             # Reading the certificates of the system costs more than a whole dialogue in the clear.
             secure = access.encryption is not Encryption.NONE
-            context = ssl.create_default_context(cafile=access.ca_file) if secure else None
-            if access.encryption is Encryption.TLS:
-                host = PatientSMTPS(local_hostname=_own_name(), timeout=access.timeout, context=context)
-            else:
-                host = PatientSMTP(local_hostname=_own_name(), timeout=access.timeout)
+            context = _trust(access) if secure else None
+            host = self._unconnected_host(context)
             # smtplib verifies the certificate against this name, which connect() alone does not set.
             host._host = access.host  # type: ignore[attr-defined]
             self._heard(*host.connect(access.host, access.port), expect=220, stage=stage)
@@ -103,6 +104,7 @@ class ServerConnection(Connection):
             self._heard(code, text, expect=250, stage=stage)
             if access.encryption is Encryption.STARTTLS:
                 stage = Stage.STARTTLS
+                self._begin(Step.TLS)
                 self._note("C: STARTTLS")
                 self._heard(*host.starttls(context=context), expect=220, stage=stage)
                 self._heard(*host.ehlo(), expect=250, stage=stage)
@@ -112,8 +114,11 @@ class ServerConnection(Connection):
                 raise DialogueError(
                     Failure(FailureKind.TLS_FAILED, temporary=True, detail=words), of_server=True
                 )
+            if secure:
+                self._note_certificate(host)
             if access.username:
                 stage = Stage.AUTH
+                self._begin(Step.SIGN_IN)
                 # The record is shown to people, so what is said here is never written down.
                 self._note("C: AUTH (secret)")
                 self._heard(*host.login(access.username, access.password), expect=235, stage=stage)
@@ -122,9 +127,37 @@ class ServerConnection(Connection):
             raise
         except (OSError, smtplib.SMTPException, ValueError) as error:
             _hang_up(host)
-            failure = explain_exception(error, stage)
+            failure = (
+                Failure(FailureKind.CONNECT_FAILED, True, detail=str(error), advice=Advice.HOST_FORBIDDEN)
+                if isinstance(error, ForbiddenHostError)
+                else explain_exception(error, stage)
+            )
             self._note(f"* {failure.diagnostic}")
             raise DialogueError(failure, of_server=True) from error
+        return host
+
+    def _unconnected_host(self, context: ssl.SSLContext | None) -> PatientSMTP:
+        """Resolve the host, and return what connects to the addresses that may be spoken to.
+
+        Raises:
+            ForbiddenHostError: One of them may not.
+            OSError: There are none.
+        """
+        access = self.access
+        self._begin(Step.RESOLVE)
+        addresses = addresses_of(
+            access.host, access.port, allow_local=access.allow_local, only_public=access.only_public
+        )
+        self.steps[-1].detail = ", ".join(addresses)
+        self._begin(Step.CONNECT)
+        host: PatientSMTP
+        if access.encryption is Encryption.TLS:
+            secure = PatientSMTPS(local_hostname=_own_name(), timeout=access.timeout, context=context)
+            secure.before_tls = partial(self._begin, Step.TLS)
+            host = secure
+        else:
+            host = PatientSMTP(local_hostname=_own_name(), timeout=access.timeout)
+        host.addresses = addresses
         return host
 
     def _heard(self, code: int, text: bytes, *, expect: int, stage: Stage) -> Reply:
@@ -138,6 +171,16 @@ class ServerConnection(Connection):
         raise DialogueError(
             replace(failure, temporary=True) if stage in BEFORE_THE_MAIL else failure, of_server=True
         )
+
+    def _begin(self, step: Step) -> None:
+        """Remember that a step of the dialogue begins, and so that the one before it has ended."""
+        self.steps.append(StepTaken(step, time.monotonic()))
+
+    def _note_certificate(self, host: PatientSMTP) -> None:
+        if isinstance(host.sock, ssl.SSLSocket) and (der := host.sock.getpeercert(binary_form=True)):
+            # One that cannot be read was trusted all the same.
+            with suppress(ValueError):
+                self.steps[-1].detail = str(read_certificate(der))
 
     def _note(self, line: str) -> None:
         if len(self.transcript) < MAX_TRANSCRIPT_LINES:
@@ -178,6 +221,13 @@ class ServerConnection(Connection):
             NotImplementedError: Always.
         """
         raise NotImplementedError("Use submit(), which returns the outcome of every recipient.")
+
+
+def _trust(access: ServerAccess) -> ssl.SSLContext:
+    """Return the context of an encrypted connection: which authorities are trusted."""
+    if access.ca_certificate:
+        return ssl.create_default_context(cadata=access.ca_certificate)
+    return ssl.create_default_context(cafile=access.ca_file)
 
 
 def _hang_up(host: smtplib.SMTP | None) -> None:

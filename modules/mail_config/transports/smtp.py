@@ -22,7 +22,7 @@ from core.mail.outcomes import (
     printable,
 )
 from core.mail.replies import explain_reply
-from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Submission
+from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Step, Submission
 from modules.mail_config.transports.connection import GOODBYE_SECONDS, DialogueError, ServerConnection
 from modules.mail_config.transports.receipts import OFFERED_NONE, mail_parameters, recipient_parameters
 from modules.mail_config.transports.wire import PatientSMTP
@@ -54,7 +54,7 @@ class SmtpConnection(ServerConnection):
         Returns:
             What is wrong, or None when all is well.
         """
-        self.transcript = []
+        self.transcript, self.steps = [], []
         self.drop()
         try:
             self.host = self.configure_host()
@@ -72,7 +72,7 @@ class SmtpConnection(ServerConnection):
 
     def submit(self, message: bytes, envelope: Envelope, before_body: Callable[[], None]) -> Submission:
         """Hand a message over; see `Transport.submit`."""
-        self.transcript = []
+        self.transcript, self.steps = [], []
         # Of a kept connection nobody knows whether the server still holds the other end.
         reused = self.is_open
         if not reused:
@@ -153,6 +153,7 @@ class SmtpConnection(ServerConnection):
         def everybody(outcome: RecipientOutcome, whom: Sequence[int]) -> dict[int, RecipientOutcome]:
             return {place: replace(outcome, addr_spec=envelope.recipients[place]) for place in whom}
 
+        self._begin(Step.MAIL)
         self._say_ahead(envelope, places, len(message), utf8=utf8)
         # From here each answer is read in the order of the commands, whether they were said at once or one by
         # one.
@@ -162,6 +163,7 @@ class SmtpConnection(ServerConnection):
         outcomes: dict[int, RecipientOutcome] = {}
         taken: list[int] = []
         put_off: list[int] = []
+        self._begin(Step.RCPT)
         for number, place in enumerate(places):
             answer = self._rcpt_to(envelope, place, utf8=utf8)
             # Said ahead, every command is answered and must be heard; else the rest need not be asked for now.
@@ -179,6 +181,7 @@ class SmtpConnection(ServerConnection):
         if not taken:
             self._reset()
             return outcomes, ()
+        self._begin(Step.DATA)
         final = self._data(message, before_body)
         outcomes |= everybody(final, taken)
         return outcomes, put_off if final.state is RecipientState.ACCEPTED else ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import smtplib
+import socket
 import ssl
 import time
+from collections.abc import Callable, Sequence
 
 MAX_REPLY_LINES = 200  # of one reply; real ones have a dozen
 MAX_REPLY_OCTETS = 64 * 1024  # of one reply, so that a broken server cannot fill the memory
@@ -21,8 +23,20 @@ class EndlessReplyError(smtplib.SMTPServerDisconnected):
 class PatientSMTP(smtplib.SMTP):
     """A connection that waits `timeout` seconds for each whole reply, not for each octet of it."""
 
+    addresses: Sequence[str] = ()
+    """What the host was resolved to, and may be spoken to."""
     _unread = b""
     _unread_of: object = None
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        failure: OSError | None = None
+        for address in self.addresses or (host,):
+            try:
+                return socket.create_connection((address, port), timeout)
+            except OSError as error:
+                failure = error
+        assert failure is not None  # noqa: S101 (there is an address)
+        raise failure
 
     @property
     def spoke_out_of_turn(self) -> bool:
@@ -112,3 +126,12 @@ class PatientSMTP(smtplib.SMTP):
 
 class PatientSMTPS(PatientSMTP, smtplib.SMTP_SSL):
     """The same, encrypted from the first octet."""
+
+    before_tls: Callable[[], None]
+    """Called once it is connected."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        sock = super()._get_socket(host, port, timeout)
+        self.before_tls()
+        # smtplib verifies against this name, which is the host's and not the address's.
+        return self.context.wrap_socket(sock, server_hostname=self._host)  # type: ignore[attr-defined]

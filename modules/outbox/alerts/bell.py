@@ -7,10 +7,11 @@ from flask import render_template, request
 from core.auth.models import User
 from core.auth.permissions import signed_in_user
 from core.mail.explanations import EXPLANATIONS
+from modules.mail_config.senders.service import own_server
 from modules.outbox.alerts import service
 from modules.outbox.standstill import Standstill, standstill
 
-_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id"}
+_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id", "outbox.run": "run_id"}
 """The pages of what alerts are about, and the argument that names it."""
 
 
@@ -30,11 +31,14 @@ def failure_bell() -> str:
     user = signed_in_user()
     count = service.count_unseen(user)
     seen: dict[str, int] = {}
-    if count and request.endpoint in _TOLD_ABOUT:
+    mine = own_server(user) if count and request.endpoint == "mail_config.my_mail" else None
+    if mine is not None:
+        seen = {"server_id": mine.id}
+    elif count and request.endpoint in _TOLD_ABOUT:
         name = _TOLD_ABOUT[request.endpoint]
         seen = {name: (request.view_args or {})[name]}
-        if not service.has_unseen(user.id, **seen):
-            seen = {}
+    if seen and not service.has_unseen(user.id, **seen):
+        seen = {}
     return render_template(
         "outbox/alerts/bell.html",
         count=count,

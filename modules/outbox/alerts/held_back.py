@@ -20,10 +20,12 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading, transaction
 from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft
+from core.mail.draft import DraftRecipient, MailDraft, Purpose
 from core.mail.outcomes import RecipientState
+from modules.mail_config.models import MailServer
+from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.servers.service import best_of, candidates
+from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.transports.base import Envelope
 from modules.outbox import service
 from modules.outbox.alerts.service import (
@@ -33,7 +35,7 @@ from modules.outbox.alerts.service import (
     reads_mails_of_others,
 )
 from modules.outbox.message import written_message
-from modules.outbox.models import AlertPreference, OutgoingMail
+from modules.outbox.models import WAITS, AlertPreference, OutgoingMail
 from modules.outbox.permissions import READ
 from modules.outbox.queries import reach
 from modules.outbox.service.submission import new_message_id
@@ -70,6 +72,7 @@ def _held(user: User, still: Standstill | None) -> ColumnElement[bool]:
     theirs = reach(user, READ) if reads_mails_of_others(user) else OutgoingMail.submitted_by_id == user.id
     return and_(
         true() if nothing_leaves else OutgoingMail.waits_for_server,
+        WAITS,
         OutgoingMail.state.in_([MailState.QUEUED, MailState.SCHEDULED, MailState.DEFERRED]),
         OutgoingMail.due_since <= clock.now() - held_for(),
         OutgoingMail.is_alert.is_(False),
@@ -144,18 +147,23 @@ def _news(
         subject=subject,
         body_html=str(body + link),
         recipients=[DraftRecipient(Address(user.login, user.name))],
+        purpose=Purpose.ALERT,
     )
 
 
 def _send_past_the_queue(draft: MailDraft, company: Company) -> bool:
     """Hand a mail to a server that works, and return whether it was accepted."""
-    server = best_of(candidates(company.id, company.email))
-    message = written_message(draft, Address(company.email, company.name), new_message_id(company.email))
+    route = route_for(company, None, purpose=Purpose.ALERT)
+    if route.problem is not None or route.server_id is None:
+        return False  # it worked a moment ago
+    server, sender = db.session.get_one(MailServer, route.server_id), route.header_from
+    message = written_message(draft, sender, new_message_id(sender.addr_spec))
     to = draft.recipients[0].address.addr_spec
     transport = open_transport(server, timeout=float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"]))
     end_reading()  # nothing holds a transaction across the network
     try:
-        submission = transport.submit(message, Envelope(company.email, (to,)), lambda: None)
+        envelope = Envelope(return_path(server, sender.addr_spec), (to,))
+        submission = transport.submit(message, envelope, lambda: None)
     finally:
         transport.close()
     accepted = any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes)

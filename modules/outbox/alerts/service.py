@@ -26,13 +26,14 @@ from core.contract import Scope
 from core.db import db, transaction
 from core.i18n import N_
 from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft
+from core.mail.draft import DraftRecipient, MailDraft, Purpose
 from core.mail.explanations import EXPLANATIONS
 from core.registry import current_settings
 from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers.service import best_of, candidates, problem_of
+from modules.mail_config.senders.service import route_for
+from modules.mail_config.servers.place import endpoint_for
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
@@ -77,9 +78,17 @@ def count_unseen(user: User) -> int:
     return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
 
-def has_unseen(user_id: int, *, mail_id: int | None = None, server_id: int | None = None) -> bool:
-    """Return True when a person has not seen an alert about a mail or a server."""
-    about = Alert.mail_id == mail_id if mail_id is not None else Alert.server_id == server_id
+def has_unseen(
+    user_id: int, *, mail_id: int | None = None, server_id: int | None = None, run_id: int | None = None
+) -> bool:
+    """Return True when a person has not seen an alert about a mail, a server or a run."""
+    about = (
+        Alert.mail_id == mail_id
+        if mail_id is not None
+        else Alert.server_id == server_id
+        if server_id is not None
+        else Alert.run_id == run_id
+    )
     query = select(Alert.id).where(about, Alert.user_id == user_id, Alert.seen_at.is_(None))
     return db.session.scalar(query.limit(1)) is not None
 
@@ -149,6 +158,11 @@ def seen_server(user_id: int, server_id: int) -> int:
     return _see(user_id, Alert.server_id == server_id)
 
 
+def seen_run(user_id: int, run_id: int) -> int:
+    """Remember that a person has seen what became of a run; return how many alerts that were."""
+    return _see(user_id, Alert.run_id == run_id)
+
+
 def seen_all(user_id: int) -> int:
     """Remember that a person has seen all their alerts; return how many that were."""
     seen = 0
@@ -185,7 +199,7 @@ def reads_mails_of_others(user: User) -> bool:
 
 
 def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
-    """Tell those who manage servers that one is paused, each once for each pause."""
+    """Tell those who look after a server that it is paused, each once for each pause."""
     with transaction() as session:
         # The server's own row is the lock, as for its health: two workers may bring the same news.
         session.execute(select(MailServer.id).where(MailServer.id == server_id).with_for_update())
@@ -196,12 +210,15 @@ def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signatur
         # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
         since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
         told = select(Alert.user_id).where(Alert.server_id == server_id, Alert.created_at >= since)
+        owner_id = session.scalar(select(MailServer.owner_id).where(MailServer.id == server_id))
+        # Nobody but its owner can do anything about an own server.
+        concerns = (
+            User.id == owner_id
+            if owner_id is not None
+            else User.roles.any(Role.grants.any(Grant.permission == MANAGES_SERVERS))
+        )
         managers = session.scalars(
-            select(User.id)
-            .join(User.roles)
-            .join(Role.grants)
-            .where(User.active, Grant.permission == MANAGES_SERVERS, User.id.not_in(told))
-            .distinct()
+            select(User.id).where(User.active, concerns, User.id.not_in(told)).order_by(User.id)
         ).all()
         values = {
             "mail_id": None,
@@ -310,8 +327,7 @@ def company_that_can_send(user: User | None, alerts: Sequence[Alert] = ()) -> Co
 
 def can_send(company: Company) -> bool:
     """Return True when a mail of a company would leave by a server that works."""
-    servers = candidates(company.id, company.email) if company.email else []
-    return bool(servers) and problem_of(best_of(servers)) is None
+    return route_for(company, None, purpose=Purpose.ALERT).problem is None
 
 
 def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
@@ -342,6 +358,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
         subject=subject,
         body_html=str(body),
         recipients=[DraftRecipient(Address(user.login, user.name))],
+        purpose=Purpose.ALERT,
     )
 
 
@@ -349,11 +366,15 @@ def _line(alert: Alert, user: User) -> Markup:
     """Return the line of an alert in the mail: a link, the reason, the time in the person's zone."""
     reason = str(EXPLANATIONS[alert.failure_kind].title) if alert.failure_kind else ""
     if alert.server is not None:
-        url = address_of_page("mail_config.server", server_id=alert.server.id)
+        endpoint, values = endpoint_for(alert.server, user) or ("outbox.alerts", {})
+        url = address_of_page(endpoint, **values)
         title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
     elif alert.mail is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject
+    elif alert.run_id is not None:
+        url = address_of_page("outbox.run", run_id=alert.run_id)
+        title, reason = gettext("Batch"), alert.words
     else:
         return escape(reason)
     when = local_time(user, alert.created_at)

@@ -34,23 +34,26 @@ def alerts() -> ResponseReturnValue:
         reads_mails_of_others=service.reads_mails_of_others(user),
         mail_waits=preference.by_mail and service.company_that_can_send(user) is None,
         held_minutes=round(held_for().total_seconds() / 60),
-        manages_servers=user.can(service.MANAGES_SERVERS),
     )
 
 
 @blueprint.post("/alerts/seen")
 @signed_in
 def alerts_seen() -> ResponseReturnValue:
-    """Remember what the user has seen: one mail, one server, or everything."""
+    """Remember what the user has seen: one mail, one server, one run, or everything."""
     user = signed_in_user()
     mail_id = request.form.get("mail_id", type=int)
     server_id = request.form.get("server_id", type=int)
-    if max(mail_id or 0, server_id or 0) >= 2**31 or min(mail_id or 0, server_id or 0) < 0:
+    run_id = request.form.get("run_id", type=int)
+    numbers = [number or 0 for number in (mail_id, server_id, run_id)]
+    if max(numbers) >= 2**31 or min(numbers) < 0:
         abort(404)
     if mail_id is not None:
         service.seen_mail(user.id, mail_id)
     elif server_id is not None:
         service.seen_server(user.id, server_id)
+    elif run_id is not None:
+        service.seen_run(user.id, run_id)
     else:
         service.seen_all(user.id)
     if request.headers.get("HX-Request"):

@@ -24,7 +24,8 @@ from core.jobs import enqueue_after_commit
 from core.mail.draft import MailDraft
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.servers.service import Route, route_for
+from modules.mail_config.senders.rule import Route
+from modules.mail_config.senders.service import route_for
 from modules.mail_config.template_language.render import BadTemplateError
 from modules.outbox.compose import autosave
 from modules.outbox.compose.checks import findings_of, open_questions

@@ -19,13 +19,15 @@ from core.mail.draft import MailDraft
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
-from core.web.formats import file_size
+from core.web.formats import day, file_size
 from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers.service import Route
+from modules.mail_config.senders.rule import Route
+from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
+from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.limits import Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash
@@ -125,6 +127,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             gettext("%(name)s follows by email and gets nothing: %(why)s.", name=name, why=why),
             field="to",
         )
+    yield from _came_back(form)
     for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
@@ -136,6 +139,33 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
         )
     if form.document is not None:
         yield from _sent_lately(form, form.document)
+
+
+def _came_back(form: ComposeForm) -> Iterator[Finding]:
+    """Ask about addresses that nobody has, and tell of those who have complained."""
+    fields = {recipient.address.addr_spec: recipient.field for recipient in form.draft.recipients}
+    for address, since in dead_among(fields).items():
+        yield Finding(
+            f"dead:{address}",
+            Severity.ASK,
+            gettext(
+                "%(address)s came back on %(day)s: the mailbox does not exist.",
+                address=address,
+                day=day(since),
+            ),
+            field=fields[address].value,
+        )
+    for address, at in complained_among(fields).items():
+        yield Finding(
+            f"complained:{address}",
+            Severity.NOTE,
+            gettext(
+                "%(address)s called an email unwanted on %(day)s: send nothing promotional.",
+                address=address,
+                day=day(at),
+            ),
+            field=fields[address].value,
+        )
 
 
 def _no_longer_proposed(form: ComposeForm, removed: frozenset[str]) -> Iterator[Finding]:
@@ -170,7 +200,9 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         .where(
             OutgoingMail.document_id == document.id,
             func.coalesce(OutgoingMail.not_before, OutgoingMail.submitted_at) > now - RECENTLY,
-            MailRecipient.state.not_in([RecipientState.REFUSED, RecipientState.INVALID]),
+            MailRecipient.state.not_in(
+                [RecipientState.REFUSED, RecipientState.INVALID, RecipientState.BOUNCED]
+            ),
             OutgoingMail.state.not_in(_NOT_LEFT),
             OutgoingMail.submission_token.is_distinct_from(form.token),
             func.lower(MailRecipient.addr_spec).in_(specs),
@@ -307,6 +339,8 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
     """Return findings about the server: missing, untested, paused, or too small for the mail."""
     server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
     yield from _about_size(form, server, complete)
+    if route.rewritten:
+        yield Finding("rewritten", Severity.NOTE, route.rewritten)
     if route.problem is None:
         return
     if route.problem is FailureKind.SENDER_MISSING:
@@ -325,8 +359,9 @@ def _about_route(form: ComposeForm, route: Route, complete: MailDraft) -> Iterat
         "problem": str(EXPLANATIONS[route.problem].title),
     }
     url = label = ""
-    if server is not None and form.user.can("mail_config.server.edit"):
-        url, label = url_for("mail_config.server", server_id=server.id), gettext("Open the mail server")
+    place = endpoint_for(server, form.user) if server is not None else None
+    if place is not None:
+        url, label = url_for(place[0], **place[1]), gettext("Open the mail server")
     elif form.user.can("core.company.edit") and route.problem is FailureKind.SENDER_MISSING:
         url, label = url_for("core.company", company_id=form.draft.company_id), gettext("Open the company")
     yield Finding(f"route:{route.problem.value}", Severity.ASK, words % values, url, label)

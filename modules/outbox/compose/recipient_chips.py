@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext
@@ -15,6 +16,7 @@ from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.partners.service import people_at
 from modules.outbox.compose.recipients import REASON_ICONS, reason_text
+from modules.outbox.dead_addresses import dead_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
     """
     opted_out = opted_out_among(recipients, user)
     within = _reached(recipients, user)
+    dead = dead_among(recipient.address.addr_spec for recipient in recipients)
     may_keep = of_customer and user.can("core.partner.edit")
     return [
         Chip(
@@ -63,12 +66,20 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
             reason=reason_text(recipient.reason, recipient.reason_detail),
             icon=REASON_ICONS[recipient.reason],
             partner_id=recipient.partner_id if recipient.partner_id in within else None,
-            problem=gettext("wants no emails") if recipient.address.key in opted_out else "",
+            problem=_problem(recipient, opted_out, dead),
             typed=recipient.reason is Reason.TYPED,
             offer_contact=may_keep and recipient.reason is Reason.TYPED,
         )
         for recipient in recipients
     ]
+
+
+def _problem(
+    recipient: DraftRecipient, opted_out: Mapping[str, Partner], dead: Mapping[str, dt.datetime]
+) -> str:
+    if recipient.address.addr_spec in dead:
+        return str(gettext("address unknown"))
+    return str(gettext("wants no emails")) if recipient.address.key in opted_out else ""
 
 
 def _reached(recipients: Sequence[DraftRecipient], user: User) -> set[int]:

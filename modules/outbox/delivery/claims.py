@@ -16,19 +16,20 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, selectinload
 
 from core import clock
-from core.db import db, transaction
-from core.errors import ConfigError
+from core.db import db, end_reading, transaction
 from core.installation import service as installation
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
+    ATTACHMENTS,
     MAILS,
     RECIPIENTS,
+    WAITS,
     OutgoingMail,
 )
 from modules.outbox.states import MailState, RetryPolicy
@@ -44,6 +45,8 @@ T = TypeVar("T")
 
 # For a database that is busy or away, less than a lease: an outcome that is known must not be lost.
 PATIENCE_SECONDS = 90.0
+LOOK_SECONDS = 1.0
+"""How often it is looked whether all lanes of a claim hang."""
 _PAUSE_SECONDS = 0.5  # between two tries to write it
 LOST_WORDS = "The worker ended while the message was being handed over."
 
@@ -54,16 +57,9 @@ def lease() -> dt.timedelta:
 
 
 def retry_policy() -> RetryPolicy:
-    """Return the installation's policy.
-
-    Raises:
-        ConfigError: The settings make no sense.
-    """
+    """Return the installation's policy; that its settings make sense was checked at start."""
     config = current_app.config
-    try:
-        return RetryPolicy.parse(str(config["OUTBOX_RETRY_MINUTES"]), float(config["OUTBOX_GIVE_UP_DAYS"]))
-    except ValueError as error:
-        raise ConfigError([f"ENVOI_OUTBOX_RETRY_MINUTES and ENVOI_OUTBOX_GIVE_UP_DAYS: {error}"]) from error
+    return RetryPolicy.parse(str(config["OUTBOX_RETRY_MINUTES"]), float(config["OUTBOX_GIVE_UP_DAYS"]))
 
 
 def patiently(action: Callable[[], T]) -> T:
@@ -126,13 +122,30 @@ def claim(mail_ids: Sequence[int]) -> str | None:
     except OSError:
         # Or a backup of this moment, restored later, would send them again.
         logger.exception("Nothing is sent: the file of the installation cannot be written.")
-        give_back(token)
+        give_back([token])
         return None
     return token
 
 
+def waiting_ids(limit: int) -> list[int]:
+    """Return mails that are queued and need no PDF any more, the newest first: a person may be waiting for those."""
+    unmade = exists().where(
+        ATTACHMENTS.c.mail_id == MAILS.c.id, ATTACHMENTS.c.generated, ATTACHMENTS.c.sha256 == ""
+    )
+    found = (
+        select(MAILS.c.id)
+        .where(MAILS.c.state == MailState.QUEUED, ~unmade)
+        .order_by(MAILS.c.id.desc())
+        .limit(limit)
+    )
+    try:
+        return list(db.session.scalars(found))
+    finally:
+        end_reading()
+
+
 def claimed(token: str) -> list[OutgoingMail]:
-    """Return the mails of a claim with recipients and attachments, free of the session."""
+    """Return the mails that a claim holds, with recipients and attachments, free of the session."""
 
     def attempt() -> list[OutgoingMail]:
         # A session of its own: the objects must stay as they are through many commits.
@@ -151,20 +164,23 @@ def claimed(token: str) -> list[OutgoingMail]:
     return patiently(attempt)
 
 
-def give_back(token: str) -> None:
-    """Put what a claim still holds, and has not sent, back on the list of what is due."""
+def give_back(tokens: Sequence[str]) -> list[int]:
+    """Put what claims still hold, and have not sent, back on the list of what is due; return the ids."""
 
-    def attempt() -> None:
+    def attempt() -> list[int]:
         with transaction() as session:
-            ids = session.scalars(
-                moving("return", MailState.QUEUED)
-                .where(MAILS.c.claim_token == token, MAILS.c.in_flight.is_(False))
-                .values(claim_token=None, lease_until=None)
-                .returning(MAILS.c.id)
-            ).all()
+            ids = list(
+                session.scalars(
+                    moving("return", MailState.QUEUED)
+                    .where(MAILS.c.claim_token.in_(tokens), MAILS.c.in_flight.is_(False))
+                    .values(claim_token=None, lease_until=None)
+                    .returning(MAILS.c.id)
+                )
+            )
             record(session, ids, "return", MailState.SENDING, MailState.QUEUED)
+        return ids
 
-    patiently(attempt)
+    return patiently(attempt)
 
 
 def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -176,7 +192,7 @@ def _at_rest(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """
     return MAILS.c.id.in_(
         select(MAILS.c.id)
-        .where(MAILS.c.state == MailState.SENDING, *conditions)
+        .where(WAITS, MAILS.c.state == MailState.SENDING, *conditions)
         .with_for_update(skip_locked=True)
     )
 
@@ -236,8 +252,8 @@ def take_over_expired() -> tuple[list[int], list[int]]:
     return queued, uncertain
 
 
-def renew(token: str) -> None:
-    """Let the lease of a claim begin anew, but for the mail that its worker is writing: that begins its own.
+def renew(tokens: Sequence[str]) -> None:
+    """Let the leases of claims begin anew, but for a mail that their worker is writing: that begins its own.
 
     Raises:
         OperationalError: The database is locked or away.
@@ -245,27 +261,42 @@ def renew(token: str) -> None:
     with transaction() as session:
         session.execute(
             update(MAILS)
-            .where(_at_rest(MAILS.c.claim_token == token))
+            .where(_at_rest(MAILS.c.claim_token.in_(tokens)))
             .values(lease_until=clock.now() + lease())
         )
 
 
 @contextmanager
-def kept_alive(token: str) -> Iterator[None]:
-    """Renew the lease of a claim while a block runs, however slow servers are."""
+def kept_alive(tokens: Sequence[str], look: Callable[[], None], *also: Callable[[], None]) -> Iterator[None]:
+    """Renew the leases of claims while a block runs, however slow servers are.
+
+    Args:
+        tokens: Of the claims; some may be added meanwhile.
+        look: Called every `LOOK_SECONDS`.
+        also: Renews what else runs out with the leases.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     ended = threading.Event()
     period = lease().total_seconds() / 3
 
     def renew_repeatedly() -> None:
-        while not ended.wait(period):
+        due = time.monotonic() + period
+        while not ended.wait(min(period, LOOK_SECONDS)):
             with app.app_context():
+                # Whatever happens here, the next turn may fare better; without this thread the claim runs out.
                 try:
-                    renew(token)
+                    if time.monotonic() >= due:
+                        renew(list(tokens))
+                        for action in also:
+                            action()
+                        due = time.monotonic() + period
+                    look()
                 except OperationalError:
                     logger.warning("A lease could not be renewed; trying again.", exc_info=True)
+                except Exception:
+                    logger.exception("Looking after a claim failed; trying again.")
 
-    thread = threading.Thread(target=renew_repeatedly, name=f"lease-{token[:6]}", daemon=True)
+    thread = threading.Thread(target=renew_repeatedly, name="leases", daemon=True)
     thread.start()
     try:
         yield

@@ -28,3 +28,11 @@ class MustWaitError(EnvoiError):
         super().__init__(failure.diagnostic)
         self.failure = failure
         self.until = until
+
+
+class NoConnectionError(EnvoiError):
+    """No connection to the server is free for a mail; it was not tried."""
+
+    def __init__(self, server_id: int) -> None:
+        super().__init__("No connection is free.")
+        self.server_id = server_id

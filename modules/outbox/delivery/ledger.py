@@ -145,7 +145,8 @@ _SETTLE_MAIL = Prepared(
     *_SETTLED,
 )
 _INSERT_ATTEMPT = Prepared(
-    # What a worker that was only stopped has to tell must not bring back what was erased meanwhile.
+    # What a worker that was only stopped has to tell must not bring back what was erased meanwhile. And once, though a
+    # commit of which nobody knows whether it succeeded is repeated.
     insert(ATTEMPTS).from_select(
         list(_TRIED),
         select(*(bindparam(name, type_=ATTEMPTS.c[name].type) for name in _TRIED)).where(
@@ -153,7 +154,13 @@ _INSERT_ATTEMPT = Prepared(
                 select(MAILS.c.id).where(
                     MAILS.c.id == bindparam("mail_id"), MAILS.c.contents_erased_at.is_(None)
                 )
-            )
+            ),
+            ~exists(
+                select(ATTEMPTS.c.id).where(
+                    ATTEMPTS.c.mail_id == bindparam("mail_id"),
+                    ATTEMPTS.c.started_at == bindparam("started_at", type_=ATTEMPTS.c.started_at.type),
+                )
+            ),
         ),
     ),
     *_TRIED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Self
 
 from sqlalchemy.orm import Session
 
@@ -12,10 +13,11 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading
 from core.mail.addresses import Address
-from core.mail.outcomes import Failure, FailureKind
+from core.mail.outcomes import Failure
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers import health, rate_limiter
-from modules.mail_config.servers.service import best_of, candidates, problem_of, route_for
+from modules.mail_config.senders.rule import Route
+from modules.mail_config.senders.service import route_for
+from modules.mail_config.servers import connection_limit, health, rate_limiter
 from modules.outbox.models import OutgoingMail
 
 
@@ -32,6 +34,7 @@ class DeliveryRoute:
         blemished: True when the server has failures to forget at the next success.
         limited: True when each mail needs a moment of its own.
         closed_until: Until when nothing leaves because the server has asked for it, or None.
+        connections: How many connections to the server all workers together may open.
     """
 
     server: MailServer | None
@@ -42,27 +45,53 @@ class DeliveryRoute:
     blemished: bool = False
     limited: bool = False
     closed_until: dt.datetime | None = None
+    connections: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """From, Reply-To and hash that a mail had before an attempt; it has them again while nobody was told of others.
+
+    So another server may stand in for one that has failed, also where From has to be another by it.
+    """
+
+    sender_address: str
+    sender_name: str
+    reply_to_address: str
+    reply_to_name: str
+    message_sha256: str
+
+    @classmethod
+    def of(cls, mail: OutgoingMail) -> Self:
+        """Return what a mail has now."""
+        return cls(*(getattr(mail, name) for name in cls.__slots__))
+
+    def restore(self, mail: OutgoingMail) -> None:
+        """Give it back to the mail."""
+        for name in self.__slots__:
+            setattr(mail, name, getattr(self, name))
+
+
+def rule_for(mail: OutgoingMail) -> Route:
+    """Return what the rule says of a mail at this moment, with its reasons."""
+    return route_for(
+        db.session.get_one(Company, mail.company_id),
+        db.session.get(User, mail.submitted_by_id) if mail.submitted_by_id else None,
+        Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None,
+        purpose=mail.purpose,
+        # Fixed by an earlier attempt that somebody may have got; the servers may have changed since.
+        fixed=Address(mail.sender_address, mail.sender_name) if mail.sender_address else None,
+    )
 
 
 def find_route(mail: OutgoingMail) -> DeliveryRoute:
     """Return how a mail leaves."""
-    company = db.session.get_one(Company, mail.company_id)
-    user = db.session.get(User, mail.submitted_by_id) if mail.submitted_by_id else None
-    server: MailServer | None
-    if mail.sender_address:
-        # From was fixed by an earlier attempt; the servers may have changed since.
-        header_from, reply_to = Address(mail.sender_address, mail.sender_name), None
-        servers = candidates(company.id, mail.sender_address)
-        server = best_of(servers) if servers else None
-        kind = problem_of(server) if server else FailureKind.SERVER_MISSING
-    else:
-        named = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
-        rule = route_for(company, user, named)
-        header_from, reply_to, kind = rule.header_from, rule.reply_to, rule.problem
-        server = db.session.get(MailServer, rule.server_id) if rule.server_id else None
-    chosen = DeliveryRoute(None, header_from, reply_to, Failure(kind, True) if kind else None)
-    if server is not None:
-        _take_state(chosen, server.id)
+    rule = rule_for(mail)
+    chosen = DeliveryRoute(
+        None, rule.header_from, rule.reply_to, Failure(rule.problem, True) if rule.problem else None
+    )
+    if rule.server_id is not None:
+        _take_state(chosen, rule.server_id)
     end_reading()
     return chosen
 
@@ -77,6 +106,7 @@ def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
     if chosen.server is None:
         return
     now = clock.now()
+    chosen.connections = connection_limit.limit_of(chosen.server, known, now)
     chosen.limited = rate_limiter.limit_of(chosen.server, known, now).limited
     if known is None:
         return

@@ -211,6 +211,7 @@ def with_jitter(delay: dt.timedelta) -> dt.timedelta:
 _WORST_FIRST = (
     RecipientState.UNCERTAIN,
     RecipientState.REFUSED,
+    RecipientState.BOUNCED,
     RecipientState.INVALID,
     RecipientState.DEFERRED,
 )

@@ -16,14 +16,16 @@ from core.jobs import queue_length
 from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.outbox.delivery import claims
-from modules.outbox.models import MAILS
+from modules.outbox.models import MAILS, WAITS
 from modules.outbox.service import enqueue_delivery
 from modules.outbox.states import MailState
 from modules.outbox.transitions import moving, record
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000  # mails that one query takes; the sweep goes on until none is left
+BATCH = 1000  # mails that one transaction takes; the sweep goes on until none is left
+ROUNDS = 100
+"""Batches after which a sweep leaves the rest to the next one: it shall end, whatever else it meets."""
 ASK_AGAIN = dt.timedelta(seconds=60)
 """How long the sweep waits for a queued mail before it asks for it again."""
 
@@ -63,12 +65,23 @@ def sweep() -> int:
     return _ask_again([*queued, *released], GRACE if length <= LONG_QUEUE else LONG_GRACE)
 
 
+def _release_all(state: MailState, *conditions: ColumnElement[bool], until: dt.datetime) -> list[int]:
+    """Queue mails that wait in a state, those first that are due first."""
+    released: list[int] = []
+    for _ in range(ROUNDS):
+        some = _release(state, *conditions, until=until)
+        released += some
+        if len(some) < BATCH:
+            break
+    return released
+
+
 def _release(state: MailState, *conditions: ColumnElement[bool], until: dt.datetime) -> list[int]:
-    """Queue up to a batch of mails that wait in a state, those first that are due first."""
+    """Queue up to a batch of them."""
     with transaction() as session:
         due = (
             select(MAILS.c.id)
-            .where(MAILS.c.state == state, *conditions)
+            .where(WAITS, MAILS.c.state == state, *conditions)
             .order_by(MAILS.c.next_attempt_at)
             .limit(BATCH)
         )
@@ -96,8 +109,8 @@ def _release_due() -> list[int]:
     longest = 1.2 * max(*claims.retry_policy().delays, LONGEST_PARKED)
     astray = and_(MAILS.c.next_attempt_at > now + longest, MAILS.c.failure_kind != FailureKind.PACED)
     return [
-        *_release(MailState.SCHEDULED, due, until=now),
-        *_release(MailState.DEFERRED, or_(due, astray), until=now),
+        *_release_all(MailState.SCHEDULED, due, until=now),
+        *_release_all(MailState.DEFERRED, or_(due, astray), until=now),
     ]
 
 
@@ -113,7 +126,7 @@ def _release_forgotten() -> list[int]:
         .join(MailServer, MailServer.id == ServerHealth.server_id)
         .where(ServerHealth.open_since.is_not(None), MailServer.active)
     )
-    return _release(
+    return _release_all(
         MailState.DEFERRED,
         MAILS.c.waits_for_server,
         MAILS.c.next_attempt_at > now + PARKED,
@@ -130,14 +143,25 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
     now = clock.now()
     # Further ahead than anybody puts it: from a clock that was put back.
     astray = MAILS.c.next_attempt_at > now + max(ASK_AGAIN, LONG_GRACE)
+    chunks = [released[begin : begin + BATCH] for begin in range(0, len(released), BATCH)]
+    overdue = or_(MAILS.c.next_attempt_at <= now - grace, astray)
+    asked = 0
+    for condition in (*(MAILS.c.id.in_(chunk) for chunk in chunks), *[overdue] * ROUNDS):
+        some = _ask(now, condition)
+        asked += some
+        # Each question to a queue that went away meanwhile would wait for its timeout.
+        if (condition is overdue and some < BATCH) or queue_length() is None:
+            break
+    return asked
+
+
+def _ask(now: dt.datetime, condition: ColumnElement[bool]) -> int:
+    """Put up to a batch of queued mails on the queue."""
     with transaction() as session:
         ids: list[int] = list(
             session.scalars(
                 select(MAILS.c.id)
-                .where(
-                    MAILS.c.state == MailState.QUEUED,
-                    or_(MAILS.c.next_attempt_at <= now - grace, MAILS.c.id.in_(released), astray),
-                )
+                .where(WAITS, MAILS.c.state == MailState.QUEUED, condition)
                 .order_by(MAILS.c.next_attempt_at)
                 .limit(BATCH)
             )
@@ -153,8 +177,8 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
     return len(ids)
 
 
-def release_waiting(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
-    """Let mails that wait for a server leave, now that one works or has passed its test."""
+def release_waiting(app: Flask, server_id: int = 0) -> None:  # noqa: ARG001 (signature of the signals)
+    """Let mails that wait for a server leave, now that one works, has passed its test, or may send for others."""
     # In batches: 100,000 mails may have waited, and one transaction over all would stop delivery.
     while ids := _release(MailState.DEFERRED, MAILS.c.waits_for_server, until=clock.now() + ASK_AGAIN):
         with transaction():

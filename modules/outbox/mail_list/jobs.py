@@ -6,6 +6,7 @@ from core.db import empty_journal, end_reading
 from core.pulse import process_name
 from modules.outbox.delivery.sweep import sweep as put_on_the_queue
 from modules.outbox.mail_list import bulk_actions
+from modules.outbox.runs import work
 from modules.outbox.transitions import acting_as
 
 
@@ -24,5 +25,7 @@ def sweep() -> None:
     with acting_as(f"sweep {process_name()}"):
         put_on_the_queue()
         bulk_actions.resume_lost()
+        work.resume_lost()
+        work.forget_drafts()
     end_reading()
     empty_journal()

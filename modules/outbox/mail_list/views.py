@@ -196,7 +196,7 @@ def mails_matching() -> ResponseReturnValue:
     """Offer to select all mails that match, and say how many they are."""
     user = signed_in_user()
     count = bulk_actions.matching(user, read_criteria(mail_list(user), request.args))
-    return render_template("outbox/mail_list/_matching.html", count=count)
+    return render_template("core/lists/_matching.html", count=count)
 
 
 @blueprint.get("/mails/live")
@@ -252,16 +252,16 @@ def bulk() -> ResponseReturnValue:
     return redirect(back if back == BACK or back.startswith(f"{BACK}?") else url_for("outbox.mails"))
 
 
-@blueprint.get("/runs/<int:run_id>")
+@blueprint.get("/bulk/<int:run_id>")
 @requires(RESEND)
-def run_progress(run_id: int) -> ResponseReturnValue:
+def bulk_progress(run_id: int) -> ResponseReturnValue:
     """Show how far a run over many mails is."""
     return _run(run_id)
 
 
-@blueprint.post("/runs/<int:run_id>/stop")
+@blueprint.post("/bulk/<int:run_id>/stop")
 @requires(RESEND)
-def run_stop(run_id: int) -> ResponseReturnValue:
+def bulk_stop(run_id: int) -> ResponseReturnValue:
     """Stop a run over many mails."""
     if not bulk_actions.run_of(signed_in_user(), run_id):
         abort(404)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from flask_babel import gettext
@@ -12,7 +12,14 @@ from sqlalchemy import func, select, true
 from core.auth.models import Grant, Role, User
 from core.db import db
 from core.mail.advice import ADVICE, Advice
+from core.mail.bounces.sentences import (
+    bounce_text,
+    bounce_title,
+    is_about_a_later_server,
+    is_true_of_any_server,
+)
 from core.mail.explanations import EXPLANATIONS, Actor, FailureKind, Repair
+from core.mail.outcomes import RecipientState
 from modules.outbox.models import MailRecipient, OutgoingMail
 
 MAX_NAMES = 3  # recipients named in a sentence, before "and 5 more"
@@ -120,7 +127,30 @@ def reason_of(row: OutgoingMail | MailRecipient) -> Reason | None:
     if row.failure_kind is None:
         return None
     words = row.failure_reason if isinstance(row, OutgoingMail) else row.diagnostic
-    return explain(row.failure_kind, row.failure_also, row.failure_advice, words)
+    reason = explain(row.failure_kind, row.failure_also, row.failure_advice, words)
+    people = row.recipients if isinstance(row, OutgoingMail) else [row]
+    bounced = any(
+        person.state is RecipientState.BOUNCED and person.failure_kind is row.failure_kind
+        for person in people
+    )
+    return _of_a_later_server(reason, row.failure_advice) if bounced else reason
+
+
+def _of_a_later_server(reason: Reason, advice_name: str) -> Reason:
+    """Return the reason of what came back: where it is about a server, another one than ours is meant.
+
+    The server that had taken it has given up, so nobody tries again either.
+    """
+    advice = Advice(advice_name) if advice_name in Advice.__members__.values() else None
+    about_it = is_about_a_later_server(reason.kind)
+    return replace(
+        reason,
+        title=bounce_title(reason.kind),
+        text=bounce_text(reason.kind),
+        advice=reason.advice if is_true_of_any_server(advice) else "",
+        actor=Actor.SELLER if about_it or reason.actor is Actor.NOBODY else reason.actor,
+        place=Place.RECIPIENT if about_it else reason.place,
+    )
 
 
 def explain(kind: FailureKind, also: FailureKind | None, advice_name: str, words: str) -> Reason:

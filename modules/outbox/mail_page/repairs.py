@@ -105,6 +105,9 @@ def _link(
             link = RepairLink(gettext("Company: email address"), url)
         case Place.TEMPLATE if user.can(EDIT_TEMPLATES):
             link = _to_the_template(mail)
+        case _ if mail.server is not None and mail.server.owner_id is not None:
+            mine = mail.server.owner_id == user.id
+            link = RepairLink(gettext("Open “My mail”"), url_for("mail_config.my_mail")) if mine else None
         case _ if user.can(EDIT_SERVERS):
             link = _to_the_server(place, mail)
     return link
@@ -173,6 +176,13 @@ def _whom_to_ask(mail: OutgoingMail, reason: Reason, user: User, *, may_resend: 
         if may_resend or sender is None or sender.id == user.id:
             return ""
         return str(gettext("Ask %(name)s, who sent it.", name=sender.name))
+    if (
+        reason.place not in {Place.COMPANY_EMAIL, Place.TEMPLATE}
+        and mail.server is not None
+        and mail.server.owner
+    ):
+        owner = mail.server.owner
+        return "" if owner.id == user.id else str(gettext("Ask %(name)s.", name=owner.name))
     permission = {Place.COMPANY_EMAIL: EDIT_COMPANIES, Place.TEMPLATE: EDIT_TEMPLATES}.get(
         reason.place, EDIT_SERVERS
     )

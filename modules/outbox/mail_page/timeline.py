@@ -63,6 +63,7 @@ _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
     ("mark", MailState.SENT): _l("Marked as sent"),
     ("mark", MailState.PARTIAL): _l("Marked: not everybody has got it"),
     ("mark", MailState.FAILED): _l("Marked as not received"),
+    ("report", MailState.SENT): _l("Has arrived after all, says a server"),
 }
 _BY_VERB: Mapping[str, Any] = {
     "claim": _l("Taken by a worker"),
@@ -70,6 +71,18 @@ _BY_VERB: Mapping[str, Any] = {
     "resend": _l("Put on the queue again"),
     "correct": _l("Address corrected"),
     "erase": _l("Contents erased"),
+    "report": _l("Came back: it could not be delivered"),
+    "delayed": _l("Delayed: a server on the way still tries"),
+    "delivered": _l("Delivery receipt"),
+    "relayed": _l("Passed on to a server that sends no delivery receipts"),
+    "expanded": _l("Passed on to several addresses"),
+    "displayed": _l("Read receipt: displayed"),
+    "deleted": _l("Read receipt: deleted without having been displayed"),
+    "processed": _l("Read receipt: handled by a program"),
+    "declined": _l("The reader’s program sends no read receipt"),
+    "complained": _l("Reported as unwanted by the recipient"),
+    "ordinary": _l("Answered"),
+    "auto_reply": _l("Automatic answer"),
 }
 _REMARKS: Mapping[str, Any] = {
     OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
@@ -84,6 +97,13 @@ _ICONS: Mapping[str, str] = {
     "correct": "pencil",
     "erase": "eraser",
     "mark": "person-check",
+    "report": "reply-fill",
+    "delayed": "clock-history",
+    "delivered": "check2-all",
+    "displayed": "eye",
+    "complained": "flag",
+    "ordinary": "chat-left-text",
+    "auto_reply": "calendar-x",
 }
 
 
@@ -141,7 +161,7 @@ def _step(event: MailEvent) -> Step:
     person = event.by_user.name if event.by_user is not None else ""
     tone, icon = (
         STATE_TONES[event.after]
-        if event.verb in {"settle", "lose", "doubt", "cancel", "mark"}
+        if event.verb in {"settle", "lose", "doubt", "cancel", "mark", "report"}
         else ("neutral", "")
     )
     return Step(

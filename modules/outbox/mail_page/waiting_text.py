@@ -11,6 +11,7 @@ from core.mail.explanations import EXPLANATIONS, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
+from modules.outbox.delivery.route import rule_for
 from modules.outbox.models import OutgoingMail
 from modules.outbox.standstill import hindrance
 from modules.outbox.states import CANCELABLE, MailState
@@ -84,7 +85,7 @@ def _deferred(mail: OutgoingMail) -> str:
         return str(
             gettext(
                 "It waits for a mail server that may send from %(address)s, and leaves by itself once there is one.",
-                address=mail.sender_address or mail.company.email,
+                address=rule_for(mail).header_from.addr_spec,
             )
         )
     if mail.failure_kind is FailureKind.SENDER_MISSING:

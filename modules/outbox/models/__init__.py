@@ -3,6 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
+from modules.outbox.models.inbound import INBOUND, InboundMessage, Mailbox, RecipientNotice, Verdict
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
@@ -10,6 +11,7 @@ from modules.outbox.models.mails import (
     MAIL_SEARCH,
     MAILS,
     RECIPIENTS,
+    WAITS,
     DeliveryAttempt,
     MailAttachment,
     MailEvent,
@@ -17,25 +19,38 @@ from modules.outbox.models.mails import (
     MailSearch,
     OutgoingMail,
 )
+from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, RunItem, RunState
 
 __all__ = [
     "ALERTS",
     "ATTACHMENTS",
     "ATTEMPTS",
     "EVENTS",
+    "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
     "RECIPIENTS",
+    "RUN_ITEMS",
+    "WAITS",
     "Alert",
     "AlertPreference",
     "BulkRun",
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "HeldReason",
+    "InboundMessage",
+    "ItemState",
     "KeptDraft",
     "MailAttachment",
     "MailEvent",
     "MailRecipient",
     "MailSearch",
+    "Mailbox",
     "OutgoingMail",
+    "RecipientNotice",
+    "Run",
+    "RunItem",
+    "RunState",
+    "Verdict",
 ]

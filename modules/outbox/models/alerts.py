@@ -16,7 +16,7 @@ from modules.outbox.models.mails import OutgoingMail
 
 
 class Alert(Base):
-    """Something a person is told by the bell: a mail of theirs has failed for good, or a server is paused."""
+    """Something a person is told by the bell: a failure for good, a paused server, the end of a run."""
 
     __tablename__ = "outbox_alert"
     __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
@@ -30,6 +30,8 @@ class Alert(Base):
         ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
     )
     """The server that is paused, or None where a mail is meant."""
+    run_id: Mapped[int | None]
+    """The run (`outbox_run`) that has ended, or None where a mail or a server is meant."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
     """Why, or None where nothing more is known."""
     words: Mapped[str] = mapped_column(String(500), default="")

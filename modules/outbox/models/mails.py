@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -14,7 +14,7 @@ from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from core.mail.addresses import Address
-from core.mail.draft import Priority, Reason, RecipientField
+from core.mail.draft import Priority, Purpose, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
 from modules.outbox.states import MailState
@@ -27,7 +27,12 @@ _CANCELED = "state = 'canceled'"
 # The same mails as `_DUE`, said so that SQLite cannot take the index over the state for it, and then sort.
 _NOT_SETTLED = "state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')"
 _HAS_LINK = "encrypted_link IS NOT NULL"
+
+WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
+"""That a mail waits, for any query that asks for mails that do: beside a state that is a parameter, SQLite would not
+know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
+_OF_RUN = "run_id IS NOT NULL"
 
 
 class OutgoingMail(Base):
@@ -116,6 +121,14 @@ class OutgoingMail(Base):
             "id",
             sqlite_where=text(_CANCELED),
             postgresql_where=text(_CANCELED),
+        ),
+        Index(
+            "ix_outbox_mail_run_id",
+            "run_id",
+            "state",
+            "id",
+            sqlite_where=text(_OF_RUN),
+            postgresql_where=text(_OF_RUN),
         ),
         Index("ix_outbox_mail_subject", "subject", "id"),
         Index(
@@ -210,6 +223,8 @@ class OutgoingMail(Base):
     """How long contents are kept after the mail has settled; None for the installation's setting."""
     contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When text and files were erased; the line with its hashes stays."""
+    run_id: Mapped[int | None]
+    """The run that it is part of (`outbox_run`), by which its mails are counted; None for a mail by itself."""
     priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
     """How urgent it is called in its head; it does not overtake others."""
     delivery_receipt: Mapped[bool] = mapped_column(default=False)
@@ -222,6 +237,10 @@ class OutgoingMail(Base):
     """What stands for the mark of a link in the message that leaves, encrypted; None for none, or once it is erased."""
     link_expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Until when the link is good; the mail is of no use after it. None for a mail that never had one."""
+    purpose: Mapped[Purpose] = mapped_column(
+        StrEnumType(Purpose), default=Purpose.SINGLE, server_default=Purpose.SINGLE.value
+    )
+    """What it is for, decided once when it is submitted: sender and server follow from it."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 

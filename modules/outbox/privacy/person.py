@@ -23,7 +23,7 @@ from core.db import db, empty_journal, end_reading, transaction
 from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.address_history import AddressChange, changes_naming, forget_address
+from core.partners.history import PartnerChange, changes_naming, forget_address
 from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
@@ -35,11 +35,14 @@ from modules.outbox.models import (
     BulkRun,
     DeliveryAttempt,
     EmlExport,
+    ItemState,
     MailEvent,
     MailRecipient,
     OutgoingMail,
+    RecipientNotice,
+    RunItem,
 )
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import address_hash, chosen_addresses
 from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState
 from modules.outbox.transitions import note
@@ -76,7 +79,7 @@ class Known:
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
-    changes: list[AddressChange] = field(default_factory=list)
+    changes: list[PartnerChange] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
@@ -231,6 +234,7 @@ def erase(
             .execution_options(synchronize_session=False)
         )
         autosave.forget_address(address)
+        _erase_from_runs(session, address)
         session.execute(
             update(EmlExport)
             .where(EmlExport.subject.icontains(address, autoescape=True))
@@ -306,6 +310,12 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
         .values(words="")
         .execution_options(synchronize_session=False)
     )
+    session.execute(
+        update(RecipientNotice)
+        .where(RecipientNotice.recipient_id.in_([recipient.id for recipient in mail.recipients]))
+        .values(diagnostic="")
+        .execution_options(synchronize_session=False)
+    )
     for column in _WORDS:
         # The reply to a message is kept with each of its recipients.
         _forget_in(session, column, address, [mail.id])
@@ -357,6 +367,13 @@ _WORDS = (
     Alert.words,
     OutgoingMail.failure_reason,
 )
+
+
+def _erase_from_runs(session: Session, address: str) -> None:
+    """Forget an address that was chosen for documents of runs that are not sent yet; they are looked through again."""
+    for item in session.scalars(select(RunItem).where(RunItem.encrypted_choice.is_not(None))):
+        if address.casefold() in (one.casefold() for one in chosen_addresses(item.encrypted_choice)):
+            item.encrypted_choice, item.state, item.reason = None, ItemState.UNCHECKED, None
 
 
 def _erase_from_histories(address: str, done: Erasure, until: float) -> None:

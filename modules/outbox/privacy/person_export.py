@@ -20,7 +20,7 @@ from core.errors import UserError
 from core.files import FileMissingError
 from core.i18n import lazy_gettext as _l
 from modules.outbox.message import build_message
-from modules.outbox.models import Alert, MailRecipient, OutgoingMail
+from modules.outbox.models import Alert, MailRecipient, OutgoingMail, RecipientNotice
 from modules.outbox.privacy.person import known, mails_to
 from modules.outbox.private_addresses import address_hash
 
@@ -56,6 +56,12 @@ def write_export(address: str, target: IO[bytes], *, messages: int | None = None
                 "function": row.function,
                 "customer": row.parent.name if row.parent else None,
                 "language": row.language,
+                "emails_wanted": row.consent,
+                "emails_wanted_since": row.consent_at.isoformat(timespec="seconds")
+                if row.consent_at
+                else None,
+                "emails_wanted_source": row.consent_source,
+                "labels": [label.title for label in row.labels],
                 "since": row.created_at.isoformat(timespec="seconds"),
             }
             for row in about.contacts
@@ -186,4 +192,12 @@ def _recipient(row: MailRecipient) -> dict[str, Any]:
         "why": row.reason.value,
         "state": row.state.value,
         "reply": row.diagnostic,
+        "came_back": [
+            {"what": notice.action.value, "at": _time(notice.at), "words": notice.diagnostic}
+            for notice in db.session.scalars(
+                select(RecipientNotice)
+                .where(RecipientNotice.recipient_id == row.id)
+                .order_by(RecipientNotice.id)
+            )
+        ],
     }

@@ -24,7 +24,7 @@ from modules.outbox.erasure import (
     sweep_folder,
 )
 from modules.outbox.message import file_store
-from modules.outbox.models import MAILS, DraftFile, KeptDraft
+from modules.outbox.models import INBOUND, MAILS, DraftFile, KeptDraft, Verdict
 from modules.outbox.service import cancel
 from modules.outbox.states import CANCELABLE, SETTLED, MailState
 
@@ -36,6 +36,8 @@ KEEP_DRAFTS = dt.timedelta(days=30)
 """What somebody began to write and left is kept for so long after it was last touched."""
 KEEP_SENT_DRAFTS = dt.timedelta(hours=1)
 """What a mail was made of is kept for so long, to be opened again when its sending is undone."""
+KEEP_STRANGE_MESSAGES = dt.timedelta(days=90)
+"""What came in and did not count is remembered for so long."""
 
 
 @dataclass(slots=True)
@@ -152,6 +154,7 @@ def apply(*, seconds: float = JOB_SECONDS, folders: Sequence[str] | None = None)
                 break
     _expire_private(report)
     _forget_drafts(report, until)
+    _forget_strange_messages(until)
     if folders is None:
         # A share of the folders each hour, so that a store of millions is never looked through at once.
         hour = clock.now().hour
@@ -195,6 +198,20 @@ def _expire_private(report: Report) -> None:
             erased = erase_contents(session, canceled, detail="private")
         report.mails += len(erased)
         report.files += remove_files_of(erased)[0]
+
+
+def _forget_strange_messages(until: float) -> None:
+    """Delete what is remembered of bounces that were about no mail of ours: nobody asks for them after a while."""
+    old = select(INBOUND.c.id).where(
+        INBOUND.c.verdict.in_([Verdict.UNKNOWN, Verdict.UNPROVEN]),
+        INBOUND.c.received_at < clock.now() - KEEP_STRANGE_MESSAGES,
+    )
+    while time.monotonic() < until:
+        with transaction() as session:
+            ids = list(session.scalars(old.limit(BATCH)))
+            session.execute(delete(INBOUND).where(INBOUND.c.id.in_(ids)))
+        if not ids:
+            return
 
 
 def _forget_drafts(report: Report, until: float) -> None:

@@ -15,19 +15,25 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from core import clock
 from core.auth.models import User
 from core.db import db, transaction
+from core.i18n import N_
 from core.installation import service as installation
 from core.installation.models import Sign
 from core.installation.service import Hold
 from core.jobs import enqueue
 from core.kept import forget
 from core.mail.outcomes import FailureKind, RecipientState
-from modules.outbox.models import MAILS, RECIPIENTS, OutgoingMail
+from modules.outbox.models import MAILS, RECIPIENTS, WAITS, OutgoingMail, Run, RunState
 from modules.outbox.standstill import STANDSTILL
 from modules.outbox.states import WAITING, MailState
 from modules.outbox.transitions import moving, record
 
 LISTED = 500
 """How many mails the page lists; the rest can be let go, or set aside, only together."""
+
+RESTORED = N_(
+    "The data were restored from a copy. Continue only if nothing of it has left since the copy was made."
+)
+"""Why a run is paused after a restore."""
 
 BATCH = 500  # mails that one transaction sets aside
 
@@ -47,7 +53,7 @@ class Decided:
 
 def _then(hold: Hold) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that a mail waited when the restore was noticed: nothing was claimed since."""
-    return MAILS.c.state.in_(sorted(WAITING)), MAILS.c.submitted_at <= hold.since
+    return WAITS, MAILS.c.submitted_at <= hold.since
 
 
 def count(hold: Hold) -> int:
@@ -92,11 +98,22 @@ def decide(going: Collection[int] | None, by: User | None) -> Decided | None:
             aside += _set_aside([mail_id for mail_id in ids if mail_id not in going], by)
             last = ids[-1]
     left = count(hold)
+    _pause_runs()
     installation.let_go()
     forget(STANDSTILL)
     enqueue("outbox.sweep")
     db.session.expire_all()
     return Decided(left, aside)
+
+
+def _pause_runs() -> None:
+    """Pause the runs that were going on in the copy: what they had still to write may have left since."""
+    with transaction() as session:
+        session.execute(
+            update(Run)
+            .where(Run.state == RunState.RUNNING)
+            .values(state=RunState.PAUSED, paused_why=RESTORED)
+        )
 
 
 def hold_back() -> None:

@@ -7,6 +7,7 @@ from modules.outbox.service.decisions import (
     mark_uncertain,
     resend,
     retry_now,
+    show_worst,
 )
 from modules.outbox.service.queue import CHUNK, enqueue_delivery, release_due
 from modules.outbox.service.submission import new_message_id, submit, write_mail
@@ -22,6 +23,7 @@ __all__ = [
     "release_due",
     "resend",
     "retry_now",
+    "show_worst",
     "submit",
     "write_mail",
 ]

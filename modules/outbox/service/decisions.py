@@ -121,7 +121,7 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
                 for recipient in mail.recipients:
                     if recipient.state in given_up:
                         recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
-                _show_worst(mail)
+                show_worst(mail)
                 done.append(mail.id)
         if done:
             # Or a database from before would send what was called back.
@@ -217,16 +217,18 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
         move(mail, "mark", state, by)
         mail.claim_token, mail.in_flight = None, False
         mail.accepted_count = states.count(RecipientState.ACCEPTED)
-        _show_worst(mail)
+        show_worst(mail)
         settle_alerts(session, [mail.id])
 
 
-def _show_worst(mail: OutgoingMail) -> None:
-    """Show on the mail what has happened to its recipients, after a person has decided."""
+def show_worst(mail: OutgoingMail) -> None:
+    """Show on a settled mail what has happened to its recipients."""
     failed = [r for r in mail.recipients if r.failure_kind and r.state is not RecipientState.ACCEPTED]
-    mail.failure_kind = failed[0].failure_kind if failed and mail.state is not MailState.CANCELED else None
-    mail.failure_reason = failed[0].diagnostic if failed and mail.state is not MailState.CANCELED else ""
-    mail.failure_also, mail.failure_advice = None, ""
+    worst = failed[0] if failed and mail.state is not MailState.CANCELED else None
+    mail.failure_kind = worst.failure_kind if worst else None
+    mail.failure_reason = worst.diagnostic if worst else ""
+    mail.failure_also = worst.failure_also if worst else None
+    mail.failure_advice = worst.failure_advice if worst else ""
 
 
 def _reset(recipient: MailRecipient) -> None:

@@ -10,7 +10,7 @@ from core.jobs import enqueue
 from modules.outbox.states import MailState
 from modules.outbox.transitions import locked_mails, move
 
-CHUNK = 50
+CHUNK = 100
 """How many mails one job delivers: RQ costs some milliseconds a job, a chunk is redone as a whole."""
 
 

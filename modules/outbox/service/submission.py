@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Sequence
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +18,10 @@ from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import MailDraft
+from core.mail.outcomes import FailureKind, RecipientState
 from core.vault import encrypt
+from modules.outbox.alert_rows import write_alerts
+from modules.outbox.dead_addresses import dead_among
 from modules.outbox.html_body import clean_html, plain_text
 from modules.outbox.limits import check_draft
 from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
@@ -29,7 +33,12 @@ from modules.outbox.transitions import note
 
 
 def submit(
-    draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None, token: str | None = None
+    draft: MailDraft,
+    by: User | None,
+    *,
+    not_before: dt.datetime | None = None,
+    token: str | None = None,
+    hold_dead: bool = False,
 ) -> OutgoingMail:
     """Write a mail with its recipients and attachments, and put it on the queue after the commit.
 
@@ -38,6 +47,7 @@ def submit(
         by: Who sends, or None for the system.
         not_before: When it may leave, or None for now.
         token: Names the form that was posted; the same form posted again leads to the same mail.
+        hold_dead: True where no person has seen the recipients: dead addresses are held, see `dead_addresses`.
 
     Raises:
         UserError: Recipients or subject are missing, or something is too large; nothing is written.
@@ -52,7 +62,7 @@ def submit(
             # A savepoint: where the other press was first, only this block is undone, and the caller's
             # transaction lives on.
             with session.begin_nested():
-                mail = write_mail(draft, by, not_before=not_before)
+                mail = write_mail(draft, by, not_before=not_before, hold_dead=hold_dead)
                 mail.submission_token = token
                 session.flush()
         except IntegrityError:
@@ -67,7 +77,9 @@ def submit(
     return mail
 
 
-def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None) -> OutgoingMail:
+def write_mail(
+    draft: MailDraft, by: User | None, *, not_before: dt.datetime | None = None, hold_dead: bool = False
+) -> OutgoingMail:
     """Write a mail as `submit` does, and leave the queue to the caller, who writes many at once.
 
     Raises:
@@ -76,14 +88,35 @@ def write_mail(draft: MailDraft, by: User | None, *, not_before: dt.datetime | N
     check_draft(draft)
     with transaction() as session:
         document = _as_it_was_seen(session, draft)
-        mail = _mail_row(draft, session.get_one(Company, draft.company_id), document, by, not_before)
-        mail.recipients = _recipient_rows(draft)
+        recipients = _recipient_rows(draft)
+        held = _held(draft, recipients) if hold_dead else False
+        mail = _mail_row(
+            draft, session.get_one(Company, draft.company_id), document, by, not_before, held=held
+        )
+        mail.recipients = recipients
         mail.attachments = _attachment_rows(draft)
         note(mail, "submit", by, before=None)
         session.add(mail)
         session.flush()
         index_mail(mail)
+        if mail.state is MailState.FAILED:
+            write_alerts(session, mail.id, mail.failure_kind, "")
     return mail
+
+
+def _held(draft: MailDraft, rows: Sequence[MailRecipient]) -> bool:
+    """Send nothing to recipients whose addresses are dead; a resend is the word to try all the same.
+
+    Returns:
+        True when that is all of them.
+    """
+    addresses = [recipient.address.addr_spec for recipient in draft.recipients]
+    dead = dead_among(addresses)
+    for row, address in zip(rows, addresses, strict=True):
+        if address in dead:
+            row.state, row.failure_kind = RecipientState.REFUSED, FailureKind.ADDRESS_HELD
+            row.settled_at = clock.now()
+    return all(address in dead for address in addresses)
 
 
 def _as_it_was_seen(session: Session, draft: MailDraft) -> Document | None:
@@ -112,13 +145,18 @@ def _mail_row(
     document: Document | None,
     by: User | None,
     not_before: dt.datetime | None,
+    *,
+    held: bool,
 ) -> OutgoingMail:
     # Cleaned here as well, whatever the form did: a caller of its own, such as a module, may have skipped it.
     body = clean_html(draft.body_html)
     now = clock.now()
     scheduled = not_before is not None and not_before > now
+    state = MailState.SCHEDULED if scheduled else MailState.QUEUED
     return OutgoingMail(
-        state=MailState.SCHEDULED if scheduled else MailState.QUEUED,
+        state=MailState.FAILED if held else state,
+        failure_kind=FailureKind.ADDRESS_HELD if held else None,
+        settled_at=now if held else None,
         # Made once and stored: a server or reader that has the message knows a second copy by it.
         message_id=new_message_id(company.email),
         subject=draft.subject.strip(),
@@ -142,6 +180,7 @@ def _mail_row(
         delivery_receipt=draft.delivery_receipt,
         read_receipt=draft.read_receipt,
         private=draft.private,
+        purpose=draft.purpose,
         encrypted_link=encrypt(draft.link) if draft.link else None,
         link_expires_at=draft.link_expires_at,
         recipient_count=len(draft.recipients),

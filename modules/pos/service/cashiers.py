@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from core import clock
 from core.auth.models import User, user_company
+from core.auth.permissions import load_grants
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -62,7 +63,8 @@ def cashiers_of(register: Register) -> list[User]:
         .join(user_company, user_company.c.user_id == User.id)
         .where(User.active, user_company.c.company_id == register.company_id)
         .order_by(User.name, User.id)
-    )
+    ).all()
+    load_grants(rows)
     return [user for user in rows if user.can("pos.till.use")]
 
 

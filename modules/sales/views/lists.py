@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import render_template
+from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from core import clock
@@ -22,6 +22,7 @@ def _list(kind: str, title: str, template: str) -> ResponseReturnValue:
         page=page,
         title=title,
         kind=kind,
+        list_name=request.endpoint,
         today=clock.today(),
         rows=queries.states_of(kind, page.rows),
         invoiced=queries.invoiced(page.rows) if kind == ORDER else set(),

@@ -83,14 +83,6 @@ def test_no_part_of_the_application_is_loaded() -> None:
     assert done.stdout.strip() == b"[]"
 
 
-def test_without_explain_nothing_is_pretended() -> None:
-    done = subprocess.run(
-        [str(ENVOI), "inbound"], input=s.DELAY, capture_output=True, check=False, timeout=60
-    )
-    assert done.returncode == 2
-    assert b"--explain" in done.stderr
-
-
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(
     "octets",

@@ -15,7 +15,7 @@ from core.documents.service import get_readable, keeps_addresses_private
 from core.errors import UserError
 from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.servers.service import route_for
+from modules.mail_config.senders.service import route_for
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions, autosave
@@ -58,7 +58,7 @@ def compose_send(document_id: int) -> ResponseReturnValue:
     if mail is None:
         return show(document, form), 422
     actions.keep_sent(form, mail, request.form)
-    _tell_sent(mail)
+    tell_sent(mail)
     return _go(url_for("core.document", document_id=document.id))
 
 
@@ -166,7 +166,7 @@ def compose_again_send(mail_id: int) -> ResponseReturnValue:
     mail = actions.send(form)
     if mail is None:
         return show(None, form, copied=copied), 422
-    _tell_sent(mail)
+    tell_sent(mail)
     return _go(url_for("outbox.mail", mail_id=mail.id))
 
 
@@ -175,7 +175,8 @@ def _add_uploads(form: ComposeForm) -> None:
     actions.add_uploads(form, request.files.getlist("files"))
 
 
-def _tell_sent(mail: OutgoingMail) -> None:
+def tell_sent(mail: OutgoingMail) -> None:
+    """Say that a mail is sent, and let it be called back for some seconds."""
     seconds = actions.seconds_to_undo(mail)
     if seconds:
         flash(Markup(render_template("outbox/compose/_undo.html", mail=mail, seconds=seconds)), "undo")  # noqa: S704 (escaped by the template)

@@ -32,8 +32,10 @@ from modules.outbox.compose.recipients import reason_text
 from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
 from modules.outbox.html_body import page as html_page
+from modules.outbox.mail_page.came_back import Line, came_back
 from modules.outbox.mail_page.failure_text import Reason, actor_title, reason_of
 from modules.outbox.mail_page.repairs import Repairs, repairs_of
+from modules.outbox.mail_page.route_text import route_text
 from modules.outbox.mail_page.timeline import story_of
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.message import build_message, file_store
@@ -92,6 +94,8 @@ class SharedReason:
     recipients: list[MailRecipient]
     reason: Reason
     repairs: Repairs
+    came_back: str = ""
+    """That a server had accepted it before, and for how long; "" where none had."""
 
 
 @blueprint.get("/mails/<int:mail_id>")
@@ -125,6 +129,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         version=version_of(row),
         badge=queries.badge_of(row),
         sentence=waits_for(row, outdated=outdated),
+        route=route_text(row),
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
@@ -160,6 +165,7 @@ def _of_the_tab(
         return recipients_context(row, typed=typed, opened=request.args.get("open", type=int)) | {
             "typed": typed
         }
+    came = came_back(row)
     shared: dict[Reason, list[MailRecipient]] = {}
     for recipient in people:
         its_own = reason_of(recipient)
@@ -181,10 +187,18 @@ def _of_the_tab(
                     may_resend=may_resend,
                     may_duplicate=may_duplicate,
                 ),
+                _bounced(recipients, came),
             )
             for reason, recipients in shared.items()
         ]
     }
+
+
+def _bounced(recipients: list[MailRecipient], came: dict[int, list[Line]]) -> str:
+    for recipient in recipients:
+        if recipient.state is RecipientState.BOUNCED and recipient.id in came:
+            return next((line.text for line in reversed(came[recipient.id]) if line.tone), "")
+    return ""
 
 
 def recipients_context(
@@ -197,6 +211,7 @@ def recipients_context(
         "partners": {partner.id: partner for partner in partners} if ids else {},
         "correctable": {recipient.id for recipient in queries.correctable_recipients(row)},
         "unserved": sum(r.state is not RecipientState.ACCEPTED for r in row.recipients),
+        "came_back": came_back(row),
         "typed": typed,
         "opened": typed.recipient_id if typed else opened,
     }

@@ -20,12 +20,13 @@ self.addEventListener("message", (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(CACHE);
-      await Promise.allSettled(
+      const asked = await Promise.allSettled(
         event.data.keep.map(async (url) => {
           if (new URL(url).origin !== self.location.origin || (await cache.match(url))) return;
           await keep(cache, url, await fetch(url, { credentials: "same-origin" }));
         }),
       );
+      if (asked.every(({ status }) => status === "fulfilled")) await dropOthers(cache, event.data.keep);
     })(),
   );
 });
@@ -34,6 +35,15 @@ async function keep(cache, request, answer) {
   // A sign-in page in place of the till would lock the counter.
   if (answer.ok && !answer.redirected && answer.type === "basic") await cache.put(request, answer.clone());
   return answer;
+}
+
+// The addresses of files carry the version of the release: those of other releases go once all of this one are here.
+async function dropOthers(cache, kept) {
+  const release = (url) => new URL(url).pathname.match(/^\/static\/(~[^/]+)\//)?.[1];
+  const present = new Set(kept.map(release).filter(Boolean));
+  if (!present.size) return;
+  for (const { url } of await cache.keys())
+    if (release(url) && !present.has(release(url))) await cache.delete(url, { ignoreVary: true });
 }
 
 self.addEventListener("fetch", (event) => {

@@ -1,0 +1,1 @@
+"""Who mails are from, where answers go, and which server they leave by."""

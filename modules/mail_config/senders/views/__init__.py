@@ -1,0 +1,5 @@
+"""The pages of senders: a user's own, and an administrator's."""
+
+from modules.mail_config.senders.views import matrix, mine
+
+__all__ = ["matrix", "mine"]

@@ -1,0 +1,203 @@
+"""The forms of mail servers: an administrator's, a user's own, and that of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from flask import url_for
+from flask_babel import gettext
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from wtforms import (
+    BooleanField,
+    EmailField,
+    IntegerField,
+    PasswordField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
+from wtforms.validators import NumberRange, Optional
+
+from core.companies.models import Company
+from core.db import db
+from core.i18n import lazy_gettext as _l
+from core.web.forms import at_most, required
+from core.web.record_form import RecordForm, Shown
+from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.servers import connection_limit
+
+F = TypeVar("F", bound="ConnectionForm")
+
+_PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
+
+
+class ConnectionForm(RecordForm):
+    """How a mail server is reached; the password is written, never shown."""
+
+    host = StringField(
+        _l("Host"), [*required(), at_most(253)], description=_l("For example smtp.example.com")
+    )
+    port = IntegerField(
+        _l("Port"),
+        [*required(), _PORT_RANGE],
+        default=587,
+        description=_l("Usual: 587 STARTTLS, 465 TLS, 25 none"),
+    )
+    encryption = SelectField(
+        _l("Encryption"),
+        choices=[
+            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
+            SelectChoice(Encryption.TLS.value, _l("TLS from the first byte")),
+            SelectChoice(Encryption.NONE.value, _l("None: only inside your own network")),
+        ],
+    )
+    username = StringField(
+        _l("User name"),
+        [at_most(254)],
+        render_kw={"autocomplete": "off"},
+        description=_l("Leave empty for no sign-in"),
+    )
+    password = PasswordField(
+        _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
+    )
+    forget = BooleanField(_l("Forget the saved password"))
+
+
+class OwnServerForm(ConnectionForm):
+    """A user's own server."""
+
+    ca_certificate = TextAreaField(
+        _l("Certificate of the authority"),
+        [at_most(20_000)],
+        render_kw={"rows": 2},
+        description=_l("In PEM, only where your house issues its certificates itself; usually empty"),
+    )
+
+
+class ServerForm(ConnectionForm):
+    """A server that an administrator sets up."""
+
+    name = StringField(_l("Name"), [*required(), at_most(80)])
+    company_id = SelectField(_l("Company"), coerce=int)
+    from_filter = TextAreaField(
+        _l("From filter"),
+        render_kw={"rows": 2},
+        description=_l(
+            "Addresses and domains that may send by this server, separated by commas; empty for all"
+        ),
+    )
+    own_address = EmailField(
+        _l("Its own address"),
+        [at_most(254)],
+        description=_l("From of emails that may not leave from the address they should; empty: they do not"),
+    )
+    relay = BooleanField(_l("Relay of the house: sends, from its own address, for all who have no other"))
+    priority = IntegerField(
+        _l("Priority"),
+        [*required(), NumberRange(0, 9999)],
+        default=10,
+        description=_l("Lower numbers go first"),
+    )
+    size_limit_mb = IntegerField(
+        _l("Size limit in MB"),
+        [Optional(), NumberRange(1, 1000)],
+        description=_l("Empty: what the server announces"),
+    )
+    rate_per_minute = IntegerField(
+        _l("Emails a minute"),
+        [Optional(), NumberRange(1, 100_000)],
+        description=_l("The most that leave by this server; empty for no limit"),
+    )
+    rate_per_day = IntegerField(
+        _l("Emails in 24 hours"),
+        [Optional(), NumberRange(1, 10_000_000)],
+        description=_l("Emails beyond wait and show when they leave; empty for no limit"),
+    )
+    connections = IntegerField(
+        _l("Connections at once"),
+        [Optional(), NumberRange(1, connection_limit.MOST_CONNECTIONS)],
+        description=_l(
+            "The most that all sending processes open together; empty for what is usual with this server"
+        ),
+    )
+    bounce_address = StringField(
+        _l("Bounces go to"),
+        [at_most(254)],
+        description=_l("The return path, in the domain of the From; empty for the From itself"),
+    )
+    bounce_tokens = BooleanField(
+        _l("Put a token into it"),
+        description=_l(
+            "Sends as bounces+token@…, so that every bounce finds its recipient. The mailbox must take such addresses."
+        ),
+    )
+    ca_certificate = TextAreaField(
+        _l("Certificate of the authority"),
+        [at_most(20_000)],
+        render_kw={"rows": 2},
+        description=_l("In PEM, only where your house issues its certificates itself; usually empty"),
+    )
+    active = BooleanField(_l("Active"), default=True)
+
+
+class TestForm(FlaskForm):  # type: ignore[misc]
+    """The form of a test mail: its recipient and its From."""
+
+    __test__ = False  # not a test of pytest
+
+    from_address = EmailField(_l("From"), [*required(), at_most(254)])
+    recipient = EmailField(_l("To"), [*required(), at_most(254)])
+
+
+def server_form(server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any) -> ServerForm:
+    """Return the form of a server, or of a new one that is filled in as far as it is known.
+
+    Args:
+        server: The server, or None for a new one.
+        filled: Values of a new one.
+        how: What WTForms takes besides.
+    """
+    size = server.size_limit // 1_000_000 if server and server.size_limit else None
+    company_id = server.company_id or 0 if server else 0
+    shown = {"size_limit_mb": size, "company_id": company_id, **(filled or {})}
+    form = ServerForm(obj=Shown(server, **shown), **how)
+    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
+    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    form.host.render_kw = {
+        "hx-get": url_for("mail_config.server_hint"),
+        "hx-trigger": "input changed delay:400ms",
+        "hx-target": "#provider-hint",
+    }
+    return _with_password(form, server)
+
+
+def own_server_form(
+    server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any
+) -> OwnServerForm:
+    """Return the form of a user's own server, a new one filled in as far as it is known."""
+    return _with_password(OwnServerForm(obj=Shown(server, **(filled or {})), **how), server)
+
+
+def _with_password(form: F, server: MailServer | None) -> F:
+    if server is None or not server.secret:
+        del form.forget
+    else:
+        form.password.description = gettext("A password is saved. Leave empty to keep it.")
+    return form
+
+
+def values_of(form: ConnectionForm) -> tuple[dict[str, Any], str | None]:
+    """Return the column values of a form, and the password: "" to forget it, None to keep it."""
+    data = form.data
+    forget = data.pop("forget", False)
+    password = data.pop("password") or None
+    data.pop("csrf_token", None)
+    if "size_limit_mb" in data:
+        size = data.pop("size_limit_mb")
+        data["size_limit"] = size * 1_000_000 if size else None
+    if "company_id" in data:
+        data["company_id"] = data["company_id"] or None
+    return data, "" if forget else password

@@ -1,0 +1,28 @@
+"""The page where somebody looks after a mail server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import url_for
+
+from core.auth.models import User
+from core.auth.permissions import signed_in_user
+from modules.mail_config.blueprint import blueprint
+from modules.mail_config.models import MailServer
+
+SET_UP = "mail_config.server.edit"
+
+
+def endpoint_for(server: MailServer, user: User) -> tuple[str, dict[str, Any]] | None:
+    """Return the endpoint and arguments of the page on which a user looks after a server, or None."""
+    if server.owner_id is not None and server.owner_id == user.id:
+        return "mail_config.my_mail", {}
+    return ("mail_config.server", {"server_id": server.id}) if user.can(SET_UP) else None
+
+
+@blueprint.app_template_global()
+def server_url(server: MailServer) -> str:
+    """Return the address of the page on which the signed-in user looks after a server, or ""."""
+    place = endpoint_for(server, signed_in_user())
+    return url_for(place[0], **place[1]) if place is not None else ""

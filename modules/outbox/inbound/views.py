@@ -1,0 +1,196 @@
+"""The pages of incoming mail: mailboxes, their test, and what has come in."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+from wtforms import BooleanField, IntegerField, PasswordField, SelectChoice, SelectField, StringField
+from wtforms.validators import NumberRange
+
+from core.auth.permissions import requires
+from core.db import db, transaction
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.mail.bounces.model import Nature
+from core.mail.explanations import EXPLANATIONS
+from core.web.forms import at_most, required, submit
+from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.record_form import RecordForm, record_form
+from modules.mail_config.models import Encryption
+from modules.outbox.blueprint import blueprint
+from modules.outbox.inbound import mailboxes as service
+from modules.outbox.models import InboundMessage, Mailbox, Verdict
+
+MANAGE = "outbox.inbound.manage"
+
+NATURES = {
+    Nature.BOUNCE: _l("bounce"),
+    Nature.DELAY: _l("delay"),
+    Nature.DELIVERY_RECEIPT: _l("delivery receipt"),
+    Nature.READ_RECEIPT: _l("read receipt"),
+    Nature.COMPLAINT: _l("complaint"),
+    Nature.AUTO_REPLY: _l("automatic answer"),
+    Nature.ORDINARY: _l("ordinary message"),
+}
+VERDICTS = {
+    Verdict.ANSWER: (_l("answer"), "success", "chat-left-text"),
+    Verdict.COUNTED: (_l("counted"), "success", "check-circle-fill"),
+    Verdict.WAITS: (_l("waits for the worker"), "info", "hourglass-split"),
+    Verdict.REPEATED: (_l("known already"), "neutral", "arrow-repeat"),
+    Verdict.EARLIER: (_l("earlier attempt"), "neutral", "clock-history"),
+    Verdict.UNPROVEN: (_l("unproven"), "warning", "question-circle"),
+    Verdict.UNKNOWN: (_l("none of ours"), "neutral", "dash-circle"),
+}
+
+
+class MailboxForm(RecordForm):
+    """A mailbox; the password is written, never shown."""
+
+    name = StringField(_l("Name"), [*required(), at_most(80)])
+    host = StringField(
+        _l("Host"), [*required(), at_most(253)], description=_l("For example imap.example.com")
+    )
+    port = IntegerField(
+        _l("Port"),
+        [*required(), NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))],
+        default=993,
+        description=_l("Usual: 993 TLS, 143 STARTTLS"),
+    )
+    encryption = SelectField(
+        _l("Encryption"),
+        choices=[
+            SelectChoice(Encryption.TLS.value, _l("TLS from the first byte")),
+            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
+            SelectChoice(Encryption.NONE.value, _l("None: only inside your own network")),
+        ],
+    )
+    username = StringField(_l("User name"), [*required(), at_most(254)], render_kw={"autocomplete": "off"})
+    password = PasswordField(
+        _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
+    )
+    folder = StringField(_l("Folder"), [*required(), at_most(200)], default="INBOX")
+    mark_seen = BooleanField(
+        _l("Mark bounces and receipts as read"),
+        description=_l(
+            "Otherwise nothing changes there. Answers stay unread; nothing is ever deleted or moved."
+        ),
+    )
+    active = BooleanField(_l("Active"), default=True)
+
+
+def _form(mailbox: Mailbox | None, **how: None) -> MailboxForm:
+    form = MailboxForm(obj=mailbox, **how)
+    if mailbox is not None and mailbox.secret:
+        form.password.description = gettext("A password is saved. Leave empty to keep it.")
+    return form
+
+
+def _values(form: MailboxForm) -> tuple[dict[str, Any], str | None]:
+    data = form.data
+    password = data.pop("password") or None
+    data.pop("csrf_token", None)
+    return data, password
+
+
+def _mailbox(mailbox_id: int) -> Mailbox:
+    return db.session.get(Mailbox, mailbox_id) or abort(404)
+
+
+def _list() -> ListSpec:
+    return ListSpec(
+        identity=InboundMessage.id,
+        sorts=(SortKey("when", N_("When"), InboundMessage.id, lambda row: row.id, descending=True),),
+        filters=(
+            Filter("counted", N_("Counted"), InboundMessage.verdict == Verdict.COUNTED),
+            Filter(
+                "not_counted",
+                N_("Not counted"),
+                InboundMessage.verdict.in_([Verdict.UNPROVEN, Verdict.UNKNOWN]),
+            ),
+        ),
+    )
+
+
+@blueprint.get("/mailboxes")
+@requires(MANAGE)
+def mailboxes() -> ResponseReturnValue:
+    """List the mailboxes, and what has come in by them or was piped in, newest first."""
+    came = select(InboundMessage).options(joinedload(InboundMessage.mail), joinedload(InboundMessage.mailbox))
+    return render_template(
+        "outbox/inbound/mailboxes.html",
+        mailboxes=db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all(),
+        page=paginate(came, _list()),
+        explanations=EXPLANATIONS,
+        natures=NATURES,
+        verdicts=VERDICTS,
+    )
+
+
+@blueprint.route("/mailboxes/new", methods=["GET", "POST"])
+@requires(MANAGE)
+def mailbox_new() -> ResponseReturnValue:
+    """Add a mailbox."""
+    form = _form(None)
+    made: list[Mailbox] = []
+    if submit(form, lambda: made.append(service.save_mailbox(None, *_values(form)))):
+        flash(
+            gettext("The mailbox was saved. Test it: it shows what would be made of what lies there."),
+            "success",
+        )
+        return redirect(url_for("outbox.mailbox", mailbox_id=made[0].id))
+    return render_template("outbox/inbound/form.html", form=form, title=gettext("New mailbox"), mailbox=None)
+
+
+@blueprint.get("/mailboxes/<int:mailbox_id>")
+@requires(MANAGE)
+def mailbox(mailbox_id: int) -> ResponseReturnValue:
+    """Show a mailbox with its test."""
+    return _page(_mailbox(mailbox_id))
+
+
+def _page(row: Mailbox, report: service.TestReport | None = None) -> str:
+    return render_template(
+        "outbox/inbound/mailbox.html",
+        mailbox=row,
+        report=report,
+        explanations=EXPLANATIONS,
+        natures=NATURES,
+        answers=(Nature.ORDINARY, Nature.AUTO_REPLY),
+    )
+
+
+@blueprint.route("/mailboxes/<int:mailbox_id>/edit", methods=["GET", "POST"])
+@requires(MANAGE)
+def mailbox_edit(mailbox_id: int) -> ResponseReturnValue:
+    """Change a mailbox."""
+    row = _mailbox(mailbox_id)
+    form = record_form(row, partial(_form, row), behind=lambda: {"password": row.secret})
+    if submit(form, lambda: service.save_mailbox(row, *_values(form))):
+        flash(gettext("The mailbox was saved."), "success")
+        return redirect(url_for("outbox.mailbox", mailbox_id=row.id))
+    return render_template("outbox/inbound/form.html", form=form, title=gettext("Edit"), mailbox=row)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/test")
+@requires(MANAGE)
+def mailbox_test(mailbox_id: int) -> ResponseReturnValue:
+    """Show what lies in a mailbox and what would be made of it, touching nothing."""
+    report = service.test_mailbox(_mailbox(mailbox_id))
+    return _page(_mailbox(mailbox_id), report)
+
+
+@blueprint.post("/mailboxes/<int:mailbox_id>/delete")
+@requires(MANAGE)
+def mailbox_delete(mailbox_id: int) -> ResponseReturnValue:
+    """Forget a mailbox; what was read from it stays with the emails."""
+    row = _mailbox(mailbox_id)
+    with transaction() as session:
+        session.delete(row)
+    flash(gettext("The mailbox is no longer read. Nothing was changed in it."), "success")
+    return redirect(url_for("outbox.mailboxes"))

@@ -1,0 +1,141 @@
+"""Many documents that are sent together: the run, and what becomes of each of its documents."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import cast
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import Base, StrEnumType, UtcDateTime
+from core.documents.models import Document
+from modules.outbox.models.mails import OutgoingMail
+
+_OPEN = "state IN ('draft', 'running', 'stopped') AND ended_at IS NULL"
+
+
+class RunState(StrEnum):
+    """The state of a run."""
+
+    DRAFT = "draft"  # looked through; nobody has pressed Start
+    RUNNING = "running"  # its mails are written by a worker, from its time on
+    PAUSED = "paused"  # by a person, or since something is to be decided
+    STOPPED = "stopped"  # by a person, for good
+    DONE = "done"  # nothing is left to be written, and nothing is on its way
+
+
+class ItemState(StrEnum):
+    """The state of one document of a run; what became of its mail is the mail's state."""
+
+    UNCHECKED = "unchecked"  # not looked at yet
+    READY = "ready"  # would go, or will
+    HELD = "held"  # would not go, for a reason
+    LEFT_OUT = "left_out"  # a person wants it so
+    SUBMITTED = "submitted"  # its mail was written
+
+
+class HeldReason(StrEnum):
+    """Why a document of a run is not sent."""
+
+    NO_ADDRESS = "no_address"
+    SEVERAL_ADDRESSES = "several_addresses"  # a person chooses
+    OPTED_OUT = "opted_out"
+    SENT_BEFORE = "sent_before"  # as it is now
+    NOT_SENDABLE = "not_sendable"  # a draft, or canceled
+    NOT_ALLOWED = "not_allowed"  # the person who sends may not
+    NO_TEMPLATE = "no_template"
+    TEMPLATE_BROKEN = "template_broken"
+    CHANGED = "changed"  # since it was looked through
+    GONE = "gone"
+    REFUSED = "refused"  # by a check of the mail itself
+
+
+class Run(Base):
+    """Documents that a person sends together. Its mails are written step by step by a worker, each once."""
+
+    __tablename__ = "outbox_run"
+    __table_args__ = (
+        Index("ix_outbox_run_by_user_id", "by_user_id", "id"),
+        Index("ix_outbox_run_company_id", "company_id", "id"),
+        Index("ix_outbox_run_open", "touched_at", sqlite_where=text(_OPEN), postgresql_where=text(_OPEN)),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[RunState] = mapped_column(StrEnumType(RunState), default=RunState.DRAFT)
+    """Changed only by `runs.service` and `runs.work`."""
+    list_name: Mapped[str] = mapped_column(String(60))
+    """The list in which they were selected, as `core.contract.SelectableList` names it."""
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who has prepared it, and in whose name it is sent; nothing of it leaves once the account is gone."""
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id"))
+    """The company of all its documents; None where they are of several: then it is its person's alone."""
+    item_count: Mapped[int] = mapped_column(default=0)
+    """How many documents it has."""
+    template_id: Mapped[int | None]
+    """The mail template that was chosen for all; None for the one that applies to each. It may be gone: no key."""
+    template_revision: Mapped[int] = mapped_column(default=0)
+    """Of the chosen template when Start was pressed; another one is not used unasked."""
+    not_before: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """The moment that a person has chosen for it to begin, or None for at once."""
+    paused_why: Mapped[str] = mapped_column(String(200), default="")
+    """Why it paused by itself, an English sentence that the catalogues know; "" where a person did it."""
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it was prepared."""
+    started_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When Start was pressed."""
+    ended_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When nothing was left to do."""
+    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When a step of it was last done; one that nobody touches is asked for again by the sweep."""
+
+    by_user: Mapped[User | None] = relationship()
+    company: Mapped[Company | None] = relationship()
+
+
+class RunItem(Base):
+    """One document of a run."""
+
+    __tablename__ = "outbox_run_item"
+    __table_args__ = (
+        # By it items are counted, and taken in their order.
+        Index("ix_outbox_run_item_state", "run_id", "state", "reason", "company_id", "id"),
+        Index("uq_outbox_run_item_document_id", "run_id", "document_id", unique=True),
+        Index("ix_outbox_run_item_document_id", "document_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    """In the order of the list."""
+    run_id: Mapped[int] = mapped_column(ForeignKey("outbox_run.id", ondelete="CASCADE"))
+    """The run."""
+    document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id", ondelete="SET NULL"))
+    """The document; None once it is gone."""
+    company_id: Mapped[int | None]
+    """That of the document, kept here to be counted by."""
+    revision: Mapped[int] = mapped_column(default=0)
+    """Of the document when it was looked through; another one is not sent unasked."""
+    state: Mapped[ItemState] = mapped_column(StrEnumType(ItemState), default=ItemState.UNCHECKED)
+    """What is to become of it."""
+    reason: Mapped[HeldReason | None] = mapped_column(StrEnumType(HeldReason))
+    """Why it is held, or None."""
+    detail: Mapped[str] = mapped_column(String(300), default="")
+    """More words about the reason, in the language of the person, or ""."""
+    anyway: Mapped[bool] = mapped_column(default=False)
+    """True where a person wants it sent although it was before, or to somebody who wants no mails."""
+    encrypted_choice: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Addresses that a person has chosen or typed for it, encrypted; None for the usual ones, and once it was sent."""
+    mail_id: Mapped[int | None] = mapped_column(
+        ForeignKey("outbox_mail.id", ondelete="SET NULL"), unique=True
+    )
+    """Its mail, written in the transaction that says `submitted` here: so no document of a run has two."""
+
+    run: Mapped[Run] = relationship()
+    document: Mapped[Document | None] = relationship()
+    mail: Mapped[OutgoingMail | None] = relationship()
+
+
+RUN_ITEMS = cast("Table", RunItem.__table__)

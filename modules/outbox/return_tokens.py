@@ -1,0 +1,58 @@
+"""Tokens in the sender of the envelope (VERP): a bounce that says nothing still comes back to its own recipient.
+
+A token names a mail, and its recipient where the mail went to one alone. It is signed with the installation's key, so
+that nobody makes one up, and written in letters and digits of one case, since servers fold the case of addresses.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+from core.registry import current_settings
+
+_TOKEN = re.compile(r"\+(?P<mail>[0-9a-z]{1,7})-(?P<recipient>[0-9a-z]{1,7})-(?P<sign>[a-z2-7]{16})@")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SIGNED_OCTETS = 10  # 80 bits: each guess costs whoever guesses a mail to us
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The mail that a token names, and its recipient, or 0 where the mail went to several at once."""
+
+    mail_id: int
+    recipient_id: int = 0
+
+
+def make_token(mail_id: int, recipient_id: int = 0) -> str:
+    """Return the token of a mail, or of one of its recipients."""
+    body = f"{_in_base_36(mail_id)}-{_in_base_36(recipient_id)}"
+    return f"{body}-{_signature(body)}"
+
+
+def token_in(address: str) -> Token | None:
+    """Return the token that an address carries, or None where it carries none of ours."""
+    match = _TOKEN.search(address.lower())
+    if match is None:
+        return None
+    body = f"{match['mail']}-{match['recipient']}"
+    if not hmac.compare_digest(match["sign"], _signature(body)):
+        return None
+    return Token(int(match["mail"], 36), int(match["recipient"], 36))
+
+
+def _signature(body: str) -> str:
+    key = current_settings().secret_key.encode()
+    digest = hmac.new(key, f"envoi/return-path/1:{body}".encode(), hashlib.sha256).digest()
+    return base64.b32encode(digest[:_SIGNED_OCTETS]).decode().lower()
+
+
+def _in_base_36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits or "0"

@@ -1,0 +1,179 @@
+"""The mail of one document of a run, or why there is none.
+
+The dry run, the worker that writes the mails and the page that shows them all ask here, so that what was shown is what
+is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from core.auth.models import User
+from core.auth.permissions import within_reach
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import behavior_of, keeps_addresses_private, readable_by
+from core.errors import EnvoiError, UserError
+from core.mail.addresses import parse_address
+from core.mail.draft import DraftRecipient, MailDraft, Purpose, RecipientField
+from core.registry import current_registry
+from modules.mail_config.mail_templates.service import templates_for
+from modules.mail_config.models import MailTemplate
+from modules.outbox.compose.draft import blank_draft, fill_in
+from modules.outbox.compose.recipient_chips import opted_out_among
+from modules.outbox.compose.recipients import Proposal, default_recipients, recognize
+from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
+from modules.outbox.private_addresses import chosen_addresses
+from modules.outbox.states import MailState
+
+SEND = "outbox.mail.send"
+_NOT_GONE = (MailState.CANCELED, MailState.FAILED)
+"""States of a mail that nobody got, nor will by itself: its document may be sent again."""
+
+
+class HeldError(EnvoiError):
+    """A document of a run is not sent.
+
+    Args:
+        reason: Why.
+        detail: More words, for a person, or "".
+        proposal: Who was considered, where recipients are what is missing.
+    """
+
+    def __init__(self, reason: HeldReason, detail: str = "", proposal: Proposal | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.proposal = proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the documents of some items, by a fixed number of queries.
+
+    Attributes:
+        documents: The documents, by id.
+        allowed: Ids of those that the person may send.
+        sent: Ids of those that have been sent as they are now.
+    """
+
+    documents: Mapping[int, Document]
+    allowed: Collection[int]
+    sent: Collection[int]
+
+
+def facts_of(items: Sequence[RunItem], user: User) -> Facts:
+    """Return what is known of the documents of some items."""
+    ids = [item.document_id for item in items if item.document_id is not None]
+    rows = db.session.scalars(
+        select(Document).where(Document.id.in_(ids)).execution_options(populate_existing=True)
+    ).unique()
+    documents = {row.id: row for row in rows}
+    within = within_reach(user, SEND, owner=Document.owner_id, company=Document.company_id)
+    allowed = select(Document.id).where(Document.id.in_(ids), within, readable_by(user))
+    return Facts(documents, set(db.session.scalars(allowed)), sent_as_they_are(documents))
+
+
+def sent_as_they_are(documents: Mapping[int, Document]) -> set[int]:
+    """Return the ids of the documents about which a mail says what they say now, and has gone or is going."""
+    mails = db.session.execute(
+        select(OutgoingMail.document_id, OutgoingMail.document_revision).where(
+            OutgoingMail.document_id.in_(documents), OutgoingMail.state.not_in(_NOT_GONE)
+        )
+    )
+    return {
+        number
+        for number, revision in mails
+        if number is not None and revision in {0, documents[number].revision}
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the mail of a document goes.
+
+    Attributes:
+        template: By which it is written.
+        recipients: To whom.
+        proposal: Who was considered.
+    """
+
+    template: MailTemplate
+    recipients: list[DraftRecipient]
+    proposal: Proposal
+
+
+def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destination:
+    """Return by which template and to whom the document of an item would go.
+
+    Raises:
+        HeldError: It would not go.
+    """
+    document = facts.documents.get(item.document_id or 0)
+    if document is None or document.kind not in current_registry().kinds:
+        raise HeldError(HeldReason.GONE)
+    if document.id not in facts.allowed:
+        raise HeldError(HeldReason.NOT_ALLOWED)
+    unsendable = behavior_of(document).why_not_sendable(document)
+    if unsendable is not None:
+        raise HeldError(HeldReason.NOT_SENDABLE, str(unsendable))
+    if document.id in facts.sent and not item.anyway:
+        raise HeldError(HeldReason.SENT_BEFORE)
+    return addressed(item, document, run, user)
+
+
+def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destination:
+    """Return what `destination_of` does for a document of which is known that it can be sent.
+
+    Raises:
+        HeldError: It would not go, for its template or its recipients.
+    """
+    template = _template(document, run, user)
+    proposal = default_recipients(document, template, user)
+    recipients = list(proposal.recipients)
+    choice = chosen_addresses(item.encrypted_choice)
+    if choice:
+        wanted = [(parse_address(text), RecipientField.TO) for text in choice]
+        recipients = recognize(wanted, document, proposal, user)
+    elif proposal.without_address or not recipients:
+        # Others may follow it as well: the customer would get nothing, and nobody would know.
+        reason = HeldReason.SEVERAL_ADDRESSES if proposal.choices else HeldReason.NO_ADDRESS
+        skipped = [f"{name} ({why})" for name, why in proposal.skipped]
+        raise HeldError(reason, ", ".join([*proposal.without_address, *skipped]), proposal)
+    if not item.anyway:
+        out = opted_out_among(recipients, user)
+        if out:
+            names = ", ".join(sorted({partner.name for partner in out.values()}))
+            raise HeldError(HeldReason.OPTED_OUT, names, proposal)
+    return Destination(template, recipients, proposal)
+
+
+def _template(document: Document, run: Run, user: User) -> MailTemplate:
+    offered = templates_for(document, user if run.template_id is not None else None)
+    found = next(
+        (row for row in offered if run.template_id is None or row.id == run.template_id),
+        None,
+    )
+    if found is None:
+        raise HeldError(HeldReason.NO_TEMPLATE)
+    return found
+
+
+def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft:
+    """Return the mail of the document of an item, of the revision that the document has now.
+
+    Raises:
+        HeldError: There is none.
+    """
+    found = destination_of(item, facts, run, user)
+    document = facts.documents[item.document_id or 0]
+    try:
+        draft = blank_draft(document)
+        fill_in(draft, found.template, document, user)
+    except UserError as error:
+        raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message)) from error
+    draft.recipients = found.recipients
+    return replace(draft, private=keeps_addresses_private(document), purpose=Purpose.BATCH)

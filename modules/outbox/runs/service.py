@@ -1,0 +1,388 @@
+"""The verbs of runs: prepare, choose, leave out, start, pause, continue, stop."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from flask_babel import gettext
+from sqlalchemy import ColumnElement, Select, and_, false, insert, or_, select, update
+from sqlalchemy.orm import joinedload
+
+from core import clock
+from core.auth.models import User
+from core.auth.permissions import within_reach
+from core.db import db, transaction
+from core.db.changes import note_change
+from core.documents.models import Document
+from core.documents.service import get_readable, readable_by
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.jobs import enqueue_after_commit
+from core.mail.addresses import normalize
+from core.partners.reach import EDIT as EDIT_PARTNERS
+from core.partners.reach import partner_for
+from core.partners.service import ContactExistsError, save_contact, save_partner
+from core.selection import Selection
+from modules.mail_config.mail_templates.selection import choices_for
+from modules.mail_config.models import MailTemplate
+from modules.outbox import service
+from modules.outbox.models import RUN_ITEMS, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.permissions import READ
+from modules.outbox.private_addresses import encrypted_choice
+from modules.outbox.runs import work
+from modules.outbox.states import MailState
+
+WRITTEN_AT_ONCE = 2000
+"""Documents that one transaction adds to a run."""
+LOOKED_AT_ONCE = 60
+"""Documents that the request itself looks through: a few are there at once, the others are a worker's."""
+LONGEST_AHEAD = dt.timedelta(days=365)
+
+
+# -- which runs and documents a person reaches ------------------------------------------------------------
+
+
+def reached(user: User, permission: str = READ) -> ColumnElement[bool]:
+    """Return the condition that keeps a query over `Run` to those that a permission of the user reaches."""
+    if not user.can(permission):
+        return false()
+    within = within_reach(user, permission, owner=Run.by_user_id, company=Run.company_id)
+    mine = or_(Run.by_user_id == user.id, within)
+    # Nobody acts upon what they may not see.
+    return mine if permission == READ else and_(mine, reached(user))
+
+
+def run_for(user: User, run_id: int, permission: str = READ) -> Run | None:
+    """Return a run that a permission of the user reaches, or None."""
+    query = select(Run).where(Run.id == run_id, reached(user, permission))
+    return db.session.scalar(query.options(joinedload(Run.by_user)))
+
+
+def items_of(run: Run, user: User) -> Select[RunItem]:
+    """Return the items of a run whose documents the user may read, and those whose documents are gone."""
+    readable = select(Document.id).where(readable_by(user))
+    return select(RunItem).where(
+        RunItem.run_id == run.id, or_(RunItem.document_id.is_(None), RunItem.document_id.in_(readable))
+    )
+
+
+def item_for(user: User, run: Run, item_id: int) -> RunItem | None:
+    """Return an item of a run whose document the user may read, or None."""
+    return db.session.scalar(items_of(run, user).where(RunItem.id == item_id))
+
+
+# -- preparing ---------------------------------------------------------------------------------------------
+
+
+def prepare(selection: Selection, by: User) -> Run:
+    """Make a run of the documents that are selected in a list, and begin to look them through.
+
+    Nothing is sent before somebody presses Start. A run is of one company where all documents are.
+
+    Raises:
+        UserError: Nothing is selected.
+    """
+    ids = selection.row_ids(by)
+    if not ids:
+        raise UserError(_l("Select at least one line first."))
+    companies: dict[int, int] = {}
+    for start in range(0, len(ids), WRITTEN_AT_ONCE):
+        some = ids[start : start + WRITTEN_AT_ONCE]
+        rows = db.session.execute(select(Document.id, Document.company_id).where(Document.id.in_(some)))
+        companies |= dict(rows.all())
+    ids = [number for number in ids if number in companies]
+    several = len(set(companies.values())) > 1
+    with transaction() as session:
+        run = Run(
+            list_name=selection.of.name,
+            by_user_id=by.id,
+            company_id=None if several else next(iter(companies.values()), None),
+            item_count=len(ids),
+        )
+        session.add(run)
+        session.flush()
+        run_id = run.id
+    for start in range(0, len(ids), WRITTEN_AT_ONCE):
+        values = [
+            {
+                "run_id": run_id,
+                "document_id": number,
+                "company_id": companies[number],
+                "revision": 0,
+                "state": ItemState.UNCHECKED,
+                "reason": None,
+                "detail": "",
+                "anyway": False,
+            }
+            for number in ids[start : start + WRITTEN_AT_ONCE]
+        ]
+        with transaction() as session:
+            session.execute(insert(RUN_ITEMS), values)
+    work.look(run_id, LOOKED_AT_ONCE)
+    with transaction():
+        if len(ids) > LOOKED_AT_ONCE:
+            enqueue_after_commit("outbox.run", run_id)
+    return db.session.get_one(Run, run_id)
+
+
+def templates_of(run: Run) -> list[tuple[int, str]]:
+    """Return id and name of the templates that may be chosen for all documents of a run; none where they differ."""
+    kinds = list(
+        db.session.scalars(
+            select(Document.kind)
+            .where(Document.id.in_(select(RunItem.document_id).where(RunItem.run_id == run.id).limit(50)))
+            .distinct()
+        )
+    )
+    if len(kinds) != 1 or run.company is None:
+        return []
+    return choices_for(run.company, kind=kinds[0])
+
+
+def _locked(run_id: int) -> Run:
+    """Return a run as it is now, locked until the transaction ends."""
+    return db.session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
+
+
+def _demand(run: Run, *states: RunState) -> None:
+    if run.state not in states:
+        raise UserError(_l("This has been started, or stopped, meanwhile. Reload the page to see it."))
+
+
+def choose_template(run: Run, template_id: int | None) -> None:
+    """Let all documents of a run be written by one template, or each by the one that applies to it.
+
+    Raises:
+        UserError: The template is none of those offered, or the run has begun.
+    """
+    if template_id is not None and template_id not in dict(templates_of(run)):
+        raise UserError(_l("This template no longer exists."), "template")
+    with transaction():
+        locked = _locked(run.id)
+        _demand(locked, RunState.DRAFT, RunState.PAUSED)
+        if locked.template_id != template_id:
+            locked.template_id = template_id
+            # What was held for its template is looked at again, and so is what would have been broken by another.
+            _look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+        if locked.state is RunState.PAUSED:
+            _remember_template(locked)
+    _look_soon(run.id)
+
+
+def _remember_template(run: Run) -> None:
+    template = db.session.get(MailTemplate, run.template_id) if run.template_id is not None else None
+    run.template_revision = template.revision if template is not None else 0
+
+
+def _look_again(run_id: int, *conditions: ColumnElement[bool]) -> None:
+    with transaction() as session:
+        session.execute(
+            update(RunItem)
+            .where(RunItem.run_id == run_id, *conditions)
+            .values(state=ItemState.UNCHECKED, reason=None, detail="")
+        )
+        session.expire_all()
+
+
+def _look_soon(run_id: int) -> None:
+    """Look at the first items at once, and leave the others to a worker."""
+    if not work.look(run_id, LOOKED_AT_ONCE):
+        with transaction():
+            enqueue_after_commit("outbox.run", run_id)
+
+
+# -- one document ------------------------------------------------------------------------------------------
+
+
+def _open_item(item: RunItem) -> RunItem:
+    """Return an item as it is now, locked, of a run that still waits for decisions.
+
+    Raises:
+        UserError: It was sent meanwhile, or the run has ended.
+    """
+    run = _locked(item.run_id)
+    _demand(run, RunState.DRAFT, RunState.PAUSED, RunState.RUNNING)
+    row = db.session.get_one(RunItem, item.id, with_for_update=True, populate_existing=True)
+    if row.state is ItemState.SUBMITTED:
+        raise UserError(_l("This document has been sent meanwhile."))
+    return row
+
+
+def leave_out(item: RunItem, *, out: bool = True) -> None:
+    """Leave a document out, or take it back in.
+
+    Raises:
+        UserError: It was sent meanwhile, or the run has ended.
+    """
+    with transaction():
+        row = _open_item(item)
+        if out:
+            row.state, row.reason, row.detail = ItemState.LEFT_OUT, None, ""
+        elif row.state is ItemState.LEFT_OUT:
+            row.state = ItemState.UNCHECKED
+    work.look(item.run_id, 1, item.id)
+
+
+def send_anyway(item: RunItem) -> None:
+    """Send a document although it was sent before, has changed, or somebody wants no mails.
+
+    Raises:
+        UserError: It was sent meanwhile, or the run has ended.
+    """
+    with transaction():
+        row = _open_item(item)
+        row.anyway, row.state, row.reason = True, ItemState.UNCHECKED, None
+    work.look(item.run_id, 1, item.id)
+
+
+def choose(item: RunItem, addresses: Sequence[str], by: User, *, keep: bool = False) -> None:
+    """Send the document of an item to other addresses than the usual ones.
+
+    Args:
+        item: The item.
+        addresses: Chosen or typed; at least one.
+        by: Who chooses.
+        keep: True to keep the first address with the customer as well, where `by` may change that one.
+
+    Raises:
+        UserError: An address is invalid, none is given, or the item was sent meanwhile.
+    """
+    wanted = list(dict.fromkeys(normalize(text) for text in addresses if text.strip()))
+    if not wanted:
+        raise UserError(_l("Type an address."), "address")
+    document = get_readable(by, item.document_id) if item.document_id is not None else None
+    with transaction():
+        row = _open_item(item)
+        row.encrypted_choice = encrypted_choice(wanted)
+        row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
+        if keep and document is not None and document.partner_id is not None:
+            _keep(document, wanted[0], by)
+            # Other documents of the customer lacked the same address.
+            same = select(Document.id).where(Document.partner_id == document.partner_id)
+            _look_again(row.run_id, RunItem.state == ItemState.HELD, RunItem.document_id.in_(same))
+    work.look(item.run_id, LOOKED_AT_ONCE)
+
+
+def _keep(document: Document, address: str, by: User) -> None:
+    """Keep an address with the customer of a document: as its own where it has none, else as that of a contact."""
+    partner = partner_for(by, document.partner_id or 0, EDIT_PARTNERS, company_id=document.company_id)
+    if partner is None:
+        return
+    if not partner.email:
+        save_partner(partner, {"email": address})
+        note_change(partner, by.id)
+        return
+    known = {person.email.casefold() for person in (partner, *partner.contacts)}
+    if address.casefold() not in known:
+        try:
+            save_contact(partner, "", address)
+        except ContactExistsError:
+            return
+
+
+# -- the whole ---------------------------------------------------------------------------------------------
+
+
+def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
+    """Let the mails of a run be written, now or from a moment on. Started twice, it is started once.
+
+    Raises:
+        UserError: It is not looked through yet, nothing would be sent, the moment has passed, or it is somebody
+            else's.
+    """
+    now = clock.now()
+    if not_before is not None and not now < not_before <= now + LONGEST_AHEAD:
+        raise UserError(_l("Choose a moment within a year."), "not_before")
+    with transaction():
+        locked = _locked(run.id)
+        if locked.state is RunState.RUNNING:
+            return
+        _demand(locked, RunState.DRAFT)
+        if locked.by_user_id != by.id:
+            raise UserError(_l("Whoever has prepared it starts it: it is sent in their name."))
+        if _has(locked.id, ItemState.UNCHECKED):
+            raise UserError(_l("It is still being looked through. Wait a moment."))
+        if not _has(locked.id, ItemState.READY):
+            raise UserError(_l("Nothing would be sent."))
+        _remember_template(locked)
+        locked.state, locked.started_at, locked.not_before = RunState.RUNNING, now, not_before
+        locked.touched_at, locked.paused_why = now, ""
+        enqueue_after_commit("outbox.run", locked.id, at=not_before)
+
+
+def _has(run_id: int, state: ItemState) -> bool:
+    query = select(RunItem.id).where(RunItem.run_id == run_id, RunItem.state == state).limit(1)
+    return db.session.scalar(query) is not None
+
+
+def pause(run: Run) -> None:
+    """Write no more mails of a run for now; those that are on the queue still leave."""
+    with transaction():
+        locked = _locked(run.id)
+        if locked.state is RunState.RUNNING:
+            locked.state, locked.paused_why = RunState.PAUSED, ""
+
+
+def go_on(run: Run) -> None:
+    """Go on with a run that is paused.
+
+    Raises:
+        UserError: The template that was chosen is gone: another one is to be chosen first.
+    """
+    with transaction() as session:
+        locked = _locked(run.id)
+        if locked.state is not RunState.PAUSED:
+            return
+        if locked.template_id is not None and session.get(MailTemplate, locked.template_id) is None:
+            raise UserError(_l("The template is gone. Choose another one first."), "template")
+        _remember_template(locked)
+        locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()
+        enqueue_after_commit("outbox.run", locked.id)
+
+
+def stop(run: Run, by: User) -> int:
+    """Stop a run for good: no more mails are written, and those that have not left are canceled.
+
+    Returns:
+        How many mails were canceled at once; what is more, a worker cancels.
+    """
+    with transaction():
+        locked = _locked(run.id)
+        if locked.state in {RunState.STOPPED, RunState.DONE}:
+            return 0
+        locked.state, locked.touched_at = RunState.STOPPED, clock.now()
+        enqueue_after_commit("outbox.run", locked.id)
+    return len(work.cancel_some(run.id, by))
+
+
+def resend_failed(run: Run, by: User) -> int:
+    """Put those mails of a run on the queue again that somebody did not get; return how many.
+
+    Uncertain ones are left alone: whether they are sent again is decided one by one.
+    """
+    failed = (
+        select(OutgoingMail.id)
+        .where(
+            OutgoingMail.run_id == run.id,
+            OutgoingMail.state.in_([MailState.FAILED, MailState.PARTIAL]),
+            within_reach(
+                by,
+                "outbox.mail.resend",
+                owner=OutgoingMail.submitted_by_id,
+                company=OutgoingMail.company_id,
+            ),
+        )
+        .order_by(OutgoingMail.id)
+    )
+    done = 0
+    ids = list(db.session.scalars(failed))
+    for start in range(0, len(ids), work.CANCELED_AT_ONCE):
+        done += len(service.resend(ids[start : start + work.CANCELED_AT_ONCE], by=by, uncertain=False))
+    return done
+
+
+def name_of(run: Run) -> str:
+    """Return what a run is called: where its documents were selected, and how many they are."""
+    from_list = work.title_of_list(run.list_name)
+    return str(gettext("%(list)s: %(count)s", list=from_list, count=run.item_count))

@@ -1,0 +1,339 @@
+"""How a run stands: counts, what would leave by which server and until when, and its rows in words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from flask_babel import gettext, ngettext
+from sqlalchemy import ColumnElement, func, select
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import db
+from core.documents.models import Document
+from core.i18n import N_
+from core.i18n import lazy_gettext as _l
+from core.mail.draft import DraftRecipient, Purpose
+from core.spreadsheets import Cell, Column, Table
+from core.web.criteria import Filter, ListSpec, SortKey
+from modules.mail_config.mail_templates.selection import language_of
+from modules.mail_config.models import MailServer, MailTemplate
+from modules.mail_config.senders.rule import Route
+from modules.mail_config.senders.service import route_for
+from modules.mail_config.servers import health, rate_limiter
+from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.queries import Badge, badge_of, visible_recipients
+from modules.outbox.runs.drafting import Facts, HeldError, addressed, facts_of
+from modules.outbox.runs.service import items_of
+from modules.outbox.states import FAILED, WAITING, MailState
+
+RUN_TITLES = {
+    RunState.DRAFT: _l("not started"),
+    RunState.RUNNING: _l("running"),
+    RunState.PAUSED: _l("paused"),
+    RunState.STOPPED: _l("stopped"),
+    RunState.DONE: _l("done"),
+}
+RUN_TONES = {
+    RunState.DRAFT: ("neutral", "pencil"),
+    RunState.RUNNING: ("info", "play-fill"),
+    RunState.PAUSED: ("warning", "pause-fill"),
+    RunState.STOPPED: ("neutral", "stop-fill"),
+    RunState.DONE: ("success", "check-circle-fill"),
+}
+REASON_TITLES = {
+    HeldReason.NO_ADDRESS: _l("No address"),
+    HeldReason.SEVERAL_ADDRESSES: _l("Choose the address"),
+    HeldReason.OPTED_OUT: _l("Opted out of emails"),
+    HeldReason.SENT_BEFORE: _l("Sent already"),
+    HeldReason.NOT_SENDABLE: _l("Cannot be sent"),
+    HeldReason.NOT_ALLOWED: _l("You may not send it"),
+    HeldReason.NO_TEMPLATE: _l("No template for it"),
+    HeldReason.TEMPLATE_BROKEN: _l("The template is broken"),
+    HeldReason.CHANGED: _l("Changed meanwhile"),
+    HeldReason.GONE: _l("No longer there"),
+    HeldReason.REFUSED: _l("Cannot be written"),
+}
+OVERRULED = frozenset({HeldReason.OPTED_OUT, HeldReason.SENT_BEFORE, HeldReason.CHANGED})
+"""Reasons for which a person may send it all the same."""
+ADDRESSED = frozenset({HeldReason.NO_ADDRESS, HeldReason.SEVERAL_ADDRESSES})
+"""Reasons that an address mends."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """The numbers of a run.
+
+    Attributes:
+        items: How many documents are in each state.
+        held: How many are held for each reason.
+        mails: How many of its mails are in each state.
+    """
+
+    items: dict[ItemState, int] = field(default_factory=dict)
+    held: dict[HeldReason, int] = field(default_factory=dict)
+    mails: dict[MailState, int] = field(default_factory=dict)
+
+    def of(self, state: str) -> int:
+        """Return how many documents are in a state."""
+        return self.items.get(ItemState(state), 0)
+
+    @property
+    def total(self) -> int:
+        """How many documents there are."""
+        return sum(self.items.values())
+
+    @property
+    def accepted(self) -> int:
+        """How many mails everybody has got."""
+        return self.mails.get(MailState.SENT, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many mails somebody did not get, or perhaps not."""
+        return sum(self.mails.get(state, 0) for state in FAILED)
+
+    @property
+    def canceled(self) -> int:
+        """How many mails were canceled."""
+        return self.mails.get(MailState.CANCELED, 0)
+
+    @property
+    def moving(self) -> int:
+        """How many mails are on their way, or wait for another try."""
+        return sum(self.mails.get(state, 0) for state in WAITING)
+
+
+def counts_of(run: Run) -> Counts:
+    """Return the numbers of a run, each read from an index."""
+    counts = Counts()
+    rows = db.session.execute(
+        select(RunItem.state, RunItem.reason, func.count())
+        .where(RunItem.run_id == run.id)
+        .group_by(RunItem.state, RunItem.reason)
+    )
+    for state, reason, count in rows:
+        counts.items[state] = counts.items.get(state, 0) + count
+        if state is ItemState.HELD and reason is not None:
+            counts.held[reason] = count
+    mails = db.session.execute(
+        select(OutgoingMail.state, func.count())
+        .where(OutgoingMail.run_id == run.id)
+        .group_by(OutgoingMail.state)
+    )
+    counts.mails = dict(mails.all())
+    return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would leave in the name of one company.
+
+    Attributes:
+        company: The company.
+        count: How many mails.
+        route: By which server and from whom, or why not now.
+        until: When the last one leaves at the pace that the server is limited to, or None where it has no limit.
+    """
+
+    company: Company
+    count: int
+    route: Route
+    until: dt.datetime | None
+
+
+def forecast(run: Run, user: User) -> list[Forecast]:
+    """Return what would leave, by company."""
+    rows = db.session.execute(
+        select(RunItem.company_id, func.count())
+        .where(RunItem.run_id == run.id, RunItem.state == ItemState.READY)
+        .group_by(RunItem.company_id)
+    )
+    found = []
+    for company_id, count in rows.all():
+        company = db.session.get(Company, company_id)
+        if company is not None:
+            route = route_for(company, user, purpose=Purpose.BATCH)
+            found.append(Forecast(company, count, route, _until(route, count, run.not_before)))
+    return found
+
+
+def _until(route: Route, count: int, not_before: dt.datetime | None) -> dt.datetime | None:
+    server = db.session.get(MailServer, route.server_id) if route.server_id is not None else None
+    if server is None:
+        return None
+    now = max(clock.now(), not_before or clock.now())
+    known = health.health_of(server.id)
+    limit = rate_limiter.limit_of(server, known, now)
+    if not limit.limited:
+        return None
+    begin = max(now, known.next_slot_at or now) if known is not None else now
+    last = begin + limit.interval * (count - 1)
+    if limit.per_day:
+        used = known.day_count if known is not None and known.day_started_at is not None else 0
+        last = max(last, begin + dt.timedelta(days=(used + count - 1) // limit.per_day))
+    return last
+
+
+def list_of_items(run: Run) -> ListSpec:
+    """Return how the documents of a run are narrowed and searched; they are in the order of their list."""
+
+    def with_mail(*states: MailState) -> ColumnElement[bool]:
+        mails = select(OutgoingMail.id).where(
+            OutgoingMail.run_id == run.id, OutgoingMail.state.in_(sorted(states))
+        )
+        return RunItem.mail_id.in_(mails)
+
+    def state(name: str, title: str, condition: ColumnElement[bool]) -> Filter:
+        return Filter(name, title, condition, "state")
+
+    return ListSpec(
+        identity=RunItem.id,
+        sorts=(SortKey("order", N_("Order of the list"), RunItem.id, lambda row: row.id),),
+        filters=(
+            state("ready", N_("Would go"), RunItem.state == ItemState.READY),
+            state("held", N_("Held"), RunItem.state == ItemState.HELD),
+            state("left-out", N_("Left out"), RunItem.state == ItemState.LEFT_OUT),
+            state("on-the-way", N_("On the way"), with_mail(*WAITING)),
+            state("accepted", N_("Accepted"), with_mail(MailState.SENT)),
+            state("not-accepted", N_("Not accepted"), with_mail(*FAILED, MailState.CANCELED)),
+        ),
+        search=lambda text: RunItem.document_id.in_(
+            select(Document.id).where(Document.number.icontains(text, autoescape=True))
+        ),
+        one_of_group=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A document of a run as the page shows it.
+
+    Attributes:
+        item: The item.
+        document: Its document, or None once it is gone.
+        recipients: Who would get it, or has got it.
+        choices: Other addresses, of which a person may choose.
+        template: By which it would be written, or None.
+        language: In which it would be written, or "".
+        badge: What became of its mail, or None.
+        reason: Why it is held, or "".
+    """
+
+    item: RunItem
+    document: Document | None
+    recipients: Sequence[str]
+    choices: Sequence[DraftRecipient]
+    template: MailTemplate | None
+    language: str
+    badge: Badge | None
+    reason: str
+
+    @property
+    def overruled(self) -> bool:
+        """True where a person may send it all the same."""
+        return self.item.reason in OVERRULED
+
+    @property
+    def mended_by_address(self) -> bool:
+        """True where an address mends it."""
+        return self.item.reason in ADDRESSED
+
+
+def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
+    """Return documents of a run as the page shows them to a user."""
+    sender = run.by_user or user
+    facts = facts_of(items, sender)
+    mails = {item.mail_id: item.mail for item in items if item.mail is not None}
+    people = visible_recipients(list(mails.values()), user)
+    return [_row(run, item, facts, sender, people) for item in items]
+
+
+def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[int, Sequence[object]]) -> Row:
+    document = facts.documents.get(item.document_id or 0)
+    reason = str(REASON_TITLES[item.reason]) if item.reason is not None else ""
+    if item.mail is not None:
+        addresses = [str(getattr(row, "addr_spec", "")) for row in people.get(item.mail.id, ())]
+        return Row(item, document, addresses, (), None, "", badge_of(item.mail), reason)
+    # Of what was looked through only that is asked again which is shown: a page has forty of them.
+    shown = item.state is ItemState.READY or item.reason in ADDRESSED
+    if document is None or not shown:
+        return Row(item, document, (), (), None, "", None, reason)
+    try:
+        found = addressed(item, document, run, sender)
+    except HeldError as held:
+        choices = held.proposal.choices if held.proposal is not None else ()
+        return Row(item, document, (), choices, None, "", None, reason)
+    addresses = [recipient.address.addr_spec for recipient in found.recipients]
+    language = language_of(found.template, document)
+    return Row(item, document, addresses, (), found.template, language, None, reason)
+
+
+def state_words(row: Row) -> str:
+    """Return in words what becomes, or became, of a document."""
+    if row.badge is not None:
+        return row.badge.word
+    words: dict[ItemState, str] = {
+        ItemState.UNCHECKED: gettext("not looked at yet"),
+        ItemState.READY: gettext("would go"),
+        ItemState.HELD: gettext("held"),
+        ItemState.LEFT_OUT: gettext("left out"),
+        ItemState.SUBMITTED: gettext("sent"),
+    }
+    return words[row.item.state]
+
+
+def table_of(run: Run, user: User, zone: dt.tzinfo) -> Table:
+    """Return what became of each document as a table, some hundreds read at once."""
+
+    def rows() -> Iterator[Sequence[Cell]]:
+        last = 0
+        while items := list(
+            db.session.scalars(
+                items_of(run, user).where(RunItem.id > last).order_by(RunItem.id).limit(200)
+            ).unique()
+        ):
+            for row in rows_of(run, items, user):
+                mail = row.item.mail
+                yield [
+                    row.document.number if row.document is not None else "",
+                    row.document.partner.name if row.document is not None and row.document.partner else "",
+                    state_words(row),
+                    (row.badge.reason if row.badge is not None else row.reason) or "",
+                    (mail.failure_reason if mail is not None else row.item.detail) or "",
+                    ", ".join(row.recipients),
+                    mail.submitted_at if mail is not None else None,
+                ]
+            last = items[-1].id
+
+    return Table(
+        gettext("What became of each"),
+        [
+            Column(gettext("Document"), width=22),
+            Column(gettext("Customer"), width=30),
+            Column(gettext("Result")),
+            Column(gettext("Reason"), width=30),
+            Column(gettext("Details"), width=50),
+            Column(gettext("Recipients"), width=40),
+            Column(gettext("Written at")),
+        ],
+        rows(),
+        zone,
+    )
+
+
+def progress_words(counts: Counts) -> list[str]:
+    """Return how a run stands in a few sentences, one for each number that is not zero."""
+    numbers = (
+        (
+            counts.accepted,
+            ngettext("%(num)d email was accepted.", "%(num)d emails were accepted.", counts.accepted),
+        ),
+        (counts.moving, ngettext("%(num)d is on its way.", "%(num)d are on their way.", counts.moving)),
+        (counts.failed, ngettext("%(num)d was not accepted.", "%(num)d were not accepted.", counts.failed)),
+        (counts.canceled, ngettext("%(num)d was canceled.", "%(num)d were canceled.", counts.canceled)),
+    )
+    return [words for count, words in numbers if count]

@@ -1,0 +1,242 @@
+"""A run as a whole: prepared from a list, looked through, started, paused, stopped, told of."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from typing import Any
+
+from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import get_timezone, gettext, ngettext
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload, selectinload
+
+from core.auth.permissions import requires, signed_in_user
+from core.db import db
+from core.errors import UserError
+from core.i18n import N_
+from core.selection import list_or_404, read_selection
+from core.web.downloads import TableFile, table_download
+from core.web.listing import Filter, ListSpec, SortKey, paginate
+from modules.mail_config.models import MailTemplate
+from modules.outbox.blueprint import blueprint
+from modules.outbox.models import OutgoingMail, Run, RunItem, RunState
+from modules.outbox.permissions import READ, RESEND
+from modules.outbox.runs import service, summary
+from modules.outbox.runs.drafting import SEND
+
+RUNS = ListSpec(
+    identity=Run.id,
+    sorts=(SortKey("when", N_("When"), Run.id, lambda row: row.id, descending=True),),
+    filters=(
+        Filter("open", N_("Not ended"), Run.ended_at.is_(None), "state"),
+        Filter("done", N_("Ended"), Run.ended_at.is_not(None), "state"),
+    ),
+)
+
+
+def run_or_404(run_id: int, permission: str = READ) -> Run:
+    """Return a run that a permission of the user reaches; any other is not there."""
+    return service.run_for(signed_in_user(), run_id, permission) or abort(404)
+
+
+def go_back(run: Run) -> ResponseReturnValue:
+    """Lead back to the page of a run as it was."""
+    here = url_for("outbox.run", run_id=run.id)
+    back = request.form.get("back", "")
+    return redirect(back if back.startswith(f"{here}?") else here)
+
+
+@blueprint.get("/runs")
+@requires(READ)
+def runs() -> ResponseReturnValue:
+    """List the runs that the user may read of, newest first."""
+    statement = (
+        select(Run)
+        .where(service.reached(signed_in_user()))
+        .options(joinedload(Run.by_user), joinedload(Run.company))
+    )
+    page = paginate(statement, RUNS)
+    return render_template(
+        "outbox/runs/runs.html",
+        page=page,
+        titles=summary.RUN_TITLES,
+        tones=summary.RUN_TONES,
+        name_of=service.name_of,
+    )
+
+
+@blueprint.post("/runs/of/<name>")
+@requires(SEND)
+def run_prepare(name: str) -> ResponseReturnValue:
+    """Make a run of what is selected in a list, and show what would be sent."""
+    user = signed_in_user()
+    declared = list_or_404(name, user, "document")
+    try:
+        made = service.prepare(read_selection(declared), user)
+    except UserError as error:
+        flash(str(error.message), "warning")
+        query = request.form.get("criteria", "")[:2000]
+        return redirect(url_for(name) + (f"?{query}" if query else ""))
+    return redirect(url_for("outbox.run", run_id=made.id))
+
+
+def _frame(run: Run) -> dict[str, Any]:
+    user = signed_in_user()
+    counts = summary.counts_of(run)
+    return {
+        "run": run,
+        "counts": counts,
+        "words": summary.progress_words(counts),
+        "reasons": summary.REASON_TITLES,
+        "title": summary.RUN_TITLES[run.state],
+        "tone": summary.RUN_TONES[run.state],
+        "mine": run.by_user_id == user.id,
+        "may_act": service.run_for(user, run.id, SEND) is not None,
+        "may_resend": user.can(RESEND),
+    }
+
+
+@blueprint.get("/runs/<int:run_id>")
+@requires(READ)
+def run(run_id: int) -> ResponseReturnValue:
+    """Show a run: what would be sent to whom, or what became of it."""
+    row, user = run_or_404(run_id), signed_in_user()
+    statement = service.items_of(row, user).options(
+        joinedload(RunItem.mail).options(
+            selectinload(OutgoingMail.recipients), joinedload(OutgoingMail.document)
+        )
+    )
+    page = paginate(statement, summary.list_of_items(row))
+    frame = _frame(row)
+    waiting = row.state in {RunState.DRAFT, RunState.PAUSED}
+    return render_template(
+        "outbox/runs/run.html",
+        page=page,
+        rows=summary.rows_of(row, page.rows, user),
+        state_words=summary.state_words,
+        forecast=summary.forecast(row, row.by_user or user) if frame["counts"].of("ready") else [],
+        templates=service.templates_of(row) if waiting else [],
+        template=db.session.get(MailTemplate, row.template_id) if row.template_id is not None else None,
+        name=service.name_of(row),
+        timezone=user.timezone,
+        **frame,
+    )
+
+
+@blueprint.get("/runs/<int:run_id>/progress")
+@requires(READ)
+def run_progress(run_id: int) -> ResponseReturnValue:
+    """Show how far a run is; once it is in another state, the page is loaded anew."""
+    row = run_or_404(run_id)
+    frame = _frame(row)
+    response = Response(render_template("outbox/runs/_progress.html", **frame))
+    seen = request.args.get("seen")
+    looked = request.args.get("looking") and not frame["counts"].of("unchecked")
+    if (seen and seen != row.state.value) or looked:
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+def _act(run_id: int, action: str) -> ResponseReturnValue:
+    row, user = run_or_404(run_id, SEND), signed_in_user()
+    try:
+        if action == "start":
+            service.start(row, user, not_before=_moment(request.form.get("not_before", "")))
+        elif action == "pause":
+            service.pause(row)
+        elif action == "go_on":
+            service.go_on(row)
+        else:
+            canceled = service.stop(row, user)
+            if canceled:
+                flash(
+                    ngettext("%(num)d email was canceled.", "%(num)d emails were canceled.", canceled),
+                    "success",
+                )
+    except UserError as error:
+        flash(str(error.message), "warning")
+    return go_back(row)
+
+
+def _moment(text: str) -> dt.datetime | None:
+    """Return the moment that was typed, by the clock of the user, or None for none.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not text.strip():
+        return None
+    try:
+        local = dt.datetime.fromisoformat(text.strip()[:40])
+        if local.tzinfo is None:
+            local = local.replace(tzinfo=zoneinfo.ZoneInfo(signed_in_user().timezone))
+        return local.astimezone(dt.UTC)
+    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise UserError(gettext("This is not a date and time."), "not_before") from error
+
+
+@blueprint.post("/runs/<int:run_id>/start")
+@requires(SEND)
+def run_start(run_id: int) -> ResponseReturnValue:
+    """Start a run, now or from a moment on."""
+    return _act(run_id, "start")
+
+
+@blueprint.post("/runs/<int:run_id>/pause")
+@requires(SEND)
+def run_pause(run_id: int) -> ResponseReturnValue:
+    """Pause a run."""
+    return _act(run_id, "pause")
+
+
+@blueprint.post("/runs/<int:run_id>/continue")
+@requires(SEND)
+def run_continue(run_id: int) -> ResponseReturnValue:
+    """Go on with a run that is paused."""
+    return _act(run_id, "go_on")
+
+
+@blueprint.post("/runs/<int:run_id>/stop")
+@requires(SEND)
+def run_stop(run_id: int) -> ResponseReturnValue:
+    """Stop a run for good."""
+    return _act(run_id, "stop")
+
+
+@blueprint.post("/runs/<int:run_id>/template")
+@requires(SEND)
+def run_template(run_id: int) -> ResponseReturnValue:
+    """Choose the template of all documents, or of each the one that applies."""
+    row = run_or_404(run_id, SEND)
+    try:
+        service.choose_template(row, request.form.get("template", type=int))
+    except UserError as error:
+        flash(str(error.message), "warning")
+    return go_back(row)
+
+
+@blueprint.post("/runs/<int:run_id>/resend")
+@requires(RESEND)
+def run_resend(run_id: int) -> ResponseReturnValue:
+    """Send again to those who did not get it, and to nobody else."""
+    row = run_or_404(run_id)
+    count = service.resend_failed(row, signed_in_user())
+    flash(
+        ngettext("%(num)d email is in the queue again.", "%(num)d emails are in the queue again.", count),
+        "success" if count else "info",
+    )
+    return go_back(row)
+
+
+@blueprint.post("/runs/<int:run_id>/table")
+@requires(READ)
+def run_table(run_id: int) -> ResponseReturnValue:
+    """Take away what became of each document, as a table."""
+    row = run_or_404(run_id)
+    form = request.form.get("as", "")
+    if form not in TableFile.__members__.values():
+        abort(400)
+    table = summary.table_of(row, signed_in_user(), get_timezone())
+    return table_download(table, TableFile(form), service.name_of(row))

@@ -1,0 +1,98 @@
+"""Who sends from where: a user's own sender, and the administrator's table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.journeys.composing import new_quotation, open_composer, send
+from tests.journeys.conftest import Desk
+from tests.journeys.house import House, wait_until
+from tests.journeys.variants import BOTH, EITHER_LANGUAGE
+from tests.journeys.words import ADMIN, Reader
+
+
+@pytest.fixture
+def desk(sit_down: Callable[..., Desk], reader: Reader) -> Iterator[Desk]:
+    """Somebody who sends, and whose emails are from the company again afterwards."""
+    desk = sit_down(reader)
+    yield desk
+    desk.go("/mail_config/mine")
+    desk.field("Send from").fill("")
+    desk.button("Save").click()
+    expect(desk.page.locator("#flashes")).to_contain_text(desk("Your sender was saved."))
+
+
+@BOTH
+def test_a_user_sends_from_the_own_address(desk: Desk, house: House, reader: Reader) -> None:
+    page, own = desk.page, f"{reader.login}@demo.example.com"
+    desk.go("/sales/quotations")
+    page.locator(".navbar .dropdown-toggle").last.click()
+    desk.link("My mail").click()
+    expect(desk.heading()).to_have_text(desk("My mail"))
+    desk.field("Send from").fill("nobody")
+    desk.button("Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("nobody")
+    desk.field("Send from").fill(own)
+    desk.button("Save").click()
+    expect(page.locator("#flashes")).to_contain_text(desk("Your sender was saved."))
+    way = page.get_by_role("region", name=desk("How they leave"))
+    expect(way).to_contain_text(own)
+    expect(way).to_contain_text("Playground")
+
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    expect(dialog.locator(".compose-route summary")).to_contain_text(own)
+    send(desk, dialog)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+    def from_here() -> list[EmailMessage]:
+        # Each company counts its own documents: the other may have written about one of this number.
+        return [message for _row, message in house.mailbox(number) if own in str(message["From"])]
+
+    (message,) = wait_until("the email", from_here)
+    assert message["Reply-To"] is None
+
+
+@EITHER_LANGUAGE
+def test_an_administrator_sets_the_sender_of_batches_and_asks_who_sends_from_where(
+    sit_down: Callable[..., Desk], language: str
+) -> None:
+    desk = sit_down(ADMIN)
+    desk.prefer(language=language)
+    desk = Desk(desk.house, desk.page, Reader(ADMIN.login, language))
+    page = desk.page
+    desk.go("/mail_config/senders")
+    cell = page.locator(".sender-matrix tbody tr", has_text="Atelier Lumen").locator("td").nth(2)
+    cell.get_by_role("link").click()
+    desk.field("Send from").fill("news@atelier-lumen.example.com")
+    desk.button("Save").click()
+    expect(cell).to_contain_text("news@atelier-lumen.example.com")
+    desk.field("User").select_option(label="Sophie Bernard")
+    desk.field("Company").select_option(label="Atelier Lumen")
+    desk.field("Purpose").select_option(label=desk("Batches"))
+    desk.button("Explain").click()
+    expect(page.get_by_role("status")).to_contain_text("news@atelier-lumen.example.com")
+    cell.get_by_role("link").click()
+    desk.field("Send from").fill("")
+    desk.button("Save").click()
+    expect(cell).not_to_contain_text("news@")
+    desk.prefer(language=ADMIN.language)
+
+
+@EITHER_LANGUAGE
+def test_a_server_is_added_by_typing_an_address(sit_down: Callable[..., Desk], language: str) -> None:
+    desk = sit_down(ADMIN)
+    desk.prefer(language=language)
+    desk = Desk(desk.house, desk.page, Reader(ADMIN.login, language))
+    desk.go("/mail_config/servers/new")
+    desk.field("An email address of yours, or the host").fill("sales@orange.fr")
+    desk.button("Fill in").click()
+    expect(desk.field("Host")).to_have_value("smtp.orange.fr")
+    expect(desk.field("Port")).to_have_value("465")
+    expect(desk.field("User name")).to_have_value("sales@orange.fr")
+    expect(desk.page.locator("#provider-hint")).to_contain_text("Orange")
+    desk.prefer(language=ADMIN.language)

@@ -1,0 +1,140 @@
+"""Addresses that nobody has: told before sending, held where nobody looks, and alive again once a mail gets through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from core import clock
+from core.auth.models import User
+from core.companies.models import Company
+from core.db import db
+from core.documents.models import Document
+from core.mail.addresses import Address
+from core.mail.outcomes import FailureKind, RecipientState
+from core.partners.models import Partner
+from core.signals import document_mail_wanted
+from core.testing.services import SmtpLab
+from modules.mail_config.models import MailServer
+from modules.outbox import service
+from modules.outbox.dead_addresses import complained_among, dead_among
+from modules.outbox.delivery.run import deliver
+from modules.outbox.inbound.intake import take
+from modules.outbox.models import Alert, OutgoingMail
+from modules.outbox.privacy.person import erase
+from modules.outbox.states import MailState
+from tests.outbox.coming_back import GIVEN_UP, report
+from tests.outbox.conftest import draft
+from tests.outbox.mails import accepted, refused
+from tests.outbox.pages import changed, opened, press_send
+
+Send = Callable[..., OutgoingMail]
+
+
+def bounced(send: Send, address: str, **how: object) -> OutgoingMail:
+    mail = accepted(send(address))
+    take(report(mail, (address, "failed"), **how))  # type: ignore[arg-type]
+    return mail
+
+
+@pytest.mark.both_databases
+def test_what_the_last_mail_has_shown_is_what_an_address_is(send: Send) -> None:
+    assert dead_among(["ann@far.example"]) == {}
+    bounced(send, "ann@far.example")
+    refused(send("bob@far.example"))
+    bounced(send, "carla@far.example", said=GIVEN_UP)
+    asked = ["ann@far.example", "ANN@far.example", "bob@far.example", "carla@far.example", "dan@far.example"]
+    assert set(dead_among(asked)) == {"ann@far.example", "ANN@far.example", "bob@far.example"}
+    accepted(send("ann@far.example"))
+    assert set(dead_among(asked)) == {"bob@far.example"}
+
+
+def test_a_private_address_is_known_by_its_hash_and_forgotten_when_it_is_erased(company: Company) -> None:
+    mail = accepted(service.submit(draft(company, "walk.in@far.example", private=True), None))
+    take(report(mail, ("walk.in@far.example", "failed")))
+    assert set(dead_among(["walk.in@far.example"])) == {"walk.in@far.example"}
+    erase("walk.in@far.example", None)
+    assert dead_among(["walk.in@far.example"]) == {}
+
+
+@pytest.mark.smtp
+def test_what_nobody_looks_at_is_held_and_one_click_sends_it(
+    send: Send, quotation: Document, seller: User, server: MailServer, lab: SmtpLab
+) -> None:
+    bounced(send, "ann@far.example")
+    addresses = (Address("ann@far.example"),)
+    ((_, mail_id),) = [
+        answer
+        for answer in document_mail_wanted.send(
+            quotation, addresses=addresses, by=seller, private=False, keep_days=None
+        )
+        if answer[1] is not None
+    ]
+    db.session.commit()
+    mail = db.session.get_one(OutgoingMail, mail_id)
+    assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.ADDRESS_HELD)
+    assert db.session.scalars(select(Alert.user_id).where(Alert.mail_id == mail_id)).all() == [seller.id]
+    deliver([mail_id])
+    assert lab.accepted == []
+    for file in mail.attachments:
+        db.session.delete(file)
+    db.session.commit()
+    assert service.resend([mail_id], by=seller) == [mail_id]
+    deliver([mail_id])
+    db.session.expire_all()
+    assert (mail.state, len(lab.accepted)) == (MailState.SENT, 1)
+    assert dead_among(["ann@far.example"]) == {}
+
+
+def test_only_the_dead_one_of_several_is_held(send: Send, company: Company) -> None:
+    bounced(send, "ann@far.example")
+    mail = service.submit(draft(company, "ann@far.example", "bob@far.example"), None, hold_dead=True)
+    assert mail.state is MailState.QUEUED
+    assert [row.state for row in mail.recipients] == [RecipientState.REFUSED, RecipientState.PENDING]
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("en", "ann@far.example came back on"),
+        ("fr", "Un e-mail à ann@far.example est revenu le"),
+    ],
+)
+def test_the_composer_asks_and_the_customer_shows_it(
+    send: Send,
+    quotation: Document,
+    customer: Partner,
+    make_user: Callable[..., User],
+    sign_in: Callable[[User], FlaskClient],
+    language: str,
+    words: str,
+) -> None:
+    bounced(send, "ann@far.example")
+    customer.email = "ann@far.example"
+    db.session.commit()
+    browser = sign_in(make_user("administrator", language=language))
+    form = changed(opened(browser, quotation), cc_typed="ann@far.example")
+    asked = press_send(browser, quotation, form).text
+    assert words in asked.replace("\u00a0", " ")
+    assert words in browser.get(f"/partners/{customer.id}").text
+
+
+def test_a_complaint_is_told_and_stops_nothing_that_was_ordered(send: Send) -> None:
+    mail = accepted(send("ann@far.example"))
+    complaint = (
+        "From: feedback@far.example\nTo: sales@maison.example.com\nSubject: complaint\nMessage-ID: <c@far.example>\n"
+        'Content-Type: multipart/report; report-type=feedback-report; boundary="=_part"\n\n'
+        "--=_part\nContent-Type: text/plain\n\nSpam.\n\n--=_part\nContent-Type: message/feedback-report\n\n"
+        "Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: ann@far.example\n\n"
+        f"--=_part\nContent-Type: message/rfc822\n\nMessage-ID: {mail.message_id}\nTo: ann@far.example\n\nx\n"
+        "--=_part--\n"
+    ).encode()
+    take(complaint)
+    assert set(complained_among(["ann@far.example", "bob@far.example"])) == {"ann@far.example"}
+    assert complained_among(["ann@far.example"])["ann@far.example"] <= clock.now()
+    db.session.expire_all()
+    assert mail.state is MailState.SENT
+    assert dead_among(["ann@far.example"]) == {}
