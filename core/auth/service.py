@@ -175,10 +175,7 @@ def save_user(
     Raises:
         UserError: The login is invalid or taken, a role is unknown, the password too weak, or it is not for `by` to do.
     """
-    try:
-        login = normalize(login).lower()
-    except UserError as error:
-        raise UserError(error.message, "login") from error
+    login = normalize(login, "login").lower()
     companies = list(dict.fromkeys(company_ids))
     made = False
     with transaction() as session:

@@ -45,8 +45,8 @@ class Address:
 class InvalidAddressError(UserError):
     """The text is not an address; `text` is what was typed."""
 
-    def __init__(self, message: object, text: str) -> None:
-        super().__init__(message)
+    def __init__(self, message: object, text: str, field: str | None = None) -> None:
+        super().__init__(message, field)
         self.text = text
 
 
@@ -56,18 +56,22 @@ def one_line(text: str) -> str:
     return _BLANKS.sub(" ", _CONTROL.sub(" ", text)).strip()
 
 
-def normalize(text: str) -> str:
+def normalize(text: str, field: str | None = None) -> str:
     """Return the addr-spec of the text, checked by form; no network is asked.
+
+    Args:
+        text: What was typed.
+        field: The field of a form that it was typed into; the error is shown beside it.
 
     Raises:
         InvalidAddressError: The text is not an addr-spec.
     """
     if len(text) > _LONGEST_LINE:
-        raise _invalid(text.strip(), None)
+        raise _invalid(text.strip(), None, field)
     cleaned = typed_addresses.clean(text)
     wrong = typed_addresses.fault(cleaned)
     if wrong is not None:
-        raise _invalid(text.strip(), wrong)
+        raise _invalid(text.strip(), wrong, field)
     try:
         checked = validate_email(
             cleaned,
@@ -77,20 +81,20 @@ def normalize(text: str) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        raise _invalid(text.strip(), None) from error
+        raise _invalid(text.strip(), None, field) from error
     return f"{checked.local_part}@{checked.domain}"
 
 
-def _invalid(text: str, why: object | None) -> InvalidAddressError:
+def _invalid(text: str, why: object | None, field: str | None) -> InvalidAddressError:
     shown = one_line(text)
     if len(shown) > 80:
         shown = shown[:80] + "…"
         # Where the fault is cannot be seen any more.
         why = None
     if why is None:
-        return InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text)
+        return InvalidAddressError(_l("“%(text)s” is not a valid email address.", text=shown), text, field)
     words = _l("“%(text)s” is not a valid email address: %(why)s.", text=shown, why=why)
-    return InvalidAddressError(words, text)
+    return InvalidAddressError(words, text, field)
 
 
 def ascii_addr_spec(addr_spec: str) -> str:

@@ -120,7 +120,7 @@ def checked_values(partner: Partner | None, values: dict[str, Any]) -> dict[str,
     if not str(values.get("name", "x")).strip():
         raise UserError(_l("A name is needed."), "name")
     if values.get("email"):
-        values["email"] = _checked(values["email"])
+        values["email"] = normalize(values["email"], "email")
     for column, known, sentence in (
         ("country", is_country, _l("There is no such country.")),
         ("language", SUPPORTED_LANGUAGES.__contains__, _l("Documents cannot be written in this language.")),
@@ -158,13 +158,6 @@ def _with_consent(partner: Partner | None, values: dict[str, Any]) -> dict[str, 
         never_said = consent is MailConsent.NECESSARY and (partner is None or same)
         at = partner.consent_at if same and partner is not None else None if never_said else clock.now()
     return {**values, "consent": consent, "consent_at": at}
-
-
-def _checked(email: str) -> str:
-    try:
-        return normalize(email)
-    except UserError as error:
-        raise UserError(error.message, "email") from error
 
 
 def make_main_contact(contact: Partner) -> None:
@@ -222,7 +215,7 @@ def save_contact(
     name, email = name.strip(), email.strip()
     if len(name) > MAX_NAME:
         raise UserError(_l("At most %(max)d characters.", max=MAX_NAME), "name")
-    email = _checked(email) if email else ""
+    email = normalize(email, "email") if email else ""
     with transaction():
         customer = customer_of(customer)
         _one_at_a_time(customer.id)  # two people who add the same one at once must not make two

@@ -22,7 +22,7 @@ from core.db import db
 from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.mail.addresses import InvalidAddressError, normalize
+from core.mail.addresses import normalize
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choices
 from core.web.forms import at_most, required, submit
@@ -119,10 +119,7 @@ def _values(form: CompanyForm) -> dict[str, Any]:
     values = {name: value for name, value in form.data.items() if name not in NOT_COLUMNS}
     values = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
     if values["email"]:
-        try:
-            values["email"] = normalize(values["email"])
-        except InvalidAddressError as error:
-            raise UserError(error.message, "email") from error
+        values["email"] = normalize(values["email"], "email")
     if form.picture is not None:
         values["logo"] = form.picture
     elif "remove_logo" in form and form.remove_logo.data:

@@ -28,10 +28,8 @@ from core.auth.service import companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
 from core.db.changes import note_change
-from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.mail.addresses import InvalidAddressError
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import at_most, required, submit
@@ -128,22 +126,19 @@ def _tell_of_the_email(user: User, hindrance: str) -> None:
 
 
 def _save(user: User | None, form: UserForm) -> User:
-    try:
-        saved = save_user(
-            user,
-            login=form.login.data,
-            name=form.name.data,
-            roles=form.roles.data,
-            company_ids=form.companies.data,
-            language=form.language.data,
-            country=form.country.data,
-            timezone=form.timezone.data,
-            password=form.password.data or None,
-            active=form.active.data,
-            by=signed_in_user(),
-        )
-    except InvalidAddressError as error:
-        raise UserError(error.message, "login") from error
+    saved = save_user(
+        user,
+        login=form.login.data,
+        name=form.name.data,
+        roles=form.roles.data,
+        company_ids=form.companies.data,
+        language=form.language.data,
+        country=form.country.data,
+        timezone=form.timezone.data,
+        password=form.password.data or None,
+        active=form.active.data,
+        by=signed_in_user(),
+    )
     if saved.id == signed_in_user().id and saved.active:
         login_user(saved)  # a new password ends every session but this one
     return saved

@@ -257,7 +257,7 @@ def checked_values(values: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]
     if checked.get("attachment_name"):
         checked["attachment_name"] = normalize_formulas(str(checked["attachment_name"]), is_html=False)
     if checked.get("reply_to"):
-        checked["reply_to"] = _checked_address(str(checked["reply_to"]), "reply_to")
+        checked["reply_to"] = normalize(str(checked["reply_to"]), "reply_to")
     if "priority" in checked:
         checked["priority"] = Priority(checked["priority"])
     for name, (low, high) in _NUMBERS.items():
@@ -271,13 +271,6 @@ def checked_values(values: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]
     if checked.get("partner_id") is not None and db.session.get(Partner, checked["partner_id"]) is None:
         raise UserError(_l("This customer does not exist any more."), "partner_id")
     return checked
-
-
-def _checked_address(text: str, field: str) -> str:
-    try:
-        return normalize(text)
-    except UserError as error:
-        raise UserError(error.message, field) from error
 
 
 def _checked_name(name: str) -> str:

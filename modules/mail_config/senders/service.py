@@ -143,7 +143,4 @@ def save_company_sender(
 
 
 def _address(text: str, field: str) -> str:
-    try:
-        return normalize(text) if text.strip() else ""
-    except UserError as error:
-        raise UserError(error.message, field) from error
+    return normalize(text, field) if text.strip() else ""

@@ -105,10 +105,7 @@ def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
     if "ca_certificate" in values:
         values["ca_certificate"] = clean_certificate(str(values["ca_certificate"] or ""))
     if bounce_address := str(values.get("bounce_address") or "").strip():
-        try:
-            values["bounce_address"] = normalize(bounce_address)
-        except UserError as error:
-            raise UserError(error.message, "bounce_address") from error
+        values["bounce_address"] = normalize(bounce_address, "bounce_address")
     return values
 
 
@@ -162,10 +159,7 @@ def clean_host(text: str) -> str:
 
 
 def _clean_own_address(text: str, relay: bool) -> str:
-    try:
-        address = normalize(text) if text.strip() else ""
-    except UserError as error:
-        raise UserError(error.message, "own_address") from error
+    address = normalize(text, "own_address") if text.strip() else ""
     if relay and not address:
         raise UserError(_l("A relay needs the address that its emails are from."), "own_address")
     return address

@@ -20,7 +20,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 from core import clock
 from core.auth.models import User
 from core.db import db, empty_journal, end_reading, transaction
-from core.errors import UserError
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.history import PartnerChange, changes_naming, forget_address
@@ -125,10 +124,7 @@ def read_address(text: str) -> str:
     Raises:
         UserError: It is none.
     """
-    try:
-        return normalize(text)
-    except UserError as error:
-        raise UserError(error.message, "address") from error
+    return normalize(text, "address")
 
 
 def pseudonym(address: str) -> str:

@@ -144,10 +144,7 @@ def correct_recipient(
         UserError: The address is invalid or among the recipients already, the recipient has got the mail, or
             the mail is being sent at this moment.
     """
-    try:
-        address = normalize(address)
-    except UserError as error:
-        raise UserError(error.message, "address") from error
+    address = normalize(address, "address")
     with transaction() as session:
         # Locked before the recipient is looked at: a worker may be settling it at this moment.
         (mail,) = locked_mails([recipient.mail_id])
