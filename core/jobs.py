@@ -21,7 +21,10 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseTimeoutException
+from sqlalchemy import ColumnElement, or_
+from sqlalchemy.orm import InstrumentedAttribute
 
+from core import clock
 from core.db import end_reading, on_commit
 from core.registry import current_registry, resolve_function
 
@@ -143,6 +146,15 @@ def enqueue_after_commit(
 ) -> None:
     """Put a job on the queue, now or at a moment, once the running transaction is committed."""
     on_commit(partial(enqueue, name, *args, front=front, at=at))
+
+
+def lost(touched_at: InstrumentedAttribute[dt.datetime], after: dt.timedelta) -> ColumnElement[bool]:
+    """Return the condition of work in steps whose job is lost: nobody has touched it for so long.
+
+    Touched in the future it was by a clock that was put back.
+    """
+    now = clock.now()
+    return or_(touched_at < now - after, touched_at > now + after)
 
 
 def queue_length() -> int | None:

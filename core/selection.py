@@ -12,7 +12,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
-from flask import abort, request
+from flask import abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from sqlalchemy import Select
 from werkzeug.datastructures import MultiDict
 
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 MAX_SELECTED = 5000
 """Rows that are selected one by one; more are chosen by what they match."""
+MAX_CRITERIA = 2000
+"""Characters of the query by which a list is narrowed and sorted."""
 MOST_COUNTED = 10_000
 """So far rows are counted; beyond, it says "10,000+"."""
 CHUNK = 500
@@ -120,10 +123,16 @@ def list_or_404(name: str, user: User, of: str = "") -> SelectableList:
 
 def read_selection(declared: SelectableList) -> Selection:
     """Return what the form around a list has posted: `id` for each row, or `all`; and `criteria`, the list's query."""
-    arguments = MultiDict(parse_qsl(request.form.get("criteria", "")[:2000]))
+    arguments = MultiDict(parse_qsl(request.form.get("criteria", "")[:MAX_CRITERIA]))
     if "all" in request.form:
         return Selection(declared, None, arguments)
     return Selection(declared, tuple(posted_ids()), arguments)
+
+
+def back_to(declared: SelectableList) -> ResponseReturnValue:
+    """Lead back to a list as it was narrowed when something was posted from it."""
+    query = request.form.get("criteria", "")[:MAX_CRITERIA]
+    return redirect(url_for(declared.name) + (f"?{query}" if query else ""))
 
 
 def posted_ids() -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, abort, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -15,6 +15,7 @@ from core.documents.pdf import render_for_reader
 from core.documents.service import file_name, get_readable
 from core.registry import current_registry
 from core.views.blueprint import blueprint
+from core.web.downloads import shown_pdf
 
 
 def _readable(document_id: int) -> Document:
@@ -49,10 +50,4 @@ def document_pdf(document_id: int) -> ResponseReturnValue:
     data = render_for_reader(row, language)
     name = file_name(row, language)
     end_reading()
-    response = Response(data, mimetype="application/pdf")
-    response.headers.set("Content-Disposition", "inline", filename=name)
-    # The browser's own viewer needs more than our pages do; there is no markup of ours in a PDF.
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
-    )
-    return response
+    return shown_pdf(data, name)

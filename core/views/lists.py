@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask import flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import get_timezone, gettext, ngettext
 from pypdf import PdfReader, PdfWriter
@@ -19,19 +19,13 @@ from core.documents.pdf import render_for_reader
 from core.documents.service import readable_by
 from core.errors import UserError
 from core.mail.draft import safe_file_name
-from core.selection import Selection, count_matching, list_or_404, read_selection
+from core.selection import Selection, back_to, count_matching, list_or_404, read_selection
 from core.spreadsheets import Table
 from core.views.blueprint import blueprint
-from core.web.downloads import TableFile, table_download
+from core.web.downloads import posted_form, shown_pdf, table_download
 
 PRINTED_AT_MOST = 100
 """Documents in one PDF: making it is somebody's request, and keeps other PDFs waiting."""
-
-
-def back_to(declared: SelectableList) -> ResponseReturnValue:
-    """Lead back to a list as it was narrowed when something was posted from it."""
-    query = request.form.get("criteria", "")[:2000]
-    return redirect(url_for(declared.name) + (f"?{query}" if query else ""))
 
 
 @blueprint.get("/lists/<name>/matching")
@@ -49,15 +43,13 @@ def list_table(name: str) -> ResponseReturnValue:
     """Take the selected rows away as a table."""
     user = signed_in_user()
     declared = list_or_404(name, user)
-    form = request.form.get("as", "")
-    if form not in TableFile.__members__.values():
-        abort(400)
+    form = posted_form()
     selection = read_selection(declared)
     if selection.ids == ():
         return _nothing(declared)
     title = gettext(declared.title)
     table = Table(title, selection.source(user).columns, selection.cells(user), get_timezone())
-    return table_download(table, TableFile(form), f"{title} {clock.today().isoformat()}")
+    return table_download(table, form, f"{title} {clock.today().isoformat()}")
 
 
 @blueprint.post("/lists/<name>/print")
@@ -84,18 +76,8 @@ def list_print(name: str) -> ResponseReturnValue:
         flash(str(error.message), "danger")
         return back_to(declared)
     end_reading()
-    response = Response(data, mimetype="application/pdf")
     title = ngettext("%(num)d document", "%(num)d documents", len(documents))
-    response.headers.set(
-        "Content-Disposition",
-        "inline",
-        filename=safe_file_name(f"{gettext(declared.title)} ({title}).pdf"),
-    )
-    # As for one document: the browser's own viewer needs more than our pages do.
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
-    )
-    return response
+    return shown_pdf(data, safe_file_name(f"{gettext(declared.title)} ({title}).pdf"))
 
 
 def _nothing(declared: SelectableList) -> ResponseReturnValue:

@@ -1,16 +1,17 @@
-"""Tables that a page offers as a file."""
+"""Tables that a page offers as a file, and PDFs that it shows."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from io import BytesIO
 
-from flask import Response, send_file
+from flask import Response, abort, request, send_file
 from flask_babel import get_locale
 
 from core.i18n import number_locale
 from core.mail.draft import safe_file_name
 from core.spreadsheets import Table, csv_chunks, write_xlsx
+from core.web.security import for_viewer
 
 
 class TableFile(StrEnum):
@@ -24,6 +25,21 @@ _MEDIA_TYPES = {
     TableFile.CSV: "text/csv",
     TableFile.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+
+
+def posted_form() -> TableFile:
+    """Return the form in which a table is asked for by `as`; abort with 400 where there is no such form."""
+    form = request.form.get("as", "")
+    if form not in TableFile.__members__.values():
+        abort(400)
+    return TableFile(form)
+
+
+def shown_pdf(data: bytes, name: str) -> Response:
+    """Return a PDF that the browser shows, and saves by a name."""
+    response = Response(data, mimetype="application/pdf")
+    response.headers.set("Content-Disposition", "inline", filename=name)
+    return for_viewer(response)
 
 
 def table_download(table: Table, form: TableFile, name: str = "") -> Response:

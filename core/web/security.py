@@ -53,6 +53,14 @@ def foreign_html(html: str) -> Response:
     return response
 
 
+def for_viewer(response: Response) -> Response:
+    """Let the browser's own viewer show a file; it needs more than our pages do, and a PDF has no markup of ours."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
+    )
+    return response
+
+
 def _refuse_unkeepable() -> None:
     """Refuse what no text has, and no database keeps, in what was typed."""
     for values in (request.args, request.form):

@@ -21,7 +21,7 @@ from core.auth.models import User
 from core.db import db, end_reading, transaction
 from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
-from core.jobs import enqueue, enqueue_after_commit
+from core.jobs import enqueue, enqueue_after_commit, lost
 from core.partners.history import on_behalf_of
 from core.partners.imports.columns import BY_NAME, guess
 from core.partners.imports.judging import NEW_LABELS, judge, stored
@@ -202,10 +202,7 @@ def back_to_columns(of: PartnerImport) -> None:
         UserError: The import has gone on meanwhile.
     """
     with transaction() as session:
-        row = _locked(session, of.id)
-        if row is None or row.state is not ImportState.CHECKED:
-            raise UserError(_l("This import has gone on meanwhile. Look at it again."))
-        row.state = ImportState.MAPPING
+        _demand(session, of, {ImportState.CHECKED}).state = ImportState.MAPPING
 
 
 def undo(of: PartnerImport) -> None:
@@ -224,17 +221,13 @@ def discard(of: PartnerImport) -> None:
         UserError: It has.
     """
     with transaction() as session:
-        row = _locked(session, of.id)
-        if row is None or row.state not in {ImportState.MAPPING, ImportState.CHECKING, ImportState.CHECKED}:
-            raise UserError(_l("This import has gone on meanwhile. Look at it again."))
-        session.delete(row)
+        states = {ImportState.MAPPING, ImportState.CHECKING, ImportState.CHECKED}
+        session.delete(_demand(session, of, states))
 
 
 def _begin(of: PartnerImport, before: set[ImportState], state: ImportState, set_up: Any = None) -> None:
     with transaction() as session:
-        row = _locked(session, of.id)
-        if row is None or row.state not in before:
-            raise UserError(_l("This import has gone on meanwhile. Look at it again."))
+        row = _demand(session, of, before)
         if set_up is not None:
             set_up(session, row)
         row.state, row.done, row.last_id, row.touched_at = state, 0, 0, clock.now()
@@ -244,6 +237,14 @@ def _begin(of: PartnerImport, before: set[ImportState], state: ImportState, set_
     if few:
         while step(of.id):
             pass
+
+
+def _demand(session: Session, of: PartnerImport, states: set[ImportState]) -> PartnerImport:
+    """Return an import as it is now, locked, once it is sure that it is in one of some states."""
+    row = _locked(session, of.id)
+    if row is None or row.state not in states:
+        raise UserError(_l("This import has gone on meanwhile. Look at it again."))
+    return row
 
 
 def _locked(session: Session, import_id: int) -> PartnerImport | None:
@@ -375,13 +376,11 @@ _VERBS = {
 def sweep() -> None:
     """Ask again for imports that nobody works on any more, and delete what is over; runs as a periodic job."""
     now = clock.now()
-    # Touched in the future: by a clock that was put back.
-    untouched = or_(PartnerImport.touched_at < now - LOST_AFTER, PartnerImport.touched_at > now + LOST_AFTER)
     with transaction() as session:
-        lost = session.scalars(
-            select(PartnerImport).where(PartnerImport.state.in_(_WORKING), untouched)
-        ).all()
-        for row in lost:
+        left = select(PartnerImport).where(
+            PartnerImport.state.in_(_WORKING), lost(PartnerImport.touched_at, LOST_AFTER)
+        )
+        for row in session.scalars(left).all():
             row.touched_at = now
             enqueue_after_commit("core.import_partners", row.id)
         over = or_(

@@ -31,7 +31,13 @@ from modules.mail_config.servers import connection_limit
 
 F = TypeVar("F", bound="ConnectionForm")
 
-_PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
+PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
+ENCRYPTION_TITLES: Mapping[Encryption, object] = {
+    Encryption.STARTTLS: _l("STARTTLS: begins in the clear, then encrypts"),
+    Encryption.TLS: _l("TLS from the first byte"),
+    Encryption.NONE: _l("None: only inside your own network"),
+}
+"""How a connection is encrypted, in words; the usual way for sending comes first."""
 
 
 class ConnectionForm(RecordForm):
@@ -42,17 +48,13 @@ class ConnectionForm(RecordForm):
     )
     port = IntegerField(
         _l("Port"),
-        [*required(), _PORT_RANGE],
+        [*required(), PORT_RANGE],
         default=587,
         description=_l("Usual: 587 STARTTLS, 465 TLS, 25 none"),
     )
     encryption = SelectField(
         _l("Encryption"),
-        choices=[
-            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
-            SelectChoice(Encryption.TLS.value, _l("TLS from the first byte")),
-            SelectChoice(Encryption.NONE.value, _l("None: only inside your own network")),
-        ],
+        choices=[SelectChoice(kind.value, title) for kind, title in ENCRYPTION_TITLES.items()],
     )
     username = StringField(
         _l("User name"),

@@ -47,7 +47,7 @@ def guess(text: str) -> Guess:
     if not address:
         return Guess()
     places = str(current_app.config["MAIL_CONFIG_AUTOCONFIG"]).split()
-    allow_local = bool(int(current_app.config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]))
+    allow_local = bool(current_app.config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"])
     found = look_up(address, places, allow_local=allow_local)
     return (
         Guess(_values_from(found, address), provider_of(found.host), True) if found is not None else Guess()

@@ -19,8 +19,7 @@ from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading, transaction
-from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft, Purpose
+from core.mail.draft import MailDraft, Purpose
 from core.mail.outcomes import RecipientState
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.service import route_for
@@ -29,8 +28,9 @@ from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.transports.base import Envelope
 from modules.outbox import service
 from modules.outbox.alerts.service import (
-    address_of_page,
     company_that_can_send,
+    draft_to,
+    link_to_alerts,
     local_time,
     reads_mails_of_others,
 )
@@ -136,19 +136,8 @@ def _news(
             else gettext("They wait for a mail server that is paused."),
         ]
         body = Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
-        link = Markup('<p><a href="{}">{}</a></p>').format(
-            address_of_page("outbox.alerts"), gettext("All alerts, and whether you get them by email")
-        )
-    return MailDraft(
-        document_id=None,
-        document_revision=0,
-        company_id=company.id,
-        language=user.language,
-        subject=subject,
-        body_html=str(body + link),
-        recipients=[DraftRecipient(Address(user.login, user.name))],
-        purpose=Purpose.ALERT,
-    )
+        body += Markup("<p>{}</p>").format(link_to_alerts())
+    return draft_to(user, company, subject, body)
 
 
 def _send_past_the_queue(draft: MailDraft, company: Company) -> bool:

@@ -346,10 +346,19 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
         body = Markup("<p>{}</p><ul>{}</ul><p>{}</p>").format(
             gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
             Markup("").join(lines),
-            Markup('<a href="{}">{}</a>').format(
-                address_of_page("outbox.alerts"), gettext("All alerts, and whether you get them by email")
-            ),
+            link_to_alerts(),
         )
+    return draft_to(user, company, subject, body)
+
+
+def link_to_alerts() -> Markup:
+    """Return the link that stands at the end of each mail of this kind."""
+    title = gettext("All alerts, and whether you get them by email")
+    return Markup('<a href="{}">{}</a>').format(address_of_page("outbox.alerts"), title)
+
+
+def draft_to(user: User, company: Company, subject: str, body: Markup) -> MailDraft:
+    """Return a mail of the application to a user, about nobody's document."""
     return MailDraft(
         document_id=None,
         document_revision=0,

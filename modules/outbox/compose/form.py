@@ -311,18 +311,33 @@ def _read_files(form: ComposeForm, tokens: Iterable[str], pdf: str) -> None:
             form.pdf = shown
 
 
+def typed_moment(text: str, user: User) -> dt.datetime:
+    """Return a moment as a browser posts it.
+
+    Args:
+        text: Without a zone mostly: then it means the one in which the user reads times.
+        user: Who types it.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        local = dt.datetime.fromisoformat(text)
+        if local.tzinfo is None:
+            local = local.replace(tzinfo=zoneinfo.ZoneInfo(user.timezone))
+        return local.astimezone(dt.UTC)
+    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError) as error:
+        raise UserError(gettext("This is not a date and time.")) from error
+
+
 def _read_time(form: ComposeForm, text: str) -> None:
     form.send_at = text.strip()[:40]
     if not form.send_at:
         return
     try:
-        local = dt.datetime.fromisoformat(form.send_at)
-        if local.tzinfo is None:
-            # The browser posts a time without a zone; it means the one in which the person reads times.
-            local = local.replace(tzinfo=zoneinfo.ZoneInfo(form.user.timezone))
-        moment = local.astimezone(dt.UTC)
-    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError):
-        form.error("send_at", gettext("This is not a date and time."))
+        moment = typed_moment(form.send_at, form.user)
+    except UserError as error:
+        form.error("send_at", error.message)
         return
     now = clock.now()
     if moment <= now:

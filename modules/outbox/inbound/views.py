@@ -11,7 +11,6 @@ from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, IntegerField, PasswordField, SelectChoice, SelectField, StringField
-from wtforms.validators import NumberRange
 
 from core.auth.permissions import requires
 from core.db import db, transaction
@@ -23,6 +22,7 @@ from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
 from modules.mail_config.models import Encryption
+from modules.mail_config.servers.forms import ENCRYPTION_TITLES, PORT_RANGE
 from modules.outbox.blueprint import blueprint
 from modules.outbox.inbound import mailboxes as service
 from modules.outbox.models import InboundMessage, Mailbox, Verdict
@@ -58,16 +58,15 @@ class MailboxForm(RecordForm):
     )
     port = IntegerField(
         _l("Port"),
-        [*required(), NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))],
+        [*required(), PORT_RANGE],
         default=993,
         description=_l("Usual: 993 TLS, 143 STARTTLS"),
     )
     encryption = SelectField(
         _l("Encryption"),
         choices=[
-            SelectChoice(Encryption.TLS.value, _l("TLS from the first byte")),
-            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS: begins in the clear, then encrypts")),
-            SelectChoice(Encryption.NONE.value, _l("None: only inside your own network")),
+            SelectChoice(kind.value, ENCRYPTION_TITLES[kind])
+            for kind in (Encryption.TLS, Encryption.STARTTLS, Encryption.NONE)
         ],
     )
     username = StringField(_l("User name"), [*required(), at_most(254)], render_kw={"autocomplete": "off"})

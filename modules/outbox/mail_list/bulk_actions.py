@@ -24,7 +24,7 @@ from core.auth.models import User
 from core.db import db, end_reading, transaction
 from core.errors import EnvoiError
 from core.i18n import N_
-from core.jobs import enqueue, enqueue_after_commit
+from core.jobs import enqueue, enqueue_after_commit, lost
 from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import queries, service
 from modules.outbox.mail_list import date_ranges
@@ -298,17 +298,15 @@ def stop(run_id: int, user: User) -> bool:
 
 def resume_lost() -> int:
     """Ask again for runs that nobody works on any more; return how many."""
-    now = clock.now()
-    # Touched in the future: by a clock that was put back.
-    untouched = (BulkRun.touched_at < now - LOST_AFTER) | (BulkRun.touched_at > now + LOST_AFTER)
+    left = select(BulkRun).where(BulkRun.ended_at.is_(None), lost(BulkRun.touched_at, LOST_AFTER))
     with transaction() as session:
-        lost = list(session.scalars(select(BulkRun).where(BulkRun.ended_at.is_(None), untouched)))
-        for run in lost:
+        runs = list(session.scalars(left))
+        for run in runs:
             run.touched_at = clock.now()
             enqueue_after_commit("outbox.bulk", run.id)
-    if lost:
-        logger.warning("%d runs over many mails had lost their job.", len(lost))
-    return len(lost)
+    if runs:
+        logger.warning("%d runs over many mails had lost their job.", len(runs))
+    return len(runs)
 
 
 def runs_of(user: User) -> list[BulkRun]:

@@ -22,13 +22,14 @@ from core.documents.models import Document
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import N_
 from core.installation import service as installation
-from core.jobs import enqueue, enqueue_after_commit
+from core.jobs import enqueue, enqueue_after_commit, lost
 from core.mail.draft import MailDraft
 from core.registry import current_registry
 from modules.mail_config.models import MailTemplate
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import Facts, HeldError, draft_of, facts_of, sent_as_they_are
 from modules.outbox.states import CANCELABLE, MailState
 
@@ -325,20 +326,9 @@ def tell(run: Run, words: str | None) -> None:
 
 def outcome_sentence(run_id: int) -> str:
     """Return in words how many mails of a run were accepted, and how many documents did not go."""
-    rows = db.session.execute(
-        select(OutgoingMail.state, func.count())
-        .where(OutgoingMail.run_id == run_id)
-        .group_by(OutgoingMail.state)
-    )
-    counts: dict[MailState, int] = dict(rows.all())
-    sent = counts.get(MailState.SENT, 0)
-    others = sum(counts.values()) - sent
-    held = int(
-        db.session.scalar(
-            select(func.count()).where(RunItem.run_id == run_id, RunItem.state == ItemState.HELD)
-        )
-        or 0
-    )
+    counts = counts_of(run_id)
+    sent, held = counts.accepted, counts.of(ItemState.HELD)
+    others = sum(counts.mails.values()) - sent
     words = [ngettext("%(num)d email was accepted.", "%(num)d emails were accepted.", sent)]
     if others:
         words.append(ngettext("%(num)d was not.", "%(num)d were not.", others))
@@ -356,14 +346,12 @@ def title_of_list(name: str) -> str:
 def resume_lost() -> int:
     """Ask again for runs that nobody works on any more; return how many."""
     now = clock.now()
-    # Touched in the future: by a clock that was put back.
-    untouched = or_(Run.touched_at < now - LOST_AFTER, Run.touched_at > now + LOST_AFTER)
     unchecked = select(RunItem.run_id).where(RunItem.run_id == Run.id, RunItem.state == ItemState.UNCHECKED)
-    lost = (
+    left = (
         select(Run)
         .where(
             Run.ended_at.is_(None),
-            untouched,
+            lost(Run.touched_at, LOST_AFTER),
             or_(
                 Run.state == RunState.STOPPED,
                 (Run.state == RunState.RUNNING) & or_(Run.not_before.is_(None), Run.not_before <= now),
@@ -374,7 +362,7 @@ def resume_lost() -> int:
         .limit(100)
     )
     with transaction() as session:
-        runs = list(session.scalars(lost))
+        runs = list(session.scalars(left))
         for run in runs:
             run.touched_at = now
             enqueue_after_commit("outbox.run", run.id)

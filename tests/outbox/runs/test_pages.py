@@ -25,6 +25,7 @@ from core.partners.service import save_contact, save_partner
 from modules.mail_config.models import MailServer
 from modules.outbox.models import MAILS, RUN_ITEMS, ItemState, OutgoingMail, Run, RunState
 from modules.outbox.runs import service, summary, work
+from modules.outbox.runs.counts import counts_of
 from modules.outbox.states import MailState
 from tests.outbox.many import write
 from tests.outbox.runs.conftest import items, mails, outcomes, prepared, written
@@ -218,7 +219,7 @@ def test_a_run_is_counted_and_worked_through_by_its_indexes(
     with transaction() as session:
         session.execute(text("ANALYZE"))
     with _counted() as said:
-        summary.counts_of(run)
+        counts_of(run.id)
         work.resume_lost()
     plans = [
         str(row[3])

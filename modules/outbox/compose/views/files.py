@@ -14,6 +14,7 @@ from core.files import FileMissingError
 from core.mail.draft import safe_file_name
 from core.mail.html import shown_size
 from core.web.formats import file_size
+from core.web.security import for_viewer
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
 from modules.outbox.compose.uploads import Origin, picture_size, read_token, store_upload
@@ -64,10 +65,7 @@ def compose_file_show(token: str) -> ResponseReturnValue:
     response.headers.set("Content-Disposition", kind, filename=file.name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, max-age=3600"
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
-    )
-    return response
+    return for_viewer(response)
 
 
 @blueprint.post("/compose/<int:document_id>/pdf")

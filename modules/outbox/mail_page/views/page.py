@@ -23,7 +23,7 @@ from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.web.formats import harmless
-from core.web.security import foreign_html
+from core.web.security import for_viewer, foreign_html
 from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
@@ -342,7 +342,4 @@ def attachment(mail_id: int, attachment_id: int) -> ResponseReturnValue:
     # Only our own PDF may open in the browser; a file by others could be a page with scripts.
     media_type = "application/pdf" if row.generated else "application/octet-stream"
     response = send_file(BytesIO(data), media_type, as_attachment=not row.generated, download_name=row.name)
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'unsafe-inline'; object-src 'self'"
-    )
-    return response
+    return for_viewer(response)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import zoneinfo
 from typing import Any
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_timezone, gettext, ngettext
+from flask_babel import get_timezone, ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -16,14 +14,16 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
 from core.i18n import N_
-from core.selection import list_or_404, read_selection
-from core.web.downloads import TableFile, table_download
+from core.selection import back_to, list_or_404, read_selection
+from core.web.downloads import posted_form, table_download
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from modules.mail_config.models import MailTemplate
 from modules.outbox.blueprint import blueprint
+from modules.outbox.compose.form import typed_moment
 from modules.outbox.models import OutgoingMail, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.runs import service, summary
+from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import SEND
 
 RUNS = ListSpec(
@@ -77,14 +77,13 @@ def run_prepare(name: str) -> ResponseReturnValue:
         made = service.prepare(read_selection(declared), user)
     except UserError as error:
         flash(str(error.message), "warning")
-        query = request.form.get("criteria", "")[:2000]
-        return redirect(url_for(name) + (f"?{query}" if query else ""))
+        return back_to(declared)
     return redirect(url_for("outbox.run", run_id=made.id))
 
 
 def _frame(run: Run) -> dict[str, Any]:
     user = signed_in_user()
-    counts = summary.counts_of(run)
+    counts = counts_of(run.id)
     return {
         "run": run,
         "counts": counts,
@@ -143,7 +142,8 @@ def _act(run_id: int, action: str) -> ResponseReturnValue:
     row, user = run_or_404(run_id, SEND), signed_in_user()
     try:
         if action == "start":
-            service.start(row, user, not_before=_moment(request.form.get("not_before", "")))
+            typed = request.form.get("not_before", "").strip()[:40]
+            service.start(row, user, not_before=typed_moment(typed, user) if typed else None)
         elif action == "pause":
             service.pause(row)
         elif action == "go_on":
@@ -158,23 +158,6 @@ def _act(run_id: int, action: str) -> ResponseReturnValue:
     except UserError as error:
         flash(str(error.message), "warning")
     return go_back(row)
-
-
-def _moment(text: str) -> dt.datetime | None:
-    """Return the moment that was typed, by the clock of the user, or None for none.
-
-    Raises:
-        UserError: It is none.
-    """
-    if not text.strip():
-        return None
-    try:
-        local = dt.datetime.fromisoformat(text.strip()[:40])
-        if local.tzinfo is None:
-            local = local.replace(tzinfo=zoneinfo.ZoneInfo(signed_in_user().timezone))
-        return local.astimezone(dt.UTC)
-    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise UserError(gettext("This is not a date and time."), "not_before") from error
 
 
 @blueprint.post("/runs/<int:run_id>/start")
@@ -235,8 +218,6 @@ def run_resend(run_id: int) -> ResponseReturnValue:
 def run_table(run_id: int) -> ResponseReturnValue:
     """Take away what became of each document, as a table."""
     row = run_or_404(run_id)
-    form = request.form.get("as", "")
-    if form not in TableFile.__members__.values():
-        abort(400)
+    form = posted_form()
     table = summary.table_of(row, signed_in_user(), get_timezone())
-    return table_download(table, TableFile(form), service.name_of(row))
+    return table_download(table, form, service.name_of(row))
