@@ -234,12 +234,12 @@ class Lane:
         failure = self.shared.down.get(server.id)
         if failure is not None:
             # Not tried again for each mail of the run: a server that hangs would hold the worker for an hour.
-            named.restore(mail)
-            raise MustWaitError(failure, self._after_failure(mail, server))
+            raise MustWaitError(failure, self._after_failure(mail, server, named))
         return server
 
-    def _after_failure(self, mail: OutgoingMail, server: MailServer) -> dt.datetime:
+    def _after_failure(self, mail: OutgoingMail, server: MailServer, named: Named) -> dt.datetime:
         """Return until when a mail waits whose server has failed: until now where another stands in for it."""
+        named.restore(mail)
         is_paused = circuit_breaker.paused(server.id)
         end_reading()
         if not is_paused:
@@ -360,8 +360,7 @@ class Lane:
             self.shared.down[server.id] = failure
         if not counted:
             claims.patiently(lambda: circuit_breaker.note_failure(server.id, failure))
-        named.restore(mail)
-        return waiting(mail, failure, self._after_failure(mail, server), asked=True)
+        return waiting(mail, failure, self._after_failure(mail, server, named), asked=True)
 
     def _slow_down(self, server: MailServer, failure: Failure) -> None:
         """Do what a server asks for that wants less: offer it fewer connections, if it says so, or wait."""

@@ -143,14 +143,17 @@ def _ask_again(released: Sequence[int], grace: dt.timedelta) -> int:
     now = clock.now()
     # Further ahead than anybody puts it: from a clock that was put back.
     astray = MAILS.c.next_attempt_at > now + max(ASK_AGAIN, LONG_GRACE)
-    chunks = [released[begin : begin + BATCH] for begin in range(0, len(released), BATCH)]
     overdue = or_(MAILS.c.next_attempt_at <= now - grace, astray)
     asked = 0
-    for condition in (*(MAILS.c.id.in_(chunk) for chunk in chunks), *[overdue] * ROUNDS):
-        some = _ask(now, condition)
-        asked += some
+    for begin in range(0, len(released), BATCH):
+        asked += _ask(now, MAILS.c.id.in_(released[begin : begin + BATCH]))
         # Each question to a queue that went away meanwhile would wait for its timeout.
-        if (condition is overdue and some < BATCH) or queue_length() is None:
+        if queue_length() is None:
+            return asked
+    for _ in range(ROUNDS):
+        some = _ask(now, overdue)
+        asked += some
+        if some < BATCH or queue_length() is None:
             break
     return asked
 
