@@ -96,16 +96,36 @@ def test_connections_are_kept_from_job_to_job(app, submit):
 
 @pytest.mark.both_databases
 def test_two_workers_together_open_no_more_than_the_server_is_offered(app, submit, tmp_path):
+    # Nobody dies here, and no machine is so busy that places run out.
+    app.config["OUTBOX_LEASE_SECONDS"] = "60"
     with far_server(offered=3) as server, workforce(app, tmp_path / "workers") as hire:
         ids = submit(60)
         for start in range(0, 60, 10):
             assert jobs.enqueue("outbox.deliver_mails", ids[start : start + 10])
         for _ in range(2):
-            hire()
+            hire(OUTBOX_LEASE_SECONDS=60)
         sweep_until(ids, settled, "all mails are settled")
         assert states_of(ids) == ["sent"] * 60
         assert server.most_at_once <= 3
         assert each_went_once(server, 60)
+
+
+def test_a_connection_that_nobody_uses_keeps_its_place_as_long_as_it_is_open(app, submit):
+    with far_server(offered=3) as server:
+        assert deliver(submit(6)) == 6
+        kept = server.at_once
+        assert kept
+        time.sleep(1.5 * LEASE_SECONDS)
+        assert server.at_once == connection_limit.places_taken(server.id) == kept
+
+
+def test_a_connection_that_nobody_uses_is_ended_when_others_wait_for_its_place(app, submit, monkeypatch):
+    with far_server(offered=3) as server:
+        assert deliver(submit(6)) == 6
+        assert server.at_once > 1
+        monkeypatch.setattr(connection_limit, "pulse", lambda: Pulse(alive={connection_limit.Part.WORKER: 3}))
+        eventually(lambda: server.at_once == 1, "one is left")
+        eventually(lambda: connection_limit.places_taken(server.id) == 1, "so is its place")
 
 
 def test_a_worker_keeps_open_what_no_other_one_waits_for(app, monkeypatch):

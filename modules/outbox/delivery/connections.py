@@ -5,15 +5,18 @@ from __future__ import annotations
 import atexit
 import threading
 from dataclasses import dataclass
+from typing import cast
 
-from flask import current_app
+from flask import Flask, current_app
 
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import connection_limit
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.transports.connection import KEEP_SECONDS
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox.delivery.claims import lease
+
+TEND_SECONDS = 5.0
+"""How often the connections that nobody uses are looked after."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,7 +45,7 @@ class ConnectionPool:
         self._lock = threading.Lock()
         self._idle: list[Loan] = []
         self._lent: list[Loan] = []
-        self._goodbye: threading.Timer | None = None
+        self._tending: threading.Timer | None = None
 
     def lend(self, server: MailServer, limit: int) -> Loan | None:
         """Return a connection to a server, which may be closed, or None when no other may be opened now.
@@ -122,30 +125,48 @@ class ConnectionPool:
             # Given back meanwhile, perhaps before it was kept.
             loan.place.leave()
 
-    def close_later(self) -> None:
-        """Say goodbye on the connections that nobody has used for a while; servers have others to serve."""
+    def tend_idle_later(self) -> None:
+        """Look after the connections that nobody uses: soon, and again as long as there are any."""
+        app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
         with self._lock:
-            if self._goodbye is None or not self._goodbye.is_alive():
-                self._goodbye = threading.Timer(KEEP_SECONDS, self._close_idle)
-                self._goodbye.daemon = True
-                self._goodbye.start()
+            if self._idle and (self._tending is None or not self._tending.is_alive()):
+                # More often than places run out: an open connection whose place another worker has got is one too many.
+                seconds = min(TEND_SECONDS, lease().total_seconds() / 3)
+                self._tending = threading.Timer(seconds, self._tend_idle, (app,))
+                self._tending.daemon = True
+                self._tending.start()
 
-    def _close_idle(self) -> None:
-        with self._lock:
-            old = [loan for loan in self._idle if not loan.connection.is_open]
-            self._idle = [loan for loan in self._idle if loan.connection.is_open]
-            again = bool(self._idle)
-            self._goodbye = None
-        for loan in old:
-            self._end(loan)
-        if again:
-            self.close_later()
+    def _tend_idle(self, app: Flask) -> None:
+        """Keep the places of connections that nobody uses, or end them: servers and workers have others to serve."""
+        with app.app_context():
+            for loan in self._idle.copy():
+                to_keep = connection_limit.to_keep(loan.limit)
+                with self._lock:
+                    if loan not in self._idle:
+                        continue
+                    # Taken back as soon as it is lent again.
+                    self._idle.remove(loan)
+                    keep = loan.connection.is_open and self._open_to(loan.server_id) < to_keep
+                if keep and loan.place.take(loan.limit):
+                    with self._lock:
+                        self._idle.append(loan)
+                else:
+                    self._end(loan)
+            with self._lock:
+                self._tending = None
+            self.tend_idle_later()
 
     def close(self) -> None:
         """End all that are not lent, at once."""
         with self._lock:
-            if self._goodbye is not None:
-                self._goodbye.cancel()
+            tending = self._tending
+        if tending is not None:
+            tending.cancel()
+            # What it looks at is neither lent nor idle.
+            tending.join(TEND_SECONDS)
+        with self._lock:
+            if self._tending is not None:
+                self._tending.cancel()
             idle, self._idle = self._idle, []
         for loan in idle:
             loan.connection.drop()

@@ -322,7 +322,7 @@ def deliver(mail_ids: Sequence[int]) -> int:
             try:
                 _ask_again(claims.give_back(run.tokens))
             finally:
-                pool.close_later()
+                pool.tend_idle_later()
     # Here and not in the sweep, so that an address is gone a moment after it was needed.
     private = [mail.id for mail in run.mails if mail.private or mail.encrypted_link is not None]
     if private:
