@@ -86,6 +86,26 @@ def test_a_single_mail_opens_one_connection(app, submit):
         assert server.connections == 1
 
 
+@pytest.mark.both_databases
+def test_mails_that_persons_send_one_by_one_leave_by_several_connections(app, company):
+    ids = [service.submit(draft(company, f"one{number}@example.com"), None).id for number in range(24)]
+    with far_server(offered=8) as server:
+        assert deliver([ids[12]]) == 24
+        # Its own first: whoever has sent it may be looking.
+        assert server.said[2] == "RCPT TO:<one12@example.com>"
+        assert server.most_at_once > 2
+        assert states_of(ids) == ["sent"] * 24
+        assert each_went_once(server, 24)
+
+
+def test_a_mail_whose_server_is_down_takes_no_others_along(app, company):
+    with far_server(offered=8, **{GREETING: "421 4.3.2 down"}) as server:
+        ids = [service.submit(draft(company, "one@example.com"), None).id for _ in range(3)]
+        assert deliver(ids[:1]) == 1
+        assert server.connections == 1
+        assert states_of(ids)[1:] == ["queued"] * 2
+
+
 def test_connections_are_kept_from_job_to_job(app, submit):
     with far_server(offered=4) as server:
         for _ in range(3):

@@ -48,7 +48,7 @@ IDLE_SECONDS = 0.5
 """When a lane has had nothing to do for so long while others have, one of them hangs: it takes more of what waits."""
 
 REFILL = 50
-"""How many mails it takes then."""
+"""How many mails it takes then, and how many a job of fewer takes along that wait."""
 
 LONGEST_SECONDS = 300.0
 """A run takes no more mails after this: others on the queue have waited longer."""
@@ -96,7 +96,7 @@ class DeliveryRun:
         self._changed = threading.Condition(self._lock)
         """Told of work that has come back, and of the end."""
         self._busy = self._idle = 0
-        self._stopped = self._refilling = False
+        self._stopped = self._refilling = self._took_others = False
         self._began = self._last_done = time.monotonic()
         self._threads: list[threading.Thread] = []
         # It says who acts.
@@ -218,9 +218,11 @@ class DeliveryRun:
                     self._busy += 1
                     return mail
                 if self._is_over():
-                    self._changed.notify_all()
-                    return None
-                if lane.unwritten is None:
+                    if not self._may_take_others():
+                        self._changed.notify_all()
+                        return None
+                    self._took_others = self._refilling = refill = True
+                elif lane.unwritten is None:
                     refill = self._wait()
             # What a server has answered is not kept back while a lane waits.
             lane.flush()
@@ -281,8 +283,18 @@ class DeliveryRun:
         left = self._ready or self._unmade
         return not left or time.monotonic() - self._last_done > LONGEST_WAIT_SECONDS
 
+    def _may_take_others(self) -> bool:
+        """Tell whether a short job, when all is done, may take mails of jobs that wait, once.
+
+        Persons who send one mail each make a job each; one after the other, each mail would wait for all answers that
+        a server across a network gives to those before it.
+        """
+        if self._took_others or len(self.mails) >= REFILL or not self.shared.at_work or self._is_ending():
+            return False
+        return bool(jobs.queue_length())
+
     def _refill(self) -> None:
-        """Take more mails of those that wait, while another lane hangs."""
+        """Take more mails of those that wait."""
         if time.monotonic() - self._began > LONGEST_SECONDS:
             return
         ids = claims.patiently(partial(claims.waiting_ids, REFILL))
