@@ -44,7 +44,7 @@ def quotation(house: House, count: int) -> int:
         user = db.session.scalars(select(User).where(User.login == LOGIN)).one()
         customer = db.session.scalars(select(Partner).where(Partner.email != "").limit(1)).one()
         lines = [LineValues(f"Lamp {number}", Decimal(1), Decimal("50.00")) for number in range(count)]
-        values = orders.QuotationValues(customer.id, clock.today(), lines)
+        values = orders.QuotationValues(customer.id, clock.day_in("UTC"), lines)
         return orders.create_quotation(current_company(user), values, user).document_id
 
 

@@ -45,7 +45,7 @@ def _invoices(count: int) -> list[int]:
         partner = save_partner(
             None, {"name": f"Bench {number}", "email": f"bench{number}@example.com", "language": "en"}
         )
-        values = invoices.InvoiceValues(partner.id, clock.today(), lines)
+        values = invoices.InvoiceValues(partner.id, clock.day_in("UTC"), lines)
         row = invoices.create_invoice(company, values, seller)
         invoices.post(row)
         ids.append(row.document_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 
 
 def now() -> dt.datetime:
@@ -10,6 +11,13 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def today() -> dt.date:
-    """Return today's date in UTC."""
-    return now().date()
+def day_in(timezone: str) -> dt.date:
+    """Return the day that it is at a place.
+
+    Half past midnight in Paris is the day before in UTC, and another year once a year: whoever dates something asks for
+    the day of the company that issues it, or of the person who reads it.
+
+    Args:
+        timezone: IANA name.
+    """
+    return now().astimezone(zoneinfo.ZoneInfo(timezone)).date()

@@ -64,6 +64,7 @@ _COMPANIES: tuple[dict[str, Any], ...] = (
         "bank_line": "Sort code 04-00-04 – Account 12345678 – IBAN GB33 BUKB 2020 1555 5555 55",
         "currency": "GBP",
         "language": "en",
+        "timezone": "Europe/London",
         "accent": "#7a3b2e",
     },
 )

@@ -100,6 +100,11 @@ class User(Base, UserMixin):  # type: ignore[misc]
         return self.active
 
     @property
+    def today(self) -> dt.date:
+        """The day that it is where the user is."""
+        return clock.day_in(self.timezone)
+
+    @property
     def invited(self) -> bool:
         """True until somebody who was invited has come and chosen a password."""
         return self.invited_at is not None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from sqlalchemy import ForeignKey, LargeBinary, String, Text, select
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
+from core import clock
 from core.auth.models import User
 from core.db import Base, guards
 
@@ -41,12 +44,19 @@ class Company(Base):
     """ISO 4217."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of its documents where the customer has none."""
+    timezone: Mapped[str] = mapped_column(String(64), default="Europe/Paris", server_default="Europe/Paris")
+    """IANA name: whose day its documents are dated by, wherever its people and its server are."""
     accent: Mapped[str] = mapped_column(String(7), default="#1f5f8b")
     """Color of the documents, `#rrggbb`."""
     logo: Mapped[bytes | None] = mapped_column(LargeBinary)
     """A PNG or JPEG picture without transparency, at most 200 kB."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: no new documents. Its old ones stay, and so does the row."""
+
+    @property
+    def today(self) -> dt.date:
+        """The day that it is at the company."""
+        return clock.day_in(self.timezone)
 
 
 User.__mapper__.add_property(

@@ -48,8 +48,8 @@ class Document(Base):
     """The salesperson: follows it, and reaches it by permissions on own rows. None once the account is gone."""
     language: Mapped[str] = mapped_column(String(8))
     """Of the PDF and of mails about it; taken from the customer, and may be changed."""
-    date: Mapped[dt.date] = mapped_column(default=clock.today)
-    """The day printed on it: today, or what a person has chosen; not the moment it was written."""
+    date: Mapped[dt.date] = mapped_column()
+    """The day printed on it: that of the company, or what a person has chosen; not the moment it was written."""
     currency: Mapped[str] = mapped_column(String(3))
     """ISO 4217, copied from the company: what was agreed stays."""
     total: Mapped[Decimal] = mapped_column(ExactDecimal, default=Decimal(0))

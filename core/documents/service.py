@@ -8,7 +8,6 @@ from typing import cast
 from flask_babel import gettext
 from sqlalchemy import ColumnElement, select
 
-from core import clock
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.companies.models import Company
@@ -50,7 +49,7 @@ def create_document(
             owner_id=owner.id if owner else None,
             language=language,
             currency=currency,
-            date=date or clock.today(),
+            date=date or session.get_one(Company, company_id).today,
         )
         session.add(document)
         session.flush()

@@ -24,7 +24,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
 from core.views.blueprint import blueprint
-from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choices
+from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choices, timezone_choices
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
@@ -65,6 +65,12 @@ class CompanyForm(RecordForm):
     website = StringField(_l("Website"), [at_most(200)], render_kw={"inputmode": "url"})
     currency = SelectField(_l("Currency"), default="EUR", render_kw={"data-search": ""})
     language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES, default="fr")
+    timezone = SelectField(
+        _l("Time zone"),
+        default="Europe/Paris",
+        description=_l("Its documents are dated by the day of this place."),
+        render_kw={"data-search": ""},
+    )
     active = BooleanField(_l("Active"), default=True, description=_l("Documents can be made in its name."))
     legal_line = TextAreaField(
         _l("Legal line"),
@@ -105,6 +111,7 @@ def _form(company: Company | None, **how: None) -> CompanyForm:
     form = CompanyForm(obj=company, **how)
     form.country.choices = country_choices(company.country if company else "")
     form.currency.choices = currency_choices(company.currency if company else "")
+    form.timezone.choices = timezone_choices(company.timezone if company else "")
     if company is None or company.logo is None:
         del form.remove_logo
     return form

@@ -10,7 +10,6 @@ from flask_babel import get_timezone, gettext, ngettext
 from pypdf import PdfReader, PdfWriter
 from sqlalchemy import select
 
-from core import clock
 from core.auth.permissions import signed_in, signed_in_user
 from core.contract import SelectableList
 from core.db import db, end_reading
@@ -49,7 +48,7 @@ def list_table(name: str) -> ResponseReturnValue:
         return _nothing(declared)
     title = gettext(declared.title)
     table = Table(title, selection.source(user).columns, selection.cells(user), get_timezone())
-    return table_download(table, form, f"{title} {clock.today().isoformat()}")
+    return table_download(table, form, f"{title} {user.today.isoformat()}")
 
 
 @blueprint.post("/lists/<name>/print")

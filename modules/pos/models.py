@@ -156,7 +156,7 @@ class Ticket(Base):
     cashier_name: Mapped[str] = mapped_column(String(120), default="")
     """As printed: the name at the sale of whoever sold."""
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
-    """The cashier's at the sale: in it the time is printed."""
+    """The company's at the sale: in it the time is printed."""
     mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 

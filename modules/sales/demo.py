@@ -46,7 +46,7 @@ class _Seller:
         self.user = user
         self.products = products
         self.terms = terms
-        self.today = clock.today()
+        self.today = clock.day_in("UTC")
 
     def quotation(
         self, customer: str, days_ago: int, lines: _Quantities, *, note: str = "", language: str = ""

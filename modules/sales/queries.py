@@ -101,6 +101,12 @@ def states_of(kind: str, rows: Sequence[Document]) -> dict[int, Order | Invoice]
     }
 
 
+def is_expired(order: Order) -> bool:
+    """Tell whether a quotation was valid until yesterday at most, by the day of the company."""
+    until = order.validity_date if order.state is OrderState.QUOTATION else None
+    return until is not None and until < order.document.company.today
+
+
 def invoiced(rows: Sequence[Document]) -> set[int]:
     """Return the ids of those orders that have been invoiced, with one query."""
     return set(

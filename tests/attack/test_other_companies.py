@@ -86,7 +86,7 @@ def browser(seller, sign_in):
 def quotation(company, ours, seller):
 
     lines = [LineValues("Lamp", Decimal(1), Decimal(10))]
-    values = QuotationValues(partner_id=ours.id, date=clock.today(), lines=lines)
+    values = QuotationValues(partner_id=ours.id, date=clock.day_in("UTC"), lines=lines)
     return create_quotation(company, values, seller).document
 
 

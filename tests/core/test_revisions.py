@@ -40,7 +40,7 @@ def make_order(company: Company, customer: Partner, make_user: Callable[..., Use
 
     def make() -> Order:
         lines = [LineValues("Lamp", Decimal(2), Decimal(50)), LineValues("Cable", Decimal(1), Decimal(5))]
-        values = orders.QuotationValues(customer.id, clock.today(), lines)
+        values = orders.QuotationValues(customer.id, clock.day_in("UTC"), lines)
         return orders.create_quotation(company, values, seller)
 
     return make

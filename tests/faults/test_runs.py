@@ -71,7 +71,9 @@ def test_workers_are_killed_in_the_middle_of_a_run_and_the_queue_is_emptied(
         for n in range(count)
     ]
     for customer in customers:
-        orders.create_quotation(company, orders.QuotationValues(customer.id, clock.today(), LINES), seller)
+        orders.create_quotation(
+            company, orders.QuotationValues(customer.id, clock.day_in("UTC"), LINES), seller
+        )
     run = service.prepare(Selection(current_registry().lists["sales.quotations"], None), seller)
     while not work.look(run.id, 100):
         pass

@@ -44,7 +44,7 @@ def quotations(app: Flask, reader: Reader, name: str, addresses: list[str]) -> N
             partner = save_partner(
                 None, {"name": f"{name} {number}", "email": address, "language": reader.language}
             )
-            day = clock.today() - dt.timedelta(days=number)
+            day = clock.day_in("UTC") - dt.timedelta(days=number)
             orders.create_quotation(company, orders.QuotationValues(partner.id, day, LINES), seller)
         end_reading()
 

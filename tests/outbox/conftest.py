@@ -115,5 +115,5 @@ def seller(make_user: Callable[..., User]) -> User:
 def quotation(company: Company, customer: Partner, seller: User) -> Document:
     """A quotation of the seller for the customer."""
     lines = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
-    values = orders.QuotationValues(customer.id, clock.today(), lines)
+    values = orders.QuotationValues(customer.id, clock.day_in("UTC"), lines)
     return orders.create_quotation(company, values, seller).document

@@ -349,7 +349,7 @@ def test_a_pdf_of_a_former_state_or_of_another_document_is_not_taken(
     browser, quotation, company, customer, seller
 ):
     lines = [LineValues("Chair", Decimal(1), Decimal("10.00"))]
-    values = orders.QuotationValues(customer.id, clock.today(), lines)
+    values = orders.QuotationValues(customer.id, clock.day_in("UTC"), lines)
     second = orders.create_quotation(company, values, seller).document
     page = browser.post(path(second, "/pdf"), data=opened(browser, second)).text
     foreign = page.split('name="pdf" value="')[1].split('"')[0]

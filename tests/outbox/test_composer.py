@@ -44,7 +44,9 @@ def seller(make_user):
 @pytest.fixture
 def order(company, customer, seller) -> orders.Order:
     lines = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
-    return orders.create_quotation(company, orders.QuotationValues(customer.id, clock.today(), lines), seller)
+    return orders.create_quotation(
+        company, orders.QuotationValues(customer.id, clock.day_in("UTC"), lines), seller
+    )
 
 
 @pytest.fixture

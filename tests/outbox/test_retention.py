@@ -324,7 +324,7 @@ def kept(customer, make_user, company):
 
     def make(days: float, data: bytes = b"of a draft") -> str:
         values = orders.QuotationValues(
-            customer.id, clock.today(), [LineValues("Lamp", Decimal(2), Decimal(50))]
+            customer.id, clock.day_in("UTC"), [LineValues("Lamp", Decimal(2), Decimal(50))]
         )
         document = orders.create_quotation(company, values, seller).document
         sha256 = file_store().put(data)

@@ -44,7 +44,7 @@ def browser(seller: User, sign_in: Callable[[User], FlaskClient]) -> FlaskClient
 def quotation(company: Company, customer: Partner, seller: User) -> Document:
     lines = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
     return orders.create_quotation(
-        company, orders.QuotationValues(customer.id, clock.today(), lines), seller
+        company, orders.QuotationValues(customer.id, clock.day_in("UTC"), lines), seller
     ).document
 
 
@@ -240,7 +240,7 @@ def test_a_list_with_badges_asks_the_database_as_often_for_many_documents_as_for
     def more(count: int) -> None:
         for _ in range(count):
             values = orders.QuotationValues(
-                customer.id, clock.today(), [LineValues("Lamp", Decimal(2), Decimal(50))]
+                customer.id, clock.day_in("UTC"), [LineValues("Lamp", Decimal(2), Decimal(50))]
             )
             document = orders.create_quotation(company, values, seller).document
             refused(service.submit(draft(company, "one@example.com", document=document), seller))

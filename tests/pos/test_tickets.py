@@ -308,3 +308,12 @@ def test_a_session_that_is_being_closed_takes_no_ticket_unseen(app, register, se
         writing.flush()
     closing.join(90)
     assert done.is_set()
+
+
+def test_a_receipt_has_the_day_and_the_time_of_the_shop(register, cashier, sell, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: dt.datetime(2026, 12, 31, 15, 30, tzinfo=dt.UTC))
+    with transaction():
+        register.company.timezone, cashier.timezone = "Asia/Tokyo", "Europe/Paris"
+    ticket = sell()
+    assert ticket.document.date == dt.date(2027, 1, 1)
+    assert ticket.timezone == "Asia/Tokyo"

@@ -22,7 +22,7 @@ TODAY = dt.date(2026, 3, 12)
 
 @pytest.fixture(autouse=True)
 def _today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "today", lambda: TODAY)
+    monkeypatch.setattr(clock, "day_in", lambda _timezone: TODAY)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def client(seller: User, sign_in: Callable[[User], FlaskClient]) -> FlaskClient:
 def quote(company: Company, customer: Partner, seller: User) -> Callable[..., Document]:
     def make(partner: Partner = customer, lines: list[LineValues] = LINES) -> Document:
         return orders.create_quotation(
-            company, orders.QuotationValues(partner.id, clock.today(), lines), seller
+            company, orders.QuotationValues(partner.id, clock.day_in("UTC"), lines), seller
         ).document
 
     return make
@@ -165,7 +165,7 @@ def test_quotations_are_confirmed_each_by_itself(client: FlaskClient, quote: Cal
 def test_drafts_are_posted_so_that_numbers_follow_dates(
     client: FlaskClient, draft: Callable[..., Invoice]
 ) -> None:
-    today = clock.today()
+    today = clock.day_in("UTC")
     undated, later, first = draft(), draft(today), draft(today - dt.timedelta(days=1))
     empty = draft(lines=[])
     ids = [row.document_id for row in (undated, later, first, empty)]

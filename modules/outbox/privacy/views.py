@@ -11,7 +11,6 @@ from flask import Response, flash, render_template, request, send_file
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from core import clock
 from core.auth.permissions import requires, signed_in_user
 from core.errors import UserError
 from modules.outbox.blueprint import blueprint
@@ -79,7 +78,7 @@ def personal_export_file() -> ResponseReturnValue:
         file.close()
         return _page(typed=typed[:1000], error=str(error)), 422
     file.seek(0)
-    name = f"personal-data-{clock.today().isoformat()}.zip"
+    name = f"personal-data-{signed_in_user().today.isoformat()}.zip"
     response: Response = send_file(file, "application/zip", as_attachment=True, download_name=name)
     response.headers["Cache-Control"] = "no-store"
     return response

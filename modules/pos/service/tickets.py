@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -125,7 +124,6 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
         if session_row.id == sale.session_id:
             rung_at = max(rung_at, session_row.opened_at)  # it was open then, whatever the till's clock says
         # The date on a receipt is that of the shop: at 00:30 in Paris UTC still has yesterday.
-        zone = zoneinfo.ZoneInfo(cashier.timezone) if cashier is not None else dt.UTC
         sequence = next_number(company.id, f"pos.ticket/{register.id}")
         document = create_document(
             TICKET,
@@ -134,7 +132,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
             owner=cashier,
             language=partner.language if partner is not None else company.language,
             currency=currency,
-            date=rung_at.astimezone(zone).date(),
+            date=rung_at.astimezone(zoneinfo.ZoneInfo(company.timezone)).date(),
             number=f"{register.code}-{sequence:06d}",
         )
         document.total = counted.total
@@ -186,7 +184,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
             footer=settings_of(company.id).footer,
             customer_name=partner.name if partner is not None else "",
             cashier_name=cashier.name if cashier is not None else "",
-            timezone=cashier.timezone if cashier is not None else "UTC",
+            timezone=company.timezone,
         )
         session.add(ticket)
         session.flush()

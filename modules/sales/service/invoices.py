@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from core import clock
 from core.auth.models import User
 from core.companies.issuer import issuer_now, to_text
 from core.companies.models import Company
@@ -29,8 +28,6 @@ from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
 
 # 30 days: the usual term in France where nothing was agreed (Code de commerce, L441-10).
 PAYABLE_WITHIN = dt.timedelta(days=30)
-# People whose day has begun while UTC's has not may post with their date.
-_AHEAD_OF_UTC = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ def _write(invoice: Invoice, values: InvoiceValues) -> None:
         raise UserError(_l("The payment would be due before the date of the invoice."), "due_date")
     # An empty date means the day of the posting, whenever that is.
     invoice.date_chosen = values.date is not None
-    invoice.document.date = values.date or clock.today()
+    invoice.document.date = values.date or invoice.document.company.today
     invoice.due_date = values.due_date
     write_terms(invoice, values.payment_terms)
     invoice.note = values.note.strip()
@@ -239,7 +236,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
                 _l("The total is negative; give money back by a credit note with positive amounts.")
             )
         # Decided here and not in the draft: a draft may lie for weeks.
-        date = document.date if invoice.date_chosen else clock.today()
+        date = document.date if invoice.date_chosen else document.company.today
         due_date = invoice.due_date or date + PAYABLE_WITHIN
         # The sequence is locked by its number first; only then is the last date known for good.
         number = next_number(document.company_id, f"{document.kind}/{date.year}")
@@ -258,8 +255,7 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
 
 def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
     """Raise `UserError` for a date in the future, before the last posted one, or after the due date."""
-    # A day of grace: west of us it is still yesterday, east of us already tomorrow.
-    if date > clock.today() + _AHEAD_OF_UTC:
+    if date > invoice.document.company.today:
         raise UserError(_l("The date is in the future. Post it on that day, or change the date."))
     last = db.session.scalar(
         select(func.max(Document.date)).where(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import select, update
 
-from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import next_number
@@ -210,7 +209,7 @@ def duplicate(order: Order, by: User | None) -> Order:
     """Make a new quotation with the same customer and lines, dated today, with a number of its own."""
     with transaction():
         original = order.document
-        today = clock.today()
+        today = original.company.today
         copy = create_quotation(
             original.company,
             QuotationValues(

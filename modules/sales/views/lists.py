@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from core import clock
 from core.auth.permissions import requires, signed_in_user
 from core.i18n import gettext
 from core.web.listing import paginate
@@ -23,8 +22,8 @@ def _list(kind: str, title: str, template: str) -> ResponseReturnValue:
         title=title,
         kind=kind,
         list_name=request.endpoint,
-        today=clock.today(),
         rows=queries.states_of(kind, page.rows),
+        is_expired=queries.is_expired,
         invoiced=queries.invoiced(page.rows) if kind == ORDER else set(),
     )
 

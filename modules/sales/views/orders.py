@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import clock
 from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.i18n import gettext
@@ -59,14 +57,10 @@ def order(document_id: int) -> ResponseReturnValue:
         totals=totals_of(row.document, lines),
         invoice=service.invoice_of(row),
         editable=queries.may_edit(user, row.document),
-        expired=_expired(row, clock.today()),
+        expired=queries.is_expired(row),
         panel=follower_panel(row.document),
         crumbs=[list_of(row)],
     )
-
-
-def _expired(row: Order, today: dt.date) -> bool:
-    return row.state is OrderState.QUOTATION and row.validity_date is not None and row.validity_date < today
 
 
 def _values(form: QuotationForm, lines: list[LineValues]) -> service.QuotationValues:
@@ -89,7 +83,7 @@ def _values(form: QuotationForm, lines: list[LineValues]) -> service.QuotationVa
 def quotation_new() -> ResponseReturnValue:
     """Write a quotation."""
     company = company_of_form()
-    today = clock.today()
+    today = company.today
     form = QuotationForm(date=today, validity_date=today + service.VALID_FOR, company_id=company.id)
     if request.method == "GET":
         form.partner_id.data = request.args.get("partner_id", type=int)

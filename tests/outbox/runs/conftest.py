@@ -29,7 +29,7 @@ def quote(company: Company, customer: Partner, seller: User) -> Callable[..., Do
     """Make a quotation."""
 
     def make(partner: Partner | None = None) -> Document:
-        values = orders.QuotationValues((partner or customer).id, clock.today(), LINES)
+        values = orders.QuotationValues((partner or customer).id, clock.day_in("UTC"), LINES)
         return orders.create_quotation(company, values, seller).document
 
     return make

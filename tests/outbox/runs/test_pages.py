@@ -170,7 +170,7 @@ def _big(company: Company, seller: User, customer: Partner, count: int) -> Run:
             "partner_id": customer.id,
             "owner_id": seller.id,
             "language": "en",
-            "date": clock.today(),
+            "date": clock.day_in("UTC"),
             "currency": "EUR",
             "total": 0,
         }

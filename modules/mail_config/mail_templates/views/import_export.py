@@ -12,7 +12,6 @@ from flask_wtf.file import FileField
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
 
-from core import clock
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
@@ -51,7 +50,7 @@ def templates_export() -> ResponseReturnValue:
     response = Response(
         import_export.export_templates(db.session.scalars(query)), mimetype="application/json"
     )
-    name = f"envoi-templates-{clock.today().isoformat()}.json"
+    name = f"envoi-templates-{signed_in_user().today.isoformat()}.json"
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
 

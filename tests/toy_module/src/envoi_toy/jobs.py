@@ -8,4 +8,4 @@ from envoi_toy import service
 
 def expire() -> None:
     """Mark the vouchers whose day has passed."""
-    service.expire(clock.today())
+    service.expire(clock.day_in("UTC"))

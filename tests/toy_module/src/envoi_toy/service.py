@@ -8,7 +8,6 @@ from decimal import Decimal
 from flask import Flask, current_app
 from sqlalchemy import ColumnElement, func, select, update
 
-from core import clock
 from core.auth.models import User, user_company
 from core.auth.permissions import within_reach
 from core.companies.models import Company
@@ -56,7 +55,7 @@ def issue(partner: Partner, company: Company, *, amount: Decimal, greeting: str,
         voucher = Voucher(
             document_id=document.id,
             greeting=greeting.strip(),
-            expires_on=clock.today() + dt.timedelta(days=days),
+            expires_on=company.today + dt.timedelta(days=days),
         )
         session.add(voucher)
         session.flush()
@@ -77,7 +76,7 @@ def extend(voucher: Voucher, *, seen_revision: int | None = None) -> None:
     with transaction() as session:
         lock(voucher.document, seen_revision=seen_revision)
         session.refresh(voucher)
-        start = max(voucher.expires_on, clock.today())
+        start = max(voucher.expires_on, voucher.document.company.today)
         voucher.expires_on, voucher.expired = start + dt.timedelta(days=days), False
 
 
