@@ -9,12 +9,13 @@ At a till prices include tax (`gross_price`, `compute_gross`): a line is quantit
 100), rounded; the total is the sum of the lines, what the customer pays; the tax that is in it is computed for each
 rate on the sum of the lines of that rate, and rounded once.
 
-Rounding is half away from zero (commercial rounding): a credit note is to the cent what its invoice was.
+Rounding is half away from zero (commercial rounding): a credit note is to the cent what its invoice was. What takes
+back a part takes the share of the tax up to and with it, less the tax of the parts before (`tax_of_part`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 
@@ -62,6 +63,22 @@ class TaxTotal:
     name: str
     base: Decimal
     amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was taxed at one rate, and its tax.
+
+    Attributes:
+        amount: Without tax in a document, with tax at a till.
+        tax: The tax on it, or in it.
+    """
+
+    amount: Decimal = Decimal(0)
+    tax: Decimal = Decimal(0)
+
+    def __add__(self, other: Part) -> Part:
+        return Part(self.amount + other.amount, self.tax + other.tax)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +143,44 @@ def _by_rate(lines: Iterable[TaxedAmount]) -> tuple[Decimal, list[tuple[Decimal,
     return total, [(rate, ", ".join(filter(None, names[rate])), amount) for rate, amount in rates]
 
 
-def compute(lines: Iterable[TaxedAmount], currency: str) -> Totals:
+def tax_of_part(amount: Decimal, whole: Part, before: Part, currency: str) -> Decimal:
+    """Return the tax of a part of something that was taxed at one rate.
+
+    Each part rounded by itself, three parts of 0.12 at 20 % take back 0.42 of 0.43, and the last of others too much.
+
+    Args:
+        amount: Of the part; like that of the whole, with or without tax.
+        whole: What is taken back by and by.
+        before: What was taken back of it before.
+        currency: ISO 4217.
+    """
+    if not whole.amount:
+        return Decimal(0)
+    with localcontext(prec=_DIGITS):
+        share = round_money((before.amount + amount) * whole.tax / whole.amount, currency)
+    tax = share - before.tax
+    # Parts that were rounded by themselves may have taken more than their share; nobody is charged for that.
+    return tax if tax * amount * whole.tax * whole.amount > 0 else Decimal(0)
+
+
+def compute(
+    lines: Iterable[TaxedAmount], currency: str, decided: Mapping[Decimal, Decimal] | None = None
+) -> Totals:
     """Return the totals of lines in a currency (ISO 4217).
+
+    Args:
+        lines: What is sold.
+        currency: Whose decimals are rounded to.
+        decided: The tax at rates at which it is that of a part; see `tax_of_part`.
 
     Raises:
         AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
     """
     untaxed, rates = _by_rate(lines)
+    decided = decided or {}
     taxes = tuple(
-        TaxTotal(rate, name, base, round_money(base * rate / HUNDRED, currency)) for rate, name, base in rates
+        TaxTotal(rate, name, base, decided.get(rate, round_money(base * rate / HUNDRED, currency)))
+        for rate, name, base in rates
     )
     total = untaxed + sum((tax.amount for tax in taxes), Decimal(0))
     if max(abs(untaxed), abs(total)) >= LARGEST_AMOUNT:
@@ -154,8 +200,10 @@ def gross_price(unit_price: Decimal, rate: Decimal | None, currency: str) -> Dec
         return round_money(unit_price * (HUNDRED + (rate or 0)) / HUNDRED, currency)
 
 
-def compute_gross(lines: Iterable[TaxedAmount], currency: str) -> Totals:
-    """Return the totals of lines whose subtotals include tax, in a currency (ISO 4217).
+def compute_gross(
+    lines: Iterable[TaxedAmount], currency: str, decided: Mapping[Decimal, Decimal] | None = None
+) -> Totals:
+    """Return the totals of lines whose subtotals include tax; the arguments are those of `compute`.
 
     Raises:
         AmountTooLargeError: The total is beyond `LARGEST_AMOUNT`.
@@ -163,11 +211,16 @@ def compute_gross(lines: Iterable[TaxedAmount], currency: str) -> Totals:
     total, rates = _by_rate(lines)
     if abs(total) >= LARGEST_AMOUNT:
         raise AmountTooLargeError
+    decided = decided or {}
     taxes = []
     for rate, name, gross in rates:
         with localcontext(prec=_DIGITS):
             # The base is rounded and the tax is the rest, so that both together are what was paid, to the cent.
-            base = round_money(gross * HUNDRED / (HUNDRED + rate), currency)
+            base = (
+                gross - decided[rate]
+                if rate in decided
+                else round_money(gross * HUNDRED / (HUNDRED + rate), currency)
+            )
         taxes.append(TaxTotal(rate, name, base, round_money(gross - base, currency)))
     untaxed = total - sum((tax.amount for tax in taxes), Decimal(0))
     return Totals(round_money(untaxed, currency), tuple(taxes), round_money(total, currency))

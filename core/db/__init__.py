@@ -4,10 +4,11 @@ from core.db.base import Base, db, empty_journal, mappers
 from core.db.conflicts import again
 from core.db.guards import FrozenError, Guard
 from core.db.transaction import end_reading, on_commit, transaction
-from core.db.types import ExactDecimal, StrEnumType, UtcDateTime
+from core.db.types import DecimalsByDecimal, ExactDecimal, StrEnumType, UtcDateTime
 
 __all__ = [
     "Base",
+    "DecimalsByDecimal",
     "ExactDecimal",
     "FrozenError",
     "Guard",

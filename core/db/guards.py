@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from babel.numbers import list_currencies
-from sqlalchemy import JSON, Connection, Engine, ExceptionContext, Table, event, inspect
+from sqlalchemy import JSON, Connection, Engine, ExceptionContext, Table, TypeDecorator, event, inspect
 
 from core.db.base import Base
 from core.db.types import DECIMAL_PLACES, StrEnumType
@@ -126,7 +126,8 @@ def changed(table: str, *, but: Iterable[str] = (), may_end: Iterable[str] = ())
         if name in but:
             continue
         # PostgreSQL knows no equality of JSON.
-        form = "CAST({} AS TEXT)" if isinstance(column.type, JSON) else "{}"
+        stored = column.type.impl if isinstance(column.type, TypeDecorator) else column.type
+        form = "CAST({} AS TEXT)" if isinstance(stored, JSON) else "{}"
         part = f"{form.format(f'OLD.{name}')} IS DISTINCT FROM {form.format(f'NEW.{name}')}"
         parts.append(f"({part} AND NEW.{name} IS NOT NULL)" if name in may_end else part)
     return f"({' OR '.join(parts)})"

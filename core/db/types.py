@@ -7,7 +7,7 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, String
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
 DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the table, so that sums are exact
@@ -65,6 +65,25 @@ class ExactDecimal(TypeDecorator[Decimal]):
     def coerce_compared_value(self, op: Any, value: Any) -> Any:  # noqa: ARG002
         """Compare with decimals, not with the integers in the table."""
         return self
+
+
+class DecimalsByDecimal(TypeDecorator[dict[Decimal, Decimal]]):
+    """Decimal numbers by other ones, kept as JSON in which they are texts: nothing is rounded."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: dict[Decimal, Decimal] | None,
+        dialect: Dialect,  # noqa: ARG002 (signature of SQLAlchemy)
+    ) -> dict[str, str] | None:
+        """Write each number as it is."""
+        return None if value is None else {str(key): str(number) for key, number in value.items()}
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[Decimal, Decimal] | None:  # noqa: ARG002
+        """Return the numbers."""
+        return None if value is None else {Decimal(key): Decimal(number) for key, number in value.items()}
 
 
 class StrEnumType(TypeDecorator[StrEnum]):

@@ -15,7 +15,7 @@ from core.i18n import lazy_gettext as _l
 from modules.pos.models import Ticket
 from modules.pos.pdf import receipt_html
 from modules.pos.service.registers import receipt_name, settings_of
-from modules.pos.service.tickets import totals_of
+from modules.pos.service.ticket_totals import totals_of
 
 CATALOGUE: Sequence[FieldSpec] = (
     FieldSpec("document.title", N_("Kind of document"), sample=N_("Ticket")),

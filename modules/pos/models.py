@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
+from core.db import Base, DecimalsByDecimal, ExactDecimal, Guard, StrEnumType, UtcDateTime, guards
 from core.documents.models import HEADER_CHANGES, Document
 from core.products.words import Spoken
 from modules.pos.states import TICKET, PaymentKind, ReceiptFormat, SessionState
@@ -157,6 +157,10 @@ class Ticket(Base):
     """As printed: the name at the sale of whoever sold."""
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     """The company's at the sale: in it the time is printed."""
+    part_taxes: Mapped[dict[Decimal, Decimal]] = mapped_column(
+        DecimalsByDecimal, default=dict, server_default="{}"
+    )
+    """Of a refund: the tax at each rate, as a part of that of the ticket; see `core.totals`."""
     mail_problem: Mapped[str] = mapped_column(String(300), default="", info={"content": False})
     """Why the mail that was wanted at the sale could not be written, or ""; it names no address."""
 

@@ -13,7 +13,7 @@ from core.documents.behavior import RollHtml
 from core.documents.models import Document
 from core.documents.pdf import UNICODE_FONT, needs_unicode_font
 from modules.pos.models import Ticket
-from modules.pos.service.tickets import totals_of
+from modules.pos.service.ticket_totals import totals_of
 from modules.pos.states import ReceiptFormat
 
 # The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from core.db import Base, ExactDecimal, Guard, StrEnumType, guards
+from core.db import Base, DecimalsByDecimal, ExactDecimal, Guard, StrEnumType, guards
 from core.db import FrozenError as AnyFrozenError
 from core.documents.models import HEADER_CHANGES, Document
 from core.i18n import lazy_gettext as _l
@@ -150,6 +150,10 @@ class Invoice(Base, Spoken):
     """What the company was at the posting; see `core.companies.issuer`. Empty before."""
     contact_name: Mapped[str] = mapped_column(String(120), default="")
     """The salesperson's name at the posting, as printed; empty before, and where there is none."""
+    part_taxes: Mapped[dict[Decimal, Decimal]] = mapped_column(
+        DecimalsByDecimal, default=dict, server_default="{}"
+    )
+    """Of a credit note: the tax at each rate at which it takes back a part of its invoice; see `core.totals`."""
 
     document: Mapped[Document] = relationship(lazy="joined")
     order: Mapped[Order | None] = relationship(foreign_keys=[order_id])

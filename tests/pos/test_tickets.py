@@ -28,6 +28,7 @@ from modules.pos.service.registers import (
 )
 from modules.pos.service.returns import refundable
 from modules.pos.service.sale import MAX_LINES
+from modules.pos.service.ticket_totals import totals_of
 from modules.pos.service.tickets import change_format, refund, ring_up
 from modules.pos.states import PaymentKind, ReceiptFormat, SessionState
 from tests.pos.conftest import line, paid, sale
@@ -317,3 +318,14 @@ def test_a_receipt_has_the_day_and_the_time_of_the_shop(register, cashier, sell,
     ticket = sell()
     assert ticket.document.date == dt.date(2027, 1, 1)
     assert ticket.timezone == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("price", ["0.10", "0.11", "12.49"])
+def test_refunds_give_back_to_the_cent_the_tax_that_was_paid(sell, register, cash, cashier, price):
+    ticket = sell(line("3", price))
+    one = {ticket.lines[0].id: Decimal(1)}
+    refunds = [refund(ticket, one, register, cash, cashier, str(uuid.uuid4())) for _ in range(3)]
+    paid_tax = totals_of(ticket).tax
+    assert sum(totals_of(one).tax for one in refunds) == -paid_tax
+    assert sum(one.document.total for one in refunds) == -ticket.document.total
+    assert all(totals_of(one).total == one.document.total for one in refunds)

@@ -16,7 +16,7 @@ from core.products.models import Tax
 from core.products.service import save_tax
 from modules.sales.models import Invoice
 from modules.sales.service import invoices
-from modules.sales.service.lines import LineValues
+from modules.sales.service.lines import LineValues, totals_of
 from modules.sales.states import InvoiceState
 
 Credit = Callable[..., Invoice]
@@ -108,11 +108,43 @@ def test_the_whole_of_an_invoice_with_a_reduction_in_it_can_be_taken_back(
     assert note.document.total == invoice.document.total
 
 
-def test_the_tax_of_many_small_credit_notes_stays_within_that_of_the_invoice(
+@pytest.mark.parametrize(
+    "prices",
+    [
+        [
+            "68.33",
+            "68.33",
+            "57.50",
+            "85.00",
+        ],  # each by itself takes back 0.01 more than the tax of the invoice
+        ["0.12", "0.12", "0.12"],  # and 0.01 less
+        ["0.03"] * 10,
+        ["99.99", "0.01"],
+    ],
+)
+def test_the_parts_of_an_invoice_take_back_to_the_cent_what_it_was(
+    invoiced: Callable[..., Invoice], credit: Credit, at: LineAt, prices: list[str]
+) -> None:
+    invoice = invoiced(*(at("20", price) for price in prices), at("5.5", "1.11"), at("", "7"))
+    notes = [credit(invoice, at("20", price)) for price in prices]
+    notes.append(credit(invoice, at("5.5", "1.11"), at("", "7")))
+    for note in notes:
+        invoices.post(note)
+    assert sum(note.document.total for note in notes) == invoice.document.total
+    for note in notes:
+        totals = totals_of(note.document, note.lines)
+        assert totals.total == totals.untaxed + totals.tax == note.document.total
+    with pytest.raises(UserError, match=r"at 20%: €0\.00"):
+        invoices.post(credit(invoice, at("20", "0.01")))
+
+
+def test_a_draft_shows_what_it_would_take_back_now(
     invoiced: Callable[..., Invoice], credit: Credit, at: LineAt
 ) -> None:
-    invoice = invoiced(at("20", "0.30"), at("5.5", "100"))  # 0.06 of tax at 20 %
-    for _ in range(6):
-        invoices.post(credit(invoice, at("20", "0.03")))  # 0.006 each, rounded up
-    with pytest.raises(UserError, match="tax"):
-        invoices.post(credit(invoice, at("20", "0.03")))
+    invoice = invoiced(at("20", "0.12"), at("20", "0.12"), at("20", "0.12"))
+    invoices.post(credit(invoice, at("20", "0.12")))
+    second, third = credit(invoice, at("20", "0.12")), credit(invoice, at("20", "0.12"))
+    assert second.document.total == third.document.total == Decimal("0.15")
+    invoices.post(second)
+    invoices.post(third)
+    assert third.document.total == Decimal("0.14")

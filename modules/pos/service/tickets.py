@@ -21,11 +21,6 @@ from core.partners.models import Partner
 from core.partners.reach import partner_for
 from core.products.models import Product
 from core.products.service import line_words, of_company
-from core.totals import (
-    TaxedAmount,
-    Totals,
-    compute_gross,
-)
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket
 from modules.pos.service.receipts import mail_receipt
 from modules.pos.service.registers import (
@@ -39,6 +34,7 @@ from modules.pos.service.registers import (
 )
 from modules.pos.service.returns import amounts_for, original_of, quantities_back
 from modules.pos.service.sale import Sale, SaleLine, SalePayment, count_sale
+from modules.pos.service.ticket_totals import taxes_of_refund
 from modules.pos.states import TICKET, ReceiptFormat
 
 
@@ -185,6 +181,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
             customer_name=partner.name if partner is not None else "",
             cashier_name=cashier.name if cashier is not None else "",
             timezone=company.timezone,
+            part_taxes=taxes_of_refund(original, counted.lines) if original is not None else {},
         )
         session.add(ticket)
         session.flush()
@@ -293,10 +290,3 @@ def change_format(ticket: Ticket, receipt_format: ReceiptFormat) -> None:
     with transaction():
         if ticket.receipt_format is not receipt_format:
             ticket.receipt_format = receipt_format
-
-
-def totals_of(ticket: Ticket, language: str = "") -> Totals:
-    """Return what a ticket comes to, and the tax that is in it, named in a language; "" for the document's."""
-    language = language or ticket.document.language
-    lines = (TaxedAmount(line.total, line.tax_rate, line.said("tax_name", language)) for line in ticket.lines)
-    return compute_gross(lines, ticket.document.currency)

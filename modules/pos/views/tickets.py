@@ -22,7 +22,8 @@ from modules.pos.models import Register, Ticket
 from modules.pos.service.cashiers import cashiers_of, take_over
 from modules.pos.service.registers import methods_of, open_session_of
 from modules.pos.service.returns import amounts_for, refundable
-from modules.pos.service.tickets import change_format, refund, totals_of
+from modules.pos.service.ticket_totals import totals_of
+from modules.pos.service.tickets import change_format, refund
 from modules.pos.states import FORMAT_TITLES, ReceiptFormat
 from modules.pos.views.blueprint import blueprint
 from modules.pos.views.shift import cashiers_at

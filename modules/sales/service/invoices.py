@@ -19,7 +19,7 @@ from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from modules.sales.models import FrozenError, Invoice, Order
-from modules.sales.service.credit import check_credit
+from modules.sales.service.credit import check_credit, share_taxes
 from modules.sales.service.customers import address_lines, customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
@@ -97,6 +97,7 @@ def _write(invoice: Invoice, values: InvoiceValues) -> None:
     write_terms(invoice, values.payment_terms)
     invoice.note = values.note.strip()
     replace_lines(invoice.document, values.lines)
+    share_taxes(invoice)
 
 
 def create_invoice(company: Company, values: InvoiceValues, by: User | None) -> Invoice:
@@ -156,6 +157,7 @@ def create_credit_note(invoice: Invoice, by: User | None) -> Invoice:
         note = _create_like(source, CREDIT_NOTE, by)
         note.reversed_id = invoice.document_id
         copy_lines(lines_of(source.id), note.document)
+        share_taxes(note)
     return note
 
 

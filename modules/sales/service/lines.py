@@ -16,7 +16,8 @@ from core.products.models import Product, Tax
 from core.products.service import line_words, of_company
 from core.products.words import OWN
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
-from modules.sales.models import Line
+from modules.sales.models import Invoice, Line
+from modules.sales.states import CREDIT_NOTE
 
 # A PDF of more would keep the engine, of which a process has one, busy for a minute.
 MAX_LINES = 500
@@ -77,7 +78,9 @@ def totals_of(document: Document, lines: Sequence[Line], language: str = "") -> 
         language: In which the taxes are named; "" for the document's.
     """
     language = language or document.language
-    return compute((_taxed(line, language) for line in lines), document.currency)
+    note = db.session.get(Invoice, document.id) if document.kind == CREDIT_NOTE else None
+    decided = note.part_taxes if note is not None else None
+    return compute((_taxed(line, language) for line in lines), document.currency, decided)
 
 
 def too_long(descriptions: Sequence[str]) -> object | None:
