@@ -198,6 +198,4 @@ def file_name(document: Document, language: str | None = None) -> str:
         return str(named)
     with speaking(document, language):
         title = kind_title(document.kind)
-    # A slash would make a folder of it.
-    number = document.number.replace("/", "-") or str(document.id)
-    return safe_file_name(f"{title}_{number}.pdf".replace(" ", "_"))
+    return safe_file_name(f"{title}_{document.number or document.id}.pdf".replace(" ", "_"))

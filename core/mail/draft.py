@@ -12,6 +12,8 @@ from core.mail.addresses import Address
 
 # Characters, with the ending: within what file systems take in most scripts.
 MAX_FILE_NAME_LENGTH = 120
+MAX_FILE_NAME_OCTETS = 240
+"""In UTF-8: file systems take 255, and programs put " (2)" behind what is there already."""
 LINK_MARK = "⟦link⟧"
 """Stands in a text for the link that only the recipient gets; see `MailDraft.link`."""
 # What Windows, macOS or a shell would stumble over, and signs that turn the direction of text.
@@ -147,17 +149,28 @@ class MailDraft:
     purpose: Purpose = Purpose.SINGLE
 
 
-def safe_file_name(name: str, fallback: str = "file") -> str:
-    """Return a file name without path, control characters, bidi overrides or reserved characters.
+def safe_file_name(name: str, fallback: str = "file", *, may_be_path: bool = False) -> str:
+    """Return a file name without separators, control characters, bidi overrides or reserved characters.
 
-    Only the last part of a path is kept. The extension survives shortening.
+    It can be stored by every file system, and the extension survives shortening.
+
+    Args:
+        name: What it is made of. "Café/Bar" is the name of a company, and no path.
+        fallback: What it is where nothing is left.
+        may_be_path: True for what another program has named: only the last part of a path is kept.
     """
-    name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    name = unicodedata.normalize("NFC", name).replace("\\", "/")
+    name = name.rsplit("/", 1)[-1] if may_be_path else name.replace("/", "-")
     name = _FORBIDDEN.sub("_", name).strip(" .")
-    if len(name) > MAX_FILE_NAME_LENGTH:
+    if not _fits(name):
         stem, dot, extension = name.rpartition(".")
-        if dot and len(extension) <= 10:
-            name = f"{stem[: MAX_FILE_NAME_LENGTH - len(extension) - 1]}.{extension}"
-        else:
-            name = name[:MAX_FILE_NAME_LENGTH]
+        ending = f".{extension}" if dot and len(extension) <= 10 else ""
+        stem = (stem if ending else name)[:MAX_FILE_NAME_LENGTH]
+        while not _fits(stem + ending):
+            stem = stem[:-1]
+        name = stem + ending
     return name or fallback
+
+
+def _fits(name: str) -> bool:
+    return len(name) <= MAX_FILE_NAME_LENGTH and len(name.encode("utf-8", "replace")) <= MAX_FILE_NAME_OCTETS

@@ -374,7 +374,7 @@ def _attachment(part: Message, number: int) -> ReadAttachment:
         media_type = "application/octet-stream"
     fallback = f"attachment-{number}{_EXTENSIONS.get(media_type, '')}"
     content_id = _line(_unescaped(part.get("content-id", ""))).strip("<> ")
-    name = safe_file_name(_file_name(part), fallback)
+    name = safe_file_name(_file_name(part), fallback, may_be_path=True)
     return ReadAttachment(name, media_type, _payload(part), content_id)
 
 

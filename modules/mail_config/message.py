@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import binascii
+import datetime as dt
 import hashlib
 import re
 import struct
+import unicodedata
 from collections.abc import Iterable, Sequence
-from email.utils import formatdate
+from email.utils import format_datetime
 from urllib.parse import quote
 
 from flask_mail import Attachment, Message
@@ -43,6 +45,7 @@ _PRIORITY_FIELDS: dict[Priority, tuple[str, ...]] = {
 }
 
 _ASCII = bytes(range(128))
+_LONGEST_PLAIN_NAME = 120  # characters; programs that need it also cut long names
 _BASE64_LINE = 76  # columns (RFC 2045 §6.8)
 _BASE64_BLOCK = struct.Struct(f"{_BASE64_LINE}s" * 64)  # 64 lines cut by one call
 
@@ -160,8 +163,9 @@ class MailMessage(Message):
 
     def _fields(self) -> Iterable[str]:
         """Return the fields of the head, each folded, in their order."""
-        # The zone of the machine is nobody's business, and it changes twice a year.
-        yield f"Date: {formatdate(self.date)}"
+        # The zone of the machine is nobody's business, and it changes twice a year. "-0000" would say that nobody knows
+        # in which zone this was written (RFC 5322 §3.3).
+        yield f"Date: {format_datetime(dt.datetime.fromtimestamp(self.date or 0, dt.UTC))}"
         yield from self._people()
         if self.subject:
             yield header_field("Subject", header_text(one_line(self.subject)))
@@ -227,7 +231,7 @@ def _file_part(file: Attachment) -> bytes:
     data = file.data if isinstance(file.data, bytes) else file.data.encode()
     media_type = file.content_type if _MEDIA_TYPE.fullmatch(file.content_type) else _OPAQUE
     fields = [
-        f"Content-Type: {media_type}",
+        f"Content-Type: {media_type}{_plain_name(file.filename or '')}",
         "Content-Transfer-Encoding: base64",
         f"{header_field('Content-Disposition', file.disposition)}{_file_name(file.filename or '')}",
         *(
@@ -245,8 +249,7 @@ def _file_name(name: str) -> str:
     if _CONTROL.search(name):
         raise ValueError("There is a control character in the name of a file.")
     if name.isascii() and len(name) <= MAX_LINE_OCTETS // 4:
-        quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-        return f';\r\n filename="{quoted}"'
+        return f';\r\n filename="{_quotable(name)}"'
     pieces = [
         "".join(piece)
         for piece in packed((quote(character, safe="") for character in name), ENCODED_WORD_LENGTH)
@@ -255,6 +258,21 @@ def _file_name(name: str) -> str:
         return f";\r\n filename*=utf-8''{pieces[0]}"
     pieces[0] = f"utf-8''{pieces[0]}"
     return "".join([f";\r\n filename*{number}*={piece}" for number, piece in enumerate(pieces)])
+
+
+def _plain_name(name: str) -> str:
+    """Return the parameter by which programs know a file that read no RFC 2231: without accents, "_" for other letters.
+
+    Not as a second `filename`: those that know one of them only may take the poorer one, and strict ones complain.
+    """
+    apart = unicodedata.normalize("NFKD", name[:_LONGEST_PLAIN_NAME])
+    letters = (letter for letter in apart if not unicodedata.combining(letter))
+    plain = "".join(letter if letter.isascii() else "_" for letter in letters)
+    return f';\r\n name="{_quotable(plain)}"' if plain else ""
+
+
+def _quotable(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def base64_lines(data: bytes) -> bytes:

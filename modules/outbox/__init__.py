@@ -155,7 +155,7 @@ module = Module(
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
     },
     config_defaults={
-        "OUTBOX_ATTACHMENTS_MB": 25.0,  # what most providers take
+        "OUTBOX_ATTACHMENTS_MB": 25.0,  # in the message, in base64: what most providers take
         "OUTBOX_KEEP_DAYS": 0,  # text and files of settled mails are kept; 0 for ever
         # Seconds after which a worker that says nothing is taken for dead; shorter, and a busy disk looks like death.
         "OUTBOX_LEASE_SECONDS": 120.0,

@@ -18,6 +18,9 @@ from modules.outbox.html_body import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of
 
+_AUTOMATIC = {"Auto-Submitted": "auto-generated"}
+"""Of what nobody has pressed Send for: no machine answers to that (RFC 3834 §5)."""
+
 
 def file_store() -> FileStore:
     """Return the store that holds attachments."""
@@ -63,7 +66,7 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
         text=mail.body_text.replace(LINK_MARK, link),
         html=page(mail.body_html.replace(LINK_MARK, html_link), mail.language),
         attachments=files,
-        headers={"Content-Language": mail.language},
+        headers={"Content-Language": mail.language, **(_AUTOMATIC if mail.submitted_by_id is None else {})},
     )
     return message.as_bytes()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import smtplib
-from email import policy
+from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.mail.addresses import Address, one_line
+from core.mail.draft import safe_file_name
 from modules.mail_config.message import MailMessage, attachment, base64_lines
 
 SENDER = Address("sales@company.example", "Company")
@@ -378,7 +379,7 @@ def test_files_of_every_length_arrive_in_lines_of_76(length: int) -> None:
         "plain; x=y, (1) 100%.pdf",
         "a" * 116 + ".pdf",
         "é" * 116 + ".pdf",
-        "😀" * 116 + ".pdf",
+        "😀" * 59 + ".pdf",
         "報価書_株式会社日本電気_2026年.pdf",
         "عرض سعر.pdf",
         "=_utf-8_q_x_=.pdf",
@@ -391,6 +392,23 @@ def test_names_of_files_arrive(name: str) -> None:
     )
     names = [part.get_filename() for part in parsed(made).iter_attachments()]
     assert names == [name, "é.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("Facture n° 12 é.pdf", "Facture n_ 12 e.pdf"),
+        ("報価書.pdf", "___.pdf"),
+        ('a "b" \\ c.pdf', "a _b_ - c.pdf"),
+        ("é" * 200 + ".pdf", "e" * 116 + ".pdf"),
+    ],
+)
+def test_a_program_that_reads_no_rfc_2231_finds_a_name(name: str, plain: str) -> None:
+    (part,) = parsed(message(attachments=[attachment(name, "application/pdf", PDF)])).iter_attachments()
+    assert part.get_param("name") == plain
+    assert part.get_filename() == safe_file_name(name)
+    older = message_from_bytes(message(attachments=[attachment(name, "application/pdf", PDF)]).as_bytes())
+    assert [part.get_filename() for part in older.walk() if part.get_filename()] == [safe_file_name(name)]
 
 
 def test_many_files_arrive_in_their_order() -> None:

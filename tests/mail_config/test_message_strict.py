@@ -176,7 +176,7 @@ def test_a_mail_without_pictures_has_the_octets_it_always_had() -> None:
     data = message(attachments=[attachment("a.pdf", "application/pdf", PDF)]).as_bytes()
     assert b"related" not in data
     assert data.startswith(
-        b"Date: Fri, 15 Jan 2027 08:00:00 -0000\r\nFrom: Company <sales@company.example>\r\n"
+        b"Date: Fri, 15 Jan 2027 08:00:00 +0000\r\nFrom: Company <sales@company.example>\r\n"
     )
 
 
@@ -223,7 +223,7 @@ def test_the_head_is_folded_at_78() -> None:
         (b"Subject: Your quotation\r\n", b"Subject: =?utf-8?q?a blank?=\r\n"),
         (b"To: Client <client@example.com>", b"To: Client, Inc. <client@example.com>"),
         (b"To: Client <client@example.com>", b"To: client@@example.com"),
-        (b"Date: Fri, 15 Jan 2027 08:00:00 -0000", b"Date: 2027-01-15 08:00"),
+        (b"Date: Fri, 15 Jan 2027 08:00:00 +0000", b"Date: 2027-01-15 08:00"),
         (b"MIME-Version: 1.0", b"MIME-Version: 2.0"),
         (b"<0123456789abcdef@company.example>", b"0123456789abcdef"),
         (b"_0--\r\n", b"_0\r\n"),

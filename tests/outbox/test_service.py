@@ -11,12 +11,13 @@ from core.errors import ConcurrentChangeError, UserError
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.signals import mail_server_ready
+from modules.mail_config.message import base64_lines
 from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox import service
 from modules.outbox.delivery import run as delivery
 from modules.outbox.delivery.sweep import sweep
 from modules.outbox.limits import MAX_RECIPIENTS
-from modules.outbox.message import file_store
+from modules.outbox.message import build_message, file_store
 from modules.outbox.models import OutgoingMail
 from modules.outbox.service import queue
 from modules.outbox.states import MailState
@@ -64,9 +65,14 @@ def test_an_empty_subject_is_told(company, subject):
     refused(company, "subject", "a@example.com", subject=subject)
 
 
-def test_files_that_are_too_large_together_are_told(app, company):
+@pytest.mark.parametrize(("size", "fits"), [(730, True), (740, False)])
+def test_files_that_are_too_large_together_as_they_travel_are_told(app, company, size, fits):
     app.config["OUTBOX_ATTACHMENTS_MB"] = "0.001"
-    made = with_file(draft(company, "a@example.com"), data=b"x" * 1001)
+    made = with_file(draft(company, "a@example.com"), data=b"x" * size)
+    assert (len(base64_lines(b"x" * size)) <= 1000) is fits
+    if fits:
+        assert service.submit(made, None).id
+        return
     with pytest.raises(UserError) as caught:
         service.submit(made, None)
     assert caught.value.field == "files"
@@ -259,3 +265,12 @@ def test_what_a_person_sends_goes_before_what_waits(company, seller, monkeypatch
     by_person = service.submit(draft(company, "a@example.com"), seller).id
     by_itself = service.submit(draft(company, "b@example.com"), None).id
     assert asked == [([by_person], True), ([by_itself], False)]
+
+
+def test_what_nobody_has_pressed_send_for_says_so(company, make_user):
+    by_itself = service.submit(draft(company, "a@example.com"), None)
+    by_somebody = service.submit(draft(company, "a@example.com"), make_user())
+    for mail in (by_itself, by_somebody):
+        mail.sender_address = "sales@maison.example.com"
+    assert b"Auto-Submitted: auto-generated\r\n" in build_message(by_itself)
+    assert b"Auto-Submitted" not in build_message(by_somebody)

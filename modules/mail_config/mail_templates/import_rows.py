@@ -112,7 +112,7 @@ def files_in(row: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
             raise BadValueError(gettext("The file “%(name)s” is damaged.", name=name)) from error
         if hashlib.sha256(data).hexdigest() != item.get("sha256"):
             raise BadValueError(gettext("The file “%(name)s” is damaged.", name=name))
-        name = safe_file_name(name)
+        name = safe_file_name(name, may_be_path=True)
         files.append((name, _media_type(text_in(item, "media_type", 120), name), data))
     if sum(len(data) for _, _, data in files) > MAX_FILE_BYTES:
         raise BadValueError(gettext("Its files are too large."))

@@ -116,7 +116,7 @@ def pdf_name_for(template: MailTemplate, document: Document, *, language: str | 
     with told_by_name(template), speaking(document, language):
         line = render.render_line(template.attachment_name, values_of(document), currency=document.currency)
     # Numbers have slashes; blanks become %20 in some readers' folders.
-    name = safe_file_name(line.replace("/", "-").replace(" ", "_"), fallback="") or usual
+    name = safe_file_name(line.replace(" ", "_"), fallback="") or usual
     return name if name.lower().endswith(".pdf") else f"{name}.pdf"
 
 

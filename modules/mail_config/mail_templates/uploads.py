@@ -49,7 +49,7 @@ def store_upload(upload: FileStorage) -> TypedFile:
     Raises:
         UserError: It is empty or too large, or the store is full; nothing is kept.
     """
-    name, limit = safe_file_name(upload.filename or ""), MAX_FILE_BYTES
+    name, limit = safe_file_name(upload.filename or "", may_be_path=True), MAX_FILE_BYTES
     data = upload.stream.read(limit + 1)
     upload.close()
     if not data:

@@ -28,7 +28,7 @@ from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
 from modules.outbox.dead_addresses import complained_among, dead_among
-from modules.outbox.limits import Finding, Severity, draft_problems
+from modules.outbox.limits import ENCODED, Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash
 from modules.outbox.states import MailState
@@ -37,8 +37,6 @@ RECENTLY = dt.timedelta(minutes=15)  # the same to the same within so long is li
 # A formula that the recipient would read.
 _UNRESOLVED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{\{|\{%", re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
-_ENCODED = 4 / 3 * 78 / 76
-"""By how much base64 with its line ends makes octets longer (RFC 2045 §6.8)."""
 
 # States of a mail that nobody got: sending again is no repetition.
 _NOT_LEFT = (MailState.CANCELED, MailState.FAILED)
@@ -375,7 +373,7 @@ def _about_size(form: ComposeForm, server: MailServer | None, complete: MailDraf
     limit = server.size_limit if server is not None else None
     files = sum(file.size for file in complete.attachments) + (form.pdf.size if form.pdf else 0)
     # The text goes twice: as HTML and as plain text.
-    expected = int(files * _ENCODED) + 2 * len(complete.body_html.encode())
+    expected = int(files * ENCODED) + 2 * len(complete.body_html.encode())
     if server is not None and limit is not None and expected > limit:
         yield Finding(
             "size",

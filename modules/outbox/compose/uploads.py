@@ -140,7 +140,7 @@ def store_upload(upload: FileStorage, *, room: int | None = None, picture: bool 
     Raises:
         UserError: It is too large, empty, no picture, or could not be stored; nothing is kept.
     """
-    name = safe_file_name(upload.filename or "")
+    name = safe_file_name(upload.filename or "", may_be_path=True)
     room = attachment_limit() if room is None else room
     # One octet more than fits tells that it does not, without reading the rest.
     data = upload.stream.read(max(room, 0) + 1)
