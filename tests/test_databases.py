@@ -103,3 +103,8 @@ def test_one_that_is_gone_is_no_hindrance(databases: Databases, keeper: Connecti
         keeper.execute(sa.text(f'DROP DATABASE "{name}"'))
     with databases.lend() as second:
         assert second != first
+
+
+def test_the_server_gathers_no_statistics_by_itself(keeper: Connection) -> None:
+    """A minute after the start it would have changed the template, and every test would have had a new copy."""
+    assert keeper.scalar(sa.text("SHOW autovacuum")) == "off"

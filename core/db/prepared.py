@@ -134,7 +134,9 @@ class Ledger:
         try:
             driver: Any = connection.connection.driver_connection
             batch = Batch(connection)
-            with driver.pipeline() if hasattr(driver, "pipeline") else nullcontext(), connection.begin():
+            # What fails is rolled back once the pipeline has ended: inside it, the server answers the rollback with
+            # "pipeline aborted" as well, if it has told the fault before the last statement, and that would be raised.
+            with connection.begin(), driver.pipeline() if hasattr(driver, "pipeline") else nullcontext():
                 yield batch
             batch.learn()
         except errors as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from select import select as select_files
 
 import pytest
 from flask import Flask
@@ -115,6 +116,41 @@ def test_an_error_of_one_is_not_that_of_the_others(notes):
     assert [place for place, result in enumerate(results) if result != 1] == [5]
     assert isinstance(results[5], IntegrityError)
     assert kept(table) == list(range(12))
+    writer.close()
+
+
+def test_an_error_that_is_told_before_all_is_written_is_not_that_of_the_others(notes):
+    """As on a busy machine, where the database has refused the first statement while others are still on their way."""
+    table, note = notes
+    writer = GroupCommit(db.engine)
+    writer.write(add(note, 5))
+    postgres = db.engine.dialect.name == "postgresql"
+
+    def answered(batch: Batch) -> object:
+        count = batch.run(note, {"number": 5})
+        if postgres:
+            assert select_files([batch._driver.driver_connection.fileno()], [], [], 30)[0]
+        return count
+
+    with writer._commit:
+        results: list[object] = []
+
+        def write(part: Part) -> None:
+            try:
+                results.append(int(*writer.write(part)))
+            except Exception as error:  # noqa: BLE001 (the test looks at it)
+                results.append(error)
+
+        parts = [(5, answered), *(add(note, n) for n in (6, 7, 8))]
+        threads = [threading.Thread(target=write, args=[part]) for part in parts]
+        for thread in threads:
+            thread.start()
+        while len(writer._waiting) < len(parts):
+            pass
+    for thread in threads:
+        thread.join(30)
+    assert sorted(map(type, results), key=str) == [int, int, int, IntegrityError]
+    assert kept(table) == [5, 6, 7, 8]
     writer.close()
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import select
 
-from core.db import db, transaction
+from core.db import db
 from core.testing.services import RedisServer
 from modules.outbox import service
 from modules.outbox.models import OutgoingMail
+from modules.outbox.states import MailState
+from tests.outbox.many import write
 from tests.outbox.own_queue import *  # noqa: F403 (fixtures)
 from tests.outbox.pages import opened
 from tests.outbox.processes import WAIT_SECONDS, acceptances, eventually, states_of, sweep_until
@@ -102,14 +104,13 @@ def test_while_the_queue_is_ill_mails_wait_and_pages_answer_and_afterwards_all_l
 
 
 @each_illness
-def test_a_person_who_resends_many_does_not_wait_for_each_job(redis, send, illness):
-    with transaction():
-        ids = [send(f"n{n}@example.com").id for n in range(6 * service.CHUNK)]
-    service.cancel(ids)
+def test_a_person_who_resends_many_does_not_wait_for_each_job(redis, company, illness):
+    ids = write(company, [{"state": MailState.CANCELED}] * (6 * service.CHUNK))
     illness.begin(redis)
-    begun = time.monotonic()
+    begun, worked = time.monotonic(), time.thread_time()
     assert service.resend(ids) == ids
-    assert time.monotonic() - begun < PATIENCE_OF_A_PERSON
+    waited = time.monotonic() - begun - (time.thread_time() - worked)
+    assert waited < PATIENCE_OF_A_PERSON
     illness.end(redis)
 
 

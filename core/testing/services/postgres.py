@@ -129,6 +129,9 @@ class PostgresServer:
             "fsync": "off",
             "full_page_writes": "off",
             "synchronous_commit": "on" if durable else "off",
+            # It would gather statistics a minute after the start, in a template as well: plans would change in the
+            # middle of a run, and no database would be like the first copy any more (see `core.testing.databases`).
+            "autovacuum": "off",
             **(changes or {}),
         }
         self._options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
