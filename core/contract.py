@@ -149,6 +149,7 @@ class TransportSpec:
             seconds for each answer, and returns a `modules.mail_config.transports.base.Transport`.
         fields: What its form asks beside what every server has: columns of the server, or `password`, each with its
             title, English and marked with `N_`; "" for the usual one.
+        host: The host of its provider, where nobody types one: what is known of that provider goes by it.
         order: Position among the kinds, ascending.
     """
 
@@ -156,6 +157,7 @@ class TransportSpec:
     title: str
     factory: str
     fields: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
     order: int = 100
 
 

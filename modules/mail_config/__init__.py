@@ -70,7 +70,23 @@ module = Module(
             N_("SMTP"),
             "modules.mail_config.servers.access:open_smtp",
             dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
-            10,
+            order=10,
+        ),
+        TransportSpec(
+            "mail_config.sendgrid",
+            N_("SendGrid"),
+            "modules.mail_config.servers.relays:open_sendgrid",
+            {"password": N_("API key")},
+            "api.sendgrid.com",
+            20,
+        ),
+        TransportSpec(
+            "mail_config.postmark",
+            N_("Postmark"),
+            "modules.mail_config.servers.relays:open_postmark",
+            {"password": N_("Server API token")},
+            "api.postmarkapp.com",
+            30,
         ),
     ),
     receivers=(
@@ -86,7 +102,11 @@ module = Module(
         "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
+        # Where relays by HTTP are spoken to: another region, or a sandbox.
+        "MAIL_CONFIG_SENDGRID_BASE_URL": "https://api.sendgrid.com",
+        "MAIL_CONFIG_POSTMARK_BASE_URL": "https://api.postmarkapp.com",
     },
+    config_check="modules.mail_config.servers.relays:problems_of_settings",
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

@@ -15,15 +15,17 @@ from sqlalchemy import false, select
 
 from core import clock
 from core.companies.models import Company
+from core.contract import TransportSpec
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
 from core.mail.outcomes import Advice, Failure, RecipientState
+from core.registry import current_registry
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
-from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.models import SMTP, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.servers.return_path import return_path
@@ -39,6 +41,9 @@ ABOUT_CERTIFICATES = frozenset(
     }
 )
 """Failures for which the certificate itself is worth a look."""
+
+_UNASKED: dict[str, object] = {"port": 0, "encryption": Encryption.TLS, "username": "", "ca_certificate": ""}
+"""What a server has of which its kind does not ask."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 TEST_TOKEN = "test"  # noqa: S105 (no secret); proves that the server takes senders with a token
@@ -57,14 +62,21 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         password: A new password; "" to forget the present one; None to keep it.
 
     Raises:
-        UserError: Host, From filter, own address or certificate is malformed, a relay has no address, or user name and
-            password are not both there.
+        UserError: There is no such kind, host, From filter, own address or certificate is malformed,
+            a relay has no address, or what it needs for signing in is not all there.
     """
-    values = _cleaned(values)
+    transport = str(values.get("transport") or (server.transport if server is not None else SMTP))
+    spec = current_registry().transports.get(transport)
+    if spec is None:
+        raise UserError(_l("There is no such kind of mail server."), "transport")
+    values = _cleaned(values, spec)
     with transaction() as session:
         if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
             raise UserError(
-                _l("Host, port, user or encryption has changed: type the password again."), "password"
+                _l("Host, port, user or encryption has changed: type the password again.")
+                if "host" in spec.fields
+                else _l("Another kind of server was chosen: type its key."),
+                "password",
             )
         server = server or MailServer()
         former_rates = (server.rate_per_minute, server.rate_per_day)
@@ -73,12 +85,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             setattr(server, name, value)
         if password is not None:
             server.secret = encrypt(password) if password else None
-        if server.secret and not server.username:
-            raise UserError(_l("A password needs a user name."), "username")
-        if server.username and not server.secret:
-            raise UserError(
-                _l("This user name needs its password; without both, nobody signs in."), "password"
-            )
+        _check_sign_in(server, spec)
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
@@ -91,11 +98,22 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
     return server
 
 
-def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
+def _check_sign_in(server: MailServer, spec: TransportSpec) -> None:
+    """Raise a UserError unless a server has all, or nothing, of what its kind needs for signing in."""
+    if "username" in spec.fields and server.secret and not server.username:
+        raise UserError(_l("A password needs a user name."), "username")
+    if "password" in spec.fields and "username" not in spec.fields and not server.secret:
+        raise UserError(_l("Type the key that the provider has given you."), "password")
+    if server.username and not server.secret:
+        raise UserError(_l("This user name needs its password; without both, nobody signs in."), "password")
+
+
+def _cleaned(values: dict[str, Any], spec: TransportSpec) -> dict[str, Any]:
     """Return the values of a server in the spelling in which they are kept; errors as for `save_server`."""
+    values = {**values, **{name: empty for name, empty in _UNASKED.items() if name not in spec.fields}}
     values = {
         **values,
-        "host": clean_host(str(values.get("host", ""))),
+        "host": clean_host(str(values.get("host", ""))) if "host" in spec.fields else spec.host,
         "from_filter": clean_from_filter(str(values.get("from_filter", ""))),
     }
     if "own_address" in values:
@@ -114,6 +132,8 @@ def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
 
     Another port of the host may be another program's, and what is encrypted less is read on the way.
     """
+    if values.get("transport", server.transport) != server.transport:
+        return True
     host, port, user = server.host.lower(), server.port, server.username
     new = values["host"].lower(), values.get("port", port), values.get("username", user)
     weaker = (
