@@ -31,6 +31,8 @@ class Advice(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 (a name)
     CLIENT_SECRET = "client_secret"  # noqa: S105 (a name)
     CONSENT_MISSING = "consent_missing"
+    API_KEY = "api_key"
+    API_PERMISSION = "api_permission"
     # Encryption.
     STARTTLS_REQUIRED = "starttls_required"
     STARTTLS_NOT_OFFERED = "starttls_not_offered"
@@ -47,6 +49,7 @@ class Advice(StrEnum):
     NETWORK_UNREACHABLE = "network_unreachable"
     DNS_UNAVAILABLE = "dns_unavailable"
     HOST_FORBIDDEN = "host_forbidden"
+    NO_API = "no_api"
     # Who sends.
     RELAY_DENIED = "relay_denied"
     FROM_NOT_YOURS = "from_not_yours"
@@ -95,6 +98,24 @@ class AdviceText:
 ADVICE: dict[Advice, AdviceText] = {
     Advice.CREDENTIALS: AdviceText(
         _l("User name or password is wrong. Type both again, then test the server.")
+    ),
+    Advice.API_KEY: AdviceText(
+        _l(
+            "The provider does not know this API key: it was mistyped, revoked, or belongs to another account. Make a "
+            "new one there, type it in the server's settings, then test the server."
+        )
+    ),
+    Advice.API_PERMISSION: AdviceText(
+        _l(
+            "This API key may not send emails. Allow it at the provider, or make one that may, then test the server."
+        )
+    ),
+    Advice.NO_API: AdviceText(
+        _l(
+            "What answers there is not the provider's interface: a web page, or another address. Check the address in "
+            "the settings of the installation, and what stands between it and the internet."
+        ),
+        Actor.ADMINISTRATOR,
     ),
     Advice.AUTH_REQUIRED: AdviceText(
         _l("The server sends only for those who sign in. Give it a user name and a password."),

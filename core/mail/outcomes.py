@@ -6,6 +6,7 @@ What they mean stands in `core.mail.replies`; what a person is told, in `explana
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -118,6 +119,7 @@ class Failure:
         advice: A finer hint of what to do than the explanation of the kind.
         slows_server: True when the server limits how much it takes from us, so every mail through it should
             slow down. False for greylisting, which is about one sender and one recipient.
+        wait: For how long it wants nothing, where it says so (RFC 9110 §10.2.3).
     """
 
     kind: FailureKind
@@ -127,6 +129,7 @@ class Failure:
     also: FailureKind | None = None
     advice: Advice | None = None
     slows_server: bool = False
+    wait: dt.timedelta | None = None
 
     @property
     def actor(self) -> Actor:

@@ -1,6 +1,6 @@
 """The configuration of mail: servers, transports, templates."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill, TransportSpec
 from core.i18n import N_
 
 module = Module(
@@ -64,6 +64,31 @@ module = Module(
             every=20,
         ),
     ),
+    transports=(
+        TransportSpec(
+            "mail_config.smtp",
+            N_("SMTP"),
+            "modules.mail_config.servers.access:open_smtp",
+            dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
+            order=10,
+        ),
+        TransportSpec(
+            "mail_config.sendgrid",
+            N_("SendGrid"),
+            "modules.mail_config.servers.relays:open_sendgrid",
+            {"password": N_("API key")},
+            "api.sendgrid.com",
+            20,
+        ),
+        TransportSpec(
+            "mail_config.postmark",
+            N_("Postmark"),
+            "modules.mail_config.servers.relays:open_postmark",
+            {"password": N_("Server API token")},
+            "api.postmarkapp.com",
+            30,
+        ),
+    ),
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
@@ -77,7 +102,11 @@ module = Module(
         "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
+        # Where relays by HTTP are spoken to: another region, or a sandbox.
+        "MAIL_CONFIG_SENDGRID_BASE_URL": "https://api.sendgrid.com",
+        "MAIL_CONFIG_POSTMARK_BASE_URL": "https://api.postmarkapp.com",
     },
+    config_check="modules.mail_config.servers.relays:problems_of_settings",
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

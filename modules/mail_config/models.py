@@ -17,6 +17,9 @@ from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 
+SMTP = "mail_config.smtp"
+"""The transport of most servers."""
+
 
 class Encryption(StrEnum):
     """How the connection to a server is encrypted."""
@@ -34,6 +37,8 @@ class MailServer(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
     """For people: in lists, and in the record of each attempt."""
+    transport: Mapped[str] = mapped_column(String(60), default=SMTP)
+    """The name of a `core.contract.TransportSpec`: how mails are handed over to it."""
     host: Mapped[str] = mapped_column(String(253))
     """Name or address, without a scheme."""
     port: Mapped[int]
@@ -99,6 +104,8 @@ class MailServer(Base):
         if self.bounce_address or self.bounce_tokens:
             # Only then, so that no server which was tested before it could be set has to be tested again.
             proved += (self.bounce_address, self.bounce_tokens)
+        if self.transport not in {SMTP, None}:  # a new row has none until it is written
+            proved += (self.transport,)
         return hashlib.sha256(repr(proved).encode()).hexdigest()
 
     @property

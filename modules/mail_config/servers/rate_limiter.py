@@ -93,7 +93,8 @@ def note_throttle(server_id: int, failure: Failure) -> None:
         health.throttles, health.throttled_at = min(steps + 1, len(THROTTLE_SECONDS)), now
         health.throttle_words = failure.diagnostic
         # Mails that have reserved a later moment keep it; new ones come behind the pause.
-        health.next_slot_at = max(health.next_slot_at or now, now + pause)
+        # One that says for how long is given as long.
+        health.next_slot_at = max(health.next_slot_at or now, now + max(pause, failure.wait or pause))
 
 
 def reserve(server_id: int) -> dt.datetime:

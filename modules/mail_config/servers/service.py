@@ -15,15 +15,17 @@ from sqlalchemy import false, select
 
 from core import clock
 from core.companies.models import Company
+from core.contract import TransportSpec
 from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
 from core.mail.outcomes import Advice, Failure, RecipientState
+from core.registry import current_registry
 from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
-from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.models import SMTP, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.servers.return_path import return_path
@@ -39,6 +41,9 @@ ABOUT_CERTIFICATES = frozenset(
     }
 )
 """Failures for which the certificate itself is worth a look."""
+
+_UNASKED: dict[str, object] = {"port": 0, "encryption": Encryption.TLS, "username": "", "ca_certificate": ""}
+"""What a server has of which its kind does not ask."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
 TEST_TOKEN = "test"  # noqa: S105 (no secret); proves that the server takes senders with a token
@@ -57,14 +62,21 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         password: A new password; "" to forget the present one; None to keep it.
 
     Raises:
-        UserError: Host, From filter, own address or certificate is malformed, a relay has no address, or user name and
-            password are not both there.
+        UserError: There is no such kind, host, From filter, own address or certificate is malformed,
+            a relay has no address, or what it needs for signing in is not all there.
     """
-    values = _cleaned(values)
+    transport = str(values.get("transport") or (server.transport if server is not None else SMTP))
+    spec = current_registry().transports.get(transport)
+    if spec is None:
+        raise UserError(_l("There is no such kind of mail server."), "transport")
+    values = _cleaned(values, spec)
     with transaction() as session:
         if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
             raise UserError(
-                _l("Host, port, user or encryption has changed: type the password again."), "password"
+                _l("Host, port, user or encryption has changed: type the password again.")
+                if "host" in spec.fields
+                else _l("Another kind of server was chosen: type its key."),
+                "password",
             )
         server = server or MailServer()
         former_rates = (server.rate_per_minute, server.rate_per_day)
@@ -73,12 +85,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             setattr(server, name, value)
         if password is not None:
             server.secret = encrypt(password) if password else None
-        if server.secret and not server.username:
-            raise UserError(_l("A password needs a user name."), "username")
-        if server.username and not server.secret:
-            raise UserError(
-                _l("This user name needs its password; without both, nobody signs in."), "password"
-            )
+        _check_sign_in(server, spec)
         session.add(server)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_day):
@@ -91,11 +98,22 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
     return server
 
 
-def _cleaned(values: dict[str, Any]) -> dict[str, Any]:
+def _check_sign_in(server: MailServer, spec: TransportSpec) -> None:
+    """Raise a UserError unless a server has all, or nothing, of what its kind needs for signing in."""
+    if "username" in spec.fields and server.secret and not server.username:
+        raise UserError(_l("A password needs a user name."), "username")
+    if "password" in spec.fields and "username" not in spec.fields and not server.secret:
+        raise UserError(_l("Type the key that the provider has given you."), "password")
+    if server.username and not server.secret:
+        raise UserError(_l("This user name needs its password; without both, nobody signs in."), "password")
+
+
+def _cleaned(values: dict[str, Any], spec: TransportSpec) -> dict[str, Any]:
     """Return the values of a server in the spelling in which they are kept; errors as for `save_server`."""
+    values = {**values, **{name: empty for name, empty in _UNASKED.items() if name not in spec.fields}}
     values = {
         **values,
-        "host": clean_host(str(values.get("host", ""))),
+        "host": clean_host(str(values.get("host", ""))) if "host" in spec.fields else spec.host,
         "from_filter": clean_from_filter(str(values.get("from_filter", ""))),
     }
     if "own_address" in values:
@@ -114,6 +132,8 @@ def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
 
     Another port of the host may be another program's, and what is encrypted less is read on the way.
     """
+    if values.get("transport", server.transport) != server.transport:
+        return True
     host, port, user = server.host.lower(), server.port, server.username
     new = values["host"].lower(), values.get("port", port), values.get("username", user)
     weaker = (
@@ -246,22 +266,16 @@ class StepResult:
 
 
 def _results(
-    taken: Sequence[StepTaken], ended: float, server: MailServer, *, passed: bool
+    taken: Sequence[StepTaken], ended: float, walk: Sequence[Step], *, passed: bool
 ) -> tuple[StepResult, ...]:
-    """Return each step that a dialogue with a server has, with its time; the one that failed is the last begun."""
+    """Return each step of a walk with its time; the one that failed is the last begun."""
     ends = [step.began for step in taken[1:]] + [ended]
     results = [
         StepResult(step.step, end - step.began, passed or step is not taken[-1], step.detail)
         for step, end in zip(taken, ends, strict=True)
     ]
-    wanted = [
-        step
-        for step in Step
-        if not (step is Step.TLS and server.encryption is Encryption.NONE)
-        and not (step is Step.SIGN_IN and not server.username)
-    ]
     reached = {step.step for step in taken}
-    return (*results, *(StepResult(step, None, False) for step in wanted if step not in reached))
+    return (*results, *(StepResult(step, None, False) for step in walk if step not in reached))
 
 
 def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> TestReport:
@@ -273,7 +287,8 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         from_addr_spec: From; must pass the server's filter.
 
     Raises:
-        UserError: An address is invalid, the filter refuses the From, or the saved password cannot be read.
+        UserError: An address is invalid, the filter refuses the From, or the server is unusable by itself
+            (`UnusableServerError`).
     """
     recipient, from_addr_spec = normalize(recipient), normalize(from_addr_spec)
     if not server.accepts(from_addr_spec):
@@ -306,14 +321,15 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
     if passed or submission.failure is not None:
         # A refused recipient says nothing about the server: a mistyped address must not stop it.
         _remember(server_id, fingerprint, passed=passed)
-    untrusted = failure is not None and failure.advice in ABOUT_CERTIFICATES
+    # Only then is it worth another connection to show what was not trusted.
+    access = connection.access if failure is not None and failure.advice in ABOUT_CERTIFICATES else None
     return TestReport(
         passed,
         recipient,
         failure,
         submission.transcript,
-        _results(connection.steps, ended, server, passed=passed),
-        certificate_shown_by(connection.access) if untrusted else None,
+        _results(submission.steps, ended, connection.walk, passed=passed),
+        certificate_shown_by(access) if access is not None else None,
     )
 
 

@@ -90,7 +90,7 @@ class ServerConnection(Connection):
         try:
             # Reading the certificates of the system costs more than a whole dialogue in the clear.
             secure = access.encryption is not Encryption.NONE
-            context = _trust(access) if secure else None
+            context = trusted_by(access) if secure else None
             host = self._unconnected_host(context)
             # smtplib verifies the certificate against this name, which connect() alone does not set.
             host._host = access.host  # type: ignore[attr-defined]
@@ -223,7 +223,7 @@ class ServerConnection(Connection):
         raise NotImplementedError("Use submit(), which returns the outcome of every recipient.")
 
 
-def _trust(access: ServerAccess) -> ssl.SSLContext:
+def trusted_by(access: ServerAccess) -> ssl.SSLContext:
     """Return the context of an encrypted connection: which authorities are trusted."""
     if access.ca_certificate:
         return ssl.create_default_context(cadata=access.ca_certificate)

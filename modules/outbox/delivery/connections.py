@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import connection_limit
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.transports.smtp import SmtpConnection
+from modules.mail_config.transports.base import Transport
 from modules.outbox.delivery.claims import lease
 
 TEND_SECONDS = 5.0
@@ -33,7 +33,7 @@ class Loan:
 
     server_id: int
     fingerprint: str
-    connection: SmtpConnection
+    connection: Transport
     place: connection_limit.Place
     limit: int
 
@@ -55,7 +55,7 @@ class ConnectionPool:
             limit: How many all workers together may open.
 
         Raises:
-            UserError: The password cannot be read.
+            UnusableServerError: None can be made.
         """
         # Host, account or password may have changed since a connection was made; then it speaks for the old ones.
         fingerprint = server.fingerprint
