@@ -31,6 +31,7 @@ class Advice(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 (a name)
     CLIENT_SECRET = "client_secret"  # noqa: S105 (a name)
     CONSENT_MISSING = "consent_missing"
+    RECONNECT = "reconnect"
     # Encryption.
     STARTTLS_REQUIRED = "starttls_required"
     STARTTLS_NOT_OFFERED = "starttls_not_offered"
@@ -129,8 +130,8 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.BASIC_AUTH_ENDED: AdviceText(
         _l(
-            "This provider no longer takes a password for sending. Use one of its relays, or another server that "
-            "takes a password."
+            "This provider no longer takes a password for sending. Connect the account instead, or use one of its "
+            "relays."
         )
     ),
     Advice.PASSWORD_EXPIRED: AdviceText(
@@ -182,6 +183,12 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.CONSENT_MISSING: AdviceText(
         _l("Nobody has allowed this application to send for the account. An administrator must consent.")
+    ),
+    Advice.RECONNECT: AdviceText(
+        _l(
+            "The connection to this account has ended: it was withdrawn at the provider, has run out, or the password "
+            "was changed. It is not tried again by itself: connect the account again."
+        )
     ),
     Advice.STARTTLS_REQUIRED: AdviceText(
         _l(

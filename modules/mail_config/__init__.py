@@ -77,6 +77,18 @@ module = Module(
         "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
+        # Who this installation is at Google and Microsoft; "" where an administrator says it on a page.
+        "MAIL_CONFIG_GOOGLE_CLIENT_ID": "",
+        "MAIL_CONFIG_GOOGLE_CLIENT_SECRET": "",
+        "MAIL_CONFIG_MICROSOFT_CLIENT_ID": "",
+        "MAIL_CONFIG_MICROSOFT_CLIENT_SECRET": "",
+        "MAIL_CONFIG_MICROSOFT_TENANT": "",
+        # Another place that speaks for the provider, to try things out; https, or http on this machine itself.
+        "MAIL_CONFIG_GOOGLE_BASE_URL": "",
+        "MAIL_CONFIG_MICROSOFT_BASE_URL": "",
+        # Another server for its mails, `smtps://host:465` or `smtp://host:587` (STARTTLS).
+        "MAIL_CONFIG_GOOGLE_SMTP_URL": "",
+        "MAIL_CONFIG_MICROSOFT_SMTP_URL": "",
     },
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from flask import current_app
 
 from core.vault import decrypt
+from modules.mail_config.accounts.tokens import access_token
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.smtp import SmtpConnection
@@ -80,4 +83,6 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> SmtpConnecti
         ca_certificate=server.ca_certificate,
         only_public=server.owner_id is not None,
     )
+    if server.account is not None:
+        access = replace(access, token=partial(access_token, server.id))
     return SmtpConnection(access)

@@ -67,6 +67,14 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
                 _l("Host, port, user or encryption has changed: type the password again."), "password"
             )
         server = server or MailServer()
+        if server.account is not None and (password or _goes_elsewhere(server, values)):
+            raise UserError(
+                _l(
+                    "This server is signed in to by a connected account: host, port, user and encryption are its "
+                    "provider's. Disconnect the account to change them."
+                ),
+                "host",
+            )
         former_rates = (server.rate_per_minute, server.rate_per_day)
         former_connections = server.connections
         for name, value in values.items():
@@ -75,7 +83,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             server.secret = encrypt(password) if password else None
         if server.secret and not server.username:
             raise UserError(_l("A password needs a user name."), "username")
-        if server.username and not server.secret:
+        if server.username and not server.secret and server.account is None:
             raise UserError(
                 _l("This user name needs its password; without both, nobody signs in."), "password"
             )
