@@ -139,6 +139,27 @@ class SelectableList:
 
 
 @dataclass(frozen=True, slots=True)
+class TransportSpec:
+    """A kind of mail server: how mails are handed over to it.
+
+    Attributes:
+        name: `<module>.<what>`, for example `mail_config.smtp`; servers keep it.
+        title: English, marked with `N_`, for example "SMTP".
+        factory: Dotted path of a function that takes a `modules.mail_config.models.MailServer` and `timeout`, in
+            seconds for each answer, and returns a `modules.mail_config.transports.base.Transport`.
+        fields: What its form asks beside what every server has: columns of the server, or `password`, each with its
+            title, English and marked with `N_`; "" for the usual one.
+        order: Position among the kinds, ascending.
+    """
+
+    name: str
+    title: str
+    factory: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class Receiver:
     """A function that is called when a signal of `core.signals` is sent.
 
@@ -175,6 +196,7 @@ class Module:
             empty database, in the order of loading.
         slots: Pieces it puts into the pages of others.
         lists: Lists of documents or customers whose rows can be selected.
+        transports: Kinds of mail servers it brings; such a module depends on `mail_config`.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
         scripts: Files of the package's folder `static` that every page loads as ES modules, in this order.
@@ -206,6 +228,7 @@ class Module:
     demo: str | None = None
     slots: tuple[SlotFill, ...] = ()
     lists: tuple[SelectableList, ...] = ()
+    transports: tuple[TransportSpec, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()

@@ -188,6 +188,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
         named += [("list", entry.name) for entry in module.lists]
+        named += [("transport", spec.name) for spec in module.transports]
         problems += [
             f"Module {module.name}: the {what} {name} is declared twice."
             for (what, name), times in Counter(named).items()
@@ -247,6 +248,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
     paths += [entry.source for entry in module.lists]
+    paths += [spec.factory for spec in module.transports]
     problems = []
     for path in paths:
         if path is None:
@@ -293,6 +295,12 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
         lists={entry.name: entry for m in everything for entry in m.lists},
+        transports={
+            spec.name: spec
+            for spec in sorted(
+                (spec for m in everything for spec in m.transports), key=lambda spec: spec.order
+            )
+        },
         scripts=tuple((m.name, name) for m in everything for name in m.scripts),
         styles=tuple((m.name, name) for m in everything for name in m.styles),
     )

@@ -11,7 +11,16 @@ from typing import Any, cast
 from flask import current_app
 
 from core.config import Settings
-from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, SelectableList, SlotFill
+from core.contract import (
+    DocumentKind,
+    JobSpec,
+    MenuItem,
+    Module,
+    Permission,
+    SelectableList,
+    SlotFill,
+    TransportSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,7 @@ class Registry:
         menu: Entries of the menu, sorted.
         slots: Fills by the name of their slot, sorted.
         lists: Lists whose rows can be selected, by name.
+        transports: Kinds of mail servers by name, in the order in which they are offered.
         scripts: What every page loads, as (module, file of its folder `static`).
         styles: Style sheets that every page loads, likewise.
     """
@@ -37,6 +47,7 @@ class Registry:
     menu: tuple[MenuItem, ...]
     slots: Mapping[str, tuple[SlotFill, ...]]
     lists: Mapping[str, SelectableList]
+    transports: Mapping[str, TransportSpec]
     scripts: tuple[tuple[str, str], ...] = ()
     styles: tuple[tuple[str, str], ...] = ()
 

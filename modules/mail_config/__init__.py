@@ -1,6 +1,6 @@
 """The configuration of mail: servers, transports, templates."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill, TransportSpec
 from core.i18n import N_
 
 module = Module(
@@ -62,6 +62,15 @@ module = Module(
             "modules.mail_config.servers.jobs:probe_servers",
             timeout=600,
             every=20,
+        ),
+    ),
+    transports=(
+        TransportSpec(
+            "mail_config.smtp",
+            N_("SMTP"),
+            "modules.mail_config.servers.access:open_smtp",
+            dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
+            10,
         ),
     ),
     receivers=(

@@ -17,6 +17,9 @@ from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 
+SMTP = "mail_config.smtp"
+"""The transport of most servers."""
+
 
 class Encryption(StrEnum):
     """How the connection to a server is encrypted."""
@@ -41,6 +44,8 @@ class MailServer(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
     """For people: in lists, and in the record of each attempt."""
+    transport: Mapped[str] = mapped_column(String(60), default=SMTP)
+    """The name of a `core.contract.TransportSpec`: how mails are handed over to it."""
     host: Mapped[str] = mapped_column(String(253))
     """Name or address, without a scheme."""
     port: Mapped[int]
@@ -112,6 +117,8 @@ class MailServer(Base):
         if self.account is not None:
             # Not its tokens, which are new every hour.
             proved += (str(self.account.provider), self.account.address)
+        if self.transport not in {SMTP, None}:  # a new row has none until it is written
+            proved += (self.transport,)
         return hashlib.sha256(repr(proved).encode()).hexdigest()
 
     @property

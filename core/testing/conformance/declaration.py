@@ -61,7 +61,7 @@ class DeclarationRules:
         fail_if(problems)
 
     def test_functions_take_what_they_are_given(self, module: Module) -> None:
-        """Jobs, receivers, slots, install and demo are functions that can be called as they will be."""
+        """Jobs, receivers, transports, slots, install and demo are functions that can be called as they will be."""
         problems = [
             f"{path} must take the application."
             for path in (module.install, module.demo)
@@ -89,6 +89,11 @@ class DeclarationRules:
             keywords = KEYWORDS[receiver.signal]
             if not accepts(resolve(receiver.function), object(), **dict.fromkeys(keywords)):
                 problems.append(f"{receiver.function} must take a sender, and {', '.join(keywords)} by name.")
+        problems += [
+            f"{spec.factory} must take a mail server, and timeout by name."
+            for spec in module.transports
+            if not accepts(resolve(spec.factory), object(), timeout=1.0)
+        ]
         fail_if(problems)
 
     def test_slots_exist(self, module: Module) -> None:

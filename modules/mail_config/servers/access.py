@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from flask import current_app
 
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.mail.outcomes import Failure, FailureKind
+from core.registry import current_registry, resolve_function
 from core.vault import decrypt
 from modules.mail_config.accounts.tokens import access_token
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.base import ServerAccess, Transport
 from modules.mail_config.transports.smtp import SmtpConnection
 
 
@@ -71,8 +75,38 @@ def access_to(
     )
 
 
-def open_transport(server: MailServer, *, timeout: float = 60.0) -> SmtpConnection:
+class UnusableServerError(UserError):
+    """A server that nothing can be handed over to, whoever listens there.
+
+    Attributes:
+        failure: What that is for a mail.
+    """
+
+    def __init__(self, kind: FailureKind, message: object) -> None:
+        super().__init__(message)
+        self.failure = Failure(kind, temporary=True, detail=str(message))
+
+
+def open_transport(server: MailServer, *, timeout: float = 60.0) -> Transport:
     """Return a transport to a server; it connects with its first mail.
+
+    Raises:
+        UnusableServerError: Its module is not enabled, or the saved password cannot be read.
+    """
+    spec = current_registry().transports.get(server.transport)
+    if spec is None:
+        raise UnusableServerError(
+            FailureKind.SERVER_MISSING,
+            _l("What handed emails over to this mail server is not installed any more."),
+        )
+    try:
+        return cast("Transport", resolve_function(spec.factory)(server, timeout=timeout))
+    except UserError as error:
+        raise UnusableServerError(FailureKind.AUTH_FAILED, error.message) from error
+
+
+def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:
+    """Return a connection to a server by SMTP; a factory of the contract.
 
     Raises:
         UserError: The saved password cannot be read.

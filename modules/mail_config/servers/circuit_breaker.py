@@ -19,11 +19,10 @@ from sqlalchemy import select, update
 from core import clock
 from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
-from core.errors import UserError
 from core.mail.outcomes import Advice, Failure, FailureKind
 from core.signals import mail_routes_changed, mail_server_paused, mail_server_ready
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers.access import open_transport
+from modules.mail_config.servers.access import UnusableServerError, open_transport
 from modules.mail_config.servers.health import locked_health
 
 logger = logging.getLogger(__name__)
@@ -202,11 +201,11 @@ def probe_now(server_id: int) -> Failure | None:
     fingerprint = server.fingerprint
     try:
         connection = open_transport(server, timeout=PROBE_TIMEOUT_SECONDS)
-    except UserError as error:
-        failure: Failure | None = Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+    except UnusableServerError as error:
+        failure: Failure | None = error.failure
     else:
         end_reading()
-        failure = connection.probe(sender)
+        failure = connection.check(sender).failure
     if failure is None:
         note_success(server_id)
         return None

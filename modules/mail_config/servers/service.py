@@ -254,22 +254,16 @@ class StepResult:
 
 
 def _results(
-    taken: Sequence[StepTaken], ended: float, server: MailServer, *, passed: bool
+    taken: Sequence[StepTaken], ended: float, walk: Sequence[Step], *, passed: bool
 ) -> tuple[StepResult, ...]:
-    """Return each step that a dialogue with a server has, with its time; the one that failed is the last begun."""
+    """Return each step of a walk with its time; the one that failed is the last begun."""
     ends = [step.began for step in taken[1:]] + [ended]
     results = [
         StepResult(step.step, end - step.began, passed or step is not taken[-1], step.detail)
         for step, end in zip(taken, ends, strict=True)
     ]
-    wanted = [
-        step
-        for step in Step
-        if not (step is Step.TLS and server.encryption is Encryption.NONE)
-        and not (step is Step.SIGN_IN and not server.username)
-    ]
     reached = {step.step for step in taken}
-    return (*results, *(StepResult(step, None, False) for step in wanted if step not in reached))
+    return (*results, *(StepResult(step, None, False) for step in walk if step not in reached))
 
 
 def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> TestReport:
@@ -281,7 +275,8 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         from_addr_spec: From; must pass the server's filter.
 
     Raises:
-        UserError: An address is invalid, the filter refuses the From, or the saved password cannot be read.
+        UserError: An address is invalid, the filter refuses the From, or the server is unusable by itself
+            (`UnusableServerError`).
     """
     recipient, from_addr_spec = normalize(recipient), normalize(from_addr_spec)
     if not server.accepts(from_addr_spec):
@@ -314,14 +309,15 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
     if passed or submission.failure is not None:
         # A refused recipient says nothing about the server: a mistyped address must not stop it.
         _remember(server_id, fingerprint, passed=passed)
-    untrusted = failure is not None and failure.advice in ABOUT_CERTIFICATES
+    # Only then is it worth another connection to show what was not trusted.
+    access = connection.access if failure is not None and failure.advice in ABOUT_CERTIFICATES else None
     return TestReport(
         passed,
         recipient,
         failure,
         submission.transcript,
-        _results(connection.steps, ended, server, passed=passed),
-        certificate_shown_by(connection.access) if untrusted else None,
+        _results(submission.steps, ended, connection.walk, passed=passed),
+        certificate_shown_by(access) if access is not None else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -61,27 +61,6 @@ class Envelope:
     envelope_id: str = ""
 
 
-@dataclass(slots=True)
-class Submission:
-    """The result of one attempt.
-
-    Attributes:
-        outcomes: One per recipient of the envelope, in order; empty when `failure` is set.
-        failure: Why the dialogue ended without an outcome: the server was not reached, refused the sign-in, or
-            broke off.
-        server_failed: True when that was no fault of the mail: nothing had been said about it yet, or the server
-            wants a sign-in or encryption.
-        transcript: The dialogue, without secrets and without the message.
-        no_receipt: True when a delivery receipt was wished for and the server offers none.
-    """
-
-    outcomes: tuple[RecipientOutcome, ...] = ()
-    failure: Failure | None = None
-    server_failed: bool = False
-    transcript: list[str] = field(default_factory=list)
-    no_receipt: bool = False
-
-
 class Step(StrEnum):
     """A step of the dialogue, as a test shows it."""
 
@@ -109,6 +88,29 @@ class StepTaken:
     detail: str = ""
 
 
+@dataclass(slots=True)
+class Submission:
+    """The result of one attempt, or of a check.
+
+    Attributes:
+        outcomes: One per recipient of the envelope, in order; empty when `failure` is set.
+        failure: Why the dialogue ended without an outcome: the server was not reached, refused the sign-in, or
+            broke off.
+        server_failed: True when that was no fault of the mail: nothing had been said about it yet, or the server
+            wants a sign-in or encryption.
+        transcript: The dialogue, without secrets and without the message.
+        steps: What was begun, in order; the one that failed is the last.
+        no_receipt: True when a delivery receipt was wished for and the server offers none.
+    """
+
+    outcomes: tuple[RecipientOutcome, ...] = ()
+    failure: Failure | None = None
+    server_failed: bool = False
+    transcript: list[str] = field(default_factory=list)
+    steps: list[StepTaken] = field(default_factory=list)
+    no_receipt: bool = False
+
+
 class NoTokenError(EnvoiError):
     """There is no access token to sign in with.
 
@@ -126,10 +128,31 @@ class LostClaimError(EnvoiError):
 
 
 class Transport(Protocol):
-    """A way to hand messages over to a server."""
+    """A way to hand messages over to one server, by one connection at a time; it connects with its first mail.
+
+    A module declares it as a `core.contract.TransportSpec`. One thread uses it at a time, though not always the same.
+    """
+
+    @property
+    def access(self) -> ServerAccess | None:
+        """How its server is reached, so that its certificate can be shown where it is not trusted; None for no host."""
+
+    @property
+    def walk(self) -> Sequence[Step]:
+        """The steps that a mail goes through, in order: a test shows those as well that it has not reached."""
+
+    @property
+    def is_open(self) -> bool:
+        """True while there is a connection that the next mail is likely to find open.
+
+        It is kept then, and counts among those that the server is offered; one that is not open costs nobody anything.
+        """
 
     def submit(self, message: bytes, envelope: Envelope, before_body: Callable[[], None]) -> Submission:
         """Hand a message over.
+
+        What the server answers, and what breaks on the way, is returned and not raised. Somebody who may have got the
+        message, while no answer says so, is `uncertain`: never deferred, or they might get it twice.
 
         Args:
             message: The whole message, lines ended by CRLF.
@@ -141,5 +164,18 @@ class Transport(Protocol):
                 others are deferred. A worker that dies there leaves nobody's outcome, so all are uncertain.
         """
 
+    def check(self, envelope_from: str) -> Submission:
+        """Find out whether mails would be taken, as far as that is possible without one, and hang up.
+
+        Args:
+            envelope_from: A sender to ask about, or "". A refusal of it says nothing about the server.
+
+        Returns:
+            No outcomes; a failure where something is wrong with the server.
+        """
+
     def close(self) -> None:
-        """End the connection; what the server answers to that changes nothing."""
+        """End the connection in good order, if there is one; what the server answers to that changes nothing."""
+
+    def drop(self) -> None:
+        """End the connection at once, without a word, if there is one."""

@@ -22,10 +22,14 @@ from core.mail.outcomes import (
     printable,
 )
 from core.mail.replies import explain_reply
+from modules.mail_config.models import Encryption
 from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Step, Submission
 from modules.mail_config.transports.connection import GOODBYE_SECONDS, DialogueError, ServerConnection
 from modules.mail_config.transports.receipts import OFFERED_NONE, mail_parameters, recipient_parameters
 from modules.mail_config.transports.wire import PatientSMTP
+
+DIALOGUE = (Step.RESOLVE, Step.CONNECT, Step.TLS, Step.SIGN_IN, Step.MAIL, Step.RCPT, Step.DATA)
+"""What a mail goes through, in order."""
 
 MOST_AHEAD = 20
 """To how many recipients the commands are said ahead: the answers must fit into what the system buffers."""
@@ -48,12 +52,17 @@ class SmtpConnection(ServerConnection):
         self._ahead.clear()
         super().drop()
 
-    def probe(self, envelope_from: str) -> Failure | None:
-        """Connect, encrypt, sign in and, if one is given, name a sender; send nothing, and hang up.
+    @property
+    def walk(self) -> Sequence[Step]:
+        """Encryption and the sign-in are left out where the settings ask for none."""
+        left_out = {
+            Step.TLS: self.access.encryption is Encryption.NONE,
+            Step.SIGN_IN: not self.access.username,
+        }
+        return [step for step in DIALOGUE if not left_out.get(step)]
 
-        Returns:
-            What is wrong, or None when all is well.
-        """
+    def check(self, envelope_from: str) -> Submission:
+        """Connect, encrypt, sign in and, if one is given, name a sender; see `Transport.check`."""
         self.transcript, self.steps = [], []
         self.drop()
         try:
@@ -63,10 +72,10 @@ class SmtpConnection(ServerConnection):
                 self._mail_from(Envelope(envelope_from, ()), 0, utf8=needs_smtputf8(envelope_from))
         except DialogueError as error:
             self.drop()
-            return error.failure
+            return Submission((), error.failure, error.of_server, self.transcript, self.steps)
         finally:
             self.close()
-        return None
+        return Submission(transcript=self.transcript, steps=self.steps)
 
     # -- one message ---------------------------------------------------------------------------------
 
@@ -82,13 +91,13 @@ class SmtpConnection(ServerConnection):
         except DialogueError as error:
             self.drop()
             if not reused:
-                return Submission((), error.failure, error.of_server, self.transcript)
+                return Submission((), error.failure, error.of_server, self.transcript, self.steps)
             # The kept connection had died meanwhile, which says nothing about the server: once more, anew.
             try:
                 submission = self._speak(message, envelope, before_body)
             except DialogueError as again:
                 self.drop()
-                return Submission((), again.failure, again.of_server, self.transcript)
+                return Submission((), again.failure, again.of_server, self.transcript, self.steps)
         except BaseException:
             # before_body has said no, or the worker is being stopped: the server must not get a body.
             self.drop()
@@ -132,7 +141,9 @@ class SmtpConnection(ServerConnection):
                 break
             known |= outcomes
         outcomes_in_order = tuple(known[place] for place in sorted(known))
-        return Submission(outcomes_in_order, transcript=self.transcript, no_receipt=no_receipt)
+        return Submission(
+            outcomes_in_order, transcript=self.transcript, steps=self.steps, no_receipt=no_receipt
+        )
 
     def _transact(
         self,
@@ -192,7 +203,7 @@ class SmtpConnection(ServerConnection):
         """Serve those whose address an old server can take; say so of the others."""
         words = "The server does not offer SMTPUTF8 (RFC 6531), which this address needs."
         failure = Failure(FailureKind.RECIPIENT_REFUSED, temporary=False, detail=words)
-        inner = Submission(transcript=self.transcript)
+        inner = Submission(transcript=self.transcript, steps=self.steps)
         if plain and not needs_smtputf8(envelope.envelope_from):
             inner = self._speak(message, replace(envelope, recipients=tuple(plain)), before_body)
         served = {outcome.addr_spec: outcome for outcome in inner.outcomes}

@@ -11,8 +11,8 @@ from flask import current_app
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import connection_limit
 from modules.mail_config.servers.access import open_transport
+from modules.mail_config.transports.base import Transport
 from modules.mail_config.transports.connection import KEEP_SECONDS
-from modules.mail_config.transports.smtp import SmtpConnection
 from modules.outbox.delivery.claims import lease
 
 
@@ -30,7 +30,7 @@ class Loan:
 
     server_id: int
     fingerprint: str
-    connection: SmtpConnection
+    connection: Transport
     place: connection_limit.Place
     limit: int
 
@@ -52,7 +52,7 @@ class ConnectionPool:
             limit: How many all workers together may open.
 
         Raises:
-            UserError: The password cannot be read.
+            UnusableServerError: None can be made.
         """
         # Host, account or password may have changed since a connection was made; then it speaks for the old ones.
         fingerprint = server.fingerprint

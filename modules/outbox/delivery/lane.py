@@ -17,15 +17,14 @@ from core import clock
 from core.db import end_reading
 from core.db.group_commit import Part
 from core.db.prepared import Batch, Count
-from core.errors import UserError
 from core.files import StoreFullError
 from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind, RecipientState
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
+from modules.mail_config.servers.access import UnusableServerError
 from modules.mail_config.servers.return_path import return_path
-from modules.mail_config.transports.base import Envelope, LostClaimError, Submission
-from modules.mail_config.transports.smtp import SmtpConnection
+from modules.mail_config.transports.base import Envelope, LostClaimError, Submission, Transport
 from modules.outbox.delivery import claims, ledger
 from modules.outbox.delivery.checked_message import checked_message
 from modules.outbox.delivery.connections import Loan, pool
@@ -278,7 +277,7 @@ class Lane:
         mail: OutgoingMail,
         route: DeliveryRoute,
         server: MailServer,
-        connection: SmtpConnection | Failure,
+        connection: Transport | Failure,
         message: bytes,
         named: Named,
     ) -> tuple[Settlement, Sequence[str]]:
@@ -407,7 +406,7 @@ class Lane:
         self.in_flight = mail.id if mine else None
         return bool(mine)
 
-    def _connection(self, server: MailServer) -> SmtpConnection | Failure:
+    def _connection(self, server: MailServer) -> Transport | Failure:
         """Return the connection that this lane has to a server, or another one, which may be closed.
 
         Returns:
@@ -421,8 +420,8 @@ class Lane:
             self.put_back_connection()
             try:
                 self.loan = loan = pool.lend(server, self.shared.offered[server.id])
-            except UserError as error:
-                return Failure(FailureKind.AUTH_FAILED, True, detail=str(error))
+            except UnusableServerError as error:
+                return error.failure
             if loan is None:
                 raise NoConnectionError(server.id)
         if not loan.connection.is_open:

@@ -8,7 +8,7 @@ from alembic import op
 from core.db import UtcDateTime
 
 revision = "b7d2e94c10a5"
-down_revision = "3f9c61d8b2e4"
+down_revision = "b7d41e6a90c5"
 branch_labels = None
 depends_on = None
 
