@@ -33,6 +33,7 @@ class Advice(StrEnum):
     CONSENT_MISSING = "consent_missing"
     API_KEY = "api_key"
     API_PERMISSION = "api_permission"
+    RECONNECT = "reconnect"
     # Encryption.
     STARTTLS_REQUIRED = "starttls_required"
     STARTTLS_NOT_OFFERED = "starttls_not_offered"
@@ -150,8 +151,8 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.BASIC_AUTH_ENDED: AdviceText(
         _l(
-            "This provider no longer takes a password for sending. Use one of its relays, or another server that "
-            "takes a password."
+            "This provider no longer takes a password for sending. Connect the account instead, or use one of its "
+            "relays."
         )
     ),
     Advice.PASSWORD_EXPIRED: AdviceText(
@@ -203,6 +204,12 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.CONSENT_MISSING: AdviceText(
         _l("Nobody has allowed this application to send for the account. An administrator must consent.")
+    ),
+    Advice.RECONNECT: AdviceText(
+        _l(
+            "The connection to this account has ended: it was withdrawn at the provider, has run out, or the password "
+            "was changed. It is not tried again by itself: connect the account again."
+        )
     ),
     Advice.STARTTLS_REQUIRED: AdviceText(
         _l(

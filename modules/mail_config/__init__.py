@@ -105,6 +105,18 @@ module = Module(
         # Where relays by HTTP are spoken to: another region, or a sandbox.
         "MAIL_CONFIG_SENDGRID_BASE_URL": "https://api.sendgrid.com",
         "MAIL_CONFIG_POSTMARK_BASE_URL": "https://api.postmarkapp.com",
+        # Who this installation is at Google and Microsoft; "" where an administrator says it on a page.
+        "MAIL_CONFIG_GOOGLE_CLIENT_ID": "",
+        "MAIL_CONFIG_GOOGLE_CLIENT_SECRET": "",
+        "MAIL_CONFIG_MICROSOFT_CLIENT_ID": "",
+        "MAIL_CONFIG_MICROSOFT_CLIENT_SECRET": "",
+        "MAIL_CONFIG_MICROSOFT_TENANT": "",
+        # Another place that speaks for the provider, to try things out; https, or http on this machine itself.
+        "MAIL_CONFIG_GOOGLE_BASE_URL": "",
+        "MAIL_CONFIG_MICROSOFT_BASE_URL": "",
+        # Another server for its mails, `smtps://host:465` or `smtp://host:587` (STARTTLS).
+        "MAIL_CONFIG_GOOGLE_SMTP_URL": "",
+        "MAIL_CONFIG_MICROSOFT_SMTP_URL": "",
     },
     config_check="modules.mail_config.servers.relays:problems_of_settings",
     shared={

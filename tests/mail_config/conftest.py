@@ -17,6 +17,7 @@ from modules.mail_config.models import MailTemplate
 from modules.sales.models import Order
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
+from tests.mail_config.accounts import account, provider, running, sophie  # noqa: F401 (fixtures)
 
 TODAY = dt.date(2026, 3, 12)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import datetime as dt
 import socket
@@ -80,10 +81,21 @@ class _LabHandler:
     ) -> list[str]:
         del server, envelope
         session.host_name = hostname
-        if self._lab.credentials is None:
+        if not self._lab.wants_sign_in:
             # The library offers AUTH over TLS even when nobody could log in.
             responses = [line for line in responses if not line[4:].startswith("AUTH")]
         return responses
+
+    async def auth_XOAUTH2(self, server: _LabProtocol, args: list[str]) -> AuthResult:  # noqa: N802
+        """Take a token as Google describes it: a challenge says what is wrong, the refusal follows an empty line."""
+        said = base64.b64decode(args[1] if len(args) > 1 else "").decode()
+        user, _, bearer = said.removeprefix("user=").removesuffix("\x01\x01").partition("\x01auth=Bearer ")
+        if bearer and (self._lab.tokens or {}).get(user) == bearer:
+            return AuthResult(success=True)
+        why = b'{"status":"401","schemes":"bearer mac","scope":"https://mail.google.com/"}'
+        await server.push("334 " + base64.b64encode(why).decode("ascii"))
+        self._lab.after_challenge.append(await server._reader.readline())
+        return AuthResult(success=False, handled=False)
 
     async def handle_RCPT(  # noqa: N802
         self, server: _LabProtocol, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -198,7 +210,7 @@ class _LabProtocol(SMTP):
         # The library's own switch warns when AUTH is wanted without TLS, which is what some tests are about.
         del caller_method
         assert self.session is not None
-        if self.lab.credentials is None or self.session.authenticated:
+        if not self.lab.wants_sign_in or self.session.authenticated:
             return False
         await self.push("530 5.7.0 Authentication required")
         return True
@@ -215,6 +227,7 @@ class SmtpLab:
         security: `none`, `starttls` (required before anything else) or `tls` from the first byte.
         expired: Whether the certificate's time is over.
         credentials: User and password without which nothing is taken; None: nobody needs to log in.
+        tokens: Users with the access token by which XOAUTH2 takes them, instead of a password; may be changed.
         size_limit: The SIZE it announces and enforces, in bytes; None: none.
         smtputf8: Whether it takes addresses beyond ASCII.
         slow_seconds: For how long `slow+…@…` waits.
@@ -225,6 +238,7 @@ class SmtpLab:
     Attributes:
         scripted: Set to False, it takes everything: what was wrong has been mended.
         accepted: Every message it took, in order.
+        after_challenge: What was said after each challenge of XOAUTH2.
         received: Every message that came in whole, also those it refused or dropped.
         dialogue: Every command that it understood, with the replies.
         port: Where it listens on 127.0.0.1.
@@ -239,6 +253,7 @@ class SmtpLab:
         security: Security = "none",
         expired: bool = False,
         credentials: tuple[str, str] | None = None,
+        tokens: dict[str, str] | None = None,
         size_limit: int | None = 32 * 1024 * 1024,
         smtputf8: bool = True,
         slow_seconds: float = 5.0,
@@ -247,6 +262,7 @@ class SmtpLab:
         self.security = security
         self.expired = expired
         self.credentials = credentials
+        self.tokens = tokens
         self.size_limit = size_limit
         self.smtputf8 = smtputf8
         self.slow_seconds = slow_seconds
@@ -254,6 +270,7 @@ class SmtpLab:
         self.scripted = True
         self.accepted: list[Transaction] = []
         self.received: list[Transaction] = []
+        self.after_challenge: list[bytes] = []
         self.dialogue: list[Command] = []
         self.errors: list[BaseException] = []
         self.protocols: set[_LabProtocol] = set()
@@ -314,6 +331,11 @@ class SmtpLab:
             cast("list[Any]", record).clear()
         self.on_command = None
 
+    @property
+    def wants_sign_in(self) -> bool:
+        """True when nothing is taken from somebody who has not signed in."""
+        return self.credentials is not None or self.tokens is not None
+
     def verbs(self) -> list[str]:
         """The commands of the dialogue, without their arguments."""
         return [command.verb for command in self.dialogue]
@@ -352,7 +374,8 @@ class SmtpLab:
             enable_SMTPUTF8=self.smtputf8,
             tls_context=self._context if starttls else None,
             require_starttls=starttls,
-            auth_require_tls=starttls or self.credentials is None,
+            auth_require_tls=starttls or not self.wants_sign_in,
+            auth_exclude_mechanism=["XOAUTH2"] if self.tokens is None else ["LOGIN", "PLAIN"],
             authenticator=self._authenticate,
         )
 

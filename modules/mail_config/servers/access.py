@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Protocol, cast
 
 from flask import current_app
@@ -11,6 +13,7 @@ from core.i18n import lazy_gettext as _l
 from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
 from core.vault import decrypt
+from modules.mail_config.accounts.tokens import access_token
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.base import ServerAccess, Transport
 from modules.mail_config.transports.smtp import SmtpConnection
@@ -114,4 +117,6 @@ def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:
         ca_certificate=server.ca_certificate,
         only_public=server.owner_id is not None,
     )
+    if server.account is not None:
+        access = replace(access, token=partial(access_token, server.id))
     return SmtpConnection(access)

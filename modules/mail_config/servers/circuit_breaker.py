@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from core import clock
 from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
-from core.mail.outcomes import Failure, FailureKind
+from core.mail.outcomes import Advice, Failure, FailureKind
 from core.signals import mail_routes_changed, mail_server_paused, mail_server_ready
 from modules.mail_config.models import MailServer, ServerHealth
 from modules.mail_config.servers.access import UnusableServerError, open_transport
@@ -69,6 +69,11 @@ def probe_delay(kind: FailureKind | None, probes: int) -> dt.timedelta:
     return dt.timedelta(minutes=minutes[min(probes, len(minutes) - 1)])
 
 
+def _next_probe(now: dt.datetime, failure: Failure, probes: int) -> dt.datetime | None:
+    """Return when a pause is probed next; None where only a person can end it, by connecting the account again."""
+    return None if failure.advice is Advice.RECONNECT else now + probe_delay(failure.kind, probes)
+
+
 def note_failure(server_id: int, failure: Failure) -> None:
     """Count a failure against a server, and pause it when it was one too many.
 
@@ -84,9 +89,11 @@ def note_failure(server_id: int, failure: Failure) -> None:
         health.failure_advice = failure.advice or ""
         # One limit for all failures in a row, whatever kinds they are; the last one's kind says which.
         enough = REFUSED_SIGN_INS_TO_PAUSE if failure.kind is FailureKind.AUTH_FAILED else FAILURES_TO_PAUSE
+        if failure.advice is Advice.RECONNECT:
+            enough = 1  # no chance: the provider has said that it is over
         if health.open_since is None and health.failures >= enough:
             health.open_since, health.probes = now, 0
-            health.next_probe_at = now + probe_delay(failure.kind, 0)
+            health.next_probe_at = _next_probe(now, failure, 0)
             logger.warning("Mail server %s is paused: %s.", server_id, failure.kind)
             # After the commit: whoever hears of it reads the database, and must find the pause there.
             on_commit(partial(tell, mail_server_paused, server_id))
@@ -211,5 +218,5 @@ def probe_now(server_id: int) -> Failure | None:
                 health.probes += 1
             health.failure_kind, health.failure_words = failure.kind, failure.diagnostic
             health.failure_advice = failure.advice or ""
-            health.next_probe_at = clock.now() + probe_delay(failure.kind, health.probes)
+            health.next_probe_at = _next_probe(clock.now(), failure, health.probes)
     return failure

@@ -12,6 +12,8 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import MailServer
 
 SET_UP = "mail_config.server.edit"
+TEST_NOW = "mail_config.test_now"
+"""In the cookie: the server that was just connected, and whose page tests it at once."""
 
 
 def endpoint_for(server: MailServer, user: User) -> tuple[str, dict[str, Any]] | None:

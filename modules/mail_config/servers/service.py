@@ -79,6 +79,14 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
                 "password",
             )
         server = server or MailServer()
+        if server.account is not None and (password or _goes_elsewhere(server, values)):
+            raise UserError(
+                _l(
+                    "This server is signed in to by a connected account: host, port, user and encryption are its "
+                    "provider's. Disconnect the account to change them."
+                ),
+                "host",
+            )
         former_rates = (server.rate_per_minute, server.rate_per_day)
         former_connections = server.connections
         for name, value in values.items():
@@ -104,7 +112,7 @@ def _check_sign_in(server: MailServer, spec: TransportSpec) -> None:
         raise UserError(_l("A password needs a user name."), "username")
     if "password" in spec.fields and "username" not in spec.fields and not server.secret:
         raise UserError(_l("Type the key that the provider has given you."), "password")
-    if server.username and not server.secret:
+    if server.username and not server.secret and server.account is None:
         raise UserError(_l("This user name needs its password; without both, nobody signs in."), "password")
 
 

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
 
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
-from core.db import db, transaction
+from core.db import db
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS
 from core.web.forms import submit
 from core.web.record_form import record_form
+from modules.mail_config.accounts import clients
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, health, service
+from modules.mail_config.servers import circuit_breaker, connecting, health, service
 from modules.mail_config.servers.forms import TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
-from modules.mail_config.servers.place import SET_UP
+from modules.mail_config.servers.place import SET_UP, TEST_NOW
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
 from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
@@ -73,6 +74,8 @@ def server_new() -> ResponseReturnValue:
         form=form,
         title=gettext("New mail server"),
         server=None,
+        connectable=clients.TITLES,
+        houses=clients.HOUSES,
         asked=asked,
         known=known,
         provider=known.provider or provider_of(form.host.data or ""),
@@ -97,6 +100,7 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
     return render_template(
         "mail_config/servers/server.html",
         server=row,
+        test_now=session.pop(TEST_NOW, None) == row.id,
         form=form,
         status=status_of(row, health.health_of(row.id)),
         provider=provider_of(row.host),
@@ -163,8 +167,8 @@ def server_probe(server_id: int) -> ResponseReturnValue:
 @requires(SET_UP)
 def server_delete(server_id: int) -> ResponseReturnValue:
     """Delete a mail server; mails that waited for it look for another."""
-    row = _server(server_id)
-    with transaction() as session:
-        session.delete(row)
+    left = connecting.remove(_server(server_id))
     flash(gettext("The server was deleted."), "success")
+    if left:
+        flash(left, "warning")
     return redirect(url_for("mail_config.servers"))

@@ -26,6 +26,8 @@ class ServerAccess:
         ca_certificate: In PEM, the only authority trusted for this server; "" for those of `ca_file` or the system.
         allow_local: True where the host may be this machine itself.
         only_public: True where it may not be in a private network either: the server is of a user, not of the house.
+        token: Gives the access token of OAuth 2 that takes the place of a password, or None. It is told the one that
+            the server has just refused, or "", and raises `NoTokenError`.
         timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).
     """
 
@@ -38,6 +40,7 @@ class ServerAccess:
     ca_certificate: str = ""
     allow_local: bool = True
     only_public: bool = False
+    token: Callable[[str], str] | None = field(default=None, repr=False)
     timeout: float = 60.0
 
 
@@ -106,6 +109,18 @@ class Submission:
     transcript: list[str] = field(default_factory=list)
     steps: list[StepTaken] = field(default_factory=list)
     no_receipt: bool = False
+
+
+class NoTokenError(EnvoiError):
+    """There is no access token to sign in with.
+
+    Attributes:
+        failure: Why.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.diagnostic)
+        self.failure = failure
 
 
 class LostClaimError(EnvoiError):

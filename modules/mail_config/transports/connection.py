@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import smtplib
 import socket
 import ssl
@@ -17,7 +19,7 @@ from core.mail.outcomes import Advice, Failure, FailureKind, Reply, Stage, print
 from core.mail.replies import explain_reply
 from modules.mail_config.models import Encryption
 from modules.mail_config.transports.addresses import ForbiddenHostError, addresses_of
-from modules.mail_config.transports.base import ServerAccess, Step, StepTaken
+from modules.mail_config.transports.base import NoTokenError, ServerAccess, Step, StepTaken
 from modules.mail_config.transports.certificates import read_certificate
 from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
 
@@ -42,6 +44,14 @@ class DialogueError(Exception):
         super().__init__(failure.diagnostic)
         self.failure = failure
         self.of_server = of_server
+
+
+class _RefusedTokenError(DialogueError):
+    """The server has refused a token, which another one may follow."""
+
+    def __init__(self, failure: Failure, token: str) -> None:
+        super().__init__(failure, of_server=True)
+        self.token = token
 
 
 @cache
@@ -78,11 +88,20 @@ class ServerConnection(Connection):
     # -- the connection ------------------------------------------------------------------------------
 
     def configure_host(self) -> PatientSMTP:
-        """Connect, encrypt and sign in.
+        """Connect, encrypt and sign in; with another token where the server refuses the first, once.
 
         Raises:
             DialogueError: With the failure, explained.
         """
+        try:
+            return self._connected()
+        except _RefusedTokenError as error:
+            # It may have been withdrawn, or have ended by the server's clock: one made anew tells which.
+            self._note("* the token was refused: once more with a new one")
+            self.steps.clear()
+            return self._connected(error.token)
+
+    def _connected(self, refused: str = "") -> PatientSMTP:
         access = self.access
         stage = Stage.CONNECT
         host: PatientSMTP | None = None
@@ -116,7 +135,11 @@ class ServerConnection(Connection):
                 )
             if secure:
                 self._note_certificate(host)
-            if access.username:
+            if access.token is not None:
+                stage = Stage.AUTH
+                self._begin(Step.SIGN_IN)
+                self._sign_in_by_token(host, access.token(refused))
+            elif access.username:
                 stage = Stage.AUTH
                 self._begin(Step.SIGN_IN)
                 # The record is shown to people, so what is said here is never written down.
@@ -125,6 +148,10 @@ class ServerConnection(Connection):
         except DialogueError:
             _hang_up(host)
             raise
+        except NoTokenError as error:
+            _hang_up(host)
+            self._note(f"* {error.failure.diagnostic}")
+            raise DialogueError(error.failure, of_server=True) from error
         except (OSError, smtplib.SMTPException, ValueError) as error:
             _hang_up(host)
             failure = (
@@ -135,6 +162,30 @@ class ServerConnection(Connection):
             self._note(f"* {failure.diagnostic}")
             raise DialogueError(failure, of_server=True) from error
         return host
+
+    def _sign_in_by_token(self, host: PatientSMTP, token: str) -> None:
+        """Sign in by SASL XOAUTH2, as Google and Microsoft describe it.
+
+        https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+        """
+        if "XOAUTH2" not in str(host.esmtp_features.get("auth", "")).upper().split():
+            raise smtplib.SMTPException("The server does not offer XOAUTH2.")
+        said = f"user={self.access.username}\x01auth=Bearer {token}\x01\x01"
+        self._note("C: AUTH XOAUTH2 (secret)")
+        code, text = host.docmd("AUTH", "XOAUTH2 " + base64.b64encode(said.encode()).decode("ascii"))
+        if code == 334:
+            # A challenge that says in JSON what is wrong; the refusal itself follows an empty line.
+            why = _challenge(text)
+            self._note(f"S: 334 {why}")
+            self._note("C: ")
+            code, text = host.docmd("")
+            text += b"\n" + why.encode()
+        try:
+            self._heard(code, text, expect=235, stage=Stage.AUTH)
+        except DialogueError as error:
+            if error.failure.kind is FailureKind.AUTH_FAILED and code >= 500:
+                raise _RefusedTokenError(error.failure, token) from error
+            raise
 
     def _unconnected_host(self, context: ssl.SSLContext | None) -> PatientSMTP:
         """Resolve the host, and return what connects to the addresses that may be spoken to.
@@ -228,6 +279,14 @@ def trusted_by(access: ServerAccess) -> ssl.SSLContext:
     if access.ca_certificate:
         return ssl.create_default_context(cadata=access.ca_certificate)
     return ssl.create_default_context(cafile=access.ca_file)
+
+
+def _challenge(text: bytes) -> str:
+    """Return what a challenge of XOAUTH2 says, or "" where it is none."""
+    try:
+        return printable(base64.b64decode(text, validate=True).decode("utf-8", "replace"), 500)
+    except binascii.Error:
+        return ""
 
 
 def _hang_up(host: smtplib.SMTP | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from markupsafe import Markup
@@ -13,17 +13,18 @@ from wtforms import EmailField, RadioField, SelectChoice, StringField
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.companies.service import companies_for
-from core.db import db, transaction
 from core.i18n import lazy_gettext as _l
 from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, submit
 from core.web.record_form import RecordForm, Shown, record_form
+from modules.mail_config.accounts import clients
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders import service as senders
-from modules.mail_config.servers import circuit_breaker, health, service
+from modules.mail_config.servers import circuit_breaker, connecting, health, service
 from modules.mail_config.servers.forms import OwnServerForm, own_server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
+from modules.mail_config.servers.place import TEST_NOW
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
 from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
@@ -80,6 +81,8 @@ def _page(user: User, form: SenderForm, report: service.TestReport | None = None
         status=status_of(server, health.health_of(server.id)) if server else None,
         routes=[(company, senders.route_for(company, user)) for company in companies_for(user)],
         provider=provider_of(server.host) if server else None,
+        connectable=clients.TITLES,
+        test_now=server is not None and session.pop(TEST_NOW, None) == server.id,
         explanations=EXPLANATIONS,
         report=report,
         step_titles=STEP_TITLES,
@@ -173,13 +176,8 @@ def my_server_probe() -> ResponseReturnValue:
 @requires(OWN)
 def my_server_delete() -> ResponseReturnValue:
     """Forget the own server and its password; mails that wait for it look for another."""
-    user = signed_in_user()
-    with transaction() as session:
-        session.delete(_mine(user))
-        sender = senders.own_sender(user)
-        if sender is not None:
-            sender.own_server = False
-    db.session.expire_all()
-    circuit_breaker.tell_routes_changed()
+    left = connecting.remove(_mine(signed_in_user()))
     flash(gettext("Your mail server was deleted. Your emails leave by the company's."), "success")
+    if left:
+        flash(left, "warning")
     return redirect(url_for("mail_config.my_mail"))

@@ -1,0 +1,205 @@
+"""Accounts at Google and Microsoft: connected by whoever they belong to, or by an administrator for a company."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from flask_wtf import FlaskForm
+from sqlalchemy import select
+from wtforms import EmailField, PasswordField, SelectField, StringField
+
+from core.auth.permissions import requires, signed_in, signed_in_user
+from core.companies.models import Company
+from core.db import db
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
+from core.web.forms import at_most, required, submit
+from core.web.record_form import RecordForm, Shown, record_form
+from modules.mail_config.accounts import clients, consents
+from modules.mail_config.blueprint import blueprint
+from modules.mail_config.models import AccountProvider, MailServer, OAuthClient
+from modules.mail_config.senders import service as senders
+from modules.mail_config.senders.views.mine import OWN
+from modules.mail_config.servers import circuit_breaker, connecting
+from modules.mail_config.servers.place import SET_UP, TEST_NOW
+
+
+class ConnectForm(FlaskForm):  # type: ignore[misc]
+    """The account that a person is about to connect."""
+
+    address = EmailField(_l("Address of the account"), [*required(), at_most(254)])
+
+
+class HouseConnectForm(ConnectForm):
+    """The account of the house that an administrator is about to connect."""
+
+    company_id = SelectField(_l("Company"), coerce=int)
+
+
+class ClientForm(RecordForm):
+    """Who this installation is at a provider."""
+
+    client_id = StringField(
+        _l("Client ID"),
+        [at_most(200)],
+        render_kw={"autocomplete": "off", "spellcheck": "false"},
+        description=_l("Empty: forget it"),
+    )
+    secret = PasswordField(
+        _l("Client secret"), [at_most(300)], render_kw={"autocomplete": "new-password"}, description=""
+    )
+
+
+class TenantForm(ClientForm):
+    """The same at Microsoft."""
+
+    tenant = StringField(
+        _l("Tenant"),
+        [at_most(120)],
+        description=_l(
+            "The ID of your organization, so that only its accounts can be connected; empty for all"
+        ),
+    )
+
+
+def _provider(name: str) -> AccountProvider:
+    try:
+        return AccountProvider(name)
+    except ValueError:
+        abort(404)
+
+
+def _names(provider: AccountProvider) -> dict[str, Any]:
+    return {"provider": provider, "title": clients.TITLES[provider], "house": clients.HOUSES[provider]}
+
+
+# -- connecting ----------------------------------------------------------------------------------------
+
+
+@blueprint.route("/accounts/<provider>/connect", methods=["GET", "POST"])
+@requires(OWN)
+def account_connect(provider: str) -> ResponseReturnValue:
+    """Send a person to a provider to connect the own account."""
+    user, which = signed_in_user(), _provider(provider)
+    server, sender = senders.own_server(user), senders.own_sender(user)
+    known = server.account.address if server is not None and server.account is not None else ""
+    form = ConnectForm(address=known or (sender.address if sender is not None else user.login))
+    return _leave(form, which, own=True, server=server if known else None)
+
+
+@blueprint.route("/servers/accounts/<provider>/connect", methods=["GET", "POST"])
+@requires(SET_UP)
+def house_account_connect(provider: str) -> ResponseReturnValue:
+    """Send an administrator to a provider to connect an account of the house, a new one or one that has ended."""
+    which = _provider(provider)
+    server = None
+    if asked := request.args.get("server", ""):
+        server = db.session.get(MailServer, int(asked)) if asked.isascii() and asked.isdigit() else None
+        if server is None or server.owner_id is not None or server.account is None:
+            abort(404)
+    if server is not None and server.account is not None:
+        return _leave(ConnectForm(address=server.account.address), which, own=False, server=server)
+    form = HouseConnectForm()
+    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
+    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    return _leave(form, which, own=False, server=None)
+
+
+def _leave(
+    form: ConnectForm, provider: AccountProvider, *, own: bool, server: MailServer | None
+) -> ResponseReturnValue:
+    """Show what is about to happen, or send the person to the provider."""
+    places: list[str] = []
+    company_id = form.company_id.data or None if isinstance(form, HouseConnectForm) else None
+
+    def begin() -> None:
+        server_id = server.id if server is not None and not own else None
+        target = consents.Target(form.address.data or "", own, server_id, company_id)
+        places.append(consents.begin(signed_in_user(), provider, target))
+
+    if submit(form, begin):
+        # A page between: the policy of our pages lets no form lead elsewhere.
+        return render_template("mail_config/senders/leaving.html", url=places[0], **_names(provider))
+    return render_template(
+        "mail_config/senders/connect.html",
+        form=form,
+        server=server,
+        own=own,
+        registered=clients.client_of(provider) is not None,
+        may_register=signed_in_user().can(SET_UP),
+        **_names(provider),
+    )
+
+
+@blueprint.get("/accounts/connected")
+@signed_in
+def account_connected() -> ResponseReturnValue:
+    """Take a person back from a provider: what they have allowed is saved, or they are told why nothing is.
+
+    It is the address that providers know, and the only page of ours that writes by GET: what it is called with is
+    signed, and belongs to this person and browser, once.
+    """
+    user = signed_in_user()
+    may_own, may_set_up = user.can(OWN), user.can(SET_UP)
+    try:
+        consent = consents.finish(user, request.args)
+        if not (may_own if consent.target.own else may_set_up):
+            abort(403)
+        server = connecting.connect(user, consent)
+    except UserError as error:
+        flash(str(error.message), "danger")
+        return redirect(
+            url_for("mail_config.my_mail" if may_own or not may_set_up else "mail_config.servers")
+        )
+    circuit_breaker.resume(server.id)
+    flash(gettext("%(address)s is connected.", address=consent.target.address), "success")
+    session[TEST_NOW] = server.id
+    if consent.target.own:
+        return redirect(url_for("mail_config.my_mail", _anchor="test"))
+    return redirect(url_for("mail_config.server", server_id=server.id, _anchor="test"))
+
+
+# -- registration --------------------------------------------------------------------------------------
+
+
+@blueprint.route("/servers/accounts/<provider>", methods=["GET", "POST"])
+@requires(SET_UP)
+def account_client(provider: str) -> ResponseReturnValue:
+    """Say who this installation is at a provider, and how to register it there."""
+    which = _provider(provider)
+    row = db.session.get(OAuthClient, which)
+    by_settings = clients.set_by_installation(which)
+    form = _client_form(which, row)
+    if row is not None:
+        form = record_form(row, partial(_client_form, which, row), behind=lambda: {"secret": row.secret})
+    if not by_settings and submit(form, lambda: _save_client(which, form)):
+        flash(gettext("The registration was saved."), "success")
+        return redirect(url_for("mail_config.account_client", provider=which.value))
+    return render_template(
+        "mail_config/senders/client.html",
+        form=form,
+        by_settings=by_settings,
+        redirect_uri=clients.redirect_uri(),
+        **_names(which),
+    )
+
+
+def _client_form(provider: AccountProvider, row: OAuthClient | None, **how: Any) -> ClientForm:
+    kind = TenantForm if provider is AccountProvider.MICROSOFT else ClientForm
+    form = kind(obj=Shown(row, secret="") if row is not None else None, **how)
+    if row is not None and row.secret:
+        form.secret.description = gettext("A secret is saved. Leave empty to keep it.")
+    return form
+
+
+def _save_client(provider: AccountProvider, form: ClientForm) -> None:
+    clients.save_client(
+        provider,
+        client_id=form.client_id.data or "",
+        secret=form.secret.data or None,
+        tenant=(form.tenant.data or "") if isinstance(form, TenantForm) else "",
+    )

@@ -1,0 +1,76 @@
+"""Accounts while others ask at the same time, the provider is away, or a process has died."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from core import clock
+from core.db import db, transaction
+from core.mail.outcomes import FailureKind
+from modules.mail_config.accounts import tokens
+from modules.mail_config.models import MailAccount
+from modules.mail_config.senders.service import own_server
+from modules.mail_config.servers import connecting
+from modules.mail_config.transports.base import NoTokenError
+from tests.at_once import at_once
+from tests.mail_config.accounts import make_old
+
+
+@pytest.mark.both_databases
+def test_four_workers_that_ask_at_once_ask_the_provider_once(provider, account, app):
+    server_id = account.server_id
+    make_old(server_id)
+    provider.delay = 0.3
+    got = at_once(app, *[lambda: tokens.access_token(server_id)] * 4)
+    assert got == [provider.access_tokens[-1]] * 4
+    assert provider.refreshes() == 1
+
+
+def test_while_a_token_lasts_nobody_waits_for_the_next(provider, account, app):
+    server_id = account.server_id
+    with transaction() as session:
+        row = session.get(MailAccount, server_id)
+        row.access_ends_at = clock.now() + dt.timedelta(minutes=2)
+        row.refreshing_until = clock.now() + tokens.LEASE
+    assert tokens.access_token(server_id) == provider.access_tokens[0]
+    assert provider.refreshes() == 0
+
+
+@pytest.mark.parametrize(
+    "until",
+    [dt.timedelta(seconds=-1), tokens.LEASE + dt.timedelta(hours=1)],
+    ids=["it died", "the clock was put back"],
+)
+def test_who_died_while_asking_holds_up_nobody_for_long(provider, account, until):
+    make_old(account.server_id, refreshing_until=clock.now() + until)
+    assert tokens.access_token(account.server_id) == provider.access_tokens[-1]
+    assert provider.refreshes() == 1
+
+
+def test_a_provider_that_is_away_ends_no_permission(provider, account, app):
+    make_old(account.server_id)
+    app.config["MAIL_CONFIG_GOOGLE_BASE_URL"] = "http://127.0.0.1:1"
+    with pytest.raises(NoTokenError) as caught:
+        tokens.access_token(account.server_id)
+    assert caught.value.failure.kind is FailureKind.CONNECT_FAILED
+    app.config["MAIL_CONFIG_GOOGLE_BASE_URL"] = provider.base_url
+    assert tokens.access_token(account.server_id) == provider.access_tokens[-1]
+
+
+def test_what_comes_after_the_account_was_disconnected_is_not_kept(provider, account, sophie, app):
+    server_id = account.server_id
+    make_old(server_id)
+    provider.delay = 0.5
+
+    def disconnect() -> None:
+        while not provider.refreshes():
+            pass
+        connecting.remove(own_server(db.session.get(type(sophie), sophie_id)))
+
+    sophie_id = sophie.id
+    at_once(app, lambda: tokens.access_token(server_id), disconnect)
+    assert db.session.get(MailAccount, server_id) is None
+    with pytest.raises(NoTokenError):
+        tokens.access_token(server_id)
