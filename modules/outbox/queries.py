@@ -206,6 +206,7 @@ class Choices:
         retry: Back to the queue, for those who have not got it.
         send_now: The same, first on the queue; or a waiting one at once.
         cancel: Stop it, or stop trying.
+        change: Open it in the composer and let that take its place, or move it to another time.
         mark: Say whether it has arrived.
         erased: Its contents are gone, so it cannot be sent again.
         outdated: It no longer says what its document says, so a new one has to be written.
@@ -214,6 +215,7 @@ class Choices:
     retry: bool
     send_now: bool
     cancel: bool
+    change: bool
     mark: bool
     erased: bool
     outdated: bool
@@ -233,6 +235,7 @@ def choices_for(mail: OutgoingMail, *, outdated: bool) -> Choices:
         retry=(again or mail.state is MailState.DEFERRED) and not outdated,
         send_now=(again or waits) and not outdated,
         cancel=mail.state in CANCELABLE,
+        change=mail.changeable,
         mark=mail.state is MailState.UNCERTAIN,
         erased=erased,
         outdated=outdated and (again or waits),
