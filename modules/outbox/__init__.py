@@ -136,7 +136,9 @@ module = Module(
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
+        SlotFill("document.actions", "modules.outbox.slots:hand_over_button", order=110),
         SlotFill("list.actions", "modules.outbox.slots:send_selected", order=10),
+        SlotFill("list.actions", "modules.outbox.slots:hand_over_selected", order=20),
         SlotFill("document.status", "modules.outbox.slots:document_badge"),
         SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),

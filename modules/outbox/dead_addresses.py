@@ -8,9 +8,9 @@ the mail: it may be somebody else's.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from core.db import db
 from core.mail.bounces.model import Action
@@ -19,37 +19,55 @@ from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, R
 from modules.outbox.private_addresses import address_hash
 
 _SAID = (RecipientState.ACCEPTED, RecipientState.BOUNCED, RecipientState.REFUSED)
+_AT_ONCE = 900  # SQLite takes a bounded number of parameters
 
 
 def dead_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
-    """Return those of some addresses that are dead, each with the day on which the mail left that showed it."""
-    found = {address: _dead_since(address) for address in dict.fromkeys(addresses)}
-    return {address: since for address, since in found.items() if since is not None}
+    """Return those of some addresses that are dead, each with the day on which the mail left that showed it.
+
+    By a number of queries that grows with the thousands of addresses, not with each.
+    """
+    wanted = {address: _keys(address) for address in addresses}
+    last: dict[str, tuple[int, dt.datetime | None]] = {}
+    for keys in _some(wanted.values()):
+        for number, addr_spec, state, failure, left_at in db.session.execute(_last_said(keys)):
+            dead = state is not RecipientState.ACCEPTED and failure is FailureKind.RECIPIENT_UNKNOWN
+            last[addr_spec] = number, left_at if dead else None
+    found: dict[str, dt.datetime] = {}
+    for address, keys in wanted.items():
+        said = [last[key] for key in keys if key in last]
+        since = max(said, key=lambda one: one[0])[1] if said else None
+        if since is not None:
+            found[address] = since
+    return found
 
 
-def _dead_since(address: str) -> dt.datetime | None:
-    last = db.session.execute(
-        select(
-            MailRecipient.state,
-            MailRecipient.failure_kind,
-            func.coalesce(
-                MailRecipient.settled_at, OutgoingMail.submitted_at, type_=MailRecipient.settled_at.type
-            ),
-        )
-        .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
+def _last_said(keys: Sequence[str]) -> Select[int, str, RecipientState, FailureKind | None, dt.datetime]:
+    """Return what finds the last that servers have said of each of some addresses."""
+    newest = (
+        select(func.max(MailRecipient.id))
         .where(
-            MailRecipient.addr_spec.in_(_keys(address)),
+            MailRecipient.addr_spec.in_(keys),
             MailRecipient.state.in_(_SAID),
             # What was held says nothing new.
             MailRecipient.failure_kind.is_distinct_from(FailureKind.ADDRESS_HELD),
         )
-        .order_by(MailRecipient.id.desc())
-        .limit(1)
-    ).first()
-    if last is None or last[0] is RecipientState.ACCEPTED or last[1] is not FailureKind.RECIPIENT_UNKNOWN:
-        return None
-    since: dt.datetime = last[2]
-    return since
+        .group_by(MailRecipient.addr_spec)
+    )
+    left_at = func.coalesce(
+        MailRecipient.settled_at, OutgoingMail.submitted_at, type_=MailRecipient.settled_at.type
+    )
+    return (
+        select(
+            MailRecipient.id,
+            MailRecipient.addr_spec,
+            MailRecipient.state,
+            MailRecipient.failure_kind,
+            left_at,
+        )
+        .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
+        .where(MailRecipient.id.in_(newest))
+    )
 
 
 def complained_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
@@ -57,22 +75,30 @@ def complained_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
 
     They may get what they have ordered, and nothing promotional.
     """
-    found = {}
-    for address in dict.fromkeys(addresses):
-        at = db.session.scalar(
-            select(func.max(RecipientNotice.at, type_=RecipientNotice.at.type))
-            .join(MailRecipient, MailRecipient.id == RecipientNotice.recipient_id)
+    wanted = {address: _keys(address) for address in addresses}
+    last: dict[str, dt.datetime] = {}
+    for keys in _some(wanted.values()):
+        last |= db.session.execute(
+            select(MailRecipient.addr_spec, func.max(RecipientNotice.at, type_=RecipientNotice.at.type))
+            .join(RecipientNotice, RecipientNotice.recipient_id == MailRecipient.id)
             .join(InboundMessage, InboundMessage.id == RecipientNotice.inbound_id)
             .where(
-                MailRecipient.addr_spec.in_(_keys(address)),
+                MailRecipient.addr_spec.in_(keys),
                 RecipientNotice.action == Action.COMPLAINED,
                 InboundMessage.verdict == Verdict.COUNTED,
             )
-        )
-        if at is not None:
-            found[address] = at
-    return found
+            .group_by(MailRecipient.addr_spec)
+        ).all()
+    said = {address: [last[key] for key in keys if key in last] for address, keys in wanted.items()}
+    return {address: max(moments) for address, moments in said.items() if moments}
 
 
 def _keys(address: str) -> list[str]:
     return list(dict.fromkeys((address, address.lower(), address_hash(address))))
+
+
+def _some(keys: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """Return all keys, as many at once as a statement takes."""
+    each = list(dict.fromkeys(key for some in keys for key in some))
+    for start in range(0, len(each), _AT_ONCE):
+        yield each[start : start + _AT_ONCE]

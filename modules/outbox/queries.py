@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -16,13 +17,14 @@ from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import readable_by
+from core.i18n import lazy_gettext as _l
 from core.mail.draft import RecipientField
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.web.formats import harmless
 from modules.outbox.document_check import document_problems
-from modules.outbox.models import EmlExport, MailRecipient, OutgoingMail
+from modules.outbox.models import EmlExport, HandOver, MailRecipient, OutgoingMail, Way
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
@@ -37,6 +39,14 @@ from modules.outbox.states import (
     MailState,
 )
 
+WAY_TITLES = {
+    Way.POST: _l("by post"),
+    Way.COUNTER: _l("at the counter"),
+    Way.PORTAL: _l("by a portal"),
+    Way.TELEPHONE: _l("on the telephone"),
+    Way.OTHER: _l("otherwise"),
+}
+"""How a document was handed over; the badge says it."""
 PANEL_SIZE = 20  # mails beside a document; the list has the others
 
 
@@ -184,6 +194,29 @@ def eml_exports(document_id: int) -> list[EmlExport]:
     )
 
 
+def hand_overs(document_id: int) -> list[HandOver]:
+    """Return the newest notes that a document was handed over otherwise, those that were taken back among them."""
+    return list(
+        db.session.scalars(
+            select(HandOver)
+            .where(HandOver.document_id == document_id)
+            .options(joinedload(HandOver.by_user), joinedload(HandOver.taken_back_by))
+            .order_by(HandOver.id.desc())
+            .limit(PANEL_SIZE)
+        )
+    )
+
+
+def handed_over(document_ids: Iterable[int]) -> dict[int, HandOver]:
+    """Return the newest word that counts about each of some documents, as they may have been before a change."""
+    rows = db.session.scalars(
+        select(HandOver)
+        .where(HandOver.document_id.in_(list(document_ids)), HandOver.taken_back_at.is_(None))
+        .order_by(HandOver.id)
+    )
+    return {row.document_id: row for row in rows}
+
+
 def mails_of_partner(partner: Partner, user: User) -> PanelMails:
     """Return the newest mails to a customer or its contacts that the user may open, and how many others there are."""
     ids = [partner.id, *(contact.id for contact in partner.contacts)]
@@ -206,6 +239,7 @@ class Choices:
         retry: Back to the queue, for those who have not got it.
         send_now: The same, first on the queue; or a waiting one at once.
         cancel: Stop it, or stop trying.
+        change: Open it in the composer and let that take its place, or move it to another time.
         mark: Say whether it has arrived.
         erased: Its contents are gone, so it cannot be sent again.
         outdated: It no longer says what its document says, so a new one has to be written.
@@ -214,6 +248,7 @@ class Choices:
     retry: bool
     send_now: bool
     cancel: bool
+    change: bool
     mark: bool
     erased: bool
     outdated: bool
@@ -233,6 +268,7 @@ def choices_for(mail: OutgoingMail, *, outdated: bool) -> Choices:
         retry=(again or mail.state is MailState.DEFERRED) and not outdated,
         send_now=(again or waits) and not outdated,
         cancel=mail.state in CANCELABLE,
+        change=mail.changeable,
         mark=mail.state is MailState.UNCERTAIN,
         erased=erased,
         outdated=outdated and (again or waits),
@@ -298,7 +334,7 @@ def state_badge(state: MailState, accepted: int, count: int, failure: FailureKin
 
 
 def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
-    """Return the badge of each document that has mails, by two queries.
+    """Return the badge of each document that has mails or was handed over otherwise, by three queries.
 
     The latest mail speaks for the document, unless somebody whom an earlier one should have reached has not got it
     and no later mail goes to them: then the badge names who that is. A failure is not hidden by a mail to others.
@@ -309,17 +345,28 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     rows = db.session.execute(_latest(), documents)
     badges: dict[int, Badge] = {}
     last: dict[int, int] = {}
-    for document_id, mail_id, state, accepted, count, failure in rows:
+    submitted: dict[int, dt.datetime] = {}
+    for document_id, mail_id, state, accepted, count, failure, at in rows:
         if document_id is not None:
             badges[document_id] = state_badge(state, accepted, count, failure)
-            last[document_id] = mail_id
+            last[document_id], submitted[document_id] = mail_id, at
     left_out: dict[int, list[_LeftOut]] = {}
     for person in map(_LeftOut._make, db.session.execute(_without(), documents)):
         left_out.setdefault(person.document_id or 0, []).append(person)
     for document_id, people in left_out.items():
         if any(person.mail_id != last[document_id] for person in people):
             badges[document_id] = _left_out_badge(badges[document_id], people)
+    for document_id, word in handed_over(document_ids).items():
+        # Whoever has handed it over knew of the mails before; those after it speak for themselves.
+        if document_id not in submitted or submitted[document_id] <= word.at:
+            badges[document_id] = _hand_over_badge(word, badges.get(document_id))
     return badges
+
+
+def _hand_over_badge(word: HandOver, mails: Badge | None) -> Badge:
+    title = str(gettext("Handed over otherwise"))
+    way = title if word.way is Way.OTHER else str(WAY_TITLES[word.way])
+    return Badge(way, "success", "mailbox", mails.waiting if mails else False, title=title)
 
 
 class _LeftOut(NamedTuple):
@@ -357,7 +404,7 @@ _DOCUMENTS = OutgoingMail.document_id.in_(bindparam("documents", expanding=True)
 
 
 @cache
-def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None]:
+def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None, dt.datetime]:
     """Return what finds the latest mail about each of some documents."""
     latest = (
         select(func.max(OutgoingMail.id))
@@ -371,6 +418,7 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
         OutgoingMail.accepted_count,
         OutgoingMail.recipient_count,
         OutgoingMail.failure_kind,
+        OutgoingMail.submitted_at,
     ).where(OutgoingMail.id.in_(latest))
 
 

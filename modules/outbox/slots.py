@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import abort, current_app, g, render_template
+from flask import abort, current_app, g, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 
@@ -53,6 +53,30 @@ def send_selected(of: str, name: str) -> str:
     if of != "document" or not signed_in_user().can("outbox.mail.send"):
         return ""
     return render_template("outbox/panels/send_selected.html", name=name)
+
+
+def hand_over_button(document: Document) -> str:
+    """Return the button by which a document is marked as handed over otherwise."""
+    if not can_send(document, signed_in_user()):
+        return ""
+    return render_template(
+        "outbox/panels/hand_over.html",
+        action=url_for("outbox.document_hand_over", document_id=document.id),
+        ways=queries.WAY_TITLES,
+        many=False,
+    )
+
+
+def hand_over_selected(of: str, name: str) -> str:
+    """Return the button that marks what is selected in a list as handed over otherwise."""
+    if of != "document" or not signed_in_user().can("outbox.mail.send"):
+        return ""
+    return render_template(
+        "outbox/panels/hand_over.html",
+        action=url_for("outbox.list_hand_over", name=name),
+        ways=queries.WAY_TITLES,
+        many=True,
+    )
 
 
 def _badges() -> dict[int, queries.Badge]:
@@ -122,6 +146,9 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
         "outbox/panels/document.html",
         panel=queries.document_mails(document.id, user),
         eml_exports=queries.eml_exports(document.id),
+        hand_overs=queries.hand_overs(document.id),
+        ways=queries.WAY_TITLES,
+        may_take_back=may_send(document, user),
         oob=badge_beside,
         **(_badge_context(document) if badge_beside else {"document": document}),
     )

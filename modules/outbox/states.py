@@ -61,6 +61,11 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]]
     # The data were restored from a copy: it may have left after the copy was made.
     "doubt": (WAITING, frozenset({MailState.UNCERTAIN})),
     "cancel": (CANCELABLE, frozenset({MailState.CANCELED, MailState.PARTIAL})),
+    # Somebody changes it: it leaves as it was, later, unless they save.
+    "edit": (CANCELABLE, frozenset({MailState.SCHEDULED})),
+    "put_back": (frozenset({MailState.SCHEDULED}), frozenset({MailState.SCHEDULED, MailState.QUEUED})),
+    "replace": (CANCELABLE, frozenset({MailState.CANCELED})),
+    "reschedule": (CANCELABLE, frozenset({MailState.SCHEDULED})),
     "resend": (RESENDABLE, frozenset({MailState.QUEUED})),
     "mark": (
         frozenset({MailState.UNCERTAIN}),

@@ -4,6 +4,7 @@ from modules.outbox import slots
 from modules.outbox.alerts import views as alerts
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import views as compose
+from modules.outbox.handed_over import views as handed_over
 from modules.outbox.inbound import views as inbound
 from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
@@ -15,6 +16,7 @@ __all__ = [
     "alerts",
     "blueprint",
     "compose",
+    "handed_over",
     "inbound",
     "mail_list",
     "mail_page",

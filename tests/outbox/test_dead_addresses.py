@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -30,6 +31,7 @@ from tests.outbox.coming_back import GIVEN_UP, report
 from tests.outbox.conftest import draft
 from tests.outbox.mails import accepted, refused
 from tests.outbox.pages import changed, opened, press_send
+from tests.statements import statements
 
 Send = Callable[..., OutgoingMail]
 
@@ -138,3 +140,16 @@ def test_a_complaint_is_told_and_stops_nothing_that_was_ordered(send: Send) -> N
     db.session.expire_all()
     assert mail.state is MailState.SENT
     assert dead_among(["ann@far.example"]) == {}
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("ask", [dead_among, complained_among])
+def test_three_hundred_addresses_are_asked_for_in_two_queries(
+    send: Send, ask: Callable[[list[str]], dict[str, Any]]
+) -> None:
+    bounced(send, "ann@far.example")
+    everybody = ["ann@far.example", *(f"c{number}@far.example" for number in range(300))]
+    with statements() as asked:
+        found = ask(everybody)
+    assert len(asked) <= 2
+    assert set(found) == ({"ann@far.example"} if ask is dead_among else set())

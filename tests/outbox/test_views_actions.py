@@ -65,10 +65,11 @@ def buttons(browser: FlaskClient, mail: OutgoingMail) -> list[str]:
 
 def test_each_state_offers_what_it_allows(browser, mail):
     again = ["Retry", "Send now"]
-    assert buttons(browser, mail) == ["Cancel", "Duplicate"]
+    waits = ["Change…", "Move", "Cancel", "Duplicate"]
+    assert buttons(browser, mail) == waits
     assert buttons(browser, become(mail, state=MailState.SENDING)) == ["Duplicate"]
-    assert buttons(browser, become(mail, state=MailState.DEFERRED)) == [*again, "Cancel", "Duplicate"]
-    assert buttons(browser, become(mail, state=MailState.SCHEDULED)) == ["Send now", "Cancel", "Duplicate"]
+    assert buttons(browser, become(mail, state=MailState.DEFERRED)) == [*again, *waits]
+    assert buttons(browser, become(mail, state=MailState.SCHEDULED)) == ["Send now", *waits]
     assert buttons(browser, become(mail, state=MailState.CANCELED)) == [*again, "Duplicate"]
     become(mail, sender_address="sales@maison.example.com")
     assert buttons(browser, refused(mail)) == [*again, "Duplicate", "Download .eml"]

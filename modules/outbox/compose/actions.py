@@ -31,17 +31,27 @@ from modules.outbox.compose import autosave
 from modules.outbox.compose.checks import findings_of, open_questions
 from modules.outbox.compose.draft import (
     blank_draft,
+    copy_of,
     fill_in,
+    frame_without_document,
     signature_of,
     take_settings,
 )
-from modules.outbox.compose.form import OF_TEMPLATE, ComposeForm, complete_draft, fresh_form, read_form
-from modules.outbox.compose.recipients import default_recipients
+from modules.outbox.compose.form import (
+    OF_TEMPLATE,
+    ComposeForm,
+    as_typed,
+    complete_draft,
+    fresh_form,
+    read_form,
+)
+from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
 from modules.outbox.message import file_store, unsent_message
 from modules.outbox.models import EmlExport, OutgoingMail
 from modules.outbox.service import cancel, submit
+from modules.outbox.service import replace as replace_waiting
 from modules.outbox.states import MailState
 
 
@@ -288,7 +298,12 @@ def send(form: ComposeForm) -> OutgoingMail | None:
     not_before = form.not_before or (clock.now() + dt.timedelta(seconds=seconds) if seconds else None)
     try:
         with transaction():
-            mail = submit(draft, form.user, not_before=not_before, token=token)
+            if form.replaces is not None:
+                mail = replace_waiting(
+                    form.replaces, form.change, draft, form.user, not_before=not_before, token=token
+                )
+            else:
+                mail = submit(draft, form.user, not_before=not_before, token=token)
             if mail.state is MailState.SCHEDULED and mail.not_before is not None:
                 # To the second; the sweep would find it too, up to a minute later.
                 enqueue_after_commit("outbox.release_mails", [mail.id], front=True, at=mail.not_before)
@@ -296,6 +311,39 @@ def send(form: ComposeForm) -> OutgoingMail | None:
         form.error(error.field or "", error.message)
         return None
     return mail
+
+
+def change_form(mail: OutgoingMail, user: User) -> ComposeForm:
+    """Return the composer with everything that a waiting mail has; `service.begin_change` has taken it for the user.
+
+    Raises:
+        UserError: Its contents were erased, or its document cannot be sent in its present state.
+    """
+    draft, others = copy_of(mail, user)
+    form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
+    form.proposed = []  # whom that mail goes to was decided then
+    form.replaces, form.change = mail.id, mail.edit_token or ""
+    if mail.not_before is not None and mail.not_before > clock.now() + dt.timedelta(seconds=undo_seconds()):
+        form.not_before = mail.not_before
+        form.send_at = as_typed(mail.not_before, user)
+    return form
+
+
+def posted_change(mail: OutgoingMail, change: str, posted: MultiDict[str, str], user: User) -> ComposeForm:
+    """Return the composer of a waiting mail as a page has posted it.
+
+    Raises:
+        UserError: Its document cannot be sent in its present state.
+    """
+    if mail.document is not None:
+        form = posted_form(mail.document, posted, user)
+    else:
+        form = read_form(frame_without_document(mail), posted, user)
+    form.replaces, form.change = mail.id, change
+    # What a mail is for, and how long it is kept, does not change with its text.
+    form.draft.purpose, form.draft.keep_days = mail.purpose, mail.keep_days
+    form.draft.private = mail.private
+    return form
 
 
 def _submission_token(form: ComposeForm, draft: MailDraft) -> str:

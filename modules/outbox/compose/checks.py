@@ -203,6 +203,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
             ),
             OutgoingMail.state.not_in(_NOT_LEFT),
             OutgoingMail.submission_token.is_distinct_from(form.token),
+            OutgoingMail.id.is_distinct_from(form.replaces),
             func.lower(MailRecipient.addr_spec).in_(specs),
         )
         .order_by(OutgoingMail.id.desc())

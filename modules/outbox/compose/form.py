@@ -63,6 +63,8 @@ class ComposeForm:
         confirmed: Keys of findings that the person has accepted.
         token: Names this opening of the composer, so that pressing Send twice sends once.
         resumed: The token of the opening that this one goes on with, or "".
+        replaces: The mail that waits and whose place this one takes, or None for a new mail.
+        change: The token under which that one was opened, or "".
         proposed: Who the composer was filled with, as `field:Name <address>`.
         errors: Sentences by field; the field "" stands for the page.
         findings: What was found wrong, or worth a question.
@@ -83,6 +85,8 @@ class ComposeForm:
     confirmed: set[str] = field(default_factory=set)
     token: str = field(default_factory=new_token)
     resumed: str = ""
+    replaces: int | None = None
+    change: str = ""
     proposed: list[str] = field(default_factory=list)
     errors: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -202,6 +206,8 @@ def read_form(
     form = ComposeForm(base, user, document, proposal or Proposal())
     form.token = posted.get("token", "")[:64] or form.token
     form.resumed = posted.get("resumed", "")[:64]
+    form.replaces = posted.get("replaces", type=int)
+    form.change = posted.get("change", "")[:64]
     base.subject = posted.get("subject", "")[:MAX_TYPED]
     base.body_html = posted.get("body", "")[:MAX_TEXT]
     base.document_revision = posted.get("revision", base.document_revision, type=int)
@@ -328,6 +334,13 @@ def typed_moment(text: str, user: User) -> dt.datetime:
         return local.astimezone(dt.UTC)
     except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError) as error:
         raise UserError(gettext("This is not a date and time.")) from error
+
+
+def as_typed(moment: dt.datetime | None, user: User) -> str:
+    """Return a moment as `datetime-local` writes it in the zone of a user; "" for none."""
+    if moment is None:
+        return ""
+    return moment.astimezone(zoneinfo.ZoneInfo(user.timezone)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _read_time(form: ComposeForm, text: str) -> None:

@@ -67,6 +67,10 @@ _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
 }
 _BY_VERB: Mapping[str, Any] = {
     "claim": _l("Taken by a worker"),
+    "edit": _l("Opened to be changed"),
+    "put_back": _l("Left as it was"),
+    "replace": _l("Changed: another email has taken its place"),
+    "reschedule": _l("Moved to another time"),
     "return": _l("Given back to the queue by a worker that ended"),
     "resend": _l("Put on the queue again"),
     "correct": _l("Address corrected"),
@@ -95,6 +99,10 @@ _ICONS: Mapping[str, str] = {
     "release": "box-arrow-up",
     "resend": "arrow-clockwise",
     "correct": "pencil",
+    "edit": "pencil",
+    "put_back": "arrow-return-left",
+    "replace": "arrow-right-square",
+    "reschedule": "clock",
     "erase": "eraser",
     "mark": "person-check",
     "report": "reply-fill",

@@ -13,6 +13,7 @@ from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.mail_config.servers.health import health_of
 from modules.outbox.delivery.route import rule_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.service import editor_of
 from modules.outbox.standstill import hindrance
 from modules.outbox.states import CANCELABLE, MailState
 
@@ -29,6 +30,15 @@ def waits_for(mail: OutgoingMail, *, outdated: bool) -> str:
     """
     if outdated and mail.state in CANCELABLE:
         return str(gettext("The document was changed or canceled since: it will not be sent."))
+    editor = editor_of(mail)
+    if editor is not None:
+        return str(
+            gettext(
+                "%(name)s is changing it. As it is, it leaves %(when)s, unless they save or leave it before.",
+                name=editor.name,
+                when=at_about(mail.next_attempt_at),
+            )
+        )
     soon = mail.state is MailState.QUEUED or mail.next_attempt_at <= clock.now() + SOON
     why = hindrance() if soon and mail.state in CANCELABLE else None
     if why is None:

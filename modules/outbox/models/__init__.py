@@ -3,6 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
+from modules.outbox.models.hand_overs import HAND_OVERS, HandOver, Way
 from modules.outbox.models.inbound import INBOUND, InboundMessage, Mailbox, RecipientNotice, Verdict
 from modules.outbox.models.mails import (
     ATTACHMENTS,
@@ -26,6 +27,7 @@ __all__ = [
     "ATTACHMENTS",
     "ATTEMPTS",
     "EVENTS",
+    "HAND_OVERS",
     "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
@@ -38,6 +40,7 @@ __all__ = [
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "HandOver",
     "HeldReason",
     "InboundMessage",
     "ItemState",
@@ -53,4 +56,5 @@ __all__ = [
     "RunItem",
     "RunState",
     "Verdict",
+    "Way",
 ]

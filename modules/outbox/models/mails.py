@@ -17,7 +17,7 @@ from core.mail.addresses import Address
 from core.mail.draft import Priority, Purpose, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
-from modules.outbox.states import MailState
+from modules.outbox.states import CANCELABLE, MailState
 
 # Conditions of partial indexes: word for word those of the queries, or the index is not used.
 _DUE = "state IN ('queued', 'deferred', 'scheduled', 'sending')"
@@ -223,6 +223,14 @@ class OutgoingMail(Base):
     """How long contents are kept after the mail has settled; None for the installation's setting."""
     contents_erased_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When text and files were erased; the line with its hashes stays."""
+    edit_token: Mapped[str | None] = mapped_column(String(32))
+    """Names the composer in which it was last opened to be changed, the only one that may take its place."""
+    edited_by_id: Mapped[int | None]
+    """Who has opened it there. The account may be gone: no key."""
+    edit_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Until when it stays for them; None where nobody changes it."""
+    replaced_by_id: Mapped[int | None]
+    """The mail that has taken its place, changed by a person. It may be gone: no key."""
     run_id: Mapped[int | None]
     """The run that it is part of (`outbox_run`), by which its mails are counted; None for a mail by itself."""
     priority: Mapped[Priority] = mapped_column(StrEnumType(Priority), default=Priority.NORMAL)
@@ -260,6 +268,13 @@ class OutgoingMail(Base):
     company: Mapped[Company] = relationship()
     submitted_by: Mapped[User | None] = relationship()
     server: Mapped[MailServer | None] = relationship()
+
+    @property
+    def changeable(self) -> bool:
+        """True while nobody has got it and no worker has it, so that another may take its place."""
+        # A link is for one person, and what Envoi tells by itself is nobody's to change.
+        fixed = self.contents_erased_at or self.link_expires_at or self.is_alert or self.accepted_count
+        return self.state in CANCELABLE and not fixed
 
 
 class MailRecipient(Base):

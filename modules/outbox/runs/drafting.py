@@ -27,6 +27,7 @@ from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import Proposal, default_recipients, recognize
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
 from modules.outbox.private_addresses import chosen_addresses
+from modules.outbox.queries import WAY_TITLES, handed_over
 from modules.outbox.states import MailState
 
 SEND = "outbox.mail.send"
@@ -57,12 +58,12 @@ class Facts:
     Attributes:
         documents: The documents, by id.
         allowed: Ids of those that the person may send.
-        sent: Ids of those that have been sent as they are now.
+        sent: Those that have been sent as they are now, and how, see `sent_as_they_are`.
     """
 
     documents: Mapping[int, Document]
     allowed: Collection[int]
-    sent: Collection[int]
+    sent: Mapping[int, str]
 
 
 def facts_of(items: Sequence[RunItem], user: User) -> Facts:
@@ -77,18 +78,28 @@ def facts_of(items: Sequence[RunItem], user: User) -> Facts:
     return Facts(documents, set(db.session.scalars(allowed)), sent_as_they_are(documents))
 
 
-def sent_as_they_are(documents: Mapping[int, Document]) -> set[int]:
-    """Return the ids of the documents about which a mail says what they say now, and has gone or is going."""
+def sent_as_they_are(documents: Mapping[int, Document]) -> dict[int, str]:
+    """Return which documents have reached their customers as they are now, or are on their way.
+
+    Returns:
+        By the id of the document: how it was handed over, in words, or "" for a mail.
+    """
     mails = db.session.execute(
         select(OutgoingMail.document_id, OutgoingMail.document_revision).where(
             OutgoingMail.document_id.in_(documents), OutgoingMail.state.not_in(_NOT_GONE)
         )
     )
-    return {
-        number
+    by_hand = {
+        number: str(WAY_TITLES[word.way])
+        for number, word in handed_over(documents).items()
+        if word.revision == documents[number].revision
+    }
+    by_mail = {
+        number: ""
         for number, revision in mails
         if number is not None and revision in {0, documents[number].revision}
     }
+    return by_hand | by_mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +132,7 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
     if unsendable is not None:
         raise HeldError(HeldReason.NOT_SENDABLE, str(unsendable))
     if document.id in facts.sent and not item.anyway:
-        raise HeldError(HeldReason.SENT_BEFORE)
+        raise HeldError(HeldReason.SENT_BEFORE, facts.sent[document.id])
     return addressed(item, document, run, user)
 
 

@@ -240,8 +240,8 @@ def _submit(run_id: int, user_id: int, drafts: dict[int, MailDraft | HeldError])
             if isinstance(draft, HeldError):
                 _hold(item, draft)
                 continue
-            if item.document_id in sent and not item.anyway:
-                _hold(item, HeldError(HeldReason.SENT_BEFORE))
+            if item.document_id is not None and item.document_id in sent and not item.anyway:
+                _hold(item, HeldError(HeldReason.SENT_BEFORE, sent[item.document_id]))
                 continue
             try:
                 mail = service.write_mail(draft, user, hold_dead=not item.anyway)

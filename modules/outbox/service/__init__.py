@@ -11,16 +11,30 @@ from modules.outbox.service.decisions import (
 )
 from modules.outbox.service.queue import CHUNK, enqueue_delivery, release_due
 from modules.outbox.service.submission import new_message_id, submit, write_mail
+from modules.outbox.service.waiting import (
+    begin_change,
+    editor_of,
+    end_change,
+    prolong_change,
+    replace,
+    reschedule,
+)
 
 __all__ = [
     "CHUNK",
+    "begin_change",
     "cancel",
     "correct_recipient",
     "count_sentence",
+    "editor_of",
+    "end_change",
     "enqueue_delivery",
     "mark_uncertain",
     "new_message_id",
+    "prolong_change",
     "release_due",
+    "replace",
+    "reschedule",
     "resend",
     "retry_now",
     "show_worst",

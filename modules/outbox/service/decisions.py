@@ -95,6 +95,7 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
                 move(mail, "release", MailState.QUEUED, by)
                 mail.next_attempt_at = clock.now()
                 mail.slot_at = mail.slot_server_id = None
+                mail.edit_token = mail.edit_until = None
                 done.append(mail.id)
         session.flush()
         enqueue_delivery(done, front=front)
@@ -117,6 +118,7 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
                 move(mail, "cancel", state, by)
                 mail.claim_token, mail.lease_until, mail.settled_at = None, None, clock.now()
+                mail.edit_token = mail.edit_until = None
                 given_up = {RecipientState.DEFERRED, RecipientState.PENDING} if mail.accepted_count else set()
                 for recipient in mail.recipients:
                     if recipient.state in given_up:

@@ -23,6 +23,7 @@ from modules.outbox.compose.draft import copy_of, frame_without_document, may_co
 from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
 from modules.outbox.compose.recipients import Proposal
 from modules.outbox.compose.uploads import Origin
+from modules.outbox.document_check import document_problem
 from modules.outbox.limits import attachment_limit
 from modules.outbox.models import KeptDraft, OutgoingMail
 from modules.outbox.states import MailState
@@ -53,13 +54,13 @@ def compose_send(document_id: int) -> ResponseReturnValue:
     """Send, or show again what was typed with what is wrong."""
     document, user = sendable(document_id), signed_in_user()
     form = actions.posted_form(document, request.form, user)
-    _add_uploads(form)
+    add_posted_files(form)
     mail = actions.send(form)
     if mail is None:
         return show(document, form), 422
     actions.keep_sent(form, mail, request.form)
     tell_sent(mail)
-    return _go(url_for("core.document", document_id=document.id))
+    return go(url_for("core.document", document_id=document.id))
 
 
 @blueprint.post("/compose/<int:document_id>/template")
@@ -81,7 +82,7 @@ def compose_discard(document_id: int) -> ResponseReturnValue:
     """Forget what was written."""
     document = sendable(document_id)
     autosave.discard(document.id, signed_in_user(), request.form.get("token", "")[:64])
-    return _go(url_for("core.document", document_id=document.id), stay=True)
+    return go(url_for("core.document", document_id=document.id), stay=True)
 
 
 @blueprint.post("/compose/<int:document_id>/check")
@@ -131,11 +132,11 @@ def mail_undo(mail_id: int) -> ResponseReturnValue:
         abort(404)
     if not actions.call_back(mail, user) and mail.state is not MailState.CANCELED:
         flash(gettext("Too late: the email is on its way."), "warning")
-        return _go(url_for("outbox.mail", mail_id=mail.id))
+        return go(url_for("outbox.mail", mail_id=mail.id))
     flash(gettext("The email was not sent. Here it is again, as you wrote it."), "success")
     if autosave.draft_of_mail(mail, user) is None:
-        return _go(url_for("outbox.compose_again", mail_id=mail.id))
-    return _go(url_for("outbox.compose", document_id=mail.document_id))
+        return go(url_for("outbox.compose_again", mail_id=mail.id))
+    return go(url_for("outbox.compose", document_id=mail.document_id))
 
 
 @blueprint.get("/compose/again/<int:mail_id>")
@@ -147,7 +148,7 @@ def compose_again(mail_id: int) -> ResponseReturnValue:
         draft, others = copy_of(mail, user)
     except UserError as error:
         flash(str(error.message), "warning")
-        return _go(url_for("outbox.mail", mail_id=mail.id))
+        return go(url_for("outbox.mail", mail_id=mail.id))
     form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
     form.changed = {"subject", "body", "options"}
     form.proposed = []  # whom that mail went to was decided then
@@ -162,15 +163,15 @@ def compose_again_send(mail_id: int) -> ResponseReturnValue:
     if copied.document is not None:
         abort(404)  # its composer posts to the document's
     form = read_form(frame_without_document(copied), request.form, signed_in_user())
-    _add_uploads(form)
+    add_posted_files(form)
     mail = actions.send(form)
     if mail is None:
         return show(None, form, copied=copied), 422
     tell_sent(mail)
-    return _go(url_for("outbox.mail", mail_id=mail.id))
+    return go(url_for("outbox.mail", mail_id=mail.id))
 
 
-def _add_uploads(form: ComposeForm) -> None:
+def add_posted_files(form: ComposeForm) -> None:
     """Take files that were posted with the form itself, by a browser without script."""
     actions.add_uploads(form, request.files.getlist("files"))
 
@@ -186,7 +187,8 @@ def tell_sent(mail: OutgoingMail) -> None:
         flash(gettext("The email is in the queue."), "success")
 
 
-def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:
+def go(target: str, *, stay: bool = False) -> ResponseReturnValue:
+    """Lead the browser to another page, whether a form of its own or the composer in place has asked."""
     if request.headers.get("HX-Request"):
         return ("", 204) if stay else ("", 204, {"HX-Redirect": target})
     return redirect(target)
@@ -223,28 +225,34 @@ def show(
     form: ComposeForm,
     *,
     copied: OutgoingMail | None = None,
+    changes: OutgoingMail | None = None,
     kept: KeptDraft | None = None,
 ) -> str:
-    """Return the composer: of a document, or of the mail that is made again."""
-    in_place = bool(request.headers.get("HX-Request")) and copied is None
+    """Return the composer: of a document, of the mail that is made again, or of the one that waits and is changed."""
+    in_place = bool(request.headers.get("HX-Request")) and copied is None and changes is None
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
-    if document is not None:
+    if changes is not None:
+        action = url_for("outbox.compose_change_save", mail_id=changes.id, token=form.change)
+    elif document is not None:
         action = url_for("outbox.compose_send", document_id=document.id)
     else:
-        assert copied is not None  # noqa: S101 (one of the two is there)
+        assert copied is not None  # noqa: S101 (one of the three is there)
         action = url_for("outbox.compose_again_send", mail_id=copied.id)
     company = db.session.get_one(Company, form.draft.company_id)
     return render_template(
         name,
         document=document,
         copied=copied,
+        changes=changes,
+        outdated=changes is not None and document_problem(changes) is not None,
         action=action,
         dialog=in_place,
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
-        offers=offered(document, user) if document is not None else [],
+        # Who changes a mail has its text: another template would be another mail.
+        offers=offered(document, user) if document is not None and changes is None else [],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,

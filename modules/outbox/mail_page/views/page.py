@@ -28,6 +28,7 @@ from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
+from modules.outbox.compose.form import as_typed
 from modules.outbox.compose.recipients import reason_text
 from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
@@ -41,6 +42,7 @@ from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.message import build_message, file_store
 from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_of, is_address_hash
+from modules.outbox.service import editor_of
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
 
 TABS = ("recipients", "message", "reason", "timeline")
@@ -136,6 +138,9 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         write_anew=may_duplicate and row.document is not None and can_send(row.document, user),
         may_resend=may_resend,
         may_duplicate=may_duplicate,
+        editor=editor_of(row),
+        timezone=user.timezone,
+        planned=as_typed(row.not_before, user),
         inspect=user.can("outbox.mail.inspect"),
         recipient_titles=RECIPIENT_TITLES,
         recipient_tones=RECIPIENT_TONES,
@@ -225,6 +230,8 @@ def version_of(row: OutgoingMail) -> str:
         row.attempts,
         row.accepted_count,
         row.next_attempt_at.timestamp(),
+        row.edit_token,
+        row.edit_until is None,
         last,
         waits_for(row, outdated=document_problem(row) is not None),
     )

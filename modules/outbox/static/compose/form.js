@@ -1,6 +1,7 @@
 // One open composer: what its parts share. Each part is a file of its own and knows the others only by this.
 import * as addresses from "./addresses.js";
 import * as keep from "./autosave.js";
+import * as change from "./change.js";
 import * as chips from "./chips.js";
 import * as contact from "./contact.js";
 import * as files from "./files.js";
@@ -130,6 +131,7 @@ export function begin(root) {
   composer.files = files.begin(composer);
   text.begin(composer);
   template.begin(composer);
+  change.begin(composer);
   contact.begin(composer);
   addresses.begin(composer);
   findings.begin(composer);

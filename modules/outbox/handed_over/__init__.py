@@ -1,0 +1,1 @@
+"""Documents handed over otherwise: by post, at the counter, by a portal, on the telephone."""
