@@ -74,6 +74,18 @@ class MailboxForm(RecordForm):
         _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
     )
     folder = StringField(_l("Folder"), [*required(), at_most(200)], default="INBOX")
+    address = StringField(
+        _l("Address"),
+        [at_most(254)],
+        description=_l("Whose mail lies here, such as sales@example.com. Needed only for the token below."),
+    )
+    tag_answers = BooleanField(
+        _l("Ask for answers with a token"),
+        description=_l(
+            "Emails whose answers go to this address ask for them at sales+token@example.com: an answer then finds its "
+            "email whatever the program of its sender leaves out. The mailbox must take such addresses."
+        ),
+    )
     mark_seen = BooleanField(
         _l("Mark bounces and receipts as read"),
         description=_l(

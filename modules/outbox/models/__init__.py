@@ -3,7 +3,17 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
-from modules.outbox.models.inbound import INBOUND, InboundMessage, Mailbox, RecipientNotice, Verdict
+from modules.outbox.models.inbound import (
+    ANSWER_FILES,
+    ANSWERS,
+    INBOUND,
+    Answer,
+    AnswerFile,
+    InboundMessage,
+    Mailbox,
+    RecipientNotice,
+    Verdict,
+)
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
@@ -23,6 +33,8 @@ from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, Ru
 
 __all__ = [
     "ALERTS",
+    "ANSWERS",
+    "ANSWER_FILES",
     "ATTACHMENTS",
     "ATTEMPTS",
     "EVENTS",
@@ -34,6 +46,8 @@ __all__ = [
     "WAITS",
     "Alert",
     "AlertPreference",
+    "Answer",
+    "AnswerFile",
     "BulkRun",
     "DeliveryAttempt",
     "DraftFile",

@@ -6,7 +6,18 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -73,6 +84,10 @@ class Mailbox(Base):
     """Since when it cannot be read, or None."""
     skipped: Mapped[int] = mapped_column(default=0)
     """Messages that were too large to be read, so far."""
+    address: Mapped[str] = mapped_column(String(254), default="", server_default="")
+    """The address whose mail lies here, or "" where it does not matter."""
+    tag_answers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where that address takes a token behind a plus: whatever asks for answers to it asks with one."""
 
 
 class InboundMessage(Base):
@@ -113,9 +128,66 @@ class InboundMessage(Base):
 
     mailbox: Mapped[Mailbox | None] = relationship()
     mail: Mapped[OutgoingMail | None] = relationship()
+    answer: Mapped[Answer | None] = relationship(back_populates="inbound", cascade="all, delete-orphan")
     notices: Mapped[list[RecipientNotice]] = relationship(
         back_populates="inbound", order_by="RecipientNotice.id", cascade="all, delete-orphan"
     )
+
+
+class Answer(Base):
+    """What somebody has answered. It is kept as long as the text of the mail that it answers."""
+
+    __tablename__ = "outbox_answer"
+
+    inbound_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox_inbound.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    """The message."""
+    sender: Mapped[str] = mapped_column(String(254), default="", index=True)
+    """From, as it stands there, with its domain in lower case; "" where there is none, or once it is erased."""
+    sender_name: Mapped[str] = mapped_column(String(160), default="")
+    """Its display name, or ""."""
+    reply_to: Mapped[str] = mapped_column(String(254), default="")
+    """Where an answer to it is to go, where that is not the sender."""
+    subject: Mapped[str] = mapped_column(String(500), default="")
+    """One line."""
+    body_text: Mapped[str] = mapped_column(Text, default="")
+    """The plain text, with what it quotes; made of the HTML where there is no other."""
+    body_html: Mapped[str] = mapped_column(Text, default="")
+    """Clean HTML without pictures, or ""."""
+    reference_ids: Mapped[str] = mapped_column(Text, default="")
+    """The Message-IDs of its thread with blanks between them, itself the last (RFC 5322 §3.6.4)."""
+    left_out: Mapped[int] = mapped_column(default=0)
+    """How many of its files were not kept, since they are too many or too large."""
+
+    inbound: Mapped[InboundMessage] = relationship(back_populates="answer")
+    files: Mapped[list[AnswerFile]] = relationship(
+        back_populates="answer", order_by="AnswerFile.position", cascade="all, delete-orphan"
+    )
+
+
+class AnswerFile(Base):
+    """A file of an answer; its bytes are in the store."""
+
+    __tablename__ = "outbox_answer_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    answer_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox_answer.inbound_id", ondelete="CASCADE"), index=True
+    )
+    """The answer."""
+    position: Mapped[int] = mapped_column(default=0)
+    """In the order of the message, from 0."""
+    name: Mapped[str] = mapped_column(String(200))
+    """Safe for a header and a file system; "" once it is erased."""
+    media_type: Mapped[str] = mapped_column(String(120))
+    """As the sender calls it; never to be trusted."""
+    size: Mapped[int] = mapped_column(default=0)
+    """In bytes."""
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    """The address in the store."""
+
+    answer: Mapped[Answer] = relationship(back_populates="files")
 
 
 class RecipientNotice(Base):
@@ -156,3 +228,5 @@ class RecipientNotice(Base):
 
 
 INBOUND = cast("Table", InboundMessage.__table__)
+ANSWERS = cast("Table", Answer.__table__)
+ANSWER_FILES = cast("Table", AnswerFile.__table__)
