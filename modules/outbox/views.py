@@ -5,6 +5,7 @@ from modules.outbox.alerts import views as alerts
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import views as compose
 from modules.outbox.inbound import views as inbound
+from modules.outbox.inbound.hooks import views as hooks
 from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
@@ -15,6 +16,7 @@ __all__ = [
     "alerts",
     "blueprint",
     "compose",
+    "hooks",
     "inbound",
     "mail_list",
     "mail_page",

@@ -21,6 +21,7 @@ from core.mail.reader import parse_date
 from modules.outbox.alert_rows import write_answer_alerts
 from modules.outbox.inbound.contents import read_answer
 from modules.outbox.inbound.effects import apply
+from modules.outbox.inbound.hooks.events import HookEvent
 from modules.outbox.inbound.matching import ANSWERS, Match, answerer, match
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 from modules.outbox.private_addresses import is_address_hash, scrub
@@ -70,34 +71,53 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
         found = match(reading, received)
         if reading.nature in ANSWERS and (found.mail is None or _is_ours(session, message_id)):
             return Taken(reading.nature, Verdict.UNKNOWN)
-        row = InboundMessage(
-            sha256=digest,
-            message_id=message_id,
-            mailbox_id=mailbox_id,
-            nature=reading.nature,
-            verdict=_first_verdict(reading, found),
-            back_on=reading.back_on,
-            mail_id=found.mail.id if found.mail is not None else None,
-            received_at=received,
-        )
-        if row.verdict is Verdict.ANSWER and found.mail is not None:
+        row = InboundMessage(sha256=digest, message_id=message_id, mailbox_id=mailbox_id)
+        if found.mail is not None and reading.nature in ANSWERS:
             who = answerer(found.mail, sender)
             row.answered_by_id = who.id if who is not None else None
             row.answer = answer if _keeps_answer(found, reading) else None
-        elif found.mail is not None:
-            row.notices = [_notice(found.mail, recipient, said, received) for recipient, said in found.about]
-        if _is_twin(session, row):
-            row.verdict = Verdict.REPEATED
-        session.add(row)
-        session.flush()
-        if row.verdict is Verdict.REPEATED:
-            row.notices.clear()
-            row.answer = None
-        elif row.verdict is Verdict.ANSWER and found.mail is not None:
-            _tell_of_answer(session, row, found.mail)
-        elif row.notices:
-            apply(session, row)
-        return Taken(row.nature, row.verdict, row.mail_id)
+        return _enter(session, row, reading, found, received)
+
+
+def take_event(event: HookEvent, hook_id: int) -> Taken:
+    """Take in what a relay tells of a mail, which was proved to come from it; it counts once, as a message does.
+
+    What is about no mail of ours leaves no trace: a relay may serve others as well.
+    """
+    reading = event.reading
+    received = min(event.at or clock.now(), clock.now())
+    digest = hashlib.sha256(f"hook {hook_id} {event.once or event.key}".encode()).hexdigest()
+    with transaction() as session:
+        known = session.scalar(select(InboundMessage).where(InboundMessage.sha256 == digest))
+        if known is not None:
+            return Taken(known.nature, Verdict.REPEATED, known.mail_id)
+        found = match(reading, received)
+        if found.mail is None and not event.once:
+            return Taken(reading.nature, Verdict.UNKNOWN)
+        named = hashlib.sha256(event.key.encode()).hexdigest()
+        row = InboundMessage(sha256=digest, message_id=f"<{named}@hook.{hook_id}.invalid>", hook_id=hook_id)
+        return _enter(session, row, reading, found, received)
+
+
+def _enter(
+    session: Session, row: InboundMessage, reading: Reading, found: Match, received: dt.datetime
+) -> Taken:
+    """Write the row of what came in, and let it count, inside the running transaction."""
+    row.nature, row.verdict = reading.nature, _first_verdict(reading, found)
+    row.back_on, row.received_at = reading.back_on, received
+    row.mail_id = found.mail.id if found.mail is not None else None
+    if found.mail is not None and row.verdict is not Verdict.ANSWER:
+        row.notices = [_notice(found.mail, recipient, said, received) for recipient, said in found.about]
+    if _is_twin(session, row):
+        row.verdict = Verdict.REPEATED
+        row.notices, row.answer = [], None
+    session.add(row)
+    session.flush()
+    if row.verdict is Verdict.ANSWER and found.mail is not None:
+        _tell_of_answer(session, row, found.mail)
+    elif row.notices:
+        apply(session, row)
+    return Taken(row.nature, row.verdict, row.mail_id)
 
 
 def _tell_of_answer(session: Session, row: InboundMessage, mail: OutgoingMail) -> None:

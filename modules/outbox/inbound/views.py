@@ -25,10 +25,17 @@ from modules.mail_config.models import Encryption
 from modules.mail_config.servers.forms import ENCRYPTION_TITLES, PORT_RANGE
 from modules.outbox.blueprint import blueprint
 from modules.outbox.inbound import mailboxes as service
-from modules.outbox.models import InboundMessage, Mailbox, Verdict
+from modules.outbox.models import InboundMessage, Mailbox, RelayHook, RelayProvider, Verdict
 
 MANAGE = "outbox.inbound.manage"
 
+PROVIDERS = {
+    RelayProvider.SENDGRID: "SendGrid",
+    RelayProvider.MAILGUN: "Mailgun",
+    RelayProvider.POSTMARK: "Postmark",
+    RelayProvider.SES: "Amazon SES",
+    RelayProvider.BREVO: "Brevo",
+}
 NATURES = {
     Nature.BOUNCE: _l("bounce"),
     Nature.DELAY: _l("delay"),
@@ -137,6 +144,8 @@ def mailboxes() -> ResponseReturnValue:
         "outbox/inbound/mailboxes.html",
         mailboxes=db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all(),
         page=paginate(came, _list()),
+        hooks={row.id: row for row in db.session.scalars(select(RelayHook).order_by(RelayHook.name))},
+        providers=PROVIDERS,
         explanations=EXPLANATIONS,
         natures=NATURES,
         verdicts=VERDICTS,

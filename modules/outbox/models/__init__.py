@@ -12,6 +12,8 @@ from modules.outbox.models.inbound import (
     InboundMessage,
     Mailbox,
     RecipientNotice,
+    RelayHook,
+    RelayProvider,
     Verdict,
 )
 from modules.outbox.models.mails import (
@@ -63,6 +65,8 @@ __all__ = [
     "Mailbox",
     "OutgoingMail",
     "RecipientNotice",
+    "RelayHook",
+    "RelayProvider",
     "Run",
     "RunItem",
     "RunState",

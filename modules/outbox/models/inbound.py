@@ -28,6 +28,7 @@ from modules.mail_config.models import Encryption
 from modules.outbox.models.mails import MailRecipient, OutgoingMail
 
 _WAITS = "verdict = 'waits'"
+_TOLD = "hook_id IS NOT NULL"
 
 
 class Verdict(StrEnum):
@@ -90,6 +91,40 @@ class Mailbox(Base):
     """True where that address takes a token behind a plus: whatever asks for answers to it asks with one."""
 
 
+class RelayProvider(StrEnum):
+    """Who tells by a web hook what became of the mails that it has taken."""
+
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    SES = "ses"
+    BREVO = "brevo"
+
+
+class RelayHook(Base):
+    """An address of ours to which a relay posts what becomes of mails."""
+
+    __tablename__ = "outbox_hook"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    """For people."""
+    provider: Mapped[RelayProvider] = mapped_column(StrEnumType(RelayProvider))
+    """Whose events are read, and how they are proved."""
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    """The part of the address that nobody guesses."""
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    """What the provider signs or signs in by, encrypted by `core.vault`; never rendered."""
+    active: Mapped[bool] = mapped_column(default=True)
+    """False: nothing is there."""
+    last_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When something was posted last that is proved to come from the provider."""
+    refused_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When something was posted last that is not."""
+    refused_why: Mapped[str] = mapped_column(String(32), default="")
+    """Why, a `hooks.signatures.Refusal`; "" for nothing refused yet."""
+
+
 class InboundMessage(Base):
     """A message that came in and was read. It is kept so that it counts once, whatever brings it again."""
 
@@ -99,6 +134,13 @@ class InboundMessage(Base):
         Index("ix_outbox_inbound_message_id", "message_id"),
         Index("ix_outbox_inbound_mail_id", "mail_id", "id"),
         Index("ix_outbox_inbound_received_at", "received_at"),
+        Index(
+            "ix_outbox_inbound_hook_id",
+            "hook_id",
+            "id",
+            sqlite_where=text(_TOLD),
+            postgresql_where=text(_TOLD),
+        ),
         Index("ix_outbox_inbound_waits", "id", sqlite_where=text(_WAITS), postgresql_where=text(_WAITS)),
     )
 
@@ -110,7 +152,9 @@ class InboundMessage(Base):
     mailbox_id: Mapped[int | None] = mapped_column(
         ForeignKey("outbox_mailbox.id", ondelete="SET NULL"), index=True
     )
-    """Where it lay; None where it was piped in."""
+    """Where it lay; None where it was piped in, or a relay has told of it."""
+    hook_id: Mapped[int | None]
+    """The web hook (`outbox_hook`) by which a relay has told of it; that may be gone by now. None for a message."""
     nature: Mapped[Nature] = mapped_column(StrEnumType(Nature))
     """What it is."""
     verdict: Mapped[Verdict] = mapped_column(StrEnumType(Verdict))

@@ -1,4 +1,4 @@
-"""Keep what is answered: its text and files, the thread that an answer of ours goes on with, and who is told."""
+"""Keep what is answered, with its thread and who is told; let relays tell by web hooks what became of mails."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ down_revision = "5a1d7c30e94b"
 branch_labels = None
 depends_on = None
 
+_TOLD = sa.text("hook_id IS NOT NULL")
 _ANSWERS = sa.text("answers_id IS NOT NULL")
 
 
@@ -74,6 +75,28 @@ def upgrade() -> None:
     op.add_column(
         "outbox_mailbox", sa.Column("tag_answers", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
+    op.create_table(
+        "outbox_hook",
+        sa.Column("id", sa.Integer(), nullable=False),
+        _words("name", 80),
+        _words("provider", 32),
+        _words("token", 64),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refused_at", sa.DateTime(timezone=True), nullable=True),
+        _words("refused_why", 32),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_hook")),
+        sa.UniqueConstraint("token", name=op.f("uq_outbox_hook_token")),
+    )
+    op.add_column("outbox_inbound", sa.Column("hook_id", sa.Integer(), nullable=True))
+    op.create_index(
+        "ix_outbox_inbound_hook_id",
+        "outbox_inbound",
+        ["hook_id", "id"],
+        sqlite_where=_TOLD,
+        postgresql_where=_TOLD,
+    )
     op.add_column("outbox_alert", sa.Column("inbound_id", sa.Integer(), nullable=True))
     op.add_column(
         "outbox_alert_preference",
@@ -84,6 +107,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("outbox_alert_preference", "answers")
     op.drop_column("outbox_alert", "inbound_id")
+    op.drop_index("ix_outbox_inbound_hook_id", table_name="outbox_inbound")
+    op.drop_column("outbox_inbound", "hook_id")
+    op.drop_table("outbox_hook")
     op.drop_column("outbox_mailbox", "tag_answers")
     op.drop_column("outbox_mailbox", "address")
     op.drop_index("ix_outbox_mail_answers_id", table_name="outbox_mail")
