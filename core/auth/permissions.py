@@ -23,6 +23,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
+_HOOK_ATTRIBUTE = "envoi_hook"
 _ATTRIBUTE = "envoi_permission"  # set on a view by its decorator; a view without it is closed to everybody
 
 
@@ -39,6 +40,17 @@ def requires(permission: str) -> Callable[[View], View]:
 def public(view: View) -> View:
     """Declare that a view needs no sign-in."""
     return requires(PUBLIC)(view)
+
+
+def hook(view: View) -> View:
+    """Declare that other programs post to a view: it needs no sign-in and no token of a form, and proves who posts."""
+    setattr(view, _HOOK_ATTRIBUTE, True)
+    return public(view)
+
+
+def is_hook(view: Callable[..., Any]) -> bool:
+    """Return True for a view that `hook` declares."""
+    return bool(getattr(view, _HOOK_ATTRIBUTE, False))
 
 
 def signed_in(view: View) -> View:

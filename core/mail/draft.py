@@ -124,6 +124,7 @@ class MailDraft:
         link: What stands for `LINK_MARK` in the message that leaves, and nowhere else; "" for none.
         link_expires_at: Until when the link is good, after which the mail is of no use.
         purpose: What it is for.
+        answers_id: The message that came in which it answers, or None.
     """
 
     document_id: int | None
@@ -147,6 +148,7 @@ class MailDraft:
     link: str = ""
     link_expires_at: dt.datetime | None = None
     purpose: Purpose = Purpose.SINGLE
+    answers_id: int | None = None
 
 
 def safe_file_name(name: str, fallback: str = "file", *, may_be_path: bool = False) -> str:

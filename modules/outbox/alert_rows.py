@@ -41,7 +41,7 @@ INSERT_ALERT: Insert = insert(ALERTS)
 # A mail that fails again takes the place of its former alerts: whoever has not looked yet looks once.
 RETIRE_ALERTS: Update = (
     update(ALERTS)
-    .where(ALERTS.c.mail_id == bindparam("mail"), ALERTS.c.seen_at.is_(None))
+    .where(ALERTS.c.mail_id == bindparam("mail"), ALERTS.c.inbound_id.is_(None), ALERTS.c.seen_at.is_(None))
     .values(seen_at=bindparam("now"))
 )
 
@@ -110,11 +110,49 @@ def write_alerts(
     connection.execute(INSERT_ALERTS, values)
 
 
+def write_answer_alerts(
+    connection: Session | Connection, mail_id: int, inbound_id: int, answered_by: str
+) -> None:
+    """Tell of an answer to a mail: its sender and, where they want it, the owner of its document and who follows that.
+
+    Where the application has sent the mail, its owner is told in any case: nobody else would be.
+    """
+    user = User.id
+    owner = user.in_(select(Document.owner_id).where(Document.id == MAILS.c.document_id))
+    following = user.in_(
+        select(Follower.user_id).where(
+            Follower.document_id == MAILS.c.document_id, Follower.removed_at.is_(None)
+        )
+    )
+    wants = select(AlertPreference.user_id).where(AlertPreference.user_id == user, AlertPreference.answers)
+    concerned = (
+        select(
+            user,
+            MAILS.c.id,
+            literal(inbound_id),
+            literal(answered_by[:MAX_WORDS]),
+            literal(clock.now(), ALERTS.c.created_at.type),
+        )
+        .select_from(cast("Table", User.__table__).join(MAILS, MAILS.c.id == mail_id))
+        .where(
+            User.active,
+            MAILS.c.is_alert.is_(False),
+            or_(
+                user == MAILS.c.submitted_by_id,
+                MAILS.c.submitted_by_id.is_(None) & owner,
+                wants.exists() & (owner | following),
+            ),
+        )
+    )
+    columns = ["user_id", "mail_id", "inbound_id", "words", "created_at"]
+    connection.execute(insert(ALERTS).from_select(columns, concerned))
+
+
 def settle_alerts(connection: Session | Connection, mail_ids: Sequence[int]) -> None:
     """Let the bells be silent about mails that a person has just dealt with."""
     if mail_ids:
         connection.execute(
             update(ALERTS)
-            .where(ALERTS.c.mail_id.in_(mail_ids), ALERTS.c.seen_at.is_(None))
+            .where(ALERTS.c.mail_id.in_(mail_ids), ALERTS.c.inbound_id.is_(None), ALERTS.c.seen_at.is_(None))
             .values(seen_at=clock.now())
         )

@@ -1,4 +1,4 @@
-"""Erasing what mails said: their text, their dialogues and their files. The line with its hashes stays.
+"""Erasing what mails and the answers to them said: text, dialogues and files. The line with its hashes stays.
 
 Bytes in the store are shared by everything with the same hash, so they go at once when nothing refers to them – no mail
 with contents, no kept draft, no template present or former – and nobody has stored or touched them since the last use
@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import case, delete, func, or_, select, union, update
+from sqlalchemy import ColumnElement, Select, case, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -20,7 +20,18 @@ from core.auth.models import User
 from core.db import db, empty_journal, end_reading, transaction
 from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.message import file_store
-from modules.outbox.models import ATTACHMENTS, ATTEMPTS, MAILS, RECIPIENTS, DraftFile, KeptDraft
+from modules.outbox.models import (
+    ALERTS,
+    ANSWER_FILES,
+    ANSWERS,
+    ATTACHMENTS,
+    ATTEMPTS,
+    INBOUND,
+    MAILS,
+    RECIPIENTS,
+    DraftFile,
+    KeptDraft,
+)
 from modules.outbox.states import SETTLED, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
 
@@ -74,6 +85,8 @@ def erase_contents(
         .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.encrypted_address.is_not(None))
         .values(encrypted_address=None)
     )
+    came_in = select(INBOUND.c.id).where(INBOUND.c.mail_id.in_(ids))
+    erase_answers(session, came_in)
     # What a mail was made of says what it said. One that was called back is being changed, and leaves anew.
     tokens = select(MAILS.c.submission_token).where(
         MAILS.c.id.in_(ids), or_(MAILS.c.private, MAILS.c.state != MailState.CANCELED)
@@ -86,6 +99,22 @@ def erase_contents(
         INSERT_EVENT, [{**event_values(row.id, "erase", row.state, row.state, detail), **who} for row in rows]
     )
     return ids
+
+
+def erase_answers(session: Session, inbound_ids: Select[int]) -> None:
+    """Erase what some messages that came in say, inside the running transaction; their files are the caller's."""
+    session.execute(
+        update(ANSWERS)
+        .where(ANSWERS.c.inbound_id.in_(inbound_ids))
+        .values(
+            sender="", sender_name="", reply_to="", subject="", body_text="", body_html="", reference_ids=""
+        )
+    )
+    session.execute(
+        update(ANSWER_FILES).where(ANSWER_FILES.c.answer_id.in_(inbound_ids)).values(name="", media_type="")
+    )
+    # Of an answer it is the name of who has written it.
+    session.execute(update(ALERTS).where(ALERTS.c.inbound_id.in_(inbound_ids)).values(words=""))
 
 
 def erase_private(mail_ids: Sequence[int]) -> list[int]:
@@ -129,21 +158,41 @@ def remove_files_of(mail_ids: Sequence[int]) -> tuple[int, int]:
         .group_by(ATTACHMENTS.c.sha256)
     )
     last_used = {row.sha256: row.used_until for row in db.session.execute(query)} if mail_ids else {}
+    for sha256, at in _files_of_answers(INBOUND.c.mail_id.in_(mail_ids)).items() if mail_ids else ():
+        last_used[sha256] = max(at, last_used.get(sha256, at))
     gone = remove_files(last_used)
     return gone, len(last_used) - gone
 
 
+def remove_files_of_answers(inbound_ids: Sequence[int]) -> None:
+    """Remove the files of answers that were erased, after the commit, as `remove_files_of` does those of mails."""
+    remove_files(_files_of_answers(INBOUND.c.id.in_(inbound_ids)))
+
+
+def _files_of_answers(condition: ColumnElement[bool]) -> dict[str, dt.datetime]:
+    erased = (
+        select(ANSWER_FILES.c.sha256)
+        .join(INBOUND, INBOUND.c.id == ANSWER_FILES.c.answer_id)
+        .where(condition, ANSWER_FILES.c.name == "")
+    )
+    # A message may have been read, and its files stored, long after it had come.
+    return dict.fromkeys(db.session.scalars(erased), clock.now() - JUST_STORED)
+
+
 def _in_use(hashes: Sequence[str]) -> set[str]:
-    """Return those hashes that a mail with contents, a kept draft or a template refers to."""
+    """Return those hashes that a mail with contents, an answer to one, a kept draft or a template refers to."""
     of_mails = (
         select(ATTACHMENTS.c.sha256)
         .join(MAILS, MAILS.c.id == ATTACHMENTS.c.mail_id)
         .where(ATTACHMENTS.c.sha256.in_(hashes), MAILS.c.contents_erased_at.is_(None))
     )
+    of_answers = select(ANSWER_FILES.c.sha256).where(
+        ANSWER_FILES.c.sha256.in_(hashes), ANSWER_FILES.c.name != ""
+    )
     of_drafts = select(DraftFile.sha256).where(DraftFile.sha256.in_(hashes))
     of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
     # Asked after the commit that let them go; a file that is taken up in between was touched, and stays by that.
-    used = set(db.session.scalars(union(of_mails, of_drafts, of_templates)))
+    used = set(db.session.scalars(union(of_mails, of_answers, of_drafts, of_templates)))
     return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
 
 

@@ -14,12 +14,11 @@ from core.mail.addresses import Address
 from core.mail.draft import LINK_MARK, DraftAttachment, MailDraft, RecipientField
 from core.vault import decrypt
 from modules.mail_config.message import MailMessage, attachment
+from modules.mail_config.servers.return_path import tagged
 from modules.outbox.html_body import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of
-
-_AUTOMATIC = {"Auto-Submitted": "auto-generated"}
-"""Of what nobody has pressed Send for: no machine answers to that (RFC 3834 §5)."""
+from modules.outbox.return_tokens import TokenUse, make_token
 
 
 def file_store() -> FileStore:
@@ -51,7 +50,7 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
     # All recipients, also on a resend to one: the message must be the same, and its head says who else got it.
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
-    reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
+    reply_to = _answers_to(mail, sender)
     message = MailMessage(
         message_id=mail.message_id,
         # Not the time of the attempt: the octets would differ, and readers sort by when it was written.
@@ -66,9 +65,29 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
         text=mail.body_text.replace(LINK_MARK, link),
         html=page(mail.body_html.replace(LINK_MARK, html_link), mail.language),
         attachments=files,
-        headers={"Content-Language": mail.language, **(_AUTOMATIC if mail.submitted_by_id is None else {})},
+        headers=_headers(mail),
     )
     return message.as_bytes()
+
+
+def _headers(mail: OutgoingMail) -> dict[str, str]:
+    """Return the further fields of a message: its language, its thread, and that no person has written it."""
+    fields = {"Content-Language": mail.language}
+    if mail.in_reply_to:
+        fields |= {"In-Reply-To": mail.in_reply_to, "References": mail.reference_ids}
+    if mail.submitted_by_id is None:
+        # RFC 3834 §5: no program answers it by itself, so that nothing goes to and fro.
+        fields["Auto-Submitted"] = "auto-generated"
+    return fields
+
+
+def _answers_to(mail: OutgoingMail, sender: Address) -> Address | None:
+    """Return where answers go, with a token where the mailbox that they come to takes one; None for the From."""
+    reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
+    if not mail.reply_tagged:
+        return reply_to
+    whose = reply_to or sender
+    return Address(tagged(whose.addr_spec, make_token(mail.id, use=TokenUse.REPLY_TO)), whose.display_name)
 
 
 def written_message(draft: MailDraft, sender: Address, message_id: str) -> bytes:

@@ -408,7 +408,8 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
     """Return what finds the latest mail about each of some documents."""
     latest = (
         select(func.max(OutgoingMail.id))
-        .where(_DOCUMENTS, OutgoingMail.state != MailState.CANCELED)
+        # An answer to what somebody wrote says nothing about who has got the document.
+        .where(_DOCUMENTS, OutgoingMail.state != MailState.CANCELED, OutgoingMail.answers_id.is_(None))
         .group_by(OutgoingMail.document_id)
     )
     return select(
@@ -430,6 +431,7 @@ def _without() -> Select[int | None, int, str, RecipientState, FailureKind | Non
         later.document_id == OutgoingMail.document_id,
         later.id > OutgoingMail.id,
         later.state != MailState.CANCELED,
+        later.answers_id.is_(None),
         again.mail_id == later.id,
         or_(
             again.partner_id == MailRecipient.partner_id,

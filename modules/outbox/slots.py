@@ -29,6 +29,7 @@ from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
+from modules.outbox.conversation import answers_in_panel
 from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import WAITS, OutgoingMail
@@ -142,13 +143,15 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
     user = signed_in_user()
     if not user.can("outbox.mail.read"):
         return ""
+    panel = queries.document_mails(document.id, user)
     return render_template(
         "outbox/panels/document.html",
-        panel=queries.document_mails(document.id, user),
+        panel=panel,
         eml_exports=queries.eml_exports(document.id),
         hand_overs=queries.hand_overs(document.id),
         ways=queries.WAY_TITLES,
         may_take_back=may_send(document, user),
+        answers=answers_in_panel(panel.people),
         oob=badge_beside,
         **(_badge_context(document) if badge_beside else {"document": document}),
     )
@@ -169,10 +172,12 @@ def partner_panel(partner: Partner) -> str:
         return ""
     people = [partner, *partner.contacts]
     addresses = [person.email for person in people if person.email]
+    panel = queries.mails_of_partner(partner, user)
     return render_template(
         "outbox/panels/partner.html",
         partner=partner,
-        panel=queries.mails_of_partner(partner, user),
+        panel=panel,
+        answers=answers_in_panel(panel.people),
         dead=dead_among(addresses),
         complained=complained_among(addresses),
     )

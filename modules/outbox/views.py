@@ -6,6 +6,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import views as compose
 from modules.outbox.handed_over import views as handed_over
 from modules.outbox.inbound import views as inbound
+from modules.outbox.inbound.hooks import views as hooks
 from modules.outbox.mail_list import views as mail_list
 from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
@@ -17,6 +18,7 @@ __all__ = [
     "blueprint",
     "compose",
     "handed_over",
+    "hooks",
     "inbound",
     "mail_list",
     "mail_page",

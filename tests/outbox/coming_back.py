@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.message import EmailMessage
+
 from modules.outbox.models import OutgoingMail
 
 UNKNOWN = ("5.1.1", "550 5.1.1 User unknown")
@@ -78,3 +80,40 @@ def read_receipt(mail: OutgoingMail, reader: str) -> bytes:
         f"Final-Recipient: rfc822; {reader}\nOriginal-Message-ID: {mail.message_id}\n"
         "Disposition: manual-action/MDN-sent-manually; displayed\n\n--=_part--\n"
     ).encode()
+
+
+def answer(
+    mail: OutgoingMail | None,
+    text: str = "Yes, please.",
+    *,
+    sender: str = "Ann <ann@far.example>",
+    to: str = "sales@maison.example.com",
+    number: int = 1,
+    html: str = "",
+    file: tuple[str, bytes] | None = None,
+    more: str = "",
+) -> bytes:
+    """Return what somebody answers.
+
+    Args:
+        mail: The mail that it names, or None for one that names none.
+        text: In plain text; "" for none.
+        sender: From.
+        to: Where it goes.
+        number: Of the answer, which is its Message-ID.
+        html: Beside the text, or "".
+        file: Name and octets of a file that is attached.
+        more: Further fields of the head.
+    """
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = sender, to, "Re: A subject"
+    message["Message-ID"] = f"<answer.{number}@far.example>"
+    if mail is not None:
+        message["In-Reply-To"] = message["References"] = mail.message_id
+    if text or not html:
+        message.set_content(text)
+    if html:
+        message.add_alternative(html, subtype="html") if text else message.set_content(html, subtype="html")
+    if file is not None:
+        message.add_attachment(file[1], maintype="application", subtype="pdf", filename=file[0])
+    return more.encode() + message.as_bytes()

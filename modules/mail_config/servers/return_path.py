@@ -18,6 +18,11 @@ def return_path(server: MailServer, header_from: str, token: str = "") -> str:
     base = server.bounce_address or header_from
     if not (server.bounce_tokens and token):
         return base
-    local, _at, domain = base.rpartition("@")
-    tagged = f"{local}+{token}"
-    return f"{tagged}@{domain}" if len(tagged.encode()) <= MAX_LOCAL_PART else base
+    return tagged(base, token)
+
+
+def tagged(address: str, token: str) -> str:
+    """Return an address with a token behind a plus (RFC 5233); as it is where no room is left for it."""
+    local, _at, domain = address.rpartition("@")
+    with_token = f"{local}+{token}"
+    return f"{with_token}@{domain}" if len(with_token.encode()) <= MAX_LOCAL_PART else address

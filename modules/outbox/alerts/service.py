@@ -55,7 +55,7 @@ SEEN_AT_ONCE = 5000  # rows of one transaction, so that delivery does not wait b
 
 def _stands() -> ColumnElement[bool]:
     """Return the condition that nobody has dealt with the matter yet: the mail is as it was when it failed."""
-    return or_(Alert.mail_id.is_(None), OutgoingMail.state.in_(sorted(FAILED)))
+    return or_(Alert.mail_id.is_(None), Alert.inbound_id.is_not(None), OutgoingMail.state.in_(sorted(FAILED)))
 
 
 def _openable(user: User) -> ColumnElement[bool]:
@@ -174,19 +174,23 @@ def seen_all(user_id: int) -> int:
 def preference_of(user_id: int) -> AlertPreference:
     """Return how a person wants to be told; a row that is in no session where they have not said."""
     return db.session.get(AlertPreference, user_id) or AlertPreference(
-        user_id=user_id, by_mail=False, every_failure=False, held_back=False
+        user_id=user_id, by_mail=False, every_failure=False, answers=False, held_back=False
     )
 
 
-def set_preference(user: User, *, by_mail: bool, every_failure: bool, held_back: bool = False) -> None:
-    """Remember how a person wants to be told: by mail as well, of failures that are not theirs, of mails held back.
+def set_preference(
+    user: User, *, by_mail: bool, every_failure: bool, answers: bool = False, held_back: bool = False
+) -> None:
+    """Remember how a person wants to be told: by mail, of failures and answers of others, of mails held back.
 
     Whoever may read only what is theirs is told of that alone.
     """
     every = every_failure and reads_mails_of_others(user)
     with transaction() as session:
         session.merge(
-            AlertPreference(user_id=user.id, by_mail=by_mail, every_failure=every, held_back=held_back)
+            AlertPreference(
+                user_id=user.id, by_mail=by_mail, every_failure=every, answers=answers, held_back=held_back
+            )
         )
 
 
@@ -344,7 +348,7 @@ def _digest(user: User, company: Company, alerts: Sequence[Alert]) -> MailDraft:
             words = ngettext("and %(num)d more", "and %(num)d more", more)
             lines.append(Markup("<li>{}</li>").format(words))
         body = Markup("<p>{}</p><ul>{}</ul><p>{}</p>").format(
-            gettext("Hello %(name)s, this has failed and waits for somebody to act:", name=user.name),
+            gettext("Hello %(name)s, this waits for you:", name=user.name),
             Markup("").join(lines),
             link_to_alerts(),
         )
@@ -378,6 +382,10 @@ def _line(alert: Alert, user: User) -> Markup:
         endpoint, values = endpoint_for(alert.server, user) or ("outbox.alerts", {})
         url = address_of_page(endpoint, **values)
         title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
+    elif alert.mail is not None and alert.inbound_id is not None:
+        url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="answers")
+        title = alert.mail.subject
+        reason = gettext("Answer from %(name)s", name=alert.words) if alert.words else gettext("Answered")
     elif alert.mail is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject

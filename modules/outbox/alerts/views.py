@@ -68,10 +68,12 @@ def alerts_preference() -> ResponseReturnValue:
     user = signed_in_user()
     before = service.preference_of(user.id)
     by_mail, every, held = before.by_mail, before.every_failure, before.held_back
+    answers = before.answers
     service.set_preference(
         user,
         by_mail="by_mail" in request.form,
         every_failure="every_failure" in request.form,
+        answers="answers" in request.form,
         held_back="held_back" in request.form,
     )
     now = service.preference_of(user.id)
@@ -83,6 +85,13 @@ def alerts_preference() -> ResponseReturnValue:
         flash(gettext("You will be told of every email that fails for good, whoever sent it."), "success")
     elif every and not now.every_failure:
         flash(gettext("You will be told only of failures that concern you."), "success")
+    if now.answers != answers:
+        words = (
+            gettext("You will be told of every answer about your documents, and about those that you follow.")
+            if now.answers
+            else gettext("You will be told only of answers to emails that you have sent.")
+        )
+        flash(words, "success")
     if now.held_back != held:
         words = (
             gettext("You will be told by email of emails that are held back.")

@@ -224,6 +224,7 @@ class Lane:
                     route.reply_to.addr_spec,
                     route.reply_to.display_name,
                 )
+            mail.reply_tagged = route.tags_answers
         return route
 
     def _usable(self, mail: OutgoingMail, route: DeliveryRoute, named: Named) -> MailServer:

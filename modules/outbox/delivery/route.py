@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Self
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import clock
@@ -18,7 +19,7 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import connection_limit, health, rate_limiter
-from modules.outbox.models import OutgoingMail
+from modules.outbox.models import Mailbox, OutgoingMail
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class DeliveryRoute:
         limited: True when each mail needs a moment of its own.
         closed_until: Until when nothing leaves because the server has asked for it, or None.
         connections: How many connections to the server all workers together may open.
+        tags_answers: True where answers come to a mailbox that takes a token in its address.
     """
 
     server: MailServer | None
@@ -46,6 +48,7 @@ class DeliveryRoute:
     limited: bool = False
     closed_until: dt.datetime | None = None
     connections: int = 1
+    tags_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Named:
     sender_name: str
     reply_to_address: str
     reply_to_name: str
+    reply_tagged: bool
     message_sha256: str
 
     @classmethod
@@ -92,8 +96,17 @@ def find_route(mail: OutgoingMail) -> DeliveryRoute:
     )
     if rule.server_id is not None:
         _take_state(chosen, rule.server_id)
+        chosen.tags_answers = _takes_tokens(chosen.reply_to or chosen.header_from)
     end_reading()
     return chosen
+
+
+def _takes_tokens(answers_to: Address) -> bool:
+    """Return True where answers to an address come to a mailbox of ours that takes tokens."""
+    mailbox = select(Mailbox.id).where(
+        Mailbox.active, Mailbox.tag_answers, func.lower(Mailbox.address) == answers_to.addr_spec.lower()
+    )
+    return db.session.scalar(mailbox.limit(1)) is not None
 
 
 def _take_state(chosen: DeliveryRoute, server_id: int) -> None:

@@ -11,23 +11,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import clock
-from core.db import transaction
+from core.db import end_reading, transaction
 from core.mail.bounces import Reading, read
 from core.mail.bounces.message import addresses_of
 from core.mail.bounces.model import Nature, Notice
 from core.mail.bounces.parts import read_head
 from core.mail.outcomes import printable
 from core.mail.reader import parse_date
+from modules.outbox.alert_rows import write_answer_alerts
+from modules.outbox.inbound.contents import read_answer
 from modules.outbox.inbound.effects import apply
-from modules.outbox.inbound.matching import Match, answerer, match
+from modules.outbox.inbound.hooks.events import HookEvent
+from modules.outbox.inbound.matching import ANSWERS, Match, answerer, match
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 from modules.outbox.private_addresses import is_address_hash, scrub
 from modules.outbox.transitions import note
 
 MAX_MESSAGE_ID = 255  # characters, as the column has
 MAX_ENHANCED_CODE = 16  # the same
-_KEPT = frozenset(Nature) - {Nature.ORDINARY, Nature.AUTO_REPLY}
-"""What is kept although it is about no mail of ours; anything else is left where it lies, without a trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +61,89 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
     digest = hashlib.sha256(octets).hexdigest()
     message_id, sender = _message_id_and_sender(octets)
     received = min(received_at or clock.now(), clock.now())
+    # Its text and files are read before, since nobody else could write meanwhile.
+    answer = read_answer(octets) if _keeps_answer(match(reading, received), reading) else None
+    end_reading()
     with transaction() as session:
         known = session.scalar(select(InboundMessage).where(InboundMessage.sha256 == digest))
         if known is not None:
             return Taken(known.nature, Verdict.REPEATED, known.mail_id)
         found = match(reading, received)
-        if found.mail is None and reading.nature not in _KEPT:
+        if reading.nature in ANSWERS and (found.mail is None or _is_ours(session, message_id)):
             return Taken(reading.nature, Verdict.UNKNOWN)
-        row = InboundMessage(
-            sha256=digest,
-            message_id=message_id,
-            mailbox_id=mailbox_id,
-            nature=reading.nature,
-            verdict=_first_verdict(reading, found),
-            back_on=reading.back_on,
-            mail_id=found.mail.id if found.mail is not None else None,
-            received_at=received,
-        )
-        if row.verdict is Verdict.ANSWER and found.mail is not None:
+        row = InboundMessage(sha256=digest, message_id=message_id, mailbox_id=mailbox_id)
+        if found.mail is not None and reading.nature in ANSWERS:
             who = answerer(found.mail, sender)
             row.answered_by_id = who.id if who is not None else None
-            # Nothing of the answer is kept, and nothing is ever answered by itself: no loop can begin here.
-            note(
-                found.mail, reading.nature.value, before=found.mail.state, detail=who.addr_spec if who else ""
-            )
-        elif found.mail is not None:
-            row.notices = [_notice(found.mail, recipient, said, received) for recipient, said in found.about]
-        if _is_twin(session, row):
-            row.verdict = Verdict.REPEATED
-        session.add(row)
-        session.flush()
-        if row.verdict is Verdict.REPEATED:
-            row.notices.clear()
-        elif row.notices:
-            apply(session, row)
-        return Taken(row.nature, row.verdict, row.mail_id)
+            row.answer = answer if _keeps_answer(found, reading) else None
+        return _enter(session, row, reading, found, received)
+
+
+def take_event(event: HookEvent, hook_id: int) -> Taken:
+    """Take in what a relay tells of a mail, which was proved to come from it; it counts once, as a message does.
+
+    What is about no mail of ours leaves no trace: a relay may serve others as well.
+    """
+    reading = event.reading
+    received = min(event.at or clock.now(), clock.now())
+    digest = hashlib.sha256(f"hook {hook_id} {event.once or event.key}".encode()).hexdigest()
+    with transaction() as session:
+        known = session.scalar(select(InboundMessage).where(InboundMessage.sha256 == digest))
+        if known is not None:
+            return Taken(known.nature, Verdict.REPEATED, known.mail_id)
+        found = match(reading, received)
+        if found.mail is None and not event.once:
+            return Taken(reading.nature, Verdict.UNKNOWN)
+        named = hashlib.sha256(event.key.encode()).hexdigest()
+        row = InboundMessage(sha256=digest, message_id=f"<{named}@hook.{hook_id}.invalid>", hook_id=hook_id)
+        return _enter(session, row, reading, found, received)
+
+
+def _enter(
+    session: Session, row: InboundMessage, reading: Reading, found: Match, received: dt.datetime
+) -> Taken:
+    """Write the row of what came in, and let it count, inside the running transaction."""
+    row.nature, row.verdict = reading.nature, _first_verdict(reading, found)
+    row.back_on, row.received_at = reading.back_on, received
+    row.mail_id = found.mail.id if found.mail is not None else None
+    if found.mail is not None and row.verdict is not Verdict.ANSWER:
+        row.notices = [_notice(found.mail, recipient, said, received) for recipient, said in found.about]
+    if _is_twin(session, row):
+        row.verdict = Verdict.REPEATED
+        row.notices, row.answer = [], None
+    session.add(row)
+    session.flush()
+    if row.verdict is Verdict.ANSWER and found.mail is not None:
+        _tell_of_answer(session, row, found.mail)
+    elif row.notices:
+        apply(session, row)
+    return Taken(row.nature, row.verdict, row.mail_id)
+
+
+def _tell_of_answer(session: Session, row: InboundMessage, mail: OutgoingMail) -> None:
+    """Write down that somebody has answered, and tell those whom it concerns.
+
+    Nothing is ever answered by itself, and what a program has answered by itself alarms nobody: no loop begins here.
+    """
+    who = next((one for one in mail.recipients if one.id == row.answered_by_id), None)
+    note(mail, row.nature.value, before=mail.state, detail=who.addr_spec if who else "")
+    if row.nature is not Nature.AUTO_REPLY:
+        name = (row.answer.sender_name or row.answer.sender) if row.answer is not None else ""
+        write_answer_alerts(session, mail.id, row.id, name)
+
+
+def _keeps_answer(found: Match, reading: Reading) -> bool:
+    """Return True where the text of an answer is kept: as long as that of the mail, which may quote it."""
+    mail = found.mail
+    if mail is None or reading.nature not in ANSWERS:
+        return False
+    return not mail.private and mail.contents_erased_at is None
+
+
+def _is_ours(session: Session, message_id: str) -> bool:
+    """Return True for a copy of a mail of ours: it names the mails before it in its thread, and answers none."""
+    ours = select(OutgoingMail.id).where(OutgoingMail.message_id == message_id)
+    return bool(message_id) and session.scalar(ours) is not None
 
 
 def explain(octets: bytes, received_at: dt.datetime | None = None) -> tuple[Reading, Match]:
@@ -115,7 +164,7 @@ def _is_twin(session: Session, row: InboundMessage) -> bool:
     same = select(InboundMessage.id).where(
         InboundMessage.message_id == row.message_id,
         InboundMessage.mail_id == row.mail_id,
-        InboundMessage.verdict.in_([Verdict.COUNTED, Verdict.WAITS]),
+        InboundMessage.verdict.in_([Verdict.ANSWER, Verdict.COUNTED, Verdict.WAITS]),
     )
     return session.scalar(same.limit(1)) is not None
 
@@ -124,7 +173,7 @@ def _first_verdict(reading: Reading, found: Match) -> Verdict:
     """Return what is made of a message before its effects are known."""
     if found.mail is None:
         return Verdict.UNKNOWN
-    return Verdict.UNPROVEN if reading.nature in _KEPT else Verdict.ANSWER
+    return Verdict.ANSWER if reading.nature in ANSWERS else Verdict.UNPROVEN
 
 
 def _message_id_and_sender(octets: bytes) -> tuple[str, str]:

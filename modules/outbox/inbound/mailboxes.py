@@ -16,8 +16,8 @@ from core import clock
 from core.db import again, db, end_reading, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.mail.addresses import normalize
 from core.mail.bounces import Reading
-from core.mail.bounces.model import Nature
 from core.mail.bounces.parts import Fields, read_head
 from core.mail.outcomes import Failure, FailureKind
 from core.vault import encrypt
@@ -25,7 +25,7 @@ from modules.mail_config.servers.access import access_to
 from modules.mail_config.servers.service import clean_host
 from modules.mail_config.transports.imap import MAX_MESSAGE, WINDOW, ImapMailbox, Listed, MailboxError
 from modules.outbox.inbound.intake import explain, take
-from modules.outbox.inbound.matching import Match
+from modules.outbox.inbound.matching import ANSWERS, Match
 from modules.outbox.models import Mailbox, Verdict
 
 logger = logging.getLogger(__name__)
@@ -55,10 +55,14 @@ def save_mailbox(mailbox: Mailbox | None, values: dict[str, Any], password: str 
         password: A new password, or None to keep it.
 
     Raises:
-        UserError: The host is malformed, or the password would go elsewhere than where it was saved for.
+        UserError: Host or address is malformed, or the password would go elsewhere than where it was saved for.
     """
     host = clean_host(str(values.get("host", "")))
     values = {**values, "host": host, "folder": str(values.get("folder") or "").strip() or "INBOX"}
+    address = str(values.get("address") or "").strip()
+    values["address"] = normalize(address, "address") if address else ""
+    if values.get("tag_answers") and not address:
+        raise UserError(_l("Say which address answers come to."), "address")
     with transaction() as session:
         place = ("host", "port", "encryption", "username")
         if mailbox is None and password is None:
@@ -259,10 +263,11 @@ def _take_one(box: ImapMailbox, mailbox_id: int, listed: Listed, *, mark_seen: b
 
 
 def _is_wanted(beginning: bytes, received_at: dt.datetime | None) -> bool:
-    """Return True for a report, as far as the beginning of a message says; of an answer the beginning is enough."""
-    reading, _match = explain(beginning, received_at)
+    """Return True for a report, and for an answer to a mail of ours, as far as the beginning of a message says."""
+    reading, found = explain(beginning, received_at)
+    wanted = reading.nature not in ANSWERS or found.mail is not None
     end_reading()
-    return reading.nature not in {Nature.ORDINARY, Nature.AUTO_REPLY}
+    return wanted
 
 
 def _first_after(box: ImapMailbox, uid: int) -> int:

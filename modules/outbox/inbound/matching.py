@@ -20,10 +20,12 @@ from core.mail.bounces.model import Nature, Notice
 from core.mail.outcomes import RecipientState
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash
-from modules.outbox.return_tokens import Token, token_in
+from modules.outbox.return_tokens import Token, TokenUse, token_in
 
 PERHAPS_WITHIN = dt.timedelta(days=7)
 """How long after a mail a bounce without any proof is thought to be about it."""
+ANSWERS = frozenset({Nature.ORDINARY, Nature.AUTO_REPLY})
+"""What is no report about a mail: somebody has written it, or their program in their place."""
 MAX_NOTICES = 500
 """Recipients of one report that are looked up; a mail of ours has fewer."""
 
@@ -47,6 +49,8 @@ def match(reading: Reading, received_at: dt.datetime) -> Match:
     mail = db.session.get(OutgoingMail, token.mail_id) if token is not None else None
     if mail is None:
         token, mail = None, _by_message_id(reading)
+    if mail is None and reading.nature in ANSWERS:
+        return Match(_by_reply_token(reading))
     if mail is None:
         return Match(_perhaps(reading, received_at))
     about = tuple(
@@ -61,6 +65,15 @@ def answerer(mail: OutgoingMail, sender: str) -> MailRecipient | None:
     """Return the recipient of a mail who has an address, as it stands in the From of an answer."""
     keys = _keys(sender)
     return next((row for row in mail.recipients if not keys.isdisjoint(_keys_of_row(row))), None)
+
+
+def _by_reply_token(reading: Reading) -> OutgoingMail | None:
+    """Return the mail whose Reply-To an answer came to."""
+    for address in reading.addressed_to:
+        token = token_in(address, TokenUse.REPLY_TO)
+        if token is not None:
+            return db.session.get(OutgoingMail, token.mail_id)
+    return None
 
 
 def _by_message_id(reading: Reading) -> OutgoingMail | None:

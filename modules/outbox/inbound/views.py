@@ -25,10 +25,17 @@ from modules.mail_config.models import Encryption
 from modules.mail_config.servers.forms import ENCRYPTION_TITLES, PORT_RANGE
 from modules.outbox.blueprint import blueprint
 from modules.outbox.inbound import mailboxes as service
-from modules.outbox.models import InboundMessage, Mailbox, Verdict
+from modules.outbox.models import InboundMessage, Mailbox, RelayHook, RelayProvider, Verdict
 
 MANAGE = "outbox.inbound.manage"
 
+PROVIDERS = {
+    RelayProvider.SENDGRID: "SendGrid",
+    RelayProvider.MAILGUN: "Mailgun",
+    RelayProvider.POSTMARK: "Postmark",
+    RelayProvider.SES: "Amazon SES",
+    RelayProvider.BREVO: "Brevo",
+}
 NATURES = {
     Nature.BOUNCE: _l("bounce"),
     Nature.DELAY: _l("delay"),
@@ -74,6 +81,18 @@ class MailboxForm(RecordForm):
         _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
     )
     folder = StringField(_l("Folder"), [*required(), at_most(200)], default="INBOX")
+    address = StringField(
+        _l("Address"),
+        [at_most(254)],
+        description=_l("Whose mail lies here, such as sales@example.com. Needed only for the token below."),
+    )
+    tag_answers = BooleanField(
+        _l("Ask for answers with a token"),
+        description=_l(
+            "Emails whose answers go to this address ask for them at sales+token@example.com: an answer then finds its "
+            "email whatever the program of its sender leaves out. The mailbox must take such addresses."
+        ),
+    )
     mark_seen = BooleanField(
         _l("Mark bounces and receipts as read"),
         description=_l(
@@ -125,6 +144,8 @@ def mailboxes() -> ResponseReturnValue:
         "outbox/inbound/mailboxes.html",
         mailboxes=db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all(),
         page=paginate(came, _list()),
+        hooks={row.id: row for row in db.session.scalars(select(RelayHook).order_by(RelayHook.name))},
+        providers=PROVIDERS,
         explanations=EXPLANATIONS,
         natures=NATURES,
         verdicts=VERDICTS,

@@ -88,7 +88,9 @@ def came_back(mail: OutgoingMail) -> dict[int, list[Line]]:
 
 def _answered(answer: InboundMessage) -> Line:
     if answer.nature is not Nature.AUTO_REPLY:
-        words, icon = gettext("Answered. The answer lies in the mailbox."), "chat-left-text"
+        kept = answer.answer is not None
+        words = gettext("Answered.") if kept else gettext("Answered. The answer lies in the mailbox.")
+        icon = "chat-left-text"
     elif answer.back_on is not None:
         day = format_date(answer.back_on, "full")
         words, icon = gettext("Away, says an automatic answer: back on %(day)s.", day=day), "calendar-x"

@@ -4,7 +4,19 @@ from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
 from modules.outbox.models.hand_overs import HAND_OVERS, HandOver, Way
-from modules.outbox.models.inbound import INBOUND, InboundMessage, Mailbox, RecipientNotice, Verdict
+from modules.outbox.models.inbound import (
+    ANSWER_FILES,
+    ANSWERS,
+    INBOUND,
+    Answer,
+    AnswerFile,
+    InboundMessage,
+    Mailbox,
+    RecipientNotice,
+    RelayHook,
+    RelayProvider,
+    Verdict,
+)
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
@@ -24,6 +36,8 @@ from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, Ru
 
 __all__ = [
     "ALERTS",
+    "ANSWERS",
+    "ANSWER_FILES",
     "ATTACHMENTS",
     "ATTEMPTS",
     "EVENTS",
@@ -36,6 +50,8 @@ __all__ = [
     "WAITS",
     "Alert",
     "AlertPreference",
+    "Answer",
+    "AnswerFile",
     "BulkRun",
     "DeliveryAttempt",
     "DraftFile",
@@ -52,6 +68,8 @@ __all__ = [
     "Mailbox",
     "OutgoingMail",
     "RecipientNotice",
+    "RelayHook",
+    "RelayProvider",
     "Run",
     "RunItem",
     "RunState",

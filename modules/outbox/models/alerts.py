@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, String, Table
+from sqlalchemy import ForeignKey, Index, String, Table, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -16,7 +16,7 @@ from modules.outbox.models.mails import OutgoingMail
 
 
 class Alert(Base):
-    """Something a person is told by the bell: a failure for good, a paused server, the end of a run."""
+    """Something a person is told by the bell: a failure for good, an answer, a paused server, the end of a run."""
 
     __tablename__ = "outbox_alert"
     __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
@@ -32,10 +32,12 @@ class Alert(Base):
     """The server that is paused, or None where a mail is meant."""
     run_id: Mapped[int | None]
     """The run (`outbox_run`) that has ended, or None where a mail or a server is meant."""
+    inbound_id: Mapped[int | None]
+    """The answer to the mail (`outbox_inbound`) that has come, or None where it has failed."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
     """Why, or None where nothing more is known."""
     words: Mapped[str] = mapped_column(String(500), default="")
-    """The server's own words, cut."""
+    """The server's own words, cut; of an answer, who has written it."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When it happened."""
     seen_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -58,6 +60,8 @@ class AlertPreference(Base):
     """True to get alerts by mail as well, several in one."""
     every_failure: Mapped[bool] = mapped_column(default=False)
     """True to be told of every mail that fails for good among those that the person may read, whoever sent it."""
+    answers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True to be told of answers to mails of others about documents that the person owns or follows."""
     held_back: Mapped[bool] = mapped_column(default=False)
     """True to be told by mail when mails are held back for long: those that the person has sent, or may read."""
     held_told_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)

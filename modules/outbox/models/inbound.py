@@ -6,7 +6,18 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -17,6 +28,7 @@ from modules.mail_config.models import Encryption
 from modules.outbox.models.mails import MailRecipient, OutgoingMail
 
 _WAITS = "verdict = 'waits'"
+_TOLD = "hook_id IS NOT NULL"
 
 
 class Verdict(StrEnum):
@@ -73,6 +85,44 @@ class Mailbox(Base):
     """Since when it cannot be read, or None."""
     skipped: Mapped[int] = mapped_column(default=0)
     """Messages that were too large to be read, so far."""
+    address: Mapped[str] = mapped_column(String(254), default="", server_default="")
+    """The address whose mail lies here, or "" where it does not matter."""
+    tag_answers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where that address takes a token behind a plus: whatever asks for answers to it asks with one."""
+
+
+class RelayProvider(StrEnum):
+    """Who tells by a web hook what became of the mails that it has taken."""
+
+    SENDGRID = "sendgrid"
+    MAILGUN = "mailgun"
+    POSTMARK = "postmark"
+    SES = "ses"
+    BREVO = "brevo"
+
+
+class RelayHook(Base):
+    """An address of ours to which a relay posts what becomes of mails."""
+
+    __tablename__ = "outbox_hook"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    """For people."""
+    provider: Mapped[RelayProvider] = mapped_column(StrEnumType(RelayProvider))
+    """Whose events are read, and how they are proved."""
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    """The part of the address that nobody guesses."""
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    """What the provider signs or signs in by, encrypted by `core.vault`; never rendered."""
+    active: Mapped[bool] = mapped_column(default=True)
+    """False: nothing is there."""
+    last_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When something was posted last that is proved to come from the provider."""
+    refused_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When something was posted last that is not."""
+    refused_why: Mapped[str] = mapped_column(String(32), default="")
+    """Why, a `hooks.signatures.Refusal`; "" for nothing refused yet."""
 
 
 class InboundMessage(Base):
@@ -84,6 +134,13 @@ class InboundMessage(Base):
         Index("ix_outbox_inbound_message_id", "message_id"),
         Index("ix_outbox_inbound_mail_id", "mail_id", "id"),
         Index("ix_outbox_inbound_received_at", "received_at"),
+        Index(
+            "ix_outbox_inbound_hook_id",
+            "hook_id",
+            "id",
+            sqlite_where=text(_TOLD),
+            postgresql_where=text(_TOLD),
+        ),
         Index("ix_outbox_inbound_waits", "id", sqlite_where=text(_WAITS), postgresql_where=text(_WAITS)),
     )
 
@@ -95,7 +152,9 @@ class InboundMessage(Base):
     mailbox_id: Mapped[int | None] = mapped_column(
         ForeignKey("outbox_mailbox.id", ondelete="SET NULL"), index=True
     )
-    """Where it lay; None where it was piped in."""
+    """Where it lay; None where it was piped in, or a relay has told of it."""
+    hook_id: Mapped[int | None]
+    """The web hook (`outbox_hook`) by which a relay has told of it; that may be gone by now. None for a message."""
     nature: Mapped[Nature] = mapped_column(StrEnumType(Nature))
     """What it is."""
     verdict: Mapped[Verdict] = mapped_column(StrEnumType(Verdict))
@@ -113,9 +172,66 @@ class InboundMessage(Base):
 
     mailbox: Mapped[Mailbox | None] = relationship()
     mail: Mapped[OutgoingMail | None] = relationship()
+    answer: Mapped[Answer | None] = relationship(back_populates="inbound", cascade="all, delete-orphan")
     notices: Mapped[list[RecipientNotice]] = relationship(
         back_populates="inbound", order_by="RecipientNotice.id", cascade="all, delete-orphan"
     )
+
+
+class Answer(Base):
+    """What somebody has answered. It is kept as long as the text of the mail that it answers."""
+
+    __tablename__ = "outbox_answer"
+
+    inbound_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox_inbound.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    """The message."""
+    sender: Mapped[str] = mapped_column(String(254), default="", index=True)
+    """From, as it stands there, with its domain in lower case; "" where there is none, or once it is erased."""
+    sender_name: Mapped[str] = mapped_column(String(160), default="")
+    """Its display name, or ""."""
+    reply_to: Mapped[str] = mapped_column(String(254), default="")
+    """Where an answer to it is to go, where that is not the sender."""
+    subject: Mapped[str] = mapped_column(String(500), default="")
+    """One line."""
+    body_text: Mapped[str] = mapped_column(Text, default="")
+    """The plain text, with what it quotes; made of the HTML where there is no other."""
+    body_html: Mapped[str] = mapped_column(Text, default="")
+    """Clean HTML without pictures, or ""."""
+    reference_ids: Mapped[str] = mapped_column(Text, default="")
+    """The Message-IDs of its thread with blanks between them, itself the last (RFC 5322 §3.6.4)."""
+    left_out: Mapped[int] = mapped_column(default=0)
+    """How many of its files were not kept, since they are too many or too large."""
+
+    inbound: Mapped[InboundMessage] = relationship(back_populates="answer")
+    files: Mapped[list[AnswerFile]] = relationship(
+        back_populates="answer", order_by="AnswerFile.position", cascade="all, delete-orphan"
+    )
+
+
+class AnswerFile(Base):
+    """A file of an answer; its bytes are in the store."""
+
+    __tablename__ = "outbox_answer_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    answer_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox_answer.inbound_id", ondelete="CASCADE"), index=True
+    )
+    """The answer."""
+    position: Mapped[int] = mapped_column(default=0)
+    """In the order of the message, from 0."""
+    name: Mapped[str] = mapped_column(String(200))
+    """Safe for a header and a file system; "" once it is erased."""
+    media_type: Mapped[str] = mapped_column(String(120))
+    """As the sender calls it; never to be trusted."""
+    size: Mapped[int] = mapped_column(default=0)
+    """In bytes."""
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    """The address in the store."""
+
+    answer: Mapped[Answer] = relationship(back_populates="files")
 
 
 class RecipientNotice(Base):
@@ -156,3 +272,5 @@ class RecipientNotice(Base):
 
 
 INBOUND = cast("Table", InboundMessage.__table__)
+ANSWERS = cast("Table", Answer.__table__)
+ANSWER_FILES = cast("Table", AnswerFile.__table__)

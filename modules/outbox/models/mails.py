@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -33,6 +33,7 @@ WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 _OF_RUN = "run_id IS NOT NULL"
+_ANSWERS = "answers_id IS NOT NULL"
 
 
 class OutgoingMail(Base):
@@ -129,6 +130,12 @@ class OutgoingMail(Base):
             "id",
             sqlite_where=text(_OF_RUN),
             postgresql_where=text(_OF_RUN),
+        ),
+        Index(
+            "ix_outbox_mail_answers_id",
+            "answers_id",
+            sqlite_where=text(_ANSWERS),
+            postgresql_where=text(_ANSWERS),
         ),
         Index("ix_outbox_mail_subject", "subject", "id"),
         Index(
@@ -249,6 +256,14 @@ class OutgoingMail(Base):
         StrEnumType(Purpose), default=Purpose.SINGLE, server_default=Purpose.SINGLE.value
     )
     """What it is for, decided once when it is submitted: sender and server follow from it."""
+    answers_id: Mapped[int | None]
+    """The message that came in (`outbox_inbound`) which it answers; None for a mail that begins."""
+    in_reply_to: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    """The Message-ID of that message, a copy: the octets must be the same on every attempt; or ""."""
+    reference_ids: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Those of its thread, with blanks between them (RFC 5322 §3.6.4)."""
+    reply_tagged: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where answers are asked for to an address with a token; fixed together with the From."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 

@@ -27,10 +27,17 @@ from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
 from modules.outbox.compose import autosave
-from modules.outbox.erasure import erase_contents, remove_files_of
+from modules.outbox.erasure import (
+    erase_answers,
+    erase_contents,
+    remove_files_of,
+    remove_files_of_answers,
+)
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
+    INBOUND,
     Alert,
+    Answer,
     BulkRun,
     DeliveryAttempt,
     EmlExport,
@@ -65,6 +72,7 @@ class Known:
         received: Mails to it.
         waiting: Those of them that have not settled.
         sent: Mails that a user with this address has submitted.
+        answered: Answers that came from it and are kept.
         contacts: Customers and contacts with it, the first `SHOWN`.
         users: Users who sign in with it.
         templates: Names of mail templates that write to it.
@@ -75,6 +83,7 @@ class Known:
     received: int = 0
     waiting: int = 0
     sent: int = 0
+    answered: int = 0
     contacts: list[Partner] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     templates: list[str] = field(default_factory=list)
@@ -84,7 +93,13 @@ class Known:
     def anything(self) -> bool:
         """True when there is something to hand over."""
         return bool(
-            self.received or self.sent or self.contacts or self.users or self.templates or self.changes
+            self.received
+            or self.sent
+            or self.answered
+            or self.contacts
+            or self.users
+            or self.templates
+            or self.changes
         )
 
 
@@ -94,6 +109,7 @@ class Erasure:
 
     Attributes:
         mails: Mails in which the address was erased.
+        answers: Answers from it to mails that had gone to others.
         canceled: Mails of those that had not left, and now will not.
         histories: Further mails that only their history named it in.
         contacts: Contacts that have no address any more.
@@ -104,6 +120,7 @@ class Erasure:
     """
 
     mails: int = 0
+    answers: int = 0
     canceled: int = 0
     histories: int = 0
     contacts: int = 0
@@ -148,6 +165,13 @@ def mails_to(address: str) -> Select[int]:
     return select(MailRecipient.mail_id).where(sent_to).distinct()
 
 
+def answers_from(address: str) -> Select[int]:
+    """Return the ids of the messages by which an address has answered, whomever the mail had gone to."""
+    return select(Answer.inbound_id).where(
+        or_(same_address(Answer.sender, address), same_address(Answer.reply_to, address))
+    )
+
+
 def known(address: str) -> Known:
     """Return what is known about an address."""
     users = list(db.session.scalars(select(User).where(same_address(User.login, address)).limit(SHOWN)))
@@ -178,6 +202,7 @@ def known(address: str) -> Known:
         received,
         waiting,
         int(sent or 0),
+        int(db.session.scalar(select(func.count()).select_from(answers_from(address).subquery())) or 0),
         list(db.session.scalars(contacts.limit(SHOWN))),
         users,
         list(db.session.scalars(naming.limit(SHOWN))),
@@ -221,6 +246,12 @@ def erase(
         done.unfinished = time.monotonic() > until
     if not done.unfinished:
         _erase_from_histories(address, done, until)
+    with transaction() as session:
+        # To mails that had gone to others; those to mails to this address went with them.
+        answered = list(session.scalars(answers_from(address)))
+        erase_answers(session, select(INBOUND.c.id).where(INBOUND.c.id.in_(answered)))
+        done.answers = len(answered)
+    remove_files_of_answers(answered)
     with transaction() as session:
         # What somebody once searched for, and did something with.
         session.execute(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO, Any
 
 from sqlalchemy import select
@@ -19,9 +20,9 @@ from core.db import db, end_reading
 from core.errors import UserError
 from core.files import FileMissingError
 from core.i18n import lazy_gettext as _l
-from modules.outbox.message import build_message
-from modules.outbox.models import Alert, MailRecipient, OutgoingMail, RecipientNotice
-from modules.outbox.privacy.person import known, mails_to
+from modules.outbox.message import build_message, file_store
+from modules.outbox.models import Alert, InboundMessage, MailRecipient, OutgoingMail, RecipientNotice
+from modules.outbox.privacy.person import answers_from, known, mails_to
 from modules.outbox.private_addresses import address_hash
 
 CHUNK = 25  # mails read at a time; their texts may be large
@@ -81,6 +82,7 @@ def write_export(address: str, target: IO[bytes], *, messages: int | None = None
         ],
         "sent_by_user": about.sent,
         "mails": [],
+        "answers": [],
     }
     whole = 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -95,8 +97,37 @@ def write_export(address: str, target: IO[bytes], *, messages: int | None = None
             else:
                 entry["message"] = "left out: too many for one download"
             data["mails"].append(entry)
+        for inbound in db.session.scalars(
+            select(InboundMessage)
+            .where(InboundMessage.id.in_(answers_from(address)))
+            .options(joinedload(InboundMessage.answer))
+            .order_by(InboundMessage.id)
+        ):
+            data["answers"].append(_answer(inbound, archive))
         archive.writestr("personal-data.json", json.dumps(data, ensure_ascii=False, indent=2))
     return len(data["mails"])
+
+
+def _answer(inbound: InboundMessage, archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Return what somebody has answered; its files go into the archive."""
+    answer = inbound.answer
+    if answer is None:
+        return {}
+    names = []
+    for file in answer.files:
+        if file.name:
+            names.append(f"answers/{inbound.id}/{file.position}-{file.name}")
+            with suppress(FileMissingError):
+                archive.writestr(names[-1], file_store().get(file.sha256))
+    return {
+        "at": _time(inbound.received_at),
+        "mail": inbound.mail_id,
+        "from": answer.sender,
+        "name": answer.sender_name,
+        "subject": answer.subject,
+        "text": answer.body_text,
+        "files": names,
+    }
 
 
 def _mails(address: str) -> Iterator[OutgoingMail]:

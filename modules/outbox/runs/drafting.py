@@ -86,7 +86,9 @@ def sent_as_they_are(documents: Mapping[int, Document]) -> dict[int, str]:
     """
     mails = db.session.execute(
         select(OutgoingMail.document_id, OutgoingMail.document_revision).where(
-            OutgoingMail.document_id.in_(documents), OutgoingMail.state.not_in(_NOT_GONE)
+            OutgoingMail.document_id.in_(documents),
+            OutgoingMail.state.not_in(_NOT_GONE),
+            OutgoingMail.answers_id.is_(None),  # carries no document
         )
     )
     by_hand = {

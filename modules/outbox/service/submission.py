@@ -24,7 +24,7 @@ from modules.outbox.alert_rows import write_alerts
 from modules.outbox.dead_addresses import dead_among
 from modules.outbox.html_body import clean_html, plain_text
 from modules.outbox.limits import check_draft
-from modules.outbox.models import MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.models import Answer, MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import encrypt_address
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
@@ -95,6 +95,8 @@ def write_mail(
         )
         mail.recipients = recipients
         mail.attachments = _attachment_rows(draft)
+        if draft.answers_id is not None:
+            _go_on_with_thread(session, mail, draft.answers_id)
         note(mail, "submit", by, before=None)
         session.add(mail)
         session.flush()
@@ -102,6 +104,16 @@ def write_mail(
         if mail.state is MailState.FAILED:
             write_alerts(session, mail.id, mail.failure_kind, "")
     return mail
+
+
+def _go_on_with_thread(session: Session, mail: OutgoingMail, inbound_id: int) -> None:
+    """Let a mail answer a message that came in (RFC 5322 §3.6.4)."""
+    answered = session.get(Answer, inbound_id)
+    if answered is None:
+        raise UserError(_l("The message that this answers is no longer kept."))
+    thread = answered.reference_ids.split()
+    mail.answers_id, mail.reference_ids = inbound_id, answered.reference_ids
+    mail.in_reply_to = thread[-1] if thread else ""
 
 
 def _held(draft: MailDraft, rows: Sequence[MailRecipient]) -> bool:
@@ -128,6 +140,8 @@ def _as_it_was_seen(session: Session, draft: MailDraft) -> Document | None:
     """
     if draft.document_id is None:
         return None
+    if draft.answers_id is not None:
+        return session.get(Document, draft.document_id)  # carries no PDF that could be outdated
     # As it is in the table now, not as this session read it when the composer was opened.
     document = session.get(Document, draft.document_id, populate_existing=True)
     if document is None:
@@ -166,9 +180,9 @@ def _mail_row(
         reply_to_address=draft.reply_to.addr_spec if draft.reply_to else "",
         reply_to_name=draft.reply_to.display_name if draft.reply_to else "",
         company_id=draft.company_id,
-        document_id=draft.document_id,
+        document_id=document.id if document is not None else None,
         document_kind=document.kind if document is not None else "",
-        document_revision=draft.document_revision,
+        document_revision=draft.document_revision if draft.answers_id is None else 0,
         submitted_by_id=by.id if by else None,
         submitted_at=now,
         not_before=not_before,

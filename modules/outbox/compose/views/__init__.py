@@ -1,6 +1,7 @@
 """The pages of the composer."""
 
 from modules.outbox.compose.views import (
+    answer,
     at_once,
     files,
     page,
@@ -10,4 +11,4 @@ from modules.outbox.compose.views import (
     waiting,
 )
 
-__all__ = ["at_once", "files", "page", "recipients", "save_template", "template_test", "waiting"]
+__all__ = ["answer", "at_once", "files", "page", "recipients", "save_template", "template_test", "waiting"]

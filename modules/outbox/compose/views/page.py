@@ -25,7 +25,7 @@ from modules.outbox.compose.recipients import Proposal
 from modules.outbox.compose.uploads import Origin
 from modules.outbox.document_check import document_problem
 from modules.outbox.limits import attachment_limit
-from modules.outbox.models import KeptDraft, OutgoingMail
+from modules.outbox.models import InboundMessage, KeptDraft, OutgoingMail
 from modules.outbox.states import MailState
 
 
@@ -188,7 +188,7 @@ def tell_sent(mail: OutgoingMail) -> None:
 
 
 def go(target: str, *, stay: bool = False) -> ResponseReturnValue:
-    """Lead the browser to another page, whether a form of its own or the composer in place has asked."""
+    """Lead the browser to another page, whether it has asked for a page or a script has asked for it."""
     if request.headers.get("HX-Request"):
         return ("", 204) if stay else ("", 204, {"HX-Redirect": target})
     return redirect(target)
@@ -225,10 +225,11 @@ def show(
     form: ComposeForm,
     *,
     copied: OutgoingMail | None = None,
+    answered: InboundMessage | None = None,
     changes: OutgoingMail | None = None,
     kept: KeptDraft | None = None,
 ) -> str:
-    """Return the composer: of a document, of the mail that is made again, or of the one that waits and is changed."""
+    """Return the composer: of a document, a mail made again, an answer to a message, or a mail that waits and changes."""
     in_place = bool(request.headers.get("HX-Request")) and copied is None and changes is None
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
@@ -238,7 +239,11 @@ def show(
         action = url_for("outbox.compose_send", document_id=document.id)
     else:
         assert copied is not None  # noqa: S101 (one of the three is there)
-        action = url_for("outbox.compose_again_send", mail_id=copied.id)
+        action = (
+            url_for("outbox.answer_send", inbound_id=answered.id)
+            if answered is not None
+            else url_for("outbox.compose_again_send", mail_id=copied.id)
+        )
     company = db.session.get_one(Company, form.draft.company_id)
     return render_template(
         name,
@@ -246,6 +251,7 @@ def show(
         copied=copied,
         changes=changes,
         outdated=changes is not None and document_problem(changes) is not None,
+        answered=answered,
         action=action,
         dialog=in_place,
         private=document is not None and keeps_addresses_private(document),

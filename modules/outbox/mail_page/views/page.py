@@ -30,6 +30,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
 from modules.outbox.compose.form import as_typed
 from modules.outbox.compose.recipients import reason_text
+from modules.outbox.conversation import conversation
 from modules.outbox.document_check import document_problem
 from modules.outbox.html_body import PICTURE_TYPES, show_pictures
 from modules.outbox.html_body import page as html_page
@@ -45,7 +46,7 @@ from modules.outbox.private_addresses import address_of, is_address_hash
 from modules.outbox.service import editor_of
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
 
-TABS = ("recipients", "message", "reason", "timeline")
+TABS = ("recipients", "message", "answers", "reason", "timeline")
 MAX_SHOWN_PICTURES = 8 * 1024 * 1024
 """Bytes of pictures that one page shows; the others are in the exact message."""
 SHOWN_TEXT_LENGTH = 200_000
@@ -115,7 +116,8 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
     user = signed_in_user()
     default = "reason" if row.state in FAILED and row.failure_kind else "recipients"
     tab = "recipients" if typed else request.args.get("tab", default)
-    if tab not in TABS or (tab == "reason" and row.failure_kind is None):
+    turns = conversation(row, user)
+    if tab not in TABS or (tab == "reason" and row.failure_kind is None) or (tab == "answers" and not turns):
         tab = default
     may_resend = queries.mail_for(user, row.id, "outbox.mail.resend") is not None
     may_duplicate = may_copy(row, user)
@@ -125,6 +127,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         "outbox/mail_page/mail.html",
         mail=row,
         tab=tab,
+        turns=turns,
         people=people,
         # Whoever does not see all recipients does not read them in the words of servers either.
         whole=len(people) == len(row.recipients),
@@ -164,6 +167,8 @@ def _of_the_tab(
     """Return what one tab needs beside; the others cost nothing."""
     if tab == "timeline":
         return {"story": story_of(row)}
+    if tab == "answers":
+        return {}
     if tab == "message":
         return {"bcc": [recipient for recipient in people if recipient.field == "bcc"]}
     if tab == "recipients":
