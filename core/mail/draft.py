@@ -122,6 +122,7 @@ class MailDraft:
         link: What stands for `LINK_MARK` in the message that leaves, and nowhere else; "" for none.
         link_expires_at: Until when the link is good, after which the mail is of no use.
         purpose: What it is for.
+        promotional: True for what advertises: it goes to one recipient, who has opted in, and says how to opt out.
     """
 
     document_id: int | None
@@ -145,6 +146,7 @@ class MailDraft:
     link: str = ""
     link_expires_at: dt.datetime | None = None
     purpose: Purpose = Purpose.SINGLE
+    promotional: bool = False
 
 
 def safe_file_name(name: str, fallback: str = "file") -> str:

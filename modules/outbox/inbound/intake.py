@@ -23,6 +23,7 @@ from modules.outbox.inbound.matching import Match, answerer, match
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 from modules.outbox.private_addresses import is_address_hash, scrub
 from modules.outbox.transitions import note
+from modules.outbox.unsubscribe.service import opt_out_by_message
 
 MAX_MESSAGE_ID = 255  # characters, as the column has
 MAX_ENHANCED_CODE = 16  # the same
@@ -58,7 +59,7 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
     """
     reading = read(octets)
     digest = hashlib.sha256(octets).hexdigest()
-    message_id, sender = _message_id_and_sender(octets)
+    message_id, sender, subject = _named_in_the_head(octets)
     received = min(received_at or clock.now(), clock.now())
     with transaction() as session:
         known = session.scalar(select(InboundMessage).where(InboundMessage.sha256 == digest))
@@ -80,6 +81,7 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
         if row.verdict is Verdict.ANSWER and found.mail is not None:
             who = answerer(found.mail, sender)
             row.answered_by_id = who.id if who is not None else None
+            opt_out_by_message(found.mail, reading.addressed_to, subject)
             # Nothing of the answer is kept, and nothing is ever answered by itself: no loop can begin here.
             note(
                 found.mail, reading.nature.value, before=found.mail.state, detail=who.addr_spec if who else ""
@@ -127,10 +129,11 @@ def _first_verdict(reading: Reading, found: Match) -> Verdict:
     return Verdict.UNPROVEN if reading.nature in _KEPT else Verdict.ANSWER
 
 
-def _message_id_and_sender(octets: bytes) -> tuple[str, str]:
+def _named_in_the_head(octets: bytes) -> tuple[str, str, str]:
+    """Return the Message-ID of a message, who has written it, and its subject."""
     fields, _body = read_head(octets)
     message_id = printable(fields.first("message-id").strip())[:MAX_MESSAGE_ID]
-    return message_id, next(iter(addresses_of(fields, "from")), "")
+    return message_id, next(iter(addresses_of(fields, "from")), ""), fields.first("subject")
 
 
 def _notice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -241,6 +241,8 @@ class OutgoingMail(Base):
         StrEnumType(Purpose), default=Purpose.SINGLE, server_default=Purpose.SINGLE.value
     )
     """What it is for, decided once when it is submitted: sender and server follow from it."""
+    promotional: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True for what advertises: to one recipient, only while that one has opted in, and it says how to opt out."""
     is_alert: Mapped[bool] = mapped_column(default=False)
     """True for a mail by which Envoi tells of a failure; its own failure raises no alert."""
 
