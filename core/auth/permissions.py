@@ -23,8 +23,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC = "public"
 SIGNED_IN = "signed-in"
-_HOOK_ATTRIBUTE = "envoi_hook"
 _ATTRIBUTE = "envoi_permission"  # set on a view by its decorator; a view without it is closed to everybody
+_FROM_ANYWHERE = "envoi_from_anywhere"
 
 
 def requires(permission: str) -> Callable[[View], View]:
@@ -42,20 +42,23 @@ def public(view: View) -> View:
     return requires(PUBLIC)(view)
 
 
-def hook(view: View) -> View:
-    """Declare that other programs post to a view: it needs no sign-in and no token of a form, and proves who posts."""
-    setattr(view, _HOOK_ATTRIBUTE, True)
-    return public(view)
-
-
-def is_hook(view: Callable[..., Any]) -> bool:
-    """Return True for a view that `hook` declares."""
-    return bool(getattr(view, _HOOK_ATTRIBUTE, False))
-
-
 def signed_in(view: View) -> View:
     """Declare that every signed-in user may use a view."""
     return requires(SIGNED_IN)(view)
+
+
+def from_anywhere(view: View) -> View:
+    """Declare that a view takes what other sites and programs post, which have no cookie and no token of a form.
+
+    For views whose address alone proves what whoever asks may do, such as the one click of RFC 8058.
+    """
+    setattr(view, _FROM_ANYWHERE, True)
+    return view
+
+
+def taken_from_anywhere(view: Callable[..., Any]) -> bool:
+    """Return True for a view that is declared `from_anywhere`."""
+    return getattr(view, _FROM_ANYWHERE, False)
 
 
 def declared_permission(endpoint: str) -> str | None:

@@ -125,6 +125,7 @@ class MailDraft:
         link_expires_at: Until when the link is good, after which the mail is of no use.
         purpose: What it is for.
         answers_id: The message that came in which it answers, or None.
+        promotional: True for what advertises: it goes to one recipient, who has opted in, and says how to opt out.
     """
 
     document_id: int | None
@@ -149,6 +150,7 @@ class MailDraft:
     link_expires_at: dt.datetime | None = None
     purpose: Purpose = Purpose.SINGLE
     answers_id: int | None = None
+    promotional: bool = False
 
 
 def safe_file_name(name: str, fallback: str = "file", *, may_be_path: bool = False) -> str:

@@ -14,6 +14,7 @@ class Actor(StrEnum):
     SELLER = "seller"  # whoever sent the mail: address, text, document
     ADMINISTRATOR = "administrator"  # whoever looks after servers and templates
     NOBODY = "nobody"  # it is tried again by itself
+    NO_NEED = "no_need"  # it is as it should be
 
 
 class FailureKind(StrEnum):
@@ -47,6 +48,7 @@ class FailureKind(StrEnum):
     GIVEN_UP = "given_up"  # temporary failures went on longer than the settings allow
     RESTORED = "restored"  # it waited in a copy that was restored: it may have left after the copy was made
     ADDRESS_HELD = "address_held"  # not sent: an earlier mail has shown that nobody has the address
+    OPTED_OUT = "opted_out"  # not sent: promotional, and its recipient does not want that, or no longer
     PACED = "paced"  # no failure: it waits for its turn at a limited server
 
 
@@ -301,6 +303,15 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         ),
         Actor.SELLER,
         Repair.RECIPIENT,
+    ),
+    FailureKind.OPTED_OUT: Explanation(
+        _l("No promotional emails wanted"),
+        _l(
+            "This email advertises, and its recipient does not accept that, or no longer. Nothing was sent, and "
+            "nothing has to be done. What concerns their orders still reaches them."
+        ),
+        Actor.NO_NEED,
+        Repair.NONE,
     ),
     FailureKind.PACED: Explanation(
         _l("Waiting for its turn"),

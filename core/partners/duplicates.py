@@ -34,7 +34,7 @@ class Duplicates:
 
 
 _IN_COMMON: Mapping[object, Callable[[], ColumnElement[str]]] = {
-    _l("The same email address"): lambda: func.lower(Partner.email),
+    _l("The same email address"): lambda: Partner.email_key + "",
     _l("The same VAT number"): lambda: compact(Partner.vat),
     _l("The same customer number"): lambda: Partner.number + "",
     _l("The same name and city"): lambda: Partner.match_key + "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from core.matching import folded
 
@@ -23,6 +24,11 @@ def match_key(name: str, city: str) -> str:
     words = [word for word in _words(name) if word not in _JOINING]
     kept = [word for word in words if word not in _FORMS] or words
     return f"{' '.join(sorted(kept))}|{' '.join(_words(city))}" if kept else ""
+
+
+def address_key(email: str) -> str:
+    """Return what an email address is compared by, as `core.mail.addresses.Address.key` is."""
+    return unicodedata.normalize("NFC", email).casefold()
 
 
 def _words(text: str) -> list[str]:

@@ -99,10 +99,16 @@ def _take_over(kept: Partner, merged: Partner) -> None:
     for name in _FILLED:
         if not getattr(kept, name):
             setattr(kept, name, getattr(merged, name))
-    opted_out = MailConsent.NONE in {kept.consent, merged.consent}
-    if (opted_out and kept.consent is not MailConsent.NONE) or (not opted_out and kept.consent_at is None):
+    # What somebody has said outweighs what nobody has; of two who have, the one who wants less.
+    if _strictness(merged) > _strictness(kept):
         kept.consent, kept.consent_at = merged.consent, merged.consent_at
         kept.consent_source = merged.consent_source
+
+
+def _strictness(partner: Partner) -> int:
+    if partner.consent_at is None:
+        return 0
+    return 1 + [MailConsent.PROMOTIONAL, MailConsent.NECESSARY, MailConsent.NONE].index(partner.consent)
 
 
 def _one_main_contact(session: Session, kept: Partner, merged: Partner) -> None:

@@ -25,7 +25,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.partners.labels import LabelKind, PartnerLabel
-from core.partners.match_key import match_key
+from core.partners.match_key import address_key, match_key
 
 
 class PartnerType(StrEnum):
@@ -92,6 +92,11 @@ class Partner(Base):
     """The customer that a contact belongs to."""
     email: Mapped[str] = mapped_column(String(254), default="", active_history=True)
     """One address, or "". Not unique: a household and a small firm share a mailbox."""
+    email_key: Mapped[str] = mapped_column(String(300), default="", server_default="", index=True)
+    """The address as addresses are compared, `Address.key`, in whatever case it was typed; written by itself.
+
+    Not lower() of the database: SQLite's knows ASCII only, none folds `ß`, and Alembic loses an index over it.
+    """
     phone: Mapped[str] = mapped_column(String(40), default="")
     """As people write it."""
     function: Mapped[str] = mapped_column(String(80), default="")
@@ -171,8 +176,9 @@ class Partner(Base):
 
 @event.listens_for(Partner, "before_insert")
 @event.listens_for(Partner, "before_update")
-def _write_match_key(_mapper: object, _connection: object, partner: Partner) -> None:
+def _write_keys(_mapper: object, _connection: object, partner: Partner) -> None:
     partner.match_key = match_key(partner.name or "", partner.city or "")
+    partner.email_key = address_key(partner.email or "")
 
 
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))

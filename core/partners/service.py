@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import select, update
 
 from core import clock
 from core.auth.models import User
@@ -16,8 +15,9 @@ from core.errors import UserError
 from core.i18n import is_country
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
-from core.matching import beyond_ascii, matching
+from core.matching import matching
 from core.partners.labels import PartnerLabel
+from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import reachable
 from core.partners.search import Person, search_people
@@ -38,8 +38,6 @@ __all__ = [
 ]
 
 MAX_NAME = 160  # characters, as the column has
-SPELLINGS_AT_MOST = 5000
-"""How many addresses with letters beyond ASCII are compared one by one."""
 
 
 class ContactExistsError(UserError):
@@ -278,35 +276,10 @@ def people_at(addresses: Collection[str], user: User | None) -> dict[str, list[P
         addresses: The addresses.
         user: Who asks, as in `core.partners.reach.reachable`.
     """
-    typed = {unicodedata.normalize("NFC", address) for address in addresses if address}
-    wanted = {address.casefold() for address in typed}
+    wanted = {address_key(address) for address in addresses if address}
     found: dict[str, list[Partner]] = {}
     if wanted:
-        # Folding makes `ss` of `ß`, lowering does not: the index knows the lowered one.
-        spellings = wanted | {address.lower() for address in typed}
-        same = or_(
-            func.lower(Partner.email).in_(spellings), Partner.id.in_(_other_spellings(spellings, wanted))
-        )
-        query = select(Partner).where(Partner.active, reachable(user), same).order_by(Partner.id)
-        for partner in db.session.scalars(query):
-            found.setdefault(partner.email.casefold(), []).append(partner)
+        query = select(Partner).where(Partner.active, reachable(user), Partner.email_key.in_(wanted))
+        for partner in db.session.scalars(query.order_by(Partner.id)):
+            found.setdefault(partner.email_key, []).append(partner)
     return found
-
-
-def _other_spellings(spellings: Collection[str], wanted: Collection[str]) -> list[int]:
-    """Return who has one of the wanted addresses in a spelling that no database takes for the same.
-
-    `lower()` of a database may know ASCII only, and none folds `ß`; so Python compares, within the domains asked for.
-    """
-    domains = sorted({address.rpartition("@")[2] for address in spellings})
-    query = (
-        select(Partner.id, Partner.email)
-        .where(
-            Partner.active,
-            beyond_ascii(Partner.email),
-            or_(*(func.lower(Partner.email).endswith(f"@{domain}", autoescape=True) for domain in domains)),
-        )
-        .order_by(Partner.id)
-        .limit(SPELLINGS_AT_MOST)
-    )
-    return [number for number, email in db.session.execute(query) if email.casefold() in wanted]

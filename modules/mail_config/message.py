@@ -79,6 +79,7 @@ class MailMessage(Message):
         html: str,
         attachments: Sequence[Attachment] = (),
         headers: dict[str, str] | None = None,
+        structured: dict[str, str] | None = None,
     ) -> None:
         """Take what the message holds.
 
@@ -96,7 +97,8 @@ class MailMessage(Message):
             text: The plain-text body.
             html: The HTML body.
             attachments: In order, see `attachment`.
-            headers: Further fields.
+            headers: Further fields, of any text.
+            structured: Further fields of addresses or the like, in which no encoded word may stand (RFC 2047 §5).
         """
         # Not by Flask-Mail's constructor: it asks the resolver for the name of this host, to make a Message-ID
         # that is thrown away here. These are all its attributes.
@@ -112,6 +114,7 @@ class MailMessage(Message):
         self.date = timestamp
         self.charset = None
         self.extra_headers = headers
+        self.structured = structured or {}
         self.mail_options = []
         self.rcpt_options = []
         self.msgId = message_id
@@ -178,6 +181,8 @@ class MailMessage(Message):
             yield address_field("Disposition-Notification-To", self.read_receipt_to)
         for name, value in (self.extra_headers or {}).items():
             yield text_field(name, value)
+        for name, value in self.structured.items():
+            yield header_field(name, value)
 
     def _people(self) -> Iterable[str]:
         """Return the fields that name people: From, Reply-To, To, Cc, and Bcc of a message still to be sent."""

@@ -1,8 +1,10 @@
-"""Whether a mail still says what its document says: the one rule for delivering, retrying and resending it.
+"""Whether a mail may still go to anybody as it is: the one rule for delivering, retrying and resending it.
 
 A mail shows its document as its sender has seen it. Once the document says something else, or cannot be sent any more,
 nobody gets that mail: whoever should have it gets a new one. Only what has begun to arrive arrives: while a mail that
 some recipients have got is tried again by itself, the others get the same.
+
+What advertises goes to nobody who does not accept it at that very moment, whatever was known when it was written.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from core.documents.models import Document
 from core.documents.service import behavior_of
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind
+from core.partners.consent import promotional_among
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import WAITING
 
@@ -23,12 +26,13 @@ _AT_ONCE = 500  # SQLite takes a bounded number of parameters
 
 
 def document_problem(mail: OutgoingMail) -> Failure | None:
-    """Return why nobody is to get a mail any more as it is, or None; one about no document has no such reason."""
+    """Return why nobody is to get a mail any more as it is, or None."""
     return document_problems([mail]).get(mail.id)
 
 
 def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
     """Return the problem of each mail that has one, by id; each document is read anew, and once for all its mails."""
+    mails = list(mails)
     about = [
         mail for mail in mails if mail.document_kind and not (mail.accepted_count and mail.state in WAITING)
     ]
@@ -55,7 +59,18 @@ def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
             problem = unsendable[document.id]
         if problem is not None:
             problems[mail.id] = problem
-    return problems
+    return problems | _unwanted([mail for mail in mails if mail.promotional])
+
+
+def _unwanted(mails: list[OutgoingMail]) -> dict[int, Failure]:
+    """Return those of some mails that advertise whose recipients do not accept that, or no longer."""
+    named = {recipient.partner_id for mail in mails for recipient in mail.recipients}
+    willing = promotional_among({number for number in named if number is not None}) if mails else set()
+    return {
+        mail.id: Failure(FailureKind.OPTED_OUT, False)
+        for mail in mails
+        if any(recipient.partner_id not in willing for recipient in mail.recipients)
+    }
 
 
 def _unsendable(document: Document) -> Failure | None:

@@ -10,6 +10,7 @@ from flask import current_app
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import MailDraft
+from core.partners.consent import promotional_among
 from core.web.formats import file_size
 
 
@@ -89,6 +90,8 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
     if not draft.subject.strip():
         words = _l("The subject is empty. Say in a few words what the email is about.")
         problems.append(UserError(words, "subject"))
+    if draft.promotional:
+        problems += _problems_of_promotion(draft)
     if len(draft.subject) > MAX_SUBJECT_LENGTH:
         words = _l("The subject is too long: at most %(count)s characters.", count=MAX_SUBJECT_LENGTH)
         problems.append(UserError(words, "subject"))
@@ -103,3 +106,26 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
         )
         problems.append(UserError(words, "files"))
     return problems
+
+
+def _problems_of_promotion(draft: MailDraft) -> list[UserError]:
+    """Return what keeps an email that advertises from being sent: each is somebody's own, who has opted in."""
+    if len(draft.recipients) > 1:
+        # The link to opt out is one person's; with it others could do so in that one's place.
+        words = _l(
+            "A promotional email goes to one recipient alone. Take off the others, or prepare a mailing for several."
+        )
+        return [UserError(words, "recipients")]
+    named = {recipient.partner_id for recipient in draft.recipients}
+    willing = promotional_among({number for number in named if number is not None})
+    return [
+        UserError(
+            _l(
+                "%(name)s has not agreed to promotional emails.",
+                name=recipient.address.display_name or recipient.address.addr_spec,
+            ),
+            "recipients",
+        )
+        for recipient in draft.recipients
+        if recipient.partner_id not in willing
+    ]

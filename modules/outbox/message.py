@@ -19,6 +19,7 @@ from modules.outbox.html_body import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of
 from modules.outbox.return_tokens import TokenUse, make_token
+from modules.outbox.unsubscribe_links import unsubscribe_fields, unsubscribe_line
 
 
 def file_store() -> FileStore:
@@ -27,7 +28,7 @@ def file_store() -> FileStore:
     return store
 
 
-def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
+def build_message(mail: OutgoingMail, *, with_link: bool = False, return_address: str = "") -> bytes:
     """Return the message of a mail, the same octets each time.
 
     The headers name everybody in To and Cc, also those who have got it already: it is the same message.
@@ -35,6 +36,7 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
     Args:
         mail: The mail.
         with_link: True for the recipient alone, who gets the link for which a mark stands in the text.
+        return_address: Where messages come back to that name this mail, or "" where nobody reads them.
 
     Raises:
         FileMissingError: An attachment is not in the store, or has never been frozen.
@@ -51,6 +53,9 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
     reply_to = _answers_to(mail, sender)
+    # Whoever looks at a mail of others must not opt out in their place: only the recipient gets the link.
+    line_html, line_text = unsubscribe_line(mail) if with_link else ("", "")
+    fields = unsubscribe_fields(mail, return_address) if with_link else {}
     message = MailMessage(
         message_id=mail.message_id,
         # Not the time of the attempt: the octets would differ, and readers sort by when it was written.
@@ -62,10 +67,11 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False) -> bytes:
         read_receipt_to=_read_receipt_to(mail.read_receipt, sender, reply_to),
         priority=mail.priority,
         subject=mail.subject,
-        text=mail.body_text.replace(LINK_MARK, link),
-        html=page(mail.body_html.replace(LINK_MARK, html_link), mail.language),
+        text=mail.body_text.replace(LINK_MARK, link) + line_text,
+        html=page(mail.body_html.replace(LINK_MARK, html_link) + line_html, mail.language),
         attachments=files,
         headers=_headers(mail),
+        structured=fields,
     )
     return message.as_bytes()
 

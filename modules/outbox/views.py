@@ -12,6 +12,7 @@ from modules.outbox.mail_page import views as mail_page
 from modules.outbox.privacy import views as privacy
 from modules.outbox.restored import views as restored
 from modules.outbox.runs import views as runs
+from modules.outbox.unsubscribe import views as unsubscribe
 
 __all__ = [
     "alerts",
@@ -26,4 +27,5 @@ __all__ = [
     "restored",
     "runs",
     "slots",
+    "unsubscribe",
 ]

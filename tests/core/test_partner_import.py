@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Callable
 
@@ -220,6 +221,22 @@ def test_a_file_never_takes_back_an_opt_out(seller: User) -> None:
     assert told(of) == [(2, "refused", "consent")]
     service.start(of)
     assert out.consent is MailConsent.NONE
+
+
+@pytest.mark.parametrize(
+    ("file_says", "becomes"),
+    [("yes;", "necessary"), ("yes;2026-01-05", "necessary"), ("yes;2026-03-05", "promotional")],
+)
+def test_a_file_takes_back_an_opt_out_of_promotions_only_by_a_later_day(
+    seller: User, file_says: str, becomes: str
+) -> None:
+    said = dt.datetime(2026, 2, 1, 9, tzinfo=dt.UTC)
+    values = {"name": "Out", "email": "out@example.com", "consent": "necessary", "consent_at": said}
+    out = save_partner(None, values)
+    of = imported(f"Email;Opt-in;Opt-in date\nout@example.com;{file_says}\n", seller, match_by=MatchBy.EMAIL)
+    service.start(of)
+    db.session.expire_all()
+    assert out.consent == becomes
 
 
 @pytest.mark.parametrize("way", list(MatchBy))

@@ -18,6 +18,7 @@ from core.mail.addresses import InvalidAddressError, normalize
 from core.partners.imports.columns import read_cells
 from core.partners.imports.models import ImportRow, ImportState, MatchBy, PartnerImport, Verdict
 from core.partners.labels import LabelKind, PartnerLabel, save_label
+from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import EDIT, reachable
 from core.partners.service import checked_values
@@ -121,6 +122,14 @@ def _put_source(values: dict[str, Any], partner: Partner | None, of: PartnerImpo
     if partner is not None and partner.consent is MailConsent.NONE:
         sentence = _l("Has opted out of emails. Whoever wants them again says so on the customer's page.")
         raise UserError(sentence, "consent")
+    if partner is not None and partner.consent is MailConsent.NECESSARY and partner.consent_at is not None:
+        given = values.get("consent_at")
+        if given is None or given <= partner.consent_at:
+            sentence = _l(
+                "Has opted out of promotional emails. Give the later day of the new consent, or say so on the "
+                "customer's page."
+            )
+            raise UserError(sentence, "consent")
     values.setdefault(
         "consent_source", (partner.consent_source if partner is not None else "") or of.file_name
     )
@@ -230,7 +239,7 @@ def _same(values: dict[str, Any], found: Judgement, of: PartnerImport) -> Column
     if value and of.match_by is MatchBy.VAT:
         return compact(Partner.vat) == found.key.rpartition("/")[2]
     if value:
-        return _alike(Partner.email, normalize(value))
+        return Partner.email_key == address_key(normalize(value))
     return _alike(Partner.name, name) & (Partner.zip_code == values.get("zip_code", "")) if name else None
 
 

@@ -15,18 +15,19 @@ from modules.outbox.models import OutgoingMail
 logger = logging.getLogger(__name__)
 
 
-def checked_message(mail: OutgoingMail, size_limit: int | None) -> bytes:
+def checked_message(mail: OutgoingMail, size_limit: int | None, return_address: str = "") -> bytes:
     """Return the octets of a mail, the same on every attempt, and keep their hash on it.
 
     Args:
         mail: With its PDF frozen.
         size_limit: Octets that the server takes, or None when it is not known.
+        return_address: Where messages come back to that name this mail, or "" where nobody reads them.
 
     Raises:
         UndeliverableError: A file is gone, the message is too large for the server, or it cannot be built.
     """
     try:
-        message = build_message(mail, with_link=True)
+        message = build_message(mail, with_link=True, return_address=return_address)
     except FileMissingError as error:
         raise UndeliverableError(Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))) from error
     except (ValueError, LookupError, TypeError) as error:

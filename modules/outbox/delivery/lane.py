@@ -38,7 +38,7 @@ from modules.outbox.document_check import document_problems
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.private_addresses import address_of, scrubbed
-from modules.outbox.return_tokens import make_token
+from modules.outbox.return_tokens import make_token, token_in
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class Lane:
             route = self._route(mail)
             server = self._usable(mail, route, named)
             connection = self._connection(server)
-            message = checked_message(mail, server.size_limit)
+            message = checked_message(mail, server.size_limit, _return_address(mail, server))
             self._wait_for_turn(mail, route, server)
             settlement, transcript = self._transmit(mail, route, server, connection, message, named)
             mail.slot_at = mail.slot_server_id = None
@@ -191,7 +191,8 @@ class Lane:
                 self.flush()  # the outcome of the mail before must not wait for this
                 rendered[attachment.id] = render_pdf(mail)
         # Asked afterwards: what was rendered is of the revision that is found now, or of one before it.
-        problem = claims.patiently(lambda: _document_problem(mail)) if mail.document_kind else None
+        asked = bool(mail.document_kind) or mail.promotional
+        problem = claims.patiently(lambda: _document_problem(mail)) if asked else None
         if problem is not None:
             raise UndeliverableError(problem)
         for attachment in mail.attachments:
@@ -435,6 +436,15 @@ class Lane:
         loan, self.loan = self.loan, None
         if loan is not None:
             pool.take_back(loan)
+
+
+def _return_address(mail: OutgoingMail, server: MailServer) -> str:
+    """Return where whoever wants no more of what advertises may write, or "" where nobody would read it."""
+    if not mail.promotional or not server.bounce_address:
+        return ""
+    (recipient,) = mail.recipients
+    address = return_path(server, mail.sender_address, make_token(mail.id, recipient.id))
+    return address if token_in(address) is not None else ""
 
 
 def _document_problem(mail: OutgoingMail) -> Failure | None:

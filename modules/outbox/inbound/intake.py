@@ -26,6 +26,7 @@ from modules.outbox.inbound.matching import ANSWERS, Match, answerer, match
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 from modules.outbox.private_addresses import is_address_hash, scrub
 from modules.outbox.transitions import note
+from modules.outbox.unsubscribe.service import opt_out_by_message
 
 MAX_MESSAGE_ID = 255  # characters, as the column has
 MAX_ENHANCED_CODE = 16  # the same
@@ -59,7 +60,7 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
     """
     reading = read(octets)
     digest = hashlib.sha256(octets).hexdigest()
-    message_id, sender = _message_id_and_sender(octets)
+    message_id, sender, subject = _named_in_the_head(octets)
     received = min(received_at or clock.now(), clock.now())
     # Its text and files are read before, since nobody else could write meanwhile.
     answer = read_answer(octets) if _keeps_answer(match(reading, received), reading) else None
@@ -75,6 +76,7 @@ def take(octets: bytes, *, mailbox_id: int | None = None, received_at: dt.dateti
         if found.mail is not None and reading.nature in ANSWERS:
             who = answerer(found.mail, sender)
             row.answered_by_id = who.id if who is not None else None
+            opt_out_by_message(found.mail, reading.addressed_to, subject)
             row.answer = answer if _keeps_answer(found, reading) else None
         return _enter(session, row, reading, found, received)
 
@@ -176,10 +178,11 @@ def _first_verdict(reading: Reading, found: Match) -> Verdict:
     return Verdict.ANSWER if reading.nature in ANSWERS else Verdict.UNPROVEN
 
 
-def _message_id_and_sender(octets: bytes) -> tuple[str, str]:
+def _named_in_the_head(octets: bytes) -> tuple[str, str, str]:
+    """Return the Message-ID of a message, who has written it, and its subject."""
     fields, _body = read_head(octets)
     message_id = printable(fields.first("message-id").strip())[:MAX_MESSAGE_ID]
-    return message_id, next(iter(addresses_of(fields, "from")), "")
+    return message_id, next(iter(addresses_of(fields, "from")), ""), fields.first("subject")
 
 
 def _notice(

@@ -185,6 +185,8 @@ def actor_title(actor: Actor) -> str:
         return str(gettext("The sender"))
     if actor is Actor.ADMINISTRATOR:
         return str(gettext("An administrator"))
+    if actor is Actor.NO_NEED:
+        return str(gettext("Nobody: it is as it should be"))
     return str(gettext("Nobody: Envoi tries again by itself"))
 
 

@@ -16,6 +16,7 @@ from core.i18n import lazy_gettext as _l
 from modules.mail_config.transports.receipts import OFFERED_NONE
 from modules.outbox.models import DeliveryAttempt, MailEvent, OutgoingMail
 from modules.outbox.states import STATE_TONES, MailState
+from modules.outbox.unsubscribe.service import HAS_OPTED_OUT
 
 MAX_STEPS = 300  # read for one page; a mail that waited for days has more
 # By which clocks of two hosts may differ, when steps and attempts are put in order.
@@ -85,11 +86,13 @@ _BY_VERB: Mapping[str, Any] = {
     "processed": _l("Read receipt: handled by a program"),
     "declined": _l("The reader’s program sends no read receipt"),
     "complained": _l("Reported as unwanted by the recipient"),
+    "unsubscribed": _l("The recipient has unsubscribed from promotional emails"),
     "ordinary": _l("Answered"),
     "auto_reply": _l("Automatic answer"),
 }
 _REMARKS: Mapping[str, Any] = {
     OFFERED_NONE: _l("Sent without asking for a delivery receipt: the server offers none."),
+    HAS_OPTED_OUT: _l("The recipient has unsubscribed."),
 }
 """Details of events that the record keeps in English, by their translation."""
 _ICONS: Mapping[str, str] = {
@@ -110,6 +113,7 @@ _ICONS: Mapping[str, str] = {
     "delivered": "check2-all",
     "displayed": "eye",
     "complained": "flag",
+    "unsubscribed": "person-dash",
     "ordinary": "chat-left-text",
     "auto_reply": "calendar-x",
 }

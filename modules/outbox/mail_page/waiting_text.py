@@ -28,6 +28,8 @@ def waits_for(mail: OutgoingMail, *, outdated: bool) -> str:
         mail: The mail.
         outdated: Whether it no longer says what its document says.
     """
+    if outdated and mail.state in CANCELABLE and not mail.document_kind:
+        return str(gettext("Its recipient does not accept promotional emails: it will not be sent."))
     if outdated and mail.state in CANCELABLE:
         return str(gettext("The document was changed or canceled since: it will not be sent."))
     editor = editor_of(mail)

@@ -23,6 +23,7 @@ from core.db import db, empty_journal, end_reading, transaction
 from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.history import PartnerChange, changes_naming, forget_address
+from core.partners.match_key import address_key
 from core.partners.models import Partner
 from modules.mail_config.models import MailTemplate, TemplateRecipient
 from modules.outbox import service
@@ -175,7 +176,9 @@ def answers_from(address: str) -> Select[int]:
 def known(address: str) -> Known:
     """Return what is known about an address."""
     users = list(db.session.scalars(select(User).where(same_address(User.login, address)).limit(SHOWN)))
-    contacts = select(Partner).where(same_address(Partner.email, address)).order_by(Partner.name, Partner.id)
+    contacts = (
+        select(Partner).where(Partner.email_key == address_key(address)).order_by(Partner.name, Partner.id)
+    )
     to_it = mails_to(address).subquery()
     received, waiting = db.session.execute(
         select(func.count(), func.count().filter(OutgoingMail.state.in_(sorted(WAITING))))
@@ -272,7 +275,7 @@ def erase(
         forget_address(address)
     if also_contacts:
         with transaction() as session:
-            for partner in session.scalars(select(Partner).where(same_address(Partner.email, address))):
+            for partner in session.scalars(select(Partner).where(Partner.email_key == address_key(address))):
                 partner.email = ""
                 done.contacts += 1
             forget_address(address)  # that it was taken away is written down by itself

@@ -102,10 +102,15 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
     return done
 
 
-def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
+def cancel(mail_ids: Sequence[int], *, by: User | None = None, detail: str = "") -> list[int]:
     """Cancel mails that have not left; one that is being sent cannot be called back.
 
     A mail that some recipients have got is not canceled but given up for the others: it becomes partial.
+
+    Args:
+        mail_ids: The mails.
+        by: Who cancels, or None for the process.
+        detail: Why, for the record, or "".
 
     Returns:
         The ids of the mails that were canceled.
@@ -116,7 +121,7 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
             if mail.state in CANCELABLE:
                 # Whoever has got it already has got it: then canceling means to stop trying for the others.
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
-                move(mail, "cancel", state, by)
+                move(mail, "cancel", state, by, detail=detail)
                 mail.claim_token, mail.lease_until, mail.settled_at = None, None, clock.now()
                 mail.edit_token = mail.edit_until = None
                 given_up = {RecipientState.DEFERRED, RecipientState.PENDING} if mail.accepted_count else set()

@@ -195,6 +195,7 @@ def _mail_row(
         read_receipt=draft.read_receipt,
         private=draft.private,
         purpose=draft.purpose,
+        promotional=draft.promotional,
         encrypted_link=encrypt(draft.link) if draft.link else None,
         link_expires_at=draft.link_expires_at,
         recipient_count=len(draft.recipients),

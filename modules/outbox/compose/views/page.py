@@ -229,7 +229,7 @@ def show(
     changes: OutgoingMail | None = None,
     kept: KeptDraft | None = None,
 ) -> str:
-    """Return the composer: of a document, a mail made again, an answer to a message, or a mail that waits and changes."""
+    """Return the composer: of a document, a mail made again, an answer to a message, or one that waits and changes."""
     in_place = bool(request.headers.get("HX-Request")) and copied is None and changes is None
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()

@@ -12,8 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, PasswordField, SelectChoice, SelectField, StringField
 
-from core.auth.permissions import hook as for_programs
-from core.auth.permissions import requires
+from core.auth.permissions import from_anywhere, public, requires
 from core.db import db, transaction
 from core.i18n import lazy_gettext as _l
 from core.registry import current_settings
@@ -158,7 +157,8 @@ def hook_delete(hook_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/hooks/post/<token>")
-@for_programs
+@public
+@from_anywhere
 def hook_post(token: str) -> ResponseReturnValue:
     """Take what a relay posts. Whoever cannot prove to be it learns nothing but that."""
     row = service.hook_at(token[:64]) or abort(404)

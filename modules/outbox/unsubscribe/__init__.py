@@ -1,0 +1,1 @@
+"""Opting out of what advertises, by whoever has got it."""

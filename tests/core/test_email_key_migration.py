@@ -1,0 +1,38 @@
+"""Addresses are found in any case also where they were there before they had a key."""
+
+from __future__ import annotations
+
+import pytest
+from alembic import command
+from flask import Flask
+from sqlalchemy import text
+
+from core import migrate
+from core.db import db, end_reading
+from core.partners.models import Partner
+from core.partners.service import people_at, save_partner
+
+FORMER = "3c8a51f7e960"
+
+
+@pytest.mark.both_databases
+def test_addresses_that_are_there_get_their_key(app: Flask) -> None:
+    for number, email in enumerate(("Ann@Example.com", "MÜLLER@example.com", "")):
+        save_partner(None, {"name": f"P{number}", "email": email})
+    end_reading()
+    core = next(module for module in migrate.migrated_modules() if module.name == "core")
+    command.downgrade(migrate.alembic_config(core), FORMER)
+    migrate.upgrade(app)
+    db.session.expire_all()
+    assert set(people_at(["ann@example.com", "müller@EXAMPLE.com"], None)) == {
+        "ann@example.com",
+        "müller@example.com",
+    }
+    assert db.session.scalars(db.select(Partner.email_key).where(Partner.name == "P2")).all() == [""]
+    query = "SELECT id FROM core_partner WHERE email_key = 'a'"
+    if db.engine.dialect.name == "sqlite":
+        steps = db.session.execute(text(f"EXPLAIN QUERY PLAN {query}")).all()
+    else:
+        db.session.execute(text("SET enable_seqscan = off"))
+        steps = db.session.execute(text(f"EXPLAIN {query}")).all()
+    assert "ix_core_partner_email_key" in str(steps)
