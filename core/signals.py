@@ -17,6 +17,8 @@ __all__ = [
     "check_asked",
     "company_currency_changing",
     "document_customer_changed",
+    "document_distribution_asked",
+    "document_issued",
     "document_mail_wanted",
     "inbound_message",
     "mail_routes_changed",
@@ -64,6 +66,21 @@ document_customer_changed = _signals.signal("document-customer-changed")
 """Sent inside the transaction that gives a document another customer.
 
 Sender: the `Document`. Keywords: `previous_id`, the id of the former partner or None.
+"""
+
+document_distribution_asked = _signals.signal("document-distribution-asked")
+"""Sent to learn how the customer of a document wants to get it.
+
+Sender: the `Document`. No keywords. A receiver reads only, and returns a `core.documents.distribution.Wish`, or None
+where nothing was agreed.
+"""
+
+document_issued = _signals.signal("document-issued")
+"""Sent inside the transaction that issues a document: an order is confirmed, an invoice posted, a sale of the till
+written.
+
+Sender: the `Document`, with its number and its final kind. Keywords: `by`, who has issued it, or None. Whatever a
+receiver wants done with it, it writes down; it sends nothing itself.
 """
 
 document_mail_wanted = _signals.signal("document-mail-wanted")
@@ -115,6 +132,8 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "check_asked": (),
     "company_currency_changing": ("currency",),
     "document_customer_changed": ("previous_id",),
+    "document_distribution_asked": (),
+    "document_issued": ("by",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
     "mail_routes_changed": (),
     "inbound_message": ("octets",),

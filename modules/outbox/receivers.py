@@ -12,6 +12,7 @@ from sqlalchemy import select
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import db
+from core.documents.distribution import wish_for
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
@@ -38,8 +39,12 @@ def mail_wanted(
     """Write the mail that `core.signals.document_mail_wanted` asks for, and return its id.
 
     Raises:
-        UserError: Nobody would get it, the template is broken, or the document cannot be sent.
+        UserError: Nobody would get it, the customer wants paper and nobody has typed an address, the template is
+            broken, or the document cannot be sent.
     """
+    wish = wish_for(document) if not addresses else None
+    if wish is not None and wish.paper_only:
+        raise UserError(_l("The customer wants this on paper: it was not mailed."))
     draft = draft_for(document, None, by)
     if addresses:
         wanted = [(address, RecipientField.TO) for address in addresses]

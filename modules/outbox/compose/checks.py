@@ -24,6 +24,7 @@ from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
+from modules.outbox.compose.agreed_way import about_wish
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
@@ -54,6 +55,7 @@ def findings_of(form: ComposeForm, route: Route, complete: MailDraft | None = No
     """
     found = [
         *_blocking(form),
+        *about_wish(form),
         *_about_addresses(form),
         *_about_text(form),
         *_about_document(form),

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from core.auth.models import User
 from core.auth.permissions import colleagues
 from core.db import db
+from core.documents.distribution import Wish, wish_for
 from core.documents.following import mailable_followers
 from core.documents.models import Document
 from core.followers.models import Follower, FollowReason
@@ -65,9 +66,10 @@ class Proposal:
 def default_recipients(document: Document, template: MailTemplate | None, user: User | None) -> Proposal:
     """Return who a mail about a document goes to by default.
 
-    The rules of the template say who, the followers where it has none. Somebody who was removed from the
-    followers gets nothing, whatever a rule says. A customer without an address of its own is reached by the one
-    address that its contacts have; where they have several, a person chooses.
+    The rules of the template say who, the followers where it has none; but who at the customer gets it, a rule of
+    distribution says where one applies. Somebody who was removed from the followers gets nothing, whatever a rule
+    says. A customer without an address of its own is reached by the one address that its contacts have; where they
+    have several, a person chooses.
 
     Args:
         document: The document.
@@ -79,13 +81,19 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
     contacts = contacts_of(customer) if customer is not None else []
     removed = removed_keys(document)
     rules: Sequence[TemplateRecipient] = template.recipients if template is not None else ()
+    wish = wish_for(document)
+    agreed = wish is not None and wish.by_mail
+    if wish is not None and agreed:
+        _add_agreed(proposal, wish, removed)
     for rule in rules or (
         TemplateRecipient(rule=RecipientRule.FOLLOWERS, field=RecipientField.TO, value=""),
     ):
         if rule.rule is RecipientRule.FOLLOWERS:
-            _add_followers(proposal, document, user, rule.field)
+            _add_followers(proposal, document, user, rule.field, but_customer=agreed)
         elif rule.rule is RecipientRule.FIXED:
             _add_fixed(proposal, rule, template, removed)
+        elif agreed and rule.field is RecipientField.TO:
+            continue
         elif document.partner is not None and customer is not None:
             named = _named_by(rule, document.partner, contacts)
             for partner in named:
@@ -97,6 +105,20 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
     if customer is not None:
         _offer_others(proposal, document.partner or customer, [customer, *contacts[:MAX_CHOICES]], removed)
     return proposal
+
+
+def _add_agreed(proposal: Proposal, wish: Wish, removed: Collection[str]) -> None:
+    """Add those whom a rule of distribution names, and say whom it cannot reach."""
+    for partner, code in wish.recipients:
+        reason = Reason.FUNCTION if code else None
+        recipient = recipient_of(partner, RecipientField.TO, reason)
+        if recipient is None:
+            _name_missing(proposal, partner.name, partner.email)
+            continue
+        named = replace(recipient, reason_detail=code) if code else recipient
+        proposal.add(named, removed=named.address.key in removed)
+    for words in wish.missing:
+        _name_missing(proposal, words.rstrip("."), "")
 
 
 def _removed(document_id: int) -> list[Follower]:
@@ -122,13 +144,22 @@ def _name_missing(proposal: Proposal, name: str, email: str) -> None:
         proposal.without_address.append(words)
 
 
-def _add_followers(proposal: Proposal, document: Document, user: User | None, where: RecipientField) -> None:
+def _add_followers(
+    proposal: Proposal,
+    document: Document,
+    user: User | None,
+    where: RecipientField,
+    *,
+    but_customer: bool,
+) -> None:
     mailable, skipped = mailable_followers(document)
     for follower in skipped:
         proposal.skipped.append((follower.name, _why_skipped(follower)))
     for follower in mailable:
         # Whoever writes has the mail in the outbox; a copy for oneself is typed.
         if user is not None and follower.user_id == user.id:
+            continue
+        if but_customer and follower.reason is FollowReason.CUSTOMER:
             continue
         recipient = _following(follower, where)
         if recipient is None:

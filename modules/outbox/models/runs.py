@@ -45,6 +45,7 @@ class HeldReason(StrEnum):
     NO_ADDRESS = "no_address"
     SEVERAL_ADDRESSES = "several_addresses"  # a person chooses
     OPTED_OUT = "opted_out"
+    WANTS_PAPER = "wants_paper"  # the customer, and no mail
     SENT_BEFORE = "sent_before"  # as it is now
     NOT_SENDABLE = "not_sendable"  # a draft, or canceled
     NOT_ALLOWED = "not_allowed"  # the person who sends may not

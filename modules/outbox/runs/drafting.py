@@ -14,6 +14,7 @@ from sqlalchemy import select
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
+from core.documents.distribution import wish_for
 from core.documents.models import Document
 from core.documents.service import behavior_of, keeps_addresses_private, readable_by
 from core.errors import EnvoiError, UserError
@@ -135,6 +136,9 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
         raise HeldError(HeldReason.NOT_SENDABLE, str(unsendable))
     if document.id in facts.sent and not item.anyway:
         raise HeldError(HeldReason.SENT_BEFORE, facts.sent[document.id])
+    wish = wish_for(document)
+    if wish is not None and wish.paper_only and not item.anyway:
+        raise HeldError(HeldReason.WANTS_PAPER, wish.why)
     return addressed(item, document, run, user)
 
 

@@ -49,6 +49,7 @@ REASON_TITLES = {
     HeldReason.NO_ADDRESS: _l("No address"),
     HeldReason.SEVERAL_ADDRESSES: _l("Choose the address"),
     HeldReason.OPTED_OUT: _l("Opted out of emails"),
+    HeldReason.WANTS_PAPER: _l("Wants it on paper"),
     HeldReason.SENT_BEFORE: _l("Sent already"),
     HeldReason.NOT_SENDABLE: _l("Cannot be sent"),
     HeldReason.NOT_ALLOWED: _l("You may not send it"),
@@ -58,7 +59,9 @@ REASON_TITLES = {
     HeldReason.GONE: _l("No longer there"),
     HeldReason.REFUSED: _l("Cannot be written"),
 }
-OVERRULED = frozenset({HeldReason.OPTED_OUT, HeldReason.SENT_BEFORE, HeldReason.CHANGED})
+OVERRULED = frozenset(
+    {HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER, HeldReason.SENT_BEFORE, HeldReason.CHANGED}
+)
 """Reasons for which a person may send it all the same."""
 ADDRESSED = frozenset({HeldReason.NO_ADDRESS, HeldReason.SEVERAL_ADDRESSES})
 """Reasons that an address mends."""

@@ -21,6 +21,7 @@ from core.partners.models import Partner
 from core.partners.reach import partner_for
 from core.products.models import Product
 from core.products.service import line_words, of_company
+from core.signals import document_issued
 from modules.pos.models import Payment, PaymentMethod, Register, Session, Ticket
 from modules.pos.service.receipts import mail_receipt
 from modules.pos.service.registers import (
@@ -185,6 +186,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
         )
         session.add(ticket)
         session.flush()
+        document_issued.send(document, by=cashier)
     return ticket
 
 

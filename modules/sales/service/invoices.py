@@ -18,6 +18,7 @@ from core.documents.service import change_customer, create_document, lock
 from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
+from core.signals import document_issued
 from modules.sales.models import FrozenError, Invoice, Order
 from modules.sales.service.credit import check_credit, share_taxes
 from modules.sales.service.customers import address_lines, customer
@@ -213,7 +214,7 @@ def change_invoice(
         _write(invoice, values)
 
 
-def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
+def post(invoice: Invoice, by: User | None = None, *, seen_revision: int | None = None) -> None:
     """Post a draft: it takes the next number of its company and year, and never changes again.
 
     Numbers (`INV/2026/00001`, `RINV/2026/00001`) have no gaps and follow the dates, as French law asks
@@ -253,6 +254,8 @@ def post(invoice: Invoice, *, seen_revision: int | None = None) -> None:
         invoice.issuer = to_text(issuer_now(document.company))
         session.flush()  # what is written now is frozen by the next line
         invoice.state = InvoiceState.POSTED
+        session.flush()
+        document_issued.send(document, by=by)
 
 
 def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
+from core.auth.models import User
 from core.errors import UserError
 from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
@@ -26,19 +28,19 @@ class Outcome:
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
-def confirm_each(rows: Sequence[Order]) -> Outcome:
+def confirm_each(rows: Sequence[Order], by: User | None = None) -> Outcome:
     """Confirm quotations, each in a transaction of its own."""
-    return _each(rows, orders.confirm)
+    return _each(rows, partial(orders.confirm, by=by))
 
 
-def post_each(rows: Sequence[Invoice]) -> Outcome:
+def post_each(rows: Sequence[Invoice], by: User | None = None) -> Outcome:
     """Post drafts, each in a transaction of its own.
 
     The oldest dates come first, those that get today's last: numbers follow the dates.
     """
     # A draft without a chosen date is dated when it is posted.
     in_order = sorted(rows, key=lambda row: (not row.date_chosen, row.document.date, row.document_id))
-    return _each(in_order, invoices.post)
+    return _each(in_order, partial(invoices.post, by=by))
 
 
 def _each(rows: Sequence[T], act: Callable[[T], None]) -> Outcome:

@@ -16,6 +16,7 @@ from core.documents.service import change_customer, create_document, lock
 from core.errors import UserError
 from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
+from core.signals import document_issued
 from modules.sales.models import Invoice, Order
 from modules.sales.service.customers import customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
@@ -153,20 +154,22 @@ def change_quotation(
         _write(order, values)
 
 
-def confirm(order: Order, *, seen_revision: int | None = None) -> None:
+def confirm(order: Order, by: User | None = None, *, seen_revision: int | None = None) -> None:
     """Make an order of a quotation: the same document, with its number, followers and mails.
 
     Raises:
         ConcurrentChangeError: Somebody else changed it since.
         UserError: It is no quotation any more, or has no lines.
     """
-    with transaction():
+    with transaction() as session:
         _locked(order, seen_revision)
         _demand(order, OrderState.QUOTATION)
         if not lines_of(order.document_id):
             raise UserError(_l("Add a line first: there is nothing to order."))
         order.state = OrderState.ORDER
         order.document.kind = ORDER
+        session.flush()
+        document_issued.send(order.document, by=by)
 
 
 def cancel(order: Order, *, seen_revision: int | None = None) -> None:

@@ -141,7 +141,7 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
 def invoice_post(document_id: int) -> ResponseReturnValue:
     """Post a draft."""
     row = _editable(document_id)
-    service.post(row, seen_revision=_seen())
+    service.post(row, signed_in_user(), seen_revision=_seen())
     flash(gettext("%(number)s was posted.", number=row.document.number), "success")
     return _page_of(row)
 

@@ -42,7 +42,7 @@ def quotations_confirm() -> ResponseReturnValue:
     selection = read_selection(list_or_404("sales.quotations", user))
 
     def act(ids: Sequence[int]) -> Outcome:
-        return confirm_each(queries.editable(user, Order, ids))
+        return confirm_each(queries.editable(user, Order, ids), user)
 
     return _each(
         selection,
@@ -62,7 +62,7 @@ def invoices_post() -> ResponseReturnValue:
     selection = read_selection(list_or_404(name if name in POSTED_IN else "", user))
 
     def act(ids: Sequence[int]) -> Outcome:
-        return post_each(queries.editable(user, Invoice, ids))
+        return post_each(queries.editable(user, Invoice, ids), user)
 
     return _each(
         selection,

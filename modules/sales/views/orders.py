@@ -149,7 +149,7 @@ def order_edit(document_id: int) -> ResponseReturnValue:
 def order_confirm(document_id: int) -> ResponseReturnValue:
     """Make an order of a quotation."""
     row = _editable(document_id)
-    service.confirm(row, seen_revision=_seen())
+    service.confirm(row, signed_in_user(), seen_revision=_seen())
     flash(gettext("%(number)s is an order now.", number=row.document.number), "success")
     return _page_of(row)
 

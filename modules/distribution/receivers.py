@@ -1,0 +1,26 @@
+"""What `envoi check` is told."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_babel import gettext
+from sqlalchemy import select
+
+from core.db import db
+from core.partners.labels import LabelKind, PartnerLabel
+from modules.distribution import archive
+from modules.distribution.models import Rule
+
+
+def problems(_app: Flask) -> list[str]:
+    """Answer `core.signals.check_asked`: rules with codes that are gone, and an archive that is not there."""
+    rules = list(db.session.scalars(select(Rule).where(Rule.active)))
+    codes = set(db.session.scalars(select(PartnerLabel.code).where(PartnerLabel.kind == LabelKind.FUNCTION)))
+    gone = sorted({code for rule in rules for code in rule.function_codes} - codes)
+    found = [
+        gettext("A distribution rule names the function code %(code)s, which there is not.", code=code)
+        for code in gone
+    ]
+    if any(rule.archived for rule in rules):
+        found += [why] if (why := archive.problem()) else []
+    return found
