@@ -63,7 +63,7 @@ def draft_invoice(company: Company, customer: Partner, seller: User) -> Callable
     """Make a draft invoice."""
 
     def make(partner: Partner | None = None) -> Invoice:
-        values = invoices.InvoiceValues((partner or customer).id, clock.today(), LINES)
+        values = invoices.InvoiceValues((partner or customer).id, clock.day_in("UTC"), LINES)
         return invoices.create_invoice(company, values, seller)
 
     return make
@@ -83,7 +83,7 @@ def posted(draft_invoice: Callable[..., Invoice], seller: User) -> Callable[...,
 
 @pytest.fixture
 def quotation(company: Company, customer: Partner, seller: User) -> Document:
-    values = orders.QuotationValues(customer.id, clock.today(), LINES)
+    values = orders.QuotationValues(customer.id, clock.day_in("UTC"), LINES)
     return orders.create_quotation(company, values, seller).document
 
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "c2e85f07a1d4"
-down_revision = "5a1d7c30e94b"
+down_revision = "c2e84f6b1d37"
 branch_labels = None
 depends_on = None
 

@@ -8,7 +8,7 @@ from alembic import op
 from core.partners.match_key import address_key
 
 revision = "7d40b1e2c693"
-down_revision = "3c8a51f7e960"
+down_revision = "b83e0f5a6d19"
 branch_labels = None
 depends_on = None
 

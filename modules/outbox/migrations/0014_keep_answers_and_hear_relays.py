@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "c2e84f6b1d37"
-down_revision = "5a1d7c30e94b"
+down_revision = "8d40b6f1c2e7"
 branch_labels = None
 depends_on = None
 
