@@ -466,10 +466,42 @@ def test_a_server_that_wants_a_sign_in_that_it_did_not_get_says_so(connect):
 BEYOND_ASCII = "josé@example.com"
 
 
-def test_an_address_beyond_ascii_is_served_where_the_server_takes_it(connect):
+def test_an_address_beyond_ascii_is_served_where_the_server_takes_it_in_a_transaction_of_its_own(connect):
     with SmtpLab() as lab:
-        assert states(connect(lab).send("ann@example.com", BEYOND_ASCII)) == [A, A]
-        assert list(lab.accepted[0].recipients) == ["ann@example.com", BEYOND_ASCII]
+        submission = connect(lab).send("ann@example.com", BEYOND_ASCII, "bob@example.com")
+        assert [outcome.addr_spec for outcome in submission.outcomes] == [
+            "ann@example.com", BEYOND_ASCII, "bob@example.com",
+        ]  # fmt: skip
+        assert states(submission) == [A, A, A]
+        served = [list(one.recipients) for one in lab.accepted]
+        assert served == [["ann@example.com", "bob@example.com"], [BEYOND_ASCII]]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"MAIL": ["250 ok", "550 5.6.7 no"]}, [A, R]),
+        ({"MAIL": ["250 ok", "451 later"]}, [A, D]),
+        ({"RCPT": ["250 ok", "550 5.1.1 unknown"]}, [A, R]),
+        ({"RCPT": ["550 5.1.1 unknown", "250 ok"]}, [R, A]),
+        ({"DATA": ["354 go ahead", "451 later"]}, [A, D]),
+        ({BODY: ["250 ok", "554 5.6.7 no"]}, [A, R]),
+        ({"MAIL": ["250 ok", CLOSE]}, [A, D]),
+        ({BODY: ["250 ok", CLOSE]}, [A, U]),
+    ],
+)
+def test_what_becomes_of_one_of_the_two_transactions_says_nothing_of_the_other(connect, answers, expected):
+    with RoughServer({"EHLO": "250-rough.test\r\n250 SMTPUTF8", **answers}) as server:
+        submission = connect(server).send("ann@example.com", BEYOND_ASCII, message=NAMING_BOTH)
+        assert submission.failure is None
+        assert states(submission) == expected
+
+
+def test_an_envelope_sender_beyond_ascii_needs_one_transaction_for_all(connect):
+    with SmtpLab() as lab:
+        submission = connect(lab).send("ann@example.com", BEYOND_ASCII, envelope_from=BEYOND_ASCII)
+        assert states(submission) == [A, A]
+        assert len(lab.accepted) == 1
 
 
 def test_an_address_beyond_ascii_is_refused_where_it_does_not_and_the_others_are_served(connect):
@@ -796,8 +828,12 @@ def test_an_old_server_gets_no_octet_beyond_ascii(connect, ehlo):
         assert not any("SMTPUTF8" in line for line in server.said)
 
 
-def test_a_server_that_takes_them_is_told_also_when_only_the_head_needs_it(connect):
+def test_whoever_needs_no_smtputf8_is_served_without_it_although_the_head_names_another(connect):
     with RoughServer({"EHLO": "250-rough.test\r\n250 SMTPUTF8"}) as server:
         assert states(connect(server).send("bob@example.com", message=NAMING_BOTH)) == [A]
-        assert server.accepted == [NAMING_BOTH]
-        assert [line for line in server.said if line.startswith("MAIL")] == [f"MAIL FROM:<{FROM}> SMTPUTF8"]
+        assert states(connect(server).send("用户@例子.example", message=NAMING_BOTH)) == [A]
+        plain, beyond = server.accepted
+        assert plain.isascii()
+        assert beyond == NAMING_BOTH
+        mails = [line for line in server.said if line.startswith("MAIL")]
+        assert mails == [f"MAIL FROM:<{FROM}>", f"MAIL FROM:<{FROM}> SMTPUTF8"]

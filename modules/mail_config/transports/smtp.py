@@ -31,6 +31,9 @@ from modules.mail_config.transports.wire import PatientSMTP
 DIALOGUE = (Step.RESOLVE, Step.CONNECT, Step.TLS, Step.SIGN_IN, Step.MAIL, Step.RCPT, Step.DATA)
 """What a mail goes through, in order."""
 
+_TAKEN_AWAY = Failure(
+    FailureKind.INTERNAL_ERROR, temporary=True, detail="The claim was lost between two transactions."
+)
 MOST_AHEAD = 20
 """To how many recipients the commands are said ahead: the answers must fit into what the system buffers."""
 
@@ -110,40 +113,85 @@ class SmtpConnection(ServerConnection):
         if self.host is None:
             self.host = self.configure_host()
         host = self.host
-        # Asked only where an address needs it: many servers that offer SMTPUTF8 relay to others that do not.
-        utf8 = any(needs_smtputf8(address) for address in (envelope.envelope_from, *envelope.recipients))
-        if not host.has_extn("smtputf8"):
-            if utf8:
-                plain = [address for address in envelope.recipients if not needs_smtputf8(address)]
-                return self._without_utf8(message, envelope, plain, before_body)
-            if not message.isascii():
-                # Its head names somebody whom this server cannot reach.
-                self._note("* The server does not offer SMTPUTF8: the message goes out with a head in ASCII.")
-                message = downgraded(message)
-        utf8 = utf8 or not message.isascii()
+        places = range(len(envelope.recipients))
+        beyond = [place for place in places if needs_smtputf8(envelope.recipients[place])]
+        if needs_smtputf8(envelope.envelope_from):
+            beyond = list(places)
+        if beyond and not host.has_extn("smtputf8"):
+            plain = [envelope.recipients[place] for place in places if place not in beyond]
+            return self._without_utf8(message, envelope, plain, before_body)
         # A wish, not a condition: the mail leaves without it, and the record says so.
         no_receipt = envelope.delivery_receipt and not host.has_extn("dsn")
         if no_receipt:
             self._note(f"* {OFFERED_NONE}")
             envelope = replace(envelope, delivery_receipt=False)
-        known, left = self._transact(
-            message, envelope, range(len(envelope.recipients)), before_body, utf8=utf8
-        )
-        while left:
-            # The server took fewer than all (RFC 5321 §4.5.3.1.10), and those are served: the others at once.
-            self._note(f"* {len(left)} recipients are left for another transaction")
-            try:
-                outcomes, left = self._transact(message, envelope, left, before_body, utf8=utf8)
-            except (DialogueError, LostClaimError) as error:
-                # Whoever was served stays so; the others wait, as the server has asked.
-                self._note(f"* {error}")
-                self.drop()
-                break
-            known |= outcomes
+        known: dict[int, RecipientOutcome] = {}
+        # The others go by themselves, without SMTPUTF8: a server that offers it may hand on to one that does not, which
+        # would refuse them all.
+        plainly = [place for place in places if place not in beyond]
+        for whom, utf8 in ((plainly, False), (beyond, True)):
+            if not whom:
+                continue
+            if known:
+                self._note(f"* {len(whom)} recipients need SMTPUTF8, in a transaction of their own")
+            known |= self._serve(message, envelope, whom, before_body, utf8=utf8, first=not known)
         outcomes_in_order = tuple(known[place] for place in sorted(known))
         return Submission(
             outcomes_in_order, transcript=self.transcript, steps=self.steps, no_receipt=no_receipt
         )
+
+    def _serve(
+        self,
+        message: bytes,
+        envelope: Envelope,
+        whom: Sequence[int],
+        before_body: Callable[[], None],
+        *,
+        utf8: bool,
+        first: bool,
+    ) -> dict[int, RecipientOutcome]:
+        """Hand a message over to some recipients, in as many transactions as the server wants.
+
+        Args:
+            message: The whole message.
+            envelope: Who sends, and to whom.
+            whom: The places of those who are served here.
+            before_body: See `Transport.submit`.
+            utf8: True where their addresses need SMTPUTF8.
+            first: False once others have got it: then no fault of these may hide that.
+
+        Raises:
+            DialogueError: The first transaction has ended without an outcome.
+            LostClaimError: The claim was lost before it.
+        """
+        if not utf8 and not message.isascii():
+            # Its head names somebody whom these servers cannot reach.
+            self._note("* The message goes out with a head in ASCII, without SMTPUTF8.")
+            message = downgraded(message)
+        known: dict[int, RecipientOutcome] = {}
+        left: Sequence[int] = whom
+        while left:
+            if known:
+                # The server took fewer than all (RFC 5321 §4.5.3.1.10), and those are served: the others at once.
+                self._note(f"* {len(left)} recipients are left for another transaction")
+            try:
+                outcomes, left = self._transact(message, envelope, left, before_body, utf8=utf8)
+            except (DialogueError, LostClaimError) as error:
+                if first and not known:
+                    raise
+                # Whoever was served stays so; the others wait.
+                self._note(f"* {error}")
+                self.drop()
+                failure = error.failure if isinstance(error, DialogueError) else _TAKEN_AWAY
+                waits = RecipientOutcome(
+                    "", RecipientState.DEFERRED, failure=replace(failure, temporary=True)
+                )
+                unserved = [place for place in left if place not in known]
+                return known | {
+                    place: replace(waits, addr_spec=envelope.recipients[place]) for place in unserved
+                }
+            known |= outcomes
+        return known
 
     def _transact(
         self,
