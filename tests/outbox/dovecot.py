@@ -18,7 +18,7 @@ from modules.mail_config.models import Encryption
 from modules.mail_config.transports.base import ServerAccess
 
 DOVECOT = Path("/usr/sbin/dovecot")
-PASSWORD = "secret-of-the-box"
+PASSWORD = "clé-à-5€"
 _NOBODY = 65534  # Dovecot reads no mail as root
 
 _CONFIG = """\

@@ -115,10 +115,18 @@ class ImapMailbox:
         with self._told():
             self._connect(access)
             self._stage = Stage.AUTH
-            self._ok(self._imap.login(access.username, access.password))
+            self._sign_in(access)
             self._stage = Stage.MAIL
             self.count: int = int(self._ok(self._imap.select(_folder(folder), readonly=not writable))[0] or 0)
             self.uid_validity: int = int((self._imap.response("UIDVALIDITY")[1] or [b"0"])[0] or 0)
+
+    def _sign_in(self, access: ServerAccess) -> None:
+        if (access.username + access.password).isascii():
+            self._ok(self._imap.login(access.username, access.password))
+            return
+        # LOGIN takes ASCII alone (RFC 3501 §6.2.3), this one UTF-8 (RFC 4616 §2).
+        said = f"\0{access.username}\0{access.password}".encode()
+        self._ok(self._imap.authenticate("PLAIN", lambda _challenge: said))
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 MAX_REPLY_LINES = 200  # of one reply; real ones have a dozen
 MAX_REPLY_OCTETS = 64 * 1024  # of one reply, so that a broken server cannot fill the memory
@@ -18,6 +19,15 @@ _SEND = 256 * 1024
 
 class EndlessReplyError(smtplib.SMTPServerDisconnected):
     """A reply has more lines or octets than any server has to say."""
+
+
+class _Utf8(str):
+    """A text that smtplib puts into octets as UTF-8, where it would say ASCII."""
+
+    __slots__ = ()
+
+    def encode(self, *_encoding: str) -> bytes:
+        return super().encode("utf-8")
 
 
 class PatientSMTP(smtplib.SMTP):
@@ -74,6 +84,19 @@ class PatientSMTP(smtplib.SMTP):
             if len(lines) >= MAX_REPLY_LINES:
                 self.close()
                 raise EndlessReplyError(f"The reply has more than {MAX_REPLY_LINES} lines.")
+
+    def login(self, user: str, password: str, **how: Any) -> tuple[int, bytes]:
+        """Sign in as smtplib does, with every character that a password may have (RFC 4616 §2)."""
+        return super().login(user, _Utf8(password), **how)
+
+    def auth(self, mechanism: str, authobject: Callable[..., str | None], **how: Any) -> tuple[int, bytes]:
+        """Answer the questions of a mechanism, in UTF-8."""
+
+        def answer(*challenge: bytes) -> str | None:
+            said = authobject(*challenge)
+            return None if said is None else _Utf8(said)
+
+        return super().auth(mechanism, answer, **how)  # type: ignore[arg-type]  # None says that there is none
 
     def send_all(self, octets: bytes) -> None:
         """Send; the time that it may take grows with the size."""
