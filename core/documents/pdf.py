@@ -100,6 +100,23 @@ def _register_fonts(folder: Path) -> None:
     DEFAULT_FONT[UNICODE_FONT.lower()] = UNICODE_FONT
 
 
+def text_width(text: str, family: str, size: float) -> float:
+    """Return how wide a line is in bold letters of a family, which are the wider ones, in points.
+
+    Args:
+        text: The line.
+        family: `UNICODE_FONT`, or Helvetica.
+        size: In points.
+    """
+    if family == UNICODE_FONT:
+        _register_fonts(_font_folder())
+    return float(pdfmetrics.stringWidth(text.replace("\u202f", "\xa0"), f"{family}-Bold", size))
+
+
+def _font_folder() -> Path:
+    return Path(current_app.static_folder or "static") / "vendor" / "fonts"
+
+
 def _resolve_uri(uri: str, _relative_to: str | None) -> str:
     """Let a document show the pictures that it carries itself, and read nothing else."""
     if uri.startswith("data:image/"):
@@ -134,7 +151,7 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
     out = io.BytesIO()
     # Only where the page names it: most processes never need the fonts, and reading them takes its time.
     if UNICODE_FONT in html:
-        _register_fonts(Path(current_app.static_folder or "static") / "vendor" / "fonts")
+        _register_fonts(_font_folder())
     if not _one_at_a_time.acquire(timeout=patience):
         raise EngineBusyError("Another PDF is being made.")
     with _held(_one_at_a_time), _no_garbage_collection():

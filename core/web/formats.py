@@ -28,6 +28,9 @@ CITY_FIRST = frozenset((
 
 _DECIMALS = 4  # what a quantity or a rate is kept with
 
+# UTS 35, currency spacing: a symbol that is no sign of a currency, as "$" is, but letters.
+_LETTERS_BESIDE_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=[^\W\d_]\.)(?=\d)|(?<=\d)(?=[^\W\d_])")
+
 
 def _locale() -> str:
     return str(get_locale() or "en")
@@ -39,12 +42,17 @@ def _numbers() -> str:
 
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount with its currency, by locale, with the currency's own decimals, a half rounded up."""
-    return str(format_currency(round_money(Decimal(amount), currency), currency, locale=_numbers()))
+    return _spaced(format_currency(round_money(Decimal(amount), currency), currency, locale=_numbers()))
 
 
 def price(amount: Decimal, currency: str) -> str:
     """Return a unit price with its currency, by locale, with more decimals than the currency's where it has them."""
-    return str(format_currency(amount + 0, currency, locale=_numbers(), decimal_quantization=False))
+    return _spaced(format_currency(amount + 0, currency, locale=_numbers(), decimal_quantization=False))
+
+
+def _spaced(amount: str) -> str:
+    """Return an amount with a space between the letters of a currency and its digits, as CLDR wants and Babel forgets."""
+    return _LETTERS_BESIDE_DIGITS.sub("\N{NO-BREAK SPACE}", amount)
 
 
 def number(value: Decimal | int) -> str:

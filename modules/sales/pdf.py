@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from flask import current_app
 from flask_babel import get_locale, gettext
@@ -13,11 +17,13 @@ from PIL import Image, UnidentifiedImageError
 from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.db import db
+from core.documents.columns import Columns, fitted
 from core.documents.models import Document
 from core.documents.pdf import UNICODE_FONT, needs_unicode_font
 from core.documents.service import kind_title
-from core.web.formats import day
-from modules.sales.models import Invoice, Order
+from core.totals import Totals
+from core.web.formats import day, money, number, percent, price
+from modules.sales.models import Invoice, Line, Order
 from modules.sales.service.customers import address_lines
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
@@ -27,8 +33,7 @@ DEFAULT_ACCENT = "#1f5f8b"  # where the company's color cannot be read
 LOGO_BOX = (240, 64)
 _HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")  # anything else could break out of the style it is put into
 
-# Replaced once the text is known: the built-in font draws faster, and needs no embedding.
-_FONT_MARK = "a-font-to-be-chosen"
+# It draws faster, and needs no embedding.
 _BUILT_IN_FONT = "Helvetica"
 # The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
 _SPACES = str.maketrans({"\u202f": "\u00a0"})
@@ -47,30 +52,98 @@ def document_html(document: Document) -> str:
     customer_name, customer_address, customer_vat = _customer(document, invoice)
     logo, logo_height = _logo(document.company)
     issuer = from_text(invoice.issuer) if invoice and invoice.issuer else issuer_now(document.company)
+    totals = totals_of(document, lines, language)
+    context = {
+        "document": document,
+        "kind": document.kind,
+        "issuer": issuer,
+        "title": kind_title(document.kind),
+        "draft": _draft(order, invoice),
+        "customer_name": customer_name,
+        "customer_address": customer_address,
+        "customer_vat": customer_vat,
+        "facts": _facts(document, order, invoice),
+        "lines": lines,
+        "totals": totals,
+        "language": language,
+        "remarks": _remarks(document, order, invoice, issuer, language),
+        "logo": logo,
+        "logo_height": logo_height,
+        "accent": issuer.accent if _HEX_COLOR.fullmatch(issuer.accent) else DEFAULT_ACCENT,
+        "breakable": breakable,
+        "has_discount": any(line.discount for line in lines),
+    }
+    # Twice, where something has to give way: which letters there are says which font, and that says how wide they are.
+    html, font = _printed(context, usual := _usual_columns(lines), _BUILT_IN_FONT)
+    columns = _fitted_columns(usual, document, lines, totals, font)
+    if columns != usual or font != _BUILT_IN_FONT:
+        html, _font = _printed(context, columns, font)
+    return html
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The columns of the lines, with their heads, and those of the sums."""
+
+    heads: tuple[str, ...]
+    lines: Columns
+    sums: Columns
+
+
+_WIDTH_MM = 174.0
+_GAP = 12.0  # the padding of two cells, and a little
+_LONGEST_AT = 26 / 35  # letters of a word for each hundredth of the width
+
+
+def _usual_columns(lines: Sequence[Line]) -> _Tables:
+    heads = [
+        gettext("Description"),
+        gettext("Quantity"),
+        gettext("Unit price"),
+        gettext("Tax"),
+        gettext("Net amount"),
+    ]
+    shares = [43.0, 13.0, 16.0, 10.0, 18.0]
+    if any(line.discount for line in lines):
+        heads.insert(3, gettext("Disc."))
+        shares.insert(3, 8.0)
+        shares[0] -= 8.0
+    return _Tables(tuple(heads), Columns(tuple(shares), 9.0), Columns((52.0, 30.0, 18.0), 11.0))
+
+
+def _fitted_columns(
+    usual: _Tables, document: Document, lines: Sequence[Line], totals: Totals, font: str
+) -> _Tables:
+    currency = document.currency
+    figures = [
+        [number(line.quantity) for line in lines],
+        [price(line.unit_price, currency) for line in lines],
+        [percent(line.tax_rate) for line in lines if line.tax_rate is not None],
+        [money(line.subtotal, currency) for line in lines],
+    ]
+    if len(usual.heads) > len(figures) + 1:
+        figures.insert(2, [percent(line.discount) for line in lines if line.discount])
+    sums = [[], [money(totals.total, currency), *(money(tax.amount, currency) for tax in totals.taxes)]]
+    fit = partial(fitted, millimeters=_WIDTH_MM, gap=_GAP, family=font)
+    return _Tables(usual.heads, fit(usual.lines, figures, least=26.0), fit(usual.sums, sums, least=10.0))
+
+
+def _printed(context: dict[str, Any], tables: _Tables, font: str) -> tuple[str, str]:
+    """Return the page in a font, and the font that its letters need."""
     # Not render_template(): the shell's menu and companies are no part of a PDF.
-    html = current_app.jinja_env.get_template("sales/pdf/document.html").render(
-        document=document,
-        kind=document.kind,
-        issuer=issuer,
-        title=kind_title(document.kind),
-        draft=_draft(order, invoice),
-        customer_name=customer_name,
-        customer_address=customer_address,
-        customer_vat=customer_vat,
-        facts=_facts(document, order, invoice),
-        lines=lines,
-        totals=totals_of(document, lines, language),
-        language=language,
-        remarks=_remarks(document, order, invoice, issuer, language),
-        logo=logo,
-        logo_height=logo_height,
-        accent=issuer.accent if _HEX_COLOR.fullmatch(issuer.accent) else DEFAULT_ACCENT,
-        breakable=breakable,
-        has_discount=any(line.discount for line in lines),
-        font=_FONT_MARK,
+    html = (
+        current_app.jinja_env.get_template("sales/pdf/document.html")
+        .render(
+            **context,
+            heads=tables.heads,
+            columns=tables.lines,
+            sums=tables.sums,
+            longest=min(26, int(tables.lines.shares[0] * _LONGEST_AT)),
+            font=font,
+        )
+        .translate(_SPACES)
     )
-    html = html.translate(_SPACES)
-    return html.replace(_FONT_MARK, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT, 1)
+    return html, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
 
 
 def breakable(text: str, longest: int) -> str:

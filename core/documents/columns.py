@@ -1,0 +1,63 @@
+"""The columns of a printed table: each figure on one line, with a gap beside it that is no space between thousands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.documents.pdf import text_width
+
+SMALLEST = 5.0
+"""Points; below this nobody reads what is printed."""
+_STEP = 0.5
+_MM = 72 / 25.4
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How wide columns are.
+
+    Attributes:
+        shares: Of the width of the table, in percent.
+        size: Of the letters, in points.
+    """
+
+    shares: tuple[float, ...]
+    size: float
+
+
+def fitted(
+    usual: Columns,
+    figures: Sequence[Sequence[str]],
+    *,
+    millimeters: float,
+    gap: float,
+    least: float,
+    family: str,
+) -> Columns:
+    """Return columns in which no figure runs into its neighbor.
+
+    The first column has words, which break; it gives way to the others, down to a share, and then the letters do.
+
+    Args:
+        usual: The columns where everything fits.
+        figures: What stands in each of the others, also in their heads.
+        millimeters: The width of the table.
+        gap: The points that a column has besides its text.
+        least: The share of the first column that is left to it.
+        family: The font.
+    """
+    size = usual.size
+    while True:
+        wanted = [
+            max(share, 100 * (_widest(texts, family, size) + gap) / (millimeters * _MM))
+            for share, texts in zip(usual.shares[1:], figures, strict=True)
+        ]
+        rest = 100 - sum(wanted)
+        if rest >= min(least, usual.shares[0]) or size <= SMALLEST:
+            return Columns((max(rest, 1.0), *wanted), size)
+        size -= _STEP
+
+
+def _widest(texts: Sequence[str], family: str, size: float) -> float:
+    return max((text_width(text, family, size) for text in texts), default=0.0)
