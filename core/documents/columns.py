@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,11 @@ def fitted(
         if rest >= min(least, usual.shares[0]) or size <= SMALLEST:
             return Columns((max(rest, 1.0), *wanted), size)
         size -= _STEP
+
+
+def breakable(text: str, longest: int) -> str:
+    """Return the text with a space inside words that are longer than a column, which the engine would not break."""
+    return re.sub(rf"\S{{{longest}}}(?=\S)", r"\g<0> ", text)
 
 
 def _widest(texts: Sequence[str], family: str, size: float) -> float:

@@ -156,7 +156,9 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
         raise EngineBusyError("Another PDF is being made.")
     with _held(_one_at_a_time), _no_garbage_collection():
         try:
-            status = pisa.CreatePDF(html, dest=out, link_callback=_resolve_uri, encoding="utf-8")
+            # Not as a text: one of more than 100 kB would be written to the disk, into a file that nobody closes.
+            page = io.BytesIO(html.encode())
+            status = pisa.CreatePDF(page, dest=out, link_callback=_resolve_uri, encoding="utf-8")
         except RenderError:
             raise
         except Exception as error:

@@ -51,7 +51,7 @@ def price(amount: Decimal, currency: str) -> str:
 
 
 def _spaced(amount: str) -> str:
-    """Return an amount with a space between the letters of a currency and its digits, as CLDR wants and Babel forgets."""
+    """Return an amount with a space between the letters of a currency and its digits, as CLDR has it and Babel not."""
     return _LETTERS_BESIDE_DIGITS.sub("\N{NO-BREAK SPACE}", amount)
 
 

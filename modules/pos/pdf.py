@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import zoneinfo
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from babel.dates import format_time
 from flask import current_app
-from flask_babel import get_locale
+from flask_babel import get_locale, gettext
 
 from core.companies.issuer import from_text, issuer_now
 from core.documents.behavior import RollHtml
+from core.documents.columns import Columns, breakable, fitted
 from core.documents.models import Document
 from core.documents.pdf import UNICODE_FONT, needs_unicode_font
+from core.totals import Totals
+from core.web.formats import money
 from modules.pos.models import Ticket
 from modules.pos.service.ticket_totals import totals_of
 from modules.pos.states import ReceiptFormat
@@ -24,6 +30,33 @@ _LONGEST_MM = 5000
 _LINE_MM = 11  # height of a line of the ticket on the roll
 _REST_MM = 160  # of head, sums and foot together
 
+_BUILT_IN_FONT = "Helvetica"  # draws faster, and needs no embedding
+_GAP = 7.5  # points between columns
+_LETTER_MM = 0.22  # how wide a letter is at most, mostly, for each point of its size
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """The columns of a receipt, on so much paper."""
+
+    millimeters: float
+    lines: Columns
+    sums: Columns
+    taxes: Columns
+
+
+def _usual(millimeters: float, text: float, large: float, small: float) -> _Tables:
+    return _Tables(
+        millimeters,
+        Columns((68.0, 32.0), text),
+        Columns((45.0, 55.0), large),
+        Columns((36.0, 32.0, 32.0), small),
+    )
+
+
+_USUAL = {58: _usual(52, 7.5, 11.0, 6.5), 80: _usual(72, 8.5, 13.0, 7.5), None: _usual(100, 10.0, 13.0, 7.5)}
+"""By the width of the roll; None is A4."""
+
 
 def receipt_html(document: Document, ticket: Ticket) -> str:
     """Return the receipt; the locale is already the document's. Everything typed is escaped."""
@@ -33,26 +66,57 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
     totals = totals_of(ticket, language)
     width = _WIDTHS.get(ticket.receipt_format)
     zone = zoneinfo.ZoneInfo(ticket.timezone)
+    context = {
+        "document": document,
+        "ticket": ticket,
+        "issuer": from_text(ticket.issuer) if ticket.issuer else issuer_now(document.company),
+        "lines": lines,
+        "payments": payments,
+        "totals": totals,
+        "language": language,
+        "width": width,
+        "height": min(
+            _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
+        ),
+        "time": format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
+        "refunds": ticket.refund_of.document.number if ticket.refund_of is not None else "",
+    }
+    # Twice, where something has to give way: which letters there are says which font, and that says how wide they are.
+    usual = _USUAL[width]
+    html, font = _printed(context, usual, _BUILT_IN_FONT)
+    columns = _fitted(usual, ticket, totals, font)
+    if columns != usual or font != _BUILT_IN_FONT:
+        html, _font = _printed(context, columns, font)
+    return RollHtml(html) if width is not None else html
+
+
+def _printed(context: dict[str, Any], tables: _Tables, font: str) -> tuple[str, str]:
+    """Return the page in a font, and the font that its letters need."""
+    share = tables.lines.shares[0] / 100 * tables.millimeters
     html = (
         current_app.jinja_env.get_template("pos/pdf/receipt.html")
         .render(
-            document=document,
-            ticket=ticket,
-            issuer=from_text(ticket.issuer) if ticket.issuer else issuer_now(document.company),
-            lines=lines,
-            payments=payments,
-            totals=totals,
-            language=language,
-            width=width,
-            height=min(
-                _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
-            ),
-            time=format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
-            refunds=ticket.refund_of.document.number if ticket.refund_of is not None else "",
-            font=UNICODE_FONT,
+            **context,
+            columns=tables,
+            font=font,
+            breakable=partial(breakable, longest=int(share / (tables.lines.size * _LETTER_MM))),
         )
         .translate(_SPACES)
     )
-    if not needs_unicode_font(html):
-        html = html.replace(UNICODE_FONT, "Helvetica", 1)
-    return RollHtml(html) if width is not None else html
+    return html, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
+
+
+def _fitted(usual: _Tables, ticket: Ticket, totals: Totals, font: str) -> _Tables:
+    currency = ticket.document.currency
+    sums = [totals.total, *(payment.amount for payment in ticket.payments), ticket.change]
+    taxes = [
+        [gettext("Without tax"), *(money(tax.base, currency) for tax in totals.taxes)],
+        [gettext("Amount"), *(money(tax.amount, currency) for tax in totals.taxes)],
+    ]
+    fit = partial(fitted, millimeters=usual.millimeters, gap=_GAP, family=font)
+    return _Tables(
+        usual.millimeters,
+        fit(usual.lines, [[money(line.total, currency) for line in ticket.lines]], least=40.0),
+        fit(usual.sums, [[money(amount, currency) for amount in sums]], least=25.0),
+        fit(usual.taxes, taxes, least=20.0),
+    )

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.db import db
-from core.documents.columns import Columns, fitted
+from core.documents.columns import Columns, breakable, fitted
 from core.documents.models import Document
 from core.documents.pdf import UNICODE_FONT, needs_unicode_font
 from core.documents.service import kind_title
@@ -144,11 +144,6 @@ def _printed(context: dict[str, Any], tables: _Tables, font: str) -> tuple[str, 
         .translate(_SPACES)
     )
     return html, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
-
-
-def breakable(text: str, longest: int) -> str:
-    """Return the text with a space inside words that are longer than a column, which the engine would not break."""
-    return re.sub(rf"\S{{{longest}}}(?=\S)", r"\g<0> ", text)
 
 
 def _logo(company: Company) -> tuple[str, int]:

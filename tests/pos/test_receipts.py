@@ -35,9 +35,11 @@ from modules.pos.service.registers import (
     save_settings,
     ticket_templates,
 )
-from modules.pos.service.tickets import ring_up
+from modules.pos.service.sale import SaleLine
+from modules.pos.service.tickets import change_format, ring_up
 from modules.pos.states import TICKET, ReceiptFormat
 from tests.outbox.test_private import is_nowhere
+from tests.pdf_text import gaps
 from tests.pos.conftest import line, paid, sale
 
 MM = 72 / 25.4
@@ -70,6 +72,18 @@ def test_a_roll_is_as_wide_as_its_paper_and_as_long_as_needed(sell, paper, width
 def test_a_ticket_of_five_hundred_lines_fits(sell):
     ticket = sell(*[line("2", discount=Decimal(0)) for _ in range(500)], payments=[paid("12500")])
     assert sum(page.extract_text().count("Lamp") for page in pages(ticket)) == 500
+
+
+@pytest.mark.parametrize("paper", list(ReceiptFormat))
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_figures_stand_apart_and_long_words_end_before_their_price(sell, paper, language):
+    taxed = {"tax_name": "TVA 20 %", "tax_rate": Decimal(20)}
+    ticket = sell(SaleLine("Lampadaire" * 4, Decimal(1), Decimal("12345678.90"), **taxed), line("3", "0.10"))
+    change_format(ticket, paper)
+    found = gaps(render_document(ticket.document, language=language))
+    assert min(gap for gap, _letters in found) > -1
+    # Of thousands: 3 points at most. Two columns: more.
+    assert not [letters for gap, letters in found if letters[1].isdigit() and 3.8 < gap < 5.5]
 
 
 def test_a4_and_everything_that_the_law_wants(sell, company):
