@@ -22,6 +22,9 @@ BENCH_ARGS ?=
 # More arguments for `envoi up`.
 UP_ARGS ?=
 
+# Compiled once, not by each of the processes that tests and commands start, whatever the machine's own setting is.
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -30,7 +33,7 @@ VENDOR := static/vendor/.complete
 TEMPLATES := templates modules tests/toy_module
 CATALOGUES := $(wildcard core/translations/*/LC_MESSAGES/*.po modules/*/translations/*/LC_MESSAGES/*.po)
 
-.PHONY: help setup setup-run setup-dev browser run test check lint format translations migrate bench lock clean
+.PHONY: help setup setup-run setup-dev browser run test check lint lint-types lint-rest format translations migrate bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
@@ -52,10 +55,15 @@ check: setup-dev browser ## What CI runs: format, lint, types, layers, translati
 	ENVOI_JOURNEYS=$(JOURNEYS) $(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)
 
 lint: setup-dev ## Every check but the tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint-types lint-rest
+
+lint-types: # half of the work, on a core of its own
 	$(BIN)/mypy
 	$(BIN)/mypy --config-file pyproject.toml tools/*.py
+
+lint-rest:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/biome check --error-on-warnings .
 	$(BIN)/djlint --lint --quiet $(TEMPLATES)

@@ -7,6 +7,7 @@ is forbidden to a test that does not ask for it with `@pytest.mark.smtp`.
 from __future__ import annotations
 
 import dataclasses
+import os
 import secrets
 import shutil
 import smtplib
@@ -214,7 +215,7 @@ _must_reach_the_disk: list[bool] = []
 
 @pytest.fixture
 def durable() -> Iterator[None]:
-    """SQLite as people have it; ask for it before the application.
+    """A disk as people have it; ask for it before the application.
 
     For other tests a commit does not wait for the disk. What a process has committed is there for every other one, also
     when it is killed; only a machine that loses its power would lose it.
@@ -226,8 +227,11 @@ def durable() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _disk_not_waited_for() -> Iterator[None]:
-    """Let the SQLite databases of tests commit without waiting for the disk; see `durable`."""
+    """Let the files and SQLite databases of tests be written without waiting for the disk; see `durable`."""
     make_engine = db._make_engine
+
+    def unless_durable(wait: Callable[[int], None]) -> Callable[[int], None]:
+        return lambda descriptor: wait(descriptor) if _must_reach_the_disk else None
 
     def hurry(dbapi_connection: Any, _record: Any) -> None:
         dbapi_connection.execute("PRAGMA synchronous=OFF")
@@ -240,6 +244,8 @@ def _disk_not_waited_for() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "_make_engine", make)
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, unless_durable(getattr(os, name)))
         yield
 
 

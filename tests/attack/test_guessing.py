@@ -15,6 +15,7 @@ from core.errors import UserError
 from core.testing.fixtures import PASSWORD
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers.service import save_server
+from tests.at_once import WAIT_SECONDS
 
 LIMIT = throttle.ATTEMPTS_PER_LOGIN
 
@@ -93,7 +94,7 @@ def test_guesses_that_come_at_once_are_counted(app: Flask, make_user, monkeypatc
     service._nobodys_hash()
 
     def attempt(number: int) -> None:
-        ready.wait(20)
+        ready.wait(WAIT_SECONDS)
         with app.app_context(), pytest.raises(SignInError):
             service.sign_in(login, f"guess {number}", f"192.0.2.{number}")
 
@@ -101,7 +102,7 @@ def test_guesses_that_come_at_once_are_counted(app: Flask, make_user, monkeypatc
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(WAIT_SECONDS)
     assert len(looked_at) <= LIMIT
     assert db.session.query(SignInAttempt).count() <= LIMIT
 

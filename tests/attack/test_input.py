@@ -214,10 +214,10 @@ def test_the_reason_is_told_in_both_languages(app, password, english, french):
     "password", ["x" * 1000, "ab" * 500, "password" * 125, "e\u0301" * 400, "1!" * 36 + "a" * 900]
 )
 def test_no_password_keeps_the_page_busy(password):
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(UserError):
         refuse_weak(password, "x" * 254, "Sophie " * 500)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_names_of_the_own_company_are_refused(make_user, company):

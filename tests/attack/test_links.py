@@ -29,6 +29,7 @@ from modules.outbox.message import build_message
 from modules.outbox.models import OutgoingMail
 from modules.outbox.privacy import retention
 from modules.outbox.states import MailState
+from tests.at_once import WAIT_SECONDS
 
 EVIL = {"X-Forwarded-Host": "evil.example.com"}
 NEW = "an entirely new passphrase"
@@ -160,7 +161,7 @@ def test_of_two_who_use_it_at_once_one_does(app: Flask, server, make_user):
     db.session.remove()
 
     def use(password: str) -> None:
-        ready.wait(20)
+        ready.wait(WAIT_SECONDS)
         with app.app_context():
             try:
                 links.choose_password(token, password)
@@ -172,7 +173,7 @@ def test_of_two_who_use_it_at_once_one_does(app: Flask, server, make_user):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(WAIT_SECONDS)
     assert len(done) == 1
 
 

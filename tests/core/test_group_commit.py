@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from core.db import db
 from core.db.group_commit import GroupCommit, Part
 from core.db.prepared import Batch, Prepared
+from tests.at_once import WAIT_SECONDS
 
 pytestmark = pytest.mark.both_databases
 
@@ -37,7 +38,7 @@ def together(actions: list[Callable[[], object]]) -> list[object]:
     start = threading.Barrier(len(actions))
 
     def do(place: int) -> None:
-        start.wait(30)
+        start.wait(WAIT_SECONDS)
         try:
             results[place] = actions[place]()
         except Exception as error:  # noqa: BLE001 (the test looks at it)
@@ -47,7 +48,7 @@ def together(actions: list[Callable[[], object]]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(WAIT_SECONDS)
     return results
 
 
@@ -88,13 +89,13 @@ def test_those_who_come_during_a_commit_share_the_next_one(notes, monkeypatch):
         commits.append(1)
         if len(commits) == 1:
             waits.set()
-            goes_on.wait(30)
+            goes_on.wait(WAIT_SECONDS)
         return transaction()
 
     monkeypatch.setattr(ledger, "transaction", slow)
     first = threading.Thread(target=lambda: writer.write(add(note, 0)))
     first.start()
-    assert waits.wait(30)
+    assert waits.wait(WAIT_SECONDS)
     others = [threading.Thread(target=lambda n=n: writer.write(add(note, n))) for n in range(1, 9)]
     for thread in others:
         thread.start()
@@ -102,7 +103,7 @@ def test_those_who_come_during_a_commit_share_the_next_one(notes, monkeypatch):
         pass
     goes_on.set()
     for thread in [first, *others]:
-        thread.join(30)
+        thread.join(WAIT_SECONDS)
     assert len(commits) == 2
     assert kept(table) == list(range(9))
     writer.close()
@@ -129,7 +130,7 @@ def test_an_error_that_is_told_before_all_is_written_is_not_that_of_the_others(n
     def answered(batch: Batch) -> object:
         count = batch.run(note, {"number": 5})
         if postgres:
-            assert select_files([batch._driver.driver_connection.fileno()], [], [], 30)[0]
+            assert select_files([batch._driver.driver_connection.fileno()], [], [], WAIT_SECONDS)[0]
         return count
 
     with writer._commit:
@@ -148,7 +149,7 @@ def test_an_error_that_is_told_before_all_is_written_is_not_that_of_the_others(n
         while len(writer._waiting) < len(parts):
             pass
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_SECONDS)
     assert sorted(map(type, results), key=str) == [int, int, int, IntegrityError]
     assert kept(table) == [5, 6, 7, 8]
     writer.close()
@@ -203,6 +204,6 @@ def test_a_group_is_written_in_the_order_of_its_rows(notes):
         while len(writer._waiting) < 4:
             pass
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_SECONDS)
     assert written == kept(table) == [1, 2, 3, 4, 6, 7, 8, 9]
     writer.close()

@@ -27,6 +27,7 @@ from core.partners.models import MailConsent, Partner
 from core.partners.references import foreign_keys, is_named
 from core.partners.service import save_contact, save_partner
 from modules.mail_config.mail_templates.service import save_template
+from tests.at_once import WAIT_SECONDS
 
 MakeUser = Callable[..., User]
 SignIn = Callable[[User], FlaskClient]
@@ -168,7 +169,7 @@ def test_of_two_who_merge_the_same_at_once_one_is_told(app: Flask, company: Comp
     def run(kept: int, merged: int) -> None:
         with app.app_context():
             user = db.session.get_one(User, user_id)
-            gate.wait(10)
+            gate.wait(WAIT_SECONDS)
             try:
                 merge(kept, merged, user)
                 said.append("merged")
@@ -179,7 +180,7 @@ def test_of_two_who_merge_the_same_at_once_one_is_told(app: Flask, company: Comp
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(WAIT_SECONDS)
     assert sorted(said) == ["merged", "told"]
     assert len(db.session.scalars(select(Partner).where(Partner.merged_into_id.is_not(None))).all()) == 1
     assert len(db.session.scalars(select(PartnerChange).where(PartnerChange.kind == "merge")).all()) == 1

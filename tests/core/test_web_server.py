@@ -15,6 +15,7 @@ from flask import Flask, request
 from core import web_server
 from core.testing.fixtures import test_settings as settings_for
 from core.web_server import WebServer
+from tests.at_once import WAIT_SECONDS
 
 LIMIT = 1024 * 1024
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -36,7 +37,7 @@ def running(tmp_path: Path) -> Iterator[WebServer]:
     @app.route("/slow")
     def slow() -> str:
         entered.set()
-        go_on.wait(20)
+        go_on.wait(WAIT_SECONDS)
         return "answered"
 
     @app.route("/large")
@@ -49,7 +50,7 @@ def running(tmp_path: Path) -> Iterator[WebServer]:
     yield server
     go_on.set()
     server.stop()
-    thread.join(20)
+    thread.join(WAIT_SECONDS)
     assert not thread.is_alive()
 
 
@@ -58,7 +59,9 @@ def connect(running: WebServer) -> Iterator[Callable[[bytes], socket.socket]]:
     made: list[socket.socket] = []
 
     def opened(sent: bytes) -> socket.socket:
-        made.append(socket.create_connection(("127.0.0.1", int(running.effective_port)), timeout=20))
+        made.append(
+            socket.create_connection(("127.0.0.1", int(running.effective_port)), timeout=WAIT_SECONDS)
+        )
         made[-1].sendall(sent)
         return made[-1]
 
@@ -91,7 +94,7 @@ def test_a_request_that_drips_is_given_up(connect, monkeypatch):
     monkeypatch.setattr(web_server, "REQUEST_SECONDS", 0.5)
     monkeypatch.setattr(web_server, "REQUEST_OCTETS_A_SECOND", 100)
     dripping = connect(HEAD % 1000)
-    until = time.monotonic() + 15
+    until = time.monotonic() + WAIT_SECONDS
     dripping.settimeout(0.05)
     closed = False
     while not closed:
@@ -106,7 +109,9 @@ def test_a_request_that_drips_is_given_up(connect, monkeypatch):
 
 
 def test_an_upload_that_goes_on_may_take_its_time(connect, monkeypatch):
-    monkeypatch.setattr(web_server, "REQUEST_SECONDS", 0.5)
+    monkeypatch.setattr(
+        web_server, "REQUEST_SECONDS", 2.0
+    )  # it takes longer, but never stands still for so long
     monkeypatch.setattr(web_server, "REQUEST_OCTETS_A_SECOND", 100)
     slow = connect(HEAD % 4000)
     for _ in range(40):
@@ -125,7 +130,7 @@ def test_who_does_not_read_is_closed_and_takes_no_thread(running, connect, monke
     deaf = [connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(4)]
     assert answer(connect(HEAD % 0), b"\r\n\r\n0")
     monkeypatch.setattr(web_server, "IDLE_SECONDS", 0.5)
-    until = time.monotonic() + 15
+    until = time.monotonic() + WAIT_SECONDS
     while any(channel.total_outbufs_len for channel in list(running.active_channels.values())):
         assert time.monotonic() < until
         time.sleep(0.1)
@@ -151,7 +156,7 @@ def test_who_has_waited_longest_makes_room(running, connect):
 def test_unfinished_uploads_together_take_no_more_than_some_room(running, connect):
     running.most_waiting = 2 * LIMIT
     uploads = [connect(HEAD % LIMIT + b"x" * (LIMIT - 1)) for _ in range(6)]
-    until = time.monotonic() + 15
+    until = time.monotonic() + WAIT_SECONDS
     while sum(channel.taken for channel in list(running.active_channels.values())) > 2 * LIMIT or len(
         running.active_channels
     ) == len(uploads):
@@ -175,7 +180,7 @@ def test_what_is_too_large_or_makes_no_sense_is_refused_at_once(connect, sent, s
 
 def test_what_is_being_answered_is_answered_before_it_stops(running, connect):
     waiting = connect(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert running.application.extensions["entered"].wait(10)
+    assert running.application.extensions["entered"].wait(WAIT_SECONDS)
     running.stop()
     time.sleep(0.3)
     running.application.extensions["go_on"].set()

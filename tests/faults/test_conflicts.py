@@ -18,7 +18,7 @@ from core.db import db, on_commit, transaction
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.outbox.models import AlertPreference
-from tests.at_once import at_once
+from tests.at_once import WAIT_SECONDS, at_once
 
 pytestmark = pytest.mark.both_databases
 
@@ -68,7 +68,7 @@ def test_a_session_that_is_ended_twice_at_once(app: Flask, make_user, sign_in) -
 @pytest.fixture
 def crossing(app: Flask) -> Callable[[int, int], Callable[[], object]]:
     """Return what posts to a page that changes two rows, the second once the other request has the first."""
-    meeting = threading.Barrier(2, timeout=5)
+    meeting = threading.Barrier(2, timeout=WAIT_SECONDS)
     turns: dict[str, int] = {}
     marks = threading.Lock()
 

@@ -88,7 +88,7 @@ def serving(app: Flask, hire):
     process = hire("web", PORT=port)
 
     def ask(path: str = "/sign-in", **head: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
         try:
             connection.request("GET", path, headers=head)
             answer = connection.getresponse()

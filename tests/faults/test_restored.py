@@ -55,8 +55,14 @@ def worked(app: Flask, ids: list[int]) -> bool:
     """Ask for mails, and return True once workers have done all that they were asked for."""
     for mail_id in ids:
         jobs.enqueue("outbox.deliver_mails", [mail_id])
-    eventually(lambda: jobs.queue_length() == 0, "the queue is worked off")
-    time.sleep(0.5)  # for the last job to end
+    queue = jobs.queue_for(app)
+
+    def ended() -> bool:
+        # Not when the queue is empty: the last job has left it and is not done.
+        keys = [key for key in queue.connection.scan_iter("rq:job:*") if key.count(b":") == 2]
+        return {queue.connection.hget(key, "status") for key in keys} <= {b"finished", None}
+
+    eventually(ended, "the queue is worked off")
     db.session.rollback()
     return True
 

@@ -116,7 +116,7 @@ def test_a_scheduler_that_was_killed_is_told_and_a_worker_does_its_work(app, at_
     ids = [asked.id, forgotten.id]
     assert states_of(ids) == ["scheduled"] * 2
     eventually(lambda: cause(app) is Cause.NO_SCHEDULER, "it is told")
-    eventually(lambda: states_of(ids) == ["sent"] * 2, "both have left", timeout=60)
+    eventually(lambda: states_of(ids) == ["sent"] * 2, "both have left")
     assert len(lab.accepted) == 2
     (words,) = problems(None)
     assert "envoi scheduler" in words

@@ -108,7 +108,7 @@ def test_whoever_wants_it_is_told_by_mail_as_well(sit_down: Callable[..., Desk],
     )
     number = send_to(desk, "refused+told@example.com")
     expect(page.locator("#mail-badge")).to_contain_text(desk("failed"))
-    found = wait_until("the mail that tells", lambda: house.mailbox("sophie@demo.example.com"), seconds=90)
+    found = wait_until("the mail that tells", lambda: house.mailbox("sophie@demo.example.com"))
     _row, message = found[0]
     html = message.get_body(preferencelist=("html",))
     assert html is not None
@@ -269,7 +269,7 @@ def test_a_server_that_fails_is_paused_and_says_so_until_it_works_again(
         mails.append(house.send("S00002", "--only", "--to", "late@example.com", "--company", company))
         return is_paused(desk)
 
-    wait_until("the pause", paused_by_another_mail, seconds=90)
+    wait_until("the pause", paused_by_another_mail)
     expect(page.locator(".server-pause")).to_contain_text(desk("Server unreachable"))
     for size in (NARROW, WIDE):
         page.set_viewport_size(size)
@@ -293,7 +293,7 @@ def test_a_server_that_fails_is_paused_and_says_so_until_it_works_again(
     expect(page.locator(".alert-success")).to_be_visible()
     expect(page.locator(".server-pause")).to_have_count(0)
     for mail_id in mails:
-        wait_until("what waited", partial(lambda one: house.mail(one)[0] == "sent", mail_id), seconds=60)
+        wait_until("what waited", partial(lambda one: house.mail(one)[0] == "sent", mail_id))
     desk.go("/outbox/alerts")
     expect(page.locator("tbody tr", has_text=name)).to_contain_text(desk("works again"))
     desk.go(server_path)

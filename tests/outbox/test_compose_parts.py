@@ -438,10 +438,13 @@ def test_a_photo_leaves_as_large_as_it_is_shown(browser, quotation):
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"\x89PNG\r\n\x1a\n" + b"0" * 30, "not a picture"), (png(7000, 7000), "too many pixels")],
+    [
+        (lambda: b"\x89PNG\r\n\x1a\n" + b"0" * 30, "not a picture"),
+        (lambda: png(7000, 7000), "too many pixels"),
+    ],
 )
 def test_what_cannot_be_shown_is_not_taken_as_a_picture(browser, data, words):
-    file = {"file": (io.BytesIO(data), "dot.png"), "picture": "1"}
+    file = {"file": (io.BytesIO(data()), "dot.png"), "picture": "1"}
     answer = browser.post("/outbox/compose/file", data=file)
     assert answer.status_code == 422
     assert words in answer.get_json()["error"]

@@ -429,27 +429,32 @@ def plan_of(statement):
         )
 
 
-@pytest.mark.parametrize("query", INDEXES)
-def test_each_way_to_look_at_the_list_walks_an_index_of_its_own(app, company, support, monkeypatch, query):
+def wrong_plan(user, query):
+    """Return the plan of a way to look at the list that does not walk an index of its own; "" where it does."""
+    arguments = MultiDict(part.split("=") for part in query.split("&") if part)
+    spec = mail_list(user)
+    sort = next(key for key in spec.sorts if key.name == arguments.get("sort", "sent"))
+    narrow = spec.narrow(rows(), read_criteria(spec, arguments), sort)
+    down = sort.name == "sent"
+    order = [part.desc() if down else part.asc() for part in (sort.expression, spec.identity)]
+    plan = plan_of(narrow.statement.order_by(*order).limit(41))
+    if db.engine.dialect.name == "sqlite":
+        right = f"INDEX {INDEXES[query]}" in plan and "TEMP B-TREE" not in plan
+    else:
+        index = re.search(r"Index Scan (Backward )?using ix_outbox_mail_\w+ on outbox_mail", plan)
+        right = index is not None and "Sort Key" not in plan
+    return "" if right else plan
+
+
+def test_each_way_to_look_at_the_list_walks_an_index_of_its_own(app, company, support, monkeypatch):
     # As if each filter left many mails, so that it is the index that leads.
     monkeypatch.setattr(query_plan, "FEW", -1)
     monkeypatch.setattr(query_plan, "FEW_TO_SORT", -1)
     write(company, STATES * 100)
     save_company(None, {"name": "Other Ltd", "email": "x@other.example.com"})
-    arguments = MultiDict(part.split("=") for part in query.split("&") if part)
     with app.test_request_context():
-        spec = mail_list(support)
-        sort = next(key for key in spec.sorts if key.name == arguments.get("sort", "sent"))
-        narrow = spec.narrow(rows(), read_criteria(spec, arguments), sort)
-        down = sort.name == "sent"
-        order = [part.desc() if down else part.asc() for part in (sort.expression, spec.identity)]
-        plan = plan_of(narrow.statement.order_by(*order).limit(41))
-    if db.engine.dialect.name == "sqlite":
-        assert f"INDEX {INDEXES[query]}" in plan, plan
-        assert "TEMP B-TREE" not in plan, plan
-    else:
-        assert re.search(r"Index Scan (Backward )?using ix_outbox_mail_\w+ on outbox_mail", plan), plan
-        assert "Sort Key" not in plan, plan
+        wrong = {query: plan for query in INDEXES if (plan := wrong_plan(support, query))}
+    assert not wrong
 
 
 @pytest.mark.parametrize(
