@@ -69,7 +69,13 @@ module = Module(
             "mail_config.smtp",
             N_("SMTP"),
             "modules.mail_config.servers.access:open_smtp",
-            dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
+            dict.fromkeys(
+                (
+                    *("host", "port", "encryption", "username", "password"),
+                    *("ca_certificate", "bounce_address", "bounce_tokens"),
+                ),
+                "",
+            ),
             order=10,
         ),
         TransportSpec(
@@ -88,6 +94,14 @@ module = Module(
             "api.postmarkapp.com",
             30,
         ),
+        TransportSpec(
+            "mail_config.drop",
+            N_("Folder"),
+            "modules.mail_config.servers.drop:open_drop",
+            {"bounce_address": "", "bounce_tokens": ""},
+            order=40,
+            shown="modules.mail_config.servers.drop:offered",
+        ),
     ),
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
@@ -105,8 +119,10 @@ module = Module(
         # Where relays by HTTP are spoken to: another region, or a sandbox.
         "MAIL_CONFIG_SENDGRID_BASE_URL": "https://api.sendgrid.com",
         "MAIL_CONFIG_POSTMARK_BASE_URL": "https://api.postmarkapp.com",
+        # An absolute path: servers may drop mails there as .eml files. "": that kind of server is not offered.
+        "MAIL_CONFIG_DROP_FOLDER": "",
     },
-    config_check="modules.mail_config.servers.relays:problems_of_settings",
+    config_check="modules.mail_config.servers.settings:problems_of_settings",
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

@@ -42,7 +42,14 @@ ABOUT_CERTIFICATES = frozenset(
 )
 """Failures for which the certificate itself is worth a look."""
 
-_UNASKED: dict[str, object] = {"port": 0, "encryption": Encryption.TLS, "username": "", "ca_certificate": ""}
+_UNASKED: dict[str, object] = {
+    "port": 0,
+    "encryption": Encryption.TLS,
+    "username": "",
+    "ca_certificate": "",
+    "bounce_address": "",
+    "bounce_tokens": False,
+}
 """What a server has of which its kind does not ask."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
