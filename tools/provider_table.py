@@ -42,6 +42,7 @@ def _row(provider: Provider) -> str:
         (provider.per_hour, "an hour"),
         (provider.per_day, "a day"),
         (provider.recipients_per_message, "recipients an email"),
+        (provider.per_connection, "emails by one connection"),
         (provider.connections, "connections"),
         (provider.size_mb, "MB"),
     ]

@@ -114,6 +114,11 @@ class ServerForm(ConnectionForm):
         [Optional(), NumberRange(1, 100_000)],
         description=_l("The most that leave by this server; empty for no limit"),
     )
+    rate_per_hour = IntegerField(
+        _l("Emails an hour"),
+        [Optional(), NumberRange(1, 1_000_000)],
+        description=_l("Emails beyond wait for the next hour; empty for no limit"),
+    )
     rate_per_day = IntegerField(
         _l("Emails in 24 hours"),
         [Optional(), NumberRange(1, 10_000_000)],
@@ -125,6 +130,11 @@ class ServerForm(ConnectionForm):
         description=_l(
             "The most that all sending processes open together; empty for what is usual with this server"
         ),
+    )
+    mails_per_connection = IntegerField(
+        _l("Emails by one connection"),
+        [Optional(), NumberRange(1, 100_000)],
+        description=_l("After so many it is ended and made anew; empty for what is usual with this server"),
     )
     bounce_address = StringField(
         _l("Bounces go to"),

@@ -86,7 +86,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
                 "password",
             )
         server = server or MailServer()
-        former_rates = (server.rate_per_minute, server.rate_per_day)
+        former_rates = (server.rate_per_minute, server.rate_per_hour, server.rate_per_day)
         former_connections = server.connections
         for name, value in values.items():
             setattr(server, name, value)
@@ -95,7 +95,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         _check_sign_in(server, spec)
         session.add(server)
         session.flush()
-        if former_rates != (server.rate_per_minute, server.rate_per_day):
+        if former_rates != (server.rate_per_minute, server.rate_per_hour, server.rate_per_day):
             rate_limiter.reset_slots(server.id)
         if former_connections != server.connections:
             connection_limit.forget_lowered(server.id)

@@ -20,7 +20,7 @@ from core.web.forms import submit
 from core.web.record_form import record_form
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import SMTP, MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, health, service
+from modules.mail_config.servers import circuit_breaker, connection_limit, health, service
 from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
@@ -120,6 +120,7 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
         status=status_of(row, health.health_of(row.id)),
         provider=provider_of(row.host),
         by_api="host" not in kind_of(row).fields,
+        mails_per_connection=connection_limit.mails_of(row),
         report=report,
         step_titles=STEP_TITLES,
         explanations=EXPLANATIONS,
