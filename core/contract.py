@@ -151,6 +151,7 @@ class TransportSpec:
             title, English and marked with `N_`; "" for the usual one.
         host: The host of its provider, where nobody types one: what is known of that provider goes by it.
         order: Position among the kinds, ascending.
+        shown: Dotted path of a function that says whether it is offered for new servers; None for always.
     """
 
     name: str
@@ -159,6 +160,7 @@ class TransportSpec:
     fields: Mapping[str, str] = field(default_factory=dict)
     host: str = ""
     order: int = 100
+    shown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
     paths += [entry.source for entry in module.lists]
-    paths += [spec.factory for spec in module.transports]
+    paths += [path for spec in module.transports for path in (spec.factory, spec.shown)]
     problems = []
     for path in paths:
         if path is None:

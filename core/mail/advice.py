@@ -81,6 +81,9 @@ class Advice(StrEnum):
     MALFORMED = "malformed"
     # The server itself.
     SYSTEM_FULL = "system_full"
+    FOLDER_MISSING = "folder_missing"
+    FOLDER_FORBIDDEN = "folder_forbidden"
+    FOLDER_FULL = "folder_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +393,24 @@ ADVICE: dict[Advice, AdviceText] = {
         _l(
             "The server finds the form of the message wrong, which you cannot mend yourself. The "
             "administrator should look at the server's words below."
+        ),
+        Actor.ADMINISTRATOR,
+    ),
+    Advice.FOLDER_MISSING: AdviceText(
+        _l(
+            "The folder for emails is not there: a disk or a share may be disconnected, or its path has changed. The "
+            "settings of the installation say which folder it is."
+        ),
+        Actor.ADMINISTRATOR,
+    ),
+    Advice.FOLDER_FORBIDDEN: AdviceText(
+        _l("Envoi may not write into the folder for emails. Let the user that it runs as do so."),
+        Actor.ADMINISTRATOR,
+    ),
+    Advice.FOLDER_FULL: AdviceText(
+        _l(
+            "There is no room left in the folder for emails. Make some: whatever takes the emails from there may have "
+            "stopped. Envoi tries again by itself."
         ),
         Actor.ADMINISTRATOR,
     ),

@@ -69,7 +69,13 @@ module = Module(
             "mail_config.smtp",
             N_("SMTP"),
             "modules.mail_config.servers.access:open_smtp",
-            dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
+            dict.fromkeys(
+                (
+                    *("host", "port", "encryption", "username", "password"),
+                    *("ca_certificate", "bounce_address", "bounce_tokens"),
+                ),
+                "",
+            ),
             order=10,
         ),
         TransportSpec(
@@ -87,6 +93,14 @@ module = Module(
             {"password": N_("Server API token")},
             "api.postmarkapp.com",
             30,
+        ),
+        TransportSpec(
+            "mail_config.drop",
+            N_("Folder"),
+            "modules.mail_config.servers.drop:open_drop",
+            {"bounce_address": "", "bounce_tokens": ""},
+            order=40,
+            shown="modules.mail_config.servers.drop:offered",
         ),
     ),
     receivers=(
@@ -117,8 +131,10 @@ module = Module(
         # Another server for its mails, `smtps://host:465` or `smtp://host:587` (STARTTLS).
         "MAIL_CONFIG_GOOGLE_SMTP_URL": "",
         "MAIL_CONFIG_MICROSOFT_SMTP_URL": "",
+        # An absolute path: servers may drop mails there as .eml files. "": that kind of server is not offered.
+        "MAIL_CONFIG_DROP_FOLDER": "",
     },
-    config_check="modules.mail_config.servers.relays:problems_of_settings",
+    config_check="modules.mail_config.servers.settings:problems_of_settings",
     shared={
         "mail_config.server.edit": "Administrators set up the mail servers of every company.",
         "mail_config.template.edit": "Administrators edit the templates of every company.",

@@ -77,10 +77,14 @@ class MailServer(Base):
     """The certificate, in PEM, of the only authority trusted for it; "" for those of the installation."""
     rate_per_minute: Mapped[int | None]
     """The most mails a minute that leave by it, or None for no limit."""
+    rate_per_hour: Mapped[int | None]
+    """The most mails in an hour, or None for no limit."""
     rate_per_day: Mapped[int | None]
     """The most mails in 24 hours, or None for no limit."""
     connections: Mapped[int | None]
     """How many connections at once all workers together may open, or None for what is usual with its provider."""
+    mails_per_connection: Mapped[int | None]
+    """After how many mails a connection is ended, or None for what is usual with its provider."""
     bounce_address: Mapped[str] = mapped_column(String(254), default="")
     """The sender of the envelope, where servers return what they cannot deliver; "" for the From."""
     bounce_tokens: Mapped[bool] = mapped_column(default=False)
@@ -305,6 +309,10 @@ class ServerHealth(Base):
     """The server's own words then."""
     next_slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """The next moment that is free for a mail, where the rate is limited."""
+    hour_started_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When the hour began that `rate_per_hour` counts."""
+    hour_count: Mapped[int] = mapped_column(default=0)
+    """Mails since then, where the number an hour is limited."""
     day_started_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When the 24 hours began that `rate_per_day` counts. They slide with use, not with the calendar."""
     day_count: Mapped[int] = mapped_column(default=0)

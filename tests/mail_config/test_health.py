@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -241,6 +242,34 @@ def test_rate_and_number_of_a_day_hold_together(server, time):
     limit(server, rate_per_minute=60, rate_per_day=2)
     day = 24 * 3600
     assert slots(server, 4, time) == [0, 1, day, day + 1]
+
+
+def test_the_number_of_an_hour_is_kept(server, time):
+    limit(server, rate_per_hour=2)
+    hour = 3600
+    assert slots(server, 5, time) == [0, 0, hour, hour, 2 * hour]
+    time.move(hours=5)
+    assert slots(server, 3, time) == [0, 0, hour], "what was not used is not made up for"
+
+
+def test_minute_hour_and_day_hold_together(server, time):
+    limit(server, rate_per_minute=60, rate_per_hour=2, rate_per_day=3)
+    hour, day = 3600, 24 * 3600
+    assert slots(server, 7, time) == [0, 1, hour, day, day + 1, day + hour, 2 * day]
+
+
+def test_an_hour_that_is_full_runs_on_into_the_next_day(server, time):
+    limit(server, rate_per_hour=2, rate_per_day=2)
+    assert slots(server, 2, time) == [0, 0]
+    time.move(hours=23, minutes=30)
+    limit(server, rate_per_hour=2, rate_per_day=4)
+    assert slots(server, 3, time) == [0, 0, 3600], "counted anew, by the new numbers"
+
+
+def test_a_relay_that_says_for_how_long_is_given_as_long(server, time):
+    wait = dt.timedelta(minutes=10)
+    rate_limiter.note_throttle(server.id, replace(SLOWER, wait=wait))
+    assert slots(server, 1, time) == [600]
 
 
 def test_moments_reserved_at_once_are_all_different(server, app):

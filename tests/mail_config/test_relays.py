@@ -17,7 +17,7 @@ from modules.mail_config.message import MailMessage, attachment
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers import service
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.servers.relays import problems_of_settings
+from modules.mail_config.servers.settings import problems_of_settings
 from modules.mail_config.servers.test_advice import sentences
 from modules.mail_config.transports.base import Envelope, LostClaimError, ServerAccess, Step
 from modules.mail_config.transports.conformance import TransportConformance
@@ -140,7 +140,9 @@ class TestRelays(TransportConformance):
     def test_the_test_by_steps_says_what_is_wrong(self, server):
         report = service.test_server(server, "me@example.org", FROM)
         assert report.passed
-        assert [step.step for step in report.steps] == [step for step in Step if step is not Step.TLS]
+        assert [step.step for step in report.steps] == [
+            step for step in Step if step not in {Step.FOLDER, Step.TLS}
+        ]
         assert server.ready
         report = service.test_server(server, "me@example.org", "post@elsewhere.example")
         assert report.failure.kind is K.SENDER_REFUSED
@@ -466,7 +468,11 @@ def test_the_certificate_is_verified(kind):
     ],
 )
 def test_the_address_of_a_provider_is_checked_at_start(url, good):
-    settings = {"MAIL_CONFIG_SENDGRID_BASE_URL": url, "MAIL_CONFIG_POSTMARK_BASE_URL": "https://example.com"}
+    settings = {
+        "MAIL_CONFIG_SENDGRID_BASE_URL": url,
+        "MAIL_CONFIG_POSTMARK_BASE_URL": "https://example.com",
+        "MAIL_CONFIG_DROP_FOLDER": "",
+    }
     assert bool(problems_of_settings(settings)) is not good
 
 

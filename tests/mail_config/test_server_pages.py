@@ -182,7 +182,13 @@ def test_the_page_says_when_the_last_of_the_paced_mails_leaves(server, boss, com
 
 @pytest.mark.parametrize(
     ("field", "typed", "kept"),
-    [("rate_per_minute", "30", 30), ("rate_per_day", "2000", 2000), ("rate_per_day", "", None)],
+    [
+        ("rate_per_minute", "30", 30),
+        ("rate_per_hour", "200", 200),
+        ("rate_per_day", "2000", 2000),
+        ("rate_per_day", "", None),
+        ("mails_per_connection", "100", 100),
+    ],
 )
 def test_limits_are_kept(server, boss, field, typed, kept):
     values = form_values(server) | {field: typed}
@@ -249,20 +255,20 @@ def test_no_sentence_about_a_failed_test_promises_another_try(app, kind):
 
 
 @pytest.mark.parametrize(
-    ("host", "per_minute", "per_day"),
+    ("host", "per_minute", "per_hour", "per_day"),
     [
-        ("smtp.gmail.com", None, 500),
-        ("SMTP.GMAIL.COM.", None, 500),
-        ("smtp-relay.gmail.com", None, 10_000),
-        ("smtp.office365.com", 30, 10_000),
-        ("ssl0.ovh.net", 3, None),
-        ("smtp.orange.fr", None, None),
+        ("smtp.gmail.com", None, None, 500),
+        ("SMTP.GMAIL.COM.", None, None, 500),
+        ("smtp-relay.gmail.com", None, None, 10_000),
+        ("smtp.office365.com", 30, None, 10_000),
+        ("ssl0.ovh.net", None, 200, None),
+        ("smtp.orange.fr", None, None, None),
     ],
 )
-def test_well_known_providers_are_recognised(host, per_minute, per_day):
+def test_well_known_providers_are_recognised(host, per_minute, per_hour, per_day):
     provider = provider_of(host)
     assert provider is not None
-    assert (provider.rate_per_minute, provider.per_day) == (per_minute, per_day)
+    assert (provider.per_minute, provider.per_hour, provider.per_day) == (per_minute, per_hour, per_day)
 
 
 @pytest.mark.parametrize(

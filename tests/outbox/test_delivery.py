@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import email
 import email.policy
+from dataclasses import replace
 
 import pytest
 
 from core import clock
-from core.db import db
+from core.db import db, transaction
 from core.embedded import free_port
 from core.mail.outcomes import FailureKind, RecipientState
 from core.testing.services import SmtpLab
-from modules.mail_config.models import Encryption
+from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.servers import connection_limit
+from modules.mail_config.servers.providers import provider_of
 from modules.outbox import service
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
@@ -188,3 +191,20 @@ def test_many_mails_share_a_connection_and_each_has_its_outcome(lab, server, sen
     found = [reread(mail).state for mail in mails]
     assert found == [MailState.FAILED if n % 3 == 0 else MailState.SENT for n in range(9)]
     assert len(lab.accepted) == 6
+
+
+def test_a_connection_is_ended_after_as_many_mails_as_the_server_allows(lab, server, send):
+    with transaction():
+        server.mails_per_connection = 2
+    mails = [send(f"a{number}@example.com") for number in range(5)]
+    assert deliver([mail.id for mail in mails]) == 5
+    assert [taken.connection for taken in lab.accepted] == [1, 1, 2, 2, 3]
+
+
+def test_what_its_provider_allows_by_one_connection_is_usual(app, monkeypatch):
+    known = replace(provider_of("smtp.gmail.com"), per_connection=7)
+    monkeypatch.setattr(connection_limit, "provider_of", lambda _host: known)
+    server = MailServer(host="smtp.gmail.com")
+    assert connection_limit.mails_of(server) == 7
+    server.mails_per_connection = 3
+    assert connection_limit.mails_of(server) == 3

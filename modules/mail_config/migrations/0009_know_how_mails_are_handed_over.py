@@ -1,4 +1,4 @@
-"""Know how mails are handed over to a server: by SMTP so far."""
+"""Know how mails are handed over to a server, and how many an hour and by one connection."""
 
 from __future__ import annotations
 
@@ -16,8 +16,20 @@ def upgrade() -> None:
         "mail_config_server",
         sa.Column("transport", sa.String(60), nullable=False, server_default="mail_config.smtp"),
     )
+    op.add_column("mail_config_server", sa.Column("rate_per_hour", sa.Integer(), nullable=True))
+    op.add_column("mail_config_server", sa.Column("mails_per_connection", sa.Integer(), nullable=True))
+    op.add_column(
+        "mail_config_server_health",
+        sa.Column("hour_started_at", sa.DateTime(timezone=True), nullable=True),
+    )
+    op.add_column(
+        "mail_config_server_health",
+        sa.Column("hour_count", sa.Integer(), nullable=False, server_default="0"),
+    )
     with op.batch_alter_table("mail_config_server") as table:
         table.alter_column("transport", server_default=None)
+    with op.batch_alter_table("mail_config_server_health") as table:
+        table.alter_column("hour_count", server_default=None)
 
 
 def downgrade() -> None:
@@ -28,4 +40,9 @@ def downgrade() -> None:
         ).bindparams(off=False)
     )
     with op.batch_alter_table("mail_config_server") as table:
+        table.drop_column("mails_per_connection")
+        table.drop_column("rate_per_hour")
         table.drop_column("transport")
+    with op.batch_alter_table("mail_config_server_health") as table:
+        table.drop_column("hour_count")
+        table.drop_column("hour_started_at")

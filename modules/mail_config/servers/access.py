@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from flask import current_app
 
+from core.contract import TransportSpec
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.outcomes import Failure, FailureKind
@@ -101,8 +102,16 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> Transport:
         )
     try:
         return cast("Transport", resolve_function(spec.factory)(server, timeout=timeout))
+    except UnusableServerError:
+        raise
     except UserError as error:
         raise UnusableServerError(FailureKind.AUTH_FAILED, error.message) from error
+
+
+def offered_transports() -> list[TransportSpec]:
+    """Return the kinds of servers that can be set up here, in their order."""
+    kinds = current_registry().transports.values()
+    return [spec for spec in kinds if spec.shown is None or resolve_function(spec.shown)()]
 
 
 def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:

@@ -79,6 +79,12 @@ def wanted_of(server: MailServer) -> int:
     return server.connections or usual_connections(server.host)
 
 
+def mails_of(server: MailServer) -> int | None:
+    """Return after how many mails a connection to a server is ended, or None for no such limit."""
+    provider = provider_of(server.host)
+    return server.mails_per_connection or (provider.per_connection if provider is not None else None)
+
+
 def limit_of(server: MailServer, health: ServerHealth | None, now: dt.datetime) -> int:
     """Return how many connections a server may have now: its setting, or fewer while it has taken only so many."""
     wanted = wanted_of(server)

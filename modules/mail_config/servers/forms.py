@@ -22,6 +22,7 @@ from wtforms import (
 from wtforms.validators import NumberRange, Optional
 
 from core.companies.models import Company
+from core.contract import TransportSpec
 from core.db import db
 from core.i18n import lazy_gettext as _l
 from core.web.forms import at_most, required
@@ -113,6 +114,11 @@ class ServerForm(ConnectionForm):
         [Optional(), NumberRange(1, 100_000)],
         description=_l("The most that leave by this server; empty for no limit"),
     )
+    rate_per_hour = IntegerField(
+        _l("Emails an hour"),
+        [Optional(), NumberRange(1, 1_000_000)],
+        description=_l("Emails beyond wait for the next hour; empty for no limit"),
+    )
     rate_per_day = IntegerField(
         _l("Emails in 24 hours"),
         [Optional(), NumberRange(1, 10_000_000)],
@@ -124,6 +130,11 @@ class ServerForm(ConnectionForm):
         description=_l(
             "The most that all sending processes open together; empty for what is usual with this server"
         ),
+    )
+    mails_per_connection = IntegerField(
+        _l("Emails by one connection"),
+        [Optional(), NumberRange(1, 100_000)],
+        description=_l("After so many it is ended and made anew; empty for what is usual with this server"),
     )
     bounce_address = StringField(
         _l("Bounces go to"),
@@ -154,11 +165,14 @@ class TestForm(FlaskForm):  # type: ignore[misc]
     recipient = EmailField(_l("To"), [*required(), at_most(254)])
 
 
-def server_form(server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any) -> ServerForm:
+def server_form(
+    server: MailServer | None, spec: TransportSpec, filled: Mapping[str, Any] | None = None, **how: Any
+) -> ServerForm:
     """Return the form of a server, or of a new one that is filled in as far as it is known.
 
     Args:
         server: The server, or None for a new one.
+        spec: Its kind: what that does not ask for is neither shown nor read.
         filled: Values of a new one.
         how: What WTForms takes besides.
     """
@@ -168,12 +182,33 @@ def server_form(server: MailServer | None, filled: Mapping[str, Any] | None = No
     form = ServerForm(obj=Shown(server, **shown), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    form.host.render_kw = {
-        "hx-get": url_for("mail_config.server_hint"),
-        "hx-trigger": "input changed delay:400ms",
-        "hx-target": "#provider-hint",
-    }
-    return _with_password(form, server)
+    _with_password(form, server)
+    _ask_only(form, spec)
+    if "host" in form:
+        form.host.render_kw = {
+            "hx-get": url_for("mail_config.server_hint"),
+            "hx-trigger": "input changed delay:400ms",
+            "hx-target": "#provider-hint",
+        }
+    return form
+
+
+_BY_KIND = (
+    *("host", "port", "encryption", "username", "password", "forget", "ca_certificate"),
+    *("bounce_address", "bounce_tokens"),
+)
+"""Fields that a kind of server asks for, or does not."""
+
+
+def _ask_only(form: ServerForm, spec: TransportSpec) -> None:
+    """Take the fields out of a form that a kind of server does not have, and call the others as it does."""
+    for name in _BY_KIND:
+        wanted = name in spec.fields or (name == "forget" and {"username", "password"} <= set(spec.fields))
+        if not wanted and name in form:
+            delattr(form, name)
+    for name, title in spec.fields.items():
+        if title:
+            form[name].label.text = gettext(title)
 
 
 def own_server_form(
@@ -195,7 +230,7 @@ def values_of(form: ConnectionForm) -> tuple[dict[str, Any], str | None]:
     """Return the column values of a form, and the password: "" to forget it, None to keep it."""
     data = form.data
     forget = data.pop("forget", False)
-    password = data.pop("password") or None
+    password = data.pop("password", None) or None
     data.pop("csrf_token", None)
     if "size_limit_mb" in data:
         size = data.pop("size_limit_mb")

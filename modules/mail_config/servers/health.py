@@ -24,6 +24,8 @@ def locked_health(server_id: int) -> ServerHealth | None:
         return None
     health = session.get(ServerHealth, server_id, populate_existing=True)
     if health is None:
-        health = ServerHealth(server_id=server_id, failures=0, probes=0, throttles=0, day_count=0)
+        health = ServerHealth(
+            server_id=server_id, failures=0, probes=0, throttles=0, hour_count=0, day_count=0
+        )
         session.add(health)
     return health

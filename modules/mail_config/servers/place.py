@@ -8,12 +8,24 @@ from flask import url_for
 
 from core.auth.models import User
 from core.auth.permissions import signed_in_user
+from core.contract import TransportSpec
+from core.i18n import N_
+from core.registry import current_registry
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import MailServer
 
 SET_UP = "mail_config.server.edit"
 TEST_NOW = "mail_config.test_now"
 """In the cookie: the server that was just connected, and whose page tests it at once."""
+
+GONE = TransportSpec("", N_("Kind not installed"), "")
+"""Stands for the kind of a server whose module is not enabled any more."""
+
+
+@blueprint.app_template_global()
+def kind_of(server: MailServer) -> TransportSpec:
+    """Return the kind of a server, to show it; its title is still to be translated."""
+    return current_registry().transports.get(server.transport, GONE)
 
 
 def endpoint_for(server: MailServer, user: User) -> tuple[str, dict[str, Any]] | None:

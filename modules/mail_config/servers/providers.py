@@ -77,11 +77,6 @@ class Provider:
     size_mb: int | None = None
 
     @property
-    def rate_per_minute(self) -> int | None:
-        """What to set as the limit a minute, or None."""
-        return self.per_minute or (max(1, self.per_hour // 60) if self.per_hour else None)
-
-    @property
     def hint(self) -> str:
         """What is known about its limits, and whether it suits the mails of a business, in sentences."""
         # Each figure is a message of its own, since languages order and inflect them by themselves.
@@ -92,6 +87,10 @@ class Provider:
             (
                 self.recipients_per_message,
                 lambda n: ngettext("%(num)d recipient an email", "%(num)d recipients an email", n),
+            ),
+            (
+                self.per_connection,
+                lambda n: ngettext("%(num)d email by one connection", "%(num)d emails by one connection", n),
             ),
             (self.connections, lambda n: ngettext("%(num)d connection", "%(num)d connections at a time", n)),
             (self.size_mb, lambda n: gettext("%(num)d MB an email", num=n)),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from flask import current_app
 
@@ -52,33 +50,3 @@ def _open(relay: Relay, setting: str, server: MailServer, timeout: float) -> Htt
         timeout=timeout,
     )
     return HttpRelay(relay, access, url.path.rstrip("/"))
-
-
-def problems_of_settings(settings: Mapping[str, str | int | float]) -> list[str]:
-    """Return a sentence for each address of a provider that is none; called at start."""
-    return [
-        f"ENVOI_{name} must be an address such as https://api.example.com; http:// only on this machine."
-        for name in (SENDGRID_URL, POSTMARK_URL)
-        if not _is_base_url(str(settings[name]))
-    ]
-
-
-def _is_base_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        return False
-    plain = not (url.query or url.fragment or url.username or url.password)
-    # A key that travels in the clear is anybody's.
-    return (
-        bool(url.hostname) and plain and (url.scheme == "https" or (url.scheme == "http" and _is_here(url)))
-    )
-
-
-def _is_here(url: SplitResult) -> bool:
-    host = url.hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -42,7 +42,14 @@ ABOUT_CERTIFICATES = frozenset(
 )
 """Failures for which the certificate itself is worth a look."""
 
-_UNASKED: dict[str, object] = {"port": 0, "encryption": Encryption.TLS, "username": "", "ca_certificate": ""}
+_UNASKED: dict[str, object] = {
+    "port": 0,
+    "encryption": Encryption.TLS,
+    "username": "",
+    "ca_certificate": "",
+    "bounce_address": "",
+    "bounce_tokens": False,
+}
 """What a server has of which its kind does not ask."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
@@ -87,7 +94,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
                 ),
                 "host",
             )
-        former_rates = (server.rate_per_minute, server.rate_per_day)
+        former_rates = (server.rate_per_minute, server.rate_per_hour, server.rate_per_day)
         former_connections = server.connections
         for name, value in values.items():
             setattr(server, name, value)
@@ -96,7 +103,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
         _check_sign_in(server, spec)
         session.add(server)
         session.flush()
-        if former_rates != (server.rate_per_minute, server.rate_per_day):
+        if former_rates != (server.rate_per_minute, server.rate_per_hour, server.rate_per_day):
             rate_limiter.reset_slots(server.id)
         if former_connections != server.connections:
             connection_limit.forget_lowered(server.id)

@@ -14,7 +14,7 @@ from core.i18n import lazy_gettext as _l
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS, FailureKind
 from core.mail.outcomes import Failure
-from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.models import SMTP, Encryption, MailServer
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.transports.base import Step
 from modules.mail_config.transports.certificates import Certificate
@@ -56,6 +56,7 @@ _ADVICE: Mapping[Advice, object] = {
     Advice.RECIPIENT_BUSY: _l(
         "The mailbox of the test gets too much email just now. Test with another address."
     ),
+    Advice.FOLDER_FULL: _l("There is no room left in the folder. Make some, then test again."),
     Advice.SYSTEM_FULL: _l("The server has no room or strength left just now. Test again in some minutes."),
     Advice.MAILBOX_DISABLED: _l(
         "The mailbox of the test exists no longer, or is switched off. Test again with another."
@@ -64,6 +65,7 @@ _ADVICE: Mapping[Advice, object] = {
 
 
 STEP_TITLES: Mapping[Step, object] = {
+    Step.FOLDER: _l("Write into the folder"),
     Step.RESOLVE: _l("Look up the host"),
     Step.CONNECT: _l("Connect"),
     Step.TLS: _l("Encrypt (TLS)"),
@@ -96,7 +98,8 @@ def sentences(
         said += _about_settings(failure, server)
     if certificate is not None:
         said += _about_certificate(failure, certificate)
-    provider = provider_of(server.host) if server is not None else None
+    # What usually goes wrong at a provider is about its SMTP server.
+    provider = provider_of(server.host) if server is not None and server.transport == SMTP else None
     if provider is not None:
         said += provider.helps(failure.kind)
     return said
@@ -127,7 +130,11 @@ def _about_settings(failure: Failure, server: MailServer) -> Iterator[str]:
             )
     if failure.kind is FailureKind.HOST_NOT_FOUND and server.host.startswith(("imap.", "pop.", "pop3.")):
         yield gettext("The host looks like one for reading email; the one for sending is often smtp.…")
-    if not server.username and failure.kind in {FailureKind.AUTH_FAILED, FailureKind.RECIPIENT_REFUSED}:
+    if (
+        server.transport == SMTP
+        and not server.username
+        and failure.kind in {FailureKind.AUTH_FAILED, FailureKind.RECIPIENT_REFUSED}
+    ):
         yield gettext("No user name is set here, so nobody signs in.")
 
 

@@ -11,19 +11,22 @@ from sqlalchemy import select
 
 from core.auth.permissions import requires, signed_in_user
 from core.companies.models import Company
+from core.contract import TransportSpec
 from core.db import db
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS
+from core.registry import current_registry
 from core.web.forms import submit
 from core.web.record_form import record_form
 from modules.mail_config.accounts import clients
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.models import MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, connecting, health, service
-from modules.mail_config.servers.forms import TestForm, server_form, values_of
+from modules.mail_config.models import SMTP, MailServer, ServerHealth
+from modules.mail_config.servers import circuit_breaker, connecting, connection_limit, health, service
+from modules.mail_config.servers.access import offered_transports
+from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
-from modules.mail_config.servers.place import SET_UP, TEST_NOW
-from modules.mail_config.servers.providers import provider_of
+from modules.mail_config.servers.place import SET_UP, TEST_NOW, kind_of
+from modules.mail_config.servers.providers import Provider, provider_of
 from modules.mail_config.servers.status import status_of
 from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
 
@@ -61,12 +64,16 @@ def server_hint() -> ResponseReturnValue:
 @blueprint.route("/servers/new", methods=["GET", "POST"])
 @requires(SET_UP)
 def server_new() -> ResponseReturnValue:
-    """Add a mail server; `for`, an address or a host, fills in what is known of it."""
-    asked = request.args.get("for", "")[:254].strip()
+    """Add a mail server of a `kind`; `for`, an address or a host, fills in what is known of it."""
+    kinds = {spec.name: spec for spec in offered_transports()}
+    spec = kinds.get(request.args.get("kind", SMTP)) or abort(404)
+    asked = request.args.get("for", "")[:254].strip() if "host" in spec.fields else ""
     known = guess(asked) if asked and request.method == "GET" else Guess()
-    form = server_form(None, known.values)
+    form = server_form(
+        None, spec, known.values or ({} if spec.name == SMTP else {"name": gettext(spec.title)})
+    )
     made: list[MailServer] = []
-    if submit(form, lambda: made.append(service.save_server(None, *values_of(form)))):
+    if submit(form, lambda: made.append(_save(None, spec, form))):
         flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=made[0].id))
     return render_template(
@@ -78,8 +85,20 @@ def server_new() -> ResponseReturnValue:
         houses=clients.HOUSES,
         asked=asked,
         known=known,
-        provider=known.provider or provider_of(form.host.data or ""),
+        kind=spec,
+        kinds=kinds.values(),
+        provider=known.provider or _provider(spec, form),
+        by_api="host" not in spec.fields,
     )
+
+
+def _save(row: MailServer | None, spec: TransportSpec, form: ServerForm) -> MailServer:
+    values, password = values_of(form)
+    return service.save_server(row, {**values, "transport": spec.name}, password)
+
+
+def _provider(spec: TransportSpec, form: ServerForm) -> Provider | None:
+    return provider_of((form.host.data or "") if "host" in form else spec.host)
 
 
 @blueprint.get("/servers/<int:server_id>")
@@ -104,6 +123,8 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
         form=form,
         status=status_of(row, health.health_of(row.id)),
         provider=provider_of(row.host),
+        by_api="host" not in kind_of(row).fields,
+        mails_per_connection=connection_limit.mails_of(row),
         report=report,
         step_titles=STEP_TITLES,
         explanations=EXPLANATIONS,
@@ -118,10 +139,11 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
 def server_edit(server_id: int) -> ResponseReturnValue:
     """Change a mail server."""
     row = _editable(server_id)
+    spec = current_registry().transports.get(row.transport) or abort(404)
     form = record_form(
-        row, partial(server_form, row), behind=lambda: {"password": row.secret, "forget": row.secret}
+        row, partial(server_form, row, spec), behind=lambda: {"password": row.secret, "forget": row.secret}
     )
-    if submit(form, lambda: service.save_server(row, *values_of(form))):
+    if submit(form, lambda: _save(row, spec, form)):
         if row.ready:
             flash(gettext("The server was saved."), "success")
         else:
@@ -132,7 +154,8 @@ def server_edit(server_id: int) -> ResponseReturnValue:
         form=form,
         title=gettext("Edit"),
         server=row,
-        provider=provider_of(form.host.data or ""),
+        provider=_provider(spec, form),
+        by_api="host" not in spec.fields,
     )
 
 

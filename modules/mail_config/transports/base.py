@@ -64,6 +64,7 @@ class Envelope:
 class Step(StrEnum):
     """A step of the dialogue, as a test shows it."""
 
+    FOLDER = "folder"  # the folder is there, and takes a file
     RESOLVE = "resolve"  # the name of the host becomes addresses
     CONNECT = "connect"  # one of them answers
     TLS = "tls"  # the connection is encrypted, by a certificate that is trusted

@@ -29,6 +29,8 @@ class Loan:
         connection: It opens with its first mail.
         place: Its place among all connections to the server.
         limit: How many all workers together may open.
+        most: How many mails may go over one connection, or None.
+        sent: How many have gone over the one that is open.
     """
 
     server_id: int
@@ -36,6 +38,16 @@ class Loan:
     connection: Transport
     place: connection_limit.Place
     limit: int
+    most: int | None = None
+    sent: int = 0
+
+    def end_worn_out(self) -> None:
+        """End the connection once as many mails as may have gone over it; the next mail opens another."""
+        if not self.connection.is_open:
+            self.sent = 0
+        elif self.most is not None and self.sent >= self.most:
+            self.connection.close()
+            self.sent = 0
 
 
 class ConnectionPool:
@@ -72,7 +84,7 @@ class ConnectionPool:
                 loan = self._new(server, fingerprint, limit)
             else:
                 self._idle.remove(loan)
-                loan.limit = limit
+                loan.limit, loan.most = limit, connection_limit.mails_of(server)
             for old in outdated:
                 self._idle.remove(old)
             self._lent.append(loan)
@@ -90,7 +102,7 @@ class ConnectionPool:
         connection = open_transport(server, timeout=float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"]))
         # As long as a claim: what a dead worker held comes free all at once.
         place = connection_limit.Place(server.id, lease().total_seconds())
-        return Loan(server.id, fingerprint, connection, place, limit)
+        return Loan(server.id, fingerprint, connection, place, limit, connection_limit.mails_of(server))
 
     def take_back(self, loan: Loan) -> None:
         """Keep a connection for the next who needs it.

@@ -308,6 +308,8 @@ class Lane:
                 raise LostClaimError("The claim has ended.")
             asked += time.monotonic() - begun  # the server has not been waited for meanwhile
 
+        if self.loan is not None:
+            self.loan.sent += 1
         submission = connection.submit(message, envelope, before_body)
         # Before anything is written or logged: the address of a walk-in must not reach the database.
         submission = scrubbed(submission, envelope.recipients if mail.private else ())
@@ -426,6 +428,7 @@ class Lane:
                 return error.failure
             if loan is None:
                 raise NoConnectionError(server.id)
+        loan.end_worn_out()
         if not loan.connection.is_open:
             # Connecting may take long: the outcome of the mail before must not wait for it.
             self.flush()

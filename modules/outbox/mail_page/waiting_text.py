@@ -174,6 +174,16 @@ def _paced(mail: OutgoingMail, server: MailServer) -> str:
                 server=server.name,
             )
         )
+    if server.rate_per_hour:
+        return str(
+            ngettext(
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d email an hour.",
+                "It leaves %(when)s: the server “%(server)s” takes %(num)d emails an hour.",
+                server.rate_per_hour,
+                when=when,
+                server=server.name,
+            )
+        )
     if server.rate_per_minute:
         return str(
             ngettext(

@@ -111,9 +111,8 @@ def _until(route: Route, count: int, not_before: dt.datetime | None) -> dt.datet
         return None
     begin = max(now, known.next_slot_at or now) if known is not None else now
     last = begin + limit.interval * (count - 1)
-    if limit.per_day:
-        used = known.day_count if known is not None and known.day_started_at is not None else 0
-        last = max(last, begin + dt.timedelta(days=(used + count - 1) // limit.per_day))
+    for window in limit.windows:
+        last = max(last, begin + window.length * ((window.used(known) + count - 1) // window.most))
     return last
 
 
