@@ -150,6 +150,8 @@ class TransportSpec:
         fields: What its form asks beside what every server has: columns of the server, or `password`, each with its
             title, English and marked with `N_`; "" for the usual one.
         order: Position among the kinds, ascending.
+        offered: True where an administrator chooses it for a new server; False where a page of the module makes such
+            servers in another way.
     """
 
     name: str
@@ -157,6 +159,7 @@ class TransportSpec:
     factory: str
     fields: Mapping[str, str] = field(default_factory=dict)
     order: int = 100
+    offered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

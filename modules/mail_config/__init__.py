@@ -72,6 +72,21 @@ module = Module(
             dict.fromkeys(("host", "port", "encryption", "username", "password", "ca_certificate"), ""),
             10,
         ),
+        # Their servers come of an account that somebody connects.
+        TransportSpec(
+            "mail_config.gmail",
+            N_("Gmail, without SMTP"),
+            "modules.mail_config.servers.access:open_account_api",
+            order=20,
+            offered=False,
+        ),
+        TransportSpec(
+            "mail_config.graph",
+            N_("Microsoft 365, without SMTP"),
+            "modules.mail_config.servers.access:open_account_api",
+            order=21,
+            offered=False,
+        ),
     ),
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
