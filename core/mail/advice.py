@@ -34,6 +34,7 @@ class Advice(StrEnum):
     API_KEY = "api_key"
     API_PERMISSION = "api_permission"
     RECONNECT = "reconnect"
+    API_DISABLED = "api_disabled"
     # Encryption.
     STARTTLS_REQUIRED = "starttls_required"
     STARTTLS_NOT_OFFERED = "starttls_not_offered"
@@ -212,6 +213,12 @@ ADVICE: dict[Advice, AdviceText] = {
         _l(
             "The connection to this account has ended: it was withdrawn at the provider, has run out, or the password "
             "was changed. It is not tried again by itself: connect the account again."
+        )
+    ),
+    Advice.API_DISABLED: AdviceText(
+        _l(
+            "The provider's interface for sending is switched off for this application or this mailbox. An "
+            "administrator switches it on at the provider (for Google: the “Gmail API” of the project)."
         )
     ),
     Advice.STARTTLS_REQUIRED: AdviceText(

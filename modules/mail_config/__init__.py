@@ -102,6 +102,21 @@ module = Module(
             order=40,
             shown="modules.mail_config.servers.drop:offered",
         ),
+        # Their servers come of an account that somebody connects.
+        TransportSpec(
+            "mail_config.gmail",
+            N_("Gmail, without SMTP"),
+            "modules.mail_config.servers.access:open_account_api",
+            order=20,
+            shown="modules.mail_config.servers.connecting:chosen_by_hand",
+        ),
+        TransportSpec(
+            "mail_config.graph",
+            N_("Microsoft 365, without SMTP"),
+            "modules.mail_config.servers.access:open_account_api",
+            order=21,
+            shown="modules.mail_config.servers.connecting:chosen_by_hand",
+        ),
     ),
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),

@@ -16,6 +16,13 @@ from core.db import Base, StrEnumType, UtcDateTime
 from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
+from modules.mail_config.account_models import MailAccount, OAuthClient, PendingConsent
+
+__all__ = [
+    "MailAccount",
+    "OAuthClient",
+    "PendingConsent",
+]  # the tables of this module, wherever they are declared
 
 SMTP = "mail_config.smtp"
 """The transport of most servers."""
@@ -27,13 +34,6 @@ class Encryption(StrEnum):
     NONE = "none"  # plain text, passwords included: for a server on the same host
     STARTTLS = "starttls"  # begins plain, turns before signing in (RFC 3207); port 587
     TLS = "tls"  # from the first octet (RFC 8314); port 465
-
-
-class AccountProvider(StrEnum):
-    """Who keeps an account that is connected by OAuth 2, without a password."""
-
-    GOOGLE = "google"
-    MICROSOFT = "microsoft"
 
 
 class MailServer(Base):
@@ -137,88 +137,6 @@ class MailServer(Base):
         ]
         address = addr_spec.lower()
         return not entries or any(entry in {address, address.rpartition("@")[2]} for entry in entries)
-
-
-class MailAccount(Base):
-    """An account at a provider by which a server is signed in to: the person has consented there, and may take it back.
-
-    The tokens are encrypted by `core.vault`; never rendered, never logged.
-    """
-
-    __tablename__ = "mail_config_account"
-
-    server_id: Mapped[int] = mapped_column(
-        ForeignKey("mail_config_server.id", ondelete="CASCADE"), primary_key=True
-    )
-    """The server that it signs in to; it goes with it."""
-    provider: Mapped[AccountProvider] = mapped_column(StrEnumType(AccountProvider))
-    """Who keeps the account."""
-    address: Mapped[str] = mapped_column(String(254))
-    """Of the account, as the provider has said it."""
-    connected_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    """When somebody last consented."""
-    scope: Mapped[str] = mapped_column(Text, default="")
-    """What was allowed, in the provider's words."""
-    refresh_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """The refresh token; None once the permission has ended."""
-    access_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """The access token of the moment."""
-    access_ends_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When that ends; a new one is asked for some minutes before."""
-    ends_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When the permission as a whole ends."""
-    ends_for_sure: Mapped[bool] = mapped_column(default=False)
-    """True where the provider has said so; False where that is only unless the account is used before."""
-    version: Mapped[int] = mapped_column(default=1)
-    """Grows with every token, so that who has waited sees that there is a new one."""
-    refreshing_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """Until when one process alone asks for the next token; the others wait for it, or take over after that."""
-    lost_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When the provider said that the permission has ended; None while it lasts. Then nothing is asked any more."""
-    lost_words: Mapped[str] = mapped_column(Text, default="")
-    """The provider's own words then."""
-
-
-class OAuthClient(Base):
-    """This installation, as a provider of accounts knows it: an administrator has registered it there."""
-
-    __tablename__ = "mail_config_oauth_client"
-
-    provider: Mapped[AccountProvider] = mapped_column(StrEnumType(AccountProvider), primary_key=True)
-    """Which."""
-    client_id: Mapped[str] = mapped_column(String(200))
-    """Its name there."""
-    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Its password there, encrypted by `core.vault`; never rendered."""
-    tenant: Mapped[str] = mapped_column(String(120), default="")
-    """Whose accounts may consent at Microsoft; "" for all."""
-
-
-class PendingConsent(Base):
-    """A person whom a page has sent to a provider, and who is not back yet. Whoever comes back takes the row away."""
-
-    __tablename__ = "mail_config_consent"
-
-    user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), primary_key=True)
-    """Who; one at a time, so that nobody fills the table."""
-    nonce_hash: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of what comes back with the answer, signed."""
-    session_hash: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of what the browser keeps meanwhile: nobody else's answer counts."""
-    verifier: Mapped[bytes] = mapped_column(LargeBinary)
-    """The code verifier (RFC 7636), encrypted by `core.vault`."""
-    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    """When the person was sent."""
-    provider: Mapped[AccountProvider] = mapped_column(StrEnumType(AccountProvider))
-    """Where to."""
-    address: Mapped[str] = mapped_column(String(254))
-    """The account that is wanted."""
-    own: Mapped[bool]
-    """True for the person's own account, False for one of the house."""
-    server_id: Mapped[int | None] = mapped_column(ForeignKey("mail_config_server.id", ondelete="CASCADE"))
-    """The server of the house that is connected again, or None for a new one."""
-    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
-    """The company of a new server of the house, or None for all."""
 
 
 class UserSender(Base):

@@ -9,8 +9,8 @@ import pytest
 from core import clock
 from core.db import db, transaction
 from core.mail.outcomes import FailureKind
+from modules.mail_config.account_models import MailAccount
 from modules.mail_config.accounts import tokens
-from modules.mail_config.models import MailAccount
 from modules.mail_config.senders.service import own_server
 from modules.mail_config.servers import connecting
 from modules.mail_config.transports.base import NoTokenError

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 from core import clock
 from core.auth.models import User
 from core.db import db, transaction
-from modules.mail_config.models import MailAccount
+from modules.mail_config.account_models import MailAccount
 from tests.mail_config.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
 
 GMAIL = "sophie@gmail.example.com"

@@ -8,7 +8,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import escape
@@ -41,6 +41,12 @@ class Provider:
         delay: Seconds before it answers.
         rotates: True where each refresh gives a new refresh token, and ends the one before.
         claims: What the ID token says besides, or instead.
+        api_answer: Status, headers and body that the interface for mails answers with instead, or None.
+        hangs_up: "before" or "after" it has read a message whole, instead of an answer.
+        messages: Those that it has taken, as they came.
+        on_token: Called when a token is asked for.
+        on_head: Called when the head of a request with a message is there.
+        on_message: Called when a message is there whole, before it is answered.
     """
 
     email: str = "sophie@gmail.example.com"
@@ -53,6 +59,12 @@ class Provider:
     refresh_token_expires_in: int | None = None
     gives_refresh: bool = True
     claims: dict[str, Any] = field(default_factory=dict)
+    api_answer: tuple[int, dict[str, str], bytes] | None = None
+    hangs_up: str = ""
+    messages: list[bytes] = field(default_factory=list)
+    on_token: Callable[[], None] = lambda: None
+    on_head: Callable[[], None] = lambda: None
+    on_message: Callable[[], None] = lambda: None
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -152,6 +164,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Show the page on which a person consents."""
         parts = urlsplit(self.path)
+        if parts.path.endswith(("/me", "/profile")):
+            self._profile()
+            return
         if not parts.path.endswith(("/auth", "/authorize")):
             self._answer(404, "text/html", b"<h1>Not found</h1>")
             return
@@ -167,15 +182,73 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self._answer(200, "text/html; charset=utf-8", page.encode())
 
+    def _bearer(self) -> bool:
+        token = str(self.headers["Authorization"]).removeprefix("Bearer ")
+        return bool(self.provider.access_tokens) and token == self.provider.access_tokens[-1]
+
+    def _profile(self) -> None:
+        if self.provider.api_answer is not None:
+            self._answer_with(*self.provider.api_answer)
+        elif self._bearer():
+            self._json(
+                403, {"error": {"code": 403, "message": "Request had insufficient authentication scopes."}}
+            )
+        else:
+            self._json(
+                401, {"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}
+            )
+
+    def _mail(self, path: str) -> None:
+        provider = self.provider
+        provider.on_head()
+        if provider.hangs_up == "before":
+            self.rfile.read(10)
+            self.close_connection = True
+            # Unread octets behind: the peer gets a reset, as when a machine goes down.
+            return
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:
+            return  # whoever asked has died
+        provider.asked.append(Asked(self.path, {}, dict(self.headers.items()), body))
+        time.sleep(provider.delay)
+        if provider.api_answer is not None:
+            self._answer_with(*provider.api_answer)
+            return
+        if not self._bearer():
+            self._json(
+                401, {"error": {"code": 401, "message": "Invalid Credentials", "status": "UNAUTHENTICATED"}}
+            )
+            return
+        provider.messages.append(base64.b64decode(body) if path.endswith("/sendMail") else body)
+        provider.on_message()
+        if provider.hangs_up == "after":
+            self.close_connection = True
+        elif path.endswith("/sendMail"):
+            self._answer(202, "text/plain", b"")
+        else:
+            self._json(200, {"id": f"id-{len(provider.messages)}", "labelIds": ["SENT"]})
+
+    def _answer_with(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
         path = urlsplit(self.path).path
+        if path.endswith(("/messages/send", "/sendMail")):
+            self._mail(path)
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
         form = {}
         if "form" in str(self.headers["Content-Type"]):
             form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         self.provider.asked.append(Asked(path, form, dict(self.headers.items()), body))
         time.sleep(self.provider.delay)
         if path.endswith("/token"):
+            self.provider.on_token()
             if self.provider.token_answer is not None:
                 self._answer(*self.provider.token_answer)
                 return
@@ -196,12 +269,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of who has hung up: that is what some tests are about."""
+
+
 @contextmanager
 def running_provider() -> Iterator[Provider]:
     """Run a provider on a free port of this machine."""
     provider = Provider()
     handler = type("Handler", (_Handler,), {"provider": provider})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Quiet(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     provider.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

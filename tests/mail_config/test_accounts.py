@@ -15,9 +15,10 @@ from core.errors import UserError
 from core.mail.outcomes import Advice, FailureKind
 from core.testing.services import SmtpLab
 from core.vault import decrypt
+from modules.mail_config.account_models import AccountProvider, MailAccount, OAuthClient
 from modules.mail_config.accounts import clients, tokens
 from modules.mail_config.accounts.status import account_status
-from modules.mail_config.models import AccountProvider, Encryption, MailAccount, MailServer, OAuthClient
+from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.senders.service import own_sender, own_server, route_for
 from modules.mail_config.servers import connecting, service
 from modules.mail_config.servers.access import open_transport

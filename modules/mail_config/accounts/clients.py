@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.registry import current_settings
 from core.vault import decrypt, encrypt
-from modules.mail_config.models import AccountProvider, OAuthClient
+from modules.mail_config.account_models import AccountProvider, OAuthClient
 from modules.mail_config.transports.oauth import Client
 
 TITLES: Mapping[AccountProvider, str] = {
@@ -35,6 +35,11 @@ def _setting(provider: AccountProvider, name: str) -> str:
     return str(current_app.config[f"MAIL_CONFIG_{provider.name}_{name}"] or "").strip()
 
 
+def base_url_of(provider: AccountProvider) -> str:
+    """Return the place that speaks for a provider instead of itself, or ""."""
+    return _setting(provider, "BASE_URL")
+
+
 def set_by_installation(provider: AccountProvider) -> bool:
     """Return True where the settings of the installation name the client, so that no page can change it."""
     return bool(_setting(provider, "CLIENT_ID"))
@@ -53,7 +58,7 @@ def client_of(provider: AccountProvider) -> Client | None:
         client_id, secret = row.client_id, decrypt(row.secret) if row.secret else ""
     else:
         return None
-    base_url = _setting(provider, "BASE_URL")
+    base_url = base_url_of(provider)
     # Only Microsoft has tenants.
     tenant = str(current_app.config["MAIL_CONFIG_MICROSOFT_TENANT"] or "").strip()
     return Client(

@@ -24,8 +24,8 @@ from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
 from core.registry import current_settings
 from core.vault import decrypt, encrypt
+from modules.mail_config.account_models import AccountProvider, PendingConsent
 from modules.mail_config.accounts.clients import HOUSES, TITLES, client_of, redirect_uri
-from modules.mail_config.models import AccountProvider, PendingConsent
 from modules.mail_config.transports import oauth
 
 LIFETIME = dt.timedelta(minutes=15)
@@ -33,12 +33,14 @@ LIFETIME = dt.timedelta(minutes=15)
 _BROWSER = "mail_config.consent"
 _IDENTITY = "openid email"
 
-SCOPES: Mapping[AccountProvider, str] = {
-    # Sending by SMTP has no smaller one at Google.
-    AccountProvider.GOOGLE: "https://mail.google.com/",
-    AccountProvider.MICROSOFT: "https://outlook.office.com/SMTP.Send",
+SCOPES: Mapping[tuple[AccountProvider, bool], str] = {
+    # For SMTP Google has no smaller one.
+    (AccountProvider.GOOGLE, False): "https://mail.google.com/",
+    (AccountProvider.GOOGLE, True): "https://www.googleapis.com/auth/gmail.send",
+    (AccountProvider.MICROSOFT, False): "https://outlook.office.com/SMTP.Send",
+    (AccountProvider.MICROSOFT, True): "https://graph.microsoft.com/Mail.Send",
 }
-"""What is asked for to send by SMTP."""
+"""What is asked for to send: by SMTP, and by the provider's own interface (True)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,14 @@ class Target:
         own: True for the person's own, False for one of the house.
         server_id: The server of the house that is connected again, or None for a new one.
         company_id: The company of a new server of the house, or None for all.
+        api: True to send by the provider's own interface instead of SMTP.
     """
 
     address: str
     own: bool
     server_id: int | None = None
     company_id: int | None = None
+    api: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +102,14 @@ def begin(user: User, provider: AccountProvider, target: Target) -> str:
                 own=target.own,
                 server_id=target.server_id,
                 company_id=target.company_id,
+                api=target.api,
             )
         )
     cookie[_BROWSER] = browser
     return oauth.authorization_url(
         client,
         redirect_uri=redirect_uri(),
-        scopes=_scopes(provider),
+        scopes=_scopes(provider, api=target.api),
         state=_signer().dumps(nonce),
         nonce=nonce,
         verifier=verifier,
@@ -156,7 +161,7 @@ def finish(user: User, answer: Mapping[str, str]) -> Consent:
             )
         ) from error
     _check_account(pending, claims, house)
-    _check_scope(pending.provider, tokens, house)
+    _check_scope(SCOPES[pending.provider, pending.api], tokens, house)
     if not tokens.refresh:
         raise UserError(
             _l(
@@ -165,7 +170,7 @@ def finish(user: User, answer: Mapping[str, str]) -> Consent:
                 provider=house,
             )
         )
-    target = Target(pending.address, pending.own, pending.server_id, pending.company_id)
+    target = Target(pending.address, pending.own, pending.server_id, pending.company_id, pending.api)
     return Consent(pending.provider, target, tokens, client.endpoints.unused_days)
 
 
@@ -182,10 +187,10 @@ def _client(provider: AccountProvider) -> oauth.Client:
     return client
 
 
-def _scopes(provider: AccountProvider) -> str:
+def _scopes(provider: AccountProvider, *, api: bool) -> str:
     # Microsoft gives a refresh token, and the address, only to who asks.
     more = " profile offline_access" if provider is AccountProvider.MICROSOFT else ""
-    return f"{_IDENTITY}{more} {SCOPES[provider]}"
+    return f"{_IDENTITY}{more} {SCOPES[provider, api]}"
 
 
 def _taken(user: User, state: str) -> tuple[str, PendingConsent]:
@@ -286,10 +291,10 @@ def _check_account(pending: PendingConsent, claims: Mapping[str, object], house:
         )
 
 
-def _check_scope(provider: AccountProvider, tokens: oauth.Tokens, house: str) -> None:
+def _check_scope(wanted: str, tokens: oauth.Tokens, house: str) -> None:
     # Where nothing is said, all was allowed that was asked for (RFC 6749 §5.1).
     given = {_short(scope) for scope in tokens.scope.split()}
-    if given and _short(SCOPES[provider]) not in given:
+    if given and _short(wanted) not in given:
         raise UserError(
             _l(
                 "The permission to send is missing: at %(provider)s its box was not ticked. Nothing was saved. Connect "

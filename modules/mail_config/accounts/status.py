@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from flask_babel import format_date, gettext
 
 from core import clock
+from modules.mail_config.account_models import MailAccount
 from modules.mail_config.accounts.clients import HOUSES, TITLES
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.models import MailAccount
 
 SOON = dt.timedelta(days=14)
 """How long before its end a person is warned."""

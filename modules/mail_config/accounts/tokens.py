@@ -19,8 +19,8 @@ from core.errors import UserError
 from core.mail.outcomes import Advice, Failure, FailureKind
 from core.mail.replies import explain_token
 from core.vault import decrypt, encrypt
+from modules.mail_config.account_models import MailAccount
 from modules.mail_config.accounts.clients import client_of
-from modules.mail_config.models import MailAccount
 from modules.mail_config.transports import oauth
 from modules.mail_config.transports.base import NoTokenError
 

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("own", sa.Boolean(), nullable=False),
         sa.Column("server_id", sa.Integer(), nullable=True),
         sa.Column("company_id", sa.Integer(), nullable=True),
+        sa.Column("api", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"],
             ["core_user.id"],

@@ -14,8 +14,10 @@ from core.i18n import lazy_gettext as _l
 from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
 from core.vault import decrypt
+from modules.mail_config.accounts.clients import base_url_of
 from modules.mail_config.accounts.tokens import access_token
 from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.transports.account_api import AccountApi
 from modules.mail_config.transports.base import ServerAccess, Transport
 from modules.mail_config.transports.smtp import SmtpConnection
 
@@ -129,3 +131,20 @@ def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:
     if server.account is not None:
         access = replace(access, token=partial(access_token, server.id))
     return SmtpConnection(access)
+
+
+def open_account_api(server: MailServer, *, timeout: float) -> AccountApi:
+    """Return what sends by the interface of an account's provider; a factory of the contract.
+
+    Raises:
+        UserError: The server has no account.
+    """
+    if server.account is None:
+        raise UserError(_l("No account is connected to this server. Delete it and connect one."))
+    return AccountApi(
+        server.account.provider,
+        partial(access_token, server.id),
+        timeout=timeout,
+        base_url=base_url_of(server.account.provider),
+        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+    )

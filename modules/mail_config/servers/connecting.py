@@ -14,18 +14,25 @@ from core.db import db, end_reading, on_commit, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.vault import decrypt
+from modules.mail_config.account_models import AccountProvider, MailAccount
 from modules.mail_config.accounts import tokens
 from modules.mail_config.accounts.clients import HOUSES, TITLES, client_of
 from modules.mail_config.accounts.consents import Consent
-from modules.mail_config.models import AccountProvider, Encryption, MailAccount, MailServer, UserSender
+from modules.mail_config.models import SMTP, Encryption, MailServer, UserSender
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.transports import oauth
+from modules.mail_config.transports.account_api import APIS, MAX_GRAPH_OCTETS
 
 _HOSTS: Mapping[AccountProvider, tuple[str, int, Encryption]] = {
     AccountProvider.GOOGLE: ("smtp.gmail.com", 465, Encryption.TLS),
     AccountProvider.MICROSOFT: ("smtp.office365.com", 587, Encryption.STARTTLS),
 }
+_APIS: Mapping[AccountProvider, str] = {
+    AccountProvider.GOOGLE: "mail_config.gmail",
+    AccountProvider.MICROSOFT: "mail_config.graph",
+}
+"""The transports that send without SMTP."""
 
 
 def connect(user: User, consent: Consent) -> MailServer:
@@ -43,9 +50,17 @@ def connect(user: User, consent: Consent) -> MailServer:
     target = consent.target
     with transaction() as session:
         server = _server_for(user, consent)
-        host, port, encryption = _host(consent.provider, target.address)
+        if target.api:
+            server.transport = _APIS[consent.provider]
+            host, port, encryption = urlsplit(APIS[consent.provider].send).hostname or "", 443, Encryption.TLS
+        else:
+            server.transport = SMTP
+            host, port, encryption = _host(consent.provider, target.address)
         server.host, server.port, server.encryption = host, port, encryption
         server.username, server.secret = target.address, None
+        # What a request may hold; by SMTP the server announces it.
+        is_graph = server.transport == _APIS[AccountProvider.MICROSOFT]
+        server.size_limit = MAX_GRAPH_OCTETS if is_graph else None
         session.add(server)
         if server.account is None:
             server.account = MailAccount()
@@ -166,3 +181,8 @@ def _give_back(account: MailAccount) -> str:
             provider=house,
         )
     )
+
+
+def chosen_by_hand() -> bool:
+    """Return False: servers of accounts are made by connecting one."""
+    return False

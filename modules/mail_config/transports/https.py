@@ -60,12 +60,14 @@ class RequestError(EnvoiError):
 
     Attributes:
         failure: Why.
+        began: True when a part of the body has gone out.
         sent: True when all of it has gone out, so that the provider may have done what was asked.
     """
 
-    def __init__(self, failure: Failure, *, sent: bool) -> None:
+    def __init__(self, failure: Failure, *, began: bool, sent: bool) -> None:
         super().__init__(failure.diagnostic)
         self.failure = failure
+        self.began = began
         self.sent = sent
 
 
@@ -108,13 +110,15 @@ def ask(
             stage = Stage.STARTTLS
             exchange.encrypt(host, ssl.create_default_context(cafile=ca_file))
         stage = Stage.DATA
+        begin(Step.DATA, "")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         exchange.send_head(method, target, parts.netloc, {**headers, "Content-Length": str(len(body))})
         before_body()
         stage = Stage.BODY
         return exchange.finish(body, method)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise RequestError(_failure(error, stage), sent=exchange.sent) from error
+        began = stage is Stage.BODY
+        raise RequestError(_failure(error, stage), began=began, sent=exchange.sent) from error
     finally:
         exchange.close()
 

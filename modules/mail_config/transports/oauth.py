@@ -22,7 +22,7 @@ from core import clock
 from core.errors import EnvoiError
 from core.mail.outcomes import Failure, FailureKind, printable
 from core.web.strict_json import read_json
-from modules.mail_config.models import AccountProvider
+from modules.mail_config.account_models import AccountProvider
 from modules.mail_config.transports.https import Answer, RequestError, ask
 
 TIMEOUT_SECONDS = 20.0  # for a whole answer; somebody sits before the page, or a worker waits

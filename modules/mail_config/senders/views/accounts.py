@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import EmailField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, EmailField, PasswordField, SelectField, StringField
 
 from core.auth.permissions import requires, signed_in, signed_in_user
 from core.companies.models import Company
@@ -19,9 +19,10 @@ from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.web.forms import at_most, required, submit
 from core.web.record_form import RecordForm, Shown, record_form
+from modules.mail_config.account_models import AccountProvider, OAuthClient
 from modules.mail_config.accounts import clients, consents
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.models import AccountProvider, MailServer, OAuthClient
+from modules.mail_config.models import SMTP, MailServer
 from modules.mail_config.senders import service as senders
 from modules.mail_config.senders.views.mine import OWN
 from modules.mail_config.servers import circuit_breaker, connecting
@@ -32,6 +33,13 @@ class ConnectForm(FlaskForm):  # type: ignore[misc]
     """The account that a person is about to connect."""
 
     address = EmailField(_l("Address of the account"), [*required(), at_most(254)])
+    api = BooleanField(
+        _l("Send without SMTP"),
+        description=_l(
+            "By the provider's own interface: where SMTP is switched off for the account. It asks for the permission "
+            "to send and no more; at Microsoft an email may then have about 3 MB."
+        ),
+    )
 
 
 class HouseConnectForm(ConnectForm):
@@ -87,7 +95,10 @@ def account_connect(provider: str) -> ResponseReturnValue:
     user, which = signed_in_user(), _provider(provider)
     server, sender = senders.own_server(user), senders.own_sender(user)
     known = server.account.address if server is not None and server.account is not None else ""
-    form = ConnectForm(address=known or (sender.address if sender is not None else user.login))
+    form = ConnectForm(
+        address=known or (sender.address if sender is not None else user.login),
+        api=server is not None and bool(known) and server.transport != SMTP,
+    )
     return _leave(form, which, own=True, server=server if known else None)
 
 
@@ -102,11 +113,12 @@ def house_account_connect(provider: str) -> ResponseReturnValue:
         if server is None or server.owner_id is not None or server.account is None:
             abort(404)
     if server is not None and server.account is not None:
-        return _leave(ConnectForm(address=server.account.address), which, own=False, server=server)
-    form = HouseConnectForm()
+        form = ConnectForm(address=server.account.address, api=server.transport != SMTP)
+        return _leave(form, which, own=False, server=server)
+    house_form = HouseConnectForm()
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    return _leave(form, which, own=False, server=None)
+    house_form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    return _leave(house_form, which, own=False, server=None)
 
 
 def _leave(
@@ -118,7 +130,7 @@ def _leave(
 
     def begin() -> None:
         server_id = server.id if server is not None and not own else None
-        target = consents.Target(form.address.data or "", own, server_id, company_id)
+        target = consents.Target(form.address.data or "", own, server_id, company_id, api=form.api.data)
         places.append(consents.begin(signed_in_user(), provider, target))
 
     if submit(form, begin):

@@ -120,6 +120,9 @@ def my_server() -> ResponseReturnValue:
     """Set up or change the own server."""
     user = signed_in_user()
     row = senders.own_server(user)
+    if row is not None and row.account is not None and request.method == "GET":
+        # Nothing of it is typed.
+        return redirect(url_for("mail_config.my_mail"))
     if row is not None:
         form = record_form(
             row, partial(own_server_form, row), behind=lambda: {"password": row.secret, "forget": row.secret}
