@@ -48,9 +48,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_outbox_hand_over"),
     )
     op.create_index("ix_outbox_hand_over_document_id", "outbox_hand_over", ["document_id", "id"])
+    op.add_column(
+        "outbox_run_item",
+        sa.Column("despite_opt_out", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
+    # Who has said yes to a document of a run that is not over said it to both questions.
+    op.execute("UPDATE outbox_run_item SET despite_opt_out = anyway WHERE anyway")
+    for column, length in (("seen_template", 32), ("seen_recipients", 64)):
+        op.add_column(
+            "outbox_run_item", sa.Column(column, sa.String(length), nullable=False, server_default="")
+        )
 
 
 def downgrade() -> None:
+    for column in ("seen_recipients", "seen_template", "despite_opt_out"):
+        op.drop_column("outbox_run_item", column)
     op.drop_table("outbox_hand_over")
     for column in ("replaced_by_id", "edit_until", "edited_by_id", "edit_token"):
         op.drop_column("outbox_mail", column)

@@ -6,7 +6,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -52,6 +52,9 @@ class HeldReason(StrEnum):
     NO_TEMPLATE = "no_template"
     TEMPLATE_BROKEN = "template_broken"
     CHANGED = "changed"  # since it was looked through
+    RECIPIENTS_CHANGED = (
+        "recipients_changed"  # since it was looked through: a merge, a new address or follower
+    )
     GONE = "gone"
     REFUSED = "refused"  # by a check of the mail itself
 
@@ -126,7 +129,13 @@ class RunItem(Base):
     detail: Mapped[str] = mapped_column(String(300), default="")
     """More words about the reason, in the language of the person, or ""."""
     anyway: Mapped[bool] = mapped_column(default=False)
-    """True where a person wants it sent although it was before, or to somebody who wants no mails."""
+    """True where a person wants it sent although it was before."""
+    despite_opt_out: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where a person wants it sent to somebody who wants no mails. A yes belongs to one question."""
+    seen_template: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    """Id and revision of the template by which it would have been written when it was looked through; or ""."""
+    seen_recipients: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """A hash of whom it would have gone to then; others are not written to unasked. "" before."""
     encrypted_choice: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Addresses that a person has chosen or typed for it, encrypted; None for the usual ones, and once it was sent."""
     mail_id: Mapped[int | None] = mapped_column(

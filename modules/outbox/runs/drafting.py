@@ -27,7 +27,7 @@ from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import Proposal, default_recipients, recognize
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
-from modules.outbox.private_addresses import chosen_addresses
+from modules.outbox.private_addresses import address_hash, chosen_addresses
 from modules.outbox.queries import WAY_TITLES, handed_over
 from modules.outbox.states import MailState
 
@@ -119,6 +119,17 @@ class Destination:
     recipients: list[DraftRecipient]
     proposal: Proposal
 
+    @property
+    def seen_template(self) -> str:
+        """Names the template as it is now."""
+        return f"{self.template.id}.{self.template.revision}"
+
+    @property
+    def seen_recipients(self) -> str:
+        """A hash of the recipients: the same for the same people, and no way back to private addresses."""
+        everybody = sorted(f"{row.field}:{row.address.key}" for row in self.recipients)
+        return address_hash("\n".join(everybody), "run")
+
 
 def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destination:
     """Return by which template and to whom the document of an item would go.
@@ -160,7 +171,7 @@ def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destin
         reason = HeldReason.SEVERAL_ADDRESSES if proposal.choices else HeldReason.NO_ADDRESS
         skipped = [f"{name} ({why})" for name, why in proposal.skipped]
         raise HeldError(reason, ", ".join([*proposal.without_address, *skipped]), proposal)
-    if not item.anyway:
+    if not item.despite_opt_out:
         out = opted_out_among(recipients, user)
         if out:
             names = ", ".join(sorted({partner.name for partner in out.values()}))
@@ -179,8 +190,8 @@ def _template(document: Document, run: Run, user: User) -> MailTemplate:
     return found
 
 
-def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft:
-    """Return the mail of the document of an item, of the revision that the document has now.
+def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> tuple[MailDraft, Destination]:
+    """Return the mail of the document of an item, of the revision that the document has now, and where it goes.
 
     Raises:
         HeldError: There is none.
@@ -193,4 +204,5 @@ def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft:
     except UserError as error:
         raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message)) from error
     draft.recipients = found.recipients
-    return replace(draft, private=keeps_addresses_private(document), purpose=Purpose.BATCH)
+    draft = replace(draft, private=keeps_addresses_private(document), purpose=Purpose.BATCH)
+    return draft, found

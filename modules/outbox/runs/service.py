@@ -27,7 +27,7 @@ from core.selection import Selection
 from modules.mail_config.mail_templates.selection import choices_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox import service
-from modules.outbox.models import RUN_ITEMS, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.models import RUN_ITEMS, HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.permissions import READ
 from modules.outbox.private_addresses import encrypted_choice
 from modules.outbox.runs import work
@@ -225,14 +225,18 @@ def leave_out(item: RunItem, *, out: bool = True) -> None:
 
 
 def send_anyway(item: RunItem) -> None:
-    """Send a document although it was sent before, has changed, or somebody wants no mails.
+    """Send a document although it was sent before, has changed, goes to others now, or somebody wants no mails.
+
+    The yes is one to what the page has said, and to nothing else: the document is looked through again.
 
     Raises:
         UserError: It was sent meanwhile, or the run has ended.
     """
     with transaction():
         row = _open_item(item)
-        row.anyway, row.state, row.reason = True, ItemState.UNCHECKED, None
+        row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
+        row.despite_opt_out = row.despite_opt_out or row.reason is HeldReason.OPTED_OUT
+        row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
     work.look(item.run_id, 1, item.id)
 
 
@@ -337,6 +341,9 @@ def go_on(run: Run) -> None:
         if locked.template_id is not None and session.get(MailTemplate, locked.template_id) is None:
             raise UserError(_l("The template is gone. Choose another one first."), "template")
         _remember_template(locked)
+        if locked.template_id is None and locked.paused_why == work.TEMPLATE_CHANGED:
+            # By which template each goes now, and whether it can be, is found again.
+            _look_again(locked.id, RunItem.state == ItemState.READY)
         locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()
         enqueue_after_commit("outbox.run", locked.id)
 

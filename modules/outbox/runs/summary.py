@@ -56,11 +56,18 @@ REASON_TITLES = {
     HeldReason.NO_TEMPLATE: _l("No template for it"),
     HeldReason.TEMPLATE_BROKEN: _l("The template is broken"),
     HeldReason.CHANGED: _l("Changed meanwhile"),
+    HeldReason.RECIPIENTS_CHANGED: _l("Other recipients now"),
     HeldReason.GONE: _l("No longer there"),
     HeldReason.REFUSED: _l("Cannot be written"),
 }
 OVERRULED = frozenset(
-    {HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER, HeldReason.SENT_BEFORE, HeldReason.CHANGED}
+    {
+        HeldReason.OPTED_OUT,
+        HeldReason.WANTS_PAPER,
+        HeldReason.SENT_BEFORE,
+        HeldReason.CHANGED,
+        HeldReason.RECIPIENTS_CHANGED,
+    }
 )
 """Reasons for which a person may send it all the same."""
 ADDRESSED = frozenset({HeldReason.NO_ADDRESS, HeldReason.SEVERAL_ADDRESSES})
@@ -197,7 +204,8 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
         addresses = [str(getattr(row, "addr_spec", "")) for row in people.get(item.mail.id, ())]
         return Row(item, document, addresses, (), None, "", badge_of(item.mail), reason)
     # Of what was looked through only that is asked again which is shown: a page has forty of them.
-    shown = item.state is ItemState.READY or item.reason in ADDRESSED
+    others = item.reason is HeldReason.RECIPIENTS_CHANGED
+    shown = item.state is ItemState.READY or item.reason in ADDRESSED or others
     if document is None or not shown:
         return Row(item, document, (), (), None, "", None, reason)
     try:

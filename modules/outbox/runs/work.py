@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flask_babel import force_locale, gettext, ngettext
 from sqlalchemy import delete, func, or_, select
@@ -135,26 +136,45 @@ def look(run_id: int, limit: int, item_id: int | None = None) -> bool:
             .execution_options(populate_existing=True)
         )
         for item in locked:
-            held, revision = found[item.id]
-            _hold(item, held)
-            item.revision = revision
+            seen = found[item.id]
+            _hold(item, seen.held)
+            item.revision = seen.revision
+            item.seen_template, item.seen_recipients = seen.template, seen.recipients
         session.get_one(Run, run_id).touched_at = clock.now()
     return len(items) < limit
 
 
-def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, tuple[HeldError | None, int]]:
-    """Return for each item why it is held, or None, and the revision that its document had then."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found when a document was looked through.
+
+    Attributes:
+        held: Why it is held, or None.
+        revision: That of the document then.
+        template: The template then, as `Destination.seen_template` names it.
+        recipients: Whom it would have gone to, as `Destination.seen_recipients` says.
+    """
+
+    held: HeldError | None
+    revision: int
+    template: str = ""
+    recipients: str = ""
+
+
+def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, _Seen]:
+    """Return what is found of each item."""
     facts = facts_of(items, user)
-    found: dict[int, tuple[HeldError | None, int]] = {}
+    found: dict[int, _Seen] = {}
     with force_locale(locale_of_user(user)):
         for item in items:
             document = facts.documents.get(item.document_id or 0)
-            held: HeldError | None = None
+            revision = document.revision if document is not None else 0
             try:
-                draft_of(item, facts, run, user)
+                where = draft_of(item, facts, run, user)[1]
             except HeldError as error:
-                held = error
-            found[item.id] = held, document.revision if document is not None else 0
+                found[item.id] = _Seen(error, revision)
+            else:
+                found[item.id] = _Seen(None, revision, where.seen_template, where.seen_recipients)
     return found
 
 
@@ -189,23 +209,39 @@ def _write(run_id: int) -> bool:
     if not items:
         return False
     facts = facts_of(items, user)
+    changed = False
     drafts: dict[int, MailDraft | HeldError] = {}
     # Outside of a transaction: a text takes its time, and nobody should wait for it.
     with force_locale(locale_of_user(user)):
         for item in items:
-            drafts[item.id] = _draft(item, facts, run, user)
+            try:
+                drafts[item.id] = _draft(item, facts, run, user)
+            except _TemplateChangedError:
+                changed = True
+                break
+    if changed and not drafts:
+        return _pause(run_id, TEMPLATE_CHANGED)
     _submit(run_id, user.id, drafts)
     return True
 
 
 def _draft(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft | HeldError:
     try:
-        draft = draft_of(item, facts, run, user)
+        draft, where = draft_of(item, facts, run, user)
     except HeldError as error:
         return error
     if draft.document_revision != item.revision:
         return HeldError(HeldReason.CHANGED)
+    # What was looked through by a former release has shown neither.
+    if item.seen_recipients not in {"", where.seen_recipients}:
+        return HeldError(HeldReason.RECIPIENTS_CHANGED)
+    if run.template_id is None and item.seen_template not in {"", where.seen_template}:
+        raise _TemplateChangedError
     return draft
+
+
+class _TemplateChangedError(Exception):
+    """The template by which a document was to be written says something else now, or another one applies."""
 
 
 def _submit(run_id: int, user_id: int, drafts: dict[int, MailDraft | HeldError]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from core import clock
@@ -18,10 +18,10 @@ from core.companies.service import save_company
 from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
-from core.followers.models import Follower
 from core.followers.service import follow
 from core.installation import service as installation
 from core.installation.models import Sign
+from core.partners.merging import merge
 from core.partners.models import Partner
 from core.partners.service import save_contact, save_partner
 from modules.mail_config.mail_templates.service import templates_for
@@ -192,21 +192,110 @@ def test_a_document_that_changes_after_the_dry_run_is_told_and_not_sent(
 def test_a_customer_that_loses_its_address_meanwhile_is_told(
     app: Flask, seller: User, quote: Quote, partner: MakePartner
 ) -> None:
-    lost, archived, merged, into = partner(), partner(), partner(), partner()
-    documents = [quote(lost), quote(archived), quote(merged)]
+    lost, archived = partner(), partner()
+    documents = [quote(lost), quote(archived)]
     run = prepared(seller, [row.id for row in documents])
     service.start(run, seller)
     save_partner(lost, {"email": ""})
     save_partner(archived, {"active": False})
+    assert not written(app, run)
+    assert outcomes(run) == ["no_address", "several_addresses"]  # an archived one is asked about
+
+
+def _merged(customer: Partner, other: Partner, by: User, document: Document) -> None:
+    merge(other.id, customer.id, by)
+
+
+def _moved(customer: Partner, other: Partner, by: User, document: Document) -> None:
+    save_partner(customer, {"email": "moved@example.com"})
+
+
+def _followed(customer: Partner, other: Partner, by: User, document: Document) -> None:
+    follow(document.id, partner_id=other.id, by=by)
+
+
+@pytest.mark.parametrize("fate", [_merged, _moved, _followed])
+def test_who_would_get_it_is_who_was_shown(
+    app: Flask,
+    seller: User,
+    quote: Quote,
+    partner: MakePartner,
+    make_user: Callable[..., User],
+    fate: Callable[..., None],
+) -> None:
+    customer, other = partner(), partner()
+    document, same = quote(customer), quote(partner())
+    run = prepared(seller, [document.id, same.id])
+    service.start(run, seller)
+    fate(customer, other, make_user("administrator"), document)
+    assert [mail.document_id for mail in written(app, run)] == [same.id]
+    held = items(run)[0]
+    assert outcomes(run)[0] in {"recipients_changed", "changed"}
+    service.send_anyway(held)  # to whom it goes now
+    (made,) = [mail for mail in written(app, run) if mail.document_id == document.id]
+    addresses = {row.addr_spec for row in made.recipients}
+    assert addresses & {other.email, "moved@example.com"}
+
+
+def test_a_yes_belongs_to_its_question(app: Flask, seller: User, quote: Quote, partner: MakePartner) -> None:
+    customer = partner()
+    document = quote(customer)
+    first = prepared(seller, [document.id])
+    service.start(first, seller)
+    written(app, first)
+    run = prepared(seller, [document.id])
+    assert outcomes(run) == ["sent_before"]
+    save_partner(customer, {"consent": "none"})
+    service.send_anyway(items(run)[0])  # once more; of the consent nobody has said a word
+    assert outcomes(run) == ["opted_out"]
+    service.send_anyway(items(run)[0])
+    assert outcomes(run) == ["ready"]
+
+
+@pytest.mark.parametrize("again", ["opted_out", "changed"])
+def test_a_document_that_has_changed_is_looked_through_as_any_other(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, again: str
+) -> None:
+    customer = partner()
+    document, same = quote(customer), quote(partner())  # on its way, the other keeps the run from ending
+    run = prepared(seller, [document.id, same.id])
+    service.start(run, seller)
     with transaction() as session:
-        # As a merge does it: documents and followers of one become those of the other.
-        session.execute(update(Document).where(Document.partner_id == merged.id).values(partner_id=into.id))
-        session.execute(update(Follower).where(Follower.partner_id == merged.id).values(partner_id=into.id))
-        session.execute(delete(Partner).where(Partner.id == merged.id))
-    made = written(app, run)
-    assert outcomes(run)[:2] == ["no_address", "several_addresses"]  # an archived one is asked about
-    assert outcomes(run)[2] in {"changed", "submitted"}
-    assert all(mail.recipients[0].addr_spec == into.email for mail in made)
+        session.get_one(Document, document.id).revision += 1
+    assert [mail.document_id for mail in written(app, run)] == [same.id]
+    assert outcomes(run) == ["changed", "submitted"]
+    if again == "opted_out":
+        save_partner(customer, {"consent": "none"})
+    service.send_anyway(items(run)[0])
+    assert outcomes(run)[0] == {"opted_out": "opted_out", "changed": "ready"}[again]
+
+
+@pytest.mark.parametrize("fate", ["changed", "deactivated"])
+def test_a_template_that_nobody_has_chosen_may_change_as_well(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch, fate: str
+) -> None:
+    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(work, "STEPS_A_JOB", 1)
+    documents = [quote(partner()) for _ in range(2)]
+    applies = templates_for(documents[0])[0]
+    run = prepared(seller, [row.id for row in documents])
+    service.start(run, seller)
+    work.work(run.id)
+    with transaction() as session:
+        row = session.get_one(MailTemplate, applies.id)
+        if fate == "changed":
+            row.revision += 1
+        else:
+            row.active = False
+    work.work(run.id)
+    assert len(mails(run)) == 1
+    if fate == "deactivated":
+        assert sorted(outcomes(run)) == ["no_template", "submitted"]
+        return
+    assert _state(run) is RunState.PAUSED
+    assert db.session.get_one(Run, run.id).paused_why == work.TEMPLATE_CHANGED
+    service.go_on(run)
+    assert len(written(app, run)) == 2
 
 
 def test_of_two_runs_of_the_same_documents_each_is_sent_by_one(
