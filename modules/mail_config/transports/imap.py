@@ -10,6 +10,7 @@ import base64
 import contextlib
 import datetime as dt
 import imaplib
+import io
 import re
 import select
 import socket
@@ -185,7 +186,7 @@ class ImapMailbox:
             MailboxError: The server is gone, or does not keep to what it offers.
         """
         with self._told():
-            tag = self._imap._new_tag()  # type: ignore[attr-defined]  # imaplib has no IDLE before Python 3.14
+            tag = self._imap._new_tag()  # imaplib has no IDLE before Python 3.14
             self._imap.send(tag + b" IDLE\r\n")
             changed = False
             while not (line := self._line()).startswith(b"+"):
@@ -219,7 +220,7 @@ class ImapMailbox:
         timeout = sock.gettimeout()
         sock.settimeout(0)
         try:
-            return bool(self._imap.file.peek(1))
+            return bool(cast("io.BufferedReader", self._imap.file).peek(1))
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
         finally:
