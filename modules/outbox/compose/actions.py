@@ -313,7 +313,7 @@ def _submission_token(form: ComposeForm, draft: MailDraft) -> str:
             form.reply_to,
             form.send_at,
             draft.priority,
-            f"{draft.delivery_receipt}{draft.read_receipt}",
+            f"{draft.delivery_receipt}{draft.read_receipt}{draft.promotional}",
             *(f"{recipient.field}:{recipient.address}" for recipient in draft.recipients),
             *(f"{file.name}:{file.sha256}" for file in draft.attachments),
         ]

@@ -155,6 +155,7 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     draft.priority = mail.priority
     draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
     draft.keep_days, draft.private = mail.keep_days, mail.private
+    draft.promotional = mail.promotional
     # Who sends gets the answers unless somebody else was named; another sender is not to be named for the former.
     former = mail.submitted_by.login if mail.submitted_by is not None else ""
     if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():

@@ -53,13 +53,13 @@ def compose_send(document_id: int) -> ResponseReturnValue:
     """Send, or show again what was typed with what is wrong."""
     document, user = sendable(document_id), signed_in_user()
     form = actions.posted_form(document, request.form, user)
-    _add_uploads(form)
+    add_posted_files(form)
     mail = actions.send(form)
     if mail is None:
         return show(document, form), 422
     actions.keep_sent(form, mail, request.form)
     tell_sent(mail)
-    return _go(url_for("core.document", document_id=document.id))
+    return after(url_for("core.document", document_id=document.id))
 
 
 @blueprint.post("/compose/<int:document_id>/template")
@@ -81,7 +81,7 @@ def compose_discard(document_id: int) -> ResponseReturnValue:
     """Forget what was written."""
     document = sendable(document_id)
     autosave.discard(document.id, signed_in_user(), request.form.get("token", "")[:64])
-    return _go(url_for("core.document", document_id=document.id), stay=True)
+    return after(url_for("core.document", document_id=document.id), stay=True)
 
 
 @blueprint.post("/compose/<int:document_id>/check")
@@ -131,11 +131,11 @@ def mail_undo(mail_id: int) -> ResponseReturnValue:
         abort(404)
     if not actions.call_back(mail, user) and mail.state is not MailState.CANCELED:
         flash(gettext("Too late: the email is on its way."), "warning")
-        return _go(url_for("outbox.mail", mail_id=mail.id))
+        return after(url_for("outbox.mail", mail_id=mail.id))
     flash(gettext("The email was not sent. Here it is again, as you wrote it."), "success")
     if autosave.draft_of_mail(mail, user) is None:
-        return _go(url_for("outbox.compose_again", mail_id=mail.id))
-    return _go(url_for("outbox.compose", document_id=mail.document_id))
+        return after(url_for("outbox.compose_again", mail_id=mail.id))
+    return after(url_for("outbox.compose", document_id=mail.document_id))
 
 
 @blueprint.get("/compose/again/<int:mail_id>")
@@ -147,7 +147,7 @@ def compose_again(mail_id: int) -> ResponseReturnValue:
         draft, others = copy_of(mail, user)
     except UserError as error:
         flash(str(error.message), "warning")
-        return _go(url_for("outbox.mail", mail_id=mail.id))
+        return after(url_for("outbox.mail", mail_id=mail.id))
     form = fresh_form(draft, user, mail.document, Proposal(choices=others), origin=Origin.ADDED)
     form.changed = {"subject", "body", "options"}
     form.proposed = []  # whom that mail went to was decided then
@@ -162,15 +162,15 @@ def compose_again_send(mail_id: int) -> ResponseReturnValue:
     if copied.document is not None:
         abort(404)  # its composer posts to the document's
     form = read_form(frame_without_document(copied), request.form, signed_in_user())
-    _add_uploads(form)
+    add_posted_files(form)
     mail = actions.send(form)
     if mail is None:
         return show(None, form, copied=copied), 422
     tell_sent(mail)
-    return _go(url_for("outbox.mail", mail_id=mail.id))
+    return after(url_for("outbox.mail", mail_id=mail.id))
 
 
-def _add_uploads(form: ComposeForm) -> None:
+def add_posted_files(form: ComposeForm) -> None:
     """Take files that were posted with the form itself, by a browser without script."""
     actions.add_uploads(form, request.files.getlist("files"))
 
@@ -186,7 +186,8 @@ def tell_sent(mail: OutgoingMail) -> None:
         flash(gettext("The email is in the queue."), "success")
 
 
-def _go(target: str, *, stay: bool = False) -> ResponseReturnValue:
+def after(target: str, *, stay: bool = False) -> ResponseReturnValue:
+    """Go on to a page, or with `stay`, leave a page that a script shows as it is."""
     if request.headers.get("HX-Request"):
         return ("", 204) if stay else ("", 204, {"HX-Redirect": target})
     return redirect(target)
@@ -224,22 +225,30 @@ def show(
     *,
     copied: OutgoingMail | None = None,
     kept: KeptDraft | None = None,
+    **of_letter: object,
 ) -> str:
-    """Return the composer: of a document, or of the mail that is made again."""
-    in_place = bool(request.headers.get("HX-Request")) and copied is None
+    """Return the composer: of a document, of the mail that is made again, or of one about nothing (`of_letter`)."""
+    in_place = bool(request.headers.get("HX-Request")) and document is not None and copied is None
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
+    urls: dict[str, object] = {"url_check": "", "url_chips": ""}
     if document is not None:
-        action = url_for("outbox.compose_send", document_id=document.id)
-    else:
-        assert copied is not None  # noqa: S101 (one of the two is there)
-        action = url_for("outbox.compose_again_send", mail_id=copied.id)
+        urls = {
+            "action": url_for("outbox.compose_send", document_id=document.id),
+            "back": url_for("core.document", document_id=document.id),
+            "url_check": url_for("outbox.compose_check", document_id=document.id),
+            "url_chips": url_for("outbox.compose_chips", document_id=document.id),
+        }
+    elif copied is not None:
+        urls |= {
+            "action": url_for("outbox.compose_again_send", mail_id=copied.id),
+            "back": url_for("outbox.mail", mail_id=copied.id),
+        }
     company = db.session.get_one(Company, form.draft.company_id)
     return render_template(
         name,
         document=document,
         copied=copied,
-        action=action,
         dialog=in_place,
         private=document is not None and keeps_addresses_private(document),
         form=form,
@@ -251,4 +260,5 @@ def show(
         undo_seconds=actions.undo_seconds(),
         limit=attachment_limit(),
         timezone=user.timezone,
+        **{**urls, **of_letter},
     )
