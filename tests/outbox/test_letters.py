@@ -16,6 +16,9 @@ from core.db import db
 from core.mail.draft import Reason
 from core.partners.models import Partner
 from core.partners.service import save_contact, save_partner
+from modules.mail_config.mail_templates.service import save_template, templates_for
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.customer_mail import CUSTOMER
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.pages import changed, composer_of, press_send
@@ -149,3 +152,70 @@ def test_nobody_writes_for_a_company_or_to_a_customer_out_of_reach(
     assert newest().company_id == other.id
     # Of a customer that is one company's, no other writes.
     assert "<select" not in client.get(f"{NEW}?partner={theirs.id}").text.partition("compose-company")[1]
+
+
+# ------------------------------------------------------------------------------------------------------- templates
+
+
+def news(name: str = "News", subject: str = "News for {{ customer.name }}") -> MailTemplate:
+    texts = {
+        "fr": (subject, "<div>De {{ sender.name }}</div>"),
+        "en": (subject, "<div>From {{ sender.name }}</div>"),
+    }
+    return save_template(None, kind=CUSTOMER, values={"name": name, "priority": "high"}, texts=texts)
+
+
+def test_a_template_fills_it_in_and_keeps_whom_the_person_has_added(
+    browser: FlaskClient, seller: User, customer: Partner
+) -> None:
+    template = news()
+    address = f"{NEW}?partner={customer.id}"
+    page = browser.get(address).text
+    assert "News" in page
+    form = changed(composer_of(page), cc_typed="more@example.com", template=str(template.id))
+    assert form["subject"] == ""
+    filled = composer_of(browser.post(f"{NEW}/template?partner={customer.id}", data=form).text)
+    assert (filled["subject"], filled["priority"], filled["template"]) == (
+        "News for Client SA",
+        "high",
+        str(template.id),
+    )
+    assert f"De {seller.name}" in filled["body"]
+    assert filled.getlist("to") == ["Client SA <client@example.com>"]
+    assert filled.getlist("cc") == ["more@example.com"]
+    press_send(browser, address, filled)
+    assert newest().subject == "News for Client SA"
+
+
+def test_what_the_person_has_written_stays_where_they_say_so(browser: FlaskClient, customer: Partner) -> None:
+    template = news()
+    form = changed(
+        composer_of(browser.get(f"{NEW}?partner={customer.id}").text),
+        subject="Mine",
+        template=str(template.id),
+    )
+    form.add("changed", "subject")
+    path = f"{NEW}/template?partner={customer.id}"
+    kept = composer_of(browser.post(path, data=changed(form, keep_mine="1")).text)
+    assert (kept["subject"], "De " in kept["body"]) == ("Mine", True)
+    assert composer_of(browser.post(path, data=form).text)["subject"] == "News for Client SA"
+
+
+def test_a_template_that_is_gone_or_of_documents_changes_nothing(
+    browser: FlaskClient, customer: Partner, quotation
+) -> None:
+    of_documents = templates_for(quotation)[0]
+    form = changed(composer_of(browser.get(NEW).text), subject="Mine", template=str(of_documents.id))
+    answer = browser.post(f"{NEW}/template", data=form)
+    assert (answer.status_code, composer_of(answer.text)["subject"]) == (422, "Mine")
+
+
+def test_a_test_of_it_goes_to_whoever_writes_it(company: Company, make_user, sign_in) -> None:
+    boss = make_user("administrator")
+    browser = sign_in(boss)
+    willing()
+    typed = {"name": "News", "subject_fr": "Bonjour {{ customer.name }}", "body_fr": "<div>x</div>"}
+    browser.post(f"/outbox/template-test/{CUSTOMER}", data=typed)
+    mail = newest()
+    assert [row.addr_spec for row in mail.recipients] == [boss.login]
+    assert (mail.subject, mail.attachments) == ("[Test] Bonjour Dupont", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.auth.models import User
@@ -11,25 +10,16 @@ from core.companies.service import companies_for, current_company
 from core.mail.draft import MailDraft
 from core.partners.models import Partner
 from core.partners.service import contacts_of, customer_of
-from modules.outbox.compose.draft import signature_of
+from modules.mail_config.mail_templates.service import language_of, templates_for
+from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.customer_mail import CustomerMail
+from modules.mail_config.template_language.render import BadTemplateError
+from modules.outbox.compose.draft import files_of, signature_of, take_options, take_text
 from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
 from modules.outbox.compose.recipients import MAX_CHOICES, Proposal, recipient_of
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """What such a mail is about.
-
-    Attributes:
-        company: Whose mail it is.
-        partner: The customer or contact it is to, or None where nobody is chosen yet.
-    """
-
-    company: Company
-    partner: Partner | None = None
 
 
 def companies_of(user: User, partner: Partner | None) -> list[Company]:
@@ -44,18 +34,47 @@ def companies_of(user: User, partner: Partner | None) -> list[Company]:
     return sorted(found, key=lambda company: company.id != usual.id)
 
 
-def open_letter(letter: Letter, user: User) -> ComposeForm:
-    """Return the composer for a mail about no document, with the signature of who writes."""
+def open_letter(letter: CustomerMail, user: User, template: MailTemplate | None = None) -> ComposeForm:
+    """Return the composer for a mail about no document, with the signature of who writes.
+
+    Args:
+        letter: What it is about.
+        user: Who writes.
+        template: By which it is filled in, or None for an empty text: no template applies by itself.
+    """
     proposal = proposal_for(letter.partner)
     draft = _blank(letter)
-    draft.body_html = signature_of(user)
     draft.recipients = list(proposal.recipients)
-    return fresh_form(draft, user, None, proposal)
+    problem = ""
+    if template is not None:
+        take_options(draft, template)
+        draft.attachments = files_of(template)
+        draft.template_id, draft.keep_days = template.id, template.keep_days
+        draft.language = language_of(template, letter)
+        try:
+            take_text(draft, template, letter, user)
+        except BadTemplateError as error:
+            problem = str(error.message)
+    if not draft.body_html:
+        draft.body_html = signature_of(user)
+    form = fresh_form(draft, user, None, proposal)
+    if problem:
+        form.error("", problem)
+    return form
 
 
-def posted_letter(letter: Letter, posted: MultiDict[str, str], user: User) -> ComposeForm:
+def posted_letter(letter: CustomerMail, posted: MultiDict[str, str], user: User) -> ComposeForm:
     """Return the composer of such a mail as a page has posted it."""
-    return read_form(_blank(letter), posted, user, None, proposal_for(letter.partner))
+    draft = _blank(letter)
+    template = template_of(letter, posted.get("template", type=int), user)
+    if template is not None:
+        draft.template_id, draft.keep_days = template.id, template.keep_days
+    return read_form(draft, posted, user, None, proposal_for(letter.partner))
+
+
+def template_of(letter: CustomerMail, template_id: int | None, user: User) -> MailTemplate | None:
+    """Return one of the templates that a user is offered for such a mail, or None when it is none of them."""
+    return next((row for row in templates_for(letter, user) if row.id == template_id), None)
 
 
 def proposal_for(partner: Partner | None) -> Proposal:
@@ -76,13 +95,12 @@ def proposal_for(partner: Partner | None) -> Proposal:
     return proposal
 
 
-def _blank(letter: Letter) -> MailDraft:
-    speaks = letter.partner or letter.company
+def _blank(letter: CustomerMail) -> MailDraft:
     return MailDraft(
         document_id=None,
         document_revision=0,
         company_id=letter.company.id,
-        language=speaks.language,
+        language=letter.language,
         subject="",
         body_html="",
     )

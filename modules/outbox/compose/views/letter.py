@@ -11,11 +11,12 @@ from core.config import SUPPORTED_LANGUAGES
 from core.mail.addresses import InvalidAddressError, parse_addresses
 from core.mail.draft import RecipientField
 from core.partners.reach import partner_for
-from modules.mail_config.mail_templates.selection import language_name
+from modules.mail_config.mail_templates.selection import language_name, offered
+from modules.mail_config.template_language.customer_mail import CustomerMail
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
 from modules.outbox.compose.form import ComposeForm
-from modules.outbox.compose.letters import Letter, companies_of, open_letter, posted_letter, proposal_for
+from modules.outbox.compose.letters import companies_of, open_letter, posted_letter, proposal_for, template_of
 from modules.outbox.compose.recipient_chips import chips_of
 from modules.outbox.compose.recipients import recognize
 from modules.outbox.compose.views.page import add_posted_files, after, show, tell_sent
@@ -42,6 +43,19 @@ def compose_new_send() -> ResponseReturnValue:
         return _show(letter, form), 422
     tell_sent(mail)
     return after(_back(letter, mail.id))
+
+
+@blueprint.post("/compose/new/template")
+@requires("outbox.mail.send")
+def compose_new_template() -> ResponseReturnValue:
+    """Fill the composer in by a template."""
+    letter, user = _letter(), signed_in_user()
+    form = posted_letter(letter, request.form, user)
+    template = template_of(letter, request.form.get("template", type=int), user)
+    if template is None:
+        return _show(letter, form), 422
+    new = open_letter(letter, user, template)
+    return _show(letter, actions.change_template(form, new, keep_mine=request.form.get("keep_mine") == "1"))
 
 
 @blueprint.post("/compose/new/check")
@@ -77,7 +91,7 @@ def compose_new_chips() -> ResponseReturnValue:
     return render_template("outbox/compose/_chips.html", chips=chips, field=field.value, problems=problems)
 
 
-def _letter() -> Letter:
+def _letter() -> CustomerMail:
     """Return what the mail of the request is about; abort with 404 where it is out of the user's reach."""
     user = signed_in_user()
     partner_id = request.args.get("partner", type=int)
@@ -89,16 +103,16 @@ def _letter() -> Letter:
     company = next((one for one in companies if wanted in {None, one.id}), None)
     if company is None:
         abort(404)
-    return Letter(company, partner)
+    return CustomerMail(company, user, partner)
 
 
-def _back(letter: Letter, mail_id: int | None = None) -> str:
+def _back(letter: CustomerMail, mail_id: int | None = None) -> str:
     if letter.partner is not None:
         return url_for("core.partner", partner_id=letter.partner.id)
     return url_for("outbox.mail", mail_id=mail_id) if mail_id is not None else url_for("outbox.mails")
 
 
-def _show(letter: Letter, form: ComposeForm) -> str:
+def _show(letter: CustomerMail, form: ComposeForm) -> str:
     # One that is None is left out of an address.
     partner = letter.partner.id if letter.partner is not None else None
     return show(
@@ -109,6 +123,8 @@ def _show(letter: Letter, form: ComposeForm) -> str:
         back=_back(letter),
         url_check=url_for("outbox.compose_new_check", partner=partner),
         url_chips=url_for("outbox.compose_new_chips", partner=partner),
+        url_template=url_for("outbox.compose_new_template", partner=partner),
+        offers=offered(letter, signed_in_user()),
         companies=companies_of(signed_in_user(), letter.partner),
         languages=[(code, language_name(code)) for code in SUPPORTED_LANGUAGES],
     )

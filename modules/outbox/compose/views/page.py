@@ -72,7 +72,8 @@ def compose_template(document_id: int) -> ResponseReturnValue:
     if template is None:
         return show(document, form), 422
     keep_mine = request.form.get("keep_mine") == "1"
-    return show(document, actions.change_template(form, document, template, keep_mine=keep_mine))
+    new = actions.open_form(document, template, user)
+    return show(document, actions.change_template(form, new, keep_mine=keep_mine))
 
 
 @blueprint.post("/compose/<int:document_id>/discard")
@@ -231,13 +232,15 @@ def show(
     in_place = bool(request.headers.get("HX-Request")) and document is not None and copied is None
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
-    urls: dict[str, object] = {"url_check": "", "url_chips": ""}
+    urls: dict[str, object] = {"url_check": "", "url_chips": "", "url_template": "", "offers": []}
     if document is not None:
         urls = {
             "action": url_for("outbox.compose_send", document_id=document.id),
             "back": url_for("core.document", document_id=document.id),
             "url_check": url_for("outbox.compose_check", document_id=document.id),
             "url_chips": url_for("outbox.compose_chips", document_id=document.id),
+            "url_template": url_for("outbox.compose_template", document_id=document.id),
+            "offers": offered(document, user),
         }
     elif copied is not None:
         urls |= {
@@ -253,7 +256,6 @@ def show(
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
-        offers=offered(document, user) if document is not None else [],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,
