@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import cast
+from typing import Protocol, cast
 
 from flask_babel import force_locale
 
-from core.documents.models import Document
+from core.companies.models import Company
 from core.i18n import locale_of
+from core.partners.models import Partner
 
 
-def locale_of_document(document: Document, language: str | None = None) -> str:
+class Addressed(Protocol):
+    """A document, or whatever else is written by a company to a customer."""
+
+    @property
+    def company(self) -> Company:
+        """Who writes."""
+
+    @property
+    def partner(self) -> Partner | None:
+        """To whom, or None."""
+
+    @property
+    def language(self) -> str:
+        """In which language."""
+
+
+def locale_of_document(document: Addressed, language: str | None = None) -> str:
     """Return the locale of a document.
 
     Args:
@@ -22,6 +39,6 @@ def locale_of_document(document: Document, language: str | None = None) -> str:
     return locale_of(language or document.language, customer, document.company.country)
 
 
-def speaking(document: Document, language: str | None = None) -> AbstractContextManager[None]:
+def speaking(document: Addressed, language: str | None = None) -> AbstractContextManager[None]:
     """Let everything inside a block speak to whoever gets a document; arguments as for `locale_of_document`."""
     return cast("AbstractContextManager[None]", force_locale(locale_of_document(document, language)))

@@ -8,13 +8,17 @@ from flask import request
 from sqlalchemy import select
 
 from core.auth.models import User
+from core.companies.service import current_company
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import get_readable, readable_by
 from core.errors import UserError
+from core.partners.models import Partner
+from core.partners.reach import partner_for, reachable
 from modules.mail_config.editor.form import TypedTemplate
 from modules.mail_config.mail_templates import service
 from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.customer_mail import CUSTOMER, CustomerMail, Subject
 from modules.mail_config.template_language.render import BadTemplateError, Rendered
 
 
@@ -24,7 +28,7 @@ class Preview:
 
     Attributes:
         template: The template, in no session.
-        document: The document, or None when there is none to try it on.
+        document: The document, or the email to a customer; None when there is none to try it on.
         language: The language of the text, or "" when there is none.
         rendered: Subject and body; None when the template cannot be used.
         file_name: Of the PDF.
@@ -32,11 +36,16 @@ class Preview:
     """
 
     template: MailTemplate
-    document: Document | None
+    document: Subject | None
     language: str
     rendered: Rendered | None = None
     file_name: str = ""
     error: str = ""
+
+    @property
+    def of_document(self) -> bool:
+        """True where it was tried on a document, which has a PDF and followers."""
+        return isinstance(self.document, Document)
 
 
 def posted_template(kind: str) -> TypedTemplate:
@@ -45,9 +54,15 @@ def posted_template(kind: str) -> TypedTemplate:
     return TypedTemplate.posted(row if row is not None and row.kind == kind else None, kind)
 
 
-def chosen_document(kind: str, user: User) -> Document | None:
-    """Return the document that the page that was posted has chosen, else the newest one that the user may read."""
+def chosen_subject(kind: str, user: User) -> Subject | None:
+    """Return what the page that was posted has chosen to try the template on, else the newest that the user may read.
+
+    Raises:
+        UserError: The template is for customers, and the user works for no company.
+    """
     chosen = request.form.get("preview_document", 0, type=int)
+    if kind == CUSTOMER:
+        return CustomerMail(current_company(user), user, _chosen_customer(chosen, user))
     document = get_readable(user, chosen) if chosen else None
     if document is not None and document.kind == kind:
         return document
@@ -56,12 +71,18 @@ def chosen_document(kind: str, user: User) -> Document | None:
     return db.session.scalar(query.order_by((Document.number == "").asc(), Document.id.desc()).limit(1))
 
 
-def preview_of(typed: TypedTemplate, document: Document | None, language: str) -> Preview:
+def _chosen_customer(chosen: int, user: User) -> Partner | None:
+    customer = partner_for(user, chosen) if chosen else None
+    newest = select(Partner).where(Partner.active, Partner.parent_id.is_(None), reachable(user))
+    return customer or db.session.scalar(newest.order_by(Partner.id.desc()).limit(1))
+
+
+def preview_of(typed: TypedTemplate, document: Subject | None, language: str) -> Preview:
     """Return what comes of what stands on the page.
 
     Args:
         typed: What stands there.
-        document: The document to try it on, or None.
+        document: What to try it on, or None.
         language: A language of the texts; another one stands for the language that the document would get.
     """
     template = typed.as_template()
@@ -76,6 +97,8 @@ def preview_of(typed: TypedTemplate, document: Document | None, language: str) -
         preview.error = _first_problem(template, language) or str(error.message)
     except UserError as error:
         preview.error = str(error.message)
+    if not isinstance(document, Document):
+        return preview
     try:
         preview.file_name = service.pdf_name_for(template, document, language=language)
     except UserError as error:

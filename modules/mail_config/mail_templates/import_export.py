@@ -27,7 +27,6 @@ from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.partners.models import Partner
 from core.partners.reach import reachable
-from core.registry import current_registry
 from modules.mail_config.mail_templates.import_rows import (
     MAX_BYTES,
     BadValueError,
@@ -42,6 +41,7 @@ from modules.mail_config.mail_templates.service import checked_values, store_tem
 from modules.mail_config.mail_templates.snapshot import contents_of
 from modules.mail_config.mail_templates.validation import RecipientChoice, check_template, checked_recipients
 from modules.mail_config.models import MailTemplate, RecipientRule
+from modules.mail_config.template_language.fields import template_kinds
 
 __all__ = [
     "FORMAT",
@@ -200,7 +200,7 @@ def _entry(key: str, row: Any) -> Entry:
         entry.kind = text_in(row, "kind", 60)
         if not entry.name.strip():
             raise BadValueError(gettext("It has no name."))
-        if entry.kind not in current_registry().kinds:
+        if entry.kind not in template_kinds():
             raise BadValueError(gettext("There is no kind of document “%(kind)s” here.", kind=entry.kind))
         _read_values(entry, row)
         entry.texts = texts_in(row)

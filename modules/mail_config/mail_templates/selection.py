@@ -17,6 +17,7 @@ from core.documents.models import Document
 from core.documents.service import preferred_template
 from core.partners.service import customer_of
 from modules.mail_config.models import MailTemplate, MailTemplateText
+from modules.mail_config.template_language.customer_mail import Subject
 
 ENGLISH = "en"
 
@@ -36,7 +37,7 @@ class Offer:
     why: list[str]
 
 
-def offered(document: Document, user: User | None = None) -> list[Offer]:
+def offered(document: Subject, user: User | None = None) -> list[Offer]:
     """Return the active templates for a document, the one that applies first; `rule_text` says by which rule.
 
     Args:
@@ -44,7 +45,8 @@ def offered(document: Document, user: User | None = None) -> list[Offer]:
         user: Who writes, and is offered as well what they, or colleagues for the company, have saved. None where
             nobody chooses.
     """
-    partners, preferred = _partners(document), preferred_template(document)
+    partners = _partners(document)
+    preferred = preferred_template(document) if isinstance(document, Document) else None
     rows = db.session.scalars(
         select(MailTemplate).where(
             MailTemplate.kind == document.kind,
@@ -97,7 +99,7 @@ def choices_for(company: Company, *, kind: str) -> list[tuple[int, str]]:
 
 
 def text_for(
-    template: MailTemplate, document: Document, *, language: str | None = None
+    template: MailTemplate, document: Subject, *, language: str | None = None
 ) -> MailTemplateText | None:
     """Return the text for a document: in its language, else in its company's, else in English, else in any.
 
@@ -116,7 +118,7 @@ def text_for(
     return None
 
 
-def language_of(template: MailTemplate, document: Document) -> str:
+def language_of(template: MailTemplate, document: Subject) -> str:
     """Return the language in which a template speaks about a document."""
     text = text_for(template, document)
     return text.language if text else document.language
@@ -153,7 +155,7 @@ def language_name(language: str) -> str:
     return str(names.get(language, language))
 
 
-def _partners(document: Document) -> list[int]:
+def _partners(document: Subject) -> list[int]:
     """Return the customer of a document and, of a contact, the customer it belongs to; the nearest first."""
     if document.partner is None:
         return []
@@ -165,14 +167,14 @@ def _speaks(template: MailTemplate, language: str) -> bool:
     return any(text.language == language for text in template.texts)
 
 
-def _why(template: MailTemplate, document: Document, *, is_preferred: bool) -> Iterable[str]:
+def _why(template: MailTemplate, document: Subject, *, is_preferred: bool) -> Iterable[str]:
     yield from _for_whom(template, document)
     if is_preferred:
         yield gettext("named in the settings")
     yield from _in_which_language(template, document)
 
 
-def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
+def _for_whom(template: MailTemplate, document: Subject) -> Iterable[str]:
     """Return phrases that say whom a template is for."""
     if template.partner is not None:
         if document.partner is not None and template.partner_id == document.partner.id:
@@ -187,13 +189,16 @@ def _for_whom(template: MailTemplate, document: Document) -> Iterable[str]:
         yield gettext("for everybody")
 
 
-def _in_which_language(template: MailTemplate, document: Document) -> Iterable[str]:
+def _in_which_language(template: MailTemplate, document: Subject) -> Iterable[str]:
     """Return a phrase that says why a template would speak in this language."""
     text = text_for(template, document)
     if text is None:
         yield gettext("without a text")
         return
     name = language_name(text.language)
+    if text.language == document.language and not isinstance(document, Document):
+        yield gettext("in %(language)s", language=name)
+        return
     if text.language == document.language:
         yield gettext("in %(language)s, the language of the document", language=name)
         return

@@ -39,6 +39,7 @@ from modules.mail_config.models import (
     TemplateRevision,
 )
 from modules.mail_config.template_language import render
+from modules.mail_config.template_language.customer_mail import Subject
 from modules.mail_config.template_language.fields import catalogue, samples, shipped_templates, values_of
 from modules.mail_config.template_language.render import Rendered
 from modules.mail_config.template_language.tags import normalize as normalize_formulas
@@ -78,12 +79,12 @@ _COLUMNS = frozenset(
 # ------------------------------------------------------------------------------------------------------- render
 
 
-def templates_for(document: Document, user: User | None = None) -> list[MailTemplate]:
+def templates_for(document: Subject, user: User | None = None) -> list[MailTemplate]:
     """Return the active templates for a document, the one that applies first; see `selection.offered`."""
     return [offer.template for offer in offered(document, user)]
 
 
-def render_for(template: MailTemplate, document: Document, *, language: str | None = None) -> Rendered:
+def render_for(template: MailTemplate, document: Subject, *, language: str | None = None) -> Rendered:
     """Return subject and body of a mail about a document, in one language.
 
     Args:

@@ -11,10 +11,9 @@ from sqlalchemy import select
 
 from core.db import db
 from core.i18n import lazy_gettext as _l
-from core.registry import current_registry
 from modules.mail_config.mail_templates.validation import check_template
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.template_language.fields import catalogue, template_kinds
 from modules.mail_config.template_language.linter import used_fields
 from modules.mail_config.template_language.sandbox import BadTemplateError
 
@@ -57,7 +56,7 @@ def unusable(_sender: Any) -> list[str]:
     """Return a sentence for each active template that cannot be used as it is stored; for `envoi check`."""
     rows = db.session.scalars(
         select(MailTemplate)
-        .where(MailTemplate.active, MailTemplate.kind.in_(current_registry().kinds))
+        .where(MailTemplate.active, MailTemplate.kind.in_(template_kinds()))
         .order_by(MailTemplate.kind, MailTemplate.position, MailTemplate.id)
     )
     found: list[str] = []

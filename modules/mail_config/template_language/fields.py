@@ -9,9 +9,16 @@ from flask_babel import force_locale, gettext
 
 from core.documents.behavior import DocumentBehavior, FieldSpec, FieldType, FieldValue, ShippedTemplate
 from core.documents.checked import fields_of
-from core.documents.models import Document
-from core.documents.service import behavior_of
+from core.documents.service import behavior_of, kind_title
 from core.registry import current_registry, resolve
+from modules.mail_config.template_language.customer_mail import (
+    CATALOGUE,
+    CUSTOMER,
+    TITLE,
+    CustomerMail,
+    Subject,
+    customer_mail_values,
+)
 from modules.mail_config.template_language.values import Amount, shown
 
 SAMPLE_CURRENCY = "EUR"  # of samples, where no document says which
@@ -24,8 +31,20 @@ def _behavior(kind: str) -> DocumentBehavior | None:
 
 def catalogue(kind: str) -> list[FieldSpec]:
     """Return the fields that templates of a kind may use; [] when its module is not enabled."""
+    if kind == CUSTOMER:
+        return list(CATALOGUE)
     behavior = _behavior(kind)
     return list(behavior.catalogue) if behavior else []
+
+
+def template_kinds() -> dict[str, str]:
+    """Return the kinds that templates can be of, with their titles: documents that are enabled, and customers."""
+    return {name: title_of_kind(name) for name in (*current_registry().kinds, CUSTOMER)}
+
+
+def title_of_kind(kind: str) -> str:
+    """Return the title of a kind of templates, or its name when its module is not enabled."""
+    return str(gettext(TITLE)) if kind == CUSTOMER else kind_title(kind)
 
 
 def shipped_templates(kind: str) -> list[ShippedTemplate]:
@@ -34,12 +53,14 @@ def shipped_templates(kind: str) -> list[ShippedTemplate]:
     return list(behavior.templates) if behavior else []
 
 
-def values_of(document: Document) -> dict[str, FieldValue]:
-    """Return the fields of a document in the current locale; amounts know their currency.
+def values_of(document: Subject) -> dict[str, FieldValue]:
+    """Return the fields of what an email is about, in the current locale; amounts know their currency.
 
     Raises:
         UserError: Its module is not enabled, or its behavior does not keep its promise.
     """
+    if isinstance(document, CustomerMail):
+        return customer_mail_values(document)
     behavior = behavior_of(document)
     money = {spec.name for spec in behavior.catalogue if spec.type is FieldType.MONEY}
     return {
@@ -71,7 +92,7 @@ def _sample(spec: FieldSpec) -> FieldValue:
     return str(gettext(value)) if isinstance(value, str) else value
 
 
-def samples(kind: str, document: Document | None, language: str) -> dict[str, str]:
+def samples(kind: str, document: Subject | None, language: str) -> dict[str, str]:
     """Return each field of a kind as a mail in a language would show it.
 
     Args:

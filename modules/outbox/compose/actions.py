@@ -137,15 +137,17 @@ def template_of(document: Document, template_id: int | None, user: User) -> Mail
     return next((row for row in templates_for(document, user) if row.id == template_id), None)
 
 
-def change_template(
-    form: ComposeForm, document: Document, template: MailTemplate, *, keep_mine: bool
-) -> ComposeForm:
+def change_template(form: ComposeForm, new: ComposeForm, *, keep_mine: bool) -> ComposeForm:
     """Return the composer filled in by another template.
 
     Subject, text, files and recipients that came from the former template are replaced. What the person has
     written stays where `keep_mine` says so; whom they added, and what they attached, stays in any case.
+
+    Args:
+        form: As it was posted.
+        new: As it would be opened with the other template.
+        keep_mine: Whether what the person has written stays.
     """
-    new = open_form(document, template, form.user)
     # What the former template had filled in, by where it stood: the rest is the person's own.
     filled = {key: where for where, _colon, key in (text.partition(":") for text in form.proposed)}
     own = [recipient for recipient in form.draft.recipients if recipient.address.key not in filled]
@@ -168,6 +170,7 @@ def change_template(
     new.typed = form.typed
     new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
+    new.draft.promotional = form.draft.promotional
     new.draft.document_revision = form.draft.document_revision
     # Of the text, only what stays is still the person's; the rest stays where it is in any case.
     new.changed = {"template"} | (form.changed if keep_mine else form.changed - set(OF_TEMPLATE))
@@ -361,7 +364,7 @@ def _submission_token(form: ComposeForm, draft: MailDraft) -> str:
             form.reply_to,
             form.send_at,
             draft.priority,
-            f"{draft.delivery_receipt}{draft.read_receipt}",
+            f"{draft.delivery_receipt}{draft.read_receipt}{draft.promotional}",
             *(f"{recipient.field}:{recipient.address}" for recipient in draft.recipients),
             *(f"{file.name}:{file.sha256}" for file in draft.attachments),
         ]

@@ -18,6 +18,7 @@ from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.customer_mail import Subject
 from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.html_body import clean_html
 from modules.outbox.models import OutgoingMail
@@ -77,7 +78,7 @@ def fill_in(draft: MailDraft, template: MailTemplate, document: Document, user: 
     take_text(draft, template, document, user)
 
 
-def take_text(draft: MailDraft, template: MailTemplate, document: Document, user: User | None) -> None:
+def take_text(draft: MailDraft, template: MailTemplate, document: Subject, user: User | None) -> None:
     """Give a draft the text of a template, and the signature of who writes.
 
     Raises:
@@ -155,6 +156,7 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     draft.priority = mail.priority
     draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
     draft.keep_days, draft.private = mail.keep_days, mail.private
+    draft.promotional = mail.promotional
     # Who sends gets the answers unless somebody else was named; another sender is not to be named for the former.
     former = mail.submitted_by.login if mail.submitted_by is not None else ""
     if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():

@@ -131,6 +131,11 @@ class ComposeForm:
         """True to ask the reader's program for a notification."""
         return self.draft.read_receipt
 
+    @property
+    def promotional(self) -> bool:
+        """True for what advertises."""
+        return self.draft.promotional
+
     def _chips(self, recipients: list[DraftRecipient]) -> list[Chip]:
         of_customer = self.document is not None and self.document.partner_id is not None
         return chips_of(recipients, self.user, of_customer=of_customer)
@@ -285,6 +290,8 @@ def _read_options(form: ComposeForm, posted: MultiDict[str, str]) -> None:
         draft.priority = Priority.NORMAL
     draft.delivery_receipt = bool(posted.get("delivery_receipt"))
     draft.read_receipt = bool(posted.get("read_receipt"))
+    # What a document says is necessary; a checkbox that a page of it does not have makes no advertisement of it.
+    draft.promotional = form.document is None and bool(posted.get("promotional"))
     form.reply_to = posted.get("reply_to", "")[:1000].strip()
     draft.reply_to = None
     if form.reply_to:

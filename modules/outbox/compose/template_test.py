@@ -51,7 +51,7 @@ def send_test(preview: Preview, user: User) -> OutgoingMail:
             DraftAttachment(file.name, file.media_type, file.sha256, file.size) for file in template.files
         ],
         pdf_name=preview.file_name,
-        pdf=_pdf(document, preview.file_name, preview.language),
+        pdf=_pdf(document, preview.file_name, preview.language) if isinstance(document, Document) else None,
         reply_to=Address(normalize(template.reply_to)) if template.reply_to else None,
         keep_days=template.keep_days,
         priority=template.priority,

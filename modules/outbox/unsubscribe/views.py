@@ -12,6 +12,7 @@ from flask_babel import force_locale, get_locale
 
 from core.auth.permissions import from_anywhere, public
 from modules.outbox.blueprint import blueprint
+from modules.outbox.models import MailRecipient
 from modules.outbox.unsubscribe.service import BY_LINK, Outcome, opt_out, recipient_known
 from modules.outbox.unsubscribe_links import ForgedLinkError, recipient_in
 
@@ -20,7 +21,11 @@ from modules.outbox.unsubscribe_links import ForgedLinkError, recipient_in
 @public
 def unsubscribe_page(token: str) -> ResponseReturnValue:
     """Show the button."""
-    return _page(token, opted_out=False)
+    try:
+        recipient = recipient_known(recipient_in(token))
+    except ForgedLinkError as error:
+        return _forged(error)
+    return _page(recipient, None)
 
 
 @blueprint.post("/unsubscribe/<token>")
@@ -28,16 +33,19 @@ def unsubscribe_page(token: str) -> ResponseReturnValue:
 @from_anywhere
 def unsubscribe(token: str) -> ResponseReturnValue:
     """Opt out; RFC 8058 §3.2 wants no redirect."""
-    return _page(token, opted_out=True)
-
-
-def _page(token: str, *, opted_out: bool) -> ResponseReturnValue:
     try:
         recipient_id = recipient_in(token)
     except ForgedLinkError as error:
-        return render_template("outbox/unsubscribe/page.html", problem=str(error.message)), 404
-    recipient = recipient_known(recipient_id)
-    outcome = opt_out(recipient_id, BY_LINK) if opted_out else None
+        return _forged(error)
+    outcome = opt_out(recipient_id, BY_LINK)
+    return _page(recipient_known(recipient_id), outcome)
+
+
+def _forged(error: ForgedLinkError) -> ResponseReturnValue:
+    return render_template("outbox/unsubscribe/page.html", problem=str(error.message)), 404
+
+
+def _page(recipient: MailRecipient | None, outcome: Outcome | None) -> ResponseReturnValue:
     if recipient is None:
         return render_template("outbox/unsubscribe/page.html", outcome=Outcome.GONE)
     mail = recipient.mail

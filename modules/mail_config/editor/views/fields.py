@@ -17,10 +17,12 @@ from core.documents.service import kind_title, readable_by
 from core.i18n import N_
 from core.partners.models import Partner
 from core.partners.reach import reachable
+from core.partners.service import find_partners
 from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
 from modules.mail_config.mail_templates import service
+from modules.mail_config.template_language.customer_mail import CUSTOMER, Subject
 from modules.mail_config.template_language.tree import Formula, split_formulas
 
 DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
@@ -32,6 +34,7 @@ GROUP_TITLES = {
     "contact": N_("Contact"),
     "company": N_("Company"),
     "owner": N_("Salesperson"),
+    "sender": N_("Sender"),
     "cashier": N_("Cashier"),
 }
 
@@ -86,11 +89,16 @@ def functions_in_use() -> list[str]:
 @blueprint.get("/templates/documents")
 @requires("mail_config.template.edit")
 def template_documents() -> ResponseReturnValue:
-    """Find documents that the user may read, the newest first: by number or customer, of one kind or of all."""
+    """Find documents that the user may read, the newest first: by number or customer, of one kind or of all.
+
+    For templates that are about no document, customers.
+    """
     query = select(Document).where(readable_by(signed_in_user())).order_by(Document.id.desc())
-    if kind := request.args.get("kind"):
-        query = query.where(Document.kind == kind)
     words = request.args.get("q", "").strip()[:100]
+    if (kind := request.args.get("kind")) == CUSTOMER:
+        return jsonify(_customers(words))
+    if kind:
+        query = query.where(Document.kind == kind)
     if words:
         named = select(Partner.id).where(Partner.name.icontains(words, autoescape=True))
         query = query.where(
@@ -103,6 +111,12 @@ def template_documents() -> ResponseReturnValue:
     if kind and not words:
         found.insert(0, {"value": "0", "text": str(gettext("The newest one")), "detail": ""})
     return jsonify(found)
+
+
+def _customers(words: str) -> list[dict[str, str]]:
+    found = find_partners(words, signed_in_user(), limit=DOCUMENTS_AT_MOST)
+    newest = [] if words else [{"value": "0", "text": str(gettext("The newest one")), "detail": ""}]
+    return newest + [{"value": str(row.id), "text": row.name, "detail": row.email} for row in found]
 
 
 @blueprint.get("/templates/chip/<kind>")
@@ -119,13 +133,17 @@ def template_chip(kind: str) -> ResponseReturnValue:
     return jsonify(chip(kind, source, service.samples(kind, None, request.args.get("language", "en"))))
 
 
-def document_label(document: Document) -> str:
-    """Return how a document is named in a list to choose from."""
+def document_label(document: Subject) -> str:
+    """Return how a document, or a customer, is named in a list to choose from."""
+    if not isinstance(document, Document):
+        return document.partner.name if document.partner is not None else document.company.name
     return f"{kind_title(document.kind)} {document.number or f'#{document.id}'}"
 
 
-def document_detail(document: Document) -> str:
-    """Return what tells a document apart: customer and date."""
+def document_detail(document: Subject) -> str:
+    """Return what tells a document apart: customer and date; of a customer, the address."""
+    if not isinstance(document, Document):
+        return document.partner.email if document.partner is not None else ""
     return " · ".join(
         part for part in (document.partner.name if document.partner else "", day(document.date)) if part
     )

@@ -13,7 +13,7 @@ from core.errors import UserError
 from core.mail.html import clean_html
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.form import TypedTemplate, TypedText, one_line_each
-from modules.mail_config.editor.preview import chosen_document, posted_template, preview_of
+from modules.mail_config.editor.preview import chosen_subject, posted_template, preview_of
 from modules.mail_config.editor.views.fields import document_detail, document_label
 from modules.mail_config.editor.views.page import editor_of
 from modules.mail_config.from_mail import legacy_fields
@@ -29,7 +29,7 @@ from modules.mail_config.mail_templates.word_diff import readable
 def template_preview(kind: str) -> ResponseReturnValue:
     """Show what comes of a template as it stands on the page; nothing is saved."""
     typed = posted_template(kind_or_404(kind))
-    document = chosen_document(kind, signed_in_user())
+    document = chosen_subject(kind, signed_in_user())
     wanted = request.form.get("preview_language", "")
     preview = preview_of(typed, document, wanted)
     shown_language = preview.language or wanted or SUPPORTED_LANGUAGES[0]

@@ -11,12 +11,12 @@ from core.auth.permissions import requires, signed_in_user
 from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.documents.service import get_readable
-from core.registry import current_registry
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.mail_templates import revisions, selection, service
 from modules.mail_config.mail_templates.titles import FIELDS, RULES
 from modules.mail_config.mail_templates.word_diff import Piece, compare
 from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.fields import template_kinds, title_of_kind
 
 
 def template_or_404(template_id: int) -> MailTemplate:
@@ -26,7 +26,7 @@ def template_or_404(template_id: int) -> MailTemplate:
 
 def kind_or_404(kind: str) -> str:
     """Return the name of a kind that is enabled."""
-    return kind if kind in current_registry().kinds else abort(404)
+    return kind if kind in template_kinds() else abort(404)
 
 
 def is_changed(row: MailTemplate) -> bool:
@@ -42,6 +42,12 @@ def is_changed(row: MailTemplate) -> bool:
     ) or bool(row.recipients or row.files or row.reply_to or row.company_id or row.partner_id)
 
 
+@blueprint.app_template_global()
+def template_kind_title(kind: str) -> str:
+    """Return the title of a kind of templates, for pages."""
+    return title_of_kind(kind)
+
+
 @blueprint.get("/templates")
 @requires("mail_config.template.edit")
 def templates() -> ResponseReturnValue:
@@ -51,13 +57,13 @@ def templates() -> ResponseReturnValue:
             select(MailTemplate).order_by(MailTemplate.kind, MailTemplate.position, MailTemplate.id)
         )
     )
-    by_kind: dict[str, list[MailTemplate]] = {kind: [] for kind in current_registry().kinds}
+    by_kind: dict[str, list[MailTemplate]] = {kind: [] for kind in template_kinds()}
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)  # also those of a module that is not enabled now
     return render_template(
         "mail_config/mail_templates/templates.html",
         by_kind=by_kind,
-        enabled=current_registry().kinds,
+        enabled=template_kinds(),
         languages=SUPPORTED_LANGUAGES,
         language_name=selection.language_name,
         rule_text=selection.rule_text(),

@@ -2,6 +2,7 @@
 
 export function begin({ form, tell, changed }) {
   const rules = document.getElementById("recipient-rules");
+  if (!rules) return; // a template that is about no document
   function fit(row) {
     const chosen = row.querySelector("[name=recipient_rule]");
     const takes = chosen.selectedOptions[0].dataset.takes;

@@ -4,6 +4,7 @@ from modules.outbox.compose.views import (
     answer,
     at_once,
     files,
+    letter,
     page,
     recipients,
     save_template,
@@ -11,4 +12,14 @@ from modules.outbox.compose.views import (
     waiting,
 )
 
-__all__ = ["answer", "at_once", "files", "page", "recipients", "save_template", "template_test", "waiting"]
+__all__ = [
+    "answer",
+    "at_once",
+    "files",
+    "letter",
+    "page",
+    "recipients",
+    "save_template",
+    "template_test",
+    "waiting",
+]

@@ -73,7 +73,8 @@ def compose_template(document_id: int) -> ResponseReturnValue:
     if template is None:
         return show(document, form), 422
     keep_mine = request.form.get("keep_mine") == "1"
-    return show(document, actions.change_template(form, document, template, keep_mine=keep_mine))
+    new = actions.open_form(document, template, user)
+    return show(document, actions.change_template(form, new, keep_mine=keep_mine))
 
 
 @blueprint.post("/compose/<int:document_id>/discard")
@@ -228,22 +229,46 @@ def show(
     answered: InboundMessage | None = None,
     changes: OutgoingMail | None = None,
     kept: KeptDraft | None = None,
+    **of_letter: object,
 ) -> str:
-    """Return the composer: of a document, a mail made again, an answer to a message, or one that waits and changes."""
-    in_place = bool(request.headers.get("HX-Request")) and copied is None and changes is None
+    """Return the composer: of a document, a mail made again, an answer, a mail that waits, or one about no document.
+
+    Args:
+        document: What the mail is about, or None.
+        form: What stands in the composer.
+        copied: The mail that is made again, or whose answer is answered.
+        answered: The message that is answered.
+        changes: The mail that waits and is changed.
+        kept: The draft that was kept.
+        of_letter: What the composer of a mail about no document has besides.
+    """
+    plain = document is not None and copied is None and changes is None
+    in_place = bool(request.headers.get("HX-Request")) and plain
     name = "outbox/compose/dialog.html" if in_place else "outbox/compose/page.html"
     user = signed_in_user()
-    if changes is not None:
-        action = url_for("outbox.compose_change_save", mail_id=changes.id, token=form.change)
-    elif document is not None:
-        action = url_for("outbox.compose_send", document_id=document.id)
-    else:
-        assert copied is not None  # noqa: S101 (one of the three is there)
-        action = (
-            url_for("outbox.answer_send", inbound_id=answered.id)
-            if answered is not None
-            else url_for("outbox.compose_again_send", mail_id=copied.id)
+    places: dict[str, object] = {"url_check": "", "url_chips": "", "url_template": "", "offers": []}
+    if document is not None:
+        places = {
+            "action": url_for("outbox.compose_send", document_id=document.id),
+            "back": url_for("core.document", document_id=document.id),
+            "url_check": url_for("outbox.compose_check", document_id=document.id),
+            "url_chips": url_for("outbox.compose_chips", document_id=document.id),
+            "url_template": url_for("outbox.compose_template", document_id=document.id),
+            "offers": offered(document, user),
+        }
+    elif copied is not None:
+        send_again = url_for("outbox.compose_again_send", mail_id=copied.id)
+        places["action"] = (
+            url_for("outbox.answer_send", inbound_id=answered.id) if answered is not None else send_again
         )
+        places["back"] = url_for("outbox.mail", mail_id=copied.id)
+    if changes is not None:
+        # Who changes a mail has its text: another template would be another mail.
+        places |= {
+            "action": url_for("outbox.compose_change_save", mail_id=changes.id, token=form.change),
+            "back": url_for("outbox.mail", mail_id=changes.id),
+            "offers": [],
+        }
     company = db.session.get_one(Company, form.draft.company_id)
     return render_template(
         name,
@@ -252,17 +277,15 @@ def show(
         changes=changes,
         outdated=changes is not None and document_problem(changes) is not None,
         answered=answered,
-        action=action,
         dialog=in_place,
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
-        # Who changes a mail has its text: another template would be another mail.
-        offers=offered(document, user) if document is not None and changes is None else [],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,
         undo_seconds=actions.undo_seconds(),
         limit=attachment_limit(),
         timezone=user.timezone,
+        **{**places, **of_letter},
     )

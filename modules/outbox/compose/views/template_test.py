@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
 from core.errors import UserError
-from core.registry import current_registry
-from modules.mail_config.editor.preview import chosen_document, posted_template, preview_of
+from modules.mail_config.editor.preview import chosen_subject, posted_template, preview_of
+from modules.mail_config.template_language.fields import template_kinds
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.template_test import send_test
 
@@ -18,11 +18,11 @@ from modules.outbox.compose.template_test import send_test
 def template_test(kind: str) -> ResponseReturnValue:
     """Send a test of the template as it stands on the page, saved or not, to the signed-in user."""
     user = signed_in_user()
-    if kind not in current_registry().kinds:
+    if kind not in template_kinds():
         abort(404)
     if not user.can("mail_config.template.edit"):
         abort(403)
-    typed, document = posted_template(kind), chosen_document(kind, user)
+    typed, document = posted_template(kind), chosen_subject(kind, user)
     mail, error = None, ""
     try:
         mail = send_test(preview_of(typed, document, request.form.get("preview_language", "")), user)
