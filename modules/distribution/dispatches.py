@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from flask_babel import force_locale, gettext
 from sqlalchemy import ColumnElement, select, update
@@ -29,7 +29,7 @@ from core.jobs import enqueue_after_commit
 from core.partners.service import customer_of
 from core.registry import current_registry
 from modules.distribution import archive
-from modules.distribution.decisions import decision_for, decisions_for
+from modules.distribution.decisions import decision_for
 from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 from modules.distribution.permissions import DISTRIBUTE
 from modules.outbox import service as outbox
@@ -299,7 +299,7 @@ def _archive(row: Dispatch) -> None:
         return None
     if archive.is_there(row.path, row.sha256):
         return _end(row.id, DispatchState.DONE)
-    rule = row.rule or decisions_for([document])[document.id].rule
+    rule = row.rule or decision_for(document).rule
     try:
         data = render_document(document)
         with force_locale(document.company.language):
@@ -319,11 +319,3 @@ def _note(dispatch_id: int, path: str, sha256: str) -> None:
     with transaction() as session:
         row = session.get_one(Dispatch, dispatch_id)
         row.path, row.sha256 = path, sha256
-
-
-def ways_of(documents: Sequence[Document]) -> dict[int, tuple[Way, ...]]:
-    """Return how each document goes by its rule; by mail where none applies."""
-    return {
-        number: decision.ways if decision.rule is not None else (Way.MAIL,)
-        for number, decision in decisions_for(documents).items()
-    }
