@@ -188,9 +188,8 @@ def _decide(dispatch: Dispatch, by: User, state: DispatchState) -> None:
 
 def go() -> None:
     """Let go what is due; runs as a job. Paper waits for whoever prints."""
-    # In a restored copy stands as due what may have gone long ago: a person decides first.
     if installation.verify() is not None:
-        return
+        return _ask_restored()
     due = (
         select(Dispatch.id)
         .where(
@@ -217,6 +216,22 @@ def go() -> None:
             else:
                 _archive(row)
         end_reading()
+    return None
+
+
+def _ask_restored() -> None:
+    """Let a person decide about each: in a restored copy stands as due what may have gone long ago."""
+    with transaction() as session:
+        session.execute(
+            update(Dispatch)
+            .where(Dispatch.state == DispatchState.DUE, Dispatch.way.in_([Way.MAIL, Way.ARCHIVE]))
+            .values(
+                state=DispatchState.ASKED,
+                due_at=None,
+                at=clock.now(),
+                detail=gettext("The database was restored from a copy: this may have gone already."),
+            )
+        )
 
 
 def _claimed(dispatch_id: int) -> Dispatch | None:
