@@ -72,6 +72,10 @@ class PartnerLabel(Base):
         """The code and the name."""
         return f"{self.code} – {self.name}" if self.code else self.name
 
+    def serves(self, document_kind: str) -> bool:
+        """Return True where a function code may be used for documents of a kind."""
+        return not self.document_kinds or document_kind in self.document_kinds
+
 
 guards.require("core_partner_label", "name", "NEW.name <> ''", columns=("name",))
 guards.require(

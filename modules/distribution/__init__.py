@@ -1,6 +1,6 @@
 """How documents reach their customers: rules, what goes by them, paper, the archive, and the history of all of it."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SelectableList, SlotFill
 from core.i18n import N_
 
 _SECTION = N_("Sales")
@@ -13,7 +13,15 @@ module = Module(
     depends=("outbox",),
     models="modules.distribution.models",
     blueprint="modules.distribution.views:blueprint",
-    menu=(MenuItem(N_("Distribution rules"), "distribution.rules", "distribution.rule.read", _SECTION, 80),),
+    menu=(
+        MenuItem(
+            N_("Distribution"), "distribution.history", "distribution.document.distribute", _SECTION, 70
+        ),
+        MenuItem(
+            N_("To be printed"), "distribution.to_print", "distribution.document.distribute", _SECTION, 75
+        ),
+        MenuItem(N_("Distribution rules"), "distribution.rules", "distribution.rule.read", _SECTION, 80),
+    ),
     permissions=(
         Permission(
             "distribution.rule.read",
@@ -34,13 +42,26 @@ module = Module(
             granted={"salesperson": Scope.COMPANY, "support": Scope.ALL, "administrator": Scope.ALL},
         ),
     ),
-    jobs=(JobSpec("distribution.go", "modules.distribution.jobs:go", timeout=1800, every=15),),
+    jobs=(
+        JobSpec("distribution.go", "modules.distribution.jobs:go", timeout=1800, every=15),
+        JobSpec("distribution.print", "modules.distribution.jobs:make_print", timeout=3600),
+        JobSpec("distribution.retention", "modules.distribution.jobs:forget_prints", timeout=300, every=3600),
+    ),
     receivers=(
         Receiver("document_distribution_asked", "modules.distribution.decisions:wish_for"),
         Receiver("document_issued", "modules.distribution.dispatches:issued"),
         Receiver("check_asked", "modules.distribution.receivers:problems"),
     ),
+    lists=(
+        SelectableList(
+            "distribution.to_print",
+            N_("To be printed"),
+            "distribution.document.distribute",
+            "modules.distribution.tables:to_print",
+        ),
+    ),
     slots=(
+        SlotFill("list.actions", "modules.distribution.slots:list_actions", order=20),
         SlotFill("document.aside", "modules.distribution.slots:document_panel", order=55),
         SlotFill("partner.aside", "modules.distribution.slots:partner_panel", order=40),
     ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from flask_babel import force_locale, gettext
 from sqlalchemy import ColumnElement, select, update
@@ -29,7 +29,7 @@ from core.jobs import enqueue_after_commit
 from core.partners.service import customer_of
 from core.registry import current_registry
 from modules.distribution import archive
-from modules.distribution.decisions import decision_for, decisions_for
+from modules.distribution.decisions import decision_for
 from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 from modules.distribution.permissions import DISTRIBUTE
 from modules.outbox import service as outbox
@@ -188,9 +188,8 @@ def _decide(dispatch: Dispatch, by: User, state: DispatchState) -> None:
 
 def go() -> None:
     """Let go what is due; runs as a job. Paper waits for whoever prints."""
-    # In a restored copy stands as due what may have gone long ago: a person decides first.
     if installation.verify() is not None:
-        return
+        return _ask_restored()
     due = (
         select(Dispatch.id)
         .where(
@@ -217,6 +216,22 @@ def go() -> None:
             else:
                 _archive(row)
         end_reading()
+    return None
+
+
+def _ask_restored() -> None:
+    """Let a person decide about each: in a restored copy stands as due what may have gone long ago."""
+    with transaction() as session:
+        session.execute(
+            update(Dispatch)
+            .where(Dispatch.state == DispatchState.DUE, Dispatch.way.in_([Way.MAIL, Way.ARCHIVE]))
+            .values(
+                state=DispatchState.ASKED,
+                due_at=None,
+                at=clock.now(),
+                detail=gettext("The database was restored from a copy: this may have gone already."),
+            )
+        )
 
 
 def _claimed(dispatch_id: int) -> Dispatch | None:
@@ -299,7 +314,7 @@ def _archive(row: Dispatch) -> None:
         return None
     if archive.is_there(row.path, row.sha256):
         return _end(row.id, DispatchState.DONE)
-    rule = row.rule or decisions_for([document])[document.id].rule
+    rule = row.rule or decision_for(document).rule
     try:
         data = render_document(document)
         with force_locale(document.company.language):
@@ -319,11 +334,3 @@ def _note(dispatch_id: int, path: str, sha256: str) -> None:
     with transaction() as session:
         row = session.get_one(Dispatch, dispatch_id)
         row.path, row.sha256 = path, sha256
-
-
-def ways_of(documents: Sequence[Document]) -> dict[int, tuple[Way, ...]]:
-    """Return how each document goes by its rule; by mail where none applies."""
-    return {
-        number: decision.ways if decision.rule is not None else (Way.MAIL,)
-        for number, decision in decisions_for(documents).items()
-    }

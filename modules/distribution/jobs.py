@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.pulse import process_name
-from modules.distribution import dispatches
+from modules.distribution import dispatches, paper
 from modules.outbox.transitions import acting_as
 
 
@@ -11,3 +11,14 @@ def go() -> None:
     """Let go what is due."""
     with acting_as(f"worker {process_name()}"):
         dispatches.go()
+        paper.resume_lost()
+
+
+def make_print(print_id: int) -> None:
+    """Make the PDF of a print."""
+    paper.run(print_id)
+
+
+def forget_prints() -> None:
+    """Throw away the PDFs that are kept no longer."""
+    paper.forget_old()

@@ -92,6 +92,55 @@ class Rule(Base):
         return self.to_main or bool(self.function_codes)
 
 
+class PrintState(StrEnum):
+    """How far a print is."""
+
+    CHOSEN = "chosen"  # a person chooses how
+    MAKING = "making"  # a worker makes its PDF
+    READY = "ready"
+    FAILED = "failed"
+
+
+class PrintOrder(StrEnum):
+    """In which order documents are printed."""
+
+    LIST = "list"
+    POSTCODE = "postcode"
+
+
+class Print(Base):
+    """Documents printed together: one PDF, made by a worker, kept for a while."""
+
+    __tablename__ = "distribution_print"
+    __table_args__ = (Index("ix_distribution_print_touched_at", "state", "touched_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[PrintState] = mapped_column(StrEnumType(PrintState), default=PrintState.CHOSEN)
+    """Changed by `paper` alone."""
+    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who prints; nobody else opens it: it may hold documents of several companies."""
+    sorted_by: Mapped[PrintOrder] = mapped_column(StrEnumType(PrintOrder), default=PrintOrder.LIST)
+    """In which order."""
+    double_sided: Mapped[bool] = mapped_column(default=False)
+    """Each document begins a sheet, so that no sheet belongs to two customers."""
+    total: Mapped[int] = mapped_column(default=0)
+    """How many documents there are."""
+    made: Mapped[int] = mapped_column(default=0)
+    """How many of them are in the PDF already."""
+    pages: Mapped[int] = mapped_column(default=0)
+    """Of the PDF, the cover list among them."""
+    sha256: Mapped[str] = mapped_column(String(64), default="")
+    """Of the PDF, once it is ready; "" again when it was thrown away."""
+    created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When it was chosen."""
+    touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
+    """When a step of it was last done; one that nobody touches is asked for again."""
+    printed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When somebody said that it is printed, or None."""
+
+    by_user: Mapped[User | None] = relationship()
+
+
 class Dispatch(Base):
     """One document going one way: by itself, or since a person wants it. A mail's own row says what became of it."""
 
@@ -157,6 +206,14 @@ class Dispatch(Base):
     """The file in the archive, below its folder; written down before the file appears."""
     sha256: Mapped[str] = mapped_column(String(64), default="")
     """Of that file: by it a file that appeared before a crash is known again."""
+    print_id: Mapped[int | None] = mapped_column(
+        ForeignKey("distribution_print.id", ondelete="SET NULL"), index=True
+    )
+    """With which others it is printed, or None."""
+    position: Mapped[int] = mapped_column(default=0)
+    """In the order of the list from which it is printed."""
+    pages: Mapped[int] = mapped_column(default=0)
+    """Of the document in that PDF, without the cover list; 0 until it is made."""
 
     document: Mapped[Document | None] = relationship()
     partner: Mapped[Partner | None] = relationship()

@@ -156,7 +156,7 @@ def _with_code(code: str, facts: Facts, customer: Partner) -> Iterator[tuple[Par
     if label is None:
         yield gettext("There is no function code %(code)s any more.", code=code)
         return
-    if label.document_kinds and facts.kind not in label.document_kinds:
+    if not label.serves(facts.kind):
         yield gettext(
             "The function code %(code)s is not meant for this kind of document (%(kind)s).",
             code=code,

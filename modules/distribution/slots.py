@@ -15,13 +15,13 @@ from modules.distribution import dispatches
 from modules.distribution.decisions import decision_for, decisions_by_kind
 from modules.distribution.permissions import DISTRIBUTE, READ
 from modules.distribution.views.rules import kind_choices
-from modules.distribution.views.words import STATE_TITLES, STATE_TONES, WAY_ICONS, WAY_TITLES
+from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES, WAY_ICONS, WAY_TITLES
 
 _WORDS = {
     "way_titles": WAY_TITLES,
     "way_icons": WAY_ICONS,
-    "state_titles": STATE_TITLES,
-    "state_tones": STATE_TONES,
+    "state_titles": DISPATCH_TITLES,
+    "state_tones": DISPATCH_TONES,
 }
 
 
@@ -61,3 +61,10 @@ def partner_panel(partner: Partner) -> str:
         decisions=[(title, decisions[name]) for name, title in kinds if decisions[name].rule is not None],
         **_WORDS,
     )
+
+
+def list_actions(of: str, name: str) -> str:
+    """Return the buttons that distribute, or print in one PDF, what is selected in a list of documents."""
+    if of != "document" or not signed_in_user().can(DISTRIBUTE):
+        return ""
+    return render_template("distribution/panels/list_actions.html", name=name)

@@ -14,6 +14,8 @@ from core.auth.models import User
 from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
+from core.installation import service as installation
+from core.installation.models import Sign
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.distribution import dispatches as verbs
@@ -21,6 +23,7 @@ from modules.distribution.models import Rule
 from modules.outbox import service as outbox
 from modules.outbox.compose.draft import draft_for
 from modules.outbox.models import OutgoingMail
+from modules.outbox.restored import service as restored
 from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
 from tests.distribution.conftest import dispatches, states
@@ -148,6 +151,23 @@ def test_an_order_confirmed_again_goes_again_and_what_waited_does_not(
     later(60)
     verbs.go()
     assert states() == [("mail", "stopped"), ("mail", "stopped"), ("mail", "done")]
+
+
+def test_in_a_restored_copy_a_person_decides_about_each(
+    app: Flask, rule: MakeRule, posted: Post, seller: User
+) -> None:
+    rule(to_main=True, automatic=True, grace_minutes=0)
+    posted()
+    installation.hold_back(Sign.TOLD)
+    verbs.go()
+    assert (states(), _mails()) == ([("mail", "asked")], [])
+    assert "restored" in dispatches()[0].detail
+    restored.decide(None, seller)
+    verbs.go()
+    assert _mails() == []
+    verbs.let_go(dispatches()[0], seller)
+    verbs.go()
+    assert (states(), len(_mails())) == ([("mail", "done")], 1)
 
 
 def test_a_posting_that_is_rolled_back_leaves_nothing(

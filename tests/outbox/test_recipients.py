@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from core.auth.models import User
 from core.db import guards, transaction
+from core.documents.models import Document
 from core.followers.service import follow, followers_of, unfollow
 from core.mail.addresses import Address, parse_address
 from core.mail.draft import DraftRecipient, Reason, RecipientField
+from core.partners.labels import LabelKind, save_label
 from core.partners.models import Partner, PartnerType
-from core.partners.service import save_partner
+from core.partners.service import save_contact, save_partner
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import MAX_CHOICES, default_recipients, reason_text, recognize
@@ -225,3 +228,19 @@ def test_a_customer_with_thousands_of_contacts_offers_some(quotation, customer, 
             for n in range(300)
         )
     assert len(default_recipients(quotation, None, seller).choices) == MAX_CHOICES
+
+
+@pytest.mark.parametrize(
+    ("kinds", "served"), [([], True), (["sales.quotation"], True), (["sales.order"], False)]
+)
+def test_a_template_names_contacts_by_their_function_code_for_its_kinds(
+    quotation: Document, customer: Partner, seller: User, kinds: list[str], served: bool
+) -> None:
+    code = save_label(None, LabelKind.FUNCTION, {"name": "Invoices", "code": "FACT", "document_kinds": kinds})
+    save_partner(save_contact(customer, "Anna", "anna@example.com"), {"label_ids": [code.id]})
+    template = MailTemplate(
+        name="T",
+        recipients=[TemplateRecipient(rule=RecipientRule.FUNCTION, field=RecipientField.TO, value="fact")],
+    )
+    found = [one.address.addr_spec for one in default_recipients(quotation, template, seller).recipients]
+    assert found == (["anna@example.com"] if served else [])

@@ -13,6 +13,31 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "distribution_print",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("by_user_id", sa.Integer(), nullable=True),
+        sa.Column("sorted_by", sa.String(length=32), nullable=False),
+        sa.Column("double_sided", sa.Boolean(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("made", sa.Integer(), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("touched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("printed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["by_user_id"],
+            ["core_user.id"],
+            name=op.f("fk_distribution_print_by_user_id_core_user"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_distribution_print")),
+    )
+    with op.batch_alter_table("distribution_print", schema=None) as batch_op:
+        batch_op.create_index("ix_distribution_print_touched_at", ["state", "touched_at"], unique=False)
+
+    op.create_table(
         "distribution_rule",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("company_id", sa.Integer(), nullable=False),
@@ -73,6 +98,9 @@ def upgrade() -> None:
         sa.Column("mail_id", sa.Integer(), nullable=True),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("print_id", sa.Integer(), nullable=True),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("pages", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["by_user_id"],
             ["core_user.id"],
@@ -101,6 +129,12 @@ def upgrade() -> None:
             ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(
+            ["print_id"],
+            ["distribution_print.id"],
+            name=op.f("fk_distribution_dispatch_print_id_distribution_print"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
             ["rule_id"],
             ["distribution_rule.id"],
             name=op.f("fk_distribution_dispatch_rule_id_distribution_rule"),
@@ -120,6 +154,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("state = 'due'"),
         )
         batch_op.create_index("ix_distribution_dispatch_partner_id", ["partner_id", "at", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_distribution_dispatch_print_id"), ["print_id"], unique=False)
         batch_op.create_index(
             "uq_distribution_dispatch_automatic",
             ["document_id", "way", "revision"],
@@ -136,6 +171,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("automatic"),
             postgresql_where=sa.text("automatic"),
         )
+        batch_op.drop_index(batch_op.f("ix_distribution_dispatch_print_id"))
         batch_op.drop_index("ix_distribution_dispatch_partner_id")
         batch_op.drop_index(
             "ix_distribution_dispatch_due",
@@ -151,3 +187,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_distribution_rule_company_id")
 
     op.drop_table("distribution_rule")
+    with op.batch_alter_table("distribution_print", schema=None) as batch_op:
+        batch_op.drop_index("ix_distribution_print_touched_at")
+
+    op.drop_table("distribution_print")

@@ -17,7 +17,7 @@ from modules.distribution.blueprint import blueprint
 from modules.distribution.decisions import decision_for
 from modules.distribution.models import Dispatch, Way
 from modules.distribution.permissions import DISTRIBUTE
-from modules.distribution.views.words import STATE_TITLES, STATE_TONES, WAY_ICONS, WAY_TITLES
+from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES, WAY_ICONS, WAY_TITLES
 
 
 def _document_or_404(document_id: int) -> Document:
@@ -40,8 +40,8 @@ def document(document_id: int) -> ResponseReturnValue:
         open_states=dispatches.OPEN,
         way_titles=WAY_TITLES,
         way_icons=WAY_ICONS,
-        state_titles=STATE_TITLES,
-        state_tones=STATE_TONES,
+        state_titles=DISPATCH_TITLES,
+        state_tones=DISPATCH_TONES,
     )
 
 

@@ -30,7 +30,7 @@ from modules.distribution.decisions import decisions_about
 from modules.distribution.models import Rule
 from modules.distribution.permissions import EDIT, READ
 from modules.distribution.rule import Decision
-from modules.distribution.views.words import WAY_ICONS, WAY_TITLES
+from modules.distribution.words import WAY_ICONS, WAY_TITLES
 
 RULES = ListSpec(
     identity=Rule.id,

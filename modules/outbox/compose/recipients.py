@@ -18,6 +18,7 @@ from core.followers.models import Follower, FollowReason
 from core.followers.service import followers_of
 from core.mail.addresses import Address, InvalidAddressError, normalize, parse_address
 from core.mail.draft import DraftRecipient, Reason, RecipientField
+from core.partners.labels import LabelKind
 from core.partners.models import Partner, PartnerType
 from core.partners.service import contacts_of, customer_of, people_at
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
@@ -95,7 +96,7 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
         elif agreed and rule.field is RecipientField.TO:
             continue
         elif document.partner is not None and customer is not None:
-            named = _named_by(rule, document.partner, contacts)
+            named = _named_by(rule, document.partner, contacts, document.kind)
             for partner in named:
                 recipient = recipient_of(partner, rule.field, _reason_of(rule, partner))
                 if recipient is None:
@@ -202,7 +203,9 @@ def _add_fixed(
     proposal.add(recipient, removed=address.key in removed)
 
 
-def _named_by(rule: TemplateRecipient, partner: Partner, contacts: Iterable[Partner]) -> list[Partner]:
+def _named_by(
+    rule: TemplateRecipient, partner: Partner, contacts: Iterable[Partner], kind: str
+) -> list[Partner]:
     match rule.rule:
         case RecipientRule.CUSTOMER:
             return [partner]
@@ -214,11 +217,17 @@ def _named_by(rule: TemplateRecipient, partner: Partner, contacts: Iterable[Part
             return [contact for contact in contacts if contact.is_main]
         case RecipientRule.FUNCTION:
             wanted = rule.value.strip().casefold()
-            return [
-                contact for contact in contacts if wanted and contact.function.strip().casefold() == wanted
-            ]
+            return [contact for contact in contacts if wanted and _has_function(contact, wanted, kind)]
         case _:
             return []
+
+
+def _has_function(contact: Partner, wanted: str, kind: str) -> bool:
+    """Return True for a contact with a function of that name, or with that function code for the kind."""
+    return contact.function.strip().casefold() == wanted or any(
+        label.code.casefold() == wanted and label.serves(kind)
+        for label in contact.labeled(LabelKind.FUNCTION)
+    )
 
 
 def _reason_of(rule: TemplateRecipient, partner: Partner) -> Reason:

@@ -1,0 +1,263 @@
+"""What went, when, how, to whom, by whom, and with which result: emails, paper and the archive in one list.
+
+Emails are the outbox's rows, the rest dispatches. Each page asks both by the key of the last line and takes the newest
+of what they give, so the millionth page costs what the first does. A further way, such as documents handed over
+otherwise, is a further source.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask import url_for
+from flask_babel import gettext
+from sqlalchemy import ColumnElement, literal, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
+
+from core.auth.models import User
+from core.db import db
+from core.documents.models import Document
+from core.documents.service import kind_title, readable_by
+from core.partners.models import Partner
+from core.partners.service import customer_of
+from modules.distribution.models import Dispatch, DispatchState, Way
+from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES
+from modules.outbox import queries
+from modules.outbox.models import OutgoingMail
+from modules.outbox.permissions import READ
+from modules.outbox.states import FAILED, STATE_TITLES, STATE_TONES, WAITING, MailState
+
+SIZE = 40
+_MAIL, _DISPATCH = 1, 0
+"""Which source comes first where two lines are of the same moment; by it their ids are compared among themselves."""
+
+RESULTS = {
+    "done": ({MailState.SENT}, {DispatchState.DONE}),
+    "waiting": (set(WAITING), {DispatchState.DUE, DispatchState.ASKED}),
+    "failed": (set(FAILED), {DispatchState.HELD}),
+    "stopped": ({MailState.CANCELED}, {DispatchState.STOPPED}),
+}
+"""The results that one asks for, each with the states that it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the list is narrowed to.
+
+    Attributes:
+        since: The first moment, or None.
+        until: The moment after the last, or None.
+        kind: The kind of documents, or "".
+        partner_id: The customer, or None.
+        way: How it went, or None.
+        result: A key of `RESULTS`, or "".
+    """
+
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+    kind: str = ""
+    partner_id: int | None = None
+    way: Way | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line's place in the list."""
+
+    at: dt.datetime
+    source: int
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}~{self.source}~{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place | None:
+        """Return the place that a text names, or None where it names none."""
+        parts = text[:80].split("~")
+        try:
+            at = dt.datetime.fromisoformat(parts[0])
+            place = cls(at, int(parts[1]), int(parts[2]))
+        except (ValueError, IndexError):
+            return None
+        return place if at.tzinfo is not None and 0 <= place.id < 2**31 and place.source in {0, 1} else None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line.
+
+    Attributes:
+        place: Where it stands.
+        way: How it went.
+        document: What, or None where it is gone.
+        customer: Whose.
+        to: To whom or where, in words.
+        by: Who has sent it, or "".
+        result: In words.
+        tone: Of the badge: its tone and icon.
+        detail: Why not, or "".
+        url: The page of it, or "".
+        dispatch: The row behind it, or None for an email.
+    """
+
+    place: Place
+    way: Way
+    document: Document | None
+    customer: str
+    to: str
+    by: str
+    result: str
+    tone: tuple[str, str]
+    detail: str = ""
+    url: str = ""
+    dispatch: Dispatch | None = None
+
+    @property
+    def kind(self) -> str:
+        """The kind of the document in words."""
+        return str(gettext(kind_title(self.document.kind))) if self.document is not None else ""
+
+
+def page(
+    asked: Asked, user: User, after: Place | None = None, size: int = SIZE
+) -> tuple[list[Entry], Place | None]:
+    """Return the lines after a place, newest first, and where the next page begins, or None.
+
+    Args:
+        asked: What the list is narrowed to.
+        user: Who reads: nothing else than they may.
+        after: The last line of the page before.
+        size: Lines on a page.
+    """
+    found = [*_mails(asked, user, after, size), *_dispatches(asked, user, after, size)]
+    found.sort(key=lambda entry: (entry.place.at, entry.place.source, entry.place.id), reverse=True)
+    return found[:size], found[size - 1].place if len(found) > size else None
+
+
+def all_of(asked: Asked, user: User, most: int) -> Iterator[Entry]:
+    """Return the lines of all pages, up to so many."""
+    after: Place | None = None
+    for _ in range(0, most, 500):
+        entries, after = page(asked, user, after, 500)
+        yield from entries
+        if after is None:
+            return
+
+
+def _window(
+    at: InstrumentedAttribute[dt.datetime],
+    identity: InstrumentedAttribute[int],
+    source: int,
+    asked: Asked,
+    after: Place | None,
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of the period and of the place in the list."""
+    conditions: list[ColumnElement[bool]] = []
+    if asked.since is not None:
+        conditions.append(at >= asked.since)
+    if asked.until is not None:
+        conditions.append(at < asked.until)
+    if after is None:
+        return conditions
+    if after.source == source:
+        # As one comparison of rows: an index over both finds its place at once.
+        there = tuple_(literal(after.at, at.type), literal(after.id, identity.type))
+        return [*conditions, tuple_(at, identity) < there]
+    return [*conditions, at <= after.at if source < after.source else at < after.at]
+
+
+def _readable(document_id: InstrumentedAttribute[int | None], user: User) -> ColumnElement[bool]:
+    """Return the condition that the document may be read; whoever may read it may open its emails.
+
+    Asked for each line: an OR with other reasons, or a list of ids, would lead the database away from the order.
+    """
+    return select(Document.id).where(Document.id == document_id, readable_by(user)).exists()
+
+
+def _documents_of(partner_id: int) -> ColumnElement[bool]:
+    people = select(Partner.id).where(or_(Partner.id == partner_id, Partner.parent_id == partner_id))
+    return OutgoingMail.document_id.in_(select(Document.id).where(Document.partner_id.in_(people)))
+
+
+def _mails(asked: Asked, user: User, after: Place | None, size: int) -> Iterator[Entry]:
+    if asked.way not in {None, Way.MAIL} or not user.can(READ):
+        return
+    conditions = _window(OutgoingMail.submitted_at, OutgoingMail.id, _MAIL, asked, after)
+    if asked.kind:
+        conditions.append(OutgoingMail.document_kind == asked.kind)
+    if asked.partner_id is not None:
+        conditions.append(_documents_of(asked.partner_id))
+    if asked.result in RESULTS:
+        conditions.append(OutgoingMail.state.in_(sorted(RESULTS[asked.result][0])))
+    query = (
+        select(OutgoingMail)
+        .where(_readable(OutgoingMail.document_id, user), *conditions)
+        .order_by(OutgoingMail.submitted_at.desc(), OutgoingMail.id.desc())
+        .limit(size + 1)
+        .options(
+            selectinload(OutgoingMail.recipients),
+            joinedload(OutgoingMail.document),
+            joinedload(OutgoingMail.submitted_by),
+        )
+    )
+    rows = list(db.session.scalars(query).unique())
+    people = queries.visible_recipients(rows, user)
+    for row in rows:
+        # An address that is used and not kept has no words left.
+        to = ", ".join(one.display_name or one.addr_spec for one in people[row.id][:3] if not row.private)
+        yield Entry(
+            Place(row.submitted_at, _MAIL, row.id),
+            Way.MAIL,
+            row.document,
+            _customer(row.document),
+            to,
+            row.submitted_by.name if row.submitted_by is not None else "",
+            str(STATE_TITLES[row.state]),
+            STATE_TONES[row.state],
+            url=url_for("outbox.mail", mail_id=row.id),
+        )
+
+
+def _customer(document: Document | None) -> str:
+    if document is None or document.partner is None:
+        return ""
+    return customer_of(document.partner).name
+
+
+def _dispatches(asked: Asked, user: User, after: Place | None, size: int) -> Iterator[Entry]:
+    conditions = _window(Dispatch.at, Dispatch.id, _DISPATCH, asked, after)
+    # An email that was written is a line of its own.
+    conditions.append(or_(Dispatch.way != Way.MAIL, Dispatch.state != DispatchState.DONE))
+    if asked.way is not None:
+        conditions.append(Dispatch.way == asked.way)
+    if asked.kind:
+        conditions.append(Dispatch.kind == asked.kind)
+    if asked.partner_id is not None:
+        conditions.append(Dispatch.partner_id == asked.partner_id)
+    if asked.result in RESULTS:
+        conditions.append(Dispatch.state.in_(sorted(RESULTS[asked.result][1])))
+    query = (
+        select(Dispatch)
+        .where(_readable(Dispatch.document_id, user), *conditions)
+        .order_by(Dispatch.at.desc(), Dispatch.id.desc())
+        .limit(size + 1)
+        .options(joinedload(Dispatch.document), joinedload(Dispatch.by_user))
+    )
+    for row in db.session.scalars(query).unique():
+        yield Entry(
+            Place(row.at, _DISPATCH, row.id),
+            row.way,
+            row.document,
+            _customer(row.document),
+            row.path if row.state is DispatchState.DONE else "",
+            row.by_user.name if row.by_user is not None else "",
+            str(DISPATCH_TITLES[row.state]),
+            DISPATCH_TONES[row.state],
+            row.detail,
+            url_for("distribution.document", document_id=row.document_id),
+            row,
+        )
