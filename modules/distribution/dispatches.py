@@ -272,7 +272,7 @@ def _mail(row: Dispatch) -> None:
         return _end(row.id, DispatchState.HELD, gettext("Whoever has issued it may not send any more."))
     item = RunItem(document_id=row.document_id, anyway=False)
     try:
-        draft = draft_of(item, facts_of([item], user), Run(), user)
+        draft, _destination = draft_of(item, facts_of([item], user), Run(), user)
     except HeldError as error:
         return _hold(row.id, error)
     try:
