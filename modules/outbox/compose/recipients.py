@@ -77,13 +77,14 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
     proposal = Proposal()
     customer = customer_of(document.partner) if document.partner is not None else None
     contacts = contacts_of(customer) if customer is not None else []
-    removed = removed_keys(document)
+    followers = followers_of(document.id)
+    removed = removed_keys(document, followers)
     rules: Sequence[TemplateRecipient] = template.recipients if template is not None else ()
     for rule in rules or (
         TemplateRecipient(rule=RecipientRule.FOLLOWERS, field=RecipientField.TO, value=""),
     ):
         if rule.rule is RecipientRule.FOLLOWERS:
-            _add_followers(proposal, document, user, rule.field)
+            _add_followers(proposal, document, followers, user, rule.field)
         elif rule.rule is RecipientRule.FIXED:
             _add_fixed(proposal, rule, template, removed)
         elif document.partner is not None and customer is not None:
@@ -107,10 +108,16 @@ def _removed(document_id: int) -> list[Follower]:
     )
 
 
-def removed_keys(document: Document) -> frozenset[str]:
-    """Return the keys of the addresses of those who were removed from the followers of a document."""
+def removed_keys(document: Document, followers: Sequence[Follower] | None = None) -> frozenset[str]:
+    """Return the keys of the addresses of those who were removed from the followers of a document.
+
+    Args:
+        document: The document.
+        followers: Those who follow it now, where the caller knows them.
+    """
+    following = followers_of(document.id) if followers is None else followers
     # Two people may share an address: while one of them follows, it is no removed one.
-    there = {follower.email.casefold() for follower in followers_of(document.id) if follower.by_mail}
+    there = {follower.email.casefold() for follower in following if follower.by_mail}
     return frozenset(
         {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
     )
@@ -122,8 +129,14 @@ def _name_missing(proposal: Proposal, name: str, email: str) -> None:
         proposal.without_address.append(words)
 
 
-def _add_followers(proposal: Proposal, document: Document, user: User | None, where: RecipientField) -> None:
-    mailable, skipped = mailable_followers(document)
+def _add_followers(
+    proposal: Proposal,
+    document: Document,
+    followers: Sequence[Follower],
+    user: User | None,
+    where: RecipientField,
+) -> None:
+    mailable, skipped = mailable_followers(document, followers)
     for follower in skipped:
         proposal.skipped.append((follower.name, _why_skipped(follower)))
     for follower in mailable:
