@@ -2,6 +2,9 @@
 
 An installation of its own, with invoices of as many customers; real workers, Redis and SMTP sink. What counts is what a
 person waits for: the dry run, and then until the last one is accepted. `FACTS.md` has 0.4 to 2.8 a second for Odoo.
+
+With `--pages`, no mail leaves: a run of so many documents, written straight into the tables, is prepared, looked at,
+started and paused; how long its pages and its longest writing transaction take.
 """
 
 from __future__ import annotations
@@ -12,22 +15,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import event, func, insert, select, text, update
 
 from bench.envoi import Installation
 from bench.measure import sink
+from bench.outbox_list import PASSWORD, signed_in
 from core import clock
 from core.auth.models import User
+from core.auth.service import set_password
 from core.companies.models import Company
-from core.db import db, end_reading
+from core.db import db, end_reading, transaction
+from core.documents.models import Document
 from core.partners.service import save_partner
 from core.registry import current_registry
 from core.selection import Selection
 from core.testing.services import postgres_server, redis_server
-from modules.outbox.models import OutgoingMail, Run, RunState
+from modules.outbox.models import ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.runs import service, work
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.states import MailState
@@ -110,30 +119,131 @@ def measure(installation: Installation, count: int, workers: int) -> None:
     print(f"  accepted {accepted} of {count}")
 
 
+class Longest:
+    """How long the longest transaction has held what it has written."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._begun: dict[int, float] = {}
+        event.listen(db.engine, "before_cursor_execute", self._execute)
+        event.listen(db.engine, "commit", self._end)
+        event.listen(db.engine, "rollback", self._end)
+
+    def _execute(self, connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        # SQLite takes its lock with the first word, PostgreSQL with the first row.
+        if statement.lstrip()[:6] in {"BEGIN ", "INSERT", "UPDATE", "DELETE"}:
+            self._begun.setdefault(id(connection), time.perf_counter())
+
+    def _end(self, connection: Any) -> None:
+        begun = self._begun.pop(id(connection), None)
+        if begun is not None:
+            self.seconds = max(self.seconds, time.perf_counter() - begun)
+
+    def take(self) -> float:
+        """Return the longest since this was last asked, in milliseconds."""
+        seconds, self.seconds = self.seconds, 0.0
+        return seconds * 1000
+
+
+def _quotations(count: int) -> list[int]:
+    """Write quotations of one customer straight into the tables; each is as one that a person made."""
+    first = db.session.scalars(
+        select(Document).where(Document.kind == "sales.quotation").order_by(Document.id)
+    ).first()
+    assert first is not None
+    highest = db.session.scalar(select(func.max(Document.id))) or 0
+    columns = [column.name for column in Document.__table__.columns]
+    document = {name: getattr(first, name) for name in columns}
+    numbers = range(highest + 1, highest + count + 1)
+    with transaction() as session:
+        rows = [{**document, "id": number, "number": f"B{number}"} for number in numbers]
+        session.execute(insert(Document), rows)
+        session.execute(
+            text(
+                "INSERT INTO sales_order (document_id, state, payment_terms, note)"
+                " SELECT id, 'quotation', '', '' FROM core_document WHERE id > :highest"
+            ),
+            {"highest": highest},
+        )
+    return list(numbers)
+
+
+def pages(installation: Installation, count: int) -> None:
+    """Measure the pages of a run and its transactions, without sending anything."""
+    app = installation.app
+    with app.app_context():
+        ids = _quotations(count)
+        longest = Longest()
+        user = db.session.scalars(select(User).where(User.login.startswith("admin"))).one()
+
+        def told(what: str, action: Callable[[], Any]) -> Any:
+            begun = time.perf_counter()
+            result = action()
+            db.session.rollback()
+            seconds = time.perf_counter() - begun
+            print(f"  {what:44} {seconds * 1000:8.0f} ms   longest transaction {longest.take():7.0f} ms")
+            return result
+
+        print(f"{count} documents, {db.engine.dialect.name}")
+        selection = Selection(current_registry().lists["sales.quotations"], tuple(ids))
+        run = told("prepared, the first looked through", lambda: service.prepare(selection, user))
+        run_id = run.id
+        with transaction() as session:
+            rest = (RunItem.run_id == run_id, RunItem.state == ItemState.UNCHECKED)
+            seen = session.scalars(select(RunItem.seen_template).where(RunItem.seen_template != "")).first()
+            looked = {"state": ItemState.READY, "revision": 1, "seen_template": seen or ""}
+            session.execute(update(RunItem).where(*rest).values(looked))
+        longest.take()
+        user_id = user.id
+
+        app.config["WTF_CSRF_ENABLED"] = False
+        set_password(user.login, PASSWORD)
+        browser = signed_in(app, user.login)
+
+        def get(address: str) -> None:
+            begun = time.perf_counter()
+            answer = browser.get(address)
+            times.append(time.perf_counter() - begun)
+            assert answer.status_code == 200, answer.status
+
+        for what, address in (("first page", ""), ("progress", "/progress"), ("held only", "?f=held")):
+            times: list[float] = []
+            for _ in range(5):
+                get(f"/outbox/runs/{run_id}{address}")
+            print(f"  {what:44} {min(times) * 1000:8.0f} ms   the fastest of five")
+        longest.take()
+        told("counts", lambda: counts_of(run_id))
+        run = db.session.get_one(Run, run_id)
+        told("started", lambda: service.start(run, db.session.get_one(User, user_id)))
+        told("twenty-five written", lambda: work.work(run_id))
+        told("paused", lambda: service.pause(db.session.get_one(Run, run_id)))
+        chosen = service.templates_of(db.session.get_one(Run, run_id))[0][0]
+        another = "another template: all are looked at again"
+        told(another, lambda: service.choose_template(db.session.get_one(Run, run_id), chosen))
+        stopper = db.session.get_one(User, user_id)
+        told("stopped", lambda: service.stop(db.session.get_one(Run, run_id), stopper))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--invoices", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--pages", type=int, default=0, help="documents of a run that is only looked at")
     parser.add_argument("--postgres", action="store_true")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         redis_server(Path(folder) / "redis") as redis_url,
         sink() as port,
+        ExitStack() as stack,
     ):
-        if options.postgres:
-            with postgres_server(Path(folder) / "postgres") as url:
-                measure(
-                    Installation(Path(folder) / "envoi", redis_url, port, url),
-                    options.invoices,
-                    options.workers,
-                )
+        place = Path(folder) / "postgres"
+        url = stack.enter_context(postgres_server(place)) if options.postgres else None
+        installation = Installation(Path(folder) / "envoi", redis_url, port, url)
+        if options.pages:
+            pages(installation, options.pages)
         else:
-            measure(
-                Installation(Path(folder) / "envoi", redis_url, port, None),
-                options.invoices,
-                options.workers,
-            )
+            measure(installation, options.invoices, options.workers)
 
 
 if __name__ == "__main__":

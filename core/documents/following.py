@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -130,13 +130,20 @@ def readers(document: Document, users: Collection[User]) -> frozenset[int]:
     return who_reaches(active, kind.read, owner_id=document.owner_id, company_id=document.company_id)
 
 
-def mailable_followers(document: Document) -> tuple[list[Follower], list[Follower]]:
+def mailable_followers(
+    document: Document, followers: Sequence[Follower] | None = None
+) -> tuple[list[Follower], list[Follower]]:
     """Return those who follow a document by mail and may get it, and those who follow by mail but are skipped.
 
     Skipped are an archived partner, a deactivated colleague, and a colleague who may no longer read the document.
     Somebody without an address, or who wants no mails, is not: a person decides about them.
+
+    Args:
+        document: The document.
+        followers: Those who follow it now, where the caller knows them.
     """
-    by_mail = [follower for follower in followers_of(document.id) if follower.by_mail]
+    following = followers_of(document.id) if followers is None else followers
+    by_mail = [follower for follower in following if follower.by_mail]
     may = readers(document, [follower.user for follower in by_mail if follower.user is not None])
     there: list[Follower] = []
     skipped: list[Follower] = []

@@ -80,7 +80,8 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
     proposal = Proposal()
     customer = customer_of(document.partner) if document.partner is not None else None
     contacts = contacts_of(customer) if customer is not None else []
-    removed = removed_keys(document)
+    followers = followers_of(document.id)
+    removed = removed_keys(document, followers)
     rules: Sequence[TemplateRecipient] = template.recipients if template is not None else ()
     wish = wish_for(document)
     agreed = wish is not None and wish.by_mail
@@ -90,7 +91,7 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
         TemplateRecipient(rule=RecipientRule.FOLLOWERS, field=RecipientField.TO, value=""),
     ):
         if rule.rule is RecipientRule.FOLLOWERS:
-            _add_followers(proposal, document, user, rule.field, but_customer=agreed)
+            _add_followers(proposal, document, followers, user, rule.field, but_customer=agreed)
         elif rule.rule is RecipientRule.FIXED:
             _add_fixed(proposal, rule, template, removed)
         elif agreed and rule.field is RecipientField.TO:
@@ -130,10 +131,16 @@ def _removed(document_id: int) -> list[Follower]:
     )
 
 
-def removed_keys(document: Document) -> frozenset[str]:
-    """Return the keys of the addresses of those who were removed from the followers of a document."""
+def removed_keys(document: Document, followers: Sequence[Follower] | None = None) -> frozenset[str]:
+    """Return the keys of the addresses of those who were removed from the followers of a document.
+
+    Args:
+        document: The document.
+        followers: Those who follow it now, where the caller knows them.
+    """
+    following = followers_of(document.id) if followers is None else followers
     # Two people may share an address: while one of them follows, it is no removed one.
-    there = {follower.email.casefold() for follower in followers_of(document.id) if follower.by_mail}
+    there = {follower.email.casefold() for follower in following if follower.by_mail}
     return frozenset(
         {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
     )
@@ -148,12 +155,13 @@ def _name_missing(proposal: Proposal, name: str, email: str) -> None:
 def _add_followers(
     proposal: Proposal,
     document: Document,
+    followers: Sequence[Follower],
     user: User | None,
     where: RecipientField,
     *,
     but_customer: bool,
 ) -> None:
-    mailable, skipped = mailable_followers(document)
+    mailable, skipped = mailable_followers(document, followers)
     for follower in skipped:
         proposal.skipped.append((follower.name, _why_skipped(follower)))
     for follower in mailable:

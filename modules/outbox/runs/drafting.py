@@ -159,7 +159,30 @@ def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destin
     Raises:
         HeldError: It would not go, for its template or its recipients.
     """
-    template = _template(document, run, user)
+    found = _recipients(item, document, _template(document, run, user), user)
+    if not item.despite_opt_out:
+        out = opted_out_among(found.recipients, user)
+        if out:
+            names = ", ".join(sorted({partner.name for partner in out.values()}))
+            raise HeldError(HeldReason.OPTED_OUT, names, found.proposal)
+    return found
+
+
+def shown(item: RunItem, document: Document, run: Run, user: User) -> Destination:
+    """Return what the page says of a document that was looked through, without asking again what was found then.
+
+    The template is the one that applied then: a page has forty documents, and finding it again costs as much as all
+    the rest. Where another one applies by now, its mail is not written, see `work`.
+
+    Raises:
+        HeldError: It would not go, for its template or its recipients.
+    """
+    number = item.seen_template.partition(".")[0]
+    template = db.session.get(MailTemplate, int(number)) if number else None
+    return _recipients(item, document, template or _template(document, run, user), user)
+
+
+def _recipients(item: RunItem, document: Document, template: MailTemplate, user: User) -> Destination:
     proposal = default_recipients(document, template, user)
     recipients = list(proposal.recipients)
     choice = chosen_addresses(item.encrypted_choice)
@@ -171,11 +194,6 @@ def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destin
         reason = HeldReason.SEVERAL_ADDRESSES if proposal.choices else HeldReason.NO_ADDRESS
         skipped = [f"{name} ({why})" for name, why in proposal.skipped]
         raise HeldError(reason, ", ".join([*proposal.without_address, *skipped]), proposal)
-    if not item.despite_opt_out:
-        out = opted_out_among(recipients, user)
-        if out:
-            names = ", ".join(sorted({partner.name for partner in out.values()}))
-            raise HeldError(HeldReason.OPTED_OUT, names, proposal)
     return Destination(template, recipients, proposal)
 
 

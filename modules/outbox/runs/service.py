@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, and_, false, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, insert, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from core import clock
@@ -292,8 +292,8 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
     """Let the mails of a run be written, now or from a moment on. Started twice, it is started once.
 
     Raises:
-        UserError: It is not looked through yet, nothing would be sent, the moment has passed, or it is somebody
-            else's.
+        UserError: It is not whole or not looked through yet, nothing would be sent, the moment has passed, or it is
+            somebody else's.
     """
     now = clock.now()
     if not_before is not None and not now < not_before <= now + LONGEST_AHEAD:
@@ -305,6 +305,10 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
         _demand(locked, RunState.DRAFT)
         if locked.by_user_id != by.id:
             raise UserError(_l("Whoever has prepared it starts it: it is sent in their name."))
+        there = select(func.count()).select_from(RunItem).where(RunItem.run_id == locked.id)
+        if db.session.scalar(there) != locked.item_count:
+            # The process that prepared it has died: a part must not pass for the whole.
+            raise UserError(_l("Not all selected documents were added. Select them again in their list."))
         if _has(locked.id, ItemState.UNCHECKED):
             raise UserError(_l("It is still being looked through. Wait a moment."))
         if not _has(locked.id, ItemState.READY):

@@ -27,7 +27,7 @@ from modules.mail_config.servers import health, rate_limiter
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.queries import Badge, badge_of, visible_recipients
 from modules.outbox.runs.counts import Counts
-from modules.outbox.runs.drafting import Facts, HeldError, addressed, facts_of
+from modules.outbox.runs.drafting import Facts, HeldError, facts_of, shown
 from modules.outbox.runs.service import items_of
 from modules.outbox.states import FAILED, WAITING, MailState
 
@@ -205,11 +205,11 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
         return Row(item, document, addresses, (), None, "", badge_of(item.mail), reason)
     # Of what was looked through only that is asked again which is shown: a page has forty of them.
     others = item.reason is HeldReason.RECIPIENTS_CHANGED
-    shown = item.state is ItemState.READY or item.reason in ADDRESSED or others
-    if document is None or not shown:
+    told = item.state is ItemState.READY or item.reason in ADDRESSED or others
+    if document is None or not told:
         return Row(item, document, (), (), None, "", None, reason)
     try:
-        found = addressed(item, document, run, sender)
+        found = shown(item, document, run, sender)
     except HeldError as held:
         choices = held.proposal.choices if held.proposal is not None else ()
         return Row(item, document, (), choices, None, "", None, reason)

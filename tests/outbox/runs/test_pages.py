@@ -266,3 +266,18 @@ def test_at_asks_where_there_are_several_addresses_or_none(
         plain = client.post(f"/outbox/documents/{document.id}/send")
         assert plain.headers["Location"].endswith(f"/outbox/compose/{document.id}")
     assert not db.session.scalars(select(OutgoingMail)).all()
+
+
+def test_the_dry_run_asks_little_for_each_line_and_for_its_template_once(
+    client: FlaskClient, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    costs = []
+    for count in (5, 25):
+        run = prepared(seller, [quote(partner()).id for _ in range(count)])
+        client.get(f"/outbox/runs/{run.id}")
+        with _counted() as said:
+            assert client.get(f"/outbox/runs/{run.id}").text.count("<tr") >= count
+        costs.append(len(said))
+        assert sum("FROM mail_config_template " in statement for statement, _values in said) <= 3
+    # Who follows it and has added them, who was removed, and the contacts of its customer.
+    assert costs[1] - costs[0] <= 20 * 4

@@ -224,6 +224,33 @@ def test_a_customer_that_loses_its_address_meanwhile_is_told(
     assert outcomes(run) == ["no_address", "several_addresses"]  # an archived one is asked about
 
 
+def test_a_process_that_dies_while_it_prepares_leaves_nothing_that_can_be_started(
+    seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [quote(partner()).id for _ in range(3)]
+    monkeypatch.setattr(service, "WRITTEN_AT_ONCE", 2)
+    writes = service.insert
+    turns = iter([1, 2])
+
+    def die(table: Any) -> Any:
+        if next(turns) == 2:
+            raise KeyboardInterrupt  # as a kill between two transactions
+        return writes(table)
+
+    with monkeypatch.context() as half:
+        half.setattr(service, "insert", die)
+        with pytest.raises(KeyboardInterrupt):
+            service.prepare(select_quotations(ids), seller)
+    db.session.rollback()
+    run = db.session.scalars(select(Run)).one()
+    while not work.look(run.id, 100):
+        pass
+    assert outcomes(run) == ["ready", "ready"]
+    with pytest.raises(UserError, match="Not all"):
+        service.start(run, seller)
+    assert _state(run) is RunState.DRAFT
+
+
 def _merged(customer: Partner, other: Partner, by: User, document: Document) -> None:
     merge(other.id, customer.id, by)
 

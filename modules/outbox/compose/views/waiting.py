@@ -12,7 +12,7 @@ from modules.outbox import service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
-from modules.outbox.compose.draft import may_copy
+from modules.outbox.compose.draft import copy_of, may_copy
 from modules.outbox.compose.form import typed_moment
 from modules.outbox.compose.views.page import add_posted_files, go, show, tell_sent
 from modules.outbox.models import OutgoingMail
@@ -35,6 +35,7 @@ def mail_change(mail_id: int) -> ResponseReturnValue:
     """Take a mail out of the queue, and open it in the composer."""
     mail, user = _changeable(mail_id), signed_in_user()
     try:
+        copy_of(mail, user)  # what cannot be opened stays where it is
         token = service.begin_change(mail.id, user, take_over="take_over" in request.form)
     except UserError as error:
         flash(str(error.message), "warning")
@@ -53,7 +54,6 @@ def compose_change(mail_id: int, token: str) -> ResponseReturnValue:
     try:
         form = actions.change_form(mail, user)
     except UserError as error:
-        service.end_change(mail.id, user, token=token)
         flash(str(error.message), "warning")
         return go(url_for("outbox.mail", mail_id=mail.id))
     return show(mail.document, form, changes=mail)
