@@ -149,6 +149,7 @@ class Dispatch(Base):
         Index("ix_distribution_dispatch_document_id", "document_id", "id"),
         # What the history walks.
         Index("ix_distribution_dispatch_at", "at", "id"),
+        Index("ix_distribution_dispatch_state", "state", "at", "id"),
         Index("ix_distribution_dispatch_partner_id", "partner_id", "at", "id"),
         Index(
             "ix_distribution_dispatch_due",

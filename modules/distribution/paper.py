@@ -36,7 +36,7 @@ from modules.distribution.models import Dispatch, DispatchState, Print, PrintOrd
 logger = logging.getLogger(__name__)
 
 MOST = 2000
-"""Documents of one print: some 50 MB of memory for each thousand while it is made."""
+"""Documents of one print: some 100 MB of memory for each thousand while it is made."""
 TOLD_EACH = 20
 """After so many documents the row says how far it is."""
 LOST_AFTER = dt.timedelta(minutes=2)

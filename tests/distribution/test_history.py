@@ -126,16 +126,23 @@ def test_a_page_walks_indexes_and_sorts_nothing(app: Flask, gone: list[Document]
     with app.test_request_context():
         _entries, after = history.page(history.Asked(), seller, None, 1)
         event.listen(db.engine, "before_cursor_execute", note)
-        for asked in (history.Asked(), history.Asked(kind="sales.invoice", way=Way.MAIL)):
+        for asked in (
+            history.Asked(),
+            history.Asked(kind="sales.invoice", way=Way.MAIL),
+            *(history.Asked(result=result) for result in ("failed", "stopped")),
+        ):
             history.page(asked, seller, after, 1)
         event.remove(db.engine, "before_cursor_execute", note)
-    assert len(statements) == 4
+    assert len(statements) == 8
     for statement, parameters in statements:
         with db.engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
         words = " / ".join(str(row[3]) for row in plan)
         assert "USE TEMP B-TREE FOR ORDER BY" not in words, words
-        assert "_at (" in words or "submitted_at" in words, words
+        assert any(
+            name in words for name in ("_at (", "submitted_at", "dispatch_state", "mail_failed", "canceled")
+        )
+        assert " SCAN outbox_mail /" not in f" {words} /", words
 
 
 # -- Distribute ---------------------------------------------------------------------------------------------

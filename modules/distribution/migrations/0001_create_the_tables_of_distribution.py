@@ -145,6 +145,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("distribution_dispatch", schema=None) as batch_op:
         batch_op.create_index("ix_distribution_dispatch_at", ["at", "id"], unique=False)
+        batch_op.create_index("ix_distribution_dispatch_state", ["state", "at", "id"], unique=False)
         batch_op.create_index("ix_distribution_dispatch_document_id", ["document_id", "id"], unique=False)
         batch_op.create_index(
             "ix_distribution_dispatch_due",
@@ -179,6 +180,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("state = 'due'"),
         )
         batch_op.drop_index("ix_distribution_dispatch_document_id")
+        batch_op.drop_index("ix_distribution_dispatch_state")
         batch_op.drop_index("ix_distribution_dispatch_at")
 
     op.drop_table("distribution_dispatch")
