@@ -16,38 +16,24 @@ from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of, keeps_addresses_private, readable_by
-from core.errors import EnvoiError, UserError
+from core.errors import UserError
 from core.mail.addresses import parse_address
-from core.mail.draft import DraftRecipient, MailDraft, Purpose, RecipientField
+from core.mail.draft import MailDraft, Purpose, RecipientField
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
-from modules.outbox.compose.recipients import Proposal, default_recipients, recognize
+from modules.outbox.compose.recipients import default_recipients, recognize
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
 from modules.outbox.private_addresses import chosen_addresses
+from modules.outbox.runs.held import Destination, HeldError
+from modules.outbox.runs.mailing import CustomerFacts, customer_draft, customer_facts
 from modules.outbox.states import MailState
 
 SEND = "outbox.mail.send"
 _NOT_GONE = (MailState.CANCELED, MailState.FAILED)
 """States of a mail that nobody got, nor will by itself: its document may be sent again."""
-
-
-class HeldError(EnvoiError):
-    """A document of a run is not sent.
-
-    Args:
-        reason: Why.
-        detail: More words, for a person, or "".
-        proposal: Who was considered, where recipients are what is missing.
-    """
-
-    def __init__(self, reason: HeldReason, detail: str = "", proposal: Proposal | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.proposal = proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +44,13 @@ class Facts:
         documents: The documents, by id.
         allowed: Ids of those that the person may send.
         sent: Ids of those that have been sent as they are now.
+        customers: What is known where the items are customers.
     """
 
     documents: Mapping[int, Document]
     allowed: Collection[int]
     sent: Collection[int]
+    customers: CustomerFacts
 
 
 def facts_of(items: Sequence[RunItem], user: User) -> Facts:
@@ -74,7 +62,9 @@ def facts_of(items: Sequence[RunItem], user: User) -> Facts:
     documents = {row.id: row for row in rows}
     within = within_reach(user, SEND, owner=Document.owner_id, company=Document.company_id)
     allowed = select(Document.id).where(Document.id.in_(ids), within, readable_by(user))
-    return Facts(documents, set(db.session.scalars(allowed)), sent_as_they_are(documents))
+    return Facts(
+        documents, set(db.session.scalars(allowed)), sent_as_they_are(documents), customer_facts(items, user)
+    )
 
 
 def sent_as_they_are(documents: Mapping[int, Document]) -> set[int]:
@@ -89,21 +79,6 @@ def sent_as_they_are(documents: Mapping[int, Document]) -> set[int]:
         for number, revision in mails
         if number is not None and revision in {0, documents[number].revision}
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the mail of a document goes.
-
-    Attributes:
-        template: By which it is written.
-        recipients: To whom.
-        proposal: Who was considered.
-    """
-
-    template: MailTemplate
-    recipients: list[DraftRecipient]
-    proposal: Proposal
 
 
 def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destination:
@@ -168,6 +143,8 @@ def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft:
     Raises:
         HeldError: There is none.
     """
+    if run.of_customers:
+        return customer_draft(item, facts.customers, run, user)
     found = destination_of(item, facts, run, user)
     document = facts.documents[item.document_id or 0]
     try:
