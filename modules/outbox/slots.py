@@ -50,10 +50,14 @@ def send_button(document: Document) -> str:
 
 
 def send_selected(of: str, name: str) -> str:
-    """Return the button that sends what is selected in a list of documents."""
-    if of != "document" or not signed_in_user().can("outbox.mail.send"):
+    """Return the button that sends what is selected in a list of documents, or a mailing to customers."""
+    if not signed_in_user().can("outbox.mail.send"):
         return ""
-    return render_template("outbox/panels/send_selected.html", name=name)
+    templates = {
+        "document": "outbox/panels/send_selected.html",
+        "partner": "outbox/panels/mail_selected.html",
+    }
+    return render_template(templates[of], name=name) if of in templates else ""
 
 
 def hand_over_button(document: Document) -> str:

@@ -44,23 +44,39 @@ def open_letter(letter: CustomerMail, user: User, template: MailTemplate | None 
     """
     proposal = proposal_for(letter.partner)
     draft = _blank(letter)
-    draft.recipients = list(proposal.recipients)
     problem = ""
     if template is not None:
-        take_options(draft, template)
-        draft.attachments = files_of(template)
-        draft.template_id, draft.keep_days = template.id, template.keep_days
-        draft.language = language_of(template, letter)
+        _take_all(draft, template, letter)
         try:
             take_text(draft, template, letter, user)
         except BadTemplateError as error:
             problem = str(error.message)
     if not draft.body_html:
         draft.body_html = signature_of(user)
+    draft.recipients = list(proposal.recipients)
     form = fresh_form(draft, user, None, proposal)
     if problem:
         form.error("", problem)
     return form
+
+
+def draft_by(template: MailTemplate, letter: CustomerMail, user: User) -> MailDraft:
+    """Return a mail about no document as a template says, without recipients.
+
+    Raises:
+        UserError: The template is broken.
+    """
+    draft = _blank(letter)
+    _take_all(draft, template, letter)
+    take_text(draft, template, letter, user)
+    return draft
+
+
+def _take_all(draft: MailDraft, template: MailTemplate, letter: CustomerMail) -> None:
+    take_options(draft, template)
+    draft.attachments = files_of(template)
+    draft.template_id, draft.keep_days = template.id, template.keep_days
+    draft.language = language_of(template, letter)
 
 
 def posted_letter(letter: CustomerMail, posted: MultiDict[str, str], user: User) -> ComposeForm:

@@ -14,6 +14,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
 from core.documents.models import Document
+from core.partners.models import Partner
 from modules.outbox.models.mails import OutgoingMail
 
 _OPEN = "state IN ('draft', 'running', 'stopped') AND ended_at IS NULL"
@@ -56,6 +57,7 @@ class HeldReason(StrEnum):
         "recipients_changed"  # since it was looked through: a merge, a new address or follower
     )
     GONE = "gone"
+    NOT_OPTED_IN = "not_opted_in"  # it is promotional, and the customer has not agreed to that
     REFUSED = "refused"  # by a check of the mail itself
 
 
@@ -80,6 +82,10 @@ class Run(Base):
     """The company of all its documents; None where they are of several: then it is its person's alone."""
     item_count: Mapped[int] = mapped_column(default=0)
     """How many documents it has."""
+    of_customers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True for a mailing: its items are customers, and not documents."""
+    promotional: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True for a mailing that only those get who have opted in."""
     template_id: Mapped[int | None]
     """The mail template that was chosen for all; None for the one that applies to each. It may be gone: no key."""
     template_revision: Mapped[int] = mapped_column(default=0)
@@ -110,6 +116,7 @@ class RunItem(Base):
         Index("ix_outbox_run_item_state", "run_id", "state", "reason", "company_id", "id"),
         Index("uq_outbox_run_item_document_id", "run_id", "document_id", unique=True),
         Index("ix_outbox_run_item_document_id", "document_id"),
+        Index("ix_outbox_run_item_partner_id", "partner_id", "run_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -118,6 +125,8 @@ class RunItem(Base):
     """The run."""
     document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id", ondelete="SET NULL"))
     """The document; None once it is gone."""
+    partner_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id", ondelete="SET NULL"))
+    """The customer or contact, in a mailing. Not unique: two that are merged become one, and the first gets it."""
     company_id: Mapped[int | None]
     """That of the document, kept here to be counted by."""
     revision: Mapped[int] = mapped_column(default=0)
@@ -145,6 +154,7 @@ class RunItem(Base):
 
     run: Mapped[Run] = relationship()
     document: Mapped[Document | None] = relationship()
+    partner: Mapped[Partner | None] = relationship()
     mail: Mapped[OutgoingMail | None] = relationship()
 
 

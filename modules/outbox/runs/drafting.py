@@ -17,39 +17,25 @@ from core.db import db
 from core.documents.distribution import wish_for
 from core.documents.models import Document
 from core.documents.service import behavior_of, keeps_addresses_private, readable_by
-from core.errors import EnvoiError, UserError
+from core.errors import UserError
 from core.mail.addresses import parse_address
-from core.mail.draft import DraftRecipient, MailDraft, Purpose, RecipientField
+from core.mail.draft import MailDraft, Purpose, RecipientField
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
-from modules.outbox.compose.recipients import Proposal, default_recipients, recognize
+from modules.outbox.compose.recipients import default_recipients, recognize
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
-from modules.outbox.private_addresses import address_hash, chosen_addresses
+from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.queries import WAY_TITLES, handed_over
+from modules.outbox.runs.held import Destination, HeldError
+from modules.outbox.runs.mailing import CustomerFacts, customer_draft, customer_facts
 from modules.outbox.states import MailState
 
 SEND = "outbox.mail.send"
 _NOT_GONE = (MailState.CANCELED, MailState.FAILED)
 """States of a mail that nobody got, nor will by itself: its document may be sent again."""
-
-
-class HeldError(EnvoiError):
-    """A document of a run is not sent.
-
-    Args:
-        reason: Why.
-        detail: More words, for a person, or "".
-        proposal: Who was considered, where recipients are what is missing.
-    """
-
-    def __init__(self, reason: HeldReason, detail: str = "", proposal: Proposal | None = None) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-        self.proposal = proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +46,13 @@ class Facts:
         documents: The documents, by id.
         allowed: Ids of those that the person may send.
         sent: Those that have been sent as they are now, and how, see `sent_as_they_are`.
+        customers: What is known where the items are customers.
     """
 
     documents: Mapping[int, Document]
     allowed: Collection[int]
     sent: Mapping[int, str]
+    customers: CustomerFacts
 
 
 def facts_of(items: Sequence[RunItem], user: User) -> Facts:
@@ -76,7 +64,9 @@ def facts_of(items: Sequence[RunItem], user: User) -> Facts:
     documents = {row.id: row for row in rows}
     within = within_reach(user, SEND, owner=Document.owner_id, company=Document.company_id)
     allowed = select(Document.id).where(Document.id.in_(ids), within, readable_by(user))
-    return Facts(documents, set(db.session.scalars(allowed)), sent_as_they_are(documents))
+    return Facts(
+        documents, set(db.session.scalars(allowed)), sent_as_they_are(documents), customer_facts(items, user)
+    )
 
 
 def sent_as_they_are(documents: Mapping[int, Document]) -> dict[int, str]:
@@ -103,32 +93,6 @@ def sent_as_they_are(documents: Mapping[int, Document]) -> dict[int, str]:
         if number is not None and revision in {0, documents[number].revision}
     }
     return by_hand | by_mail
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where the mail of a document goes.
-
-    Attributes:
-        template: By which it is written.
-        recipients: To whom.
-        proposal: Who was considered.
-    """
-
-    template: MailTemplate
-    recipients: list[DraftRecipient]
-    proposal: Proposal
-
-    @property
-    def seen_template(self) -> str:
-        """Names the template as it is now."""
-        return f"{self.template.id}.{self.template.revision}"
-
-    @property
-    def seen_recipients(self) -> str:
-        """A hash of the recipients: the same for the same people, and no way back to private addresses."""
-        everybody = sorted(f"{row.field}:{row.address.key}" for row in self.recipients)
-        return address_hash("\n".join(everybody), "run")
 
 
 def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destination:
@@ -214,6 +178,8 @@ def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> tuple[MailDra
     Raises:
         HeldError: There is none.
     """
+    if run.of_customers:
+        return customer_draft(item, facts.customers, run, user)
     found = destination_of(item, facts, run, user)
     document = facts.documents[item.document_id or 0]
     try:

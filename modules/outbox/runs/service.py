@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flask_babel import gettext
 from sqlalchemy import ColumnElement, Select, and_, false, func, insert, or_, select, update
@@ -12,6 +13,7 @@ from sqlalchemy.orm import joinedload
 from core import clock
 from core.auth.models import User
 from core.auth.permissions import within_reach
+from core.companies.service import current_company
 from core.db import db, transaction
 from core.db.changes import note_change
 from core.documents.models import Document
@@ -19,18 +21,24 @@ from core.documents.service import get_readable, readable_by
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
-from core.mail.addresses import normalize
+from core.mail.addresses import Address, normalize
+from core.mail.draft import DraftRecipient, MailDraft, Purpose, Reason
+from core.partners.models import Partner
 from core.partners.reach import EDIT as EDIT_PARTNERS
-from core.partners.reach import partner_for
+from core.partners.reach import partner_for, reachable
 from core.partners.service import ContactExistsError, save_contact, save_partner
 from core.selection import Selection
 from modules.mail_config.mail_templates.selection import choices_for
 from modules.mail_config.models import MailTemplate
+from modules.mail_config.template_language.customer_mail import CUSTOMER
 from modules.outbox import service
+from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import RUN_ITEMS, HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.permissions import READ
 from modules.outbox.private_addresses import encrypted_choice
 from modules.outbox.runs import work
+from modules.outbox.runs.drafting import draft_of, facts_of
+from modules.outbox.runs.held import HeldError
 from modules.outbox.states import MailState
 
 WRITTEN_AT_ONCE = 2000
@@ -60,11 +68,14 @@ def run_for(user: User, run_id: int, permission: str = READ) -> Run | None:
 
 
 def items_of(run: Run, user: User) -> Select[RunItem]:
-    """Return the items of a run whose documents the user may read, and those whose documents are gone."""
-    readable = select(Document.id).where(readable_by(user))
-    return select(RunItem).where(
-        RunItem.run_id == run.id, or_(RunItem.document_id.is_(None), RunItem.document_id.in_(readable))
+    """Return the items of a run whose documents or customers the user may read, and those of which they are gone."""
+    column = RunItem.partner_id if run.of_customers else RunItem.document_id
+    readable = (
+        select(Partner.id).where(reachable(user))
+        if run.of_customers
+        else select(Document.id).where(readable_by(user))
     )
+    return select(RunItem).where(RunItem.run_id == run.id, or_(column.is_(None), column.in_(readable)))
 
 
 def item_for(user: User, run: Run, item_id: int) -> RunItem | None:
@@ -126,8 +137,90 @@ def prepare(selection: Selection, by: User) -> Run:
     return db.session.get_one(Run, run_id)
 
 
+def prepare_mailing(selection: Selection, by: User) -> Run:
+    """Make a run of the customers that are selected in a list: promotional, until somebody says otherwise.
+
+    Nothing is sent before somebody presses Start. It is sent for the company that the person works for at the moment.
+
+    Raises:
+        UserError: Nothing is selected, there is no template for customers, or the person works for no company.
+    """
+    ids = selection.row_ids(by)
+    if not ids:
+        raise UserError(_l("Select at least one line first."))
+    company = current_company(by)
+    templates = choices_for(company, kind=CUSTOMER)
+    if not templates:
+        raise UserError(_l("Write a template “Email to a customer” first: a mailing says what it says."))
+    with transaction() as session:
+        run = Run(
+            list_name=selection.of.name,
+            by_user_id=by.id,
+            company_id=company.id,
+            item_count=len(ids),
+            of_customers=True,
+            promotional=True,
+            template_id=templates[0][0],
+        )
+        session.add(run)
+        session.flush()
+        run_id = run.id
+    for start in range(0, len(ids), WRITTEN_AT_ONCE):
+        common = {"run_id": run_id, "company_id": company.id, "state": ItemState.UNCHECKED}
+        common |= {"revision": 0, "reason": None, "detail": "", "anyway": False}
+        values = [{**common, "partner_id": number} for number in ids[start : start + WRITTEN_AT_ONCE]]
+        with transaction() as session:
+            session.execute(insert(RUN_ITEMS), values)
+    _look_soon(run_id)
+    return db.session.get_one(Run, run_id)
+
+
+def choose_promotional(run: Run, *, promotional: bool) -> None:
+    """Say whether a mailing advertises, and goes only to who has opted in, or is a service email.
+
+    Raises:
+        UserError: It has begun.
+    """
+    with transaction():
+        locked = _locked(run.id)
+        _demand(locked, RunState.DRAFT)
+        if not locked.of_customers or locked.promotional == promotional:
+            return
+        locked.promotional = promotional
+        _look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+    _look_soon(run.id)
+
+
+def send_test(run: Run, item: RunItem, by: User) -> OutgoingMail:
+    """Send what a customer of a mailing would get to the person who asks, and to nobody else.
+
+    Raises:
+        UserError: There is no mail to this customer.
+    """
+    draft = preview(run, item, by)
+    draft.subject = str(gettext("[Test] %(subject)s", subject=draft.subject))[:MAX_SUBJECT_LENGTH]
+    draft.recipients = [DraftRecipient(Address(normalize(by.login), by.name), reason=Reason.COLLEAGUE)]
+    # The link to unsubscribe is the customer's: nobody else gets it.
+    return service.submit(replace(draft, promotional=False, purpose=Purpose.SINGLE), by)
+
+
+def preview(run: Run, item: RunItem, user: User) -> MailDraft:
+    """Return the mail that a customer of a mailing would get.
+
+    Raises:
+        UserError: There is none.
+    """
+    sender = run.by_user or user
+    try:
+        return draft_of(item, facts_of([item], sender), run, sender)
+    except HeldError as held:
+        raise UserError(held.detail or _l("There is no email to this customer.")) from held
+
+
 def templates_of(run: Run) -> list[tuple[int, str]]:
     """Return id and name of the templates that may be chosen for all documents of a run; none where they differ."""
+    if run.of_customers:
+        return choices_for(run.company, kind=CUSTOMER) if run.company is not None else []
     kinds = list(
         db.session.scalars(
             select(Document.kind)

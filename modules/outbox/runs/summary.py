@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from core import clock
 from core.auth.models import User
@@ -17,6 +17,8 @@ from core.documents.models import Document
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftRecipient, Purpose
+from core.matching import matching
+from core.partners.models import Partner
 from core.spreadsheets import Cell, Column, Table
 from core.web.criteria import Filter, ListSpec, SortKey
 from modules.mail_config.mail_templates.selection import language_of
@@ -27,7 +29,9 @@ from modules.mail_config.servers import health, rate_limiter
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.queries import Badge, badge_of, visible_recipients
 from modules.outbox.runs.counts import Counts
-from modules.outbox.runs.drafting import Facts, HeldError, facts_of, shown
+from modules.outbox.runs.drafting import Facts, facts_of, shown
+from modules.outbox.runs.held import HeldError
+from modules.outbox.runs.mailing import customer_destination, letter_of
 from modules.outbox.runs.service import items_of
 from modules.outbox.states import FAILED, WAITING, MailState
 
@@ -58,6 +62,7 @@ REASON_TITLES = {
     HeldReason.CHANGED: _l("Changed meanwhile"),
     HeldReason.RECIPIENTS_CHANGED: _l("Other recipients now"),
     HeldReason.GONE: _l("No longer there"),
+    HeldReason.NOT_OPTED_IN: _l("Has not agreed to promotional emails"),
     HeldReason.REFUSED: _l("Cannot be written"),
 }
 OVERRULED = frozenset(
@@ -146,8 +151,11 @@ def list_of_items(run: Run) -> ListSpec:
             state("accepted", N_("Accepted"), with_mail(MailState.SENT)),
             state("not-accepted", N_("Not accepted"), with_mail(*FAILED, MailState.CANCELED)),
         ),
-        search=lambda text: RunItem.document_id.in_(
-            select(Document.id).where(Document.number.icontains(text, autoescape=True))
+        search=lambda text: or_(
+            RunItem.document_id.in_(
+                select(Document.id).where(Document.number.icontains(text, autoescape=True))
+            ),
+            RunItem.partner_id.in_(select(Partner.id).where(*matching(text, Partner.name, Partner.email))),
         ),
         one_of_group=True,
     )
@@ -178,6 +186,11 @@ class Row:
     reason: str
 
     @property
+    def customer(self) -> Partner | None:
+        """The customer: of the document, or in a mailing the one it is to; None for none, or once it is gone."""
+        return self.document.partner if self.document is not None else self.item.partner
+
+    @property
     def overruled(self) -> bool:
         """True where a person may send it all the same."""
         return self.item.reason in OVERRULED
@@ -206,15 +219,21 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
     # Of what was looked through only that is asked again which is shown: a page has forty of them.
     others = item.reason is HeldReason.RECIPIENTS_CHANGED
     told = item.state is ItemState.READY or item.reason in ADDRESSED or others
-    if document is None or not told:
+    partner = facts.customers.partners.get(item.partner_id or 0)
+    about = letter_of(run, sender, partner) if partner is not None else document
+    if about is None or not told:
         return Row(item, document, (), (), None, "", None, reason)
     try:
-        found = shown(item, document, run, sender)
+        found = (
+            shown(item, about, run, sender)
+            if isinstance(about, Document)
+            else customer_destination(item, facts.customers, run, sender)
+        )
     except HeldError as held:
         choices = held.proposal.choices if held.proposal is not None else ()
         return Row(item, document, (), choices, None, "", None, reason)
     addresses = [recipient.address.addr_spec for recipient in found.recipients]
-    language = language_of(found.template, document)
+    language = language_of(found.template, about)
     return Row(item, document, addresses, (), found.template, language, None, reason)
 
 
@@ -246,7 +265,7 @@ def table_of(run: Run, user: User, zone: dt.tzinfo) -> Table:
                 mail = row.item.mail
                 yield [
                     row.document.number if row.document is not None else "",
-                    row.document.partner.name if row.document is not None and row.document.partner else "",
+                    row.customer.name if row.customer is not None else "",
                     state_words(row),
                     (row.badge.reason if row.badge is not None else row.reason) or "",
                     (mail.failure_reason if mail is not None else row.item.detail) or "",

@@ -31,7 +31,8 @@ from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.runs.counts import counts_of
-from modules.outbox.runs.drafting import Facts, HeldError, draft_of, facts_of, sent_as_they_are
+from modules.outbox.runs.drafting import Facts, draft_of, facts_of, sent_as_they_are
+from modules.outbox.runs.held import HeldError
 from modules.outbox.states import CANCELABLE, MailState
 
 logger = logging.getLogger(__name__)
@@ -368,7 +369,9 @@ def outcome_sentence(run_id: int) -> str:
     words = [ngettext("%(num)d email was accepted.", "%(num)d emails were accepted.", sent)]
     if others:
         words.append(ngettext("%(num)d was not.", "%(num)d were not.", others))
-    if held:
+    if held and db.session.get_one(Run, run_id).of_customers:
+        words.append(ngettext("%(num)d customer got none.", "%(num)d customers got none.", held))
+    elif held:
         words.append(ngettext("%(num)d document was not sent.", "%(num)d documents were not sent.", held))
     return " ".join(words)
 

@@ -81,6 +81,20 @@ def run_prepare(name: str) -> ResponseReturnValue:
     return redirect(url_for("outbox.run", run_id=made.id))
 
 
+@blueprint.post("/runs/to/<name>")
+@requires(SEND)
+def run_mailing(name: str) -> ResponseReturnValue:
+    """Make a mailing to the customers that are selected in a list, and show what would be sent."""
+    user = signed_in_user()
+    declared = list_or_404(name, user, "partner")
+    try:
+        made = service.prepare_mailing(read_selection(declared), user)
+    except UserError as error:
+        flash(str(error.message), "warning")
+        return back_to(declared)
+    return redirect(url_for("outbox.run", run_id=made.id))
+
+
 def _frame(run: Run) -> dict[str, Any]:
     user = signed_in_user()
     counts = counts_of(run.id)
@@ -195,6 +209,18 @@ def run_template(run_id: int) -> ResponseReturnValue:
     row = run_or_404(run_id, SEND)
     try:
         service.choose_template(row, request.form.get("template", type=int))
+    except UserError as error:
+        flash(str(error.message), "warning")
+    return go_back(row)
+
+
+@blueprint.post("/runs/<int:run_id>/promotional")
+@requires(SEND)
+def run_promotional(run_id: int) -> ResponseReturnValue:
+    """Say whether a mailing is promotional, or a service email."""
+    row = run_or_404(run_id, SEND)
+    try:
+        service.choose_promotional(row, promotional=request.form.get("promotional") == "1")
     except UserError as error:
         flash(str(error.message), "warning")
     return go_back(row)
