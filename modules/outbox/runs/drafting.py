@@ -112,7 +112,7 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
     if document.id in facts.sent and not item.anyway:
         raise HeldError(HeldReason.SENT_BEFORE, facts.sent[document.id])
     wish = wish_for(document)
-    if wish is not None and wish.paper_only and not item.anyway:
+    if wish is not None and wish.paper_only and not item.despite_opt_out:
         raise HeldError(HeldReason.WANTS_PAPER, wish.why)
     return addressed(item, document, run, user)
 

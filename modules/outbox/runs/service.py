@@ -328,7 +328,7 @@ def send_anyway(item: RunItem) -> None:
     with transaction():
         row = _open_item(item)
         row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
-        row.despite_opt_out = row.despite_opt_out or row.reason is HeldReason.OPTED_OUT
+        row.despite_opt_out = row.despite_opt_out or row.reason in _WISHES
         row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
     work.look(item.run_id, 1, item.id)
 
