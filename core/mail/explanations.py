@@ -159,7 +159,10 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     ),
     FailureKind.AUTH_FAILED: Explanation(
         _l("Sign-in refused"),
-        _l("The mail server does not accept the user name and password. Correct them, then test the server."),
+        _l(
+            "The mail server does not accept the sign-in. Correct user name and password, or connect the "
+            "account again, then test the server."
+        ),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
     ),

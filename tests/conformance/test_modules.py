@@ -24,8 +24,8 @@ from modules.mail_config.mail_templates.service import check_template
 class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through
     # many mails, has added a file to one or imports customers; no mailbox is there to be read; a preview needs the
-    # document of the template's own kind. Each has tests of its own, and so have the lists, which are asked for by
-    # their names.
+    # document of the template's own kind; a provider of accounts is in no page. Each has tests of its own, and so have
+    # the lists, which are asked for by their names.
     same_everywhere = frozenset({"CSV", "XLSX"})
     untried = frozenset(
         {
@@ -33,6 +33,9 @@ class TestModules(ModuleConformance):
             "core.partner_import",
             "core.partner_import_progress",
             "core.partner_import_refused",
+            "mail_config.account_client",
+            "mail_config.account_connect",
+            "mail_config.house_account_connect",
             "mail_config.template_preview",
             "outbox.attachment",
             "outbox.compose_file_show",
