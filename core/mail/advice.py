@@ -212,7 +212,7 @@ ADVICE: dict[Advice, AdviceText] = {
     Advice.RECONNECT: AdviceText(
         _l(
             "The connection to this account has ended: it was withdrawn at the provider, has run out, or the password "
-            "was changed. It is not tried again by itself: connect the account again."
+            "was changed. Connect the account again."
         )
     ),
     Advice.API_DISABLED: AdviceText(

@@ -22,6 +22,7 @@ from playwright.sync_api import Error as PlaywrightError
 from core.demo import PASSWORD
 from tests.journeys.house import House, running_house
 from tests.journeys.words import Reader, Words
+from tests.mail_config.provider import CLIENT_ID, CLIENT_SECRET, Provider, running_provider
 from tools.browser import chromium
 
 ARGUMENTS = [
@@ -69,9 +70,21 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[House]:
+def google() -> Iterator[Provider]:
+    """Who speaks for Google in the house of all journeys."""
+    with running_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory, redis_url: str, google: Provider) -> Iterator[House]:
     """A running Envoi with demonstration data, one for all journeys."""
-    with running_house(tmp_path_factory.mktemp("house"), redis_url) as house:
+    settings = {
+        "ENVOI_MAIL_CONFIG_GOOGLE_BASE_URL": google.base_url,
+        "ENVOI_MAIL_CONFIG_GOOGLE_CLIENT_ID": CLIENT_ID,
+        "ENVOI_MAIL_CONFIG_GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
+    }
+    with running_house(tmp_path_factory.mktemp("house"), redis_url, **settings) as house:
         yield house
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
@@ -13,6 +14,7 @@ from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.variants import BOTH, EITHER_LANGUAGE
 from tests.journeys.words import ADMIN, Reader
+from tests.mail_config.provider import Provider
 
 
 @pytest.fixture
@@ -55,6 +57,49 @@ def test_a_user_sends_from_the_own_address(desk: Desk, house: House, reader: Rea
 
     (message,) = wait_until("the email", from_here)
     assert message["Reply-To"] is None
+
+
+@BOTH
+def test_a_user_connects_the_own_account(desk: Desk, google: Provider, reader: Reader) -> None:
+    page, own = desk.page, f"{reader.login}@demo.example.com"
+    google.email = own
+
+    def at_the_provider() -> None:
+        desk.link("Connect %(name)s", name="Gmail").click()
+        expect(desk.field("Address of the account")).to_have_value(own)
+        desk.field("Send without SMTP").check()
+        desk.button("Go on to %(provider)s", provider="Google").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(own)
+
+    desk.go("/mail_config/mine")
+    at_the_provider()
+    page.get_by_role("link", name="Deny").click()
+    expect(page.locator("#flashes")).to_contain_text(
+        desk("You have not agreed at %(provider)s, so nothing was connected.", provider="Google")
+    )
+    at_the_provider()
+    page.get_by_role("link", name="Allow").click()
+    # The test begins by itself, and shows its steps.
+    report = page.locator("#test [role=status]")
+    expect(report).to_contain_text(
+        desk("The server works. It has accepted a test email to %(address)s.", address=own)
+    )
+    expect(report.get_by_role("listitem").first).to_contain_text(desk("Sign in at the server"))
+    expect(page.get_by_role("region", name=desk("How they leave"))).not_to_contain_text("Playground")
+    taken = len(google.messages)
+
+    number, _path = new_quotation(desk)
+    dialog = open_composer(desk)
+    expect(dialog.locator(".compose-route summary")).to_contain_text(own)
+    send(desk, dialog)
+    wait_until("the email", lambda: len(google.messages) > taken)
+    assert number in str(message_from_bytes(google.messages[-1], policy=policy.default)["Subject"])
+
+    desk.go("/mail_config/mine")
+    page.once("dialog", lambda dialog: dialog.accept())
+    desk.button("Disconnect").click()
+    expect(desk.link("Connect %(name)s", name="Gmail")).to_be_visible()
+    assert not google.refresh_tokens
 
 
 @EITHER_LANGUAGE

@@ -61,9 +61,13 @@ def leave(
 
 
 def back(browser: FlaskClient, url: str) -> TestResponse:
-    """Come back from the provider; return the page that is shown in the end."""
+    """Come back from the provider, as the browser does; return the page that is shown in the end."""
     parts = urlsplit(url)
-    return browser.get(f"{parts.path}?{parts.query}", follow_redirects=True)
+    page = browser.get(f"{parts.path}?{parts.query}")
+    assert page.status_code == 200
+    fields = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', page.text)
+    answer = {name: unescape(value) for name, value in fields if name != "csrf_token"}
+    return browser.post(parts.path, data=answer, follow_redirects=True)
 
 
 @pytest.fixture

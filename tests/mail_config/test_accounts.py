@@ -362,7 +362,7 @@ def test_a_test_without_a_permission_says_what_helps(lab, account, sophie, provi
     provider.refresh_tokens.clear()
     make_old(account.server_id)
     page = sign_in(sophie).post("/mail_config/mine/server/test", data={}).text
-    assert "connect the account again" in page
+    assert "Connect the account again" in page
     assert "Token has been expired or revoked." in page
     assert lab.verbs()[-1:] != ["AUTH"]
 

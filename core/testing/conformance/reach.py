@@ -41,7 +41,7 @@ from core.testing.conformance.tour import ADDRESSES_OF_A_PAGE, Post, Tour, read_
 from core.testing.fixtures import test_settings
 
 # Arguments of addresses that name no row.
-_NO_ROW = frozenset({"kind", "language"})
+_NO_ROW = frozenset({"kind", "language", "provider"})
 STRANGERS_COMPANY = "Elsewhere"
 
 

@@ -69,7 +69,7 @@ STEP_TITLES: Mapping[Step, object] = {
     Step.RESOLVE: _l("Look up the host"),
     Step.CONNECT: _l("Connect"),
     Step.TLS: _l("Encrypt (TLS)"),
-    Step.SIGN_IN: _l("Sign in"),
+    Step.SIGN_IN: _l("Sign in at the server"),
     Step.MAIL: _l("Name the sender"),
     Step.RCPT: _l("Name the recipient"),
     Step.DATA: _l("Hand over the email"),

@@ -317,6 +317,10 @@ def leave_out(item: RunItem, *, out: bool = True) -> None:
     work.look(item.run_id, 1, item.id)
 
 
+_WISHES = (HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER)
+"""What a customer does not want."""
+
+
 def send_anyway(item: RunItem) -> None:
     """Send a document although it was sent before, has changed, goes to others now, or somebody wants no mails.
 

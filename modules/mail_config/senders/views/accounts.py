@@ -28,6 +28,9 @@ from modules.mail_config.senders.views.mine import OWN
 from modules.mail_config.servers import circuit_breaker, connecting
 from modules.mail_config.servers.place import SET_UP, TEST_NOW
 
+ANSWER = ("state", "code", "error", "error_description")
+"""What a provider sends a person back with (RFC 6749 §4.1.2)."""
+
 
 class ConnectForm(FlaskForm):  # type: ignore[misc]
     """The account that a person is about to connect."""
@@ -150,29 +153,43 @@ def _leave(
 @blueprint.get("/accounts/connected")
 @signed_in
 def account_connected() -> ResponseReturnValue:
-    """Take a person back from a provider: what they have allowed is saved, or they are told why nothing is.
+    """Take a person back from a provider: the page posts what it was called with, since nothing changes by GET.
 
-    It is the address that providers know, and the only page of ours that writes by GET: what it is called with is
-    signed, and belongs to this person and browser, once.
+    It is the address that providers know.
     """
+    answer = {name: request.args[name] for name in ANSWER if name in request.args}
+    return render_template("mail_config/senders/arriving.html", answer=answer)
+
+
+@blueprint.post("/accounts/connected")
+@signed_in
+def account_save() -> ResponseReturnValue:
+    """Save what a person has allowed, or tell why nothing is saved; what is posted is signed, and counts once."""
+    place = _saved({name: request.form[name] for name in ANSWER if name in request.form})
+    if request.headers.get("HX-Request"):
+        # A whole page comes next, with its styles.
+        return "", 204, {"HX-Redirect": place}
+    return redirect(place)
+
+
+def _saved(answer: dict[str, str]) -> str:
+    """Save what a person has allowed, and return where they go on."""
     user = signed_in_user()
     may_own, may_set_up = user.can(OWN), user.can(SET_UP)
     try:
-        consent = consents.finish(user, request.args)
+        consent = consents.finish(user, answer)
         if not (may_own if consent.target.own else may_set_up):
             abort(403)
         server = connecting.connect(user, consent)
     except UserError as error:
         flash(str(error.message), "danger")
-        return redirect(
-            url_for("mail_config.my_mail" if may_own or not may_set_up else "mail_config.servers")
-        )
+        return url_for("mail_config.my_mail" if may_own or not may_set_up else "mail_config.servers")
     circuit_breaker.resume(server.id)
     flash(gettext("%(address)s is connected.", address=consent.target.address), "success")
     session[TEST_NOW] = server.id
     if consent.target.own:
-        return redirect(url_for("mail_config.my_mail", _anchor="test"))
-    return redirect(url_for("mail_config.server", server_id=server.id, _anchor="test"))
+        return url_for("mail_config.my_mail", _anchor="test")
+    return url_for("mail_config.server", server_id=server.id, _anchor="test")
 
 
 # -- registration --------------------------------------------------------------------------------------
