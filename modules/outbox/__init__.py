@@ -148,6 +148,7 @@ module = Module(
     ),
     demo="modules.outbox.demo:load",
     cli="modules.outbox.cli.commands:commands",
+    processes=("incoming",),
     shared={
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",

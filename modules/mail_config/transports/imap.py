@@ -10,10 +10,13 @@ import base64
 import contextlib
 import datetime as dt
 import imaplib
+import io
 import re
+import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -33,6 +36,8 @@ _SPARE = 64 * 1024  # octets that a server may send around a message
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,19})\b")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
+_CHANGED = re.compile(rb"\* \d{1,10} (?:EXISTS|EXPUNGE|RECENT)\b", re.IGNORECASE)
+_LOOK_UP = 5.0  # seconds after which who waits looks whether to go on
 _SEQUENCE = re.compile(rb"^(\d{1,10}) ")
 
 
@@ -161,6 +166,65 @@ class ImapMailbox:
         with self._told():
             data = self._ok(self._imap.uid("FETCH", str(uid), f"(BODY.PEEK[]<0.{limit}>)"))
         return next((bytes(line[1]) for line in data if isinstance(line, tuple)), None)
+
+    @property
+    def tells(self) -> bool:
+        """True where the server tells of what comes while one waits (RFC 2177)."""
+        return "IDLE" in self._imap.capabilities
+
+    def wait(self, seconds: float, ended: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until the server tells of something that has come or gone.
+
+        Args:
+            seconds: How long at most; RFC 2177 wants less than 29 minutes, and what stands between may forget sooner.
+            ended: Asked now and then whether to stop waiting.
+
+        Returns:
+            True where something has changed, False where the time is over.
+
+        Raises:
+            MailboxError: The server is gone, or does not keep to what it offers.
+        """
+        with self._told():
+            tag = self._imap._new_tag()  # imaplib has no IDLE before Python 3.14
+            self._imap.send(tag + b" IDLE\r\n")
+            changed = False
+            while not (line := self._line()).startswith(b"+"):
+                changed = changed or _CHANGED.match(line) is not None
+                if line.startswith(tag):
+                    raise imaplib.IMAP4.error(printable(line.decode("utf-8", "replace")))
+            until = time.monotonic() + seconds
+            while not changed and not ended() and (left := until - time.monotonic()) > 0:
+                if self._has_come(min(left, _LOOK_UP)):
+                    break
+            # Whatever has come is read up to the end of the command: nothing stays behind in a buffer.
+            self._imap.send(b"DONE\r\n")
+            while not (line := self._line()).startswith(tag):
+                changed = changed or _CHANGED.match(line) is not None
+            if not line[len(tag) :].strip().upper().startswith(b"OK"):
+                raise imaplib.IMAP4.error(printable(line.decode("utf-8", "replace")))
+            return changed
+
+    def _line(self) -> bytes:
+        line: bytes = self._imap.readline()
+        if not line:
+            raise imaplib.IMAP4.abort("The server has closed the connection.")
+        return line
+
+    def _has_come(self, seconds: float) -> bool:
+        return self._is_read_ahead() or bool(select.select([self._imap.sock], [], [], seconds)[0])
+
+    def _is_read_ahead(self) -> bool:
+        """Return True where something was read or decrypted beyond the last line, of which no socket tells any more."""
+        sock = self._imap.sock
+        timeout = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            return bool(cast("io.BufferedReader", self._imap.file).peek(1))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        finally:
+            sock.settimeout(timeout)
 
     def mark_seen(self, uid: int) -> None:
         """Mark a message as read.

@@ -1,0 +1,25 @@
+"""`envoi incoming`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import click
+from flask import current_app
+
+from core.cli import with_app
+from modules.outbox.inbound.waiting import wait_at_mailboxes
+
+
+@click.command()
+@with_app
+def incoming() -> None:
+    """Wait at the connected mailboxes and have them read at once, until told to stop.
+
+    Without it each is read once a minute. One such process is enough for an installation.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    wait_at_mailboxes(current_app._get_current_object(), stopped)  # type: ignore[attr-defined]
