@@ -137,6 +137,35 @@ def _changes(partner: Partner | None, values: dict[str, Any], column: str) -> bo
     return column in values and (partner is None or values[column] != getattr(partner, column))
 
 
+def stop_promotions(email: str, source: str) -> int:
+    """Note that whoever has an email address wants no promotional emails any more; the history keeps what held before.
+
+    Who wants no emails at all goes on wanting none, and who has said once that they want only the necessary ones has
+    said so then.
+
+    Args:
+        email: The address, in any case.
+        source: How it is known.
+
+    Returns:
+        How many customers and contacts that concerned.
+    """
+    with transaction() as session:
+        rows = session.scalars(
+            select(Partner).where(
+                func.lower(Partner.email) == email.lower(),
+                or_(
+                    Partner.consent == MailConsent.PROMOTIONAL,
+                    (Partner.consent == MailConsent.NECESSARY) & Partner.consent_at.is_(None),
+                ),
+            )
+        ).all()
+        for row in rows:
+            row.consent_source = source
+            row.consent, row.consent_at = MailConsent.NECESSARY, clock.now()
+    return len(rows)
+
+
 def _with_consent(partner: Partner | None, values: dict[str, Any]) -> dict[str, Any]:
     """Return column values with the moment and the source of a consent that changes."""
     if "consent" not in values:

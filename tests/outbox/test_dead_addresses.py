@@ -15,7 +15,9 @@ from core.db import db
 from core.documents.models import Document
 from core.mail.addresses import Address
 from core.mail.outcomes import FailureKind, RecipientState
-from core.partners.models import Partner
+from core.partners.history import last_changes
+from core.partners.models import MailConsent, Partner
+from core.partners.service import save_partner
 from core.signals import document_mail_wanted
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
@@ -122,17 +124,53 @@ def test_the_composer_asks_and_the_customer_shows_it(
     assert words in browser.get(f"/partners/{customer.id}").text
 
 
-def test_a_complaint_is_told_and_stops_nothing_that_was_ordered(send: Send) -> None:
-    mail = accepted(send("ann@far.example"))
-    complaint = (
+def complaint_of(mail: OutgoingMail, address: str) -> bytes:
+    return (
         "From: feedback@far.example\nTo: sales@maison.example.com\nSubject: complaint\nMessage-ID: <c@far.example>\n"
         'Content-Type: multipart/report; report-type=feedback-report; boundary="=_part"\n\n'
         "--=_part\nContent-Type: text/plain\n\nSpam.\n\n--=_part\nContent-Type: message/feedback-report\n\n"
-        "Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: ann@far.example\n\n"
-        f"--=_part\nContent-Type: message/rfc822\n\nMessage-ID: {mail.message_id}\nTo: ann@far.example\n\nx\n"
+        f"Feedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\nOriginal-Rcpt-To: {address}\n\n"
+        f"--=_part\nContent-Type: message/rfc822\n\nMessage-ID: {mail.message_id}\nTo: {address}\n\nx\n"
         "--=_part--\n"
     ).encode()
-    take(complaint)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_noted"),
+    [
+        (MailConsent.PROMOTIONAL, MailConsent.NECESSARY, True),
+        (MailConsent.NECESSARY, MailConsent.NECESSARY, False),
+        (MailConsent.NONE, MailConsent.NONE, False),
+    ],
+)
+def test_a_complaint_stops_promotional_emails_and_the_history_says_why(
+    send: Send, before: MailConsent, after: MailConsent, is_noted: bool
+) -> None:
+    values = {"name": "Ann", "email": "Ann@far.example", "language": "en", "consent": before}
+    ann = save_partner(None, {**values, "consent_source": "form on the website"})
+    bob = save_partner(None, {**values, "name": "Bob", "email": "bob@far.example", "consent_source": "fair"})
+    mail = accepted(send("ann@far.example"))
+    take(complaint_of(mail, "ann@far.example"))
+    db.session.expire_all()
+    assert (ann.consent, bob.consent) == (after, before)
+    said = "complaint" if before is not MailConsent.NONE else "form on the website"
+    assert (ann.consent_source, ann.consent_at is not None) == (said, True)
+    last = [one for one in last_changes(ann) if one.source == "complaint"]
+    assert [(one.before, one.after) for one in last] == ([(before, after)] if is_noted else [])
+
+
+def test_a_complaint_about_a_mail_that_had_not_gone_there_stops_nothing(send: Send) -> None:
+    values = {"name": "Ann", "language": "en", "consent": "promotional", "consent_source": "fair"}
+    ann = save_partner(None, {**values, "email": "ann@far.example"})
+    mail = accepted(send("bob@far.example", "eve@far.example"))
+    take(complaint_of(mail, "ann@far.example"))
+    db.session.expire_all()
+    assert ann.consent is MailConsent.PROMOTIONAL
+
+
+def test_a_complaint_is_told_and_stops_nothing_that_was_ordered(send: Send) -> None:
+    mail = accepted(send("ann@far.example"))
+    take(complaint_of(mail, "ann@far.example"))
     assert set(complained_among(["ann@far.example", "bob@far.example"])) == {"ann@far.example"}
     assert complained_among(["ann@far.example"])["ann@far.example"] <= clock.now()
     db.session.expire_all()

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.db import transaction
 from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
+from core.partners.service import stop_promotions
 from modules.outbox.alert_rows import write_alerts
 from modules.outbox.models import (
     InboundMessage,
@@ -20,12 +21,14 @@ from modules.outbox.models import (
     RecipientNotice,
     Verdict,
 )
+from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.service import show_worst
 from modules.outbox.states import SETTLED, MailState, summarise
 from modules.outbox.transitions import locked_mails, move, note
 
 CLOCKS_DIFFER = dt.timedelta(minutes=5)
 """By which the clock of a mailbox may be behind ours, where it decides to which attempt a bounce belongs."""
+COMPLAINT = "complaint"  # how it is known that somebody wants no promotional emails any more
 AT_ONCE = 100  # messages of one transaction
 
 _ARRIVED = frozenset({Action.DELIVERED, Action.RELAYED, Action.EXPANDED, Action.DISPLAYED})
@@ -104,6 +107,8 @@ def _learn(session: Session, mail: OutgoingMail, notice: RecipientNotice) -> Ver
         # Nobody could say so had the server not taken it.
         recipient.state, recipient.settled_at = RecipientState.ACCEPTED, notice.at
         recipient.failure_kind, recipient.failure_also, recipient.failure_advice = None, None, ""
+    if notice.action is Action.COMPLAINED and not is_address_hash(recipient.addr_spec):
+        stop_promotions(recipient.addr_spec, COMPLAINT)
     note(mail, notice.action.value, before=mail.state, detail=recipient.addr_spec)
     return Verdict.COUNTED
 

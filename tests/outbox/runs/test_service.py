@@ -22,20 +22,27 @@ from core.followers.models import Follower
 from core.followers.service import follow
 from core.installation import service as installation
 from core.installation.models import Sign
+from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from core.partners.service import save_contact, save_partner
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox import service as mail_service
+from modules.outbox.inbound.intake import take
 from modules.outbox.mail_list.jobs import sweep
 from modules.outbox.models import MAILS, Alert, Run, RunItem, RunState
 from modules.outbox.privacy.person import erase
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
 from modules.outbox.runs import service, work
+from modules.outbox.service import resend
+from modules.outbox.service import submit as send_mail
 from modules.outbox.states import MailState
 from modules.sales.models import Order
 from modules.sales.service import orders
+from tests.outbox.coming_back import report
+from tests.outbox.conftest import draft
+from tests.outbox.mails import accepted
 from tests.outbox.runs.conftest import items, mails, outcomes, prepared, select_quotations, written
 
 pytestmark = pytest.mark.both_databases
@@ -112,6 +119,21 @@ def test_a_customer_without_an_address_is_told_although_a_colleague_would_get_it
     follow(document.id, user_id=make_user("administrator").id, by=seller)
     run = prepared(seller, [document.id])
     assert outcomes(run) == ["no_address"]
+
+
+def test_an_address_that_is_dead_is_held_told_and_sent_by_one_press(
+    app: Flask, company: Company, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    dead = accepted(send_mail(draft(company, "dead@example.com"), seller))
+    take(report(dead, ("dead@example.com", "failed")))
+    run = prepared(seller, [quote(partner("dead@example.com")).id, quote(partner()).id])
+    service.start(run, seller)
+    found = {mail.recipients[0].addr_spec: mail for mail in written(app, run)}
+    held = found.pop("dead@example.com")
+    assert (held.state, held.failure_kind) == (MailState.FAILED, FailureKind.ADDRESS_HELD)
+    assert [mail.state for mail in found.values()] == [MailState.QUEUED]
+    assert db.session.scalars(select(Alert).where(Alert.mail_id == held.id)).one().user_id == seller.id
+    assert resend([held.id], by=seller) == [held.id]
 
 
 def test_what_was_not_accepted_is_offered_again_and_nothing_else(
