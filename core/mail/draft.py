@@ -38,6 +38,7 @@ class Reason(StrEnum):
     FUNCTION = "function"  # a contact with the function that the template names
     COLLEAGUE = "colleague"  # somebody who signs in here
     FIXED = "fixed"  # an address that stands in the template
+    ANSWERED = "answered"  # they have written what this mail answers
     TYPED = "typed"  # a person has typed it
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from flask import Flask
 
 from core.db import db, transaction
 from core.mail.outcomes import FailureKind
@@ -177,3 +178,31 @@ def test_one_that_hangs_does_not_keep_others_from_being_read(
     db.session.expire_all()
     assert first.failure_kind is FailureKind.TIMEOUT
     assert (second.failure_kind, second.last_uid) == (None, 1)
+
+
+def test_of_a_hundred_thousand_messages_only_what_is_new_is_asked_for(app: Flask) -> None:
+    """The first new one is found by halves: some twenty questions, whatever lies before it."""
+    asked: list[bytes] = []
+
+    def full(tag: bytes, command: bytes) -> bytes:
+        verb, _, rest = command.upper().partition(b" ")
+        asked.append(verb)
+        if verb in {b"SELECT", b"EXAMINE"}:
+            return b"* 100000 EXISTS\r\n* OK [UIDVALIDITY 7]\r\n" + tag + b" OK done\r\n"
+        if verb == b"FETCH":
+            first, _, last = rest.split()[0].partition(b":")
+            lines = [
+                b'* %d FETCH (UID %d RFC822.SIZE 9 INTERNALDATE "30-Nov-2026 08:00:00 +0000")\r\n' % (n, n)
+                for n in range(int(first), int(last) + 1)
+            ]
+            return b"".join(lines) + tag + b" OK done\r\n"
+        return honest(tag, command)
+
+    with scripted(full) as port:
+        values = {"name": "x", "host": LOOPBACK, "port": port, "encryption": Encryption.NONE, "username": "a"}
+        mailbox = mailboxes.save_mailbox(None, values, "secret")
+        with transaction():
+            mailbox.uid_validity, mailbox.last_uid = 7, 99_997
+        assert mailboxes.read_mailboxes() == 3
+        assert asked.count(b"FETCH") < 25
+        assert asked.count(b"UID") == 3

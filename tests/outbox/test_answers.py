@@ -21,7 +21,7 @@ from core.db import db, transaction
 from core.documents.models import Document
 from core.followers.service import follow
 from core.mail.bounces.model import Nature
-from core.mail.draft import Purpose
+from core.mail.draft import Purpose, Reason
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
 from modules.outbox import queries, service
@@ -255,6 +255,7 @@ def test_reply_opens_the_composer_and_sends_in_the_same_thread(
     assert message["In-Reply-To"] == "<answer.1@far.example>"
     assert message["References"].split() == [mail.message_id, "<answer.1@far.example>"]
     assert message["Subject"] == ours
+    assert reply.recipients[0].reason is Reason.ANSWERED
     turns = [turn.mail.id if turn.mail else "ann" for turn in conversation(reply, seller)]
     assert turns == [mail.id, "ann", reply.id]
     assert [turn.at for turn in conversation(mail, seller)] == [

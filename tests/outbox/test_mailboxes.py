@@ -21,9 +21,9 @@ from modules.mail_config.models import Encryption
 from modules.outbox.inbound import mailboxes
 from modules.outbox.inbound.mailboxes import read_mailboxes, save_mailbox
 from modules.outbox.inbound.mailboxes import test_mailbox as look
-from modules.outbox.models import InboundMessage, Mailbox, OutgoingMail
+from modules.outbox.models import AnswerFile, InboundMessage, Mailbox, OutgoingMail
 from modules.outbox.states import MailState
-from tests.outbox.coming_back import report
+from tests.outbox.coming_back import answer, report
 from tests.outbox.dovecot import PASSWORD, Dovecot, dovecot_server
 from tests.outbox.mails import accepted
 
@@ -158,6 +158,14 @@ def test_of_a_large_message_the_beginning_decides_and_the_largest_is_told(
     db.session.expire_all()
     assert (mailbox.skipped, mail.state) == (1, MailState.FAILED)
     assert asked == [4000, 4000, 10**6]
+
+
+def test_a_large_answer_is_read_with_its_file(dovecot: Dovecot, send: Send, mailbox: Mailbox) -> None:
+    mail = accepted(send("ann@far.example"))
+    dovecot.deliver(mailbox.username, answer(mail, file=("plan.pdf", b"%PDF" * 1_000_000)))
+    read_now(mailbox)
+    (file,) = db.session.scalars(select(AnswerFile))
+    assert file.size == 4_000_000
 
 
 def test_the_test_shows_what_would_be_made_and_touches_nothing(

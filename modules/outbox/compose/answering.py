@@ -14,13 +14,14 @@ from core.db import db
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address
-from core.mail.draft import DraftRecipient, MailDraft
+from core.mail.draft import DraftRecipient, MailDraft, Reason
 from core.mail.quotes import split_quoted
 from core.web.formats import moment
 from modules.outbox.access import mail_or_404
 from modules.outbox.compose.draft import may_copy, signature_of
+from modules.outbox.compose.recipients import Proposal
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
-from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail
+from modules.outbox.models import InboundMessage, OutgoingMail
 
 MAX_QUOTED = 20_000  # characters of the answer that are repeated below ours
 # "Re:" of the common languages, also counted or repeated: "RE[2]: AW: TR :"
@@ -63,9 +64,7 @@ def answer_to(inbound: InboundMessage, mail: OutgoingMail, user: User) -> MailDr
         raise UserError(_l("The message that this answers is no longer kept."))
     draft = frame_of_answer(inbound, mail)
     draft.subject = f"Re: {_PREFIXES.sub('', answer.subject or mail.subject, count=1)}"[:MAX_SUBJECT_LENGTH]
-    # RFC 5322 §3.6.2: Reply-To says where answers are to go.
-    to = Address(answer.reply_to or answer.sender, answer.sender_name)
-    draft.recipients = [DraftRecipient(to, partner_id=_partner_of(mail, inbound))]
+    draft.recipients = who_answered(inbound, mail).recipients
     written, _quoted = split_quoted(answer.body_text)
     with force_locale(locale_of_user(user) if user.language == mail.language else mail.language):
         said = gettext(
@@ -79,6 +78,11 @@ def answer_to(inbound: InboundMessage, mail: OutgoingMail, user: User) -> MailDr
     return draft
 
 
-def _partner_of(mail: OutgoingMail, inbound: InboundMessage) -> int | None:
-    rows: list[MailRecipient] = mail.recipients
-    return next((row.partner_id for row in rows if row.id == inbound.answered_by_id), None)
+def who_answered(inbound: InboundMessage, mail: OutgoingMail) -> Proposal:
+    """Return who gets an answer by default: Reply-To says where it is to go (RFC 5322 §3.6.2), else From."""
+    answer = inbound.answer
+    if answer is None:
+        return Proposal()
+    partner_id = next((row.partner_id for row in mail.recipients if row.id == inbound.answered_by_id), None)
+    to = Address(answer.reply_to or answer.sender, answer.sender_name)
+    return Proposal([DraftRecipient(to, reason=Reason.ANSWERED, partner_id=partner_id)])

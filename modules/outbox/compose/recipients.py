@@ -329,6 +329,7 @@ def reason_text(reason: Reason, detail: str) -> str:
         Reason.FUNCTION: gettext("contact"),
         Reason.COLLEAGUE: gettext("colleague"),
         Reason.FIXED: gettext("named by the template"),
+        Reason.ANSWERED: gettext("has written to you"),
         Reason.TYPED: gettext("typed"),
     }
     return str(words[reason])
@@ -344,5 +345,6 @@ REASON_ICONS = {
     Reason.FUNCTION: "person-badge",
     Reason.COLLEAGUE: "person-workspace",
     Reason.FIXED: "pin-angle",
+    Reason.ANSWERED: "reply",
     Reason.TYPED: "keyboard",
 }

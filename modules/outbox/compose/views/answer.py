@@ -9,7 +9,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.errors import UserError
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
-from modules.outbox.compose.answering import answer_to, answerable, frame_of_answer
+from modules.outbox.compose.answering import answer_to, answerable, frame_of_answer, who_answered
 from modules.outbox.compose.form import fresh_form, read_form
 from modules.outbox.compose.views.page import add_posted_files, go, show, tell_sent
 from modules.outbox.models import InboundMessage, OutgoingMail
@@ -25,7 +25,8 @@ def answer(inbound_id: int) -> ResponseReturnValue:
     except UserError as error:
         flash(str(error.message), "warning")
         return go(url_for("outbox.mail", mail_id=mail.id))
-    return show(None, fresh_form(draft, signed_in_user()), copied=mail, answered=inbound)
+    form = fresh_form(draft, signed_in_user(), proposal=who_answered(inbound, mail))
+    return show(None, form, copied=mail, answered=inbound)
 
 
 @blueprint.post("/answers/<int:inbound_id>/answer")
@@ -33,7 +34,12 @@ def answer(inbound_id: int) -> ResponseReturnValue:
 def answer_send(inbound_id: int) -> ResponseReturnValue:
     """Send the answer, or show again what was typed."""
     inbound, answered = _answerable(inbound_id)
-    form = read_form(frame_of_answer(inbound, answered), request.form, signed_in_user())
+    form = read_form(
+        frame_of_answer(inbound, answered),
+        request.form,
+        signed_in_user(),
+        proposal=who_answered(inbound, answered),
+    )
     form.draft.document_revision = 0  # it carries no PDF, so it agrees with any
     add_posted_files(form)
     mail = actions.send(form)
