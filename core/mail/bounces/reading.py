@@ -116,6 +116,8 @@ def _complaint(message: Part) -> Reading | None:
 def _bare_complaint(message: Part) -> Reading | None:
     """Read a complaint of the providers that send no report: Microsoft's (JMRP), and Apple's wish to be taken off."""
     fields, returned = message.fields, returned_head(message)
+    if fields.first("x-hmxmroriginalrecipient"):
+        returned = fields  # our own message, sent back as it is
     if fields.first("x-apple-unsubscribe"):
         kind, recipients = "opt-out", addresses_of(fields, "from")
     elif returned and (

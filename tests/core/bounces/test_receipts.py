@@ -44,6 +44,17 @@ def test_a_complaint() -> None:
     assert reading.about.message_ids == ("<mail.7@atelier.example>",)
 
 
+def test_a_complaint_that_is_our_own_message_sent_back() -> None:
+    reading = read(
+        b"Return-Path: staff@hot.example\nX-HmXmrOriginalRecipient: ann@hot.example\nReceived: from a.example\n"
+        b"From: Maison <sales@maison.example.com>\nTo: ann@hot.example\nSubject: Our offer\n"
+        b"Message-ID: <mail.1@maison.example.com>\n\nBuy now.\n"
+    )
+    assert (reading.nature, reading.complaint) == (Nature.COMPLAINT, "abuse")
+    assert [notice.recipient for notice in reading.notices] == ["ann@hot.example"]
+    assert reading.about.message_ids == ("<mail.1@maison.example.com>",)
+
+
 def test_a_complaint_without_a_report() -> None:
     reading = read(s.BARE_COMPLAINT)
     assert (reading.nature, reading.complaint) == (Nature.COMPLAINT, "abuse")
