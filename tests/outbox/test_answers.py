@@ -71,7 +71,9 @@ def test_an_answer_is_kept_with_its_text_and_files_and_told_to_the_sender(send: 
     )
     assert alerts.count_unseen(seller) == 1
     # Dealing with the failure of a mail says nothing about its answer.
-    service.resend([mail.id])
+    take(report(mail, ("ann@far.example", "failed")))
+    assert alerts.count_unseen(seller) == 2
+    assert service.resend([mail.id]) == [mail.id]
     assert alerts.count_unseen(seller) == 1
 
 
