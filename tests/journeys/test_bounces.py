@@ -14,7 +14,7 @@ from tests.journeys.house import House, wait_until
 from tests.journeys.test_mail_page import flash, is_in, sent_to
 from tests.journeys.variants import BOTH
 from tests.journeys.words import ADMIN, Reader
-from tests.outbox.coming_back import report
+from tests.outbox.coming_back import answer, report
 from tests.outbox.dovecot import PASSWORD, dovecot_server
 
 
@@ -76,3 +76,45 @@ def test_an_administrator_connects_a_mailbox_and_sees_what_lies_there(
         page.once("dialog", lambda dialog: dialog.accept())
         desk.button("Delete").click()
         expect(page.locator(".ledger, .empty").first).not_to_contain_text("Bounces of the journey")
+
+
+@BOTH
+def test_an_answer_comes_home_and_is_answered_in_the_same_thread(
+    sit_down: Callable[..., Desk], house: House, tmp_path: Path, reader: Reader
+) -> None:
+    desk = sit_down(reader)
+    page = desk.page
+    address = f"answers-{reader.language}@example.com"
+    mail_id = sent_to(desk, address, f"Answered {reader.language}")
+    wait_until("its acceptance", partial(is_in, house, mail_id, "sent"))
+    message_id = message_id_at(house, address)
+    came = tmp_path / "answer.eml"
+    text = "Yes, please.\n\nOn Monday, Maison <sales@maison.example.com> wrote:\n> The offer.\n"
+    octets = answer(
+        None, text, sender=f"Ann <{address}>", more=f"In-Reply-To: {message_id}\n", number=mail_id
+    )
+    came.write_bytes(octets)
+    assert house.cli("inbound", str(came)).strip() == "answer"
+
+    desk.go("/")
+    page.locator("#alert-bell button").click()
+    page.locator(".bell-menu a", has_text=desk("Answer from %(name)s", name="Ann")).first.click()
+    turn = page.locator(".turn-theirs")
+    expect(turn).to_contain_text("Yes, please.")
+    expect(turn.get_by_text("The offer.")).to_be_hidden()
+    turn.get_by_text(desk("Quoted text")).click()
+    expect(turn.get_by_text("The offer.")).to_be_visible()
+    turn.get_by_role("link", name=desk("Reply")).click()
+    editor = page.locator("trix-editor")
+    expect(editor).to_contain_text("Yes, please.")
+    editor.press("Control+Home")
+    editor.press_sequentially("You are welcome.")
+    desk.button("Send").click()
+    expect(page.locator(".turn")).to_have_count(3)
+    expect(page.locator(".turn").last).to_contain_text("You are welcome.")
+
+    def replied() -> str:
+        found = [str(one["In-Reply-To"]) for _, one in house.mailbox(address) if one["In-Reply-To"]]
+        return found[0] if found else ""
+
+    assert wait_until("the reply", replied) == f"<answer.{mail_id}@far.example>"
