@@ -129,8 +129,8 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
         expect(report).to_contain_text(desk("Sign-in refused"))
         expect(report).to_contain_text(
             desk(
-                "The mail server does not accept the sign-in. Correct user name and password, or connect the "
-                "account again, then test the server."
+                "The mail server does not accept the sign-in: user name and password, or the key. Correct it, or "
+                "connect the account again, then test the server."
             )
         )
         expect(report.locator("pre").first).to_contain_text("535 5.7.8")
