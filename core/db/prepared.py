@@ -134,10 +134,19 @@ class Ledger:
         try:
             driver: Any = connection.connection.driver_connection
             batch = Batch(connection)
-            # What fails is rolled back once the pipeline has ended: inside it, the server answers the rollback with
-            # "pipeline aborted" as well, if it has told the fault before the last statement, and that would be raised.
-            with connection.begin(), driver.pipeline() if hasattr(driver, "pipeline") else nullcontext():
-                yield batch
+            try:
+                with driver.pipeline() if hasattr(driver, "pipeline") else nullcontext():
+                    transaction = connection.begin()
+                    yield batch
+                    # In the pipeline: once all was sent, it is committed whatever becomes of this process.
+                    transaction.commit()
+            except BaseException:
+                # Not in the pipeline: the server answers everything there with "pipeline aborted" once it has told the
+                # fault, and that would be raised instead. And of the driver: a commit that failed there is over for
+                # SQLAlchemy, but not for the connection.
+                with suppress(errors):
+                    driver.rollback()
+                raise
             batch.learn()
         except errors as error:
             self.close()

@@ -34,7 +34,8 @@ from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 from modules.distribution.permissions import DISTRIBUTE
 from modules.outbox import service as outbox
 from modules.outbox.models import HeldReason, Run, RunItem
-from modules.outbox.runs.drafting import HeldError, draft_of, facts_of, sent_as_they_are
+from modules.outbox.runs.drafting import draft_of, facts_of, sent_as_they_are
+from modules.outbox.runs.held import HeldError
 from modules.outbox.runs.summary import REASON_TITLES
 
 logger = logging.getLogger(__name__)

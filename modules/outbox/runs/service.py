@@ -212,7 +212,7 @@ def preview(run: Run, item: RunItem, user: User) -> MailDraft:
     """
     sender = run.by_user or user
     try:
-        return draft_of(item, facts_of([item], sender), run, sender)
+        return draft_of(item, facts_of([item], sender), run, sender)[0]
     except HeldError as held:
         raise UserError(held.detail or _l("There is no email to this customer.")) from held
 
