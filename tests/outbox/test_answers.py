@@ -139,10 +139,10 @@ def test_an_absence_is_shown_with_its_day_and_alarms_nobody(send: Send, seller: 
 
 
 def test_what_we_write_by_ourselves_says_so_and_what_people_write_does_not(
-    company: Company, send: Send
+    company: Company, send: Send, seller: User
 ) -> None:
     alert = service.submit(draft(company, "seller@maison.example.com", purpose=Purpose.ALERT), None)
-    for mail, automatic in ((alert, True), (send("ann@far.example"), False)):
+    for mail, automatic in ((alert, True), (send("ann@far.example", by=seller), False)):
         become(mail, sender_address="sales@maison.example.com")
         assert (b"\r\nAuto-Submitted: auto-generated\r\n" in build_message(mail)) is automatic
 
@@ -283,7 +283,7 @@ def test_a_reply_about_a_document_hides_no_failure_and_leaves_the_document_to_be
     badge = queries.badges_for([quotation.id])[quotation.id]
     assert badge.tone == "danger"
     become(mail, state=MailState.FAILED)
-    assert sent_as_they_are({quotation.id: quotation}) == set()
+    assert sent_as_they_are({quotation.id: quotation}) == {}
 
 
 def test_an_answer_goes_with_the_text_of_its_mail(

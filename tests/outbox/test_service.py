@@ -132,7 +132,10 @@ def test_an_international_address_with_a_plain_name_is_served(lab, server, compa
     delivery.deliver([mail.id])
     db.session.expire_all()
     assert db.session.get_one(OutgoingMail, mail.id).state is MailState.SENT
-    assert "Joerg Smith <jörg@example.com>".encode() in lab.accepted[0].data
+    plain, beyond = lab.accepted
+    assert (list(plain.recipients), list(beyond.recipients)) == (["ok@example.com"], ["jörg@example.com"])
+    assert "Joerg Smith <jörg@example.com>".encode() in beyond.data
+    assert plain.data.isascii()
 
 
 def test_giving_up_for_the_rest_is_partial_and_says_so(lab, server, send):

@@ -44,6 +44,14 @@ LEGAL = {
         for before in ("scheduled", "queued", "deferred")
         for after in ("canceled", "partial")
     ),
+    # Somebody changes it, or moves it to another time.
+    *(
+        (verb, before, "scheduled")
+        for verb in ("edit", "reschedule")
+        for before in ("scheduled", "queued", "deferred")
+    ),
+    *(("put_back", "scheduled", after) for after in ("scheduled", "queued")),
+    *(("replace", before, "canceled") for before in ("scheduled", "queued", "deferred")),
     *(("resend", before, "queued") for before in ("failed", "partial", "uncertain", "canceled")),
     *(("mark", "uncertain", after) for after in ("sent", "partial", "failed")),
     # What was accepted may come back; what was uncertain may be told to have arrived.
@@ -77,7 +85,7 @@ def test_an_unknown_verb_is_an_error():
 def test_what_was_accepted_by_all_is_never_sent_again():
     for verb, (before, after) in TRANSITIONS.items():
         assert MailState.SENT not in before or not (after & WAITING), verb
-        assert MailState.SCHEDULED not in after or verb == "submit", verb
+        assert MailState.SCHEDULED not in after or verb in {"submit", "edit", "put_back", "reschedule"}, verb
 
 
 def test_a_mail_that_is_being_sent_cannot_be_canceled_or_resent():

@@ -210,7 +210,7 @@ def store_template(
             template.files = [
                 TemplateFile(
                     position=position,
-                    name=safe_file_name(file.name),
+                    name=safe_file_name(file.name, may_be_path=True),
                     media_type=file.media_type,
                     size=file.size,
                     sha256=file.sha256,
