@@ -162,8 +162,8 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.AUTH_FAILED: Explanation(
         _l("Sign-in refused"),
         _l(
-            "The mail server does not accept the sign-in: user name and password, or the key. Correct it, or connect the "
-            "account again, then test the server."
+            "The mail server does not accept the sign-in: user name and password, or the key. Correct it, or connect "
+            "the account again, then test the server."
         ),
         Actor.ADMINISTRATOR,
         Repair.SERVER,
