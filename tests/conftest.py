@@ -6,6 +6,8 @@ Hypothesis draws the same examples in every run and looks at no clock; `--hypoth
 from __future__ import annotations
 
 import gc
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +36,15 @@ settings.register_profile(
 )
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _no_connection_outlives_its_test() -> Iterator[None]:
+    """End what a worker would keep open from job to job, and the thread that looks after it."""
+    yield
+    connections = sys.modules.get("modules.outbox.delivery.connections")
+    if connections is not None:
+        connections.pool.close()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Any:
