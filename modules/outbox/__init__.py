@@ -155,6 +155,7 @@ module = Module(
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",
         "outbox.inbound.manage": "A mailbox takes what comes back for every company.",
+        "outbox.run_mailing": "A customer that is everybody's stands in everybody's list, and may be selected there.",
         "outbox.personal.manage": "What is known about an address is told and erased wherever it stands.",
     },
     config_defaults={
