@@ -365,7 +365,9 @@ def test_a_permission_reaches_as_far_as_its_scope(
     user, colleague = make_user("tester"), make_user("support")
     with transaction() as session:
         session.add_all(
-            Document(kind="x", company_id=c, owner_id=o, language="en", currency="EUR")
+            Document(
+                kind="x", company_id=c, owner_id=o, language="en", currency="EUR", date=dt.date(2026, 3, 12)
+            )
             for c, o in ((company.id, user.id), (company.id, colleague.id), (other.id, user.id))
         )
     reach = within_reach(user, "sales.document.read", owner=Document.owner_id, company=Document.company_id)

@@ -249,7 +249,14 @@ def test_what_would_be_rounded_is_refused(value: str) -> None:
 def test_the_database_sums_and_compares_decimals_exactly(app: Flask, company: object) -> None:
     with transaction() as session:
         session.add_all(
-            Document(kind="x", company_id=1, language="en", currency="EUR", total=Decimal(total))
+            Document(
+                kind="x",
+                company_id=1,
+                language="en",
+                currency="EUR",
+                total=Decimal(total),
+                date=dt.date(2026, 3, 12),
+            )
             for total in ("0.1", "0.2", "-0.3", "99999999999.9999")
         )
     end_reading()

@@ -25,7 +25,7 @@ from modules.sales.service.lines import lines_of
 from modules.sales.states import InvoiceState
 from tests.ledger import *  # noqa: F403 (fixtures)
 
-FORMER = {"pos": "e3b60d5a17c8", "sales": "d2f4a86b1e90", "core": "c48e0d7a61f2"}
+FORMER = {"distribution": "base", "pos": "e3b60d5a17c8", "sales": "d2f4a86b1e90", "core": "c48e0d7a61f2"}
 
 
 @pytest.mark.both_databases

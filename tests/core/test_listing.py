@@ -66,7 +66,7 @@ def add(company: Company, number: str, total: str = "1", **values: object) -> in
             currency="EUR",
             number=number,
             total=Decimal(total),
-            **{"language": "en", **values},
+            **{"language": "en", "date": dt.date(2026, 3, 12), **values},
         )
         session.add(row)
         session.flush()

@@ -27,9 +27,11 @@ from core.partners.labels import LabelKind, save_label
 from core.partners.service import make_main_contact, save_contact, save_partner
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.testing.fixtures import PASSWORD
+from modules.distribution.service import RuleValues, save_rule
 from modules.mail_config.models import CompanySender, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.service import save_server
+from modules.outbox.inbound.hooks.service import save_hook
 from modules.outbox.inbound.mailboxes import save_mailbox
 from modules.pos.service.registers import save_method, save_register, settings_of
 from modules.pos.states import PaymentKind
@@ -181,6 +183,15 @@ CASES = {
         "/outbox/mailboxes/{}/edit", "name", "Bounces", "Returns", "mark_seen", "y", _columns("name", "mark_seen"),
         ("Answers", False),
     ),
+    "web hook": Case(
+        lambda _: save_hook(None, {"name": "Relay", "provider": "brevo", "active": True}, "a token of ours"),
+        "/outbox/hooks/{}/edit", "name", "Brevo", "Relay 2", "active", "", _columns("name", "active"), ("Relay", True),
+    ),
+    "distribution rule": Case(
+        lambda c: save_rule(None, RuleValues(c.id, on_paper=True)),
+        "/distribution/rules/{}", "archive_name", "{number}", "{number} {customer}", "grace_minutes", "30",
+        _columns("archive_name", "grace_minutes"), ("", 15),
+    ),
     "sender of a company": Case(
         lambda c: c,
         "/mail_config/senders/{}", "name", "Maison, Paris", "Maison, Lyon", "reply_to", "answers@example.com", _sender,
@@ -194,6 +205,8 @@ AFTER |= {
     "mail server": 3,
     "till settings": True,
     "mailbox": True,
+    "web hook": False,
+    "distribution rule": 30,
 }
 
 

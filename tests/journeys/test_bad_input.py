@@ -84,7 +84,7 @@ def test_the_composer_says_what_is_wrong_and_keeps_everything(
     (tmp_path / "small.txt").write_bytes(b"small")
     files.set_input_files([tmp_path / "huge.bin", tmp_path / "small.txt"])
     expect(complaint(desk, "“huge.bin” does not fit")).to_be_visible()
-    expect(complaint(desk, "25 MB")).to_be_visible()
+    expect(complaint(desk, "18.3 MB")).to_be_visible()
     dialog.get_by_role("button", name="Remove huge.bin").click()
     expect(dialog.get_by_role("link", name="small.txt")).to_be_visible()
     expect(subject).to_have_value("No longer empty")

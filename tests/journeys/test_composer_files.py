@@ -73,7 +73,7 @@ def test_files_are_added_summed_removed_and_reset(
     expect(rows(dialog)).to_have_count(2)
     expect(rows(dialog).first).to_contain_text(re.compile(r"400\sk"))
     expect(total).to_contain_text(re.compile(r"1\sM"))
-    expect(total).to_contain_text("25")
+    expect(total).to_contain_text("18")
     # Dropped on the subject, far from the dropzone: anywhere will do.
     drop(page, "#compose-subject", "dropped.txt")
     assert page.evaluate("window.zoneShown") == "grid"
@@ -127,10 +127,12 @@ def test_the_sum_warns_when_it_is_more_than_a_mail_may_carry(
     for half in halves:
         half.write_bytes(half.name[:8].ljust(10, "0").encode() * 1_300_000)
     dialog.get_by_label("Add files: choose, or drop them here").set_input_files(halves)
-    expect(dialog.locator("[data-sum-words]")).to_contain_text("more than the 25 MB that an email may carry")
-    expect(dialog.locator(".finding-block")).to_contain_text("the limit is 25 MB")
+    expect(dialog.locator("[data-sum-words]")).to_contain_text(
+        "more than the 18.3 MB that an email may carry"
+    )
+    expect(dialog.locator(".finding-block")).to_contain_text("the limit is 18.3 MB")
     rows(dialog).last.get_by_role("button").click()
-    expect(dialog.locator("[data-sum-words]")).to_contain_text("of 25 MB")
+    expect(dialog.locator("[data-sum-words]")).to_contain_text("of 18.3 MB")
     expect(dialog.locator(".finding-block")).to_have_count(0)
 
 

@@ -377,10 +377,13 @@ def test_a_yes_that_breaks_off_is_a_yes(lab):
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-5"}, None),
         ({}, None),
-        ({"Retry-After": format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=90))}, 90),
+        ({"Retry-After": "a date"}, 90),
     ],
 )
 def test_a_relay_that_asks_to_wait_is_given_that_time(lab, headers, seconds):
+    if headers.get("Retry-After") == "a date":
+        # Of now: tests are collected long before they run.
+        headers = {"Retry-After": format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(seconds=90))}
     lab.faults.append(Canned(429, errors("too many requests"), headers))
     failure = sent(relay_to(lab)).outcomes[0].failure
     assert failure.slows_server
