@@ -67,7 +67,7 @@ def test_it_is_said_on_the_page_and_taken_back_there(
     (row,) = notes()
     assert row.taken_back_by_id == seller.id
     assert word(document) == ""
-    assert "Taken back" in browser.get(f"/outbox/documents/{document.id}/panel").text
+    assert "Hand-over taken back" in browser.get(f"/outbox/documents/{document.id}/panel").text
 
 
 @pytest.mark.both_databases
