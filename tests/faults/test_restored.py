@@ -52,15 +52,21 @@ def held() -> installation.Hold | None:
 
 
 def worked(app: Flask, ids: list[int]) -> bool:
-    """Ask for mails, and return True once workers have done all that they were asked for."""
+    """Ask for mails, and return True once a worker has done all that it was asked for here."""
+    redis = jobs.queue_for(app).connection
+
+    def asked_for() -> set[bytes]:
+        return {key for key in redis.scan_iter("rq:job:*") if key.count(b":") == 2}
+
+    # What a worker was at that was killed stays begun for ever.
+    before = asked_for()
     for mail_id in ids:
         jobs.enqueue("outbox.deliver_mails", [mail_id])
-    queue = jobs.queue_for(app)
+    new = asked_for() - before
 
     def ended() -> bool:
         # Not when the queue is empty: the last job has left it and is not done.
-        keys = [key for key in queue.connection.scan_iter("rq:job:*") if key.count(b":") == 2]
-        return {queue.connection.hget(key, "status") for key in keys} <= {b"finished", None}
+        return {redis.hget(key, "status") for key in new} <= {b"finished", None}
 
     eventually(ended, "the queue is worked off")
     db.session.rollback()
