@@ -28,6 +28,14 @@ def test_four_workers_that_ask_at_once_ask_the_provider_once(provider, account, 
     assert provider.refreshes() == 1
 
 
+def test_who_has_looked_at_the_clock_before_takes_no_turn_of_another(account):
+    row = tokens._account(account.server_id)
+    earlier = clock.now()
+    assert tokens._take_turn(row, earlier + dt.timedelta(seconds=1))
+    assert not tokens._take_turn(row, earlier)
+    assert tokens._take_turn(row, earlier - 3 * tokens.LEASE), "a clock that was put back"
+
+
 def test_while_a_token_lasts_nobody_waits_for_the_next(provider, account, app):
     server_id = account.server_id
     with transaction() as session:
