@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from core.documents.pdf import text_width
+from core.documents.pdf import UNICODE_FONT, needs_unicode_font, text_width
+
+T = TypeVar("T")
 
 SMALLEST = 5.0
 """Points; below this nobody reads what is printed."""
+_BUILT_IN_FONT = "Helvetica"  # draws faster, and needs no embedding
+# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
+_SPACES = str.maketrans({"\u202f": "\u00a0"})
 _STEP = 0.5
 _MM = 72 / 25.4
 
@@ -58,6 +64,25 @@ def fitted(
         if rest >= min(least, usual.shares[0]) or size <= SMALLEST:
             return Columns((max(rest, 1.0), *wanted), size)
         size -= _STEP
+
+
+def printed(usual: T, fit: Callable[[T, str], T], render: Callable[[T, str], str]) -> str:
+    """Return a page in the font that its letters need, with columns as wide as its figures.
+
+    It is rendered twice where something has to give way: which letters there are says which font, and that says how
+    wide they are.
+
+    Args:
+        usual: The columns where everything fits.
+        fit: Takes them and the font, and returns those that are needed.
+        render: Takes columns and font, and returns the page.
+    """
+    html = render(usual, _BUILT_IN_FONT).translate(_SPACES)
+    font = UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
+    columns = fit(usual, font)
+    if columns == usual and font == _BUILT_IN_FONT:
+        return html
+    return render(columns, font).translate(_SPACES)
 
 
 def breakable(text: str, longest: int) -> str:

@@ -13,24 +13,20 @@ from flask_babel import get_locale, gettext
 
 from core.companies.issuer import from_text, issuer_now
 from core.documents.behavior import RollHtml
-from core.documents.columns import Columns, breakable, fitted
+from core.documents.columns import Columns, breakable, fitted, printed
 from core.documents.models import Document
-from core.documents.pdf import UNICODE_FONT, needs_unicode_font
 from core.totals import Totals
 from core.web.formats import money
 from modules.pos.models import Ticket
 from modules.pos.service.ticket_totals import totals_of
 from modules.pos.states import ReceiptFormat
 
-# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
-_SPACES = str.maketrans({"\u202f": "\u00a0"})
 _WIDTHS = {ReceiptFormat.ROLL_80: 80, ReceiptFormat.ROLL_58: 58}
 _LONGEST_MM = 5000
 """The longest page that the PDF format allows (200 inches)."""
 _LINE_MM = 11  # height of a line of the ticket on the roll
 _REST_MM = 160  # of head, sums and foot together
 
-_BUILT_IN_FONT = "Helvetica"  # draws faster, and needs no embedding
 _GAP = 7.5  # points between columns
 _LETTER_MM = 0.22  # how wide a letter is at most, mostly, for each point of its size
 
@@ -81,29 +77,22 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
         "time": format_time(ticket.rung_at.astimezone(zone), "short", locale=str(get_locale() or "en")),
         "refunds": ticket.refund_of.document.number if ticket.refund_of is not None else "",
     }
-    # Twice, where something has to give way: which letters there are says which font, and that says how wide they are.
-    usual = _USUAL[width]
-    html, font = _printed(context, usual, _BUILT_IN_FONT)
-    columns = _fitted(usual, ticket, totals, font)
-    if columns != usual or font != _BUILT_IN_FONT:
-        html, _font = _printed(context, columns, font)
+    html = printed(
+        _USUAL[width],
+        lambda usual, font: _fitted(usual, ticket, totals, font),
+        partial(_rendered, context),
+    )
     return RollHtml(html) if width is not None else html
 
 
-def _printed(context: dict[str, Any], tables: _Tables, font: str) -> tuple[str, str]:
-    """Return the page in a font, and the font that its letters need."""
+def _rendered(context: dict[str, Any], tables: _Tables, font: str) -> str:
     share = tables.lines.shares[0] / 100 * tables.millimeters
-    html = (
-        current_app.jinja_env.get_template("pos/pdf/receipt.html")
-        .render(
-            **context,
-            columns=tables,
-            font=font,
-            breakable=partial(breakable, longest=int(share / (tables.lines.size * _LETTER_MM))),
-        )
-        .translate(_SPACES)
+    return current_app.jinja_env.get_template("pos/pdf/receipt.html").render(
+        **context,
+        columns=tables,
+        font=font,
+        breakable=partial(breakable, longest=int(share / (tables.lines.size * _LETTER_MM))),
     )
-    return html, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
 
 
 def _fitted(usual: _Tables, ticket: Ticket, totals: Totals, font: str) -> _Tables:

@@ -17,9 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.db import db
-from core.documents.columns import Columns, breakable, fitted
+from core.documents.columns import Columns, breakable, fitted, printed
 from core.documents.models import Document
-from core.documents.pdf import UNICODE_FONT, needs_unicode_font
 from core.documents.service import kind_title
 from core.totals import Totals
 from core.web.formats import day, money, number, percent, price
@@ -32,11 +31,6 @@ DEFAULT_ACCENT = "#1f5f8b"  # where the company's color cannot be read
 # The logo fits into this box, in the engine's pixels of 1/96 inch.
 LOGO_BOX = (240, 64)
 _HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")  # anything else could break out of the style it is put into
-
-# It draws faster, and needs no embedding.
-_BUILT_IN_FONT = "Helvetica"
-# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
-_SPACES = str.maketrans({"\u202f": "\u00a0"})
 
 
 def document_html(document: Document) -> str:
@@ -73,12 +67,11 @@ def document_html(document: Document) -> str:
         "breakable": breakable,
         "has_discount": any(line.discount for line in lines),
     }
-    # Twice, where something has to give way: which letters there are says which font, and that says how wide they are.
-    html, font = _printed(context, usual := _usual_columns(lines), _BUILT_IN_FONT)
-    columns = _fitted_columns(usual, document, lines, totals, font)
-    if columns != usual or font != _BUILT_IN_FONT:
-        html, _font = _printed(context, columns, font)
-    return html
+    return printed(
+        _usual_columns(lines),
+        lambda usual, font: _fitted_columns(usual, document, lines, totals, font),
+        partial(_rendered, context),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +121,16 @@ def _fitted_columns(
     return _Tables(usual.heads, fit(usual.lines, figures, least=26.0), fit(usual.sums, sums, least=10.0))
 
 
-def _printed(context: dict[str, Any], tables: _Tables, font: str) -> tuple[str, str]:
-    """Return the page in a font, and the font that its letters need."""
+def _rendered(context: dict[str, Any], tables: _Tables, font: str) -> str:
     # Not render_template(): the shell's menu and companies are no part of a PDF.
-    html = (
-        current_app.jinja_env.get_template("sales/pdf/document.html")
-        .render(
-            **context,
-            heads=tables.heads,
-            columns=tables.lines,
-            sums=tables.sums,
-            longest=min(26, int(tables.lines.shares[0] * _LONGEST_AT)),
-            font=font,
-        )
-        .translate(_SPACES)
+    return current_app.jinja_env.get_template("sales/pdf/document.html").render(
+        **context,
+        heads=tables.heads,
+        columns=tables.lines,
+        sums=tables.sums,
+        longest=min(26, int(tables.lines.shares[0] * _LONGEST_AT)),
+        font=font,
     )
-    return html, UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
 
 
 def _logo(company: Company) -> tuple[str, int]:
