@@ -38,3 +38,5 @@ class Installation(Base):
     """Since when nothing leaves until a person says go; None while all is well."""
     held_sign: Mapped[Sign | None] = mapped_column(StrEnumType(Sign))
     """Why, while it is held."""
+    copy_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Since when a person has said that this is a copy beside the real one, so that nothing leaves; else None."""

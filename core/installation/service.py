@@ -227,23 +227,56 @@ def hold_back(sign: Sign) -> None:
 
 
 def let_go() -> None:
-    """Let leave what waits, once a person has decided about it.
-
-    The generation goes beyond all that is remembered outside, and what is remembered follows. Whatever ends this
-    halfway leaves the hold.
+    """Let leave what waits, once a person has decided about it: this is the real one.
 
     Raises:
         OSError: The file cannot be written; the hold stays.
+    """
+    _go_on(copy_since=None)
+
+
+def declare_copy() -> None:
+    """Go on as a copy beside the real one, once a person has said so: nothing of it leaves, it is captured instead.
+
+    It gets a name of its own, or the queue, where both use one, would remember the copy's claims for the real one.
+
+    Raises:
+        OSError: The file cannot be written; the hold stays.
+    """
+    _go_on(copy_since=clock.now(), name=secrets.token_hex(16))
+
+
+def _go_on(*, copy_since: dt.datetime | None, name: str = "") -> None:
+    """End the hold.
+
+    The generation goes beyond all that is remembered outside, and what is remembered follows. Whatever ends this
+    halfway leaves the hold.
     """
     outside = remembered()
     known = [outside.marker.generation if outside.marker else 0, outside.queue[1] if outside.queue else 0]
     with transaction() as session:
         row = session.scalars(select(Installation).where(_ROW).with_for_update()).one()
+        row.name = name or row.name
         name, generation = row.name, max(row.generation, *known) + 1
         row.generation = generation
     remember(name, generation, anew=True)
     with transaction() as session:
-        session.execute(update(Installation).where(_ROW).values(held_since=None, held_sign=None))
+        session.execute(
+            update(Installation).where(_ROW).values(held_since=None, held_sign=None, copy_since=copy_since)
+        )
+
+
+def copy_since() -> dt.datetime | None:
+    """Return since when this is known to be a copy beside the real one, so that nothing leaves; else None."""
+    return db.session.scalar(select(Installation.copy_since).where(_ROW))
+
+
+def keeps_to_itself() -> bool:
+    """Return True while other servers are not to be spoken to: the installation is held, or a copy."""
+    found = db.session.execute(
+        select(Installation.held_since, Installation.copy_since).where(_ROW)
+    ).one_or_none()
+    return found is not None and any(found)
 
 
 # -- claims --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 | `list.actions` | buttons above a list in which rows are selected; they post the form around it | `of`, `name` |
 | `partner.aside` | panels beside a customer | `partner` |
 | `shell.bar` | the top bar | none |
+| `shell.banner` | above every page of who is signed in | none |
 | `shell.user` | entries of the menu with the user's name | none |
 
 A fill returns Markup, "" for nothing; it checks the permissions of the current user itself. It must not
@@ -35,6 +36,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "list.actions": ("of", "name"),
     "partner.aside": ("partner",),
     "shell.bar": (),
+    "shell.banner": (),
     "shell.user": (),
 }
 """The slots of core, and the keywords that their fills get."""

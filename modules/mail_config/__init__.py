@@ -102,6 +102,12 @@ module = Module(
             order=40,
             shown="modules.mail_config.servers.drop:offered",
         ),
+        TransportSpec(
+            "mail_config.capture",
+            N_("Capture: keep here, send to nobody"),
+            "modules.mail_config.servers.access:open_capture",
+            order=50,
+        ),
         # Their servers come of an account that somebody connects.
         TransportSpec(
             "mail_config.gmail",

@@ -144,6 +144,7 @@ module = Module(
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
         SlotFill("shell.bar", "modules.outbox.alerts.bell:failure_bell"),
+        SlotFill("shell.banner", "modules.outbox.restored.views:banner"),
         SlotFill("mail_config.server_aside", "modules.outbox.slots:waiting_mails"),
         SlotFill("mail_config.template_actions", "modules.outbox.slots:template_test_button"),
         SlotFill("mail_config.template_recipients", "modules.outbox.slots:template_recipients"),

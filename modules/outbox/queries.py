@@ -319,11 +319,18 @@ def badge_of(mail: OutgoingMail | None) -> Badge | None:
     """Return what a document shows whose latest mail this is; None for no mail."""
     if mail is None:
         return None
-    return state_badge(mail.state, mail.accepted_count, mail.recipient_count, mail.failure_kind)
+    return state_badge(
+        mail.state, mail.accepted_count, mail.recipient_count, mail.failure_kind, captured=mail.captured
+    )
 
 
-def state_badge(state: MailState, accepted: int, count: int, failure: FailureKind | None = None) -> Badge:
+def state_badge(
+    state: MailState, accepted: int, count: int, failure: FailureKind | None = None, *, captured: bool
+) -> Badge:
     """Return the badge of a mail: its state, how many of its recipients have it, and why the others have not."""
+    if captured and state is MailState.SENT:
+        nobody = gettext("Kept in this installation, sent to nobody.")
+        return Badge(gettext("captured"), "secondary", "inbox", False, title=nobody)
     tone, icon = STATE_TONES[state]
     word = str(STATE_TITLES[state])
     some = gettext("%(accepted)s of %(count)s accepted", accepted=accepted, count=count)
@@ -346,9 +353,9 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     badges: dict[int, Badge] = {}
     last: dict[int, int] = {}
     submitted: dict[int, dt.datetime] = {}
-    for document_id, mail_id, state, accepted, count, failure, at in rows:
+    for document_id, mail_id, state, accepted, count, failure, captured, at in rows:
         if document_id is not None:
-            badges[document_id] = state_badge(state, accepted, count, failure)
+            badges[document_id] = state_badge(state, accepted, count, failure, captured=captured)
             last[document_id], submitted[document_id] = mail_id, at
     left_out: dict[int, list[_LeftOut]] = {}
     for person in map(_LeftOut._make, db.session.execute(_without(), documents)):
@@ -404,7 +411,7 @@ _DOCUMENTS = OutgoingMail.document_id.in_(bindparam("documents", expanding=True)
 
 
 @cache
-def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None, dt.datetime]:
+def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime]:
     """Return what finds the latest mail about each of some documents."""
     latest = (
         select(func.max(OutgoingMail.id))
@@ -419,6 +426,7 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
         OutgoingMail.accepted_count,
         OutgoingMail.recipient_count,
         OutgoingMail.failure_kind,
+        OutgoingMail.captured,
         OutgoingMail.submitted_at,
     ).where(OutgoingMail.id.in_(latest))
 

@@ -20,6 +20,7 @@ from core.installation import service as installation
 from core.testing.fixtures import running_app
 from modules.outbox import service
 from modules.outbox.delivery import claims
+from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.restored import service as restored
 from tests.faults.restoring import Backup, copy_folder, disconnect, tar_folder
@@ -235,6 +236,28 @@ def test_a_data_folder_that_was_copied_to_another_host_is_asked_about(
         hold = installation.verify()
         assert hold is not None
         assert hold.sign == "copied"
+
+
+def test_a_copy_that_is_started_beside_the_original_sends_nothing(
+    app, settings, send, server, tmp_path, redis, moved, lab
+):
+    sent_once(app, settings, send)
+    waits = send("b@example.com").id
+    disconnect()
+    time.sleep(1)
+    copy_folder(settings.data_dir, tmp_path / "elsewhere")
+    redis.forget()
+    for _ in moved(tmp_path / "elsewhere", redis.url):
+        assert deliver([waits]) == 0
+        assert held() is not None
+        assert restored.declare_copy()
+        deliver([waits])
+        assert states_of([waits]) == ["sent"]
+        assert not lab.accepted
+    with app.app_context():
+        assert installation.verify() is None, "the original goes on"
+        deliver([waits])
+        assert [who for _message, who in acceptances(lab)] == ["b@example.com"]
 
 
 @pytest.mark.parametrize("way", ["cp -a", "rsync", "tar"])

@@ -10,11 +10,16 @@ from sqlalchemy import text, update
 
 from core import cli, clock
 from core.db import db, transaction
+from core.errors import UserError
 from core.installation import service as installation
 from core.installation.models import Sign
+from core.kept import forget
+from modules.mail_config.servers.service import test_server
 from modules.outbox import service
 from modules.outbox.cli.restored import outbox_restored
 from modules.outbox.delivery import claims
+from modules.outbox.delivery.run import deliver
+from modules.outbox.inbound.mailboxes import read_mailboxes
 from modules.outbox.models import MAILS, OutgoingMail
 from modules.outbox.restored import service as restored
 from modules.outbox.standstill import _late
@@ -83,10 +88,41 @@ def test_an_administrator_holds_everything_by_hand(admin, send, server):
     assert hold.sign is Sign.TOLD
 
 
+@pytest.mark.smtp
+def test_a_copy_captures_what_would_leave(admin, make_user, sign_in, waiting, send, lab, server):
+    seller = sign_in(make_user("salesperson"))
+    assert "Emails are held" in seller.get("/sales/quotations").text
+    admin.post("/outbox/restored/copy")
+    deliver([*waiting, (new := send("new@example.com")).id])
+    assert states([*waiting, new.id]) == ["sent"] * 4
+    assert lab.accepted == []
+    assert all(db.session.get_one(OutgoingMail, mail_id).captured for mail_id in [*waiting, new.id])
+    page = admin.get(f"/outbox/mails/{new.id}").text
+    assert "captured" in page
+    assert "Captured: kept in this installation, sent to nobody." in page
+    forget(restored.KEPT_TO_ITSELF)  # another process has found out by itself meanwhile
+    for reader in (seller, admin):
+        assert "This is a copy." in reader.get("/sales/quotations").text
+    # Nobody else is spoken to either: no test, no probe, no mailbox.
+    with pytest.raises(UserError, match="is a copy"):
+        test_server(server, "me@example.com", "post@maison.example.com")
+    assert read_mailboxes() == 0
+    # What is a copy may take the place of the real one; then what waits is asked about first.
+    late = send("late@example.com")
+    admin.post("/outbox/restored/hold")
+    assert installation.hold() is not None
+    admin.post("/outbox/restored", data={"choice": "marked", "mail_id": [late.id]})
+    deliver([late.id])
+    assert states([late.id]) == ["sent"]
+    assert len(lab.accepted) == 1
+    assert not db.session.get_one(OutgoingMail, late.id).captured
+
+
 def test_only_administrators_decide(make_user, sign_in, waiting):
     support = sign_in(make_user("support"))
     assert support.get("/outbox/restored").status_code == 403
     assert support.post("/outbox/restored", data={"choice": "all"}).status_code == 403
+    assert support.post("/outbox/restored/copy").status_code == 403
     assert installation.hold() is not None
 
 
@@ -143,6 +179,9 @@ def test_the_command_lists_decides_and_holds(app, waiting, monkeypatch):
     assert run("--send", str(waiting[1])) == "1 leave, 2 were set aside as uncertain.\n"
     assert run() == "Nothing is held: emails leave.\n"
     assert "somebody has said so" in run("--hold")
+    assert run("--copy").startswith("This installation is a copy")
+    assert "what would leave is captured" in run()
+    run("--hold")
     assert run("--send-all").startswith("1 leave")
 
 

@@ -11,6 +11,7 @@ from flask import current_app
 from core.contract import TransportSpec
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.installation import service as installation
 from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
 from core.vault import decrypt
@@ -19,6 +20,7 @@ from modules.mail_config.accounts.tokens import access_token
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.account_api import AccountApi
 from modules.mail_config.transports.base import ServerAccess, Transport
+from modules.mail_config.transports.capture import CAPTURE, Capture
 from modules.mail_config.transports.smtp import SmtpConnection
 
 
@@ -94,8 +96,14 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> Transport:
     """Return a transport to a server; it connects with its first mail.
 
     Raises:
-        UnusableServerError: Its module is not enabled, or the saved password cannot be read.
+        UnusableServerError: Its module is not enabled, the saved password cannot be read, or this installation is a
+            copy, which speaks to no server.
     """
+    if server.transport != CAPTURE and installation.copy_since() is not None:
+        raise UnusableServerError(
+            FailureKind.SERVER_MISSING,
+            _l("This installation is a copy: it speaks to no mail server, and captures what would leave."),
+        )
     spec = current_registry().transports.get(server.transport)
     if spec is None:
         raise UnusableServerError(
@@ -108,6 +116,12 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> Transport:
         raise
     except UserError as error:
         raise UnusableServerError(FailureKind.AUTH_FAILED, error.message) from error
+
+
+def open_capture(server: MailServer, *, timeout: float) -> Capture:
+    """Return a transport that keeps everything here; a factory of the contract."""
+    del server, timeout
+    return Capture()
 
 
 def offered_transports() -> list[TransportSpec]:

@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from core import clock
 from core.companies.models import Company
 from core.db import db, end_reading, on_commit, transaction
+from core.installation import service as installation
 from core.mail.outcomes import Advice, Failure, FailureKind
 from core.signals import mail_routes_changed, mail_server_paused, mail_server_ready
 from modules.mail_config.models import MailServer, ServerHealth
@@ -144,6 +145,8 @@ def tell_routes_changed() -> None:
 
 def probe_due() -> int:
     """Probe the paused servers whose time has come; return how many were probed."""
+    if installation.keeps_to_itself():
+        return 0
     now = clock.now()
     # A time further ahead than any delay comes from a clock that has been put back.
     latest = now + dt.timedelta(minutes=max(*PROBE_MINUTES, *SIGN_IN_PROBE_MINUTES) + 1)

@@ -210,7 +210,7 @@ class Lane:
     def _route(self, mail: OutgoingMail) -> DeliveryRoute:
         """Return how a mail leaves; its From and Reply-To are fixed once there is a server to ask."""
         route = self.shared.route(mail)
-        mail.server_id = route.server.id if route.server else None
+        mail.server_id, mail.captured = route.server.id if route.server else None, route.captures
         if route.problem is not None:
             wait = WHILE_PAUSED if route.paused else LOOK_AGAIN
             raise MustWaitError(route.problem, clock.now() + with_jitter(wait))

@@ -36,7 +36,10 @@ def _values(*names: str) -> dict[str, Any]:
 
 
 # The columns that say how the mail leaves; fixed with the mark, for every later attempt.
-_FROM = ("server_id", "sender_name", "sender_address", "reply_to_name", "reply_to_address", "reply_tagged")
+_FROM = (
+    *("server_id", "captured"),
+    *("sender_name", "sender_address", "reply_to_name", "reply_to_address", "reply_tagged"),
+)
 _FLYING = ("lease_until", "message_sha256", *_FROM)
 # What an outcome changes in the row of the mail. The From is among it: a mail that waits has none in flight yet.
 _SETTLED = (

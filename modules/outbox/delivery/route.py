@@ -13,12 +13,14 @@ from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import db, end_reading
+from core.installation import service as installation
 from core.mail.addresses import Address
 from core.mail.outcomes import Failure
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import connection_limit, health, rate_limiter
+from modules.mail_config.transports.capture import CAPTURE
 from modules.outbox.models import Mailbox, OutgoingMail
 
 
@@ -49,6 +51,11 @@ class DeliveryRoute:
     closed_until: dt.datetime | None = None
     connections: int = 1
     tags_answers: bool = False
+
+    @property
+    def captures(self) -> bool:
+        """True where nothing leaves by it: what is handed over stays here."""
+        return self.server is not None and self.server.transport == CAPTURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,10 @@ def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
         session.expunge_all()
     known = health.health_of(server_id)
     if chosen.server is None:
+        return
+    if installation.copy_since() is not None:
+        # Whatever its kind, its pace and its troubles: nobody speaks to it from here.
+        chosen.server.transport = CAPTURE
         return
     now = clock.now()
     chosen.connections = connection_limit.limit_of(chosen.server, known, now)

@@ -16,6 +16,7 @@ from core import clock
 from core.db import again, db, end_reading, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.installation import service as installation
 from core.mail.addresses import normalize
 from core.mail.bounces import Reading
 from core.mail.bounces.parts import Fields, read_head
@@ -134,8 +135,10 @@ def test_mailbox(mailbox: Mailbox) -> TestReport:
     """Look what lies in a mailbox and what would be made of it; nothing is changed, there or here.
 
     Raises:
-        UserError: The saved password cannot be read.
+        UserError: The saved password cannot be read, or this installation reads no mailbox.
     """
+    if installation.keeps_to_itself():
+        raise UserError(_l("This installation is a copy, or held after a restore: it reads no mailbox."))
     access = access_to(mailbox, timeout=TIMEOUT_SECONDS)
     folder = mailbox.folder
     end_reading()
@@ -168,6 +171,9 @@ def _who(fields: Fields) -> tuple[str, str]:
 
 def read_mailboxes() -> int:
     """Read what is new in every mailbox whose turn it is; return how many messages were looked at."""
+    if installation.keeps_to_itself():
+        # The real one reads it: of what is deleted or marked as read there, a copy would be the last to know.
+        return 0
     until = time.monotonic() + JOB_SECONDS
     ids = db.session.scalars(
         select(Mailbox.id).where(Mailbox.active).order_by(Mailbox.tried_at, Mailbox.id)

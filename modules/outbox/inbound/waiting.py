@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.db import db, end_reading, transaction
 from core.errors import UserError
+from core.installation import service as installation
 from core.jobs import enqueue
 from modules.mail_config.servers.access import access_to
 from modules.mail_config.transports.base import ServerAccess
@@ -77,7 +78,9 @@ def wait_at_mailboxes(app: Flask, stopped: threading.Event) -> None:
 
 
 def _places() -> list[_Place]:
-    found = []
+    found: list[_Place] = []
+    if installation.keeps_to_itself():
+        return found
     for mailbox in db.session.scalars(select(Mailbox).where(Mailbox.active).order_by(Mailbox.id).limit(MOST)):
         try:
             access = access_to(mailbox, timeout=TIMEOUT_SECONDS)

@@ -94,7 +94,7 @@ def _line(mail: OutgoingMail, recipient: str, paused: set[int], selectable: bool
     words, moment = _next(mail, paused)
     return Line(
         mail=mail,
-        badge=state_badge(mail.state, mail.accepted_count, mail.recipient_count),
+        badge=state_badge(mail.state, mail.accepted_count, mail.recipient_count, captured=mail.captured),
         failed=mail.state in FAILED,
         recipient=recipient,
         more=max(0, mail.recipient_count - 1),

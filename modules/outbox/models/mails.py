@@ -264,6 +264,8 @@ class OutgoingMail(Base):
     """Those of its thread, with blanks between them (RFC 5322 §3.6.4)."""
     reply_tagged: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True where answers are asked for to an address with a token; fixed together with the From."""
+    captured: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where what was handed over stayed here: its server captures, or this installation is a copy."""
     promotional: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for what advertises: to one recipient, only while that one has opted in, and it says how to opt out."""
     is_alert: Mapped[bool] = mapped_column(default=False)

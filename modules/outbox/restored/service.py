@@ -35,6 +35,9 @@ RESTORED = N_(
 )
 """Why a run is paused after a restore."""
 
+KEPT_TO_ITSELF = "outbox_kept_to_itself"
+"""The name of the answer of `kept_to_itself`, for whoever changes it; see `core.kept.forget`."""
+
 BATCH = 500  # mails that one transaction sets aside
 
 
@@ -100,10 +103,36 @@ def decide(going: Collection[int] | None, by: User | None) -> Decided | None:
     left = count(hold)
     _pause_runs()
     installation.let_go()
+    _go_on()
+    return Decided(left, aside)
+
+
+def declare_copy() -> bool:
+    """Go on as a copy beside the real one: what waits, and all that is sent from now on, is captured.
+
+    Returns:
+        False where somebody else has decided before.
+    """
+    if installation.hold() is None:
+        return False
+    _pause_runs()
+    installation.declare_copy()
+    _go_on()
+    return True
+
+
+def _go_on() -> None:
     forget(STANDSTILL)
+    forget(KEPT_TO_ITSELF)
     enqueue("outbox.sweep")
     db.session.expire_all()
-    return Decided(left, aside)
+
+
+def kept_to_itself() -> str | None:
+    """Return why nothing leaves this installation: "held", "copy", or None where it does."""
+    if installation.hold() is not None:
+        return "held"
+    return "copy" if installation.copy_since() is not None else None
 
 
 def _pause_runs() -> None:
@@ -117,9 +146,13 @@ def _pause_runs() -> None:
 
 
 def hold_back() -> None:
-    """Let nothing leave, since a person says that a copy was restored: of the whole machine nobody else can tell."""
+    """Let nothing leave, since a person says that a copy was restored: of the whole machine nobody else can tell.
+
+    A copy that is the real one from now on is held first as well: what waits in it may have left by the other.
+    """
     installation.hold_back(Sign.TOLD)
     forget(STANDSTILL)
+    forget(KEPT_TO_ITSELF)
 
 
 def _next(hold: Hold, last: int) -> list[int]:

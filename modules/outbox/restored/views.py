@@ -9,9 +9,12 @@ from flask_babel import gettext, ngettext
 from core.auth.permissions import requires, signed_in_user
 from core.installation import service as installation
 from core.installation.models import Sign
+from core.kept import kept
 from modules.outbox.blueprint import blueprint
 from modules.outbox.queries import badge_of
 from modules.outbox.restored import service
+from modules.outbox.restored.service import KEPT_TO_ITSELF
+from modules.outbox.standstill import KEPT_SECONDS
 
 DECIDE = "outbox.restored.decide"
 
@@ -50,7 +53,25 @@ def restored() -> ResponseReturnValue:
         mails=service.listed(hold) if hold is not None else [],
         count=service.count(hold) if hold is not None else 0,
         badge_of=badge_of,
+        copy_since=installation.copy_since(),
     )
+
+
+def banner() -> str:
+    """Fill `shell.banner`: nothing leaves, since this is a copy or may be one."""
+    kept_to_itself = kept(KEPT_TO_ITSELF, lambda _before: (service.kept_to_itself(), KEPT_SECONDS))
+    if kept_to_itself is None:
+        return ""
+    return render_template("outbox/restored/_banner.html", why=kept_to_itself)
+
+
+@blueprint.post("/restored/copy")
+@requires(DECIDE)
+def restored_copy() -> ResponseReturnValue:
+    """Go on as a copy: what would leave is captured."""
+    if not service.declare_copy():
+        flash(gettext("Somebody has decided already: emails leave again."), "info")
+    return redirect(url_for("outbox.restored"))
 
 
 @blueprint.post("/restored")
@@ -81,6 +102,6 @@ def restored_decide() -> ResponseReturnValue:
 @blueprint.post("/restored/hold")
 @requires(DECIDE)
 def restored_hold() -> ResponseReturnValue:
-    """Hold everything, since the user says that the data were restored."""
+    """Hold everything: the user says that the data were restored, or that this copy is the real one now."""
     service.hold_back()
     return redirect(url_for("outbox.restored"))
