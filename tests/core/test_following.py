@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from core.auth.models import Role, User, user_company, user_role
 from core.auth.permissions import who_reaches, within_reach
@@ -24,6 +24,7 @@ from core.partners.models import Partner
 from core.partners.service import save_contact, save_partner
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
+from tests.statements import statements
 
 MakeUser = Callable[..., User]
 SignIn = Callable[[User], FlaskClient]
@@ -203,17 +204,9 @@ def _crowd(document: Document, first: int, last: int) -> None:
 def _queries(action: Callable[[], object]) -> int:
     db.session.rollback()
     db.session.expunge_all()
-    statements: list[str] = []
-
-    def note(*arguments: object) -> None:
-        statements.append(str(arguments[2]))
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with statements() as asked:
         action()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
-    return len(statements)
+    return len(asked)
 
 
 def test_fifty_followers_cost_no_more_queries_than_five(

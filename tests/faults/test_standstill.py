@@ -9,7 +9,7 @@ import time
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from core import clock, jobs, pulse
 from core.db import db, transaction
@@ -22,6 +22,7 @@ from modules.outbox.restored import service as restored
 from modules.outbox.standstill import STANDSTILL, Cause, Standstill, hindrance, problems, standstill
 from tests.outbox.conftest import draft
 from tests.outbox.processes import Worker, eventually, states_of
+from tests.statements import statements
 
 pytestmark = pytest.mark.smtp
 
@@ -169,16 +170,10 @@ def test_the_answer_is_kept_for_a_moment_and_costs_the_pages_between_no_query(ap
     send("a@example.com")
     let_wait(1)
     assert now(app) is not None
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        asked.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    for _ in range(3):
-        with app.test_request_context():
-            assert standstill() is not None
-    event.remove(db.engine, "before_cursor_execute", note)
+    with statements() as asked:
+        for _ in range(3):
+            with app.test_request_context():
+                assert standstill() is not None
     assert asked == []
 
 

@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from werkzeug.datastructures import MultiDict
 
 from core import clock
@@ -23,6 +23,7 @@ from modules.outbox.states import MailState
 from tests.outbox.conftest import make_server
 from tests.outbox.mails import HARMFUL, HOSTILE
 from tests.outbox.many import write
+from tests.statements import statements
 
 pytestmark = pytest.mark.both_databases
 
@@ -231,15 +232,9 @@ def test_the_list_costs_the_same_number_of_queries_for_one_mail_and_for_many(com
     for many in (1, 30):
         write(company, STATES[:1] * many)
         client.get("/outbox/mails")
-        statements = []
-
-        def count(*arguments, statements=statements):
-            statements.append(str(arguments[2]))
-
-        event.listen(db.engine, "before_cursor_execute", count)
-        shown(client)
-        event.remove(db.engine, "before_cursor_execute", count)
-        counts.append(len(statements))
+        with statements() as asked:
+            shown(client)
+        counts.append(len(asked))
     assert counts[0] == counts[1]
 
 
@@ -483,14 +478,8 @@ def test_the_next_page_begins_where_its_index_says(app, company, client):
     html = client.get("/outbox/mails?f=sent&company=1").text
     address = re.search(r'rel="next" href="([^"]+)"', client.get("/outbox/mails").text)[1]
     assert html
-    statements = []
-
-    def note(_connection, _cursor, statement, parameters, *_rest):
-        if "ORDER BY outbox_mail.submitted_at" in statement:
-            statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    client.get(address.replace("&amp;", "&"))
-    event.remove(db.engine, "before_cursor_execute", note)
+    with statements() as asked:
+        client.get(address.replace("&amp;", "&"))
     # One comparison of rows, which an index can follow; not an OR, which it cannot.
-    assert "(outbox_mail.submitted_at, outbox_mail.id) <" in statements[0]
+    (page,) = [statement for statement in asked if "ORDER BY outbox_mail.submitted_at" in statement]
+    assert "(outbox_mail.submitted_at, outbox_mail.id) <" in page

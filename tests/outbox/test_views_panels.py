@@ -8,13 +8,11 @@ from decimal import Decimal
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
-from core.db import db
 from core.documents.models import Document
 from core.mail.addresses import parse_address
 from core.mail.draft import DraftRecipient
@@ -28,6 +26,7 @@ from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 from tests.outbox.conftest import draft
 from tests.outbox.mails import HARMFUL, HOSTILE, accepted, become, recipient_becomes, refused, uncertain
+from tests.statements import statements
 
 
 @pytest.fixture
@@ -213,17 +212,9 @@ def test_hostile_contents_are_shown_harmlessly(browser, quotation, about):
 
 def asked_for(page: Callable[[], str]) -> int:
     """Return how many statements a page costs."""
-    seen: list[str] = []
-
-    def listen(*args: object) -> None:
-        seen.append(str(args[2]))
-
-    event.listen(db.engine, "before_cursor_execute", listen)
-    try:
+    with statements() as asked:
         assert page()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", listen)
-    return len(seen)
+    return len(asked)
 
 
 def test_the_panel_asks_the_database_as_often_for_many_as_for_one(browser, quotation, about):

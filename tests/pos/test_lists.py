@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import insert, text
 
 from core import clock
 from core.db import db, transaction
@@ -14,6 +14,7 @@ from core.documents.models import Document
 from modules.pos import queries
 from modules.pos.models import Session
 from modules.pos.states import SessionState
+from tests.statements import statements
 
 MANY = 5_000
 
@@ -81,16 +82,10 @@ def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_many(path, 
     client.get(path)
     counts = []
     for _ in range(2):
-        statements: list[str] = []
-
-        def count(*arguments: object, statements: list[str] = statements) -> None:
-            statements.append(str(arguments[2]))
-
         sell()
-        event.listen(db.engine, "before_cursor_execute", count)
-        response = client.get(path)
-        event.remove(db.engine, "before_cursor_execute", count)
-        counts.append(len(statements))
+        with statements() as asked:
+            response = client.get(path)
+        counts.append(len(asked))
         for _ in range(5):
             sell()
     assert response.status_code == 200

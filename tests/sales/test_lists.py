@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import insert, select, text
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -22,6 +22,7 @@ from modules.sales.models import Order
 from modules.sales.service import orders
 from modules.sales.states import CREDIT_NOTE, INVOICE, ORDER, QUOTATION
 from tests.sales.conftest import TODAY
+from tests.statements import statements
 
 KINDS = (QUOTATION, ORDER, INVOICE, CREDIT_NOTE)
 Make = Callable[..., Order]
@@ -89,16 +90,10 @@ def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_many(
     client.get("/sales/quotations")
     counts = []
     for _ in range(2):
-        statements: list[str] = []
-
-        def count(*arguments: object, statements: list[str] = statements) -> None:
-            statements.append(str(arguments[2]))
-
         make_quotation()
-        event.listen(db.engine, "before_cursor_execute", count)
-        response = client.get("/sales/quotations")
-        event.remove(db.engine, "before_cursor_execute", count)
-        counts.append(len(statements))
+        with statements() as asked:
+            response = client.get("/sales/quotations")
+        counts.append(len(asked))
         for _ in range(8):
             make_quotation()
     assert response.status_code == 200
