@@ -47,6 +47,7 @@ CORE = Module(
             40,
         ),
         MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
+        MenuItem(N_("Queue"), "core.queue", "core.developer", N_("Configuration"), 910, technical=True),
     ),
     permissions=(
         Permission(

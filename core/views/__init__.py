@@ -14,6 +14,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     partners,
     people,
     products,
+    queue,
     roles,
     signature,
     users,
