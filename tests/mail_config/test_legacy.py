@@ -42,10 +42,31 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         ("NUM_FACT", "{{ document.number }}"),
         ("<strong>NOMVENDEUR</strong>", "<strong>{{ owner.name }}</strong>"),
         ("Suivi par INTERLOCUTEUR", "Suivi par {{ contact.name }}"),
+        ("[N° FACTURE]", "{{ document.number }}"),
+        (
+            "[NOM SOCIÉTÉ] [NOM&nbsp;CLIENT] {DATE FACT}",
+            "{{ company.name }} {{ customer.name }} {{ document.date }}",
+        ),
+        ("[DATE] [TOTAL] DATE TOTAL", "{{ document.date }} {{ document.total }} DATE TOTAL"),
     ],
 )
 def test_known_words_become_fields(app: Flask, text: str, converted: str) -> None:
     assert convert(INVOICE, text) == converted
+
+
+@pytest.mark.parametrize(
+    ("text", "converted"),
+    [
+        ("M. [NOM CAISSIER]", "M. {{ cashier.name }}"),
+        ("[DATE TICKET], [N° TICKET]", "{{ document.date }}, {{ document.number }}"),
+        ("[NOM\u00a0CAISSE] [CAISSE]", "{{ register.name }} {{ register.name }}"),
+        ("[CODE POSTAL DU MAGASIN]", "[CODE POSTAL DU MAGASIN]"),
+        ("[CAISSE", "[CAISSE"),
+        ("LA CAISSE N° 4", "LA CAISSE N° 4"),
+    ],
+)
+def test_codes_of_several_words_are_one_field(app: Flask, text: str, converted: str) -> None:
+    assert convert("pos.ticket", text) == converted
 
 
 @pytest.mark.parametrize(

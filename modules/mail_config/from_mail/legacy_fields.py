@@ -7,6 +7,7 @@ knows: such a mark is found, and nothing is done about it until the person has c
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -61,16 +62,29 @@ def _words(meaning: str, fields: Iterable[str], *spellings: str) -> dict[str, _W
 
 _WORDS: Mapping[str, _Word] = {
     **_words(N_("Number of the document"), _NUMBER, "NUMDOC", "NUMPIECE", "NODOC", "REFDOC"),
-    **_words(N_("Number of the invoice"), _NUMBER, "NUMFACT", "NOFACT", "NUMFAC", "NUMAVOIR"),
+    **_words(N_("Number of the ticket"), _NUMBER, "NUMTICKET", "NOTICKET", "NUMEROTICKET"),
+    **_words(N_("Number of the invoice"), _NUMBER, "NUMFACT", "NUMFACTURE", "NOFACT", "NUMFAC", "NUMAVOIR"),
     # A quotation keeps its number when it becomes an order, and an invoice names that.
     **_words(N_("Number of the quotation"), _ORDER_NUMBER, "NUMDEV", "NUMDEVIS", "NODEVIS"),
-    **_words(N_("Number of the order"), _ORDER_NUMBER, "NUMCDE", "NUMCOM", "NUMCMD", "NOCDE"),
+    **_words(N_("Number of the order"), _ORDER_NUMBER, "NUMCDE", "NUMCOMMANDE", "NUMCOM", "NUMCMD", "NOCDE"),
     **_words(N_("Number of the delivery note"), (), "NUMBL"),
-    **_words(N_("Date"), _DATE, "DATEDOC", "DATEFACT", "DATEDEV", "DATEDEVIS", "DATECDE", "DATEPIECE"),
+    **_words(
+        N_("Date"),
+        _DATE,
+        "DATETICKET",
+        "DATEDOC",
+        "DATEFACT",
+        "DATEFACTURE",
+        "DATECOMMANDE",
+        "DATEDEV",
+        "DATEDEVIS",
+        "DATECDE",
+        "DATEPIECE",
+    ),
     **_words(N_("Due date"), ("document.due_date", "*.expires_on"), "DATEECH", "ECHEANCE"),
     **_words(N_("Valid until"), ("document.validity", "*.expires_on"), "DATEVAL", "DATEVALID"),
     **_words(N_("Delivery date"), ("document.delivery_date",), "DATELIV", "DATELIVR"),
-    **_words(N_("Total"), _TOTAL, "MTTTC", "TOTALTTC", "TOTTTC", "NETAPAYER"),
+    **_words(N_("Total"), _TOTAL, "MTTTC", "TOTALTTC", "TOTTTC", "NETAPAYER", "TOTALTICKET", "MONTANTTICKET"),
     **_words(N_("Total without tax"), ("document.untaxed",), "MTHT", "TOTALHT", "TOTHT"),
     **_words(N_("Tax"), ("document.tax",), "MTTVA", "TOTALTVA", "TOTTVA"),
     **_words(N_("Currency"), ("document.currency", "*.currency"), "DEVISE", "CODEDEVISE"),
@@ -106,9 +120,24 @@ _WORDS: Mapping[str, _Word] = {
         "EMAILVENDEUR",
         "MAILCOMMERCIAL",
     ),
-    **_words(N_("Name of the cashier"), ("cashier.name", "owner.name"), "NOMCAISSIER", "CAISSIER"),
+    **_words(
+        N_("Name of the cashier"), ("cashier.name", "owner.name"), "NOMCAISSIER", "NOMCAISSIERE", "CAISSIER"
+    ),
+    **_words(N_("Name of the register"), ("register.name",), "NOMCAISSE"),
+    **_words(N_("Code of the register"), ("register.code",), "CODECAISSE", "NUMCAISSE"),
 }
 """Words of French and other systems in use before; they are written in capitals."""
+
+_MARKED_WORDS: Mapping[str, _Word] = {
+    **_words(N_("Number of the document"), _NUMBER, "NUMERO", "NUM"),
+    **_words(N_("Date"), _DATE, "DATE"),
+    **_words(N_("Total"), _TOTAL, "TOTAL", "MONTANT"),
+    **_words(N_("Name of the customer"), ("customer.name",), "CLIENT"),
+    **_words(N_("Name of the company"), ("company.name",), "SOCIETE", "MAGASIN"),
+    **_words(N_("Name of the register"), ("register.name",), "CAISSE"),
+    **_words(N_("Name of the salesperson"), ("owner.name", "cashier.name"), "VENDEUR"),
+}
+"""Those that are ordinary words as well: fields only between marks."""
 
 # Whatever a match of one of these covers is no text: formulas, markup, addresses, entities, colors. What opens again
 # before it is closed begins there: a text of nothing but openings is not looked through from each of them.
@@ -123,9 +152,15 @@ _PROTECTED = (
     r"|\#[0-9A-Fa-f]{6}\b|\#[0-9A-Fa-f]{3}\b"
 )
 _NAME = r"[A-Z][A-Z0-9_]{1,39}"
+# Between brackets a name has several words, accents and signs: [NOM CAISSIER], [N° TICKET]. A blank of a page may be
+# one that does not break.
+_CAPITAL = "A-ZÀ-ÖØ-Þ"
+_PHRASE = (
+    rf"[{_CAPITAL}](?:[{_CAPITAL}0-9_°'’./-]|(?:[ \u00a0\u202f]|&nbsp;){{1,3}}(?=[{_CAPITAL}0-9])){{1,39}}"
+)
 _FOUND = (
-    rf"(?P<marked>&lt;(?P<entity>{_NAME})&gt;|<(?P<angle>{_NAME})>|\[(?P<square>{_NAME})\]"
-    rf"|%(?P<percent>{_NAME})%|\$(?P<dollar>{_NAME})\$|\#(?P<hash>{_NAME})\#|(?<!\{{)\{{(?P<curly>{_NAME})\}}(?!\}}))"
+    rf"(?P<marked>&lt;(?P<entity>{_PHRASE})&gt;|<(?P<angle>{_PHRASE})>|\[(?P<square>{_PHRASE})\]"
+    rf"|%(?P<percent>{_NAME})%|\$(?P<dollar>{_NAME})\$|\#(?P<hash>{_NAME})\#|(?<!\{{)\{{(?P<curly>{_PHRASE})\}}(?!\}}))"
     r"|(?<![\w&\#/])\#(?P<index>\d{1,2})(?![\w\#])"
     rf"|(?<![\w@.\-/])(?P<bare>{_NAME})(?![\w@\-/])"
 )
@@ -152,7 +187,7 @@ def _find(specs: Mapping[str, FieldSpec], text: str) -> Iterator[Legacy]:
             continue
         index, bare = found["index"], found["bare"]
         word = bare or next((found[mark] for mark in _MARKS if found[mark]), "")
-        known = _WORDS.get(word.replace("_", ""))
+        known = _WORDS.get(_key(word)) or (_MARKED_WORDS.get(_key(word)) if bare is None else None)
         if bare is not None and known is None:
             continue  # an ordinary word in capitals
         if index is not None or known is None:
@@ -161,6 +196,12 @@ def _find(specs: Mapping[str, FieldSpec], text: str) -> Iterator[Legacy]:
             field = _field_of(known, specs)
             meaning = gettext(specs[field].title) if field else _no_field(known)
         yield Legacy(found.start(), found.end(), found[0], field, str(meaning))
+
+
+def _key(word: str) -> str:
+    """Return a name without blanks, signs and accents, as the words above are written."""
+    plain = unicodedata.normalize("NFKD", word.replace("&nbsp;", "").replace("N°", "NUM"))
+    return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())
 
 
 def _no_field(word: _Word) -> str:
