@@ -104,14 +104,24 @@ class Dovecot:
 
     def deliver(self, user: str, octets: bytes, *, folder: str = "") -> None:
         """Put a message into a mailbox, as a delivery agent does."""
-        maildir = self._folder / "home" / user / "Maildir" / folder
+        maildir = self.maildir(user) / folder
+        number = time.time_ns()
         for part in ("tmp", "new", "cur"):
             (maildir / part).mkdir(parents=True, exist_ok=True)
-        number = time.time_ns()
         (maildir / "tmp" / str(number)).write_bytes(octets)
+        self._give_away()
+        (maildir / "tmp" / str(number)).rename(maildir / "new" / f"{number}.M1.test")
+
+    def maildir(self, user: str) -> Path:
+        """Return the folder of a mailbox, which other servers may deliver into as well."""
+        maildir = self._folder / "home" / user / "Maildir"
+        maildir.mkdir(parents=True, exist_ok=True)
+        self._give_away()
+        return maildir
+
+    def _give_away(self) -> None:
         for path in (self._folder / "home").rglob("*"):
             os.chown(path, self._uid, self._gid)
-        (maildir / "tmp" / str(number)).rename(maildir / "new" / f"{number}.M1.test")
 
     def forget_uids(self, user: str) -> None:
         """Let the server give every message a new UID, under another UIDVALIDITY."""

@@ -12,6 +12,13 @@ ATTEMPTS = (
         r"(?:account|mailbox|user) (?:is )?(?:locked|disabled|suspended|closed|inactive)",
         advice=Advice.MAILBOX_DISABLED,
     ),
+    Rule(
+        Kind.SERVER_ERROR,
+        r"""
+        (?:contact|reach|connect to|from|by) (?:the |an? )?(?:ldap|directory|database|mysql|sql|scanner|spam|virus)\b
+        \bpipe to \|
+        """,
+    ),
     # Postfix, Exim, qmail, Sendmail, Exchange, Gmail, OpenSMTPD, DragonFly, Domino, James.
     Rule(
         Kind.RECIPIENT_UNKNOWN,

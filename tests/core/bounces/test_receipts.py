@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from core.mail.bounces import Action, Nature, read
+from tests.core.bounces import exim
 from tests.core.bounces import samples as s
 
 
@@ -17,6 +18,14 @@ def test_a_delivery_receipt_says_what_became_of_each() -> None:
         ("ann@far.example", Action.DELIVERED, None, None),
         ("bob@far.example", Action.RELAYED, None, None),
         ("list@far.example", Action.EXPANDED, None, None),
+    ]
+
+
+def test_exim_calls_delivered_what_it_has_only_handed_on() -> None:
+    notices = read(exim.EXIM_RECEIPT).notices
+    assert [(n.recipient, n.action) for n in notices] == [
+        ("ann@far.example", Action.RELAYED),
+        ("bob@far.example", Action.DELIVERED),
     ]
 
 
