@@ -1,7 +1,7 @@
 """Make sure of what tests need of Debian: a browser, a font to draw text, an IMAP server, one that returns mail.
 
-Debian builds the browser twice from one source: `chromium-headless-shell` has the engine without the frame of a desktop, and
-takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
+Debian builds the browser twice from one source: `chromium-headless-shell` has the engine without the frame of a
+desktop, and takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
 """
 
 from __future__ import annotations

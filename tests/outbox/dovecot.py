@@ -41,7 +41,7 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/home/%u
 }}
-service imap-login {{
+{tokens}service imap-login {{
   chroot =
   inet_listener imap {{
     port = {port}
@@ -59,6 +59,19 @@ service stats {{
 """
 
 
+# Whose an access token is, the provider says.
+_TOKENS = """\
+auth_mechanisms = plain login xoauth2
+auth_failure_delay = 0
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+_OAUTH2 = "tokeninfo_url = {url}/tokeninfo?access_token=\nusername_attribute = email\n"
+
+
 class Dovecot:
     """The server.
 
@@ -68,15 +81,18 @@ class Dovecot:
         ca_file: What a client must trust.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, provider_url: str = "") -> None:
         self.port, self.tls_port = free_port(), free_port()
         certificate = make_certificate(folder)
         self.ca_file = str(certificate.certificate)
         self._folder = folder
         own = os.getuid()
         self._uid, self._gid = (_NOBODY, _NOBODY) if own == 0 else (own, os.getgid())
+        if provider_url:
+            (folder / "oauth2.conf").write_text(_OAUTH2.format(url=provider_url))
         config = _CONFIG.format(
             folder=folder,
+            tokens=_TOKENS.format(folder=folder) if provider_url else "",
             certificate=certificate.certificate,
             key=certificate.key,
             password=PASSWORD,
@@ -153,14 +169,18 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot_server() -> Iterator[Dovecot]:
-    """Run the server for a while."""
+def dovecot_server(provider_url: str = "") -> Iterator[Dovecot]:
+    """Run the server for a while.
+
+    Args:
+        provider_url: Of a provider of accounts whose access tokens it takes as well, or "".
+    """
     # Not in pytest's folder, into which nobody but its user may look.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     folder.chmod(0o755)
     server = None
     try:
-        server = Dovecot(folder)
+        server = Dovecot(folder, provider_url)
         yield server
     finally:
         if server is not None:
