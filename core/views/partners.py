@@ -47,7 +47,7 @@ from core.web.record_form import RecordForm, Shown, record_form
 
 
 class SourceField(StringField):
-    """How something is known: what the application has written itself is shown, and taken back, in the reader's words."""
+    """How something is known: words of the application itself are shown, and taken back, in the reader's language."""
 
     def _value(self) -> str:
         return translated(self.data or "") if self.data == self.object_data else str(self.data or "")
