@@ -154,7 +154,7 @@ def explain_report(reply: Reply, stage: Stage) -> tuple[Failure, bool]:
         if _is_sure(rule):
             return explain_reply(reply, stage), True
         # The reporting server gives its own trouble a code as well: "554 could not connect".
-        own = next((one for one in reports.ATTEMPTS if one.fits(reply.code, subject, words, stage)), None)
+        own = next((one for one in reports.WITH_A_CODE if one.fits(reply.code, subject, words, stage)), None)
         if own is None:
             return explain_reply(reply, stage), False
         return Failure(own.kind, reply.temporary, reply, advice=own.advice), True

@@ -89,6 +89,7 @@ def test_what_a_server_says_of_its_own_attempts(words: str, permanent: bool, kin
     [
         (554, "could not connect and send the mail to 192.0.2.9", K.CONNECT_FAILED),
         (554, "unknown mailer error 255", K.SERVER_ERROR),
+        (554, "permission denied", K.RECIPIENT_REFUSED),
     ],
 )
 def test_the_trouble_of_the_reporting_server_is_known_by_its_words_whatever_code_it_gives(

@@ -99,12 +99,16 @@ ATTEMPTS = (
         input/output
         local configuration error
         child process
-        permission denied
         configuration (?:error|problem)
         procmail|maildrop
         unable to (?:open|switch|chdir|run|forward)
         internal error
         """,
     ),
+    # Of a file there; with the code of a reply it is said of whoever sends.
+    Rule(Kind.SERVER_ERROR, "permission denied"),
 )
 """In order; what they share with replies of servers, such as unknown users, the other rules know."""
+
+WITH_A_CODE = ATTEMPTS[:-1]
+"""Those that servers give a code to as well: "554 could not connect"."""
