@@ -46,7 +46,7 @@ from core.web.listing import paginate
 from core.web.record_form import RecordForm, Shown, record_form
 
 
-class SourceField(StringField):
+class SourceField(StringField):  # type: ignore[misc]
     """How something is known: words of the application itself are shown, and taken back, in the reader's language."""
 
     def _value(self) -> str:
@@ -55,7 +55,8 @@ class SourceField(StringField):
     def process_formdata(self, valuelist: list[str]) -> None:
         """Take what was typed; what stands there as it was shown has not changed."""
         super().process_formdata(valuelist)
-        if self.data and self.data == translated(self.object_data or ""):
+        typed = str(valuelist[0]) if valuelist else ""
+        if typed and typed == translated(self.object_data or ""):
             self.data = self.object_data
 
 
