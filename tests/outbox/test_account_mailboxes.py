@@ -116,6 +116,18 @@ def test_a_refused_token_is_renewed_once_and_one_that_is_withdrawn_is_told(
     assert (failure.kind, failure.advice) == (FailureKind.AUTH_FAILED, Advice.RECONNECT)
 
 
+def test_where_the_permission_has_ended_its_page_leads_to_the_provider(
+    boss: FlaskClient, provider: Provider
+) -> None:
+    account = connected(boss, provider)
+    box = read_account(account.server_id)
+    make_old(account.server_id)
+    provider.refresh_tokens.clear()
+    assert read_mailboxes() == 0
+    page = boss.get(f"/outbox/mailboxes/{box.id}").text
+    assert f"/mail_config/servers/accounts/google/connect?server={account.server_id}" in page
+
+
 def test_who_waits_at_it_signs_in_with_a_token_too_and_stays_while_that_changes(
     app: Flask,
     boss: FlaskClient,
