@@ -170,6 +170,21 @@ def test_a_bounce_that_names_nobody_is_one_all_the_same() -> None:
     assert read(s.NAMES_NOBODY.replace(b"Return-Path: <>\n", b"")).nature is Nature.ORDINARY
 
 
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Original message details:\n\n\t* Received on: Monday\n\t* To: other@far.example",
+        "--- Below this line is a copy of the message.\n\nWrite to\n<other@far.example>:",
+    ],
+)
+def test_who_stands_in_what_is_returned_has_not_bounced(below: str) -> None:
+    words = (
+        f"Delivery has failed to this recipient:\n\n<ann@far.example>: 550 5.1.1 No such user\n\n{below}\n"
+    )
+    octets = f"{s.HEAD}Subject: Undeliverable: Invoice\n\n{words}".encode()
+    assert [(n.recipient, n.kind) for n in read(octets).notices] == [("ann@far.example", K.RECIPIENT_UNKNOWN)]
+
+
 def test_a_group_about_nobody_says_nothing_beside_those_about_somebody() -> None:
     octets = exim.EXIM_BANNED.replace(
         b"\nAction: failed\nFinal", b"\nAction: failed\nStatus: 5.0.0\n\nAction: failed\nFinal"
