@@ -86,7 +86,7 @@ migrate: setup-run ## Bring the database to the newest schema
 bench: setup-dev $(STAMPS)/bench ## Measure, beside what Envoi is compared with
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-browser: setup-dev ## Make sure of the browser and the IMAP server that the tests need
+browser: setup-dev ## Make sure of the browser and the mail servers that the tests need
 	@$(BIN)/python tools/browser.py
 
 # The dev lock comes first and holds back the others: one environment can then hold all of them.

@@ -1,7 +1,7 @@
-"""Make sure of what tests need of Debian: the browser that the journeys drive, a font to draw text, an IMAP server.
+"""Make sure of what tests need of Debian: a browser, a font to draw text, an IMAP server, one that returns mail.
 
-Debian builds it twice from one source: `chromium-headless-shell` has the engine without the frame of a desktop, and
-takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
+Debian builds the browser twice from one source: `chromium-headless-shell` has the engine without the frame of a
+desktop, and takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from pathlib import Path
 
 SHELL, DESKTOP = Path("/usr/bin/chromium-headless-shell"), Path("/usr/bin/chromium")
 FONT = "fonts-dejavu-core"
-IMAP_SERVER, IMAP_PACKAGE = Path("/usr/sbin/dovecot"), "dovecot-imapd"
+SERVERS = {
+    Path("/usr/sbin/dovecot"): "dovecot-imapd",
+    Path("/usr/sbin/exim4"): "exim4-daemon-light",
+}
+"""Where what tests start stands once its package is installed."""
 APT_TIMEOUT = 900
 
 
@@ -29,9 +33,7 @@ def missing() -> list[str]:
     wanted = [] if chromium() != DESKTOP and chromium().exists() else [SHELL.name]
     if not any(Path("/usr/share/fonts").rglob("*.[to]tf")):
         wanted.append(FONT)
-    if not IMAP_SERVER.exists():
-        wanted.append(IMAP_PACKAGE)
-    return wanted
+    return wanted + [package for path, package in SERVERS.items() if not path.exists()]
 
 
 def apt_get(*arguments: str) -> None:
@@ -81,7 +83,7 @@ def install(wanted: list[str]) -> None:
     if shutil.which("apt-get") is None:
         raise SystemExit(f"The tests need {' and '.join(wanted)}, and there is no apt-get to install it.")
     if os.geteuid() != 0:
-        raise SystemExit(f"The tests need a browser, a font and an IMAP server; as root, run: {by_hand}")
+        raise SystemExit(f"The tests need a browser, a font and two mail servers; as root, run: {by_hand}")
     print(f"Installing for the tests: {' '.join(wanted)}", flush=True)
     apt_get("update")
     apt_get("install", "-y", "--no-install-recommends", *wanted)

@@ -151,7 +151,13 @@ def explain_report(reply: Reply, stage: Stage) -> tuple[Failure, bool]:
         words, quoted_stage = plain_words(reply.text)
         subject = reply.enhanced.partition(".")[2]
         rule = _rule_for(reply.code, subject, words, quoted_stage or stage)
-        return explain_reply(reply, stage), _is_sure(rule)
+        if _is_sure(rule):
+            return explain_reply(reply, stage), True
+        # The reporting server gives its own trouble a code as well: "554 could not connect".
+        own = next((one for one in reports.WITH_A_CODE if one.fits(reply.code, subject, words, stage)), None)
+        if own is None:
+            return explain_reply(reply, stage), False
+        return Failure(own.kind, reply.temporary, reply, advice=own.advice), True
     permanent = reply.code == 1
     words, _ = plain_words(reply.text)
     # Neither says anything by itself (RFC 5321 §4.2.1: "transaction failed", "local error").

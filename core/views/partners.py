@@ -40,9 +40,24 @@ from core.registry import current_settings
 from core.selection import ListSource
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, country_choices, country_name
+from core.web.formats import translated
 from core.web.forms import at_most, required, submit
 from core.web.listing import paginate
 from core.web.record_form import RecordForm, Shown, record_form
+
+
+class SourceField(StringField):  # type: ignore[misc]
+    """How something is known: words of the application itself are shown, and taken back, in the reader's language."""
+
+    def _value(self) -> str:
+        return translated(self.data or "") if self.data == self.object_data else str(self.data or "")
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take what was typed; what stands there as it was shown has not changed."""
+        super().process_formdata(valuelist)
+        typed = str(valuelist[0]) if valuelist else ""
+        if typed and typed == translated(self.object_data or ""):
+            self.data = self.object_data
 
 
 class PartnerForm(RecordForm):
@@ -74,7 +89,7 @@ class PartnerForm(RecordForm):
     consent_at = DateField(
         _l("Since"), [Optional()], description=_l("Empty: today, where the wish has changed.")
     )
-    consent_source = StringField(
+    consent_source = SourceField(
         _l("How it is known"), [at_most(160)], description=_l("Such as “form on the website” or “trade fair”")
     )
     active = BooleanField(_l("Active"), default=True)

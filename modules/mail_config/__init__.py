@@ -152,6 +152,9 @@ module = Module(
         # Another server for its mails, `smtps://host:465` or `smtp://host:587` (STARTTLS).
         "MAIL_CONFIG_GOOGLE_SMTP_URL": "",
         "MAIL_CONFIG_MICROSOFT_SMTP_URL": "",
+        # Another server for its mailboxes, `imaps://host:993` or `imap://host:143` (STARTTLS).
+        "MAIL_CONFIG_GOOGLE_IMAP_URL": "",
+        "MAIL_CONFIG_MICROSOFT_IMAP_URL": "",
         # An absolute path: servers may drop mails there as .eml files. "": that kind of server is not offered.
         "MAIL_CONFIG_DROP_FOLDER": "",
     },

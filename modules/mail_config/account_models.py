@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db import Base, StrEnumType, UtcDateTime
@@ -100,3 +100,5 @@ class PendingConsent(Base):
     """The company of a new server of the house, or None for all."""
     api: Mapped[bool]
     """True to send by the provider's own interface instead of SMTP."""
+    reads: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True to read its mailbox as well."""

@@ -10,9 +10,10 @@ import pytest
 
 from core.mail.bounces import Nature, read
 from core.mail.bounces.parts import MAX_OCTETS
+from tests.core.bounces import exim
 from tests.core.bounces import samples as s
 
-BOUNCE = s.EXIM.decode().partition("\n\n")[2]
+BOUNCE = exim.EXIM.decode().partition("\n\n")[2]
 FROM_A_PERSON = "From: Ann <ann@far.example>\nTo: sales@atelier.example\nMessage-ID: <a@far.example>\n"
 
 

@@ -41,6 +41,19 @@ REPLIES: list[Row] = [
     (R, 550, "5.0.0 宛先のユーザーが見つかりません", K.RECIPIENT_UNKNOWN, PERM, {}),
     (R, 550, "5.0.0 メールボックスがいっぱいです", K.MAILBOX_FULL, PERM, {}),
     (B, 451, "message has been in the queue too long", K.SERVER_ERROR, TEMP, {}),
+    # Words that resemble others: a limit of a score, a size with the code of a sign-in, a rule about size and not about who.
+    (B, 554, "5.7.1 Mail appears to be unsolicited - Score (61) over MessageScoringUpperLimit (50)", K.SPAM_SUSPECTED, PERM, {}),
+    (M, 534, "SIZE=Message too big.", K.MESSAGE_TOO_LARGE, PERM, {}),
+    (M, 534, "5.7.9 Application-specific password required", K.AUTH_FAILED, PERM, {}),
+    (B, 554, "5.7.1 Message Rejected Class=size limit=10485760 Subclass=reject size=11534336", K.MESSAGE_TOO_LARGE, PERM, {}),
+    (R, 550, "5.2.3 RESOLVER.RST.SendSizeLimit.Org; message too large for this organization", K.MESSAGE_TOO_LARGE, PERM, {}),
+    (B, 554, "5.7.7 too many equal X-headers (X-Sent-By:)", K.MESSAGE_REFUSED, PERM, {"advice": "malformed"}),
+    (R, 550, "5.1.1 <ann@relay.example>: unauthorized sender", K.SENDER_REFUSED, PERM, {}),
+    (R, 550, "5.7.27 Host does not accept mail", K.RECIPIENT_UNKNOWN, PERM, {"advice": "domain_unknown"}),
+    (R, 550, "Esta cuenta ha sido desactivada", K.RECIPIENT_UNKNOWN, PERM, {"advice": "mailbox_disabled"}),
+    (R, 550, "Esta casilla ha expirado por falta de uso", K.RECIPIENT_UNKNOWN, PERM, {"advice": "mailbox_disabled"}),
+    (R, 552, "La casella di posta è piena", K.MAILBOX_FULL, PERM, {}),
+    (R, 552, "Cota esgotada: a caixa postal está cheia", K.MAILBOX_FULL, PERM, {}),
 ]
 SAID: list[tuple[str, bool, K]] = [
     ("connect to store.far.example[192.0.2.20]:25: Connection refused", False, K.CONNECT_FAILED),
@@ -53,6 +66,9 @@ SAID: list[tuple[str, bool, K]] = [
     ("mailbox is full: retry timeout exceeded", False, K.MAILBOX_FULL),
     ("Command died with status 12: \"/usr/local/bin/sort\"", True, K.SERVER_ERROR),
     ("unknown user: \"ann\"", True, K.RECIPIENT_UNKNOWN),
+    ("Unable to contact LDAP server. (#4.4.3)", False, K.SERVER_ERROR),
+    ("Name service error for name=far.example type=MX: Malformed or unexpected name server reply", True, K.RECIPIENT_UNKNOWN),
+    ("pipe to |/usr/local/bin/vacation ann", True, K.SERVER_ERROR),
 ]
 # fmt: on
 
@@ -66,3 +82,17 @@ def test_a_reply_in_a_bounce_means_what_its_server_means(row: Row) -> None:
 def test_what_a_server_says_of_its_own_attempts(words: str, permanent: bool, kind: K) -> None:
     failure, sure = explain_report(Reply(int(permanent), "", words), Stage.RCPT)
     assert (failure.kind, failure.temporary, sure) == (kind, not permanent, True)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "kind"),
+    [
+        (554, "could not connect and send the mail to 192.0.2.9", K.CONNECT_FAILED),
+        (554, "unknown mailer error 255", K.SERVER_ERROR),
+        (554, "permission denied", K.RECIPIENT_REFUSED),
+    ],
+)
+def test_the_trouble_of_the_reporting_server_is_known_by_its_words_whatever_code_it_gives(
+    code: int, words: str, kind: K
+) -> None:
+    assert explain_report(Reply(code, "", words), Stage.RCPT)[0].kind is kind

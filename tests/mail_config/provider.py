@@ -167,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path.endswith(("/me", "/profile")):
             self._profile()
             return
+        if parts.path.endswith("/tokeninfo"):
+            self._tokeninfo(parts.query)
+            return
         if not parts.path.endswith(("/auth", "/authorize")):
             self._answer(404, "text/html", b"<h1>Not found</h1>")
             return
@@ -185,6 +188,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _bearer(self) -> bool:
         token = str(self.headers["Authorization"]).removeprefix("Bearer ")
         return bool(self.provider.access_tokens) and token == self.provider.access_tokens[-1]
+
+    def _tokeninfo(self, query: str) -> None:
+        """Say whose a token is, as servers of the provider ask it."""
+        token = parse_qs(query).get("access_token", [""])[0]
+        if self.provider.access_tokens and token == self.provider.access_tokens[-1]:
+            self._json(200, {"email": self.provider.email, "aud": CLIENT_ID, "expires_in": 3600})
+        else:
+            self._json(400, {"error": "invalid_token"})
 
     def _profile(self) -> None:
         if self.provider.api_answer is not None:

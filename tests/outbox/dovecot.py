@@ -41,7 +41,7 @@ userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/home/%u
 }}
-service imap-login {{
+{tokens}service imap-login {{
   chroot =
   inet_listener imap {{
     port = {port}
@@ -52,11 +52,27 @@ service imap-login {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
 }}
 """
+
+
+# Whose an access token is, the provider says.
+_TOKENS = """\
+auth_mechanisms = plain login xoauth2
+auth_failure_delay = 0
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}
+"""
+_OAUTH2 = "tokeninfo_url = {url}/tokeninfo?access_token=\nusername_attribute = email\n"
 
 
 class Dovecot:
@@ -68,15 +84,18 @@ class Dovecot:
         ca_file: What a client must trust.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, provider_url: str = "") -> None:
         self.port, self.tls_port = free_port(), free_port()
         certificate = make_certificate(folder)
         self.ca_file = str(certificate.certificate)
         self._folder = folder
         own = os.getuid()
         self._uid, self._gid = (_NOBODY, _NOBODY) if own == 0 else (own, os.getgid())
+        if provider_url:
+            (folder / "oauth2.conf").write_text(_OAUTH2.format(url=provider_url))
         config = _CONFIG.format(
             folder=folder,
+            tokens=_TOKENS.format(folder=folder) if provider_url else "",
             certificate=certificate.certificate,
             key=certificate.key,
             password=PASSWORD,
@@ -104,14 +123,24 @@ class Dovecot:
 
     def deliver(self, user: str, octets: bytes, *, folder: str = "") -> None:
         """Put a message into a mailbox, as a delivery agent does."""
-        maildir = self._folder / "home" / user / "Maildir" / folder
+        maildir = self.maildir(user) / folder
+        number = time.time_ns()
         for part in ("tmp", "new", "cur"):
             (maildir / part).mkdir(parents=True, exist_ok=True)
-        number = time.time_ns()
         (maildir / "tmp" / str(number)).write_bytes(octets)
+        self._give_away()
+        (maildir / "tmp" / str(number)).rename(maildir / "new" / f"{number}.M1.test")
+
+    def maildir(self, user: str) -> Path:
+        """Return the folder of a mailbox, which other servers may deliver into as well."""
+        maildir = self._folder / "home" / user / "Maildir"
+        maildir.mkdir(parents=True, exist_ok=True)
+        self._give_away()
+        return maildir
+
+    def _give_away(self) -> None:
         for path in (self._folder / "home").rglob("*"):
             os.chown(path, self._uid, self._gid)
-        (maildir / "tmp" / str(number)).rename(maildir / "new" / f"{number}.M1.test")
 
     def forget_uids(self, user: str) -> None:
         """Let the server give every message a new UID, under another UIDVALIDITY."""
@@ -143,14 +172,18 @@ class Dovecot:
 
 
 @contextmanager
-def dovecot_server() -> Iterator[Dovecot]:
-    """Run the server for a while."""
+def dovecot_server(provider_url: str = "") -> Iterator[Dovecot]:
+    """Run the server for a while.
+
+    Args:
+        provider_url: Of a provider of accounts whose access tokens it takes as well, or "".
+    """
     # Not in pytest's folder, into which nobody but its user may look.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     folder.chmod(0o755)
     server = None
     try:
-        server = Dovecot(folder)
+        server = Dovecot(folder, provider_url)
         yield server
     finally:
         if server is not None:

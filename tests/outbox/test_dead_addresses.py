@@ -29,6 +29,7 @@ from modules.outbox.inbound.intake import take
 from modules.outbox.models import Alert, OutgoingMail
 from modules.outbox.privacy.person import erase
 from modules.outbox.states import MailState
+from tests.forms import filled_in, form_of
 from tests.outbox.coming_back import GIVEN_UP, report
 from tests.outbox.conftest import draft
 from tests.outbox.mails import accepted, refused
@@ -159,6 +160,22 @@ def test_a_complaint_stops_promotional_emails_and_the_history_says_why(
     assert (ann.consent_source, ann.consent_at is not None) == (said, True)
     last = [one for one in last_changes(ann) if one.source == "complaint"]
     assert [(one.before, one.after) for one in last] == ([(before, after)] if is_noted else [])
+
+
+def test_the_form_shows_how_a_complaint_is_known_in_the_words_of_its_reader_and_keeps_it(
+    send: Send, make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient]
+) -> None:
+    values = {"name": "Ann", "email": "ann@far.example", "language": "fr", "country": "FR"}
+    ann = save_partner(None, {**values, "consent": "promotional", "consent_source": "salon"})
+    take(complaint_of(accepted(send("ann@far.example")), "ann@far.example"))
+    browser = sign_in(make_user("administrator", language="fr"))
+    assert "plainte" in browser.get(f"/partners/{ann.id}").text
+    form = form_of(browser.get(f"/partners/{ann.id}/edit").text, "consent_source")
+    assert form["consent_source"] == "plainte"
+    page = browser.post(f"/partners/{ann.id}/edit", data=filled_in(form, name="Anne"))
+    assert page.status_code == 302
+    db.session.expire_all()
+    assert (ann.name, ann.consent_source) == ("Anne", "complaint")
 
 
 def test_a_complaint_about_a_mail_that_had_not_gone_there_stops_nothing(send: Send) -> None:

@@ -281,3 +281,31 @@ def test_a_moment_ahead_of_ours_is_now(send: Send) -> None:
     assert db.session.scalars(select(InboundMessage)).one().received_at <= clock.now() + dt.timedelta(
         seconds=1
     )
+
+
+def test_a_hook_with_a_new_address_takes_what_comes_to_the_one_before_for_a_day_or_not_at_all(
+    app: Flask, send: Send, make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient]
+) -> None:
+    hook = relays.hook_of(RelayProvider.POSTMARK)
+    boss, first = sign_in(make_user("administrator")), hook.token
+    relay, mail = app.test_client(), accepted(send("ann@far.example"))
+    body, headers = relays.bounce(RelayProvider.POSTMARK, mail.message_id, "ann@far.example")
+
+    def answer(token: str) -> int:
+        return relay.post(f"/outbox/hooks/post/{token}", data=body, headers=headers).status_code
+
+    page = boss.post(f"/outbox/hooks/{hook.id}/move", follow_redirects=True)
+    assert "Previous address" in page.text
+    db.session.expire_all()
+    second = hook.token
+    assert answer(first) == 200
+    db.session.expire_all()
+    assert mail.state is MailState.FAILED
+    assert answer(second) == 200
+    with transaction():
+        hook.old_until = clock.now() - dt.timedelta(seconds=1)
+    assert (answer(first), answer(second)) == (404, 200)
+    page = boss.post(f"/outbox/hooks/{hook.id}/move", data={"at_once": "1"}, follow_redirects=True)
+    assert "Previous address" not in page.text
+    db.session.expire_all()
+    assert (answer(second), answer(hook.token)) == (404, 200)

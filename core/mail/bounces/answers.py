@@ -21,8 +21,10 @@ _SUBJECT = re.compile(
     r"|out of (?:the )?(?:office|town)|away from (?:the |my )?(?:office|desk|mail)|vacation\b|on (?:holiday"
     r"|vacation|leave)\b"
     r"|i(?:'| a)m (?:away|out of)|absent\b|réponse automatique|absence (?:du bureau|temporaire)"
-    r"|message d'absence|je suis absent"
-    r"|automatische (?:antwort|abwesenheit)|abwesenheit|autoantwort|automatisch antwoord|afwezig|respuesta automática"
+    r"|(?:message|notification|avis) (?:automatique )?d['’]absence|message automatique|je suis absent|ooo\b"
+    r"|automatische (?:antwort|abwesenheit)|abwesenheit|autoantwort|automatisch antwoord|afwezig"
+    r"|respuesta autom[aá]tica"
+    r"|urlaubs(?:notiz|meldung|benachrichtigung)|assenza dall['’]ufficio"
     r"|fuera de (?:la )?oficina|ausente|resposta automática|risposta automatica|fuori sede|automatické? odpově"
     r"|autosvar"
     r"|automaattinen|poissa|frånvar|fravær|autom(?:atyczna )?odpowied|poza biurem|автоответ"
@@ -34,8 +36,22 @@ _BACK = re.compile(
     r"\b(?:back|return\w*|until|till|through|retour|revien\w*|rentr\w*|jusqu\w*|zurück|bis(?: zum)?|wieder"
     r"|terug|tot(?: en met)?"
     r"|vuelv\w*|regres\w*|hasta|volver\w*|torn\w*|rientr\w*|fino|voltar\w*|até|tillbaka|tilbage|takaisin"
-    r"|powr\w*|do dnia)\b"
-    r"|вернусь|до\s|まで|戻",
+    r"|powr\w*|wrac\w*|wróc\w*|do(?= dnia|(?: \w+)? \d)|zpět|vrát\w*|de vuelta|reincorpor\w*|di nuovo"
+    # Of a span of days that names its month once.
+    r"|(?:du|dal|del|from|vom) \d{1,2}(?:er|st|nd|rd|th|\.)? (?:au|al|to|bis))\b"
+    r"|вернусь|до\s",
+    re.IGNORECASE,
+)
+# Where the day stands before the word.
+_FROM = re.compile(
+    r"\b(?:ab|am|vanaf|op|ich bin|ik ben)\b(?=[^\n]{0,60}\b(?:wieder|zurück|weer|terug)\b)", re.IGNORECASE
+)
+_DAY_BEFORE = re.compile(
+    r"(?:(?P<y>20\d\d)年)?(?P<m>\d{1,2})月(?P<d>\d{1,2})日(?=[^\d。\n]{0,12}(?:まで|戻|復帰|出社|返回|回来|回來))"
+)
+_TO = re.compile(
+    r"\s{0,3}(?:to|until|till|through|thru|au|al|bis(?: zum)?|a|até|do|t/m|tot(?: en met)?|[-–—])\s{0,3}"
+    r"(?:\w{2,12},? ){0,2}",
     re.IGNORECASE,
 )
 _MONTHS = {
@@ -73,7 +89,9 @@ _DATES = (
     re.compile(r"\b(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>20\d\d|\d\d\b)?"),
     re.compile(r"\b(?P<a>\d{1,2})/(?P<b>\d{1,2})(?:/(?P<y>20\d\d|\d\d))?\b"),
 )
-_DAY_FIRST = re.compile(r"\b(?:je|le|au|du|vous|jusqu'?au|bis|ich|el|al|il|até|tot|ik)\b", re.IGNORECASE)
+# Only Americans write the month first; in English it may be either, unless a day beyond the twelfth tells.
+_ENGLISH = re.compile(r"\b(?:i am|i'm|i will|i'll|out of|until|back|the|my|on|return\w*)\b", re.IGNORECASE)
+_DAY_FIRST = re.compile(r"\b(?:1[3-9]|2\d|3[01])/\d{1,2}\b")
 _MAX_WORDS = 10_000
 
 
@@ -112,16 +130,39 @@ def back_on(text: str, sent: dt.date | None) -> dt.date | None:
         The day; None where none is named, or where `3/4` may be either.
     """
     text = text[:_MAX_WORDS]
-    day_first = _DAY_FIRST.search(text) is not None
-    for word in list(_BACK.finditer(text))[:50]:
-        after = re.split(r"\n[ \t]*\n|[!?](?:\s|$)|(?<=[a-zé])\.\s", text[word.start() : word.start() + 120])[
-            0
-        ]
-        found = [match for pattern in _DATES if (match := pattern.search(after)) is not None]
-        for match in sorted(found, key=lambda one: one.start()):
-            day = _day(match.groupdict(), sent, day_first)
+    day_first = _ENGLISH.search(text) is None or _DAY_FIRST.search(text) is not None
+    before = _DAY_BEFORE.search(text)
+    if before is not None:
+        return _day(before.groupdict(), sent, day_first)
+    for words in (_BACK, _FROM):
+        for word in list(words.finditer(text))[:50]:
+            day = _first_day(text[word.start() : word.start() + 120], sent, day_first)
             if day is not None:
                 return day
+    return _end_of_span(text, sent, day_first)
+
+
+def _first_day(text: str, sent: dt.date | None, day_first: bool) -> dt.date | None:
+    """Return the first day that a text names, up to the end of its sentence."""
+    sentence = re.split(r"\n[ \t]*\n|[!?](?:\s|$)|(?<=[a-zé]{2})\.\s", text)[0]
+    found = [match for pattern in _DATES if (match := pattern.search(sentence)) is not None]
+    for match in sorted(found, key=lambda one: one.start()):
+        day = _day(match.groupdict(), sent, day_first)
+        if day is not None:
+            return day
+    return None
+
+
+def _end_of_span(text: str, sent: dt.date | None, day_first: bool) -> dt.date | None:
+    """Return the last day of a span such as `30 November – 7 December`."""
+    dates = sorted(
+        (match.span() for pattern in _DATES for match in list(pattern.finditer(text))[:50]),
+        key=lambda span: span[0],
+    )
+    for _start, end in dates:
+        to = _TO.match(text, end)
+        if to is not None and any(start == to.end() for start, _end in dates):
+            return _first_day(text[to.end() : to.end() + 40], sent, day_first)
     return None
 
 

@@ -16,8 +16,10 @@ _REPLY = re.compile(
     r"(?:^|(?<=[\s:;>(\"'\[=.,]))([45][0-7]\d)(?:[ \t]*[- :][ \t]*|[ \t]+|[ \t]*\n[ \t]+)"
     r"(?:[45]\d\d[- ])?(?=[\[(#]{0,2}[245]\.\d{1,3}\.\d|[<\"'*]?[^\W\d]|\[|\(|[-:#*])",
 )
-# What the reporting server adds to the reply: qmail, Sendmail.
-_OWN_WORDS = re.compile(r"\n?I'm not going to try again|\nGiving up on |\n(?:503 |<<< 503 )|\n[ \t]*---")
+# What the reporting server adds to the reply: Exim, qmail, Sendmail.
+_OWN_WORDS = re.compile(
+    r": retry timeout exceeded|\n?I'm not going to try again|\nGiving up on |\n(?:503 |<<< 503 )|\n[ \t]*---"
+)
 _ZOHO = re.compile(r"ERROR_CODE :(\d{3})?,? ?(?:ERROR_CODE :,?)?")
 _UNITS = re.compile(r"(?:hours?|days?|bytes?|octets?|kb|mb|seconds?|minutes?)\b", re.IGNORECASE)
 _BARE_REPLY = re.compile(r"^\W{0,3}([45][0-5]\d)\W{0,3}$", re.MULTILINE)
@@ -98,6 +100,9 @@ def find_reply(text: str) -> Reply | None:
     for match in _REPLY.finditer(text):
         if not _UNITS.match(text, match.end()):
             after = _OWN_WORDS.split(text[match.end() : match.end() + _MAX_WORDS], maxsplit=1)[0]
+            # Reports break the lines of a reply anew, so that its code stands anywhere in them.
+            if f"{match[1]}-" in text:
+                after = re.sub(rf"(?<=\s){match[1]}[- ](?=\D|[245]\.\d)", "", after)
             return Reply.parse(int(match[1]), after)
     bare = _BARE_REPLY.search(text)
     return Reply(int(bare[1]), "", printable(text)) if bare is not None else None
@@ -117,15 +122,15 @@ def diagnose(texts: Iterable[str], status: str = "", *, delayed: bool = False) -
         delayed: True when the server still tries.
     """
     found: list[Diagnosis] = []
-    for said in texts:
-        text = _ZOHO.sub(r"\1 ", said.strip()[:_MAX_WORDS])
-        if not text:
-            continue
-        diagnosis, sure = _diagnose(text, status, delayed)
+    read = [text for said in texts if (text := _ZOHO.sub(r"\1 ", said.strip()[:_MAX_WORDS]))]
+    for number, text in enumerate(read):
+        # A field holds the reply alone; at which step it was given, the text for people says.
+        spoken = next((step for one in read[number:] if (step := _STAGE.search(" ".join(one.split())))), None)
+        diagnosis, sure = _diagnose(text, status, delayed, spoken)
         if sure:
             return _with_codes(diagnosis, found)
         found.append(diagnosis)
-    return _with_codes(found[0], found[1:]) if found else _diagnose("", status, delayed)[0]
+    return _with_codes(found[0], found[1:]) if found else _diagnose("", status, delayed, None)[0]
 
 
 def _with_codes(diagnosis: Diagnosis, others: list[Diagnosis]) -> Diagnosis:
@@ -134,11 +139,10 @@ def _with_codes(diagnosis: Diagnosis, others: list[Diagnosis]) -> Diagnosis:
     return replace(diagnosis, reply_code=code) if code else diagnosis
 
 
-def _diagnose(text: str, status: str, delayed: bool) -> tuple[Diagnosis, bool]:
+def _diagnose(text: str, status: str, delayed: bool, spoken: re.Match[str] | None) -> tuple[Diagnosis, bool]:
     reply = find_reply(text)
     named = status or find_status(text)
     permanent = _permanent(status, reply, text, delayed)
-    spoken = _STAGE.search(" ".join(text.split()))
     stage = _stage_of(spoken) if spoken is not None else Stage.RCPT
     if reply is not None:
         # A code in the words is the refusing server's; the field may be the reporting server's opinion.
@@ -177,11 +181,14 @@ def _permanent(status: str, reply: Reply | None, text: str, delayed: bool) -> bo
     if delayed:
         return False
     named = status or (str(reply.code) if reply is not None else find_status(text))
-    if named:
-        return named.startswith("5")
     lowered = text.lower()
-    if _EXPIRED.search(lowered):
+    given_up = _EXPIRED.search(lowered) is not None
+    if named:
+        # "5.0.0" is Exim's for whatever it gives up on, also for what had only to wait.
+        had_to_wait = status == "5.0.0" and reply is not None and reply.temporary and given_up
+        return named.startswith("5") and not had_to_wait
+    if given_up or "temp_failure" in lowered:
         return False
     if "permanent" in lowered or "fatal error" in lowered:
         return True
-    return False if "temporar" in lowered else None
+    return False if "temporar" in lowered or "not found, try again" in lowered else None

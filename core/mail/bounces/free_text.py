@@ -23,7 +23,7 @@ MAX_MARKERS = 20
 """Lines that may begin the returned message; the first of them does, or one soon after."""
 
 _RETURNED = re.compile(
-    r"^[ \t>]*(?:[-=_*#.]{2,80}[^\n]{0,20}?(?:copy of (?:the|your)|original|returned|unsent|undelivered"
+    r"^[ \t>]*(?:[-=_*#.]{2,80}[^\n]{0,30}?(?:copy of (?:the|your)|original|returned|unsent|undelivered"
     r"|forwarded|message (?:header|text|follows"
     r"|body)|your message|header)[^\n]{0,80}|below this line is a copy[^\n]{0,80}|(?:your |the )?(?:original"
     r"|unsent|returned|failed)"
@@ -34,6 +34,7 @@ _RETURNED = re.compile(
     r"|\[?original message[^\n]{0,20})$",
     re.IGNORECASE | re.MULTILINE,
 )
+_DETAILS = re.compile(r"[ \t>]{0,8}original message (?:details|headers?)", re.IGNORECASE)
 _KNOWN_FIELD = re.compile(
     r"^(?:received|from|to|subject|date|message-id|return-path|mime-version|content-type|cc|x-mailer"
     r"|reply-to)[ \t]*:",
@@ -127,7 +128,8 @@ def split_returned(text: str) -> Split:
             # What stands above is what the server says; where it says nothing, the words come behind.
             above = text[:start]
             return Split(above if says_failure(above) else f"{above}\n\n{rest}", head)
-        if text[start : start + 1] in "-=_*" and "@" in text[:start] and says_failure(text[:start]):
+        parted = text[start : start + 1] in "-=_*" or _DETAILS.match(text, start) is not None
+        if parted and "@" in text[:start] and says_failure(text[:start]):
             return Split(text[:start], Fields())
     return Split(text, Fields())
 

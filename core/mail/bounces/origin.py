@@ -79,6 +79,12 @@ def is_from_a_server(message: Part) -> bool:
     return subject and not _PASSED_ON.match(fields.first("subject")) and _is_gateway(words_of(message))
 
 
+def is_from_a_daemon(fields: Fields) -> bool:
+    """Tell whether a program with the name of a mail server has sent the message, and wants no answer."""
+    daemon = _DAEMON.search(fields.first("from")) is not None
+    return daemon and fields.first("return-path").strip() == "<>" and not fields.first("list-id")
+
+
 def _is_gateway(words: str) -> bool:
     """Tell a gateway with a name like a person's, such as admin@. A person begins with a greeting."""
     return not _GREETING.match(words) and _opens_like_one(words)

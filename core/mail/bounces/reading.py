@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from core.mail.bounces import answers, free_text
+from core.mail.bounces.diagnosis import diagnose
 from core.mail.bounces.message import (
     about_of,
     addressed_to_of,
@@ -15,7 +16,7 @@ from core.mail.bounces.message import (
     words_of,
 )
 from core.mail.bounces.model import Action, Nature, Notice, Reading
-from core.mail.bounces.origin import FAILED_FIELDS, is_from_a_server, is_passed_on
+from core.mail.bounces.origin import FAILED_FIELDS, is_from_a_daemon, is_from_a_server, is_passed_on
 from core.mail.bounces.parts import MAX_OCTETS, Fields, Part, read_parts
 from core.mail.bounces.reports import (
     DeliveryReport,
@@ -202,6 +203,11 @@ def _free_text(message: Part) -> Reading | None:
         return None
     returned = returned_head(message) or split.returned
     notices = _told_of(message, split.words, returned)
+    if not notices and is_from_a_daemon(fields):
+        # It names nobody; the address that it came to may still tell whom it means.
+        delayed = free_text.is_delay(fields.first("subject"), split.words)
+        action = Action.DELAYED if delayed else Action.FAILED
+        notices = [diagnose([split.words], delayed=delayed).notice("", action)]
     if not notices:
         return None
     nature = Nature.DELAY if notices[0].action is Action.DELAYED else Nature.BOUNCE

@@ -46,6 +46,8 @@ _ANOTHER = re.compile(rf"\n[ \t<]{{0,8}}({ADDRESS.pattern})")
 _NUMBERS = re.compile(r"\d+")
 _COMMENT = re.compile(r"\(([^()]{4,300})\)\s*$")
 _STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})")
+# Exim calls both "delivered", and says in words alone that it knows only of another server.
+_HANDED_ON = re.compile(r"\(relayed to non-?DSN", re.IGNORECASE)
 _ABOUT_RECIPIENT = {"final-recipient", "original-recipient", "action", "status"}
 
 
@@ -131,7 +133,9 @@ def delivery_notices(report: DeliveryReport, words: str) -> list[Notice]:
         words: The text for people that stands before them, which often says more.
     """
     diagnoses = _Diagnoses(words, alone=len(report.groups) == 1, many=len(report.groups) > MAX_LOOKED_UP)
-    return [_delivery_notice(group, diagnoses) for group in report.groups]
+    notices = [_delivery_notice(group, diagnoses) for group in report.groups]
+    # A group may hold nothing but what others say of somebody.
+    return [notice for notice in notices if notice.recipient] or notices[:1]
 
 
 class _Diagnoses:
@@ -142,6 +146,12 @@ class _Diagnoses:
         self.alone = alone
         self.many = many
         self.known: dict[tuple[str, ...], Diagnosis] = {}
+
+    def handed_on(self, recipient: str) -> bool:
+        """Tell whether the text says that another server has taken the mail for a recipient, and no more."""
+        if self.many or not recipient:
+            return False
+        return _HANDED_ON.search(words_about(self.words, recipient)) is not None
 
     def of(self, said: str, comment: str, recipient: str, status: str, *, delayed: bool) -> Diagnosis:
         if not self.many:
@@ -178,6 +188,8 @@ def _delivery_notice(group: Fields, diagnoses: _Diagnoses) -> Notice:
     action = _action(group.first("action"), status)
     remote = server_in(group.first("remote-mta"))
     told_to = original if original != recipient else ""
+    if action is Action.DELIVERED and diagnoses.handed_on(recipient):
+        action = Action.RELAYED
     if action in {Action.DELIVERED, Action.RELAYED, Action.EXPANDED}:
         return Notice(recipient, action, None, None, status, 0, printable(said), told_to, remote)
     comment = _COMMENT.search(group.first("status")[:1000])

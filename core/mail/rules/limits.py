@@ -271,6 +271,9 @@ MAILBOX_FULL = (
         exhaust\w*…(?:storage|space|quota)
         (?:append|mailbox|/mail/)…file too large
         memory quota
+        (?:cuota|quota|limite)…(?:superad|excedid|agotad|esgotad|ultrapassad|esaurit)
+        (?:buzon|casilla|cuenta|casella|caixa|espacio|espaco|spazio)…(?:lleno|llena|pien[oa]|chei[oa]|agotad|esgotad
+            |esaurit|insufficiente|insuficiente)
         一杯|いっはい|容量
         """,
         stages=SIGNED_IN,
@@ -309,6 +312,7 @@ SIZE = (
         larger than…(?:limit|system|allowed|max|permitted|accept|\d)
         (?:maximum|max|allowed|limit)…(?:message|mail|e?mail|attachment) ?size
         sizelimit
+        class=size\b
         (?:too many|number of) attachments
         attachment count
         \d+ ?(?:mb|kb|bytes|mo|octets)…(?:limit|max)

@@ -14,7 +14,7 @@ HEAD = (
         Kind.MESSAGE_REFUSED,
         r"""
         (?:multiple|several|more than one|two) address(?:es)? in (?:the )?from
-        (?:multiple|several|duplicate[ds]?|more than one)…\bheaders?\b
+        (?:multiple|several|duplicate[ds]?|more than one|too many(?!.*\breceived\b))…\bheaders?\b
         (?:not|n't|non) ?(?:be )?rfc ?(?:2?822|5322)
         """,
         stages=SIGNED_IN,

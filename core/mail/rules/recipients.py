@@ -22,6 +22,13 @@ CHOOSY = (
         """,
         stages=_NOT_MAIL,
     ),
+    # Sendmail about a null MX (RFC 7505), with a code that elsewhere speaks of the sender.
+    Rule(
+        Kind.RECIPIENT_UNKNOWN,
+        r"(?:host|domain) does not accept (?:any )?(?:mail|e?mail)",
+        stages=_NOT_MAIL,
+        advice=Advice.DOMAIN_UNKNOWN,
+    ),
     # SES looks at the addresses only when it has the message.
     Rule(Kind.ADDRESS_INVALID, r"address…contains…(?:illegal|invalid)…char", stages=MESSAGE),
     # Exchange Online's edge: an address that its directory does not hold.
@@ -35,7 +42,7 @@ CHOOSY = (
     Rule(
         Kind.RECIPIENT_REFUSED,
         r"""
-        resolver\.rst\.(?!recip\w*size)
+        resolver\.rst\.(?!\w*size)
         (?:not|n't)…(?:authori[sz]ed|allowed|permitted|permission)…(?:to )?(?:send|post|e?mail
             |write)\w*(?: e?mails?| messages?)? to (?:this |the |that )?(?:mailing )?(?:<a>|recipient|group|list|mailbox
             |address
@@ -164,6 +171,9 @@ GONE = (
         (?:disabled|inactive|suspended|deactivated|closed|expired|locked|discontinued|dormant|blocked|frozen
             |terminated) (?:user|account|mailbox|recipient|address|alias|e?mail|mail ?box|inbox)
         disabled ?user
+        (?:cuenta|casilla|buzon|casella|conta|caixa)\b…(?:(?:des|in)(?:h?abilita|ati?va|activa|activ)\w*
+            |inactiv\w+|inativ\w+|suspen\w+|sospes\w+|expira\w*|scadut\w+|vencid\w+|cerrad\w+|chius\w+|bloque?a?d\w+
+            |bloccat\w+|cancelad\w+|encerrad\w+)
         (?:not|not an?|no longer) active
         no longer (?:in (?:use|service)|employed|works?|with (?:us|the company)|available|accept\w*|valid
             |on (?:this )?server|here|monitored|exists?|used)
@@ -211,7 +221,7 @@ DOMAINS = (
             |mail server)\b…(?:record|host|entr|found|for)?
         mx records?…(?:invalid|non ?existent|point|null|local|empty|resolve)
         dns\.nonexistentdomain
-        (?:name server|name service|dns)…(?:host not found|nxdomain|no such|non ?existent)
+        (?:name server|name service|dns)…(?:host not found|nxdomain|no such|non ?existent|malformed)
         nxdomain
         all relevant mx
         no smtp service(?= indicated| for)

@@ -12,6 +12,13 @@ ATTEMPTS = (
         r"(?:account|mailbox|user) (?:is )?(?:locked|disabled|suspended|closed|inactive)",
         advice=Advice.MAILBOX_DISABLED,
     ),
+    Rule(
+        Kind.SERVER_ERROR,
+        r"""
+        (?:contact|reach|connect to|from|by) (?:the |an? )?(?:ldap|directory|database|mysql|sql|scanner|spam|virus)\b
+        \bpipe to \|
+        """,
+    ),
     # Postfix, Exim, qmail, Sendmail, Exchange, Gmail, OpenSMTPD, DragonFly, Domino, James.
     Rule(
         Kind.RECIPIENT_UNKNOWN,
@@ -92,12 +99,16 @@ ATTEMPTS = (
         input/output
         local configuration error
         child process
-        permission denied
         configuration (?:error|problem)
         procmail|maildrop
         unable to (?:open|switch|chdir|run|forward)
         internal error
         """,
     ),
+    # Of a file there; with the code of a reply it is said of whoever sends.
+    Rule(Kind.SERVER_ERROR, "permission denied"),
 )
 """In order; what they share with replies of servers, such as unknown users, the other rules know."""
+
+WITH_A_CODE = ATTEMPTS[:-1]
+"""Those that servers give a code to as well: "554 could not connect"."""

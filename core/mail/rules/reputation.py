@@ -33,6 +33,15 @@ REPUTATION = (
         stages=SIGNED_IN,
         advice=Advice.BLOCK_LIST,
     ),
+    # A score has a limit, which is none of how much may be sent.
+    Rule(
+        Kind.SPAM_SUSPECTED,
+        r"""
+        appears? to be (?:unsolicited|spam|junk|bulk)
+        (?:spam|messages?) ?(?:score|scoring)…(?:over|above|exceed)
+        """,
+        stages=SIGNED_IN,
+    ),
     # Found in what was read, not a mailbox that is closed, whatever the code.
     Rule(
         Kind.SPAM_SUSPECTED,

@@ -379,6 +379,7 @@ REQUIRED = (
     ),
     Rule(
         Kind.AUTH_FAILED,
+        r"^(?!.*too (?:big|large)\b)",
         codes=("534", "535"),
         stages=SIGNED_IN,
         advice=Advice.CREDENTIALS,

@@ -240,7 +240,7 @@ SENDER = (
         r"""
         sender…(?:address )?(?:rejected|denied|refused|refuse|blocked|banned|not allowed|not accepted
             |not permitted|abgelehnt)
-        (?:rejected|denied|refused|invalid) sender
+        (?:rejected|denied|refused|invalid|unauthori[sz]ed) sender
         badmailfrom
         envelope (?:sender|from)…(?:denied|rejected|blocked|refused|in my)
         mail from…(?:denied|rejected|refused|not allowed|not accepted|not permitted|disallowed)

@@ -42,6 +42,12 @@ SCOPES: Mapping[tuple[AccountProvider, bool], str] = {
 }
 """What is asked for to send: by SMTP, and by the provider's own interface (True)."""
 
+READING: Mapping[AccountProvider, str] = {
+    AccountProvider.GOOGLE: "https://mail.google.com/",
+    AccountProvider.MICROSOFT: "https://outlook.office.com/IMAP.AccessAsUser.All",
+}
+"""What is asked for besides to read the mailbox; at Google it is the one to send by SMTP."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -53,6 +59,7 @@ class Target:
         server_id: The server of the house that is connected again, or None for a new one.
         company_id: The company of a new server of the house, or None for all.
         api: True to send by the provider's own interface instead of SMTP.
+        reads: True to read its mailbox as well, where bounces and answers come to.
     """
 
     address: str
@@ -60,6 +67,7 @@ class Target:
     server_id: int | None = None
     company_id: int | None = None
     api: bool = False
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,12 @@ def begin(user: User, provider: AccountProvider, target: Target) -> str:
     Raises:
         UserError: The address is none, or nobody has registered this installation at the provider.
     """
+    if target.api and target.reads:
+        # One token is for one interface (Microsoft), and who sends without SMTP gives as little as possible (Google).
+        raise UserError(
+            _l("An account that sends without SMTP cannot have its mailbox read: choose one of the two."),
+            "reads",
+        )
     address = normalize(target.address, "address")
     client = _client(provider)
     nonce, browser, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(24), oauth.new_verifier()
@@ -103,13 +117,14 @@ def begin(user: User, provider: AccountProvider, target: Target) -> str:
                 server_id=target.server_id,
                 company_id=target.company_id,
                 api=target.api,
+                reads=target.reads,
             )
         )
     cookie[_BROWSER] = browser
     return oauth.authorization_url(
         client,
         redirect_uri=redirect_uri(),
-        scopes=_scopes(provider, api=target.api),
+        scopes=f"{_identity(provider)} {asked_scope(provider, target)}",
         state=_signer().dumps(nonce),
         nonce=nonce,
         verifier=verifier,
@@ -161,7 +176,7 @@ def finish(user: User, answer: Mapping[str, str]) -> Consent:
             )
         ) from error
     _check_account(pending, claims, house)
-    _check_scope(SCOPES[pending.provider, pending.api], tokens, house)
+    _check_scope(pending, tokens, house)
     if not tokens.refresh:
         raise UserError(
             _l(
@@ -170,7 +185,7 @@ def finish(user: User, answer: Mapping[str, str]) -> Consent:
                 provider=house,
             )
         )
-    target = Target(pending.address, pending.own, pending.server_id, pending.company_id, pending.api)
+    target = _target_of(pending)
     return Consent(pending.provider, target, tokens, client.endpoints.unused_days)
 
 
@@ -187,10 +202,26 @@ def _client(provider: AccountProvider) -> oauth.Client:
     return client
 
 
-def _scopes(provider: AccountProvider, *, api: bool) -> str:
+def asked_scope(provider: AccountProvider, target: Target) -> str:
+    """Return what is asked for, in the provider's words, besides who the person is."""
+    wanted = [SCOPES[provider, target.api], *([READING[provider]] if target.reads else [])]
+    return " ".join(dict.fromkeys(wanted))
+
+
+def grants(scope: str, wanted: str) -> bool:
+    """Tell whether a permission holds what is wanted."""
+    return _short(wanted) in {_short(one) for one in scope.split()}
+
+
+def _identity(provider: AccountProvider) -> str:
     # Microsoft gives a refresh token, and the address, only to who asks.
-    more = " profile offline_access" if provider is AccountProvider.MICROSOFT else ""
-    return f"{_IDENTITY}{more} {SCOPES[provider, api]}"
+    return _IDENTITY + (" profile offline_access" if provider is AccountProvider.MICROSOFT else "")
+
+
+def _target_of(pending: PendingConsent) -> Target:
+    return Target(
+        pending.address, pending.own, pending.server_id, pending.company_id, pending.api, pending.reads
+    )
 
 
 def _taken(user: User, state: str) -> tuple[str, PendingConsent]:
@@ -291,10 +322,18 @@ def _check_account(pending: PendingConsent, claims: Mapping[str, object], house:
         )
 
 
-def _check_scope(wanted: str, tokens: oauth.Tokens, house: str) -> None:
+def _check_scope(pending: PendingConsent, tokens: oauth.Tokens, house: str) -> None:
     # Where nothing is said, all was allowed that was asked for (RFC 6749 §5.1).
-    given = {_short(scope) for scope in tokens.scope.split()}
-    if given and _short(wanted) not in given:
+    given = tokens.scope
+    if given and pending.reads and not grants(given, READING[pending.provider]):
+        raise UserError(
+            _l(
+                "The permission to read the mailbox is missing: at %(provider)s its box was not ticked. Nothing was "
+                "saved. Connect again and allow all that is asked for.",
+                provider=house,
+            )
+        )
+    if given and not grants(given, SCOPES[pending.provider, pending.api]):
         raise UserError(
             _l(
                 "The permission to send is missing: at %(provider)s its box was not ticked. Nothing was saved. Connect "

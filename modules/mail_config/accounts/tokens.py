@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
+from dataclasses import dataclass
 
 from sqlalchemy import or_, update
 
@@ -63,6 +64,17 @@ def access_token(server_id: int, refused: str = "") -> str:
             words = "Another process has asked for a token and not come back."
             raise NoTokenError(Failure(FailureKind.TIMEOUT, True, detail=words))
         time.sleep(LOOK_AGAIN_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOf:
+    """Gives the access token of a server's account, as `ServerAccess.token` wants it; equal where that is the same."""
+
+    server_id: int
+
+    def __call__(self, refused: str) -> str:
+        """Return a token; see `access_token`."""
+        return access_token(self.server_id, refused)
 
 
 def lost(words: str) -> Failure:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Protocol, cast
 
 from flask import current_app
@@ -16,7 +15,7 @@ from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
 from core.vault import decrypt
 from modules.mail_config.accounts.clients import base_url_of
-from modules.mail_config.accounts.tokens import access_token
+from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.transports.account_api import AccountApi
 from modules.mail_config.transports.base import ServerAccess, Transport
@@ -143,7 +142,7 @@ def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:
         only_public=server.owner_id is not None,
     )
     if server.account is not None:
-        access = replace(access, token=partial(access_token, server.id))
+        access = replace(access, token=TokenOf(server.id))
     return SmtpConnection(access)
 
 
@@ -157,7 +156,7 @@ def open_account_api(server: MailServer, *, timeout: float) -> AccountApi:
         raise UserError(_l("No account is connected to this server. Delete it and connect one."))
     return AccountApi(
         server.account.provider,
-        partial(access_token, server.id),
+        TokenOf(server.id),
         timeout=timeout,
         base_url=base_url_of(server.account.provider),
         ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,

@@ -17,7 +17,7 @@ from core.vault import decrypt
 from modules.mail_config.account_models import AccountProvider, MailAccount
 from modules.mail_config.accounts import tokens
 from modules.mail_config.accounts.clients import HOUSES, TITLES, client_of
-from modules.mail_config.accounts.consents import Consent
+from modules.mail_config.accounts.consents import Consent, asked_scope
 from modules.mail_config.models import SMTP, Encryption, MailServer, UserSender
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.providers import provider_of
@@ -65,7 +65,8 @@ def connect(user: User, consent: Consent) -> MailServer:
         if server.account is None:
             server.account = MailAccount()
         account = server.account
-        account.provider, account.scope = consent.provider, ""
+        # What was asked for, until the provider says what was given.
+        account.provider, account.scope = consent.provider, asked_scope(consent.provider, target)
         account.address, account.connected_at = target.address, clock.now()
         account.ends_for_sure = False  # until this provider says so of this permission
         tokens.grant(account, consent.tokens, consent.unused_days)

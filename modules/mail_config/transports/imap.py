@@ -26,7 +26,7 @@ from typing import Any, Self, cast
 from core.mail.exceptions import explain_exception
 from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
 from modules.mail_config.models import Encryption
-from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.base import NoTokenError, ServerAccess
 
 MAX_MESSAGE = 32 * 1024 * 1024
 """Octets of the largest message that is fetched."""
@@ -126,12 +126,33 @@ class ImapMailbox:
             self.uid_validity: int = int((self._imap.response("UIDVALIDITY")[1] or [b"0"])[0] or 0)
 
     def _sign_in(self, access: ServerAccess) -> None:
+        if access.token is not None:
+            self._sign_in_by_token(access.username, access.token)
+            return
         if (access.username + access.password).isascii():
             self._ok(self._imap.login(access.username, access.password))
             return
         # LOGIN takes ASCII alone (RFC 3501 §6.2.3), this one UTF-8 (RFC 4616 §2).
         said = f"\0{access.username}\0{access.password}".encode()
         self._ok(self._imap.authenticate("PLAIN", lambda _challenge: said))
+
+    def _sign_in_by_token(self, username: str, token: Callable[[str], str]) -> None:
+        """Sign in by SASL XOAUTH2, as Google and Microsoft describe it; with a new token where the kept one is refused.
+
+        https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
+        """
+        current = token("")
+        try:
+            self._show_token(username, current)
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            self._show_token(username, token(current))
+
+    def _show_token(self, username: str, token: str) -> None:
+        # What is wrong comes as a challenge in JSON; the refusal itself follows an empty answer.
+        said = [f"user={username}\x01auth=Bearer {token}\x01\x01".encode(), b""]
+        self._ok(self._imap.authenticate("XOAUTH2", lambda _challenge: said.pop(0) if said else None))
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +300,7 @@ class ImapMailbox:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (imaplib.IMAP4.error, OSError, ValueError) as error:
+        except (imaplib.IMAP4.error, OSError, ValueError, NoTokenError) as error:
             self._watchdog.cancel()
             if self._is_open:  # else imaplib has closed what it could not open
                 with contextlib.suppress(OSError):
@@ -287,6 +308,8 @@ class ImapMailbox:
             raise MailboxError(self._failure(error)) from error
 
     def _failure(self, error: BaseException) -> Failure:
+        if isinstance(error, NoTokenError):
+            return error.failure
         if not isinstance(error, imaplib.IMAP4.error):
             return explain_exception(error, self._stage)
         # imaplib hands on what the server said as octets.

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,11 @@ from core.mail.bounces import Reading
 from core.mail.bounces.parts import Fields, read_head
 from core.mail.outcomes import Failure, FailureKind
 from core.vault import encrypt
+from modules.mail_config.accounts.mailboxes import accounts_of_the_house, place_of
+from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.servers.access import access_to
 from modules.mail_config.servers.service import clean_host
+from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.imap import MAX_MESSAGE, WINDOW, ImapMailbox, Listed, MailboxError
 from modules.outbox.inbound.intake import explain, take
 from modules.outbox.inbound.matching import ANSWERS, Match
@@ -45,6 +48,51 @@ SMALL = (
 )  # octets; of a larger message the beginning is read first, and the rest only if it is about ours
 _REPORTS = frozenset({Verdict.COUNTED, Verdict.WAITS, Verdict.REPEATED, Verdict.EARLIER})
 TESTED = 20  # messages that the test looks at
+
+
+def access_of(mailbox: Mailbox) -> ServerAccess:
+    """Return what is needed to reach a mailbox: with its password, or as the account that it is read by.
+
+    Raises:
+        UserError: The saved password cannot be read, or the account is gone.
+    """
+    access = access_to(mailbox, timeout=TIMEOUT_SECONDS)
+    if mailbox.account is not None:
+        return replace(access, username=mailbox.account.address, token=TokenOf(mailbox.account.server_id))
+    if mailbox.secret is None:
+        raise UserError(
+            _l("The account of this mailbox is no longer connected. Connect it again, or save a password.")
+        )
+    return access
+
+
+def read_account(account_id: int) -> Mailbox:
+    """Read the mailbox of a connected account of the house from now on; return the one that is read already, if any.
+
+    Raises:
+        UserError: The account is gone, or whoever has connected it has not allowed that.
+    """
+    with transaction() as session:
+        found = {account.server_id: (account, may) for account, may in accounts_of_the_house()}
+        account, may = found.get(account_id, (None, False))
+        if account is None or not may:
+            raise UserError(
+                _l("The mailbox of this account may not be read. Connect the account again and allow it.")
+            )
+        mailbox = session.scalar(select(Mailbox).where(Mailbox.account_id == account_id).with_for_update())
+        if mailbox is None:
+            host, port, encryption = place_of(account)
+            mailbox = Mailbox(
+                name=account.address[:80],
+                host=host,
+                port=port,
+                encryption=encryption,
+                username=account.address,
+                account_id=account_id,
+                read_from=clock.now() - LOOK_BACK,
+            )
+            session.add(mailbox)
+    return mailbox
 
 
 def save_mailbox(mailbox: Mailbox | None, values: dict[str, Any], password: str | None) -> Mailbox:
@@ -135,11 +183,11 @@ def test_mailbox(mailbox: Mailbox) -> TestReport:
     """Look what lies in a mailbox and what would be made of it; nothing is changed, there or here.
 
     Raises:
-        UserError: The saved password cannot be read, or this installation reads no mailbox.
+        UserError: The saved password cannot be read, the account is gone, or this installation reads no mailbox.
     """
     if installation.keeps_to_itself():
         raise UserError(_l("This installation is a copy, or held after a restore: it reads no mailbox."))
-    access = access_to(mailbox, timeout=TIMEOUT_SECONDS)
+    access = access_of(mailbox)
     folder = mailbox.folder
     end_reading()
     try:
@@ -212,7 +260,7 @@ def _claim(mailbox_id: int) -> bool:
 def _read(mailbox_id: int, until: float) -> int:
     mailbox = db.session.get_one(Mailbox, mailbox_id, populate_existing=True)
     try:
-        access = access_to(mailbox, timeout=TIMEOUT_SECONDS)
+        access = access_of(mailbox)
     except UserError as error:
         _remember_failure(mailbox_id, Failure(FailureKind.AUTH_FAILED, True, detail=str(error)))
         return 0

@@ -21,6 +21,8 @@ from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
+from modules.mail_config.accounts.clients import TITLES
+from modules.mail_config.accounts.mailboxes import accounts_of_the_house
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers.forms import ENCRYPTION_TITLES, PORT_RANGE
 from modules.outbox.blueprint import blueprint
@@ -102,18 +104,26 @@ class MailboxForm(RecordForm):
     active = BooleanField(_l("Active"), default=True)
 
 
+_OF_PLACE = ("host", "port", "encryption", "username")
+
+
 def _form(mailbox: Mailbox | None, **how: None) -> MailboxForm:
     form = MailboxForm(obj=mailbox, **how)
+    if mailbox is not None and mailbox.account is not None:
+        # Where it is, and how it is signed in to, follows from the account.
+        for name in (*_OF_PLACE, "password"):
+            del form[name]
     if mailbox is not None and mailbox.secret:
         form.password.description = gettext("A password is saved. Leave empty to keep it.")
     return form
 
 
-def _values(form: MailboxForm) -> tuple[dict[str, Any], str | None]:
+def _values(form: MailboxForm, row: Mailbox | None = None) -> tuple[dict[str, Any], str | None]:
     data = form.data
-    password = data.pop("password") or None
+    password = data.pop("password", None) or None
     data.pop("csrf_token", None)
-    return data, password
+    as_before = {name: getattr(row, name) for name in _OF_PLACE if name not in data}
+    return as_before | data, password
 
 
 def _mailbox(mailbox_id: int) -> Mailbox:
@@ -139,10 +149,16 @@ def _list() -> ListSpec:
 @requires(MANAGE)
 def mailboxes() -> ResponseReturnValue:
     """List the mailboxes, and what has come in by them or was piped in, newest first."""
+    rows = db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all()
+    read = {row.account_id for row in rows}
     came = select(InboundMessage).options(joinedload(InboundMessage.mail), joinedload(InboundMessage.mailbox))
     return render_template(
         "outbox/inbound/mailboxes.html",
-        mailboxes=db.session.scalars(select(Mailbox).order_by(Mailbox.name, Mailbox.id)).all(),
+        mailboxes=rows,
+        accounts=[
+            (account, may) for account, may in accounts_of_the_house() if account.server_id not in read
+        ],
+        account_titles=TITLES,
         page=paginate(came, _list()),
         hooks={row.id: row for row in db.session.scalars(select(RelayHook).order_by(RelayHook.name))},
         providers=PROVIDERS,
@@ -165,6 +181,17 @@ def mailbox_new() -> ResponseReturnValue:
         )
         return redirect(url_for("outbox.mailbox", mailbox_id=made[0].id))
     return render_template("outbox/inbound/form.html", form=form, title=gettext("New mailbox"), mailbox=None)
+
+
+@blueprint.post("/mailboxes/of-account/<int:account_id>")
+@requires(MANAGE)
+def mailbox_of_account(account_id: int) -> ResponseReturnValue:
+    """Read the mailbox of a connected account from now on."""
+    row = service.read_account(account_id)
+    flash(
+        gettext("The mailbox was saved. Test it: it shows what would be made of what lies there."), "success"
+    )
+    return redirect(url_for("outbox.mailbox", mailbox_id=row.id))
 
 
 @blueprint.get("/mailboxes/<int:mailbox_id>")
@@ -191,7 +218,7 @@ def mailbox_edit(mailbox_id: int) -> ResponseReturnValue:
     """Change a mailbox."""
     row = _mailbox(mailbox_id)
     form = record_form(row, partial(_form, row), behind=lambda: {"password": row.secret})
-    if submit(form, lambda: service.save_mailbox(row, *_values(form))):
+    if submit(form, lambda: service.save_mailbox(row, *_values(form, row))):
         flash(gettext("The mailbox was saved."), "success")
         return redirect(url_for("outbox.mailbox", mailbox_id=row.id))
     return render_template("outbox/inbound/form.html", form=form, title=gettext("Edit"), mailbox=row)

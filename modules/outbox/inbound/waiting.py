@@ -11,7 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 from flask import Flask
 from sqlalchemy import select, update
@@ -21,10 +22,9 @@ from core.db import db, end_reading, transaction
 from core.errors import UserError
 from core.installation import service as installation
 from core.jobs import enqueue
-from modules.mail_config.servers.access import access_to
 from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.imap import ImapMailbox, MailboxError
-from modules.outbox.inbound.mailboxes import TIMEOUT_SECONDS
+from modules.outbox.inbound.mailboxes import access_of
 from modules.outbox.models import Mailbox
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def _places() -> list[_Place]:
         return found
     for mailbox in db.session.scalars(select(Mailbox).where(Mailbox.active).order_by(Mailbox.id).limit(MOST)):
         try:
-            access = access_to(mailbox, timeout=TIMEOUT_SECONDS)
+            access = access_of(mailbox)
         except UserError:  # its page tells: the job has found the same
             continue
         found.append(_Place(mailbox.id, access, mailbox.folder))
@@ -96,7 +96,12 @@ def _wait_at(app: Flask, place: _Place, ended: threading.Event) -> None:
         with app.app_context():
             read_soon(place.mailbox_id)
 
-    watch(place.access, place.folder, come, ended)
+    def token(refused: str) -> str:
+        with app.app_context():
+            return cast("Callable[[str], str]", place.access.token)(refused)
+
+    access = replace(place.access, token=token) if place.access.token is not None else place.access
+    watch(access, place.folder, come, ended)
 
 
 def watch(access: ServerAccess, folder: str, come: Callable[[], None], ended: threading.Event) -> None:

@@ -24,6 +24,7 @@ from core import clock
 from core.db import Base, StrEnumType, UtcDateTime
 from core.mail.bounces.model import Action, Nature
 from core.mail.outcomes import FailureKind
+from modules.mail_config.account_models import MailAccount
 from modules.mail_config.models import Encryption
 from modules.outbox.models.mails import MailRecipient, OutgoingMail
 
@@ -61,6 +62,10 @@ class Mailbox(Base):
     """For signing in, mostly an address."""
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The password, encrypted by `core.vault`; never rendered."""
+    account_id: Mapped[int | None] = mapped_column(
+        ForeignKey("mail_config_account.server_id", ondelete="SET NULL")
+    )
+    """The connected account that is signed in to instead of a password; None for a password, or once it is gone."""
     folder: Mapped[str] = mapped_column(String(200), default="INBOX")
     """The one folder that is read."""
     mark_seen: Mapped[bool] = mapped_column(default=False)
@@ -87,6 +92,8 @@ class Mailbox(Base):
     """Messages that were too large to be read, so far."""
     address: Mapped[str] = mapped_column(String(254), default="", server_default="")
     """The address whose mail lies here, or "" where it does not matter."""
+    account: Mapped[MailAccount | None] = relationship(lazy="joined")
+
     tag_answers: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True where that address takes a token behind a plus: whatever asks for answers to it asks with one."""
 
@@ -113,6 +120,10 @@ class RelayHook(Base):
     """Whose events are read, and how they are proved."""
     token: Mapped[str] = mapped_column(String(64), unique=True)
     """The part of the address that nobody guesses."""
+    old_token: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """The same of the address before, which is good until `old_until`; None where there is none."""
+    old_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Until when what is posted to the address before is taken as well."""
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     """What the provider signs or signs in by, encrypted by `core.vault`; never rendered."""
     active: Mapped[bool] = mapped_column(default=True)

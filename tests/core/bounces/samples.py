@@ -103,42 +103,29 @@ Last-Attempt-Date: Mon, 30 Nov 2026 08:00:00 +0100
 """,
     subject="Returned mail: see transcript for details",
 )
-EXIM = plain(
-    """This message was created automatically by mail delivery software.
-
-A message that you sent could not be delivered to one or more of its
-recipients. This is a permanent error. The following address(es) failed:
-
-  ann@far.example
-    SMTP error from remote mail server after RCPT TO:<ann@far.example>:
-    host store.far.example [192.0.2.20]: 550 5.1.1 No such user here
-  bob@far.example
-    mailbox is full: retry timeout exceeded
-
------- This is a copy of the message, including all the headers. ------
+BROKEN_ANEW = report(
+    """<ann@far.example>: host store.far.example[192.0.2.20] said: 550-The mail server
+    could not deliver mail to ann@far.example.  The account 550-or domain may
+    not exist, they may be blacklisted, or missing the proper dns 550 entries.
+    (in reply to RCPT TO command)
 """,
-    subject="Mail delivery failed: returning message to sender",
-    head=HEAD.replace(
-        "MIME-Version", "X-Failed-Recipients: ann@far.example,\n  bob@far.example\nMIME-Version"
-    ),
-)
-EXIM_DELAYED = plain(
-    """This message was created automatically by mail delivery software.
-A message that you sent has not yet been delivered to one or more of its
-recipients after more than 24 hours on the queue on mx.far.example.
+    """Reporting-MTA: dns; mx.near.example
 
-The address to which the message has not yet been delivered is:
+X-Postfix-Sender: rfc822; sales@atelier.example
 
-  ann@far.example
-    host store.far.example [192.0.2.20]
-    Delay reason: Connection timed out
-
-No action is required on your part. Delivery attempts will continue for
-some time, and this warning may be repeated at intervals.
+Final-Recipient: rfc822; ann@far.example
+Action: failed
+Status: 5.0.0
+Diagnostic-Code: smtp; 550-The mail server could not deliver mail to
+    ann@far.example.  The account 550-or domain may not exist, they may be
+    blacklisted, or missing the proper dns 550 entries.
 """,
-    subject="Warning: message 1abc delayed 24 hours",
-    returned="",
+    subject="Undelivered Mail Returned to Sender",
 )
+NAMES_NOBODY = (
+    f"Return-Path: <>\nDelivered-To: {US}\nFrom: Mail Delivery Subsystem <MAILER-DAEMON@far.example>\n"
+    f"To: {US}\nSubject: Returned mail: see transcript for details\n\nThe mailbox is full.\n"
+).encode()
 QMAIL = plain(
     """Hi. This is the qmail-send program at mx.far.example.
 I'm afraid I wasn't able to deliver your message to the following addresses.

@@ -9,6 +9,7 @@ import pytest
 
 from core.mail.bounces import Nature, read
 from core.mail.outcomes import FailureKind as K
+from tests.core.bounces import exim
 from tests.core.bounces import samples as s
 
 FORMS: dict[str, tuple[bytes, Nature, list[tuple[str, bool, K]]]] = {
@@ -19,11 +20,14 @@ FORMS: dict[str, tuple[bytes, Nature, list[tuple[str, bool, K]]]] = {
     ),
     "sendmail": (s.SENDMAIL, Nature.BOUNCE, [("ann@far.example", True, K.RECIPIENT_UNKNOWN)]),
     "exim": (
-        s.EXIM,
+        exim.EXIM,
         Nature.BOUNCE,
         [("ann@far.example", True, K.RECIPIENT_UNKNOWN), ("bob@far.example", False, K.MAILBOX_FULL)],
     ),
-    "exim-delayed": (s.EXIM_DELAYED, Nature.DELAY, [("ann@far.example", False, K.TIMEOUT)]),
+    "exim-delayed": (exim.EXIM_DELAYED, Nature.DELAY, [("ann@far.example", False, K.TIMEOUT)]),
+    "exim-given-up": (exim.EXIM_GIVEN_UP, Nature.BOUNCE, [("ann@far.example", False, K.RATE_LIMITED)]),
+    "exim-banned": (exim.EXIM_BANNED, Nature.BOUNCE, [("ann@far.example", True, K.SPAM_SUSPECTED)]),
+    "broken-anew": (s.BROKEN_ANEW, Nature.BOUNCE, [("ann@far.example", True, K.RECIPIENT_UNKNOWN)]),
     "qmail": (
         s.QMAIL,
         Nature.BOUNCE,
@@ -155,6 +159,37 @@ def test_a_report_that_a_program_has_forwarded_is_read() -> None:
     reading = read(octets)
     assert reading.nature is Nature.BOUNCE
     assert len(reading.notices) == 2
+
+
+def test_a_bounce_that_names_nobody_is_one_all_the_same() -> None:
+    reading = read(s.NAMES_NOBODY)
+    assert reading.nature is Nature.BOUNCE
+    assert [(n.recipient, n.kind) for n in reading.notices] == [("", K.MAILBOX_FULL)]
+    assert reading.addressed_to == (s.US,)
+    # Only a program that wants no answer writes so.
+    assert read(s.NAMES_NOBODY.replace(b"Return-Path: <>\n", b"")).nature is Nature.ORDINARY
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Original message details:\n\n\t* Received on: Monday\n\t* To: other@far.example",
+        "--- Below this line is a copy of the message.\n\nWrite to\n<other@far.example>:",
+    ],
+)
+def test_who_stands_in_what_is_returned_has_not_bounced(below: str) -> None:
+    words = (
+        f"Delivery has failed to this recipient:\n\n<ann@far.example>: 550 5.1.1 No such user\n\n{below}\n"
+    )
+    octets = f"{s.HEAD}Subject: Undeliverable: Invoice\n\n{words}".encode()
+    assert [(n.recipient, n.kind) for n in read(octets).notices] == [("ann@far.example", K.RECIPIENT_UNKNOWN)]
+
+
+def test_a_group_about_nobody_says_nothing_beside_those_about_somebody() -> None:
+    octets = exim.EXIM_BANNED.replace(
+        b"\nAction: failed\nFinal", b"\nAction: failed\nStatus: 5.0.0\n\nAction: failed\nFinal"
+    )
+    assert [n.recipient for n in read(octets).notices] == ["ann@far.example"]
 
 
 def test_people_write_to_themselves() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from core.mail.bounces import read
 from core.mail.bounces.sentences import sentences
+from tests.core.bounces import exim
 from tests.core.bounces import samples as s
 
 ENVOI = Path(sys.executable).with_name("envoi")
@@ -86,7 +87,15 @@ def test_no_part_of_the_application_is_loaded() -> None:
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize(
     "octets",
-    [s.EXIM, s.EXIM_DELAYED, s.GIVEN_UP, s.RECEIPT, s.read_receipt("a/b; displayed"), s.COMPLAINT, s.MAIL_RU],
+    [
+        exim.EXIM,
+        exim.EXIM_DELAYED,
+        s.GIVEN_UP,
+        s.RECEIPT,
+        s.read_receipt("a/b; displayed"),
+        s.COMPLAINT,
+        s.MAIL_RU,
+    ],
 )
 def test_no_sentence_promises_that_we_try_again(octets: bytes) -> None:
     told = list(sentences(read(octets)))

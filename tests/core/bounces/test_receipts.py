@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 
 from core.mail.bounces import Action, Nature, read
+from tests.core.bounces import exim
 from tests.core.bounces import samples as s
 
 
@@ -17,6 +18,14 @@ def test_a_delivery_receipt_says_what_became_of_each() -> None:
         ("ann@far.example", Action.DELIVERED, None, None),
         ("bob@far.example", Action.RELAYED, None, None),
         ("list@far.example", Action.EXPANDED, None, None),
+    ]
+
+
+def test_exim_calls_delivered_what_it_has_only_handed_on() -> None:
+    notices = read(exim.EXIM_RECEIPT).notices
+    assert [(n.recipient, n.action) for n in notices] == [
+        ("ann@far.example", Action.RELAYED),
+        ("bob@far.example", Action.DELIVERED),
     ]
 
 
@@ -91,6 +100,16 @@ def answer(subject: str, words: str, *, fields: str = "") -> bytes:
             dt.date(2026, 12, 9),
         ),
         ("Respuesta automática: factura", "Vuelvo el 9 de diciembre de 2026.", dt.date(2026, 12, 9)),
+        ("Notification d’absence", "Absente du 1er au 12 décembre inclus.", dt.date(2026, 12, 12)),
+        ("Automatische Antwort: Re", "Ab Montag, den 7. Dezember bin ich wieder da.", dt.date(2026, 12, 7)),
+        ("Automatisch antwoord", "Ik ben maandag 7 december weer op kantoor.", dt.date(2026, 12, 7)),
+        ("Respuesta automatica", "Me reincorporaré el 7 de diciembre.", dt.date(2026, 12, 7)),
+        ("Risposta automatica", "Rientro previsto: 07/12/2026.", dt.date(2026, 12, 7)),
+        ("Autosvar: faktura", "Jeg er tilbage mandag d. 7. december.", dt.date(2026, 12, 7)),
+        ("Automatyczna odpowiedź", "Jestem poza biurem do 7 grudnia 2026.", dt.date(2026, 12, 7)),
+        ("自動返信", "12月7日まで不在です。", dt.date(2026, 12, 7)),
+        ("Automatic reply: Invoice", "On leave 30/11/2026 - 07/12/2026.", dt.date(2026, 12, 7)),
+        ("Out of Office: Invoice", "Away from 30 November to 7 December.", dt.date(2026, 12, 7)),
         ("Automatic reply: Invoice", "I am back on 3/4/2026.", None),  # which of the two?
         ("Automatic reply: Invoice", "Thank you, we answer within two days.", None),
     ],

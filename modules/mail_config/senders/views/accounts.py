@@ -21,6 +21,7 @@ from core.web.forms import at_most, required, submit
 from core.web.record_form import RecordForm, Shown, record_form
 from modules.mail_config.account_models import AccountProvider, OAuthClient
 from modules.mail_config.accounts import clients, consents
+from modules.mail_config.accounts.mailboxes import may_be_read
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import SMTP, MailServer
 from modules.mail_config.senders import service as senders
@@ -46,7 +47,19 @@ class ConnectForm(FlaskForm):  # type: ignore[misc]
 
 
 class HouseConnectForm(ConnectForm):
-    """The account of the house that an administrator is about to connect."""
+    """The account of the house that an administrator connects."""
+
+    reads = BooleanField(
+        _l("Read its mailbox as well"),
+        description=_l(
+            "For bounces and answers, under “Incoming mail”. It asks for the permission to read the mailbox; Envoi "
+            "deletes and moves nothing there."
+        ),
+    )
+
+
+class NewHouseConnectForm(HouseConnectForm):
+    """The same, for a company or for all."""
 
     company_id = SelectField(_l("Company"), coerce=int)
 
@@ -116,9 +129,11 @@ def house_account_connect(provider: str) -> ResponseReturnValue:
         if server is None or server.owner_id is not None or server.account is None:
             abort(404)
     if server is not None and server.account is not None:
-        form = ConnectForm(address=server.account.address, api=server.transport != SMTP)
+        form = HouseConnectForm(
+            address=server.account.address, api=server.transport != SMTP, reads=may_be_read(server.account)
+        )
         return _leave(form, which, own=False, server=server)
-    house_form = HouseConnectForm()
+    house_form = NewHouseConnectForm()
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     house_form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     return _leave(house_form, which, own=False, server=None)
@@ -129,11 +144,12 @@ def _leave(
 ) -> ResponseReturnValue:
     """Show what is about to happen, or send the person to the provider."""
     places: list[str] = []
-    company_id = form.company_id.data or None if isinstance(form, HouseConnectForm) else None
+    company_id = form.company_id.data or None if isinstance(form, NewHouseConnectForm) else None
+    reads = form.reads.data if isinstance(form, HouseConnectForm) else False
 
     def begin() -> None:
         server_id = server.id if server is not None and not own else None
-        target = consents.Target(form.address.data or "", own, server_id, company_id, api=form.api.data)
+        target = consents.Target(form.address.data or "", own, server_id, company_id, form.api.data, reads)
         places.append(consents.begin(signed_in_user(), provider, target))
 
     if submit(form, begin):

@@ -28,6 +28,8 @@ from modules.outbox.models import RelayHook, RelayProvider
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 50  # events of one transaction
+GRACE = dt.timedelta(hours=24)
+"""How long the address before is good, once a web hook has another one."""
 SHORTEST_SECRET = 12  # characters; a password that a person thinks of would be guessed
 _TOPIC = re.compile(r"arn:aws(?:-[a-z-]{2,10})?:sns:[a-z0-9-]{5,25}:[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 
@@ -78,9 +80,25 @@ def _check_secret(provider: RelayProvider, secret: str) -> None:
         )
 
 
+def move_hook(hook: RelayHook, *, at_once: bool) -> None:
+    """Give a web hook another secret address.
+
+    Args:
+        hook: Which.
+        at_once: True where somebody knows the address who should not: nothing is taken there any more. Else it is good
+            for `GRACE` beside the new one, so that nothing is lost until the relay has that.
+    """
+    with transaction() as session:
+        session.refresh(hook, with_for_update=True)
+        hook.old_token = None if at_once else hook.token
+        hook.old_until = None if at_once else clock.now() + GRACE
+        hook.token = secrets.token_urlsafe(32)
+
+
 def hook_at(token: str) -> RelayHook | None:
-    """Return the active web hook at a secret address, or None."""
-    return db.session.scalar(select(RelayHook).where(RelayHook.token == token, RelayHook.active))
+    """Return the active web hook at a secret address, the one before included while that is good, or None."""
+    before = (RelayHook.old_token == token) & (RelayHook.old_until > clock.now())
+    return db.session.scalar(select(RelayHook).where((RelayHook.token == token) | before, RelayHook.active))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, PasswordField, SelectChoice, SelectField, StringField
 
+from core import clock
 from core.auth.permissions import from_anywhere, public, requires
 from core.db import db, transaction
 from core.i18n import lazy_gettext as _l
@@ -124,6 +125,7 @@ def hook(hook_id: int) -> ResponseReturnValue:
         "outbox/hooks/hook.html",
         hook=row,
         address=f"{current_settings().base_url}{url_for('outbox.hook_post', token=row.token)}",
+        old_until=row.old_until if row.old_until is not None and row.old_until > clock.now() else None,
         provider=PROVIDERS[row.provider],
         steps=STEPS[row.provider],
         refusal=REFUSALS[Refusal(row.refused_why)] if row.refused_why else "",
@@ -143,6 +145,22 @@ def hook_edit(hook_id: int) -> ResponseReturnValue:
         flash(gettext("The web hook was saved."), "success")
         return redirect(url_for("outbox.hook", hook_id=row.id))
     return render_template("outbox/hooks/form.html", form=form, title=gettext("Edit"), hook=row)
+
+
+@blueprint.post("/hooks/<int:hook_id>/move")
+@requires(MANAGE)
+def hook_move(hook_id: int) -> ResponseReturnValue:
+    """Give a web hook another secret address, and let the one before be good for a day or not at all."""
+    row, at_once = _hook(hook_id), request.form.get("at_once") == "1"
+    service.move_hook(row, at_once=at_once)
+    if at_once:
+        words = gettext("The previous address no longer works. Enter the new one at the relay now.")
+    else:
+        words = gettext(
+            "Enter the new address at the relay within 24 hours; until then the previous one works too."
+        )
+    flash(words, "success")
+    return redirect(url_for("outbox.hook", hook_id=row.id))
 
 
 @blueprint.post("/hooks/<int:hook_id>/delete")
