@@ -47,7 +47,7 @@ def test_only_what_a_kind_asks_for_is_shown(app, boss, tmp_path, kind, fields):
 def test_a_kind_that_is_not_offered_has_no_form(boss, kind):
     """The folder is offered only where the installation names one."""
     assert boss.get(new(kind)).status_code == 404
-    assert "Folder" not in boss.get(new()).text
+    assert ">Folder</a>" not in boss.get(new()).text
 
 
 def test_a_relay_is_set_up_by_its_key_alone(boss):

@@ -110,10 +110,14 @@ def open_transport(server: MailServer, *, timeout: float = 60.0) -> Transport:
         raise UnusableServerError(FailureKind.AUTH_FAILED, error.message) from error
 
 
-def offered_transports() -> list[TransportSpec]:
-    """Return the kinds of servers that can be set up here, in their order."""
+def offered_transports(*, personal: bool = False) -> dict[str, TransportSpec]:
+    """Return the kinds of servers that can be set up here by name, in their order; those a user may have, if asked."""
     kinds = current_registry().transports.values()
-    return [spec for spec in kinds if spec.shown is None or resolve_function(spec.shown)()]
+    return {
+        spec.name: spec
+        for spec in kinds
+        if (spec.personal or not personal) and (spec.shown is None or resolve_function(spec.shown)())
+    }
 
 
 def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:

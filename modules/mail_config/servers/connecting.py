@@ -58,6 +58,7 @@ def connect(user: User, consent: Consent) -> MailServer:
             host, port, encryption = _host(consent.provider, target.address)
         server.host, server.port, server.encryption = host, port, encryption
         server.username, server.secret = target.address, None
+        server.sent_folder = None  # the provider keeps what it is given to send
         # What a request may hold; by SMTP the server announces it.
         is_graph = server.transport == _APIS[AccountProvider.MICROSOFT]
         server.size_limit = MAX_GRAPH_OCTETS if is_graph else None

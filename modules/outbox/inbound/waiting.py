@@ -22,7 +22,8 @@ from core.errors import UserError
 from core.jobs import enqueue
 from modules.mail_config.servers.access import access_to
 from modules.mail_config.transports.base import ServerAccess
-from modules.mail_config.transports.imap import ImapMailbox, MailboxError
+from modules.mail_config.transports.imap import ImapMailbox
+from modules.mail_config.transports.imap_session import MailboxError
 from modules.outbox.inbound.mailboxes import TIMEOUT_SECONDS
 from modules.outbox.models import Mailbox
 
