@@ -29,6 +29,8 @@ __all__ = [
 
 SMTP = "mail_config.smtp"
 """The transport of most servers."""
+GRAPH = "mail_config.graph"
+"""The transport of accounts at Microsoft 365 that send without SMTP, and take small messages alone."""
 
 
 class MailServer(Base):

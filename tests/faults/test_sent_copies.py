@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from core import jobs
-from modules.mail_config.models import MailServer
+from core.db import transaction
+from modules.mail_config.models import Encryption, MailServer, SentFolder
 from modules.outbox.models import OutgoingMail
 from modules.outbox.sent_copies.service import keep_copies
 from tests.outbox.dovecot import Dovecot
@@ -46,17 +48,20 @@ cli.main()
 @pytest.mark.usefixtures("in_a_hurry")
 def test_a_worker_that_dies_behind_an_append_leaves_one_copy(
     app: Flask,
-    server: MailServer,
-    dovecot: Dovecot,
-    name: str,
+    server: MailServer,  # noqa: F811 (fixtures)
+    dovecot: Dovecot,  # noqa: F811 (fixtures)
+    name: str,  # noqa: F811 (fixtures)
     send: Send,
     tmp_path: Path,
     hire: Callable[..., Worker],
 ) -> None:
+    # What a worker trusts is the installation's, and so is not this mailbox.
+    with transaction() as session:
+        session.execute(update(SentFolder).values(port=dovecot.port, encryption=Encryption.NONE))
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
     mail = send("client@example.com")
-    victim = hire(script=script, MAIL_CONFIG_CA_FILE=dovecot.ca_file)
+    victim = hire(script=script)
     assert jobs.enqueue("outbox.deliver_mails", [mail.id])
     eventually(lambda: not victim.alive(), "it was killed behind the append")
     sweep_until([mail.id], settled, "the mail is settled")

@@ -130,7 +130,7 @@ def test_a_copy_is_what_a_mail_program_would_have_kept(
 def test_what_some_have_got_is_copied_once_and_what_nobody_has_got_is_not(
     server: MailServer, lab: SmtpLab, dovecot: Dovecot, name: str, send: Send
 ) -> None:
-    nobody, some = send("refused+a@example.com"), send("b@example.com", "later+c@example.com")
+    nobody, some = send("refused+a@example.com"), send("b@example.com", "refused+c@example.com")
     deliver([nobody.id, some.id])
     keep_copies()
     assert row_of(nobody) is None
