@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -103,6 +105,15 @@ def test_a_user_connects_the_own_account(desk: Desk, google: Provider, reader: R
     assert not google.refresh_tokens
 
 
+def _copies_kept(house: House, subject: str) -> int:
+    query = (
+        "SELECT count(*) FROM outbox_sent_copy c JOIN outbox_mail m ON m.id = c.mail_id "
+        "WHERE c.kept_at IS NOT NULL AND m.subject LIKE ?"
+    )
+    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=60)) as database:
+        return int(database.execute(query, (f"%{subject}%",)).fetchone()[0])
+
+
 @pytest.fixture(scope="module")
 def dovecot() -> Iterator[Dovecot]:
     with dovecot_server() as server:
@@ -146,7 +157,8 @@ def test_a_user_keeps_copies_in_the_own_mailbox(
     wait_until("the copy", lambda: len(dovecot.messages(own, "Sent")) == 2)
     copy = message_from_bytes(dovecot.messages(own, "Sent")[-1], policy=policy.default)
     assert number in str(copy["Subject"])
-    page.locator("#mail-panel a[href*='/mails/'], .mail-panel a[href*='/mails/']").first.click()
+    wait_until("the copy is written down", lambda: _copies_kept(house, number))
+    page.locator("#mail-panel li", has_text=number).get_by_role("link").first.click()
     expect(page.locator("#mail-view .facts")).to_contain_text(
         desk("in the folder “%(name)s” of the sender", name="Sent")
     )

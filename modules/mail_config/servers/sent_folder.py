@@ -133,11 +133,14 @@ def taken_from(values: dict[str, Any]) -> Wish | None:
         )
     host = str(asked.get("imap_host") or "").strip() or imap_host_of(provider, smtp_host)
     if not host:
+        domain = smtp_host.partition(".")[2]
+        if "." not in domain or domain[-1:].isdigit():
+            domain = "example.com"
         raise UserError(
             _l(
                 "Type the host by which this mailbox is read (IMAP); your mail program shows it. It is often "
                 "imap.%(domain)s.",
-                domain=(smtp_host.partition(".")[2] or "example.com")[:80],
+                domain=domain[:80],
             ),
             "imap_host",
         )
