@@ -152,6 +152,7 @@ class TransportSpec:
         host: The host of its provider, where nobody types one: what is known of that provider goes by it.
         order: Position among the kinds, ascending.
         shown: Dotted path of a function that says whether it is offered for new servers; None for always.
+        personal: True where a user may have an own server of this kind, and not only the house.
     """
 
     name: str
@@ -161,6 +162,7 @@ class TransportSpec:
     host: str = ""
     order: int = 100
     shown: str | None = None
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

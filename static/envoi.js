@@ -255,4 +255,23 @@
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) window.location.reload();
   });
+
+  // Copying what stands beside a button; where the browser does not let us, it is selected, ready for the keyboard.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      const word = document.createElement("span");
+      word.setAttribute("role", "status");
+      word.className = "small-print";
+      word.textContent = button.dataset.copied;
+      button.after(word);
+      setTimeout(() => word.remove(), 2000);
+    } catch {
+      const field = button.parentElement.querySelector("input");
+      if (field) field.select();
+      else window.getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+    }
+  });
 })();

@@ -51,7 +51,10 @@ def page() -> str:
     parts = [HEAD]
     for region, title in REGIONS.items():
         rows = [_row(provider) for provider in providers() if provider.region == region]
-        heads = "| provider | host and port | user name | at most | for a business |\n|---|---|---|---|---|"
+        heads = (
+            "| provider | host and port | user name | at most | copy in Sent | for a business |\n"
+            "|---|---|---|---|---|---|"
+        )
         parts.append(f"## {title}\n\n{heads}\n" + "\n".join(rows) + "\n")
     parts.append("## What usually goes wrong\n\n" + _troubles())
     parts.append(f"{ANSWERS}\n{_answers()}")
@@ -73,7 +76,9 @@ def _row(provider: Provider) -> str:
     host = provider.host or f"…{provider.hosts[0]}"
     where = f"{host}, {provider.port} {provider.encryption.value.upper()}"
     fits = "yes" if provider.business else "no"
-    return f"| [{provider.name}]({provider.link}) | {where} | {user} | {most} | {fits} |"
+    imap = {"": "–", "=": "by IMAP at the same host"}.get(provider.imap, f"by IMAP at {provider.imap}")
+    kept = "by itself" if provider.keeps_sent else imap
+    return f"| [{provider.name}]({provider.link}) | {where} | {user} | {most} | {kept} | {fits} |"
 
 
 def _troubles() -> str:

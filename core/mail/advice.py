@@ -85,6 +85,8 @@ class Advice(StrEnum):
     FOLDER_MISSING = "folder_missing"
     FOLDER_FORBIDDEN = "folder_forbidden"
     FOLDER_FULL = "folder_full"
+    NO_SENT_FOLDER = "no_sent_folder"
+    SENT_FOLDER_FULL = "sent_folder_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +422,15 @@ ADVICE: dict[Advice, AdviceText] = {
             "stopped. Envoi tries again by itself."
         ),
         Actor.ADMINISTRATOR,
+    ),
+    Advice.NO_SENT_FOLDER: AdviceText(
+        _l(
+            "The mailbox has no folder of sent emails by this name, and lets none be made. Type the name of the folder "
+            "as your mail program shows it, or leave it empty so that it is looked for."
+        )
+    ),
+    Advice.SENT_FOLDER_FULL: AdviceText(
+        _l("Your own mailbox is full, so it takes no copy. Delete what you no longer need there.")
     ),
     Advice.SYSTEM_FULL: AdviceText(
         _l("The server has no room or strength left just now. Envoi tries again by itself."), Actor.NOBODY

@@ -72,11 +72,12 @@ module = Module(
             dict.fromkeys(
                 (
                     *("host", "port", "encryption", "username", "password"),
-                    *("ca_certificate", "bounce_address", "bounce_tokens"),
+                    *("ca_certificate", "bounce_address", "bounce_tokens", "sent_copy"),
                 ),
                 "",
             ),
             order=10,
+            personal=True,
         ),
         TransportSpec(
             "mail_config.sendgrid",
@@ -85,6 +86,7 @@ module = Module(
             {"password": N_("API key")},
             "api.sendgrid.com",
             20,
+            personal=True,
         ),
         TransportSpec(
             "mail_config.postmark",
@@ -93,6 +95,7 @@ module = Module(
             {"password": N_("Server API token")},
             "api.postmarkapp.com",
             30,
+            personal=True,
         ),
         TransportSpec(
             "mail_config.drop",

@@ -17,23 +17,20 @@ from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from modules.mail_config.account_models import MailAccount, OAuthClient, PendingConsent
+from modules.mail_config.mailbox_models import Encryption, SentFolder
 
 __all__ = [
+    "Encryption",
     "MailAccount",
     "OAuthClient",
     "PendingConsent",
+    "SentFolder",
 ]  # the tables of this module, wherever they are declared
 
 SMTP = "mail_config.smtp"
 """The transport of most servers."""
-
-
-class Encryption(StrEnum):
-    """How the connection to a server is encrypted."""
-
-    NONE = "none"  # plain text, passwords included: for a server on the same host
-    STARTTLS = "starttls"  # begins plain, turns before signing in (RFC 3207); port 587
-    TLS = "tls"  # from the first octet (RFC 8314); port 465
+GRAPH = "mail_config.graph"
+"""The transport of accounts at Microsoft 365 that send without SMTP, and take small messages alone."""
 
 
 class MailServer(Base):
@@ -99,6 +96,9 @@ class MailServer(Base):
     company: Mapped[Company | None] = relationship(lazy="joined")
     owner: Mapped[User | None] = relationship()
     account: Mapped[MailAccount | None] = relationship(
+        lazy="joined", cascade="all, delete-orphan", passive_deletes=True
+    )
+    sent_folder: Mapped[SentFolder | None] = relationship(
         lazy="joined", cascade="all, delete-orphan", passive_deletes=True
     )
 

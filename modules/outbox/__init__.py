@@ -118,6 +118,7 @@ module = Module(
             every=60,
             without_worker=True,  # that there is none is what it tells
         ),
+        JobSpec("outbox.keep_copies", "modules.outbox.sent_copies.jobs:keep", timeout=600, every=60),
         JobSpec("outbox.inbound", "modules.outbox.inbound.jobs:inbound", timeout=300, every=60),
         JobSpec("outbox.retention", "modules.outbox.privacy.jobs:retention", timeout=600, every=3600),
     ),

@@ -26,15 +26,17 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from core import clock
-from core.auth.models import User
+from core.auth.models import Grant, Role, User
 from core.auth.permissions import reaching
 from core.documents.models import Document
 from core.followers.models import Follower
-from core.mail.outcomes import FailureKind
+from core.mail.outcomes import Failure, FailureKind
+from modules.mail_config.models import MailServer
 from modules.outbox.models import ALERTS, MAILS, AlertPreference
 from modules.outbox.permissions import READ
 
 MAX_WORDS = 500  # characters, as the column has
+MANAGES_SERVERS = "mail_config.server.edit"  # who is told of a server of the house
 
 INSERT_ALERT: Insert = insert(ALERTS)
 
@@ -146,6 +148,43 @@ def write_answer_alerts(
     )
     columns = ["user_id", "mail_id", "inbound_id", "words", "created_at"]
     connection.execute(insert(ALERTS).from_select(columns, concerned))
+
+
+def looks_after(server_id: int) -> ColumnElement[bool]:
+    """Return the condition that a user looks after a server: its owner, or whoever may set up mail servers."""
+    owner_id = select(MailServer.owner_id).where(MailServer.id == server_id).scalar_subquery()
+    manages = User.roles.any(Role.grants.any(Grant.permission == MANAGES_SERVERS))
+    # Nobody but its owner can do anything about an own server.
+    return or_(User.id == owner_id, owner_id.is_(None) & manages)
+
+
+def write_copy_alerts(session: Session, server_id: int, failure: Failure) -> None:
+    """Tell whoever looks after a server that copies do not reach the Sent folder of its account."""
+    now = clock.now()
+    concerned = session.scalars(
+        select(User.id).where(User.active, looks_after(server_id)).order_by(User.id)
+    ).all()
+    values = {
+        "mail_id": None,
+        "server_id": server_id,
+        "sent_folder": True,
+        "failure_kind": failure.kind,
+        "words": failure.diagnostic[:MAX_WORDS],
+        "created_at": now,
+        "seen_at": None,
+        "mailed_at": None,
+    }
+    if concerned:
+        session.execute(INSERT_ALERT, [{**values, "user_id": user_id} for user_id in concerned])
+
+
+def settle_copy_alerts(session: Session, server_id: int) -> None:
+    """Let the bells be silent about copies that reach their folder again."""
+    session.execute(
+        update(ALERTS)
+        .where(ALERTS.c.server_id == server_id, ALERTS.c.sent_folder, ALERTS.c.seen_at.is_(None))
+        .values(seen_at=clock.now())
+    )
 
 
 def settle_alerts(connection: Session | Connection, mail_ids: Sequence[int]) -> None:

@@ -29,6 +29,7 @@ from modules.outbox.models import (
     INBOUND,
     MAILS,
     RECIPIENTS,
+    SENT_COPIES,
     DraftFile,
     KeptDraft,
 )
@@ -84,6 +85,10 @@ def erase_contents(
         update(RECIPIENTS)
         .where(RECIPIENTS.c.mail_id.in_(ids), RECIPIENTS.c.encrypted_address.is_not(None))
         .values(encrypted_address=None)
+    )
+    # A copy that is still wanted would bring back what was erased.
+    session.execute(
+        delete(SENT_COPIES).where(SENT_COPIES.c.mail_id.in_(ids), SENT_COPIES.c.kept_at.is_(None))
     )
     came_in = select(INBOUND.c.id).where(INBOUND.c.mail_id.in_(ids))
     erase_answers(session, came_in)

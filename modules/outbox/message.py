@@ -28,7 +28,9 @@ def file_store() -> FileStore:
     return store
 
 
-def build_message(mail: OutgoingMail, *, with_link: bool = False, return_address: str = "") -> bytes:
+def build_message(
+    mail: OutgoingMail, *, with_link: bool = False, return_address: str = "", for_sender: bool = False
+) -> bytes:
     """Return the message of a mail, the same octets each time.
 
     The headers name everybody in To and Cc, also those who have got it already: it is the same message.
@@ -37,6 +39,8 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False, return_address
         mail: The mail.
         with_link: True for the recipient alone, who gets the link for which a mark stands in the text.
         return_address: Where messages come back to that name this mail, or "" where nobody reads them.
+        for_sender: True for the copy in the sender's own Sent folder: it names those in Bcc as well, as mail programs
+            keep it, and nothing in it stands for one recipient alone.
 
     Raises:
         FileMissingError: An attachment is not in the store, or has never been frozen.
@@ -52,7 +56,7 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False, return_address
     # All recipients, also on a resend to one: the message must be the same, and its head says who else got it.
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
-    reply_to = _answers_to(mail, sender)
+    reply_to = _answers_to(mail, sender, tagged_too=not for_sender)
     # Whoever looks at a mail of others must not opt out in their place: only the recipient gets the link.
     line_html, line_text = unsubscribe_line(mail) if with_link else ("", "")
     fields = unsubscribe_fields(mail, return_address) if with_link else {}
@@ -63,6 +67,7 @@ def build_message(mail: OutgoingMail, *, with_link: bool = False, return_address
         sender=sender,
         to=people[RecipientField.TO],
         cc=people[RecipientField.CC],
+        bcc=people[RecipientField.BCC] if for_sender else [],
         reply_to=reply_to,
         read_receipt_to=_read_receipt_to(mail.read_receipt, sender, reply_to),
         priority=mail.priority,
@@ -87,10 +92,10 @@ def _headers(mail: OutgoingMail) -> dict[str, str]:
     return fields
 
 
-def _answers_to(mail: OutgoingMail, sender: Address) -> Address | None:
+def _answers_to(mail: OutgoingMail, sender: Address, *, tagged_too: bool) -> Address | None:
     """Return where answers go, with a token where the mailbox that they come to takes one; None for the From."""
     reply_to = Address(mail.reply_to_address, mail.reply_to_name) if mail.reply_to_address else None
-    if not mail.reply_tagged:
+    if not mail.reply_tagged or not tagged_too:
         return reply_to
     whose = reply_to or sender
     return Address(tagged(whose.addr_spec, make_token(mail.id, use=TokenUse.REPLY_TO)), whose.display_name)

@@ -16,15 +16,59 @@ from modules.mail_config.servers import connecting
 from modules.mail_config.transports.base import NoTokenError
 from tests.at_once import at_once
 from tests.mail_config.accounts import make_old
+from tests.mail_config.provider import CLIENT_ID, CLIENT_SECRET
+from tests.outbox.processes import eventually, workforce
 
 
-@pytest.mark.both_databases
-def test_four_workers_that_ask_at_once_ask_the_provider_once(provider, account, app):
+def test_four_lanes_that_ask_at_once_ask_the_provider_once(provider, account, app):
     server_id = account.server_id
     make_old(server_id)
     provider.delay = 0.3
     got = at_once(app, *[lambda: tokens.access_token(server_id)] * 4)
     assert got == [provider.access_tokens[-1]] * 4
+    assert provider.refreshes() == 1
+
+
+_ASKS = """
+import time
+from pathlib import Path
+from core.app import create_app
+from modules.mail_config.accounts.tokens import access_token
+
+folder = Path({folder!r})
+with create_app().app_context():
+    (folder / "ready.{number}").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.005)
+    (folder / "part.{number}").write_text(access_token({server_id}))
+    (folder / "part.{number}").rename(folder / "token.{number}")
+"""
+
+
+@pytest.mark.both_databases
+def test_four_processes_that_ask_at_once_ask_the_provider_once(provider, account, app, tmp_path):
+    server_id = account.server_id
+    make_old(server_id)
+    db.session.remove()
+    provider.delay = 0.3
+    with workforce(app, tmp_path / "workers") as hire:
+        for number in range(4):
+            script = tmp_path / f"asks{number}.py"
+            script.write_text(
+                _ASKS.replace("{folder!r}", repr(str(tmp_path)))
+                .replace("{number}", str(number))
+                .replace("{server_id}", str(server_id))
+            )
+            hire(
+                script=script,
+                MAIL_CONFIG_GOOGLE_BASE_URL=provider.base_url,
+                MAIL_CONFIG_GOOGLE_CLIENT_ID=CLIENT_ID,
+                MAIL_CONFIG_GOOGLE_CLIENT_SECRET=CLIENT_SECRET,
+            )
+        eventually(lambda: len(list(tmp_path.glob("ready.*"))) == 4, "all four are there")
+        (tmp_path / "go").touch()
+        eventually(lambda: len(list(tmp_path.glob("token.*"))) == 4, "all four have a token")
+    assert {path.read_text() for path in tmp_path.glob("token.*")} == {provider.access_tokens[-1]}
     assert provider.refreshes() == 1
 
 

@@ -16,7 +16,8 @@ from core.mail.outcomes import FailureKind
 from core.testing.services.limits import LOOPBACK
 from modules.mail_config.models import Encryption
 from modules.mail_config.transports.base import ServerAccess
-from modules.mail_config.transports.imap import ImapMailbox, MailboxError
+from modules.mail_config.transports.imap import ImapMailbox
+from modules.mail_config.transports.imap_session import MailboxError
 from modules.outbox.inbound import mailboxes
 from modules.outbox.models import Mailbox
 from tests.outbox.conftest import lab, server  # noqa: F401 (fixtures)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,6 +17,7 @@ from tests.journeys.house import House, wait_until
 from tests.journeys.variants import BOTH, EITHER_LANGUAGE
 from tests.journeys.words import ADMIN, Reader
 from tests.mail_config.provider import Provider
+from tests.outbox.dovecot import PASSWORD, Dovecot, dovecot_server
 
 
 @pytest.fixture
@@ -105,6 +108,69 @@ def test_a_user_connects_the_own_account(desk: Desk, google: Provider, reader: R
     desk.button("Disconnect").click()
     expect(desk.link("Connect %(name)s", name="Gmail")).to_be_visible()
     assert not google.refresh_tokens
+
+
+def _copies_kept(house: House, subject: str) -> int:
+    query = (
+        "SELECT count(*) FROM outbox_sent_copy c JOIN outbox_mail m ON m.id = c.mail_id "
+        "WHERE c.kept_at IS NOT NULL AND m.subject LIKE ?"
+    )
+    with contextlib.closing(sqlite3.connect(house.data_dir / "envoi.db", timeout=60)) as database:
+        return int(database.execute(query, (f"%{subject}%",)).fetchone()[0])
+
+
+@pytest.fixture(scope="module")
+def dovecot() -> Iterator[Dovecot]:
+    with dovecot_server() as server:
+        yield server
+
+
+@BOTH
+def test_a_user_keeps_copies_in_the_own_mailbox(
+    desk: Desk, house: House, dovecot: Dovecot, reader: Reader
+) -> None:
+    page, own = desk.page, f"{reader.login}@demo.example.com"
+    dovecot.deliver(own, b"Subject: Sale\r\n\r\nBuy now.\r\n")
+    desk.go("/mail_config/mine")
+    desk.field("Send from").fill(own)
+    page.get_by_label(desk("my own mail server")).check()
+    desk.button("Save").click()
+    # The form of the server comes by itself; of a mailbox it asks once a copy is wanted.
+    expect(desk.heading()).to_have_text(desk("My mail server"))
+    expect(desk.field("Host of the mailbox (IMAP)")).to_be_hidden()
+    desk.field("Keep a copy in the Sent folder of this mailbox").check()
+    desk.field("Host").fill("127.0.0.1")
+    desk.field("Port").fill(str(house.smtp_port))
+    page.locator("#encryption").select_option("none")
+    desk.field("User name").fill(own)
+    desk.field("Password").fill(PASSWORD)
+    desk.button("Save").click()
+    expect(page.get_by_role("alert").last).to_contain_text("imap.")
+    desk.field("Host of the mailbox (IMAP)").fill("127.0.0.1")
+    desk.field("Port of the mailbox").fill(str(dovecot.port))
+    page.locator("#imap_encryption").select_option("none")
+    desk.field("Password").fill(PASSWORD)
+    desk.button("Save").click()
+    desk.button("Test").click()
+    report = page.locator("#test [role=status]")
+    expect(report).to_contain_text(
+        desk("A copy of the test email lies in the folder “%(name)s”.", name="Sent")
+    )
+
+    number, _path = new_quotation(desk)
+    send(desk, open_composer(desk))
+    wait_until("the copy", lambda: len(dovecot.messages(own, "Sent")) == 2)
+    copy = message_from_bytes(dovecot.messages(own, "Sent")[-1], policy=policy.default)
+    assert number in str(copy["Subject"])
+    wait_until("the copy is written down", lambda: _copies_kept(house, number))
+    page.locator("#mail-panel li", has_text=number).get_by_role("link").first.click()
+    expect(page.locator("#mail-view .facts")).to_contain_text(
+        desk("in the folder “%(name)s” of the sender", name="Sent")
+    )
+    desk.go("/mail_config/mine")
+    page.once("dialog", lambda dialog: dialog.accept())
+    desk.button("Delete").click()
+    expect(desk.link("Set up another mail server")).to_be_visible()
 
 
 @EITHER_LANGUAGE

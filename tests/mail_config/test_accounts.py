@@ -148,7 +148,10 @@ def test_without_a_registration_nobody_is_sent_anywhere(app, sophie, sign_in, ma
 def test_an_administrator_registers_the_installation(app, sign_in, make_user):
     boss = sign_in(make_user("administrator"))
     place = "/mail_config/servers/accounts/microsoft"
-    assert f'value="{REDIRECT}"' in boss.get(place).text
+    page = boss.get(place).text
+    assert f'value="{REDIRECT}"' in page
+    assert f'data-copy="{REDIRECT}"' in page
+    assert "You have opened Envoi as localhost, but people are sent back to 127.0.0.1:8000" in page
     page = boss.post(place, data={"client_id": "abc", "secret": "", "tenant": ""}).text
     assert "The client secret is missing." in page
     page = boss.post(place, data={"client_id": "abc", "secret": "s3cret", "tenant": "not a tenant"}).text

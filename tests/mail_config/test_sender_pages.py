@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email import message_from_bytes
 
 import pytest
 
@@ -18,6 +19,7 @@ from modules.outbox import service
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import Alert, OutgoingMail
 from modules.outbox.states import MailState
+from tests.forms import form_of
 from tests.outbox.conftest import draft, make_ready, make_server
 
 pytestmark = [pytest.mark.smtp]
@@ -166,3 +168,45 @@ def test_a_relay_is_tested_from_its_own_address(lab, company, sign_in, make_user
     page = sign_in(make_user("administrator")).get(f"/mail_config/servers/{relay.id}").text
     assert 'value="relay@house.example.com"' in page
     assert "relay of the house" in page
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_user_gives_only_an_address_and_sends_by_the_relay_of_the_house(
+    lab, company, sign_in, make_user, language
+):
+    """What Oxygène calls non-personalised sending, from the administrator's form to the message."""
+    boss = sign_in(make_user("administrator"))
+    form = form_of(boss.get("/mail_config/servers/new").text, "host")
+    relay = {
+        **form,
+        "name": "Relais",
+        "host": lab.host,
+        "port": lab.port,
+        "encryption": "none",
+        "username": "sophie",
+        "password": "right",
+        "relay": "y",
+    }
+    refused = boss.post("/mail_config/servers/new", data=relay)
+    assert "A relay needs the address that its emails are from." in refused.text
+    place = boss.post(
+        "/mail_config/servers/new", data={**relay, "own_address": "relay@house.example.com"}
+    ).location
+    test = form_of(boss.get(place).text, "from_address")
+    assert test["from_address"] == "relay@house.example.com"
+    assert "It has accepted a test email" in boss.post(f"{place}/test", data=test).text
+
+    sophie = make_user(login="sophie@elsewhere.example.com", name="Sophie", language=language)
+    browser = sign_in(sophie)
+    browser.post("/mail_config/mine", data={"address": ELSEWHERE, "name": "", "way": "company"})
+    page = browser.get("/mail_config/mine").text
+    said = {
+        "en": "“Relais” is the relay of the house: From is its address relay@house.example.com with the name “Sophie”.",
+        "fr": "« Relais » est le relais de la maison : l’expéditeur est son adresse relay@house.example.com",
+    }
+    assert said[language] in page.replace("\N{NO-BREAK SPACE}", " ")
+    mail = service.submit(draft(company, "client@example.com"), sophie)
+    deliver([mail.id])
+    message = lab.accepted[-1]
+    head = message_from_bytes(message.data)
+    assert (head["From"], head["Reply-To"]) == ("Sophie <relay@house.example.com>", f"Sophie <{ELSEWHERE}>")

@@ -156,6 +156,27 @@ class Dovecot:
         cur = self._folder / "home" / user / "Maildir" / "cur"
         return {path.name.rpartition(",")[2] for path in cur.iterdir() if ":2," in path.name}
 
+    def make_folder(self, user: str, folder: str) -> None:
+        """Make a folder, by its name in modified UTF-7."""
+        maildir = self._folder / "home" / user / "Maildir" / f".{folder}"
+        for part in ("tmp", "new", "cur"):
+            (maildir / part).mkdir(parents=True)
+        for path in (self._folder / "home").rglob("*"):
+            os.chown(path, self._uid, self._gid)
+
+    def messages(self, user: str, folder: str) -> list[bytes]:
+        """Return the messages of a folder, in the order in which they came."""
+        maildir = self._folder / "home" / user / "Maildir" / f".{folder}"
+        found = [path for part in ("new", "cur") for path in (maildir / part).glob("*")]
+        # By when they came, not by what they say: the name begins with the second, then the part of it.
+        found.sort(key=lambda path: path.stat().st_ctime_ns)
+        return [path.read_bytes() for path in found]
+
+    def flags_in(self, user: str, folder: str) -> set[str]:
+        """Return the flags that the messages of a folder have, as letters of Maildir."""
+        cur = self._folder / "home" / user / "Maildir" / f".{folder}" / "cur"
+        return {path.name.rpartition(",")[2] for path in cur.iterdir()}
+
     def count(self, user: str) -> int:
         """Return how many messages lie in a mailbox."""
         maildir = self._folder / "home" / user / "Maildir"
@@ -164,7 +185,7 @@ class Dovecot:
     def access(self, user: str, encryption: Encryption = Encryption.TLS) -> ServerAccess:
         """Return how the mailbox of a user is reached."""
         port = self.tls_port if encryption is Encryption.TLS else self.port
-        return ServerAccess(LOOPBACK, port, encryption, user, PASSWORD, self.ca_file, 5.0)
+        return ServerAccess(LOOPBACK, port, encryption, user, PASSWORD, self.ca_file, timeout=5.0)
 
     def stop(self) -> None:
         """End it."""

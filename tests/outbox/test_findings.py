@@ -20,7 +20,7 @@ from core.mail.draft import DraftAttachment
 from core.mail.outcomes import FailureKind
 from core.partners.models import MailConsent
 from core.partners.service import save_partner
-from modules.mail_config.models import ServerHealth
+from modules.mail_config.models import GRAPH, ServerHealth
 from modules.outbox import service
 from modules.outbox.compose.actions import make_pdf
 from modules.outbox.compose.uploads import Origin, signed
@@ -218,6 +218,12 @@ def test_a_mail_beyond_the_limit_of_the_server_is_stopped_before_it_is_sent(brow
     assert "finding-block" in page
     assert "the server “Lab” takes 10" in page
     assert browser.post(f"/outbox/compose/{quotation.id}", data=form).status_code == 422
+    with transaction():
+        server.transport = GRAPH
+        server.tested_fingerprint = server.fingerprint
+    assert "Without SMTP, Microsoft takes no more. Remove a file, or connect" in check(
+        browser, quotation, form
+    )
 
 
 def test_only_who_may_send_may_look_through(quotation, make_user, sign_in):

@@ -123,10 +123,14 @@ def open_capture(server: MailServer, *, timeout: float) -> Capture:
     return Capture()
 
 
-def offered_transports() -> list[TransportSpec]:
-    """Return the kinds of servers that can be set up here, in their order."""
+def offered_transports(*, personal: bool = False) -> dict[str, TransportSpec]:
+    """Return the kinds of servers that can be set up here by name, in their order; those a user may have, if asked."""
     kinds = current_registry().transports.values()
-    return [spec for spec in kinds if spec.shown is None or resolve_function(spec.shown)()]
+    return {
+        spec.name: spec
+        for spec in kinds
+        if (spec.personal or not personal) and (spec.shown is None or resolve_function(spec.shown)())
+    }
 
 
 def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:

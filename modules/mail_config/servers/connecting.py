@@ -18,7 +18,7 @@ from modules.mail_config.account_models import AccountProvider, MailAccount
 from modules.mail_config.accounts import tokens
 from modules.mail_config.accounts.clients import HOUSES, TITLES, client_of
 from modules.mail_config.accounts.consents import Consent, asked_scope
-from modules.mail_config.models import SMTP, Encryption, MailServer, UserSender
+from modules.mail_config.models import GRAPH, SMTP, Encryption, MailServer, UserSender
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.transports import oauth
@@ -30,7 +30,7 @@ _HOSTS: Mapping[AccountProvider, tuple[str, int, Encryption]] = {
 }
 _APIS: Mapping[AccountProvider, str] = {
     AccountProvider.GOOGLE: "mail_config.gmail",
-    AccountProvider.MICROSOFT: "mail_config.graph",
+    AccountProvider.MICROSOFT: GRAPH,
 }
 """The transports that send without SMTP."""
 
@@ -58,8 +58,9 @@ def connect(user: User, consent: Consent) -> MailServer:
             host, port, encryption = _host(consent.provider, target.address)
         server.host, server.port, server.encryption = host, port, encryption
         server.username, server.secret = target.address, None
+        server.sent_folder = None  # the provider keeps what it is given to send
         # What a request may hold; by SMTP the server announces it.
-        is_graph = server.transport == _APIS[AccountProvider.MICROSOFT]
+        is_graph = server.transport == GRAPH
         server.size_limit = MAX_GRAPH_OCTETS if is_graph else None
         session.add(server)
         if server.account is None:

@@ -28,7 +28,7 @@ from core.i18n import lazy_gettext as _l
 from core.web.forms import at_most, required
 from core.web.record_form import RecordForm, Shown
 from modules.mail_config.models import Encryption, MailServer
-from modules.mail_config.servers import connection_limit
+from modules.mail_config.servers import connection_limit, sent_folder
 
 F = TypeVar("F", bound="ConnectionForm")
 
@@ -39,6 +39,8 @@ ENCRYPTION_TITLES: Mapping[Encryption, object] = {
     Encryption.NONE: _l("None: only inside your own network"),
 }
 """How a connection is encrypted, in words; the usual way for sending comes first."""
+MAILBOX_ENCRYPTIONS = (Encryption.TLS, Encryption.STARTTLS, Encryption.NONE)
+"""The same, the usual way for reading first."""
 
 
 class ConnectionForm(RecordForm):
@@ -67,6 +69,36 @@ class ConnectionForm(RecordForm):
         _l("Password"), [at_most(500)], render_kw={"autocomplete": "new-password"}, description=""
     )
     forget = BooleanField(_l("Forget the saved password"))
+    sent_copy = BooleanField(
+        _l("Keep a copy in the Sent folder of this mailbox"),
+        description=_l(
+            "Then you find in your mail program what was sent from here. Not needed at Gmail and Microsoft 365, which "
+            "keep one themselves."
+        ),
+    )
+    imap_host = StringField(
+        _l("Host of the mailbox (IMAP)"),
+        [at_most(253)],
+        render_kw={"spellcheck": "false"},
+        description=_l("For example imap.example.com; empty: the one of the provider, where it is known"),
+    )
+    imap_port = IntegerField(
+        _l("Port of the mailbox"),
+        [Optional(), PORT_RANGE],
+        default=sent_folder.PORT,
+        description=_l("Usual: 993 TLS, 143 STARTTLS"),
+    )
+    imap_encryption = SelectField(
+        _l("Encryption of the mailbox"),
+        choices=[SelectChoice(kind.value, ENCRYPTION_TITLES[kind]) for kind in MAILBOX_ENCRYPTIONS],
+        default=Encryption.TLS.value,
+    )
+    sent_folder = StringField(
+        _l("Folder of sent emails"),
+        [at_most(250)],
+        render_kw={"spellcheck": "false"},
+        description=_l("As your mail program shows it; empty: the one that the mailbox names"),
+    )
 
 
 class OwnServerForm(ConnectionForm):
@@ -172,18 +204,23 @@ def server_form(
 
     Args:
         server: The server, or None for a new one.
-        spec: Its kind: what that does not ask for is neither shown nor read.
+        spec: Its kind, or the one that it is to become: what that does not ask for is neither shown nor read.
         filled: Values of a new one.
         how: What WTForms takes besides.
     """
     size = server.size_limit // 1_000_000 if server and server.size_limit else None
     company_id = server.company_id or 0 if server else 0
-    shown = {"size_limit_mb": size, "company_id": company_id, **(filled or {})}
+    shown = {
+        "size_limit_mb": size,
+        "company_id": company_id,
+        **_of_kind(server, spec),
+        **(filled or {}),
+    }
     form = ServerForm(obj=Shown(server, **shown), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    _with_password(form, server)
-    _ask_only(form, spec)
+    _with_password(form, server, spec)
+    _ask_only(form, spec, with_account=server is not None and server.account is not None)
     if "host" in form:
         form.host.render_kw = {
             "hx-get": url_for("mail_config.server_hint"),
@@ -196,14 +233,17 @@ def server_form(
 _BY_KIND = (
     *("host", "port", "encryption", "username", "password", "forget", "ca_certificate"),
     *("bounce_address", "bounce_tokens"),
+    *sent_folder.FIELDS,
 )
 """Fields that a kind of server asks for, or does not."""
 
 
-def _ask_only(form: ServerForm, spec: TransportSpec) -> None:
+def _ask_only(form: ConnectionForm, spec: TransportSpec, *, with_account: bool = False) -> None:
     """Take the fields out of a form that a kind of server does not have, and call the others as it does."""
     for name in _BY_KIND:
         wanted = name in spec.fields or (name == "forget" and {"username", "password"} <= set(spec.fields))
+        if name in sent_folder.FIELDS:
+            wanted = "sent_copy" in spec.fields and not with_account
         if not wanted and name in form:
             delattr(form, name)
     for name, title in spec.fields.items():
@@ -212,14 +252,25 @@ def _ask_only(form: ServerForm, spec: TransportSpec) -> None:
 
 
 def own_server_form(
-    server: MailServer | None, filled: Mapping[str, Any] | None = None, **how: Any
+    server: MailServer | None, spec: TransportSpec, filled: Mapping[str, Any] | None = None, **how: Any
 ) -> OwnServerForm:
-    """Return the form of a user's own server, a new one filled in as far as it is known."""
-    return _with_password(OwnServerForm(obj=Shown(server, **(filled or {})), **how), server)
+    """Return the form of a user's own server of a kind, a new one filled in as far as it is known."""
+    shown = {**_of_kind(server, spec), **(filled or {})}
+    form = _with_password(OwnServerForm(obj=Shown(server, **shown), **how), server, spec)
+    _ask_only(form, spec)
+    return form
 
 
-def _with_password(form: F, server: MailServer | None) -> F:
-    if server is None or not server.secret:
+def _of_kind(server: MailServer | None, spec: TransportSpec) -> dict[str, Any]:
+    """Return what a form of a kind shows otherwise than it stands in the row; the fields of another kind are empty."""
+    if server is None or server.transport == spec.name:
+        return sent_folder.shown_values(server)
+    usual = {"host": "", "port": 587, "encryption": Encryption.STARTTLS, "username": "", "ca_certificate": ""}
+    return {**usual, **sent_folder.shown_values(None)}
+
+
+def _with_password(form: F, server: MailServer | None, spec: TransportSpec) -> F:
+    if server is None or not server.secret or server.transport != spec.name:
         del form.forget
     else:
         form.password.description = gettext("A password is saved. Leave empty to keep it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import url_for
@@ -26,6 +27,16 @@ GONE = TransportSpec("", N_("Kind not installed"), "")
 def kind_of(server: MailServer) -> TransportSpec:
     """Return the kind of a server, to show it; its title is still to be translated."""
     return current_registry().transports.get(server.transport, GONE)
+
+
+def kinds_for(server: MailServer, offered: Mapping[str, TransportSpec]) -> dict[str, TransportSpec]:
+    """Return the kinds that a server may have, by name: its own, and those it can be changed into.
+
+    One that is signed in to by an account stays what it is: another is connected, or set up beside it.
+    """
+    mine = current_registry().transports.get(server.transport)
+    own = {mine.name: mine} if mine is not None else {}
+    return own if server.account is not None else {**own, **offered}
 
 
 def endpoint_for(server: MailServer, user: User) -> tuple[str, dict[str, Any]] | None:

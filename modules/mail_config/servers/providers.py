@@ -47,6 +47,8 @@ class Provider:
         trouble: What usually goes wrong there.
         link: A page of the provider about it.
         note: Something to know, by language, or nothing.
+        imap: The server that its mailboxes are read at (TLS, port 993), `=` for the one to send by, or "".
+        keeps_sent: True where it puts what it sends into the Sent folder by itself.
         per_minute: Mails a minute, or None; the following likewise.
         per_hour: Mails an hour.
         per_day: Mails a day.
@@ -68,6 +70,8 @@ class Provider:
     trouble: tuple[Trouble, ...]
     link: str
     note: Mapping[str, str]
+    imap: str = ""
+    keeps_sent: bool = False
     per_minute: int | None = None
     per_hour: int | None = None
     per_day: int | None = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import secrets
-import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,9 +25,15 @@ from core.signals import mail_server_ready
 from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import SMTP, Encryption, MailServer
-from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
+from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter, sent_folder
 from modules.mail_config.servers.access import open_transport
 from modules.mail_config.servers.return_path import return_path
+from modules.mail_config.servers.spelling import (
+    clean_certificate,
+    clean_from_filter,
+    clean_host,
+    clean_own_address,
+)
 from modules.mail_config.transports.base import Envelope, Step, StepTaken
 from modules.mail_config.transports.certificates import Certificate, certificate_shown_by
 
@@ -53,6 +58,7 @@ _UNASKED: dict[str, object] = {
 """What a server has of which its kind does not ask."""
 
 TEST_TIMEOUT_SECONDS = 15.0  # for each answer; somebody sits before the page
+COPY_SECONDS = 45.0  # for the copy as a whole
 TEST_TOKEN = "test"  # noqa: S105 (no secret); proves that the server takes senders with a token
 
 
@@ -77,13 +83,19 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
     if spec is None:
         raise UserError(_l("There is no such kind of mail server."), "transport")
     values = _cleaned(values, spec)
+    copies = sent_folder.taken_from(values)
     with transaction() as session:
-        if server is not None and password is None and server.secret and _goes_elsewhere(server, values):
+        if server is not None and server.transport != transport:
+            # What was typed for one kind is never told to another.
+            password = password or ""
+        if (
+            server is not None
+            and password is None
+            and server.secret
+            and (_goes_elsewhere(server, values) or sent_folder.goes_elsewhere(server, copies))
+        ):
             raise UserError(
-                _l("Host, port, user or encryption has changed: type the password again.")
-                if "host" in spec.fields
-                else _l("Another kind of server was chosen: type its key."),
-                "password",
+                _l("Host, port, user or encryption has changed: type the password again."), "password"
             )
         server = server or MailServer()
         if server.account is not None and (password or _goes_elsewhere(server, values)):
@@ -102,6 +114,7 @@ def save_server(server: MailServer | None, values: dict[str, Any], password: str
             server.secret = encrypt(password) if password else None
         _check_sign_in(server, spec)
         session.add(server)
+        sent_folder.apply(server, copies)
         session.flush()
         if former_rates != (server.rate_per_minute, server.rate_per_hour, server.rate_per_day):
             rate_limiter.reset_slots(server.id)
@@ -126,14 +139,16 @@ def _check_sign_in(server: MailServer, spec: TransportSpec) -> None:
 def _cleaned(values: dict[str, Any], spec: TransportSpec) -> dict[str, Any]:
     """Return the values of a server in the spelling in which they are kept; errors as for `save_server`."""
     values = {**values, **{name: empty for name, empty in _UNASKED.items() if name not in spec.fields}}
+    if "sent_copy" not in spec.fields:
+        values["sent_copy"] = False
     values = {
         **values,
         "host": clean_host(str(values.get("host", ""))) if "host" in spec.fields else spec.host,
         "from_filter": clean_from_filter(str(values.get("from_filter", ""))),
     }
     if "own_address" in values:
-        values["own_address"] = _clean_own_address(
-            str(values["own_address"] or ""), bool(values.get("relay"))
+        values["own_address"] = clean_own_address(
+            str(values["own_address"] or ""), relay=bool(values.get("relay"))
         )
     if "ca_certificate" in values:
         values["ca_certificate"] = clean_certificate(str(values["ca_certificate"] or ""))
@@ -157,89 +172,6 @@ def _goes_elsewhere(server: MailServer, values: dict[str, Any]) -> bool:
     return (host, port, user) != new or weaker
 
 
-def clean_host(text: str) -> str:
-    """Return the name of a host as it was typed, without blanks around it.
-
-    Raises:
-        UserError: It is something else: an address, a link, a name with a port.
-    """
-    host = text.strip()
-    name, colon, port = host.rpartition(":")
-    if "://" in host:
-        raise UserError(
-            _l(
-                "Type only the name of the host, without “%(scheme)s://”.",
-                scheme=host.partition("://")[0][:20],
-            ),
-            "host",
-        )
-    if colon and port.isascii() and port.isdigit() and ":" not in name:
-        raise UserError(
-            _l(
-                "Type the port in its own field: host %(host)s, port %(port)s.", host=name[:80], port=port[:8]
-            ),
-            "host",
-        )
-    if "@" in host:
-        raise UserError(
-            _l(
-                "This is an email address. Type the name of its mail server, for example smtp.%(domain)s.",
-                domain=host.rpartition("@")[2][:80],
-            ),
-            "host",
-        )
-    if not host or any(character.isspace() or ord(character) < 33 for character in host) or "/" in host:
-        raise UserError(_l("This is not the name of a host."), "host")
-    return host
-
-
-def _clean_own_address(text: str, relay: bool) -> str:
-    address = normalize(text, "own_address") if text.strip() else ""
-    if relay and not address:
-        raise UserError(_l("A relay needs the address that its emails are from."), "own_address")
-    return address
-
-
-def clean_certificate(text: str) -> str:
-    """Return certificates in PEM with plain ends of lines.
-
-    Raises:
-        UserError: There is none in the text.
-    """
-    pem = "\n".join(line.strip() for line in text.splitlines()).strip()
-    if not pem:
-        return ""
-    try:
-        ssl.create_default_context(cadata=pem)
-    except (ssl.SSLError, ValueError) as error:
-        raise UserError(
-            _l("This is no certificate in PEM: it begins with “-----BEGIN CERTIFICATE-----”."),
-            "ca_certificate",
-        ) from error
-    return pem + "\n"
-
-
-def clean_from_filter(text: str) -> str:
-    """Return a From filter in its usual form.
-
-    Raises:
-        UserError: An entry is neither an address nor a domain.
-    """
-    entries = []
-    for entry in text.replace(";", ",").replace("\n", ",").split(","):
-        entry = entry.strip().lower().lstrip("@")  # noqa: PLW2901 (the cleaned entry takes its place)
-        if not entry:
-            continue
-        try:
-            address = normalize(entry if "@" in entry else f"postmaster@{entry}")
-        except UserError as error:
-            raise UserError(
-                _l("“%(entry)s” is neither an address nor a domain.", entry=entry[:80]), "from_filter"
-            ) from error
-        entries.append(address if "@" in entry else address.partition("@")[2])
-    return ", ".join(dict.fromkeys(entries))
-
-
 @dataclass(frozen=True, slots=True)
 class TestReport:
     """The result of the test of a server.
@@ -251,6 +183,9 @@ class TestReport:
         transcript: The dialogue, line by line, without secrets.
         steps: What was tried, in order, up to the step that failed.
         certificate: What the server showed where it was not trusted, or None.
+        copy_failure: Why no copy was put into the Sent folder, or None; mails leave all the same.
+        copy_steps: What was tried for that, in order; nothing where no copies are kept.
+        copy_folder: Where the copy lies, or "".
     """
 
     __test__ = False  # not a test of pytest
@@ -261,6 +196,9 @@ class TestReport:
     transcript: Sequence[str]
     steps: tuple[StepResult, ...] = ()
     certificate: Certificate | None = None
+    copy_failure: Failure | None = None
+    copy_steps: tuple[StepResult, ...] = ()
+    copy_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,14 +251,15 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         )
     fingerprint = server.fingerprint
     server_id = server.id
+    message_id = f"<test.{secrets.token_hex(12)}@{from_addr_spec.rpartition('@')[2]}>"
     message = MailMessage(
-        message_id=f"<test.{secrets.token_hex(12)}@{from_addr_spec.rpartition('@')[2]}>",
+        message_id=message_id,
         timestamp=clock.now().timestamp(),
         sender=Address(from_addr_spec, "Envoi"),
         to=[Address(recipient)],
         subject=gettext("Envoi: test of the mail server “%(name)s”", name=server.name),
         text=gettext("This email shows that the mail server works."),
-        html=f"<p>{gettext('This mail shows that the mail server works.')}</p>",
+        html=f"<p>{gettext('This email shows that the mail server works.')}</p>",
         headers={"Auto-Submitted": "auto-generated"},
     ).as_bytes()
     connection = open_transport(server, timeout=TEST_TIMEOUT_SECONDS)
@@ -338,13 +277,32 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         _remember(server_id, fingerprint, passed=passed)
     # Only then is it worth another connection to show what was not trusted.
     access = connection.access if failure is not None and failure.advice in ABOUT_CERTIFICATES else None
-    return TestReport(
+    report = TestReport(
         passed,
         recipient,
         failure,
         submission.transcript,
         _results(submission.steps, ended, connection.walk, passed=passed),
         certificate_shown_by(access) if access is not None else None,
+    )
+    return _with_copy(report, server_id, message, message_id) if passed else report
+
+
+def _with_copy(report: TestReport, server_id: int, message: bytes, message_id: str) -> TestReport:
+    """Put the test mail into the Sent folder as well, where copies are kept; that says nothing about sending."""
+    server = db.session.get(MailServer, server_id)
+    if server is None or server.sent_folder is None:
+        end_reading()
+        return report
+    tested = sent_folder.test_copy(
+        server, message, message_id, timeout=TEST_TIMEOUT_SECONDS, seconds=COPY_SECONDS
+    )
+    passed = tested.failure is None
+    return replace(
+        report,
+        copy_failure=tested.failure,
+        copy_steps=_results(tested.taken, tested.ended, sent_folder.WALK, passed=passed),
+        copy_folder=tested.folder,
     )
 
 

@@ -73,6 +73,8 @@ STEP_TITLES: Mapping[Step, object] = {
     Step.MAIL: _l("Name the sender"),
     Step.RCPT: _l("Name the recipient"),
     Step.DATA: _l("Hand over the email"),
+    Step.SENT_FOLDER: _l("Find the folder of sent emails"),
+    Step.COPY: _l("Put a copy into it"),
 }
 """The steps of a test, in words."""
 
@@ -103,6 +105,31 @@ def sentences(
     if provider is not None:
         said += provider.helps(failure.kind)
     return said
+
+
+_COPIES: Mapping[FailureKind, object] = {
+    FailureKind.AUTH_FAILED: _l(
+        "The mailbox does not take the user name and password by which emails leave. Some providers let programs read "
+        "a mailbox (IMAP) only once that is switched on in its settings."
+    ),
+    FailureKind.HOST_NOT_FOUND: _l(
+        "There is no such host. Look in your mail program for the server of incoming mail (IMAP)."
+    ),
+    FailureKind.CONNECT_FAILED: _l(
+        "Nothing answers there. Check host and port of the mailbox: usual is 993 with TLS."
+    ),
+    FailureKind.TIMEOUT: _l(
+        "The mailbox did not answer in time. Check host, port and encryption, then test again."
+    ),
+    FailureKind.SERVER_ERROR: _l("The mailbox did not do it. Its own words below say why."),
+}
+
+
+def copy_sentences(failure: Failure) -> list[str]:
+    """Return what it means that no copy was put into the Sent folder, and what to do."""
+    if failure.advice is not None:
+        return [str(ADVICE[failure.advice].text)]
+    return [str(_COPIES.get(failure.kind) or EXPLANATIONS[failure.kind].text)]
 
 
 def _about_settings(failure: Failure, server: MailServer) -> Iterator[str]:

@@ -15,7 +15,6 @@ from core.contract import TransportSpec
 from core.db import db
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS
-from core.registry import current_registry
 from core.web.forms import submit
 from core.web.record_form import record_form
 from modules.mail_config.accounts import clients
@@ -25,10 +24,10 @@ from modules.mail_config.servers import circuit_breaker, connecting, connection_
 from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
-from modules.mail_config.servers.place import SET_UP, TEST_NOW, kind_of
+from modules.mail_config.servers.place import SET_UP, TEST_NOW, kind_of, kinds_for
 from modules.mail_config.servers.providers import Provider, provider_of
 from modules.mail_config.servers.status import status_of
-from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
+from modules.mail_config.servers.test_advice import STEP_TITLES, copy_sentences, sentences
 
 
 def _server(server_id: int) -> MailServer:
@@ -65,7 +64,7 @@ def server_hint() -> ResponseReturnValue:
 @requires(SET_UP)
 def server_new() -> ResponseReturnValue:
     """Add a mail server of a `kind`; `for`, an address or a host, fills in what is known of it."""
-    kinds = {spec.name: spec for spec in offered_transports()}
+    kinds = offered_transports()
     spec = kinds.get(request.args.get("kind", SMTP)) or abort(404)
     asked = request.args.get("for", "")[:254].strip() if "host" in spec.fields else ""
     known = guess(asked) if asked and request.method == "GET" else Guess()
@@ -86,7 +85,7 @@ def server_new() -> ResponseReturnValue:
         asked=asked,
         known=known,
         kind=spec,
-        kinds=kinds.values(),
+        kinds=[(one, url_for("mail_config.server_new", kind=one.name)) for one in kinds.values()],
         provider=known.provider or _provider(spec, form),
         by_api="host" not in spec.fields,
     )
@@ -131,15 +130,17 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
         advice=ADVICE,
         advices=frozenset(Advice),
         sentences=sentences(report.failure, row, report.certificate) if report and report.failure else [],
+        copy_sentences=copy_sentences(report.copy_failure) if report and report.copy_failure else [],
     )
 
 
 @blueprint.route("/servers/<int:server_id>/edit", methods=["GET", "POST"])
 @requires(SET_UP)
 def server_edit(server_id: int) -> ResponseReturnValue:
-    """Change a mail server."""
+    """Change a mail server, also into one of another `kind`: then the fields of that are asked for."""
     row = _editable(server_id)
-    spec = current_registry().transports.get(row.transport) or abort(404)
+    kinds = kinds_for(row, offered_transports())
+    spec = kinds.get(request.args.get("kind", row.transport)) or abort(404)
     form = record_form(
         row, partial(server_form, row, spec), behind=lambda: {"password": row.secret, "forget": row.secret}
     )
@@ -154,6 +155,11 @@ def server_edit(server_id: int) -> ResponseReturnValue:
         form=form,
         title=gettext("Edit"),
         server=row,
+        kind=spec,
+        kinds=[
+            (one, url_for("mail_config.server_edit", server_id=row.id, kind=one.name))
+            for one in kinds.values()
+        ],
         provider=_provider(spec, form),
         by_api="host" not in spec.fields,
     )

@@ -31,7 +31,11 @@ from modules.mail_config.transports.https import Answer, RequestError, ask
 from modules.mail_config.transports.oauth import moved
 
 MAX_GRAPH_OCTETS = 3_000_000
-"""Of a message at Microsoft Graph: a request has 4 MB at most, in base64."""
+"""Of a message at Microsoft Graph: a request has 4 MB at most, in base64.
+
+Larger ones would go by upload sessions (https://learn.microsoft.com/graph/outlook-large-attachments): a draft in parts,
+made under the permission `Mail.ReadWrite` to read and change the whole mailbox, for which nobody is asked here.
+"""
 
 
 @dataclass(frozen=True, slots=True)

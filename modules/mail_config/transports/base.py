@@ -72,6 +72,8 @@ class Step(StrEnum):
     MAIL = "mail"  # the sender is taken
     RCPT = "rcpt"  # the recipients are asked about
     DATA = "data"  # the message is handed over
+    SENT_FOLDER = "sent_folder"  # of a mailbox: where sent mails lie is found
+    COPY = "copy"  # a copy is put there
 
 
 @dataclass(slots=True)

@@ -1,56 +1,31 @@
-"""Reading a mailbox by IMAP (RFC 9051, RFC 3501), without changing it.
-
-By the standard library's imaplib: of IMAP's many parts only listing and fetching are needed, and a library around it
-takes away what matters here: bounds upon what a server may send, and upon the time that all of it may take.
-"""
+"""Reading a mailbox by IMAP (RFC 9051, RFC 3501), without changing it."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import datetime as dt
 import imaplib
 import io
 import re
 import select
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Self, cast
+from typing import cast
 
-from core.mail.exceptions import explain_exception
-from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
-from modules.mail_config.models import Encryption
-from modules.mail_config.transports.base import NoTokenError, ServerAccess
+from core.mail.outcomes import printable
+from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.imap_session import MAX_MESSAGE, ImapSession, quoted_folder
 
-MAX_MESSAGE = 32 * 1024 * 1024
-"""Octets of the largest message that is fetched."""
 WINDOW = 500
 """Messages that are listed by one command."""
-_SPARE = 64 * 1024  # octets that a server may send around a message
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,19})\b")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"')
 _CHANGED = re.compile(rb"\* \d{1,10} (?:EXISTS|EXPUNGE|RECENT)\b", re.IGNORECASE)
 _LOOK_UP = 5.0  # seconds after which who waits looks whether to go on
 _SEQUENCE = re.compile(rb"^(\d{1,10}) ")
-
-
-class MailboxError(Exception):
-    """A mailbox cannot be read now.
-
-    Attributes:
-        failure: Why, in the kinds of the house.
-    """
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.diagnostic)
-        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +43,7 @@ class Listed:
     received_at: dt.datetime | None
 
 
-class _Watched:
-    """Tells of its socket before the first answer is read, and takes no larger literal than was asked for."""
-
-    def __init__(self, opened: Callable[[socket.socket], None], *args: Any, **named: Any) -> None:
-        self._tell_of = opened
-        super().__init__(*args, **named)
-
-    def read(self, size: int) -> bytes:
-        """Read a literal."""
-        if size > MAX_MESSAGE + _SPARE:
-            raise imaplib.IMAP4.abort(f"The server announces {size} octets at once.")
-        return cast("bytes", super().read(size))  # type: ignore[misc]
-
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        sock: socket.socket = super()._create_socket(timeout)  # type: ignore[misc]
-        self._tell_of(sock)
-        return sock
-
-
-class _Imap(_Watched, imaplib.IMAP4):
-    """A connection that begins in the clear."""
-
-
-class _ImapTls(_Watched, imaplib.IMAP4_SSL):
-    """A connection that is encrypted from the first octet."""
-
-
-class ImapMailbox:
+class ImapMailbox(ImapSession):
     """A folder of a mailbox, open for reading.
 
     Args:
@@ -109,61 +57,12 @@ class ImapMailbox:
     """
 
     def __init__(self, access: ServerAccess, folder: str, *, seconds: float, writable: bool = False) -> None:
-        self._stage = Stage.CONNECT
-        self._is_open = False
-        self._sock: socket.socket | None = None
-        self._was_cut = False
-        # A server that sends an octet now and then keeps every timeout of an answer; the end of them all it cannot.
-        self._watchdog = threading.Timer(seconds, self._cut)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        super().__init__(access, seconds=seconds)
         with self._told():
-            self._connect(access)
-            self._stage = Stage.AUTH
-            self._sign_in(access)
-            self._stage = Stage.MAIL
-            self.count: int = int(self._ok(self._imap.select(_folder(folder), readonly=not writable))[0] or 0)
+            self.count: int = int(
+                self._ok(self._imap.select(quoted_folder(folder), readonly=not writable))[0] or 0
+            )
             self.uid_validity: int = int((self._imap.response("UIDVALIDITY")[1] or [b"0"])[0] or 0)
-
-    def _sign_in(self, access: ServerAccess) -> None:
-        if access.token is not None:
-            self._sign_in_by_token(access.username, access.token)
-            return
-        if (access.username + access.password).isascii():
-            self._ok(self._imap.login(access.username, access.password))
-            return
-        # LOGIN takes ASCII alone (RFC 3501 §6.2.3), this one UTF-8 (RFC 4616 §2).
-        said = f"\0{access.username}\0{access.password}".encode()
-        self._ok(self._imap.authenticate("PLAIN", lambda _challenge: said))
-
-    def _sign_in_by_token(self, username: str, token: Callable[[str], str]) -> None:
-        """Sign in by SASL XOAUTH2, as Google and Microsoft describe it; with a new token where the kept one is refused.
-
-        https://developers.google.com/workspace/gmail/imap/xoauth2-protocol
-        """
-        current = token("")
-        try:
-            self._show_token(username, current)
-        except imaplib.IMAP4.abort:
-            raise
-        except imaplib.IMAP4.error:
-            self._show_token(username, token(current))
-
-    def _show_token(self, username: str, token: str) -> None:
-        # What is wrong comes as a challenge in JSON; the refusal itself follows an empty answer.
-        said = [f"user={username}\x01auth=Bearer {token}\x01\x01".encode(), b""]
-        self._ok(self._imap.authenticate("XOAUTH2", lambda _challenge: said.pop(0) if said else None))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Say goodbye, if there is somebody to say it to."""
-        self._watchdog.cancel()
-        with contextlib.suppress(imaplib.IMAP4.error, OSError):
-            self._imap.logout()
 
     def listed(self, first: int, last: int) -> list[Listed]:
         """Return the messages from one place to another, both included, in the order of the folder.
@@ -263,78 +162,6 @@ class ImapMailbox:
         """
         with self._told():
             self._ok(self._imap.uid("STORE", str(uid), "+FLAGS.SILENT", r"(\Seen)"))
-
-    def _connect(self, access: ServerAccess) -> None:
-        secure = access.encryption is not Encryption.NONE
-        context = ssl.create_default_context(cafile=access.ca_file) if secure else None
-        self._imap: imaplib.IMAP4
-        if access.encryption is Encryption.TLS:
-            self._imap = _ImapTls(
-                self._opened, access.host, access.port, ssl_context=context, timeout=access.timeout
-            )
-        else:
-            self._imap = _Imap(self._opened, access.host, access.port, timeout=access.timeout)
-        self._is_open = True
-        if access.encryption is Encryption.STARTTLS:
-            self._stage = Stage.STARTTLS
-            self._ok(self._imap.starttls(ssl_context=context))
-            self._sock = self._imap.sock
-
-    def _opened(self, sock: socket.socket) -> None:
-        self._sock = sock
-
-    def _cut(self) -> None:
-        self._was_cut = True
-        if self._sock is not None:
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-
-    def _ok(self, answer: tuple[str, Sequence[Any]]) -> Sequence[Any]:
-        kind, data = answer
-        if kind != "OK":
-            words = b" ".join(one for one in data if isinstance(one, bytes))
-            raise imaplib.IMAP4.error(printable(words.decode("utf-8", "replace")) or kind)
-        return data
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (imaplib.IMAP4.error, OSError, ValueError, NoTokenError) as error:
-            self._watchdog.cancel()
-            if self._is_open:  # else imaplib has closed what it could not open
-                with contextlib.suppress(OSError):
-                    self._imap.shutdown()
-            raise MailboxError(self._failure(error)) from error
-
-    def _failure(self, error: BaseException) -> Failure:
-        if isinstance(error, NoTokenError):
-            return error.failure
-        if not isinstance(error, imaplib.IMAP4.error):
-            return explain_exception(error, self._stage)
-        # imaplib hands on what the server said as octets.
-        said = error.args[0] if error.args else ""
-        words = printable(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said), 400)
-        if self._was_cut:
-            return Failure(FailureKind.TIMEOUT, True, detail=words)
-        if isinstance(error, imaplib.IMAP4.abort):
-            return Failure(FailureKind.CONNECT_FAILED, True, detail=words)
-        kind = FailureKind.AUTH_FAILED if self._stage is Stage.AUTH else FailureKind.SERVER_ERROR
-        return Failure(kind, True, reply=Reply(0, "", words), detail=words)
-
-
-def _folder(name: str) -> str:
-    """Return the name of a folder as it is sent: in the modified UTF-7 of RFC 3501 §5.1.3, quoted."""
-    encoded = re.sub(r"[^\x20-\x7e]+|&", _in_utf7, name)
-    return '"' + encoded.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _in_utf7(match: re.Match[str]) -> str:
-    text = match.group()
-    if text == "&":
-        return "&-"
-    packed = base64.b64encode(text.encode("utf-16-be")).decode().rstrip("=").replace("/", ",")
-    return f"&{packed}-"
 
 
 def _moment(text: bytes) -> dt.datetime | None:

@@ -8,6 +8,7 @@ from core.auth.models import User
 from core.auth.permissions import signed_in_user
 from core.mail.explanations import EXPLANATIONS
 from modules.mail_config.senders.service import own_server
+from modules.outbox.alert_rows import MANAGES_SERVERS
 from modules.outbox.alerts import service
 from modules.outbox.standstill import Standstill, standstill
 
@@ -20,7 +21,7 @@ def _standstill(user: User) -> Standstill | None:
     if not user.can("outbox.mail.read"):
         return None
     found = standstill()
-    return found if found is not None and (found.stops or user.can(service.MANAGES_SERVERS)) else None
+    return found if found is not None and (found.stops or user.can(MANAGES_SERVERS)) else None
 
 
 def failure_bell() -> str:

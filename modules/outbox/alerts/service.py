@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from core import clock
-from core.auth.models import Grant, Role, User
+from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import locale_of_user
 from core.contract import Scope
@@ -31,11 +31,11 @@ from core.mail.explanations import EXPLANATIONS
 from core.registry import current_settings
 from core.web.formats import moment
 from core.web.listing import Filter, ListSpec, SortKey
-from modules.mail_config.models import MailServer, ServerHealth
+from modules.mail_config.models import MailServer, SentFolder, ServerHealth
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox import service
-from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
+from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS, looks_after
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
 from modules.outbox.permissions import READ
 from modules.outbox.queries import readable
@@ -43,7 +43,6 @@ from modules.outbox.states import FAILED
 
 logger = logging.getLogger(__name__)
 
-MANAGES_SERVERS = "mail_config.server.edit"  # who is told of a paused server
 MOST_COUNTED = 99  # beyond it the bell says "99+"; counting on would cost, and say no more
 DIGEST_PAUSE = dt.timedelta(minutes=10)  # a run of 1,000 failures must not become 1,000 mails
 DIGEST_LINES = 20  # in one mail; the bell has the rest
@@ -123,6 +122,16 @@ def paused_since(server_ids: Sequence[int]) -> dict[int, dt.datetime]:
     rows = db.session.execute(
         select(ServerHealth.server_id, ServerHealth.open_since).where(
             ServerHealth.server_id.in_(server_ids), ServerHealth.open_since.is_not(None)
+        )
+    )
+    return {server_id: since for server_id, since in rows if since is not None}
+
+
+def folders_failing_since(server_ids: Sequence[int]) -> dict[int, dt.datetime]:
+    """Return since when no copy reaches the Sent folder, of those of the servers where that is so."""
+    rows = db.session.execute(
+        select(SentFolder.server_id, SentFolder.failing_since).where(
+            SentFolder.server_id.in_(server_ids), SentFolder.failing_since.is_not(None)
         )
     )
     return {server_id: since for server_id, since in rows if since is not None}
@@ -213,20 +222,16 @@ def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signatur
         now = clock.now()
         # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
         since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
-        told = select(Alert.user_id).where(Alert.server_id == server_id, Alert.created_at >= since)
-        owner_id = session.scalar(select(MailServer.owner_id).where(MailServer.id == server_id))
-        # Nobody but its owner can do anything about an own server.
-        concerns = (
-            User.id == owner_id
-            if owner_id is not None
-            else User.roles.any(Role.grants.any(Grant.permission == MANAGES_SERVERS))
+        told = select(Alert.user_id).where(
+            Alert.server_id == server_id, Alert.sent_folder.is_(False), Alert.created_at >= since
         )
         managers = session.scalars(
-            select(User.id).where(User.active, concerns, User.id.not_in(told)).order_by(User.id)
+            select(User.id).where(User.active, looks_after(server_id), User.id.not_in(told)).order_by(User.id)
         ).all()
         values = {
             "mail_id": None,
             "server_id": server_id,
+            "sent_folder": False,
             "failure_kind": health.failure_kind,
             "words": health.failure_words[:MAX_WORDS],
             "created_at": clock.now(),
@@ -242,7 +247,7 @@ def server_ready(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature
     with transaction() as session:
         session.execute(
             update(Alert)
-            .where(Alert.server_id == server_id, Alert.seen_at.is_(None))
+            .where(Alert.server_id == server_id, Alert.sent_folder.is_(False), Alert.seen_at.is_(None))
             .values(seen_at=clock.now())
         )
 
@@ -272,7 +277,10 @@ def _catch_up() -> None:
     app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
     paused = select(ServerHealth.server_id).where(ServerHealth.open_since.is_not(None))
     silent = select(Alert.server_id).where(
-        Alert.server_id.is_not(None), Alert.seen_at.is_(None), Alert.server_id.not_in(paused)
+        Alert.server_id.is_not(None),
+        Alert.sent_folder.is_(False),
+        Alert.seen_at.is_(None),
+        Alert.server_id.not_in(paused),
     )
     for server_id in set(db.session.scalars(silent)):
         server_ready(app, cast("int", server_id))
@@ -381,7 +389,11 @@ def _line(alert: Alert, user: User) -> Markup:
     if alert.server is not None:
         endpoint, values = endpoint_for(alert.server, user) or ("outbox.alerts", {})
         url = address_of_page(endpoint, **values)
-        title = gettext("The mail server “%(name)s” is paused", name=alert.server.name)
+        title = (
+            gettext("No copies reach the Sent folder of “%(name)s”", name=alert.server.name)
+            if alert.sent_folder
+            else gettext("The mail server “%(name)s” is paused", name=alert.server.name)
+        )
     elif alert.mail is not None and alert.inbound_id is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="answers")
         title = alert.mail.subject

@@ -23,13 +23,15 @@ def alerts() -> ResponseReturnValue:
     user = signed_in_user()
     page = paginate(service.alerts_of(user), service.alert_list())
     preference = service.preference_of(user.id)
+    servers = [row.server_id for row in page.rows if row.server_id is not None]
     return render_template(
         "outbox/alerts/alerts.html",
         page=page,
         unseen=service.count_unseen(user),
         explanations=EXPLANATIONS,
         badge_of=badge_of,
-        paused=service.paused_since([row.server_id for row in page.rows if row.server_id is not None]),
+        paused=service.paused_since(servers),
+        failing_folders=service.folders_failing_since(servers),
         preference=preference,
         reads_mails_of_others=service.reads_mails_of_others(user),
         mail_waits=preference.by_mail and service.company_that_can_send(user) is None,

@@ -21,7 +21,7 @@ from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
 from core.web.formats import day, file_size
 from modules.mail_config.from_mail.legacy_fields import find as find_legacy
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import GRAPH, MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.agreed_way import about_wish
@@ -378,14 +378,20 @@ def _about_size(form: ComposeForm, server: MailServer | None, complete: MailDraf
     # The text goes twice: as HTML and as plain text.
     expected = int(files * ENCODED) + 2 * len(complete.body_html.encode())
     if server is not None and limit is not None and expected > limit:
-        yield Finding(
-            "size",
-            Severity.BLOCK,
-            gettext(
-                "With its files the email would have about %(size)s; the server “%(server)s” takes %(limit)s.",
-                size=file_size(expected),
-                server=server.name,
-                limit=file_size(limit),
-            ),
-            field="files",
+        words = gettext(
+            "With its files the email would have about %(size)s; the server “%(server)s” takes %(limit)s.",
+            size=file_size(expected),
+            server=server.name,
+            limit=file_size(limit),
         )
+        place = url = ""
+        if server.transport == GRAPH:
+            # Larger ones need the permission to read and write the whole mailbox, for which nobody is asked here.
+            words += " " + gettext(
+                "Without SMTP, Microsoft takes no more. Remove a file, or connect the account again without ticking "
+                "“Send without SMTP”: then some 25 MB leave."
+            )
+            found = endpoint_for(server, form.user)
+            if found is not None:
+                url, place = url_for(found[0], **found[1]), gettext("Open the mail server")
+        yield Finding("size", Severity.BLOCK, words, url, place, field="files")

@@ -64,6 +64,7 @@ class _Unwritten:
     server_name: str
     started_at: dt.datetime
     transcript: Sequence[str]
+    copy_server_id: int | None = None
 
     def write(self, batch: Batch) -> Count:
         """Write it inside a transaction of the ledger."""
@@ -75,6 +76,7 @@ class _Unwritten:
             server_name=self.server_name,
             started_at=self.started_at,
             transcript=self.transcript,
+            copy_server_id=self.copy_server_id,
         )
 
 
@@ -94,6 +96,7 @@ class Lane:
         in_flight: The id of the mail that went out last.
         loan: The connection that it uses, or None.
         began: When it began with its mail, by the monotonic clock.
+        accepted_by: The server that has accepted its mail and keeps copies of what it sends, or None.
     """
 
     shared: Shared
@@ -101,6 +104,7 @@ class Lane:
     in_flight: int | None = None
     loan: Loan | None = None
     began: float = 0.0
+    accepted_by: int | None = None
 
     def deliver(self, mail: OutgoingMail) -> None:
         """Try one mail, and settle it.
@@ -112,6 +116,7 @@ class Lane:
         named = Named.of(mail)
         route: DeliveryRoute | None = None
         transcript: Sequence[str] = ()
+        self.accepted_by = None
         try:
             # What can fail without a server comes first; a connection that is lent opens with its first mail.
             self._freeze_attachments(mail)
@@ -136,7 +141,7 @@ class Lane:
             settlement = failed(mail, error.failure, self.shared.policy)
         server_name = route.server.name if route is not None and route.server is not None else ""
         self.flush()  # the mail before this one, unless its outcome was committed with this one's flight
-        self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript)
+        self.unwritten = _Unwritten(mail, settlement, server_name, started, transcript, self.accepted_by)
 
     def make_pdf(self, mail: OutgoingMail) -> bool:
         """Make the PDF of a mail that another lane delivers; return False when there can be none, and it is settled."""
@@ -322,14 +327,19 @@ class Lane:
         for outcome in submission.outcomes:
             if outcome.failure is not None:
                 self._slow_down(server, outcome.failure)
-        # One that takes texts and never says a word is not given more of them.
         if any(outcome.state is RecipientState.ACCEPTED for outcome in submission.outcomes):
-            self.shared.at_work[server.id] = now = time.monotonic()
-            # The shortest one: others have waited for their turn at the processor, and not only for the server.
-            self.shared.quickest[server.id] = min(
-                now - asked, self.shared.quickest.get(server.id, now - asked)
-            )
+            self._note_accepted(server, asked)
         return settled(mail, due, submission, self.shared.policy), transcript
+
+    def _note_accepted(self, server: MailServer, asked: float) -> None:
+        """Remember that a server has taken a mail, and since when it was asked."""
+        # One that takes texts and never says a word is not given more of them.
+        self.shared.at_work[server.id] = now = time.monotonic()
+        # The shortest one: others have waited for their turn at the processor, and not only for the server.
+        self.shared.quickest[server.id] = min(now - asked, self.shared.quickest.get(server.id, now - asked))
+        if server.sent_folder is not None:
+            self.accepted_by = server.id
+            self.shared.wants_copies = True
 
     def _broken_off(
         self, mail: OutgoingMail, server: MailServer, submission: Submission, named: Named

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
+from sqlalchemy import Table, bindparam, exists, insert, literal, or_, select, update
 
 from core import clock
 from core.db.prepared import Batch, Count, Prepared
+from modules.mail_config.mailbox_models import SentFolder
 from modules.outbox.alert_rows import RETIRE_ALERTS, alert_values, insert_alerts
 from modules.outbox.delivery.claims import lease
 from modules.outbox.delivery.settlement import Settlement
@@ -24,6 +25,7 @@ from modules.outbox.models import (
     EVENTS,
     MAILS,
     RECIPIENTS,
+    SENT_COPIES,
     MailAttachment,
     OutgoingMail,
 )
@@ -78,6 +80,10 @@ _TRIED = (
     "summary",
     "transcript",
 )
+
+# What is written of a copy that is wanted.
+_COPY_WANTED = ("mail_id", "server_id", "wanted_at", "next_try_at")
+_SENT_FOLDERS = cast("Table", SentFolder.__table__)
 
 # Only while the claim holds: a worker that was stopped past its lease must not send what another holds by now.
 _SET_IN_FLIGHT = Prepared(
@@ -168,6 +174,36 @@ _INSERT_ATTEMPT = Prepared(
     ),
     *_TRIED,
 )
+# With the outcome, so that a crash forgets no copy; from the row of the folder, which may be gone by now. What stays
+# here, is used and not kept, or holds a link for its recipient alone, is copied nowhere.
+_WANT_COPY = Prepared(
+    insert(SENT_COPIES).from_select(
+        [*_COPY_WANTED, "tries", "folder", "failure_words", "failure_advice"],
+        select(
+            MAILS.c.id,
+            _SENT_FOLDERS.c.server_id,
+            bindparam("now", type_=SENT_COPIES.c.wanted_at.type),
+            bindparam("now", type_=SENT_COPIES.c.next_try_at.type),
+            literal(0),
+            literal(""),
+            literal(""),
+            literal(""),
+        )
+        .select_from(MAILS.join(_SENT_FOLDERS, _SENT_FOLDERS.c.server_id == bindparam("copy_server_id")))
+        .where(
+            *_HELD,
+            MAILS.c.captured.is_(False),
+            MAILS.c.private.is_(False),
+            MAILS.c.encrypted_link.is_(None),
+            MAILS.c.contents_erased_at.is_(None),
+            ~exists(select(SENT_COPIES.c.mail_id).where(SENT_COPIES.c.mail_id == MAILS.c.id)),
+        ),
+    ),
+    "copy_server_id",
+    "now",
+    "held_id",
+    "token",
+)
 _WRITE_FROZEN = Prepared(
     update(ATTACHMENTS)
     .where(ATTACHMENTS.c.id == bindparam("attachment_id"))
@@ -209,11 +245,22 @@ def write_settlement(
     server_name: str,
     started_at: dt.datetime,
     transcript: Sequence[str],
+    copy_server_id: int | None = None,
 ) -> Count:
     """Write, inside a transaction of the ledger, what an attempt has found.
 
     A worker that was stopped past its lease, and goes on, knows more than the sweep did: it settles an uncertain
     mail too, unless a person has decided meanwhile.
+
+    Args:
+        batch: The statements of the transaction.
+        mail: The mail.
+        token: Of the claim.
+        settlement: What has become of it.
+        server_name: The server that was asked, or "".
+        started_at: When the attempt began.
+        transcript: The dialogue.
+        copy_server_id: The server whose Sent folder gets a copy, since it has just accepted the mail; or None.
 
     Returns:
         Nothing once it is committed, when the mail was taken away meanwhile; the attempt is recorded anyway.
@@ -249,6 +296,8 @@ def write_settlement(
         alert = alert_values(mail.id, settlement.failure_kind, settlement.failure_reason)
         batch.run(_RETIRE_ALERTS, {"mail": mail.id, "now": now, **held})
         batch.run(_INSERT_ALERTS, {**alert, **held})
+    if copy_server_id is not None:
+        batch.run(_WANT_COPY, {"copy_server_id": copy_server_id, "now": now, **held})
     if settlement.tried:
         batch.run(
             _INSERT_ATTEMPT,

@@ -339,6 +339,9 @@ def deliver(mail_ids: Sequence[int]) -> int:
     private = [mail.id for mail in run.mails if mail.private or mail.encrypted_link is not None]
     if private:
         erase_private(private)
+    if run.shared.wants_copies:
+        # Whatever becomes of it, the same job comes by itself.
+        jobs.enqueue("outbox.keep_copies")
     # Raised at the end, so that the job counts as failed in RQ, where whoever looks after it sees the trace.
     if run.faults:
         raise run.faults[0]

@@ -39,6 +39,7 @@ class Shared:
         at_work: Servers that have taken a mail meanwhile, and when the last, by the monotonic clock.
         quickest: The seconds of the shortest dialogue in which each of them has taken one.
         offered: How many connections each server is offered; fewer once it has refused one.
+        wants_copies: True once a mail was accepted whose copy goes into a Sent folder.
         lock: Held while one finds out what holds for all.
     """
 
@@ -50,6 +51,7 @@ class Shared:
     at_work: dict[int, float] = field(default_factory=dict)
     quickest: dict[int, float] = field(default_factory=dict)
     offered: dict[int, int] = field(default_factory=dict)
+    wants_copies: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     _routes: dict[_Sender, DeliveryRoute] = field(default_factory=dict)
     _turns: dict[int, threading.Lock] = field(default_factory=dict)

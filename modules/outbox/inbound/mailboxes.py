@@ -25,9 +25,10 @@ from core.vault import encrypt
 from modules.mail_config.accounts.mailboxes import accounts_of_the_house, place_of
 from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.servers.access import access_to
-from modules.mail_config.servers.service import clean_host
+from modules.mail_config.servers.spelling import clean_host
 from modules.mail_config.transports.base import ServerAccess
-from modules.mail_config.transports.imap import MAX_MESSAGE, WINDOW, ImapMailbox, Listed, MailboxError
+from modules.mail_config.transports.imap import WINDOW, ImapMailbox, Listed
+from modules.mail_config.transports.imap_session import MAX_MESSAGE, MailboxError
 from modules.outbox.inbound.intake import explain, take
 from modules.outbox.inbound.matching import ANSWERS, Match
 from modules.outbox.models import Mailbox, Verdict

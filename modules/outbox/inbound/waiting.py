@@ -23,7 +23,8 @@ from core.errors import UserError
 from core.installation import service as installation
 from core.jobs import enqueue
 from modules.mail_config.transports.base import ServerAccess
-from modules.mail_config.transports.imap import ImapMailbox, MailboxError
+from modules.mail_config.transports.imap import ImapMailbox
+from modules.mail_config.transports.imap_session import MailboxError
 from modules.outbox.inbound.mailboxes import access_of
 from modules.outbox.models import Mailbox
 

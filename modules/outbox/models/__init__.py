@@ -33,6 +33,7 @@ from modules.outbox.models.mails import (
     OutgoingMail,
 )
 from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, RunItem, RunState
+from modules.outbox.models.sent_copies import SENT_COPIES, SentCopy
 
 __all__ = [
     "ALERTS",
@@ -47,6 +48,7 @@ __all__ = [
     "MAIL_SEARCH",
     "RECIPIENTS",
     "RUN_ITEMS",
+    "SENT_COPIES",
     "WAITS",
     "Alert",
     "AlertPreference",
@@ -73,6 +75,7 @@ __all__ = [
     "Run",
     "RunItem",
     "RunState",
+    "SentCopy",
     "Verdict",
     "Way",
 ]

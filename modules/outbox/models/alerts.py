@@ -29,7 +29,10 @@ class Alert(Base):
     server_id: Mapped[int | None] = mapped_column(
         ForeignKey("mail_config_server.id", ondelete="CASCADE"), index=True
     )
-    """The server that is paused, or None where a mail is meant."""
+    """The server that is paused, or keeps no copies, or None where a mail is meant."""
+    # By the database alone: statements that insert what they select are compiled once, without values of Python.
+    sent_folder: Mapped[bool] = mapped_column(server_default=false())
+    """True where the server works, and only copies for the Sent folder of its account do not get there."""
     run_id: Mapped[int | None]
     """The run (`outbox_run`) that has ended, or None where a mail or a server is meant."""
     inbound_id: Mapped[int | None]

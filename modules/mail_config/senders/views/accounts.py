@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -101,6 +102,26 @@ def _names(provider: AccountProvider) -> dict[str, Any]:
     return {"provider": provider, "title": clients.TITLES[provider], "house": clients.HOUSES[provider]}
 
 
+def _redirect() -> dict[str, Any]:
+    """Return where providers send people back, and why that may not work."""
+    uri, doubts = clients.redirect_uri(), []
+    place = urlsplit(uri)
+    if place.scheme != "https" and place.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        doubts.append(
+            gettext("Google and Microsoft accept only addresses that begin with https:// (ENVOI_BASE_URL).")
+        )
+    if place.netloc != request.host:
+        doubts.append(
+            gettext(
+                "You have opened Envoi as %(here)s, but people are sent back to %(there)s, where they have to be "
+                "signed in as well. Open that one, or correct ENVOI_BASE_URL.",
+                here=request.host[:120],
+                there=place.netloc,
+            )
+        )
+    return {"redirect_uri": uri, "redirect_doubts": doubts}
+
+
 # -- connecting ----------------------------------------------------------------------------------------
 
 
@@ -162,6 +183,7 @@ def _leave(
         own=own,
         registered=clients.client_of(provider) is not None,
         may_register=signed_in_user().can(SET_UP),
+        **_redirect(),
         **_names(provider),
     )
 
@@ -228,7 +250,7 @@ def account_client(provider: str) -> ResponseReturnValue:
         "mail_config/senders/client.html",
         form=form,
         by_settings=by_settings,
-        redirect_uri=clients.redirect_uri(),
+        **_redirect(),
         **_names(which),
     )
 

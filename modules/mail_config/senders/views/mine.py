@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -13,21 +14,23 @@ from wtforms import EmailField, RadioField, SelectChoice, StringField
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.companies.service import companies_for
+from core.contract import TransportSpec
 from core.i18n import lazy_gettext as _l
 from core.mail.explanations import EXPLANATIONS
 from core.web.forms import at_most, submit
 from core.web.record_form import RecordForm, Shown, record_form
 from modules.mail_config.accounts import clients
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import SMTP, MailServer
 from modules.mail_config.senders import service as senders
 from modules.mail_config.servers import circuit_breaker, connecting, health, service
+from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.forms import OwnServerForm, own_server_form, values_of
-from modules.mail_config.servers.guess import Guess, guess
-from modules.mail_config.servers.place import TEST_NOW
+from modules.mail_config.servers.guess import guess
+from modules.mail_config.servers.place import TEST_NOW, kinds_for
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
-from modules.mail_config.servers.test_advice import STEP_TITLES, sentences
+from modules.mail_config.servers.test_advice import STEP_TITLES, copy_sentences, sentences
 
 OWN = "mail_config.sender.own"
 
@@ -87,6 +90,7 @@ def _page(user: User, form: SenderForm, report: service.TestReport | None = None
         report=report,
         step_titles=STEP_TITLES,
         sentences=sentences(report.failure, server, report.certificate) if report and report.failure else [],
+        copy_sentences=copy_sentences(report.copy_failure) if report and report.copy_failure else [],
     )
 
 
@@ -123,29 +127,42 @@ def my_server() -> ResponseReturnValue:
     if row is not None and row.account is not None and request.method == "GET":
         # Nothing of it is typed.
         return redirect(url_for("mail_config.my_mail"))
+    offered = offered_transports(personal=True)
+    kinds = kinds_for(row, offered) if row is not None else offered
+    spec = kinds.get(request.args.get("kind", row.transport if row is not None else SMTP)) or abort(404)
     if row is not None:
         form = record_form(
-            row, partial(own_server_form, row), behind=lambda: {"password": row.secret, "forget": row.secret}
+            row,
+            partial(own_server_form, row, spec),
+            behind=lambda: {"password": row.secret, "forget": row.secret},
         )
     else:
-        sender = senders.own_sender(user)
-        # Of the own address the server is often known: then only the password is left to type.
-        known = guess(sender.address if sender else user.login) if request.method == "GET" else Guess()
-        form = own_server_form(None, known.values)
-    if submit(form, lambda: _save_server(user, row, form)):
+        form = own_server_form(None, spec, _known_of(user) if request.method == "GET" else None)
+    if submit(form, lambda: _save_server(user, row, spec, form)):
         flash(gettext("Your mail server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.my_mail", _anchor="test"))
     return render_template(
         "mail_config/senders/my_server.html",
         form=form,
         title=gettext("My mail server"),
-        provider=provider_of(form.host.data or ""),
+        server=row,
+        kind=spec,
+        kinds=[(one, url_for("mail_config.my_server", kind=one.name)) for one in kinds.values()],
+        provider=provider_of((form.host.data or "") if "host" in form else spec.host),
+        by_api="host" not in spec.fields,
     )
 
 
-def _save_server(user: User, row: MailServer | None, form: OwnServerForm) -> None:
+def _known_of(user: User) -> dict[str, Any]:
+    """Return what is known of the server of a user's own address: then only the password is left to type."""
+    sender = senders.own_sender(user)
+    return guess(sender.address if sender else user.login).values
+
+
+def _save_server(user: User, row: MailServer | None, spec: TransportSpec, form: OwnServerForm) -> None:
     values, password = values_of(form)
-    service.save_server(row, {**values, "owner_id": user.id, "name": user.name[:80]}, password)
+    fixed = {"owner_id": user.id, "name": user.name[:80], "transport": spec.name}
+    service.save_server(row, {**values, **fixed}, password)
 
 
 def _mine(user: User) -> MailServer:

@@ -18,6 +18,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.document_check import document_problem
 from modules.outbox.mail_page.views.page import TypedAddress, recipients_context, show
 from modules.outbox.models import MailRecipient, OutgoingMail
+from modules.outbox.sent_copies.service import want_again
 from modules.outbox.states import MailState
 
 MAX_TYPED_LENGTH = 1000
@@ -49,6 +50,20 @@ def _send_again(mail_id: int, *, front: bool) -> ResponseReturnValue:
         flash(
             gettext("The email is in the queue again. It goes only to those who did not get it."), "success"
         )
+    return _back(row)
+
+
+@blueprint.post("/mails/<int:mail_id>/sent-copy")
+@requires("outbox.mail.resend")
+def mail_sent_copy(mail_id: int) -> ResponseReturnValue:
+    """Try again to put the copy of a mail into the Sent folder."""
+    row = mail_or_404(mail_id, "outbox.mail.resend")
+    try:
+        want_again(row)
+    except UserError as error:
+        flash(str(error.message), "warning")
+    else:
+        flash(gettext("The copy is tried again. The email itself is not sent again."), "success")
     return _back(row)
 
 

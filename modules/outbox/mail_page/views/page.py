@@ -19,6 +19,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
 from core.files import FileMissingError
+from core.mail.advice import ADVICE, Advice
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
 from core.partners.reach import reachable
@@ -43,6 +44,7 @@ from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.message import build_message, file_store
 from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_of, is_address_hash
+from modules.outbox.sent_copies.service import copy_of
 from modules.outbox.service import editor_of
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
 
@@ -135,6 +137,9 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         badge=queries.badge_of(row),
         sentence=waits_for(row, outdated=outdated),
         route=route_text(row),
+        copy=copy_of(row),
+        advice=ADVICE,
+        advices=frozenset(Advice),
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),

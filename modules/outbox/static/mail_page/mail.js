@@ -32,21 +32,4 @@
     }
     opened = [];
   });
-
-  // Copying a hash; where the browser does not let us, it is selected, ready for the keyboard.
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    try {
-      await navigator.clipboard.writeText(button.dataset.copy);
-      const word = document.createElement("span");
-      word.setAttribute("role", "status");
-      word.className = "small-print";
-      word.textContent = button.dataset.copied;
-      button.after(word);
-      setTimeout(() => word.remove(), 2000);
-    } catch {
-      window.getSelection().selectAllChildren(button.parentElement.querySelector("code"));
-    }
-  });
 })();

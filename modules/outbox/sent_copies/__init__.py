@@ -1,0 +1,1 @@
+"""Copies of mails that a server has accepted, put into the Sent folder of its account."""
