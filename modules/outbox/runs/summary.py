@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask_babel import gettext, ngettext
+from flask_babel import gettext, ngettext, pgettext
 from sqlalchemy import ColumnElement, func, or_, select
 
 from core import clock
@@ -245,7 +245,7 @@ def state_words(row: Row) -> str:
         ItemState.UNCHECKED: gettext("not looked at yet"),
         ItemState.READY: gettext("would go"),
         ItemState.HELD: gettext("held"),
-        ItemState.LEFT_OUT: gettext("left out"),
+        ItemState.LEFT_OUT: pgettext("document", "left out"),
         ItemState.SUBMITTED: gettext("sent"),
     }
     return words[row.item.state]
