@@ -21,7 +21,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, func, insert, select, text, update
+from sqlalchemy import event, func, insert, inspect, select, text, update
 
 from bench.envoi import Installation
 from bench.measure import sink
@@ -30,8 +30,10 @@ from core import clock
 from core.auth.models import User
 from core.auth.service import set_password
 from core.companies.models import Company
-from core.db import db, end_reading, transaction
+from core.db import Base, db, end_reading, transaction
 from core.documents.models import Document
+from core.followers.models import Follower
+from core.partners.models import Partner
 from core.partners.service import save_partner
 from core.registry import current_registry
 from core.selection import Selection
@@ -146,18 +148,53 @@ class Longest:
 
 
 def _quotations(count: int) -> list[int]:
-    """Write quotations of one customer straight into the tables; each is as one that a person made."""
+    """Write quotations of as many customers straight into the tables; each is as one that a person made."""
     first = db.session.scalars(
         select(Document).where(Document.kind == "sales.quotation").order_by(Document.id)
     ).first()
     assert first is not None
+    customer = db.session.get_one(Partner, first.partner_id)
+    followers = db.session.scalars(select(Follower).where(Follower.document_id == first.id)).all()
     highest = db.session.scalar(select(func.max(Document.id))) or 0
-    columns = [column.name for column in Document.__table__.columns]
-    document = {name: getattr(first, name) for name in columns}
-    numbers = range(highest + 1, highest + count + 1)
+    highest_partner = db.session.scalar(select(func.max(Partner.id))) or 0
+
+    def copies(row: Base, changes: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+        values = {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
+        return [{**values, **changes(number)} for number in range(1, count + 1)]
+
+    def partner(number: int) -> dict[str, Any]:
+        address = f"bench{number}@example.com"
+        return {
+            "id": highest_partner + number,
+            "name": f"Bench {number}",
+            "email": address,
+            "email_key": address,
+            "number": None,
+            "parent_id": None,
+        }
+
     with transaction() as session:
-        rows = [{**document, "id": number, "number": f"B{number}"} for number in numbers]
-        session.execute(insert(Document), rows)
+        session.execute(insert(Partner), copies(customer, partner))
+        session.execute(
+            insert(Document),
+            copies(
+                first,
+                lambda number: {
+                    "id": highest + number,
+                    "number": f"B{number}",
+                    "partner_id": highest_partner + number,
+                },
+            ),
+        )
+        for follower in followers:
+            rows = copies(
+                follower,
+                lambda number, follower=follower: {
+                    "document_id": highest + number,
+                    "partner_id": highest_partner + number if follower.partner_id else None,
+                },
+            )
+            session.execute(insert(Follower), [{key: row[key] for key in row if key != "id"} for row in rows])
         session.execute(
             text(
                 "INSERT INTO sales_order (document_id, state, payment_terms, note)"
@@ -165,7 +202,7 @@ def _quotations(count: int) -> list[int]:
             ),
             {"highest": highest},
         )
-    return list(numbers)
+    return list(range(highest + 1, highest + count + 1))
 
 
 def pages(installation: Installation, count: int) -> None:

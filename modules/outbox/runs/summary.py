@@ -225,7 +225,7 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
         return Row(item, document, (), (), None, "", None, reason)
     try:
         found = (
-            shown(item, about, run, sender)
+            shown(item, about, facts, run, sender)
             if isinstance(about, Document)
             else customer_destination(item, facts.customers, run, sender)
         )
