@@ -141,12 +141,17 @@ def test_a_run_by_keys_alone_left_out_given_a_time_paused_continued_stopped_and_
 
     def prepare() -> None:
         desk.go(f"/sales/quotations?q={name.replace(' ', '+')}")
-        page.locator("[data-select-all]").focus()
-        keyboard.press("Space")
+        every = page.locator("[data-select-all]")
+        if first:  # then the tab remembers
+            every.focus()
+            keyboard.press("Space")
+        expect(every).to_be_checked()
         press("Send by email…")
 
     progress, lines = page.locator("#run-progress"), page.locator("tbody tr")
+    first = True
     prepare()
+    first = False
     expect(lines).to_have_count(3)
     out = lines.nth(2).get_by_role("button", name=desk("Leave out"))
     out.focus()
