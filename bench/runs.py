@@ -258,7 +258,7 @@ def pages(installation: Installation, count: int) -> None:
         print(f"{count} documents, {db.engine.dialect.name}")
         longest.take()
         small = prepared("selected and prepared: 10", id=ids[:10])
-        large = prepared(f"selected and prepared: all of {count}", all="1", criteria="q=B")
+        large = prepared(f"selected and prepared: all of {count}", all="1", criteria="q=Bench")
         _shown(browser, "the dry run of 10", small)
         _shown(browser, f"the dry run of {count}", large)
         _shown(browser, "its lines that are held", f"{large}?f=held")
