@@ -91,7 +91,10 @@ def source_files(part: Part) -> Iterator[tuple[Path, str]]:
 
 def key(message: Message) -> MessageKey:
     """Return what tells messages apart, as gettext does: the context and the singular."""
-    return message.context, message.id if isinstance(message.id, str) else message.id[0]
+    context: object = message.context
+    # Babel leaves the contexts of compiled catalogues as octets.
+    known = context.decode() if isinstance(context, bytes) else message.context
+    return known, message.id if isinstance(message.id, str) else message.id[0]
 
 
 def extract(part: Part) -> dict[MessageKey, Message]:

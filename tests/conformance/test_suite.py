@@ -233,7 +233,8 @@ def test_a_catalogue_that_was_not_compiled_is_noticed(
     head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: nplurals=2; plural=(n > 1);\\n"\n'
     plural = 'msgid "day"\nmsgid_plural "days"\nmsgstr[0] "jour"\nmsgstr[1] "jours"\n\n'
     doubtful = '#, fuzzy\nmsgid "Who"\nmsgstr "Qui"\n\n'
-    source.write_text(f'{head}\n{plural}{doubtful}msgid "Number"\nmsgstr "Nombre"\n')
+    told_apart = 'msgctxt "paper"\nmsgid "Number"\nmsgstr "Numéroté"\n\n'
+    source.write_text(f'{head}\n{plural}{doubtful}{told_apart}msgid "Number"\nmsgstr "Nombre"\n')
     said = complaint(SUITE.test_catalogues_are_compiled, BAD)
     assert said == (
         "bad (fr): messages.mo is missing beside messages.po, so people read the former words: run "
