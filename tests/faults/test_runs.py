@@ -26,7 +26,7 @@ from tests.outbox.processes import Worker, acceptances
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
 
 LINES = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
-DOCUMENTS = 48
+DOCUMENTS = 60
 KILLS = 4
 
 
