@@ -26,8 +26,8 @@ from tests.outbox.processes import Worker, acceptances
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
 
 LINES = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
-DOCUMENTS = 60
-KILLS = 4
+DOCUMENTS = 56
+KILLS = 3
 
 
 @pytest.fixture
