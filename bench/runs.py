@@ -21,7 +21,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, func, insert, select, text, update
+from flask.testing import FlaskClient
+from sqlalchemy import event, func, insert, inspect, select, text, update
 
 from bench.envoi import Installation
 from bench.measure import sink
@@ -30,8 +31,10 @@ from core import clock
 from core.auth.models import User
 from core.auth.service import set_password
 from core.companies.models import Company
-from core.db import db, end_reading, transaction
+from core.db import Base, db, end_reading, transaction
 from core.documents.models import Document
+from core.followers.models import Follower
+from core.partners.models import Partner
 from core.partners.service import save_partner
 from core.registry import current_registry
 from core.selection import Selection
@@ -146,18 +149,53 @@ class Longest:
 
 
 def _quotations(count: int) -> list[int]:
-    """Write quotations of one customer straight into the tables; each is as one that a person made."""
+    """Write quotations of as many customers straight into the tables; each is as one that a person made."""
     first = db.session.scalars(
         select(Document).where(Document.kind == "sales.quotation").order_by(Document.id)
     ).first()
     assert first is not None
+    customer = db.session.get_one(Partner, first.partner_id)
+    followers = db.session.scalars(select(Follower).where(Follower.document_id == first.id)).all()
     highest = db.session.scalar(select(func.max(Document.id))) or 0
-    columns = [column.name for column in Document.__table__.columns]
-    document = {name: getattr(first, name) for name in columns}
-    numbers = range(highest + 1, highest + count + 1)
+    highest_partner = db.session.scalar(select(func.max(Partner.id))) or 0
+
+    def copies(row: Base, changes: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
+        values = {column.key: getattr(row, column.key) for column in inspect(type(row)).column_attrs}
+        return [{**values, **changes(number)} for number in range(1, count + 1)]
+
+    def partner(number: int) -> dict[str, Any]:
+        address = f"bench{number}@example.com"
+        return {
+            "id": highest_partner + number,
+            "name": f"Bench {number}",
+            "email": address,
+            "email_key": address,
+            "number": None,
+            "parent_id": None,
+        }
+
     with transaction() as session:
-        rows = [{**document, "id": number, "number": f"B{number}"} for number in numbers]
-        session.execute(insert(Document), rows)
+        session.execute(insert(Partner), copies(customer, partner))
+        session.execute(
+            insert(Document),
+            copies(
+                first,
+                lambda number: {
+                    "id": highest + number,
+                    "number": f"B{number}",
+                    "partner_id": highest_partner + number,
+                },
+            ),
+        )
+        for follower in followers:
+            rows = copies(
+                follower,
+                lambda number, follower=follower: {
+                    "document_id": highest + number,
+                    "partner_id": highest_partner + number if follower.partner_id else None,
+                },
+            )
+            session.execute(insert(Follower), [{key: row[key] for key in row if key != "id"} for row in rows])
         session.execute(
             text(
                 "INSERT INTO sales_order (document_id, state, payment_terms, note)"
@@ -165,16 +203,31 @@ def _quotations(count: int) -> list[int]:
             ),
             {"highest": highest},
         )
-    return list(numbers)
+    return list(range(highest + 1, highest + count + 1))
+
+
+def _shown(browser: FlaskClient, what: str, address: str) -> None:
+    """Print what a page costs."""
+    times = []
+    for _ in range(7):
+        begun, worked = time.perf_counter(), time.process_time()
+        answer = browser.get(address)
+        times.append((time.perf_counter() - begun, time.process_time() - worked))
+        assert answer.status_code == 200, answer.status
+    wall, work_done = (min(column) * 1000 for column in zip(*times, strict=True))
+    print(f"  {what:44} {wall:8.0f} ms   of these CPU {work_done:5.0f} ms; the fastest of seven")
 
 
 def pages(installation: Installation, count: int) -> None:
-    """Measure the pages of a run and its transactions, without sending anything."""
+    """Measure the pages of a run, by its pages, beside one of ten, and its transactions; nothing is sent."""
     app = installation.app
     with app.app_context():
         ids = _quotations(count)
         longest = Longest()
         user = db.session.scalars(select(User).where(User.login.startswith("admin"))).one()
+        app.config["WTF_CSRF_ENABLED"] = False
+        set_password(user.login, PASSWORD)
+        browser = signed_in(app, user.login)
 
         def told(what: str, action: Callable[[], Any]) -> Any:
             begun = time.perf_counter()
@@ -184,44 +237,42 @@ def pages(installation: Installation, count: int) -> None:
             print(f"  {what:44} {seconds * 1000:8.0f} ms   longest transaction {longest.take():7.0f} ms")
             return result
 
+        def press(address: str, **fields: Any) -> str:
+            answer = browser.post(address, data=fields)
+            assert answer.status_code == 302, answer.status
+            return str(answer.headers["Location"])
+
+        def prepared(what: str, **selected: Any) -> str:
+            led: str = told(what, lambda: press("/outbox/runs/of/sales.quotations", **selected))
+            run_id = int(led.rpartition("/")[2])
+            with transaction() as session:
+                rest = (RunItem.run_id == run_id, RunItem.state == ItemState.UNCHECKED)
+                seen = session.scalars(
+                    select(RunItem.seen_template).where(RunItem.seen_template != "")
+                ).first()
+                looked = {"state": ItemState.READY, "revision": 1, "seen_template": seen or ""}
+                session.execute(update(RunItem).where(*rest).values(looked))
+            longest.take()
+            return led
+
         print(f"{count} documents, {db.engine.dialect.name}")
-        selection = Selection(current_registry().lists["sales.quotations"], tuple(ids))
-        run = told("prepared, the first looked through", lambda: service.prepare(selection, user))
-        run_id = run.id
-        with transaction() as session:
-            rest = (RunItem.run_id == run_id, RunItem.state == ItemState.UNCHECKED)
-            seen = session.scalars(select(RunItem.seen_template).where(RunItem.seen_template != "")).first()
-            looked = {"state": ItemState.READY, "revision": 1, "seen_template": seen or ""}
-            session.execute(update(RunItem).where(*rest).values(looked))
         longest.take()
-        user_id = user.id
-
-        app.config["WTF_CSRF_ENABLED"] = False
-        set_password(user.login, PASSWORD)
-        browser = signed_in(app, user.login)
-
-        def get(address: str) -> None:
-            begun = time.perf_counter()
-            answer = browser.get(address)
-            times.append(time.perf_counter() - begun)
-            assert answer.status_code == 200, answer.status
-
-        for what, address in (("first page", ""), ("progress", "/progress"), ("held only", "?f=held")):
-            times: list[float] = []
-            for _ in range(5):
-                get(f"/outbox/runs/{run_id}{address}")
-            print(f"  {what:44} {min(times) * 1000:8.0f} ms   the fastest of five")
+        small = prepared("selected and prepared: 10", id=ids[:10])
+        large = prepared(f"selected and prepared: all of {count}", all="1", criteria="q=Bench")
+        _shown(browser, "the dry run of 10", small)
+        _shown(browser, f"the dry run of {count}", large)
+        _shown(browser, "its lines that are held", f"{large}?f=held")
+        _shown(browser, "its progress", f"{large}/progress")
         longest.take()
-        told("counts", lambda: counts_of(run_id))
-        run = db.session.get_one(Run, run_id)
-        told("started", lambda: service.start(run, db.session.get_one(User, user_id)))
-        told("twenty-five written", lambda: work.work(run_id))
-        told("paused", lambda: service.pause(db.session.get_one(Run, run_id)))
+        run_id = int(large.rpartition("/")[2])
+        told("its counts", lambda: counts_of(run_id))
+        told("started", lambda: press(f"{large}/start"))
+        told("a job's turn: two hundred written", lambda: work.work(run_id))
+        _shown(browser, "the page while it runs", large)
+        told("paused", lambda: press(f"{large}/pause"))
         chosen = service.templates_of(db.session.get_one(Run, run_id))[0][0]
-        another = "another template: all are looked at again"
-        told(another, lambda: service.choose_template(db.session.get_one(Run, run_id), chosen))
-        stopper = db.session.get_one(User, user_id)
-        told("stopped", lambda: service.stop(db.session.get_one(Run, run_id), stopper))
+        told("another template: all are looked at again", lambda: press(f"{large}/template", template=chosen))
+        told("stopped", lambda: press(f"{large}/stop"))
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from babel import Locale
 from babel.languages import get_official_languages
 from babel.localedata import exists
-from flask_babel import gettext, lazy_gettext, ngettext, pgettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext, ngettext, pgettext
 
 __all__ = [
     "N_",
@@ -16,6 +16,7 @@ __all__ = [
     "is_country",
     "language_name",
     "lazy_gettext",
+    "lazy_pgettext",
     "locale_of",
     "locale_of_reader",
     "ngettext",

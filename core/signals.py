@@ -69,10 +69,11 @@ Sender: the `Document`. Keywords: `previous_id`, the id of the former partner or
 """
 
 document_distribution_asked = _signals.signal("document-distribution-asked")
-"""Sent to learn how the customer of a document wants to get it.
+"""Sent to learn how the customers of documents want to get them.
 
-Sender: the `Document`. No keywords. A receiver reads only, and returns a `core.documents.distribution.Wish`, or None
-where nothing was agreed.
+Sender: the documents, a tuple of `Document`. No keywords. A receiver reads only, by as many queries for a hundred as
+for one, and returns a mapping of ids of documents to `core.documents.distribution.Wish`, without those of which nothing
+was agreed.
 """
 
 document_issued = _signals.signal("document-issued")

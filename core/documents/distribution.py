@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.documents.models import Document
@@ -35,7 +36,14 @@ class Wish:
         return self.on_paper and not self.by_mail
 
 
+def wishes_for(documents: Iterable[Document]) -> dict[int, Wish]:
+    """Return how the customers of documents want to get them, by id, without those of which nothing was agreed."""
+    found: dict[int, Wish] = {}
+    for _receiver, answer in document_distribution_asked.send(tuple(documents)):
+        found = {**(answer or {}), **found}
+    return found
+
+
 def wish_for(document: Document) -> Wish | None:
     """Return how the customer of a document wants to get it, or None where nothing was agreed."""
-    answers = document_distribution_asked.send(document)
-    return next((answer for _receiver, answer in answers if answer is not None), None)
+    return wishes_for([document]).get(document.id)

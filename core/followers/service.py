@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,14 +45,22 @@ class FormerFollowers:
 
 def followers_of(document_id: int) -> list[Follower]:
     """Return those who follow a document now: the customer first, then in the order of joining."""
+    return followers_of_each([document_id])[document_id]
+
+
+def followers_of_each(document_ids: Iterable[int]) -> dict[int, list[Follower]]:
+    """Return those who follow documents now, by the id of the document, in the order of `followers_of`."""
+    found: dict[int, list[Follower]] = {number: [] for number in document_ids}
     rows = db.session.scalars(
         select(Follower)
-        .where(Follower.document_id == document_id, Follower.removed_at.is_(None))
+        .where(Follower.document_id.in_(found), Follower.removed_at.is_(None))
         .order_by(Follower.id)
         .options(selectinload(Follower.added_by), joinedload(Follower.partner).joinedload(Partner.parent))
     )
     # Sorting keeps the order of equals, so the others stay as they joined.
-    return sorted(rows, key=lambda follower: follower.reason is not FollowReason.CUSTOMER)
+    for follower in sorted(rows, key=lambda one: one.reason is not FollowReason.CUSTOMER):
+        found[follower.document_id].append(follower)
+    return found
 
 
 def followed_by(user: User, document_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
@@ -67,13 +76,20 @@ def followed_by(user: User, document_id: SQLColumnExpression[int]) -> ColumnElem
 
 def removed_from(document_id: int) -> list[Follower]:
     """Return those whom somebody has removed, the last one first."""
-    return list(
-        db.session.scalars(
-            select(Follower)
-            .where(Follower.document_id == document_id, Follower.removed_at.is_not(None))
-            .order_by(Follower.removed_at.desc(), Follower.id.desc())
-        )
+    return removed_from_each([document_id])[document_id]
+
+
+def removed_from_each(document_ids: Iterable[int]) -> dict[int, list[Follower]]:
+    """Return those whom somebody has removed from documents, by the id of the document, the last one first."""
+    found: dict[int, list[Follower]] = {number: [] for number in document_ids}
+    rows = db.session.scalars(
+        select(Follower)
+        .where(Follower.document_id.in_(found), Follower.removed_at.is_not(None))
+        .order_by(Follower.removed_at.desc(), Follower.id.desc())
     )
+    for follower in rows:
+        found[follower.document_id].append(follower)
+    return found
 
 
 def get_follower(document_id: int, follower_id: int) -> Follower:

@@ -192,6 +192,9 @@ def verify() -> Hold | None:
     Every process does so when it starts, and the sweep again and again.
     """
     outside = remembered()
+    # On SQLite a reading that began before would show the database as it was then: behind what others have claimed
+    # since, as a restored one is.
+    end_reading()
     row = db.session.execute(
         select(Installation.name, Installation.generation, Installation.held_since).where(_ROW)
     ).one_or_none()

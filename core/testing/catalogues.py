@@ -91,7 +91,10 @@ def source_files(part: Part) -> Iterator[tuple[Path, str]]:
 
 def key(message: Message) -> MessageKey:
     """Return what tells messages apart, as gettext does: the context and the singular."""
-    return message.context, message.id if isinstance(message.id, str) else message.id[0]
+    context: object = message.context
+    # Babel leaves the contexts of compiled catalogues as octets.
+    known = context.decode() if isinstance(context, bytes) else message.context
+    return known, message.id if isinstance(message.id, str) else message.id[0]
 
 
 def extract(part: Part) -> dict[MessageKey, Message]:
@@ -225,14 +228,28 @@ def _merged(wanted: dict[MessageKey, Message], known: Catalog, locale: str) -> C
     return fresh
 
 
-def check(parts: Iterable[Part]) -> int:
-    """Report every string without a finished translation, and every translation without a string."""
-    count = 0
+def conflicts(parts: Iterable[Part], locale: str) -> Iterator[str]:
+    """Say which strings have several translations: the catalogues are merged, so one would stand for all of them."""
+    found: dict[MessageKey, dict[str, list[str]]] = {}
     for part in parts:
-        for locale in LOCALES:
-            for problem in problems(part, locale):
-                count += 1
-                click.echo(f"{part.name} ({locale}): {problem}")
+        for message in load(part.catalogue(locale), locale):
+            if message.id and message.string and not message.fuzzy:
+                said = found.setdefault(key(message), {})
+                said.setdefault(str(message.string), []).append(part.name)
+    for (_context, text), said in sorted(found.items(), key=lambda item: item[0][1]):
+        if len(said) > 1:
+            which = "; ".join(f"{', '.join(names)}: {string}" for string, names in said.items())
+            yield f"“{text}” is translated in several ways ({which}); say what it is by `pgettext`"
+
+
+def check(parts: Iterable[Part]) -> int:
+    """Report every string without a finished translation or with several, and every translation without a string."""
+    parts, count = list(parts), 0
+    for locale in LOCALES:
+        found = [f"{part.name} ({locale}): {problem}" for part in parts for problem in problems(part, locale)]
+        for problem in [*found, *(f"({locale}) {words}" for words in conflicts(parts, locale))]:
+            count += 1
+            click.echo(problem)
     if count:
         click.echo(f"{count} to mend; “update” merges what is new and drops what is gone.")
         return 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import partial
-from urllib.parse import urlsplit
 
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -26,6 +25,7 @@ from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choice
 from core.web.forms import required, submit
 from core.web.menu import menu_for
 from core.web.record_form import RecordForm, record_form
+from core.web.redirects import back_where_pressed, local_path
 
 
 class SignInForm(FlaskForm):  # type: ignore[misc]
@@ -46,20 +46,6 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     password = PasswordField(_l("New password"), required(), render_kw={"autocomplete": "new-password"})
 
 
-def _local(url: str) -> str | None:
-    """Return the path of an address of this site, or None: nobody is sent elsewhere after the sign-in."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    if (parts.netloc and parts.netloc != request.host) or parts.scheme not in {"", "http", "https"}:
-        return None
-    path = parts.path
-    if not path.startswith("/") or path.startswith(("//", "/\\")):
-        return None
-    return f"{path}?{parts.query}" if parts.query else path
-
-
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 @public
 def sign_in() -> ResponseReturnValue:
@@ -74,7 +60,7 @@ def sign_in() -> ResponseReturnValue:
         sessions.begin(service.sign_in(login, form.password.data, request.remote_addr or "", device))
 
     if submit(form, enter):
-        response = redirect(_local(request.args.get("next", "")) or url_for("core.home"))
+        response = redirect(local_path(request.args.get("next", "")) or url_for("core.home"))
         sessions.remember_device(response, signed_in_user())
         return response
     return render_template("core/users/sign_in.html", form=form), 422 if request.method == "POST" else 200
@@ -116,8 +102,7 @@ def preferences() -> ResponseReturnValue:
         if not user.can("core.developer"):
             abort(403)
         session["developer"] = request.form["developer"] == "1"
-    target = _local(request.referrer or "")
-    return redirect(target or url_for("core.home"))
+    return back_where_pressed(url_for("core.home"))
 
 
 class RegionForm(RecordForm):

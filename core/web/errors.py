@@ -18,6 +18,7 @@ from core.db.conflicts import is_conflict
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.web.formats import file_size
+from core.web.redirects import local_path
 
 logger = logging.getLogger(__name__)
 
@@ -94,15 +95,10 @@ def _user_error(error: UserError) -> ResponseReturnValue:
     db.session.rollback()
     if request.headers.get("HX-Request"):
         return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
-    # Only to a page of ours: an address from elsewhere would make us a redirector for anybody.
-    if request.method == "POST" and request.referrer and _same_site(request.referrer):
+    if request.method == "POST" and (pressed_on := local_path(request.referrer)):
         flash(str(error.message), "danger")
-        return redirect(request.referrer)
+        return redirect(pressed_on)
     return _page(409, gettext("This cannot be done"), str(error.message))
-
-
-def _same_site(url: str | None) -> bool:
-    return bool(url) and str(url).startswith(request.host_url)
 
 
 def _conflict(error: IntegrityError) -> ResponseReturnValue:

@@ -48,7 +48,7 @@ module = Module(
         JobSpec("distribution.retention", "modules.distribution.jobs:forget_prints", timeout=300, every=3600),
     ),
     receivers=(
-        Receiver("document_distribution_asked", "modules.distribution.decisions:wish_for"),
+        Receiver("document_distribution_asked", "modules.distribution.decisions:wishes_for"),
         Receiver("document_issued", "modules.distribution.dispatches:issued"),
         Receiver("check_asked", "modules.distribution.receivers:problems"),
     ),

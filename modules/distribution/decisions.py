@@ -17,7 +17,7 @@ from core.documents.models import Document
 from core.documents.service import kind_title
 from core.partners.labels import LabelKind, PartnerLabel
 from core.partners.models import Partner
-from core.partners.service import customer_of
+from core.partners.service import contacts_of_each, customer_of
 from modules.distribution import archive
 from modules.distribution.models import Rule, Way
 from modules.distribution.rule import Decision, Facts, decide
@@ -56,7 +56,7 @@ def decisions_about(cases: Sequence[Case]) -> list[Decision]:
                 kind,
                 gettext(kind_title(kind)),
                 customer,
-                contacts[customer.id] if customer is not None else (),
+                contacts.get(customer.id, ()) if customer is not None else (),
                 rules.get(company_id, ()),
                 codes,
                 problem,
@@ -86,20 +86,11 @@ def _rules_for(cases: Iterable[Case]) -> Mapping[int, list[Rule]]:
 
 def _contacts_of(customers: Iterable[Partner]) -> Mapping[int, list[Partner]]:
     ids = [customer.id for customer in customers]
-    found: dict[int, list[Partner]] = defaultdict(list)
-    if not ids:
-        return found
-    # The tags of all customers at once, else each would ask for its own.
-    db.session.scalars(select(Partner).where(Partner.id.in_(ids)).options(selectinload(Partner.labels))).all()
-    query = (
-        select(Partner)
-        .where(Partner.parent_id.in_(ids), Partner.active)
-        .order_by(Partner.is_main.desc(), Partner.name, Partner.id)
-        .options(selectinload(Partner.labels))
-    )
-    for contact in db.session.scalars(query):
-        found[contact.parent_id or 0].append(contact)
-    return found
+    if ids:
+        # The tags of all customers at once, else each would ask for its own.
+        tagged = select(Partner).where(Partner.id.in_(ids)).options(selectinload(Partner.labels))
+        db.session.scalars(tagged).all()
+    return contacts_of_each(ids, labels=True)
 
 
 def _codes() -> dict[str, PartnerLabel]:
@@ -112,17 +103,18 @@ def decisions_by_kind(company: Company, customer: Partner, kinds: Sequence[str])
     return dict(zip(kinds, decisions_about([(company.id, kind, customer) for kind in kinds]), strict=True))
 
 
-def wish_for(document: Document) -> Wish | None:
+def wishes_for(documents: Sequence[Document]) -> dict[int, Wish]:
     """Answer `core.signals.document_distribution_asked`."""
-    decision = decision_for(document)
-    if decision.rule is None:
-        return None
-    return Wish(
-        Way.MAIL in decision.ways,
-        Way.PAPER in decision.ways,
-        decision.recipients,
-        decision.missing,
-        decision.why[0],
-        # A worker shows no page.
-        url_for("distribution.document", document_id=document.id) if has_request_context() else "",
-    )
+    return {
+        number: Wish(
+            Way.MAIL in decision.ways,
+            Way.PAPER in decision.ways,
+            decision.recipients,
+            decision.missing,
+            decision.why[0],
+            # A worker shows no page.
+            url_for("distribution.document", document_id=number) if has_request_context() else "",
+        )
+        for number, decision in decisions_for(documents).items()
+        if decision.rule is not None
+    }

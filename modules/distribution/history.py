@@ -1,19 +1,20 @@
-"""What went, when, how, to whom, by whom, and with which result: emails, paper and the archive in one list.
+"""What went, when, how, to whom, by whom, and with which result: all ways of all documents in one list.
 
-Emails are the outbox's rows, the rest dispatches. Each page asks both by the key of the last line and takes the newest
-of what they give, so the millionth page costs what the first does. A further way, such as documents handed over
-otherwise, is a further source.
+Emails and what was handed over otherwise are the outbox's rows, paper and the archive dispatches. Each page asks all
+three by the key of the last line and takes the newest of what they give, so the millionth page costs what the first
+does. A further way is a further source.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import cast
 
 from flask import url_for
-from flask_babel import gettext
+from flask_babel import gettext, pgettext
 from sqlalchemy import ColumnElement, func, literal, or_, select, text, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, joinedload, selectinload
 
@@ -23,26 +24,35 @@ from core.documents.models import Document
 from core.documents.service import kind_title, readable_by
 from core.partners.models import Partner
 from core.partners.service import customer_of
+from core.web.formats import moment
+from modules.distribution.dispatches import allowed
 from modules.distribution.models import Dispatch, DispatchState, Way
-from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES
+from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES, OTHERWISE
 from modules.outbox import queries
-from modules.outbox.models import OutgoingMail
+from modules.outbox.compose.draft import sendable_ids
+from modules.outbox.models import HandOver, OutgoingMail
+from modules.outbox.models import Way as HandOverWay
 from modules.outbox.permissions import READ
 from modules.outbox.states import STATE_TITLES, STATE_TONES
 
 SIZE = 40
-_MAIL, _DISPATCH = 1, 0
+_HAND_OVER, _MAIL, _DISPATCH = 2, 1, 0
 """Which source comes first where two lines are of the same moment; by it their ids are compared among themselves."""
 
 _OPEN = {DispatchState.DUE, DispatchState.ASKED}
-RESULTS = {
-    "done": ("outbox_mail.state = 'sent'", {DispatchState.DONE}),
-    "waiting": ("outbox_mail.state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')", _OPEN),
-    "failed": ("outbox_mail.state IN ('failed', 'partial', 'uncertain')", {DispatchState.HELD}),
-    "stopped": ("outbox_mail.state = 'canceled'", {DispatchState.STOPPED}),
+_COUNTS, _TAKEN_BACK = HandOver.taken_back_at.is_(None), HandOver.taken_back_at.is_not(None)
+RESULTS: dict[str, tuple[str, set[DispatchState], ColumnElement[bool] | None]] = {
+    "done": ("outbox_mail.state = 'sent'", {DispatchState.DONE}, _COUNTS),
+    "waiting": (
+        "outbox_mail.state NOT IN ('canceled', 'failed', 'partial', 'sent', 'uncertain')",
+        _OPEN,
+        None,
+    ),
+    "failed": ("outbox_mail.state IN ('failed', 'partial', 'uncertain')", {DispatchState.HELD}, None),
+    "stopped": ("outbox_mail.state = 'canceled'", {DispatchState.STOPPED}, _TAKEN_BACK),
 }
-"""The results that one asks for: of emails word for word the conditions of the outbox's partial indexes, or SQLite
-would look at every email for the few; and the states of dispatches."""
+"""The results that one asks for. Of emails word for word the conditions of the outbox's partial indexes, or SQLite
+would look at every email for the few; the states of dispatches; of what was handed over, None where nothing is such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class Asked:
         until: The moment after the last, or None.
         kind: The kind of documents, or "".
         partner_id: The customer, or None.
-        way: How it went, or None.
+        way: How it went: a way of a dispatch or of a hand-over, `OTHERWISE` for all of the latter, or "".
         result: A key of `RESULTS`, or "".
     """
 
@@ -62,7 +72,7 @@ class Asked:
     until: dt.datetime | None = None
     kind: str = ""
     partner_id: int | None = None
-    way: Way | None = None
+    way: str = ""
     result: str = ""
 
 
@@ -86,7 +96,9 @@ class Place:
             place = cls(at, int(parts[1]), int(parts[2]))
         except (ValueError, IndexError):
             return None
-        return place if at.tzinfo is not None and 0 <= place.id < 2**31 and place.source in {0, 1} else None
+        return (
+            place if at.tzinfo is not None and 0 <= place.id < 2**31 and place.source in {0, 1, 2} else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +114,14 @@ class Entry:
         by: Who has sent it, or "".
         result: In words.
         tone: Of the badge: its tone and icon.
-        detail: Why not, or "".
+        detail: Why not, or a note, or "".
         url: The page of it, or "".
-        dispatch: The row behind it, or None for an email.
+        dispatch: The row behind it, or None.
+        hand_over: The row behind it, or None; so an email has neither.
     """
 
     place: Place
-    way: Way
+    way: Way | HandOverWay
     document: Document | None
     customer: str
     to: str
@@ -118,6 +131,7 @@ class Entry:
     detail: str = ""
     url: str = ""
     dispatch: Dispatch | None = None
+    hand_over: HandOver | None = None
 
     @property
     def kind(self) -> str:
@@ -136,7 +150,11 @@ def page(
         after: The last line of the page before.
         size: Lines on a page.
     """
-    found = [*_mails(asked, user, after, size), *_dispatches(asked, user, after, size)]
+    found = [
+        *_mails(asked, user, after, size),
+        *_dispatches(asked, user, after, size),
+        *_hand_overs(asked, user, after, size),
+    ]
     found.sort(key=lambda entry: (entry.place.at, entry.place.source, entry.place.id), reverse=True)
     return found[:size], found[size - 1].place if len(found) > size else None
 
@@ -149,6 +167,17 @@ def all_of(asked: Asked, user: User, most: int) -> Iterator[Entry]:
         yield from entries
         if after is None:
             return
+
+
+def sendable(entries: Iterable[Entry], user: User) -> set[int]:
+    """Return the ids of those documents of some lines that the user may send, and say that they were handed over."""
+    return sendable_ids({one.document.id for one in entries if one.document is not None}, user)
+
+
+def distributable(entries: Iterable[Entry], user: User) -> set[int]:
+    """Return the ids of those documents of some lines that the user may print and archive."""
+    ids = {one.document.id for one in entries if one.document is not None}
+    return set(db.session.scalars(select(Document.id).where(Document.id.in_(ids), allowed(user))))
 
 
 def _window(
@@ -181,23 +210,27 @@ def _readable(document_id: InstrumentedAttribute[int | None], user: User) -> Col
     return select(Document.id).where(Document.id == document_id, readable_by(user)).exists()
 
 
-def _documents_of(partner_id: int) -> ColumnElement[bool]:
+def _is_of(document_id: InstrumentedAttribute[int | None], partner_id: int) -> ColumnElement[bool]:
     people = select(Partner.id).where(or_(Partner.id == partner_id, Partner.parent_id == partner_id))
-    return OutgoingMail.document_id.in_(select(Document.id).where(Document.partner_id.in_(people)))
+    return document_id.in_(select(Document.id).where(Document.partner_id.in_(people)))
+
+
+def _order(at: InstrumentedAttribute[dt.datetime], asked: Asked) -> ColumnElement[dt.datetime]:
+    if asked.partner_id is None:
+        return at.expression
+    # What is computed has no index: the few of a customer are found by their documents, then sorted.
+    return func.coalesce(at, at)
 
 
 def _mails(asked: Asked, user: User, after: Place | None, size: int) -> Iterator[Entry]:
-    if asked.way not in {None, Way.MAIL} or not user.can(READ):
+    if asked.way not in {"", Way.MAIL} or not user.can(READ):
         return
-    at: ColumnElement[dt.datetime] = OutgoingMail.submitted_at.expression
-    if asked.partner_id is not None:
-        # What is computed has no index: the few of a customer are found by their documents, then sorted.
-        at = func.coalesce(at, at)
+    at = _order(OutgoingMail.submitted_at, asked)
     conditions = _window(at, OutgoingMail.id, _MAIL, asked, after)
     if asked.kind:
         conditions.append(OutgoingMail.document_kind == asked.kind)
     if asked.partner_id is not None:
-        conditions.append(_documents_of(asked.partner_id))
+        conditions.append(_is_of(OutgoingMail.document_id, asked.partner_id))
     if asked.result in RESULTS:
         conditions.append(cast("ColumnElement[bool]", text(RESULTS[asked.result][0])))
     query = (
@@ -222,7 +255,7 @@ def _mails(asked: Asked, user: User, after: Place | None, size: int) -> Iterator
             row.document,
             _customer(row.document),
             to,
-            row.submitted_by.name if row.submitted_by is not None else "",
+            _name(row.submitted_by),
             str(STATE_TITLES[row.state]),
             STATE_TONES[row.state],
             url=url_for("outbox.mail", mail_id=row.id),
@@ -236,11 +269,13 @@ def _customer(document: Document | None) -> str:
 
 
 def _dispatches(asked: Asked, user: User, after: Place | None, size: int) -> Iterator[Entry]:
+    if asked.way and asked.way not in set(Way):
+        return
     conditions = _window(Dispatch.at.expression, Dispatch.id, _DISPATCH, asked, after)
     # An email that was written is a line of its own.
     conditions.append(or_(Dispatch.way != Way.MAIL, Dispatch.state != DispatchState.DONE))
-    if asked.way is not None:
-        conditions.append(Dispatch.way == asked.way)
+    if asked.way:
+        conditions.append(Dispatch.way == Way(asked.way))
     if asked.kind:
         conditions.append(Dispatch.kind == asked.kind)
     if asked.partner_id is not None:
@@ -261,10 +296,72 @@ def _dispatches(asked: Asked, user: User, after: Place | None, size: int) -> Ite
             row.document,
             _customer(row.document),
             row.path if row.state is DispatchState.DONE else "",
-            row.by_user.name if row.by_user is not None else "",
+            _name(row.by_user),
             str(DISPATCH_TITLES[row.state]),
             DISPATCH_TONES[row.state],
             row.detail,
             url_for("distribution.document", document_id=row.document_id),
             row,
         )
+
+
+def _name(user: User | None) -> str:
+    return user.name if user is not None else ""
+
+
+def _hand_overs(asked: Asked, user: User, after: Place | None, size: int) -> Iterator[Entry]:
+    ways: set[StrEnum] = set(HandOverWay)
+    if asked.way not in {"", OTHERWISE, *ways} or not user.can(READ):
+        return
+    at = _order(HandOver.at, asked)
+    conditions = _window(at, HandOver.id, _HAND_OVER, asked, after)
+    if asked.way in ways:
+        conditions.append(HandOver.way == HandOverWay(asked.way))
+    if asked.kind:
+        of_kind = select(Document.id).where(Document.id == HandOver.document_id, Document.kind == asked.kind)
+        conditions.append(of_kind.exists())
+    if asked.partner_id is not None:
+        conditions.append(_is_of(HandOver.document_id, asked.partner_id))
+    if asked.result in RESULTS:
+        result = RESULTS[asked.result][2]
+        if result is None:
+            return
+        conditions.append(result)
+    query = (
+        select(HandOver)
+        .where(_readable(HandOver.document_id, user), *conditions)
+        .order_by(at.desc(), HandOver.id.desc())
+        .limit(size + 1)
+        .options(
+            joinedload(HandOver.document), joinedload(HandOver.by_user), joinedload(HandOver.taken_back_by)
+        )
+    )
+    for row in db.session.scalars(query).unique():
+        taken_back = row.taken_back_at is not None
+        state = DispatchState.STOPPED if taken_back else DispatchState.DONE
+        yield Entry(
+            Place(row.at, _HAND_OVER, row.id),
+            row.way,
+            row.document,
+            _customer(row.document),
+            "",
+            _name(row.by_user),
+            pgettext("hand-over", "taken back") if taken_back else str(DISPATCH_TITLES[state]),
+            DISPATCH_TONES[state],
+            _in_words(row),
+            url_for("core.document", document_id=row.document_id),
+            hand_over=row,
+        )
+
+
+def _in_words(row: HandOver) -> str:
+    """Return the note, and who has taken it back and when."""
+    words = [row.note]
+    if row.taken_back_at is not None:
+        who, when = _name(row.taken_back_by), moment(row.taken_back_at)
+        words.append(
+            gettext("Taken back by %(name)s, %(when)s", name=who, when=when)
+            if who
+            else gettext("Taken back, %(when)s", when=when)
+        )
+    return " · ".join(word for word in words if word)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext
+from sqlalchemy import or_, select
 
 from core.auth.models import User
 from core.documents.models import Document
 from core.documents.service import kind_title
 from core.i18n import N_
+from core.matching import matching
+from core.partners.models import Partner
 from core.partners.service import customer_of
 from core.selection import ListSource
 from core.spreadsheets import Cell, Column, Format
@@ -22,7 +25,10 @@ SPEC = ListSpec(
         SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
         SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),
     ),
-    search=lambda text: Document.number.icontains(text, autoescape=True),
+    search=lambda text: or_(
+        Document.number.icontains(text, autoescape=True),
+        Document.partner_id.in_(select(Partner.id).where(*matching(text, Partner.name))),
+    ),
 )
 
 

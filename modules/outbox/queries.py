@@ -18,6 +18,7 @@ from core.db import db
 from core.documents.models import Document
 from core.documents.service import readable_by
 from core.i18n import lazy_gettext as _l
+from core.i18n import lazy_pgettext
 from core.mail.draft import RecipientField
 from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
@@ -44,7 +45,7 @@ WAY_TITLES = {
     Way.COUNTER: _l("at the counter"),
     Way.PORTAL: _l("by a portal"),
     Way.TELEPHONE: _l("on the telephone"),
-    Way.OTHER: _l("otherwise"),
+    Way.OTHER: lazy_pgettext("hand-over", "otherwise"),
 }
 """How a document was handed over; the badge says it."""
 PANEL_SIZE = 20  # mails beside a document; the list has the others

@@ -11,7 +11,7 @@ module = Module(
     blueprint="modules.playground.views:blueprint",
     menu=(
         MenuItem(
-            N_("Mailbox"),
+            N_("Test mailbox"),
             "playground.messages",
             "playground.mail.read",
             N_("Playground"),

@@ -233,7 +233,8 @@ def test_a_catalogue_that_was_not_compiled_is_noticed(
     head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\nPlural-Forms: nplurals=2; plural=(n > 1);\\n"\n'
     plural = 'msgid "day"\nmsgid_plural "days"\nmsgstr[0] "jour"\nmsgstr[1] "jours"\n\n'
     doubtful = '#, fuzzy\nmsgid "Who"\nmsgstr "Qui"\n\n'
-    source.write_text(f'{head}\n{plural}{doubtful}msgid "Number"\nmsgstr "Nombre"\n')
+    told_apart = 'msgctxt "paper"\nmsgid "Number"\nmsgstr "Numéroté"\n\n'
+    source.write_text(f'{head}\n{plural}{doubtful}{told_apart}msgid "Number"\nmsgstr "Nombre"\n')
     said = complaint(SUITE.test_catalogues_are_compiled, BAD)
     assert said == (
         "bad (fr): messages.mo is missing beside messages.po, so people read the former words: run "
@@ -243,3 +244,18 @@ def test_a_catalogue_that_was_not_compiled_is_noticed(
     SUITE.test_catalogues_are_compiled(BAD)
     source.write_text(source.read_text().replace("Nombre", "Numéro"))
     assert "messages.mo says otherwise than messages.po" in complaint(SUITE.test_catalogues_are_compiled, BAD)
+
+
+def test_two_catalogues_that_say_one_string_differently_are_noticed(tmp_path: Path) -> None:
+    parts = []
+    for name, word in (("till", "Rendu"), ("composer", "Modifier")):
+        parts.append(catalogues.part_of_package(name, tmp_path / name))
+        source = parts[-1].catalogue("fr")
+        source.parent.mkdir(parents=True)
+        head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n'
+        source.write_text(
+            f'{head}\nmsgid "Change"\nmsgstr "{word}"\n\nmsgctxt "x"\nmsgid "Who"\nmsgstr "{word}"\n'
+        )
+    first, second = catalogues.conflicts(parts, "fr")
+    assert first.startswith("“Change” is translated in several ways (till: Rendu; composer: Modifier)")
+    assert "“Who”" in second

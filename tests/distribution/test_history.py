@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from sqlalchemy import event, text
 
 from core import clock
 from core.auth.models import User
+from core.auth.service import save_role
+from core.contract import Scope
 from core.db import db
 from core.documents.models import Document
 from core.partners.models import Partner
@@ -22,8 +25,12 @@ from core.selection import Selection
 from modules.distribution import dispatches as verbs
 from modules.distribution import distributing, history
 from modules.distribution.models import Rule, Way
+from modules.distribution.permissions import DISTRIBUTE
+from modules.distribution.words import OTHERWISE
 from modules.outbox import service as outbox
 from modules.outbox.compose.draft import draft_for
+from modules.outbox.handed_over.service import hand_over, take_back
+from modules.outbox.models import Way as HandOverWay
 from modules.sales.models import Invoice
 from tests.distribution.conftest import states
 
@@ -32,12 +39,13 @@ Post = Callable[..., Document]
 
 @pytest.fixture
 def gone(app: Flask, posted: Post, seller: User, archive_dir: Path) -> list[Document]:
-    """Three documents: one mailed, one archived, one to be printed."""
-    documents = [posted() for _ in range(3)]
+    """Four documents: one mailed, one archived, one to be printed, one handed over at the counter."""
+    documents = [posted() for _ in range(4)]
     outbox.submit(draft_for(documents[0], None, seller), seller)
     verbs.want([documents[1]], Way.ARCHIVE, seller)
     verbs.go()
     verbs.want([documents[2]], Way.PAPER, seller)
+    hand_over([documents[3].id], HandOverWay.COUNTER, seller, "=cmd|' /C calc'!A0")
     return documents
 
 
@@ -50,16 +58,23 @@ def _ways(app: Flask, user: User, **asked: Any) -> list[str]:
 def test_everything_is_there_newest_first_and_narrowed(
     app: Flask, gone: list[Document], seller: User, customer: Partner
 ) -> None:
-    assert _ways(app, seller) == ["paper", "archive", "mail"]
+    assert _ways(app, seller) == ["counter", "paper", "archive", "mail"]
+    assert _ways(app, seller, way=OTHERWISE) == ["counter"]
+    assert _ways(app, seller, way=HandOverWay.COUNTER) == ["counter"]
+    assert _ways(app, seller, way=HandOverWay.POST) == []
     assert _ways(app, seller, way=Way.MAIL) == ["mail"]
     assert _ways(app, seller, way=Way.PAPER) == ["paper"]
-    assert _ways(app, seller, result="done") == ["archive"]
+    assert _ways(app, seller, result="done") == ["counter", "archive"]
     assert _ways(app, seller, result="waiting") == ["paper", "mail"]
     assert _ways(app, seller, kind="sales.order") == []
-    assert _ways(app, seller, kind="sales.invoice", partner_id=customer.id) == ["paper", "archive", "mail"]
+    everything = ["counter", "paper", "archive", "mail"]
+    assert _ways(app, seller, kind="sales.invoice", partner_id=customer.id) == everything
     assert _ways(app, seller, partner_id=save_partner(None, {"name": "Other", "language": "en"}).id) == []
     assert _ways(app, seller, since=clock.now()) == []
-    assert _ways(app, seller, until=clock.now()) == ["paper", "archive", "mail"]
+    assert _ways(app, seller, until=clock.now()) == everything
+    take_back([gone[3].id], seller)
+    assert _ways(app, seller, result="done") == ["archive"]
+    assert _ways(app, seller, result="stopped") == ["counter"]
 
 
 @pytest.mark.both_databases
@@ -68,9 +83,10 @@ def test_pages_follow_each_other_without_a_gap_whatever_the_moments(
 ) -> None:
     # All of one moment: then the source, and within it the id, says which comes first.
     with db.engine.begin() as connection:
-        connection.execute(
-            text("UPDATE distribution_dispatch SET at = (SELECT max(submitted_at) FROM outbox_mail)")
-        )
+        for table in ("distribution_dispatch", "outbox_hand_over"):
+            connection.execute(
+                text(f"UPDATE {table} SET at = (SELECT max(submitted_at) FROM outbox_mail)")  # noqa: S608
+            )
     with app.test_request_context():
         whole = [entry.place for entry in history.page(history.Asked(), seller)[0]]
         one_by_one, after = [], None
@@ -81,7 +97,7 @@ def test_pages_follow_each_other_without_a_gap_whatever_the_moments(
                 break
             after = history.Place.parse(str(after))
     assert one_by_one == whole
-    assert len(set(whole)) == 3
+    assert len(set(whole)) == 4
 
 
 @pytest.mark.parametrize(
@@ -113,13 +129,52 @@ def test_the_page_and_its_files(
     assert gone[1].number not in table
 
 
+def test_what_was_handed_over_is_taken_back_where_it_is_found(
+    app: Flask,
+    gone: list[Document],
+    seller: User,
+    make_user: Callable[..., User],
+    sign_in: Callable[[User], FlaskClient],
+) -> None:
+    client, there = sign_in(seller), "/distribution/history?way=handed-over"
+    page = client.get(there).text
+    assert gone[3].number in page
+    assert gone[0].number not in page
+    assert "Handed over at the counter" in page
+    table = client.post("/distribution/history/table", data={"as": "csv", "way": "counter"}).data.decode()
+    assert gone[3].number in table
+    # What a spreadsheet would calculate is a text.
+    assert "'=cmd|" in table
+    take = re.search(r'action="(/outbox/handed-over/\d+/take-back)"', page)
+    assert take is not None
+    # Whoever may read it and not send it may not take it back.
+    grants = {
+        "sales.document.read": Scope.COMPANY,
+        "outbox.mail.read": Scope.COMPANY,
+        DISTRIBUTE: Scope.COMPANY,
+    }
+    save_role(None, code="reader", name="Reader", grants=grants)
+    seen = sign_in(make_user("reader")).get(there).text
+    assert gone[3].number in seen
+    assert "take-back" not in seen
+    back = client.post(take[1], headers={"Referer": f"http://localhost{there}"})
+    assert back.headers["Location"] == there
+    page = client.get(there).text
+    assert f"Taken back by {seller.name}" in page
+    assert "take-back" not in page
+    elsewhere = client.post(take[1], headers={"Referer": "https://elsewhere.example.com/x"})
+    assert elsewhere.headers["Location"].startswith("/documents/")
+
+
 @pytest.mark.on_database("sqlite")
 def test_a_page_walks_indexes_and_sorts_nothing(app: Flask, gone: list[Document], seller: User) -> None:
     statements: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
         if "LIMIT" in statement and (
-            "FROM outbox_mail" in statement or "FROM distribution_dispatch" in statement
+            "FROM outbox_mail" in statement
+            or "FROM distribution_dispatch" in statement
+            or "FROM outbox_hand_over" in statement
         ):
             statements.append((statement, parameters))
 
@@ -129,11 +184,12 @@ def test_a_page_walks_indexes_and_sorts_nothing(app: Flask, gone: list[Document]
         for asked in (
             history.Asked(),
             history.Asked(kind="sales.invoice", way=Way.MAIL),
+            history.Asked(kind="sales.invoice", way=OTHERWISE),
             *(history.Asked(result=result) for result in ("failed", "stopped")),
         ):
             history.page(asked, seller, after, 1)
         event.remove(db.engine, "before_cursor_execute", note)
-    assert len(statements) == 8
+    assert len(statements) == 11
     for statement, parameters in statements:
         with db.engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()

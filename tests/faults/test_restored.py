@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select, update
 
 from core import jobs, migrate
 from core.config import Settings
@@ -17,6 +18,7 @@ from core.db import db, transaction
 from core.embedded import free_port
 from core.installation import marker
 from core.installation import service as installation
+from core.installation.models import Installation
 from core.testing.fixtures import running_app
 from modules.outbox import service
 from modules.outbox.delivery import claims
@@ -374,3 +376,13 @@ def test_the_sweep_asks_for_nothing_while_all_is_held(app, send, server):
     assert jobs.queue_length() == 0
     restored.decide(None, None)
     assert states_of([mail.id]) == ["queued"]
+
+
+def test_a_process_that_has_read_before_others_claimed_sees_no_restore(app):
+    installation.verify()
+    name, generation = db.session.execute(select(Installation.name, Installation.generation)).one()
+    # The reading above is still open when another process claims, and writes down that it did.
+    with db.engine.begin() as other:
+        other.execute(update(Installation).values(generation=generation + 1))
+    installation.remember(name, generation + 1)
+    assert installation.verify() is None

@@ -16,10 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = (
     "core",
     "modules/mail_config",
-    "modules/outbox",
     "modules/playground",
     "modules/pos",
     "modules/sales",
+    "modules/outbox",
+    "modules/distribution",
 )
 
 

@@ -26,7 +26,7 @@ from modules.distribution.blueprint import blueprint
 from modules.distribution.models import Way
 from modules.distribution.permissions import DISTRIBUTE
 from modules.distribution.views.rules import kind_choices
-from modules.distribution.words import RESULT_TITLES, WAY_ICONS, WAY_TITLES
+from modules.distribution.words import HISTORY_TITLES, OTHERWISE, RESULT_TITLES, WAY_ICONS, WAY_TITLES
 
 EXPORTED = 10_000
 """Lines that one file takes; a shorter period takes the rest."""
@@ -57,7 +57,7 @@ def _asked(given: Any) -> history.Asked:
         _midnight(until + dt.timedelta(days=1), zone) if until is not None else None,
         given.get("kind", "")[:60],
         customer_of(partner).id if partner is not None else None,
-        Way(way) if way in set(Way) else None,
+        way if way in {OTHERWISE, *HISTORY_TITLES} else "",
         result if result in history.RESULTS else "",
     )
 
@@ -94,7 +94,10 @@ def history_page() -> ResponseReturnValue:
         chosen=chosen,
         field=CustomerForm(request.args).customer,
         kinds=kind_choices(),
-        way_titles=WAY_TITLES,
+        sendable=history.sendable(entries, user),
+        distributable=history.distributable(entries, user),
+        way_titles=HISTORY_TITLES,
+        otherwise=OTHERWISE,
         way_icons=WAY_ICONS,
         result_titles=RESULT_TITLES,
     )
@@ -114,12 +117,12 @@ def history_table() -> ResponseReturnValue:
         Column(gettext("To"), width=40),
         Column(gettext("By")),
         Column(gettext("Result")),
-        Column(gettext("Reason"), width=40),
+        Column(gettext("Reason or note"), width=40),
     ]
     rows: Iterator[Sequence[Cell]] = (
         [
             one.place.at,
-            str(WAY_TITLES[one.way]),
+            str(HISTORY_TITLES[one.way]),
             one.kind,
             one.document.number if one.document is not None else "",
             one.customer,

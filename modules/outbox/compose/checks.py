@@ -25,9 +25,9 @@ from modules.mail_config.models import GRAPH, MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.agreed_way import about_wish
+from modules.outbox.compose.around import removed_keys
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
-from modules.outbox.compose.recipients import removed_keys
 from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.limits import ENCODED, Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail

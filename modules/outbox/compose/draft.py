@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from flask_babel import gettext
@@ -28,8 +29,13 @@ from modules.outbox.queries import reach
 
 def may_send(document: Document, user: User) -> bool:
     """Return True when the user may send this document."""
-    condition = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
-    return db.session.scalar(select(Document.id).where(Document.id == document.id, condition)) is not None
+    return bool(sendable_ids([document.id], user))
+
+
+def sendable_ids(document_ids: Iterable[int], user: User) -> set[int]:
+    """Return the ids of those documents that the user may send; whether they may be read is asked elsewhere."""
+    within = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
+    return set(db.session.scalars(select(Document.id).where(Document.id.in_(list(document_ids)), within)))
 
 
 def can_send(document: Document, user: User) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from core.auth.models import User
 from core.auth.permissions import colleagues
 from core.db import db
-from core.documents.distribution import Wish, wish_for
+from core.documents.distribution import Wish
 from core.documents.following import mailable_followers
 from core.documents.models import Document
 from core.followers.models import Follower, FollowReason
@@ -20,8 +20,9 @@ from core.mail.addresses import Address, InvalidAddressError, normalize, parse_a
 from core.mail.draft import DraftRecipient, Reason, RecipientField
 from core.partners.labels import LabelKind
 from core.partners.models import Partner, PartnerType
-from core.partners.service import contacts_of, customer_of, people_at
+from core.partners.service import customer_of, people_at
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
+from modules.outbox.compose.around import Around, around
 
 TYPE_REASONS = {
     PartnerType.CUSTOMER: Reason.CUSTOMER,
@@ -64,7 +65,9 @@ class Proposal:
             there.append(recipient)
 
 
-def default_recipients(document: Document, template: MailTemplate | None, user: User | None) -> Proposal:
+def default_recipients(
+    document: Document, template: MailTemplate | None, user: User | None, known: Around | None = None
+) -> Proposal:
     """Return who a mail about a document goes to by default.
 
     The rules of the template say who, the followers where it has none; but who at the customer gets it, a rule of
@@ -76,14 +79,13 @@ def default_recipients(document: Document, template: MailTemplate | None, user: 
         document: The document.
         template: The template, or None for the followers.
         user: Who writes; never a recipient because of following.
+        known: What is around the document, where the caller has asked for many at once.
     """
     proposal = Proposal()
-    customer = customer_of(document.partner) if document.partner is not None else None
-    contacts = contacts_of(customer) if customer is not None else []
-    followers = followers_of(document.id)
-    removed = removed_keys(document, followers)
+    known = known or around(document)
+    customer, contacts, followers, wish = known.customer, known.contacts, known.followers, known.wish
+    removed = known.removed_keys
     rules: Sequence[TemplateRecipient] = template.recipients if template is not None else ()
-    wish = wish_for(document)
     agreed = wish is not None and wish.by_mail
     if wish is not None and agreed:
         _add_agreed(proposal, wish, removed)
@@ -121,29 +123,6 @@ def _add_agreed(proposal: Proposal, wish: Wish, removed: Collection[str]) -> Non
         proposal.add(named, removed=named.address.key in removed)
     for words in wish.missing:
         _name_missing(proposal, words.rstrip("."), "")
-
-
-def _removed(document_id: int) -> list[Follower]:
-    return list(
-        db.session.scalars(
-            select(Follower).where(Follower.document_id == document_id, Follower.removed_at.is_not(None))
-        )
-    )
-
-
-def removed_keys(document: Document, followers: Sequence[Follower] | None = None) -> frozenset[str]:
-    """Return the keys of the addresses of those who were removed from the followers of a document.
-
-    Args:
-        document: The document.
-        followers: Those who follow it now, where the caller knows them.
-    """
-    following = followers_of(document.id) if followers is None else followers
-    # Two people may share an address: while one of them follows, it is no removed one.
-    there = {follower.email.casefold() for follower in following if follower.by_mail}
-    return frozenset(
-        {follower.email.casefold() for follower in _removed(document.id) if follower.email} - there
-    )
 
 
 def _name_missing(proposal: Proposal, name: str, email: str) -> None:

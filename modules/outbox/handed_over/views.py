@@ -11,6 +11,7 @@ from core.db import db
 from core.documents.service import get_readable
 from core.errors import UserError
 from core.selection import back_to, list_or_404, read_selection
+from core.web.redirects import back_where_pressed
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import may_send
 from modules.outbox.handed_over import service
@@ -44,7 +45,7 @@ def hand_over_take_back(hand_over_id: int) -> ResponseReturnValue:
         abort(404)
     if service.take_back([document.id], user, only=row.id):
         flash(gettext("Taken back: it does not count as handed over any more."), "success")
-    return redirect(url_for("core.document", document_id=document.id))
+    return back_where_pressed(url_for("core.document", document_id=document.id))
 
 
 @blueprint.post("/handed-over/of/<name>")

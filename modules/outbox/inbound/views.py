@@ -135,7 +135,7 @@ def _list() -> ListSpec:
         identity=InboundMessage.id,
         sorts=(SortKey("when", N_("When"), InboundMessage.id, lambda row: row.id, descending=True),),
         filters=(
-            Filter("counted", N_("Counted"), InboundMessage.verdict == Verdict.COUNTED),
+            Filter("counted", N_("Counts"), InboundMessage.verdict == Verdict.COUNTED),
             Filter(
                 "not_counted",
                 N_("Not counted"),

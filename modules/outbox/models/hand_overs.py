@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.db import Base, StrEnumType, UtcDateTime
+from core.documents.models import Document
 
 
 class Way(StrEnum):
@@ -28,7 +29,11 @@ class HandOver(Base):
     """A person's word that a document was handed over. Taken back, it stays in the history and counts no more."""
 
     __tablename__ = "outbox_hand_over"
-    __table_args__ = (Index("ix_outbox_hand_over_document_id", "document_id", "id"),)
+    __table_args__ = (
+        Index("ix_outbox_hand_over_document_id", "document_id", "id"),
+        # What the history of distribution walks.
+        Index("ix_outbox_hand_over_at", "at", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
@@ -48,6 +53,7 @@ class HandOver(Base):
     taken_back_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     """Who said that, or None."""
 
+    document: Mapped[Document] = relationship()
     by_user: Mapped[User | None] = relationship(foreign_keys=[by_user_id])
     taken_back_by: Mapped[User | None] = relationship(foreign_keys=[taken_back_by_id])
 

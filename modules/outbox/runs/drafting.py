@@ -14,7 +14,6 @@ from sqlalchemy import select
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
-from core.documents.distribution import wish_for
 from core.documents.models import Document
 from core.documents.service import behavior_of, keeps_addresses_private, readable_by
 from core.errors import UserError
@@ -23,6 +22,7 @@ from core.mail.draft import MailDraft, Purpose, RecipientField
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
+from modules.outbox.compose.around import Around, around, around_each
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import default_recipients, recognize
@@ -47,25 +47,32 @@ class Facts:
         allowed: Ids of those that the person may send.
         sent: Those that have been sent as they are now, and how, see `sent_as_they_are`.
         customers: What is known where the items are customers.
+        around: Who and what is around each document that may be sent.
     """
 
     documents: Mapping[int, Document]
     allowed: Collection[int]
     sent: Mapping[int, str]
     customers: CustomerFacts
+    around: Mapping[int, Around]
 
 
 def facts_of(items: Sequence[RunItem], user: User) -> Facts:
     """Return what is known of the documents of some items."""
     ids = [item.document_id for item in items if item.document_id is not None]
-    rows = db.session.scalars(
-        select(Document).where(Document.id.in_(ids)).execution_options(populate_existing=True)
-    ).unique()
+    query = select(Document).where(Document.id.in_(ids)).execution_options(populate_existing=True)
+    rows = db.session.scalars(query).unique().all()
     documents = {row.id: row for row in rows}
     within = within_reach(user, SEND, owner=Document.owner_id, company=Document.company_id)
-    allowed = select(Document.id).where(Document.id.in_(ids), within, readable_by(user))
+    allowed = set(
+        db.session.scalars(select(Document.id).where(Document.id.in_(ids), within, readable_by(user)))
+    )
     return Facts(
-        documents, set(db.session.scalars(allowed)), sent_as_they_are(documents), customer_facts(items, user)
+        documents,
+        allowed,
+        sent_as_they_are(documents),
+        customer_facts(items, user),
+        around_each([row for row in rows if row.id in allowed]),
     )
 
 
@@ -111,19 +118,10 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
         raise HeldError(HeldReason.NOT_SENDABLE, str(unsendable))
     if document.id in facts.sent and not item.anyway:
         raise HeldError(HeldReason.SENT_BEFORE, facts.sent[document.id])
-    wish = wish_for(document)
-    if wish is not None and wish.paper_only and not item.despite_opt_out:
-        raise HeldError(HeldReason.WANTS_PAPER, wish.why)
-    return addressed(item, document, run, user)
-
-
-def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destination:
-    """Return what `destination_of` does for a document of which is known that it can be sent.
-
-    Raises:
-        HeldError: It would not go, for its template or its recipients.
-    """
-    found = _recipients(item, document, _template(document, run, user), user)
+    known = facts.around[document.id]
+    if known.wish is not None and known.wish.paper_only and not item.despite_opt_out:
+        raise HeldError(HeldReason.WANTS_PAPER, known.wish.why)
+    found = _recipients(item, document, known, _template(document, run, user), user)
     if not item.despite_opt_out:
         out = opted_out_among(found.recipients, user)
         if out:
@@ -132,7 +130,7 @@ def addressed(item: RunItem, document: Document, run: Run, user: User) -> Destin
     return found
 
 
-def shown(item: RunItem, document: Document, run: Run, user: User) -> Destination:
+def shown(item: RunItem, document: Document, facts: Facts, run: Run, user: User) -> Destination:
     """Return what the page says of a document that was looked through, without asking again what was found then.
 
     The template is the one that applied then: a page has forty documents, and finding it again costs as much as all
@@ -143,11 +141,14 @@ def shown(item: RunItem, document: Document, run: Run, user: User) -> Destinatio
     """
     number = item.seen_template.partition(".")[0]
     template = db.session.get(MailTemplate, int(number)) if number else None
-    return _recipients(item, document, template or _template(document, run, user), user)
+    known = facts.around.get(document.id) or around(document)
+    return _recipients(item, document, known, template or _template(document, run, user), user)
 
 
-def _recipients(item: RunItem, document: Document, template: MailTemplate, user: User) -> Destination:
-    proposal = default_recipients(document, template, user)
+def _recipients(
+    item: RunItem, document: Document, known: Around, template: MailTemplate, user: User
+) -> Destination:
+    proposal = default_recipients(document, template, user, known)
     recipients = list(proposal.recipients)
     choice = chosen_addresses(item.encrypted_choice)
     if choice:
@@ -157,7 +158,7 @@ def _recipients(item: RunItem, document: Document, template: MailTemplate, user:
         # Others may follow it as well: the customer would get nothing, and nobody would know.
         reason = HeldReason.SEVERAL_ADDRESSES if proposal.choices else HeldReason.NO_ADDRESS
         skipped = [f"{name} ({why})" for name, why in proposal.skipped]
-        raise HeldError(reason, ", ".join([*proposal.without_address, *skipped]), proposal)
+        raise HeldError(reason, ", ".join([*proposal.without_address, *skipped]), proposal, template)
     return Destination(template, recipients, proposal)
 
 

@@ -19,13 +19,21 @@ class HeldError(EnvoiError):
         reason: Why.
         detail: More words, for a person, or "".
         proposal: Who was considered, where recipients are what is missing.
+        template: By which it would have been written, where that is known.
     """
 
-    def __init__(self, reason: HeldReason, detail: str = "", proposal: Proposal | None = None) -> None:
+    def __init__(
+        self,
+        reason: HeldReason,
+        detail: str = "",
+        proposal: Proposal | None = None,
+        template: MailTemplate | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
         self.proposal = proposal
+        self.seen_template = seen_template(template) if template is not None else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,15 @@ class Destination:
     @property
     def seen_template(self) -> str:
         """Names the template as it is now."""
-        return f"{self.template.id}.{self.template.revision}"
+        return seen_template(self.template)
 
     @property
     def seen_recipients(self) -> str:
         """A hash of the recipients: the same for the same people, and no way back to private addresses."""
         everybody = sorted(f"{row.field}:{row.address.key}" for row in self.recipients)
         return address_hash("\n".join(everybody), "run")
+
+
+def seen_template(template: MailTemplate) -> str:
+    """Name a template as it is now."""
+    return f"{template.id}.{template.revision}"

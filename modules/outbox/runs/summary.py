@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask_babel import gettext, ngettext
+from flask_babel import gettext, ngettext, pgettext
 from sqlalchemy import ColumnElement, func, or_, select
 
 from core import clock
@@ -225,7 +225,7 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
         return Row(item, document, (), (), None, "", None, reason)
     try:
         found = (
-            shown(item, about, run, sender)
+            shown(item, about, facts, run, sender)
             if isinstance(about, Document)
             else customer_destination(item, facts.customers, run, sender)
         )
@@ -245,7 +245,7 @@ def state_words(row: Row) -> str:
         ItemState.UNCHECKED: gettext("not looked at yet"),
         ItemState.READY: gettext("would go"),
         ItemState.HELD: gettext("held"),
-        ItemState.LEFT_OUT: gettext("left out"),
+        ItemState.LEFT_OUT: pgettext("document", "left out"),
         ItemState.SUBMITTED: gettext("sent"),
     }
     return words[row.item.state]

@@ -173,7 +173,7 @@ def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, _Seen]:
             try:
                 where = draft_of(item, facts, run, user)[1]
             except HeldError as error:
-                found[item.id] = _Seen(error, revision)
+                found[item.id] = _Seen(error, revision, error.seen_template)
             else:
                 found[item.id] = _Seen(None, revision, where.seen_template, where.seen_recipients)
     return found
