@@ -107,7 +107,9 @@ def test_an_invoice_says_its_lines_as_the_order_did(
 
 
 def test_a_french_quotation_says_everything(make_quotation: MakeOrder, company: Company) -> None:
-    save_company(company, {"legal_line": "SAS au capital de 1 000 €", "vat": "FR00", "phone": "+33 1 00"})
+    save_company(
+        company, {"legal_line": "SAS au capital de 1 000 €", "vat": "FR40303265045", "phone": "+33 1 00"}
+    )
     order = make_quotation(
         validity_date=TODAY + dt.timedelta(days=30), note="Merci.", payment_terms="30 jours"
     )
@@ -191,7 +193,7 @@ def test_a_posted_invoice_or_credit_note_prints_the_company_of_that_day(
         "street": "1 rue d'Avant",
         "zip_code": "69001",
         "city": "Lyon",
-        "vat": "FR11111111111",
+        "vat": "FR40303265045",
         "legal_line": "SARL d'avant, RCS Lyon",
         "bank_line": "IBAN FR76 1111",
         "email": "avant@example.com",
@@ -205,7 +207,7 @@ def test_a_posted_invoice_or_credit_note_prints_the_company_of_that_day(
     invoices.post(note)
     htmls = [document_html(row.document) for row in (posted, note)]
     after = {name: value.replace("1", "2").replace("vant", "près") for name, value in before.items()}
-    save_company(company, {**after, "name": "Maison d'après"})
+    save_company(company, {**after, "vat": "FR19812345676", "name": "Maison d'après"})
     assert [document_html(row.document) for row in (posted, note)] == htmls
     for words in ("IBAN FR76 1111", "SARL d&#39;avant", "1 rue d&#39;Avant", "#111111", "Maison Test"):
         assert words in htmls[0]

@@ -70,11 +70,12 @@ def access_to(
         encryption=server.encryption,
         username=server.username,
         password=decrypt(server.secret) if server.secret else "",
-        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
         ca_certificate=ca_certificate,
         allow_local=is_playground or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
         only_public=only_public,
         timeout=timeout,
+        own_name=str(config["MAIL_CONFIG_EHLO_NAME"]),
     )
 
 
@@ -146,5 +147,5 @@ def open_account_api(server: MailServer, *, timeout: float) -> AccountApi:
         partial(access_token, server.id),
         timeout=timeout,
         base_url=base_url_of(server.account.provider),
-        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
     )

@@ -26,7 +26,7 @@ from typing import Any, Self, cast
 from core.mail.exceptions import explain_exception
 from core.mail.outcomes import Failure, FailureKind, Reply, Stage, printable
 from modules.mail_config.models import Encryption
-from modules.mail_config.transports.base import ServerAccess
+from modules.mail_config.transports.base import ServerAccess, trusting
 
 MAX_MESSAGE = 32 * 1024 * 1024
 """Octets of the largest message that is fetched."""
@@ -245,7 +245,7 @@ class ImapMailbox:
 
     def _connect(self, access: ServerAccess) -> None:
         secure = access.encryption is not Encryption.NONE
-        context = ssl.create_default_context(cafile=access.ca_file) if secure else None
+        context = trusting(access.ca_file) if secure else None
         self._imap: imaplib.IMAP4
         if access.encryption is Encryption.TLS:
             self._imap = _ImapTls(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,8 +16,10 @@ from sqlalchemy import func, select
 from core import clock
 from core.db import db
 from core.documents.models import Document
+from core.documents.service import warnings_of
 from core.mail.draft import MailDraft
 from core.mail.explanations import EXPLANATIONS
+from core.mail.mistyped import meant
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
 from core.web.formats import day, file_size
@@ -128,6 +131,18 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             field="to",
         )
     yield from _came_back(form)
+    for recipient in form.draft.recipients:
+        addr_spec = recipient.address.addr_spec
+        better = meant(addr_spec, str(get_locale() or "en"))
+        if better:
+            yield Finding(
+                f"mistyped:{addr_spec}",
+                Severity.ASK,
+                gettext(
+                    "%(address)s may be mistyped. Did you mean %(better)s?", address=addr_spec, better=better
+                ),
+                field=recipient.field.value,
+            )
     for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
@@ -317,10 +332,13 @@ def _language(code: str) -> str:
 
 
 def _about_document(form: ComposeForm) -> Iterator[Finding]:
-    """Return a finding when the document has changed since the composer was opened."""
+    """Return findings about what is wrong in the document, and about its change since the composer was opened."""
     document = form.document
     if document is None:
         return
+    for sentence in warnings_of(document):
+        key = hashlib.sha256(sentence.encode()).hexdigest()[:16]
+        yield Finding(f"document:{key}", Severity.ASK, sentence, field="pdf")
     shown = form.pdf.revision if form.pdf is not None else document.revision
     if document.revision == form.draft.document_revision and shown == document.revision:
         return

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
-from wtforms import BooleanField, IntegerField, PasswordField, SelectChoice, SelectField, StringField
+from wtforms import BooleanField, PasswordField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires
 from core.db import db, transaction
@@ -18,7 +18,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.bounces.model import Nature
 from core.mail.explanations import EXPLANATIONS
-from core.web.forms import at_most, required, submit
+from core.web.forms import WholeNumberField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
 from modules.mail_config.models import Encryption
@@ -63,7 +63,7 @@ class MailboxForm(RecordForm):
     host = StringField(
         _l("Host"), [*required(), at_most(253)], description=_l("For example imap.example.com")
     )
-    port = IntegerField(
+    port = WholeNumberField(
         _l("Port"),
         [*required(), PORT_RANGE],
         default=993,

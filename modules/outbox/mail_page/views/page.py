@@ -28,7 +28,6 @@ from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
-from modules.outbox.compose.form import as_typed
 from modules.outbox.compose.recipients import reason_text
 from modules.outbox.conversation import conversation
 from modules.outbox.document_check import document_problem
@@ -45,6 +44,7 @@ from modules.outbox.models import MailAttachment, MailEvent, MailRecipient, Outg
 from modules.outbox.private_addresses import address_of, is_address_hash
 from modules.outbox.service import editor_of
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
+from modules.outbox.typed_times import as_typed
 
 TABS = ("recipients", "message", "answers", "reason", "timeline")
 MAX_SHOWN_PICTURES = 8 * 1024 * 1024
