@@ -78,7 +78,11 @@ def test_a_ticket_of_five_hundred_lines_fits(sell):
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_figures_stand_apart_and_long_words_end_before_their_price(sell, paper, language):
     taxed = {"tax_name": "TVA 20 %", "tax_rate": Decimal(20)}
-    ticket = sell(SaleLine("Lampadaire" * 4, Decimal(1), Decimal("12345678.90"), **taxed), line("3", "0.10"))
+    ticket = sell(
+        SaleLine("Lampadaire" * 4, Decimal(1), Decimal("12345678.90"), **taxed),
+        SaleLine("W" * 60, Decimal(1), Decimal("12345678.90"), **taxed),
+        line("3", "0.10"),
+    )
     change_format(ticket, paper)
     found = gaps(render_document(ticket.document, language=language))
     assert min(gap for gap, _letters in found) > -1

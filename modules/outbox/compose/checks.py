@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from core import clock
 from core.db import db
+from core.documents.glyphs import unprintable
 from core.documents.models import Document
 from core.documents.service import warnings_of
 from core.mail.draft import MailDraft
@@ -336,7 +337,8 @@ def _about_document(form: ComposeForm) -> Iterator[Finding]:
     document = form.document
     if document is None:
         return
-    for sentence in warnings_of(document):
+    missing = unprintable(document, form.draft.language)
+    for sentence in [*warnings_of(document), *([missing] if missing else [])]:
         key = hashlib.sha256(sentence.encode()).hexdigest()[:16]
         yield Finding(f"document:{key}", Severity.ASK, sentence, field="pdf")
     shown = form.pdf.revision if form.pdf is not None else document.revision
