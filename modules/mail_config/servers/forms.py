@@ -55,6 +55,7 @@ class ConnectionForm(RecordForm):
     encryption = SelectField(
         _l("Encryption"),
         choices=[SelectChoice(kind.value, title) for kind, title in ENCRYPTION_TITLES.items()],
+        render_kw={"data-ports": '{"starttls": 587, "tls": 465, "none": 25}'},
     )
     username = StringField(
         _l("User name"),

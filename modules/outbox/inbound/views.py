@@ -75,6 +75,7 @@ class MailboxForm(RecordForm):
             SelectChoice(kind.value, ENCRYPTION_TITLES[kind])
             for kind in (Encryption.TLS, Encryption.STARTTLS, Encryption.NONE)
         ],
+        render_kw={"data-ports": '{"tls": 993, "starttls": 143, "none": 143}'},
     )
     username = StringField(_l("User name"), [*required(), at_most(254)], render_kw={"autocomplete": "off"})
     password = PasswordField(

@@ -35,7 +35,10 @@ export const domains = (language) => usual.domains[language.split("-")[0]] || us
 export function couldBe(text) {
   const spec = cleaned(text);
   return (
-    SHAPE.test(spec) && !spec.includes("..") && !/^\.|\.@|@[.-]|-\.|-$|\.[0-9]+$/.test(spec) && spec.length <= 254
+    SHAPE.test(spec) &&
+    !spec.includes("..") &&
+    !/^\.|\.@|@[.-]|-\.|-$|\.[0-9]+$/.test(spec) &&
+    spec.length <= 254
   );
 }
 
