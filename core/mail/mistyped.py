@@ -7,6 +7,7 @@ and the tests give the same addresses to both.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from core.i18n import countries
 
@@ -32,6 +33,7 @@ TRUE_NEIGHBORS = frozenset(
 )
 _NEAR_ENDINGS = ("com", "net", "org")
 _SHORT = 8  # characters: a short domain has many neighbors, and tree.fr is nobody's slip for free.fr
+_MOST_SLIPS = 2
 _SHORTEST_ENDING = 3
 _MOST_LETTERS = 64  # of a domain that is compared
 
@@ -43,23 +45,28 @@ def meant(addr_spec: str, language: str) -> str:
         addr_spec: As it was typed.
         language: Whose usual domains come first.
     """
-    local, at, domain = addr_spec.rpartition("@")
-    domain = domain.lower()
-    if not local or not at or not domain or len(domain) > _MOST_LETTERS or domain in TRUE_NEIGHBORS:
+    local, _, domain = addr_spec.rpartition("@")
+    best = _meant_domain(domain.lower(), language.partition("-")[0].partition("_")[0]) if local else ""
+    return f"{local}@{best}" if best else ""
+
+
+@lru_cache(2000)
+def _meant_domain(domain: str, language: str) -> str:
+    """Return the domain that was probably meant, or ""; hundreds of recipients share a few domains."""
+    if not domain or len(domain) > _MOST_LETTERS or domain in TRUE_NEIGHBORS:
         return ""
-    first = USUAL_DOMAINS.get(language.partition("-")[0].partition("_")[0], USUAL_DOMAINS["en"])
+    first = USUAL_DOMAINS.get(language, USUAL_DOMAINS["en"])
     known = dict.fromkeys((*first, *USUAL_DOMAINS["fr"], *USUAL_DOMAINS["en"]))
     if domain in known:
         return ""
     name, _, ending = domain.partition(".")
     if name == "gmail":
-        return f"{local}@gmail.com"  # there is no other
+        return "gmail.com"  # there is no other
     if ending in USUAL_ENDINGS and any(one.partition(".")[0] == name for one in known):
         return ""
-    near = [(distance(domain, one), one) for one in known]
-    near = [(count, one) for count, one in near if count <= (1 if len(one) < _SHORT else 2)]
-    best = min(near, key=lambda pair: pair[0])[1] if near else _with_another_ending(domain)
-    return f"{local}@{best}" if best else ""
+    near = [(distance(domain, one), one) for one in known if abs(len(domain) - len(one)) <= _MOST_SLIPS]
+    near = [(count, one) for count, one in near if count <= (1 if len(one) < _SHORT else _MOST_SLIPS)]
+    return min(near, key=lambda pair: pair[0])[1] if near else _with_another_ending(domain)
 
 
 def _with_another_ending(domain: str) -> str:
