@@ -132,7 +132,7 @@ def test_settings_of_core_and_of_modules_are_told_together(tmp_path: Path) -> No
     for name in (
         "PORT must",
         "OUTBOX_RETRY_MINUTES must",
-        "OUTBOX_KEEP_DAYS", "OUTBOX_GIVE_UP_DAYS", "PLAYGROUND_SMTP_PORT", "MAIL_CONFIG_CA_FILE",
+        "OUTBOX_KEEP_DAYS", "OUTBOX_GIVE_UP_DAYS must", "PLAYGROUND_SMTP_PORT", "MAIL_CONFIG_CA_FILE",
         "MAIL_CONFIG_EHLO_NAME", "DISTRIBUTION_ARCHIVE_DIR",
     ):  # fmt: skip
         assert said.err.count(f"ENVOI_{name}") == 1, said.err
