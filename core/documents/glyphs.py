@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from cachetools import TTLCache
 from flask_babel import gettext
 
 from core.documents.checked import BehaviorError, html_of
@@ -16,9 +15,6 @@ from core.documents.pdf import has_glyph
 MOST_NAMED = 12
 """Letters that a sentence names."""
 _ASIDE = re.compile(r"<style.*?</style>|<[^<>]*>", re.DOTALL)
-_MOST_KEPT = 200
-_KEPT_SECONDS = 30.0  # the composer asks at each change of its form
-_kept: TTLCache[tuple[object, ...], str] = TTLCache(_MOST_KEPT, _KEPT_SECONDS)
 
 
 def missing_letters(text: str) -> str:
@@ -33,14 +29,11 @@ def unprintable(document: Document, language: str | None = None) -> str:
         document: The document.
         language: As for `render_document`.
     """
-    key = (document.id, document.revision, language or document.language)
-    if (letters := _kept.get(key)) is None:
-        try:
-            with speaking(document, language):
-                page = html_of(document)
-        except BehaviorError:
-            return ""  # told where the PDF is made
-        letters = _kept[key] = missing_letters(unescape(_ASIDE.sub(" ", page)))
+    try:
+        with speaking(document, language):
+            letters = missing_letters(unescape(_ASIDE.sub(" ", html_of(document))))
+    except BehaviorError:
+        return ""  # told where the PDF is made
     if not letters:
         return ""
     shown = " ".join(letters[:MOST_NAMED]) + (" …" if len(letters) > MOST_NAMED else "")

@@ -93,6 +93,10 @@ def _register_fonts(folder: Path) -> None:
         pdfmetrics.registerFont(TTFont(face, folder / f"DejaVuSans{file}.ttf"))
         addMapping(FONT, bold, italic, face)
     DEFAULT_FONT[FONT.lower()] = FONT
+    # Both engines name Helvetica, which no PDF may leave out, for blanks and at the head of each page.
+    rl_config.canvas_basefontname = FONT
+    for style, face in (("", ""), ("-Bold", "-Bold"), ("-Oblique", "-Oblique"), ("-BoldOblique", "-Bold")):
+        pdfmetrics._fonts[f"Helvetica{style}"] = pdfmetrics.getFont(f"{FONT}{face}")
 
 
 def text_width(text: str, size: float) -> float:

@@ -28,7 +28,7 @@ _LONGEST_MM = 5000
 _LINE_MM = 11  # height of a line of the ticket on the roll
 _REST_MM = 160  # of head, sums and foot together
 
-_GAP = 7.5  # points between columns
+_GAP = 9.0  # points between columns
 _BESIDE_A_PRICE = 3.0  # points that a word leaves before the price beside it
 
 
