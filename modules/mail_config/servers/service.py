@@ -23,7 +23,7 @@ from core.mail.addresses import Address, normalize
 from core.mail.outcomes import Advice, Failure, RecipientState
 from core.registry import current_registry
 from core.signals import mail_server_ready
-from core.vault import encrypt, readable
+from core.vault import encrypt
 from modules.mail_config.message import MailMessage
 from modules.mail_config.models import SMTP, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter
@@ -392,13 +392,3 @@ def find_server(name: str) -> MailServer:
 def default_from(company: Company | None) -> str:
     """Return the address that tests are sent from."""
     return company.email if company is not None and company.email else "envoi@example.com"
-
-
-def unreadable_secrets(_sender: object) -> list[str]:
-    """Answer `envoi check`: the servers whose password was saved under another key."""
-    return [
-        f"The password of the mail server “{server.name}” cannot be read: ENVOI_SECRET_KEY is not the one that it was "
-        "saved under. Set that one again, or type the password again."
-        for server in servers()
-        if not readable(server.secret) or (server.account and not readable(server.account.refresh_secret))
-    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,12 +14,9 @@ from sqlalchemy import func, select
 
 from core import clock
 from core.db import db
-from core.documents.glyphs import unprintable
 from core.documents.models import Document
-from core.documents.service import warnings_of
 from core.mail.draft import MailDraft
 from core.mail.explanations import EXPLANATIONS
-from core.mail.mistyped import meant
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import customer_of
 from core.web.formats import day, file_size
@@ -29,6 +25,7 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.agreed_way import about_wish
+from modules.outbox.compose.doubts import about_slips, about_what_it_says
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import removed_keys
@@ -132,18 +129,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             field="to",
         )
     yield from _came_back(form)
-    for recipient in form.draft.recipients:
-        addr_spec = recipient.address.addr_spec
-        better = meant(addr_spec, str(get_locale() or "en"))
-        if better:
-            yield Finding(
-                f"mistyped:{addr_spec}",
-                Severity.ASK,
-                gettext(
-                    "%(address)s may be mistyped. Did you mean %(better)s?", address=addr_spec, better=better
-                ),
-                field=recipient.field.value,
-            )
+    yield from about_slips(form)
     for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
@@ -337,10 +323,7 @@ def _about_document(form: ComposeForm) -> Iterator[Finding]:
     document = form.document
     if document is None:
         return
-    missing = unprintable(document, form.draft.language)
-    for sentence in [*warnings_of(document), *([missing] if missing else [])]:
-        key = hashlib.sha256(sentence.encode()).hexdigest()[:16]
-        yield Finding(f"document:{key}", Severity.ASK, sentence, field="pdf")
+    yield from about_what_it_says(form, document)
     shown = form.pdf.revision if form.pdf is not None else document.revision
     if document.revision == form.draft.document_revision and shown == document.revision:
         return
