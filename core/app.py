@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
         ModuleError: Modules cannot be loaded.
     """
     logs.install()
-    settings = settings or read_settings()
+    settings = settings or read_settings(check_modules=loader.settings_problems)
     registry = loader.build_registry(loader.select(loader.discover(), settings.modules))
     shell = shell_folder()
     app = Envoi("envoi", root_path=str(shell), static_folder="static", template_folder="templates")

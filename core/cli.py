@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,12 +16,12 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core import loader, migrate, worker
+from core import embedded, loader, migrate, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
 from core.companies.models import Company
-from core.config import PRIVATE_UMASK
+from core.config import PRIVATE_UMASK, open_to_others
 from core.db import again, db
 from core.errors import EnvoiError
 from core.inbound import inbound
@@ -33,6 +34,7 @@ from core.signals import check_asked, inbound_message
 from core.supervisor import prepare, run_all
 from core.web_server import serve_web
 
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
 
@@ -137,10 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DBAPIError as error:
         click.echo(f"envoi: {database_problem(error)}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        where = f" ({printable(str(error.filename))})" if error.filename else ""
+        click.echo(f"envoi: Nothing can be written{where}: {error.strerror}.", err=True)
+        sys.exit(1)
 
 
 def database_problem(error: DBAPIError) -> str:
     """Return in a sentence why the database could not be used."""
+    if "disk is full" in str(error.orig) or "No space left" in str(error.orig):
+        return f"{unusable_database(error)} Make room on the disk; nothing that was saved before is lost."
     return f"{unusable_database(error)} If it is there, `envoi db upgrade` makes its tables."
 
 
@@ -154,7 +164,10 @@ def unusable_database(error: DBAPIError) -> str:
 @click.option("--demo/--no-demo", default=True, help="Load demonstration data into an empty database.")
 def up(demo: bool) -> None:
     """Start everything: database, queue, worker, mailbox, web."""
-    run_all(application(), main, demo=demo)
+    app = application()
+    for sentence in loader.unknown_settings(app.extensions["envoi_settings"]):
+        click.echo(f"envoi: {sentence}", err=True)
+    run_all(app, main, demo=demo)
 
 
 @cli.command("prepare", hidden=True)
@@ -213,8 +226,12 @@ def checks() -> list[str]:
     except DBAPIError as error:
         problems = [database_problem(error)]
     problems += loader.unknown_settings(current_settings())
+    settings = current_settings()
+    problems += open_to_others(settings)
     if jobs_away():
         problems.append("Redis cannot be reached: mails are kept and wait.")
+        foreign = embedded.foreign_data(settings.data_dir / "redis") if settings.redis_embedded else ""
+        problems += [foreign] if foreign else []
     return problems
 
 

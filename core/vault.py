@@ -41,3 +41,12 @@ def decrypt(data: bytes) -> str:
                 "Type it again."
             )
         ) from error
+
+
+def readable(data: bytes | None) -> bool:
+    """Return False for what was encrypted under another key than the present one."""
+    try:
+        _ = decrypt(data) if data else ""
+    except UserError:
+        return False
+    return True

@@ -251,6 +251,15 @@
   });
   document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
 
+  // The port that is usual for an encryption follows it, unless somebody has typed one of their own.
+  document.addEventListener("change", ({ target }) => {
+    const port = target.form?.elements.port;
+    if (!target.dataset.ports || !port) return;
+    const usual = JSON.parse(target.dataset.ports);
+    if (!port.value || Object.values(usual).includes(Number(port.value)))
+      port.value = usual[target.value] ?? port.value;
+  });
+
   // A page brought back from the browser's memory shows old states: fetch it anew.
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) window.location.reload();

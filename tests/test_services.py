@@ -116,9 +116,30 @@ def test_the_wheels_server_is_found_where_the_machine_has_none(
 
 
 def test_no_redis_at_all_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "find_redis_binary", lambda: None)
+    monkeypatch.setattr(embedded, "_binaries", list)
     with pytest.raises(embedded.EmbeddedServerError, match="ENVOI_REDIS_URL"):
         embedded.start_redis(tmp_path, 1)
+
+
+def test_the_server_that_wrote_the_data_is_the_one_that_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis_server(tmp_path):
+        pass
+    wrote = embedded.written_by(tmp_path)
+    assert wrote in {"redis-server", "valkey-server"}
+    mine, other = Path("/one") / wrote, Path("/other") / f"not-{wrote}"
+    monkeypatch.setattr(embedded, "_binaries", lambda: [other, mine])
+    assert (embedded.find_redis_binary(), embedded.find_redis_binary(tmp_path)) == (other, mine)
+    assert embedded.foreign_data(tmp_path) == ""
+    monkeypatch.setattr(embedded, "_binaries", lambda: [other])
+    assert embedded.find_redis_binary(tmp_path) == other
+    assert f"written by {wrote}, which is not on this machine" in embedded.foreign_data(tmp_path)
+    (tmp_path / "redis.log").write_text("# Can't handle RDB format version 80\n")
+    ended = subprocess.Popen(["false"])
+    ended.wait()
+    with pytest.raises(embedded.EmbeddedServerError, match="format version 80"):
+        embedded.wait_for_redis(f"redis://127.0.0.1:{embedded.free_port()}/0", 30, ended, tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- PostgreSQL

@@ -15,10 +15,11 @@ from core.auth.models import User, user_company
 from core.companies.models import Company, Sequence
 from core.db import db, transaction
 from core.errors import UserError
+from core.i18n import is_country, locale_of_reader
 from core.i18n import lazy_gettext as _l
-from core.i18n import locale_of_reader
 from core.pictures import MAIL_FORMATS, TooManyPixelsError, UnreadablePictureError, drawn
 from core.signals import company_currency_changing
+from core.vat import checked_vat
 
 MAX_LOGO_BYTES = 2 * 1024 * 1024  # of the upload; what is kept is scaled down and far smaller
 LOGO_FORMATS = (*MAIL_FORMATS, "WEBP")
@@ -72,11 +73,13 @@ def save_company(company: Company | None, values: dict[str, Any]) -> Company:
 
     Args:
         company: The company to change, or None for a new one.
-        values: Column values.
+        values: Column values. Country and VAT number are checked where they change, so that old ones can be saved.
 
     Raises:
-        UserError: The name is taken, or something is being counted in the former currency.
+        UserError: The name is taken, something is being counted in the former currency, or country or VAT number is
+            none that there can be.
     """
+    values = _checked(company, values)
     with transaction() as session:
         if company is not None and "currency" in values:
             _let_go_of_currency(company, str(values["currency"]))
@@ -89,6 +92,17 @@ def save_company(company: Company | None, values: dict[str, Any]) -> Company:
         except IntegrityError as error:
             raise UserError(_l("Another company has this name."), "name") from error
     return company
+
+
+def _checked(company: Company | None, values: dict[str, Any]) -> dict[str, Any]:
+    former = {name: getattr(company, name) for name in ("country", "vat")} if company is not None else {}
+    changed = {name: value for name, value in values.items() if former.get(name) != value}
+    if not is_country(changed.get("country") or "FR"):
+        raise UserError(_l("There is no such country."), "country")
+    if "vat" in changed:
+        country = values.get("country") or former.get("country") or "FR"
+        values = {**values, "vat": checked_vat(changed["vat"] or "", country)}
+    return values
 
 
 def _let_go_of_currency(company: Company, currency: str) -> None:

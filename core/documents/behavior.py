@@ -125,4 +125,7 @@ class DocumentBehavior(Protocol):
     #
     # And `file_name(document) -> str`: what its PDF is called, where that is not kind and number.
     #
+    # And `warnings(document) -> Sequence[object]`: what is probably wrong in it, a sentence each; it is told
+    # before it is sent.
+    #
     # And `preferred_template(document) -> int | None`: the id of the mail template that settings of the module name.

@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.documents.pdf import UNICODE_FONT, needs_unicode_font, text_width
+from reportlab.lib.utils import simpleSplit
+
+from core.documents.pdf import FONT, text_width
 
 T = TypeVar("T")
 
 SMALLEST = 5.0
 """Points; below this nobody reads what is printed."""
-_BUILT_IN_FONT = "Helvetica"  # draws faster, and needs no embedding
-# The engine's narrow no-break space (French thousands) is wide in one font and missing in the other.
+# The engine's narrow no-break space (French thousands) is as wide as a letter.
 _SPACES = str.maketrans({"\u202f": "\u00a0"})
 _STEP = 0.5
-_MM = 72 / 25.4
+_WORD = re.compile(r"\S+")
+_WIDEST = 1.05  # em; hardly a letter is wider
+MM = 72 / 25.4
+"""Points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,6 @@ def fitted(
     millimeters: float,
     gap: float,
     least: float,
-    family: str,
 ) -> Columns:
     """Return columns in which no figure runs into its neighbor.
 
@@ -52,12 +55,11 @@ def fitted(
         millimeters: The width of the table.
         gap: The points that a column has besides its text.
         least: The share of the first column that is left to it.
-        family: The font.
     """
     size = usual.size
     while True:
         wanted = [
-            max(share, 100 * (_widest(texts, family, size) + gap) / (millimeters * _MM))
+            max(share, 100 * (_widest(texts, size) + gap) / (millimeters * MM))
             for share, texts in zip(usual.shares[1:], figures, strict=True)
         ]
         rest = 100 - sum(wanted)
@@ -66,29 +68,44 @@ def fitted(
         size -= _STEP
 
 
-def printed(usual: T, fit: Callable[[T, str], T], render: Callable[[T, str], str]) -> str:
-    """Return a page in the font that its letters need, with columns as wide as its figures.
-
-    It is rendered twice where something has to give way: which letters there are says which font, and that says how
-    wide they are.
+def printed(usual: T, fit: Callable[[T], T], render: Callable[[T], str]) -> str:
+    """Return a page with columns as wide as its figures.
 
     Args:
         usual: The columns where everything fits.
-        fit: Takes them and the font, and returns those that are needed.
-        render: Takes columns and font, and returns the page.
+        fit: Takes them, and returns those that are needed.
+        render: Takes columns, and returns the page.
     """
-    html = render(usual, _BUILT_IN_FONT).translate(_SPACES)
-    font = UNICODE_FONT if needs_unicode_font(html) else _BUILT_IN_FONT
-    columns = fit(usual, font)
-    if columns == usual and font == _BUILT_IN_FONT:
-        return html
-    return render(columns, font).translate(_SPACES)
+    return render(fit(usual)).translate(_SPACES)
 
 
-def breakable(text: str, longest: int) -> str:
-    """Return the text with a space inside words that are longer than a column, which the engine would not break."""
-    return re.sub(rf"\S{{{longest}}}(?=\S)", r"\g<0> ", text)
+def breakable(text: str, points: float, size: float) -> str:
+    """Return the text with a space inside words that are wider than their place, which the engine would not break.
+
+    Args:
+        text: What stands there.
+        points: How wide the place is.
+        size: Of the letters, in points.
+    """
+    return _WORD.sub(lambda word: _broken(word[0], points, size), text)
 
 
-def _widest(texts: Sequence[str], family: str, size: float) -> float:
-    return max((text_width(text, family, size) for text in texts), default=0.0)
+def _broken(word: str, points: float, size: float) -> str:
+    if len(word) * size * _WIDEST <= points or text_width(word, size) <= points:
+        return word
+    parts = [""]
+    for letter in word:
+        if parts[-1] and text_width(parts[-1] + letter, size) > points:
+            parts.append("")
+        parts[-1] += letter
+    return " ".join(parts)
+
+
+def paragraphs(text: str, points: float, size: float, most: int) -> list[str]:
+    """Return a text in parts of at most so many lines, between which a page may end; arguments as for `breakable`."""
+    lines = simpleSplit(breakable(text, points, size), FONT, size, points)
+    return [" ".join(lines[start : start + most]) for start in range(0, len(lines), most)] or [""]
+
+
+def _widest(texts: Sequence[str], size: float) -> float:
+    return max((text_width(text, size) for text in texts), default=0.0)

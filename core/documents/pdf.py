@@ -6,8 +6,8 @@ import gc
 import hashlib
 import io
 import logging
-import re
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,9 +39,9 @@ rl_config.useA85 = 0
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()
 
-# WinAnsi, which the PDF's built-in fonts know: a PDF that carries no font is small, and soon made.
-_LATIN = re.compile(
-    r"[\x00-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u2013-\u2026\u2030\u2039\u203a\u20ac\u2122\u202f]*"
+# What Windows has in the place of controls, as old imports have it: an apostrophe, a dash, the euro.
+_WINDOWS = str.maketrans(
+    {code: letter for code in range(0x80, 0xA0) if (letter := bytes([code]).decode("cp1252", "ignore"))}
 )
 
 
@@ -77,40 +77,55 @@ def _held(lock: threading.Lock) -> Iterator[None]:
         lock.release()
 
 
-def needs_unicode_font(text: str) -> bool:
-    """Return True when the text holds characters that the PDF's built-in fonts (WinAnsi) lack."""
-    return _LATIN.fullmatch(text) is None
-
-
-UNICODE_FONT = "DejaVu"
-"""The font family for text that the built-in fonts cannot show; known once `_register_fonts` has run."""
+FONT = "DejaVu"
+"""The family that documents are printed in: in the PDF itself, so that everybody reads the same letters."""
 
 
 @cache
 def _register_fonts(folder: Path) -> None:
-    """Make `UNICODE_FONT` known to the PDF engine.
+    """Make `FONT` known to the PDF engine.
 
     Done once in a process: an `@font-face` would read and parse the fonts again for every document, and the
     documents would have to be allowed to read files.
     """
     for bold, italic, file in ((0, 0, ""), (1, 0, "-Bold"), (0, 1, "-Oblique"), (1, 1, "-Bold")):
-        face = f"{UNICODE_FONT}{file}"
+        face = f"{FONT}{file}"
         pdfmetrics.registerFont(TTFont(face, folder / f"DejaVuSans{file}.ttf"))
-        addMapping(UNICODE_FONT, bold, italic, face)
-    DEFAULT_FONT[UNICODE_FONT.lower()] = UNICODE_FONT
+        addMapping(FONT, bold, italic, face)
+    DEFAULT_FONT[FONT.lower()] = FONT
+    # Both engines name Helvetica, which no PDF may leave out, for blanks and at the head of each page.
+    rl_config.canvas_basefontname = FONT
+    for style, face in (("", ""), ("-Bold", "-Bold"), ("-Oblique", "-Oblique"), ("-BoldOblique", "-Bold")):
+        pdfmetrics._fonts[f"Helvetica{style}"] = pdfmetrics.getFont(f"{FONT}{face}")
 
 
-def text_width(text: str, family: str, size: float) -> float:
-    """Return how wide a line is in bold letters of a family, which are the wider ones, in points.
+def text_width(text: str, size: float) -> float:
+    """Return how wide a line is in bold letters, which are the wider ones, in points.
 
     Args:
         text: The line.
-        family: `UNICODE_FONT`, or Helvetica.
         size: In points.
     """
-    if family == UNICODE_FONT:
-        _register_fonts(_font_folder())
-    return float(pdfmetrics.stringWidth(text.replace("\u202f", "\xa0"), f"{family}-Bold", size))
+    _register_fonts(_font_folder())
+    return float(pdfmetrics.stringWidth(text.replace("\u202f", "\xa0"), f"{FONT}-Bold", size))
+
+
+def has_glyph(letter: str) -> bool:
+    """Return whether a letter can be printed: in its shape, and in its place where it is read from the right."""
+    if letter.isspace() or unicodedata.category(letter) in _WITHOUT_GLYPH:
+        return True
+    return ord(letter) in _glyphs() and unicodedata.bidirectional(letter) not in _FROM_THE_RIGHT
+
+
+_WITHOUT_GLYPH = frozenset(("Cc", "Cf"))  # marks that nobody sees
+_FROM_THE_RIGHT = frozenset(("R", "AL"))
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    _register_fonts(_font_folder())
+    faces = [pdfmetrics.getFont(name).face for name in (FONT, f"{FONT}-Bold")]
+    return frozenset(faces[0].charToGlyph) & frozenset(faces[1].charToGlyph)
 
 
 def _font_folder() -> Path:
@@ -149,15 +164,13 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
         RenderError: The engine could not make it, or the page wanted to read something that is not its own.
     """
     out = io.BytesIO()
-    # Only where the page names it: most processes never need the fonts, and reading them takes its time.
-    if UNICODE_FONT in html:
-        _register_fonts(_font_folder())
+    _register_fonts(_font_folder())
     if not _one_at_a_time.acquire(timeout=patience):
         raise EngineBusyError("Another PDF is being made.")
     with _held(_one_at_a_time), _no_garbage_collection():
         try:
             # Not as a text: one of more than 100 kB would be written to the disk, into a file that nobody closes.
-            page = io.BytesIO(html.encode())
+            page = io.BytesIO(html.translate(_WINDOWS).encode())
             status = pisa.CreatePDF(page, dest=out, link_callback=_resolve_uri, encoding="utf-8")
         except RenderError:
             raise

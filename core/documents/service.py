@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import cast
 
 from flask_babel import gettext
@@ -146,6 +147,14 @@ def _ask_behavior(document: Document, question: str) -> object | None:
 def keeps_addresses_private(document: Document) -> bool:
     """Return True when the addresses that mails about a document go to are used and not kept."""
     return bool(_ask_behavior(document, "keeps_addresses_private"))
+
+
+def warnings_of(document: Document) -> list[str]:
+    """Return a sentence for each thing that is probably wrong in a document, as its module knows."""
+    if document.kind not in current_registry().kinds:
+        return []
+    told = cast("Sequence[object]", _ask_behavior(document, "warnings") or ())
+    return [str(sentence) for sentence in told]
 
 
 def preferred_template(document: Document) -> int | None:

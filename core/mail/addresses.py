@@ -60,7 +60,7 @@ def normalize(text: str, field: str | None = None) -> str:
     """Return the addr-spec of the text, checked by form; no network is asked.
 
     Args:
-        text: What was typed.
+        text: What was typed; a name that stands beside the address is left out.
         field: The field of a form that it was typed into; the error is shown beside it.
 
     Raises:
@@ -68,10 +68,15 @@ def normalize(text: str, field: str | None = None) -> str:
     """
     if len(text) > _LONGEST_LINE:
         raise _invalid(text.strip(), None, field)
-    cleaned = typed_addresses.clean(text)
+    return _checked(text.strip(), typed_addresses.name_and_spec(text)[1], field)
+
+
+def _checked(text: str, spec: str, field: str | None = None) -> str:
+    """Return a spec as it is kept; what is wrong is told with the text that was typed for it."""
+    cleaned = typed_addresses.clean(spec)
     wrong = typed_addresses.fault(cleaned)
     if wrong is not None:
-        raise _invalid(text.strip(), wrong, field)
+        raise _invalid(text, wrong, field)
     try:
         checked = validate_email(
             cleaned,
@@ -81,7 +86,7 @@ def normalize(text: str, field: str | None = None) -> str:
             test_environment=True,
         )
     except EmailNotValidError as error:
-        raise _invalid(text.strip(), None, field) from error
+        raise _invalid(text, typed_addresses.doubtful(cleaned), field) from error
     return f"{checked.local_part}@{checked.domain}"
 
 
@@ -117,8 +122,10 @@ def parse_address(text: str) -> Address:
     Raises:
         InvalidAddressError: The text is none of these.
     """
+    if len(text) > _LONGEST_LINE:
+        raise _invalid(text.strip(), None, None)
     name, spec = typed_addresses.name_and_spec(text)
-    return Address(normalize(spec), one_line(name))
+    return Address(_checked(spec.strip(), spec), one_line(name))
 
 
 def parse_addresses(text: str) -> tuple[list[Address], list[InvalidAddressError]]:

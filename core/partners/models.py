@@ -110,7 +110,7 @@ class Partner(Base):
     country: Mapped[str] = mapped_column(String(2), default="FR", active_history=True)
     """ISO 3166-1 alpha-2."""
     vat: Mapped[str] = mapped_column(String(40), default="")
-    """VAT number of a customer as `core.partners.vat` writes it, or ""; older rows may hold anything."""
+    """VAT number of a customer as `core.vat` writes it, or ""; older rows may hold anything."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
     company_id: Mapped[int | None] = mapped_column(

@@ -22,7 +22,7 @@ from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import reachable
 from core.partners.search import Person, search_people
-from core.partners.vat import checked_vat
+from core.vat import checked_vat
 
 __all__ = [
     "ContactExistsError",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import lazyload
 
 from core.companies.models import Company
 from core.db import db, transaction
@@ -178,6 +179,23 @@ def taxes_of(company_id: int) -> list[Tax]:
         db.session.scalars(
             select(Tax).where(Tax.active, of_company(Tax, company_id)).order_by(Tax.rate.desc(), Tax.name)
         )
+    )
+
+
+def usual_tax(company_id: int) -> Tax | None:
+    """Return the tax that a company's sales usually have: that of most of its products, else the highest.
+
+    The highest rate of a country is its standard rate, the others are exceptions to it.
+    """
+    count = func.count(Product.id)
+    return db.session.scalar(
+        select(Tax)
+        .outerjoin(Product, (Product.tax_id == Tax.id) & Product.active & of_company(Product, company_id))
+        .where(Tax.active, of_company(Tax, company_id))
+        .group_by(Tax.id)
+        .order_by(count.desc(), Tax.rate.desc(), Tax.id)
+        .options(lazyload(Tax.company))
+        .limit(1)
     )
 
 

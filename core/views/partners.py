@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from sqlalchemy import select
 from wtforms import (
     BooleanField,
@@ -27,6 +27,7 @@ from core.db.changes import note_change
 from core.documents.customers import refuse_narrowing
 from core.i18n import language_name
 from core.i18n import lazy_gettext as _l
+from core.mail.mistyped import meant
 from core.partners import export
 from core.partners.history import last_changes
 from core.partners.labels import LabelKind, PartnerLabel, labels_of
@@ -259,6 +260,16 @@ def partner(partner_id: int) -> ResponseReturnValue:
     )
 
 
+def _doubt_address(row: Partner) -> None:
+    """Ask on the next page whether another address was meant than the one that was saved."""
+    better = meant(row.email, str(get_locale() or "en"))
+    if better:
+        words = gettext(
+            "%(address)s may be mistyped. Did you mean %(better)s?", address=row.email, better=better
+        )
+        flash(words, "warning")
+
+
 @blueprint.post("/partners/<int:partner_id>/main")
 @requires("core.partner.edit")
 def partner_main(partner_id: int) -> ResponseReturnValue:
@@ -283,6 +294,7 @@ def partner_new(parent_id: int | None = None) -> ResponseReturnValue:
     form = _new_contact_form(parent) if parent else _new_form()
     made: list[Partner] = []
     if submit(form, lambda: made.append(save_partner(None, {**_values(form), "parent_id": parent_id}))):
+        _doubt_address(made[0])
         return redirect(url_for("core.partner", partner_id=parent_id or made[0].id))
     title = gettext("New contact of %(name)s", name=parent.name) if parent else gettext("New customer")
     return render_template(
@@ -320,6 +332,7 @@ def partner_edit(partner_id: int) -> ResponseReturnValue:
     form = record_form(row, build, locked=[row.parent, row] if row.parent else [row])
     if submit(form, save):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
+        _doubt_address(row)
         return redirect(url_for("core.partner", partner_id=row.id))
     crumbs = [
         (gettext("Customers"), url_for("core.partners")),

@@ -6,31 +6,26 @@ Fields that search, for customers, products and colleagues, are in `core.pickers
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from babel.numbers import NumberFormatError, format_decimal, parse_decimal
+from babel.numbers import format_decimal, get_currency_precision
 from flask import Response, after_this_request, flash
 from flask_babel import get_locale, gettext
 from flask_wtf import FlaskForm
-from wtforms import Field, widgets
+from wtforms import Field, IntegerField, widgets
 from wtforms.validators import InputRequired, Length
 
 from core.db.types import DECIMAL_PLACES
 from core.errors import ConcurrentChangeError, UserError
 from core.i18n import lazy_gettext as _l
 from core.i18n import number_locale
+from core.numbers import read_decimal
 from core.web.record_form import RecordForm
-
-LARGEST = Decimal(10) ** 11  # with four places it fits into the column, with room for sums
-
-
-# What stands between thousands somewhere, and is never a decimal sign: blanks, and the apostrophes of Switzerland.
-_GROUPING = str.maketrans(dict.fromkeys("\u202f\u00a0 '’", ""))
 
 
 class LocalDecimalField(Field):  # type: ignore[misc]
-    """A decimal number, typed as people of the locale type it; a point is always understood as well."""
+    """A decimal number, typed as people of the locale type it; see `core.numbers`."""
 
     widget = widgets.TextInput()
 
@@ -67,26 +62,21 @@ class LocalDecimalField(Field):  # type: ignore[misc]
             raise ValueError(gettext("The number must not be above %(maximum)s.", maximum=self.maximum))
 
 
-def read_decimal(text: str, places: int = DECIMAL_PLACES) -> Decimal:
-    """Return the number that a person has typed.
+class MoneyField(LocalDecimalField):
+    """An amount; the form is made with `meta={"currency": …}` (ISO 4217), which says how many decimals there may be."""
 
-    Raises:
-        ValueError: It is no number, too large, or has too many decimals; the text is a sentence.
-    """
-    compact = text.translate(_GROUPING)
-    try:
-        value = (
-            Decimal(compact)
-            if compact.isascii() and "," not in compact
-            else parse_decimal(compact, locale=number_locale(get_locale()), strict=True)
-        )
-    except (InvalidOperation, NumberFormatError, ValueError) as error:
-        raise ValueError(gettext("This is not a number.")) from error
-    if not value.is_finite() or abs(value) >= LARGEST:
-        raise ValueError(gettext("This number is too large."))
-    if value != round(value, places):
-        raise ValueError(gettext("At most %(places)s decimals.", places=places))
-    return value
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed."""
+        self.places = get_currency_precision(self.meta.currency)
+        super().process_formdata(valuelist)
+
+
+class WholeNumberField(IntegerField):  # type: ignore[misc]
+    """A whole number, read as every other number: WTForms takes 1_000 and knows no blank between thousands."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read what was typed; nothing typed is no number."""
+        self.data = int(read_decimal(valuelist[0], 0)) if valuelist and valuelist[0].strip() else None
 
 
 def required() -> list[Any]:

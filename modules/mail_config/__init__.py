@@ -130,6 +130,7 @@ module = Module(
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
+        Receiver("check_asked", "modules.mail_config.servers.access:unreadable_secrets"),
     ),
     slots=(SlotFill("shell.user", "modules.mail_config.senders.views.mine:menu_entry"),),
     install="modules.mail_config.mail_templates.shipped:install",
@@ -138,6 +139,10 @@ module = Module(
     config_defaults={
         # 1: servers may be this machine itself. Else whoever sets one up could speak to what only listens here.
         "MAIL_CONFIG_ALLOW_LOCAL_SERVERS": 0,
+        # A file with certificates in PEM: authorities of the house, trusted beside those of the system.
+        "MAIL_CONFIG_CA_FILE": "",
+        # How this machine calls itself to mail servers; "" for the name that it has.
+        "MAIL_CONFIG_EHLO_NAME": "",
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
         # Where relays by HTTP are spoken to: another region, or a sandbox.

@@ -47,4 +47,5 @@ module = Module(
     migrations=False,
     # Above 1024, so that it needs no rights, and what test mailboxes usually listen on.
     config_defaults={"PLAYGROUND_SMTP_PORT": 2525},
+    config_check="modules.playground.mailbox:settings_problems",
 )

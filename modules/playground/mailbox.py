@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from flask import Flask, current_app
 
 from core.auth.models import User
-from core.errors import ConfigError
 from core.registry import current_settings
 from core.signals import captured_mails_asked
 from modules.playground.store import MailStore, StoredMessage
@@ -45,12 +44,13 @@ def readable_keys(messages: Sequence[StoredMessage], user: User) -> set[str]:
 
 
 def smtp_port() -> int:
-    """Return the port on which the playground takes mail.
+    """Return the port on which the playground takes mail."""
+    return int(current_app.config["PLAYGROUND_SMTP_PORT"])
 
-    Raises:
-        ConfigError: ENVOI_PLAYGROUND_SMTP_PORT is no port.
-    """
-    text = str(current_app.config["PLAYGROUND_SMTP_PORT"]).strip()
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= 65535:
-        return int(text)
-    raise ConfigError([f"ENVOI_PLAYGROUND_SMTP_PORT must be a whole number from 1 to 65535, not “{text}”."])
+
+def settings_problems(settings: Mapping[str, str | int | float]) -> list[str]:
+    """Return what is wrong with the settings of the playground; called at start."""
+    port = settings["PLAYGROUND_SMTP_PORT"]
+    if 1 <= int(port) <= 65535:
+        return []
+    return [f"ENVOI_PLAYGROUND_SMTP_PORT must be a whole number from 1 to 65535, not “{port}”."]

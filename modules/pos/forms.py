@@ -8,7 +8,6 @@ from decimal import Decimal
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
-    IntegerField,
     PasswordField,
     SelectChoice,
     SelectField,
@@ -18,7 +17,7 @@ from wtforms import (
 from wtforms.validators import NumberRange, Optional
 
 from core.i18n import lazy_gettext as _l
-from core.web.forms import LocalDecimalField, at_most, required
+from core.web.forms import MoneyField, WholeNumberField, at_most, required
 from core.web.record_form import RecordForm
 from modules.pos.models import FILE_PATTERN
 from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES
@@ -57,7 +56,7 @@ class MethodForm(RecordForm):
         _l("Kind"), choices=_titled((value.value, title) for value, title in PAYMENT_TITLES.items())
     )
     company_id = SelectField(_l("Company"))
-    position = IntegerField(_l("Position"), [NumberRange(0, 9999)], default=10)
+    position = WholeNumberField(_l("Position"), [NumberRange(0, 9999)], default=10)
     active = BooleanField(_l("Active"), default=True)
 
 
@@ -81,7 +80,7 @@ class SettingsForm(RecordForm):
         choices=format_choices(),
         description=_l("Of registers that have none of their own; another one can be chosen at the sale"),
     )
-    keep_days = IntegerField(
+    keep_days = WholeNumberField(
         _l("Keep text and files of these emails for days"),
         [Optional(), NumberRange(0, 36_500)],
         description=_l(
@@ -96,14 +95,14 @@ class SettingsForm(RecordForm):
 class CashForm(FlaskForm):  # type: ignore[misc]
     """The cash that was counted when a session is closed."""
 
-    counted_cash = LocalDecimalField(_l("Cash counted"), required(), places=2, minimum=Decimal(0))
+    counted_cash = MoneyField(_l("Cash counted"), required(), minimum=Decimal(0))
     note = StringField(_l("Note"), [at_most(300)])
 
 
 class OpeningForm(FlaskForm):  # type: ignore[misc]
     """The cash in the drawer when a register is opened."""
 
-    opening_cash = LocalDecimalField(_l("Cash in the drawer"), required(), places=2, minimum=Decimal(0))
+    opening_cash = MoneyField(_l("Cash in the drawer"), required(), minimum=Decimal(0))
 
 
 class PinForm(FlaskForm):  # type: ignore[misc]

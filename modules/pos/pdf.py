@@ -13,8 +13,9 @@ from flask_babel import get_locale, gettext
 
 from core.companies.issuer import from_text, issuer_now
 from core.documents.behavior import RollHtml
-from core.documents.columns import Columns, breakable, fitted, printed
+from core.documents.columns import MM, Columns, breakable, fitted, printed
 from core.documents.models import Document
+from core.documents.pdf import FONT
 from core.totals import Totals
 from core.web.formats import money
 from modules.pos.models import Ticket
@@ -27,8 +28,8 @@ _LONGEST_MM = 5000
 _LINE_MM = 11  # height of a line of the ticket on the roll
 _REST_MM = 160  # of head, sums and foot together
 
-_GAP = 7.5  # points between columns
-_LETTER_MM = 0.22  # how wide a letter is at most, mostly, for each point of its size
+_GAP = 9.0  # points between columns
+_BESIDE_A_PRICE = 3.0  # points that a word leaves before the price beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +80,33 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
     }
     html = printed(
         _USUAL[width],
-        lambda usual, font: _fitted(usual, ticket, totals, font),
+        lambda usual: _fitted(usual, ticket, totals),
         partial(_rendered, context),
     )
     return RollHtml(html) if width is not None else html
 
 
-def _rendered(context: dict[str, Any], tables: _Tables, font: str) -> str:
-    share = tables.lines.shares[0] / 100 * tables.millimeters
+def _rendered(context: dict[str, Any], tables: _Tables) -> str:
+    share = tables.lines.shares[0] / 100
     return current_app.jinja_env.get_template("pos/pdf/receipt.html").render(
         **context,
         columns=tables,
-        font=font,
-        breakable=partial(breakable, longest=int(share / (tables.lines.size * _LETTER_MM))),
+        font=FONT,
+        breakable=partial(
+            breakable, points=share * tables.millimeters * MM - _BESIDE_A_PRICE, size=tables.lines.size
+        ),
+        breakable_name=partial(breakable, points=tables.millimeters * MM, size=tables.sums.size),
     )
 
 
-def _fitted(usual: _Tables, ticket: Ticket, totals: Totals, font: str) -> _Tables:
+def _fitted(usual: _Tables, ticket: Ticket, totals: Totals) -> _Tables:
     currency = ticket.document.currency
     sums = [totals.total, *(payment.amount for payment in ticket.payments), ticket.change]
     taxes = [
         [gettext("Without tax"), *(money(tax.base, currency) for tax in totals.taxes)],
         [gettext("Amount"), *(money(tax.amount, currency) for tax in totals.taxes)],
     ]
-    fit = partial(fitted, millimeters=usual.millimeters, gap=_GAP, family=font)
+    fit = partial(fitted, millimeters=usual.millimeters, gap=_GAP)
     return _Tables(
         usual.millimeters,
         fit(usual.lines, [[money(line.total, currency) for line in ticket.lines]], least=40.0),

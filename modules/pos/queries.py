@@ -10,8 +10,8 @@ from core.contract import Scope
 from core.db import db
 from core.documents.models import Document
 from core.i18n import N_
+from core.numbers import read_decimal
 from core.partners.models import Partner
-from core.web.forms import read_decimal
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.pos.models import Register, Session, Ticket
 from modules.pos.states import SessionState
@@ -98,7 +98,7 @@ def _finds(text: str) -> ColumnElement[bool]:
         | Document.owner_id.in_(select(User.id).where(User.name.icontains(text, autoescape=True)))
     )
     try:
-        amount = read_decimal(text, 2)
+        amount = read_decimal(text)
     except ValueError:
         return found
     # What a refund paid back is negative; the customer remembers the amount.

@@ -14,6 +14,7 @@ from modules.sales.mail_fields import SHARED, shared_values
 from modules.sales.models import Invoice, Order
 from modules.sales.pdf import document_html
 from modules.sales.states import InvoiceState, OrderState
+from modules.sales.warnings import warnings
 
 CANCELED: object = _l("A canceled document is not sent.")
 DRAFT: object = _l("Post it first: a draft has no number yet.")
@@ -43,6 +44,10 @@ class OrderBehavior:
             "document.validity": (order.validity_date if order else None) or "",
             "document.delivery_date": (order.delivery_date if order else None) or "",
         }
+
+    def warnings(self, document: Document) -> Sequence[object]:
+        """Return a sentence for each thing that is probably wrong in the document."""
+        return warnings(document)
 
     def why_not_sendable(self, document: Document) -> object | None:
         """Return a sentence when the document has been canceled."""
@@ -80,6 +85,10 @@ class InvoiceBehavior:
             "document.order_number": order.document.number if order else "",
             "document.reversed_number": reversed_invoice.document.number if reversed_invoice else "",
         }
+
+    def warnings(self, document: Document) -> Sequence[object]:
+        """Return a sentence for each thing that is probably wrong in the document."""
+        return warnings(document)
 
     def why_not_sendable(self, document: Document) -> object | None:
         """Return a sentence while it is a draft, or when it has been canceled."""

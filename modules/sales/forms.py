@@ -30,10 +30,11 @@ from core.documents.models import Document
 from core.followers.service import FormerFollowers, FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.i18n import number_locale
+from core.numbers import read_decimal
 from core.pickers import PartnerField
 from core.products.models import Tax
 from core.products.service import of_company
-from core.web.forms import at_most, read_decimal, required
+from core.web.forms import at_most, required
 from core.web.record_form import RecordForm
 from modules.sales.models import Line
 from modules.sales.service.lines import LineValues
@@ -145,9 +146,14 @@ class TypedLine:
             self.values = LineValues(**values)
 
 
-def blank_line() -> TypedLine:
-    """Return the line that a new row shows."""
-    return TypedLine({name: "1" if name == "quantity" else "" for name in _READERS})
+def blank_line(tax_id: int | None) -> TypedLine:
+    """Return the line that a new row shows.
+
+    Args:
+        tax_id: The usual tax of the company: a line that was typed without a product would be free of tax else.
+    """
+    filled = {"quantity": "1", "tax_id": str(tax_id or "")}
+    return TypedLine({name: filled.get(name, "") for name in _READERS})
 
 
 def typed_lines(form: MultiDict[str, str], *, keep_blank: bool = False) -> list[TypedLine]:

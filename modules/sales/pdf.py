@@ -17,12 +17,14 @@ from PIL import Image, UnidentifiedImageError
 from core.companies.issuer import Issuer, from_text, issuer_now
 from core.companies.models import Company
 from core.db import db
-from core.documents.columns import Columns, breakable, fitted, printed
+from core.documents.columns import MM, Columns, breakable, fitted, paragraphs, printed
 from core.documents.models import Document
+from core.documents.pdf import FONT
 from core.documents.service import kind_title
 from core.totals import Totals
 from core.web.formats import day, money, number, percent, price
 from modules.sales.models import Invoice, Line, Order
+from modules.sales.service.credit import credit_notes_of
 from modules.sales.service.customers import address_lines
 from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
@@ -64,12 +66,11 @@ def document_html(document: Document) -> str:
         "logo": logo,
         "logo_height": logo_height,
         "accent": issuer.accent if _HEX_COLOR.fullmatch(issuer.accent) else DEFAULT_ACCENT,
-        "breakable": breakable,
         "has_discount": any(line.discount for line in lines),
     }
     return printed(
         _usual_columns(lines),
-        lambda usual, font: _fitted_columns(usual, document, lines, totals, font),
+        lambda usual: _fitted_columns(usual, document, lines, totals),
         partial(_rendered, context),
     )
 
@@ -85,7 +86,10 @@ class _Tables:
 
 _WIDTH_MM = 174.0
 _GAP = 12.0  # the padding of two cells, and a little
-_LONGEST_AT = 26 / 35  # letters of a word for each hundredth of the width
+_PADDING = 10.0  # points: of a cell, on both sides
+_NAME_SIZE, _MORE_SIZE = 9.0, 8.0  # points: of what a line sells, and of what is said about it
+_LINES_A_ROW = 10
+"""The engine moves a row that does not fit to the next page as a whole, and none may be longer than a page."""
 
 
 def _usual_columns(lines: Sequence[Line]) -> _Tables:
@@ -104,9 +108,7 @@ def _usual_columns(lines: Sequence[Line]) -> _Tables:
     return _Tables(tuple(heads), Columns(tuple(shares), 9.0), Columns((52.0, 30.0, 18.0), 11.0))
 
 
-def _fitted_columns(
-    usual: _Tables, document: Document, lines: Sequence[Line], totals: Totals, font: str
-) -> _Tables:
+def _fitted_columns(usual: _Tables, document: Document, lines: Sequence[Line], totals: Totals) -> _Tables:
     currency = document.currency
     figures = [
         [number(line.quantity) for line in lines],
@@ -117,20 +119,64 @@ def _fitted_columns(
     if len(usual.heads) > len(figures) + 1:
         figures.insert(2, [percent(line.discount) for line in lines if line.discount])
     sums = [[], [money(totals.total, currency), *(money(tax.amount, currency) for tax in totals.taxes)]]
-    fit = partial(fitted, millimeters=_WIDTH_MM, gap=_GAP, family=font)
+    fit = partial(fitted, millimeters=_WIDTH_MM, gap=_GAP)
     return _Tables(usual.heads, fit(usual.lines, figures, least=26.0), fit(usual.sums, sums, least=10.0))
 
 
-def _rendered(context: dict[str, Any], tables: _Tables, font: str) -> str:
+def _rendered(context: dict[str, Any], tables: _Tables) -> str:
     # Not render_template(): the shell's menu and companies are no part of a PDF.
     return current_app.jinja_env.get_template("sales/pdf/document.html").render(
         **context,
         heads=tables.heads,
         columns=tables.lines,
         sums=tables.sums,
-        longest=min(26, int(tables.lines.shares[0] * _LONGEST_AT)),
-        font=font,
+        rows_of=partial(_rows_of, points=_points(tables.lines.shares[0]), language=context["language"]),
+        breakable=lambda text, share, size: breakable(text, _points(share), size),
+        font=FONT,
     )
+
+
+def _points(share: float) -> float:
+    """Return how wide the text of a column is, whose share is in percent."""
+    return share / 100 * _WIDTH_MM * MM - _PADDING
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the table for a part of a line: of a long one there are several, between which a page may end."""
+
+    name: tuple[str, ...]
+    more: tuple[str, ...]
+    first: bool
+    last: bool
+
+
+def _rows_of(line: Line, *, points: float, language: str) -> list[_Row]:
+    name, _, more = line.said("description", language).partition("\n")
+    parts = [("name", part) for part in paragraphs(name, points, _NAME_SIZE, _LINES_A_ROW)]
+    parts += [
+        ("more", part)
+        for text in more.splitlines()
+        for part in paragraphs(text, points, _MORE_SIZE, _LINES_A_ROW)
+    ]
+    groups: list[list[tuple[str, str]]] = [[]]
+    room = _LINES_A_ROW
+    for kind, part in parts:
+        taken = len(paragraphs(part, points, _NAME_SIZE, 1))
+        if groups[-1] and taken > room:
+            groups.append([])
+            room = _LINES_A_ROW
+        groups[-1].append((kind, part))
+        room -= taken
+    return [
+        _Row(
+            tuple(part for kind, part in group if kind == "name"),
+            tuple(part for kind, part in group if kind == "more"),
+            group is groups[0],
+            group is groups[-1],
+        )
+        for group in groups
+    ]
 
 
 def _logo(company: Company) -> tuple[str, int]:
@@ -183,6 +229,8 @@ def _facts(document: Document, order: Order | None, invoice: Invoice | None) -> 
             facts.append((gettext("Your order"), invoice.order.document.number))
         if invoice.reversed is not None:
             facts.append((gettext("Credited invoice"), invoice.reversed.document.number))
+        if document.kind == INVOICE and (notes := credit_notes_of(invoice)):
+            facts.append((gettext("Credited by"), ", ".join(note.number for note in notes)))
     contact = document.owner.name if document.owner else ""
     if invoice is not None and invoice.state is InvoiceState.POSTED:
         contact = invoice.contact_name

@@ -23,7 +23,7 @@ from core.mail.outcomes import Reply, Stage
 from core.mail.reader import read_message
 from core.mail.replies import explain_reply
 from core.matching import folded, words
-from core.web.forms import read_decimal
+from core.numbers import read_decimal
 from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.editor.to_editor import obstacles
 from modules.mail_config.from_mail import legacy_fields

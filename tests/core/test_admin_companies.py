@@ -94,6 +94,8 @@ def test_every_column_is_on_the_form(admin: FlaskClient) -> None:
         ({"name": ""}, "name", "This field is required."),
         ({"email": "nobody"}, "email", "is not a valid email address"),
         ({"country": "XX"}, "country", "Not a valid choice"),
+        ({"vat": "not a vat"}, "vat", "not a VAT number"),
+        ({"vat": "FR40303265046"}, "vat", "check digits"),
         ({"currency": "DEM"}, "currency", "Not a valid choice"),
         ({"accent": "red"}, "accent", "#rrggbb"),
         ({"accent": "#12345\n"}, "accent", "#rrggbb"),

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from core import cli
 from core.db import db
@@ -110,6 +113,56 @@ def test_every_wrong_setting_is_listed(tmp_path: Path) -> None:
     for name in ("ENVOI_PORT", "ENVOI_WORKERS", "ENVOI_DATABASE_URL", "ENVOI_SECRET_KEY"):
         assert said.err.count(name) == 1
     assert "hunter2" not in said.err
+
+
+def test_settings_of_core_and_of_modules_are_told_together(tmp_path: Path) -> None:
+    said = envoi(
+        tmp_path,
+        "check",
+        ENVOI_PORT="http",
+        ENVOI_OUTBOX_RETRY_MINUTES="a,b",
+        ENVOI_OUTBOX_KEEP_DAYS="1_000",
+        ENVOI_OUTBOX_GIVE_UP_DAYS="1e300",
+        ENVOI_PLAYGROUND_SMTP_PORT="99999",
+        ENVOI_MAIL_CONFIG_CA_FILE="/nowhere.pem",
+        ENVOI_MAIL_CONFIG_EHLO_NAME="a b",
+        ENVOI_DISTRIBUTION_ARCHIVE_DIR="here",
+    )
+    assert (said.code, said.out) == (1, "")
+    for name in (
+        "PORT must",
+        "OUTBOX_RETRY_MINUTES must",
+        "OUTBOX_KEEP_DAYS", "OUTBOX_GIVE_UP_DAYS must", "PLAYGROUND_SMTP_PORT", "MAIL_CONFIG_CA_FILE",
+        "MAIL_CONFIG_EHLO_NAME", "DISTRIBUTION_ARCHIVE_DIR",
+    ):  # fmt: skip
+        assert said.err.count(f"ENVOI_{name}") == 1, said.err
+
+
+def test_a_check_tells_of_places_that_others_read_and_of_a_key_that_opens_nothing(
+    tmp_path: Path, redis_url: str
+) -> None:
+    assert envoi(tmp_path, "db", "upgrade").code == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "envoi.db")) as database:
+        database.execute(
+            "INSERT INTO mail_config_server (name, transport, host, port, encryption, username, secret, from_filter,"
+            " priority, own_address, relay, ca_certificate, bounce_address, bounce_tokens, active, tested_fingerprint)"
+            " VALUES ('Main', 'mail_config.smtp', 'smtp.example.com', 587, 'starttls', 'anna', x'00', '', 10, '', 0,"
+            " '', '', 0, 1, '')"
+        )
+        database.commit()
+    (tmp_path / "secret.key").chmod(0o644)
+    said = envoi(tmp_path, "check", ENVOI_REDIS_URL=redis_url)
+    assert said.code == 1
+    assert "The password of the mail server “Main” cannot be read" in said.err
+    assert "secret.key can be read by other users" in said.err
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = DBAPIError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    assert "Make room on the disk" in cli.database_problem(full)
+    monkeypatch.setattr(cli, "checks", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
+    said = envoi(tmp_path, "check")
+    assert (said.code, said.err) == (1, "envoi: Nothing can be written: No space left.\n")
 
 
 def test_the_installed_command_ends_as_it_should(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from core.partners.history import last_changes
 from core.partners.labels import LabelKind, PartnerLabel, labels_of, save_label
 from core.partners.models import MailConsent, Partner
 from core.partners.service import save_contact, save_partner
-from core.partners.vat import checked_vat
+from core.vat import checked_vat
 
 MakeUser = Callable[..., User]
 SignIn = Callable[[User], FlaskClient]

@@ -17,8 +17,8 @@ from core.auth.service import set_preferences
 from core.companies.models import Company
 from core.companies.service import locale_of_user, save_company
 from core.db import db
+from core.numbers import read_decimal
 from core.web.formats import day, long_day, moment, money, number, percent, price
-from core.web.forms import read_decimal
 from tests.forms import filled_in, form_of
 
 DAY = dt.date(2026, 11, 29)

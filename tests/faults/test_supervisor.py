@@ -62,6 +62,8 @@ def house(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[
 
 
 def test_what_looks_after_everything_has_no_thread_and_knows_nobody(house: House) -> None:
+    wait_until("the greeting", lambda: "Envoi is at" in house.last_words())
+    wait_until("its end", lambda: "envoi greeting" not in titles(house))
     assert set(titles(house)) == {
         "envoi scheduler",
         "envoi worker 1",
@@ -158,3 +160,36 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path, redis_url: str) -> N
     assert (ended.returncode, ended.stdout) == (1, "")
     assert f"port {port}, cannot be listened on" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_ends_all_in_their_order_and_a_second_start_is_refused(tmp_path: Path) -> None:
+    """With a Redis of its own, in a terminal of its own, beside somebody who has the port of its mailbox."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "log").open("w+b") as log:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")} | {
+            "ENVOI_DATA_DIR": str(tmp_path / "data"),
+            "ENVOI_PORT": str(free_port()),
+            "ENVOI_PLAYGROUND_SMTP_PORT": str(taken.getsockname()[1]),
+            "ENVOI_WORKRES": "2",
+        }
+        first = subprocess.Popen(
+            [*die_with_parent(), sys.executable, "-m", "core", "up", "--no-demo"],
+            env=environ,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            said = Path(log.name).read_text
+            wait_until("the address", lambda: first.poll() is not None or "Envoi is at" in said())
+            second = up(tmp_path / "data", "", ENVOI_PORT=str(free_port()))
+            assert (second.returncode, second.stdout) == (1, "")
+            assert "Envoi is running already with the data folder" in second.stderr
+            wait_until("a second try of the mailbox", lambda: said().count("mailbox ended") > 1)
+            os.killpg(first.pid, signal.SIGINT)
+            assert first.wait(STOP_SECONDS) == 0
+        finally:
+            first.kill()
+            first.wait()
+    assert "Traceback" not in said()
+    assert "Is ENVOI_WORKERS meant?" in said()
+    assert said().count("mailbox ended") < 4, "tried less and less often"

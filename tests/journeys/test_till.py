@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import sqlite3
 from collections.abc import Callable
@@ -12,13 +13,18 @@ import pytest
 import redis
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from core.db.types import DECIMAL_PLACES
 from core.demo import PASSWORD
 from core.embedded import free_port
+from core.mail.mistyped import meant
+from core.numbers import marks_of, read_decimal
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, running_house, wait_until
 from tests.journeys.test_pages import complaints
 from tests.journeys.tills import CAMILLE, open_till, ready, sell_one, tickets
 from tests.journeys.words import ADMIN
+from tests.typed_addresses import ADDRESSES, NO_ADDRESSES, SLIPS
+from tests.typed_numbers import CASES, LOCALES, nonsense
 
 # What a browser says by itself while the server is away, and the till says in words of its own.
 AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE", "ERR_FAILED", "status of 401")
@@ -164,6 +170,52 @@ def test_the_till_in_english_with_pounds_on_a_telephone(enter: Callable[..., Des
     expect(page.locator("[data-notice=sold]")).to_contain_text("Sold: £21.59. Give back £28.41.")
     expect(tickets(desk).first.get_by_role("link").first).to_have_text(NUMBER)
     assert not list(complaints(desk, "en"))
+    assert read_alike(page) == []
+    assert addresses_read_alike(page)
+
+
+def read_alike(page: Page) -> list[object]:
+    """Let the till read what the tests make up for numbers, and return what it reads otherwise than the office."""
+    readings = []
+    for locale in LOCALES:
+        marks = dataclasses.asdict(marks_of(locale))
+        texts = [*((text, DECIMAL_PLACES) for _locale, text, _number in CASES), *nonsense(1000)]
+        readings += [(text, places, marks, in_the_office(text, places, locale)) for text, places in texts]
+    assert sum(number is not None for *_, number in readings) > len(readings) / 3
+    different: list[object] = page.evaluate(
+        """async (readings) => {
+            const script = document.querySelector('script[src*="/till/till.js"]').src;
+            const { readTyped } = await import(script.replace("/till/till.js", "/till/numbers.js"));
+            return readings.filter(([text, places, marks, number]) =>
+                (readTyped(text, places, marks)?.toString() ?? null) !== number);
+        }""",
+        readings,
+    )
+    return different
+
+
+def addresses_read_alike(page: Page) -> bool:
+    """Let the till look at addresses that the office looks at as well."""
+    texts = [*(text for text, _address in ADDRESSES), *NO_ADDRESSES]
+    read, could_be, slips = page.evaluate(
+        """async ([texts, slips]) => {
+            const script = document.querySelector('script[src*="/till/till.js"]').src;
+            const { cleaned, couldBe, meant } = await import(script.replace("/till/till.js", "/till/address.js"));
+            return [texts.map(cleaned), texts.map(couldBe), slips.map((slip) => meant(slip, "en-GB"))];
+        }""",
+        [texts, SLIPS],
+    )
+    assert read[: len(ADDRESSES)] == [address for _text, address in ADDRESSES]
+    assert could_be == [True] * len(ADDRESSES) + [False] * len(NO_ADDRESSES)
+    assert slips == [meant(slip, "en-GB") for slip in SLIPS]
+    return True
+
+
+def in_the_office(text: str, places: int, locale: str) -> str | None:
+    try:
+        return str(int(read_decimal(text, places, locale).scaleb(places)))
+    except ValueError:
+        return None
 
 
 def test_a_receipt_for_a_walk_in_by_touch_on_a_telephone(enter: Callable[..., Desk], house: House) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import UserError
 from core.mail.outcomes import Advice, FailureKind, RecipientState
+from modules.mail_config import module
 from modules.mail_config.servers import service
 from modules.mail_config.servers.access import UnusableServerError, offered_transports, open_transport
 from modules.mail_config.servers.settings import problems_of_settings
@@ -156,6 +157,7 @@ def test_only_the_installation_names_the_folder(app, company, tmp_path):
 )
 def test_the_folder_is_an_absolute_path(folder, good):
     settings = {
+        **module.config_defaults,
         "MAIL_CONFIG_SENDGRID_BASE_URL": "https://a.example",
         "MAIL_CONFIG_POSTMARK_BASE_URL": "https://b.example",
         "MAIL_CONFIG_DROP_FOLDER": folder,

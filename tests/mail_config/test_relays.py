@@ -13,6 +13,7 @@ from core.errors import UserError
 from core.mail.addresses import Address
 from core.mail.outcomes import Advice, FailureKind, RecipientState
 from core.registry import current_registry
+from modules.mail_config import module
 from modules.mail_config.message import MailMessage, attachment
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers import service
@@ -457,6 +458,7 @@ def test_the_certificate_is_verified(kind):
 )
 def test_the_address_of_a_provider_is_checked_at_start(url, good):
     settings = {
+        **module.config_defaults,
         "MAIL_CONFIG_SENDGRID_BASE_URL": url,
         "MAIL_CONFIG_POSTMARK_BASE_URL": "https://example.com",
         "MAIL_CONFIG_DROP_FOLDER": "",

@@ -127,6 +127,8 @@ def test_sending_as_it_opens(browser, quotation):
         ({"bcc_typed": "; ".join(f"n{n}@example.com" for n in range(600))}, "too many"),
         ({"reply_to": "nobody"}, "“nobody” is not a valid email address"),
         ({"send_at": "yesterday"}, "not a date and time"),
+        # The clocks of Paris are put forward: what does not exist would leave an hour later than it says.
+        ({"send_at": "2027-03-28T02:30"}, "does not exist on that day: the clocks are put forward"),
         ({"send_at": "2001-01-01T08:00"}, "has passed"),
         ({"send_at": "2999-01-01T08:00"}, "within a year"),
         ({"file": "forged"}, "has to be chosen again"),

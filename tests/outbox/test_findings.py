@@ -54,6 +54,7 @@ def test_nothing_is_told_where_nothing_is_wrong(browser, quotation):
     [
         ({"to": []}, "add a recipient", True),
         ({"subject": ""}, "subject is empty", True),
+        ({"to": [], "to_typed": "client@gmial.com"}, "Did you mean client@gmail.com?", False),
         ({"to_typed": "nonsense"}, "“nonsense” is not a valid email address", True),
         ({"subject": "Offer {{ document.number }}"}, "{{ document.number }} stands in the text", False),
         ({"body": "<div>Dear {% if x %}</div>"}, "{% if x %} stands in the text", False),
@@ -278,3 +279,11 @@ def test_a_pdf_that_shows_the_document_as_it_was_is_made_again(browser, quotatio
     with transaction():
         touch(quotation)
     assert 'id="compose-pdf"' in check(browser, quotation, form)
+
+
+@pytest.mark.usefixtures("server")
+def test_what_is_probably_wrong_in_the_document_is_asked_about(browser, quotation, customer, monkeypatch):
+    monkeypatch.setattr("modules.sales.behavior.warnings", lambda _document: ["The tax is doubtful."])
+    page = check(browser, quotation, opened(browser, quotation))
+    assert "The tax is doubtful." in page
+    assert page.count("finding-ask") == 1

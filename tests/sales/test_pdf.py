@@ -18,6 +18,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.documents import pdf
+from core.documents.glyphs import unprintable
 from core.documents.models import Document
 from core.documents.pdf import RenderError, html_to_pdf, render_document
 from core.documents.service import behavior_of
@@ -107,7 +108,9 @@ def test_an_invoice_says_its_lines_as_the_order_did(
 
 
 def test_a_french_quotation_says_everything(make_quotation: MakeOrder, company: Company) -> None:
-    save_company(company, {"legal_line": "SAS au capital de 1 000 €", "vat": "FR00", "phone": "+33 1 00"})
+    save_company(
+        company, {"legal_line": "SAS au capital de 1 000 €", "vat": "FR40303265045", "phone": "+33 1 00"}
+    )
     order = make_quotation(
         validity_date=TODAY + dt.timedelta(days=30), note="Merci.", payment_terms="30 jours"
     )
@@ -191,7 +194,7 @@ def test_a_posted_invoice_or_credit_note_prints_the_company_of_that_day(
         "street": "1 rue d'Avant",
         "zip_code": "69001",
         "city": "Lyon",
-        "vat": "FR11111111111",
+        "vat": "FR40303265045",
         "legal_line": "SARL d'avant, RCS Lyon",
         "bank_line": "IBAN FR76 1111",
         "email": "avant@example.com",
@@ -205,7 +208,7 @@ def test_a_posted_invoice_or_credit_note_prints_the_company_of_that_day(
     invoices.post(note)
     htmls = [document_html(row.document) for row in (posted, note)]
     after = {name: value.replace("1", "2").replace("vant", "près") for name, value in before.items()}
-    save_company(company, {**after, "name": "Maison d'après"})
+    save_company(company, {**after, "vat": "FR19812345676", "name": "Maison d'après"})
     assert [document_html(row.document) for row in (posted, note)] == htmls
     for words in ("IBAN FR76 1111", "SARL d&#39;avant", "1 rue d&#39;Avant", "#111111", "Maison Test"):
         assert words in htmls[0]
@@ -392,3 +395,57 @@ def test_the_same_page_is_laid_out_once_until_what_it_prints_changes(
         "+33 4 11 22 33 44" in PdfReader(io.BytesIO(render_document(order.document))).pages[0].extract_text()
     )
     assert len(laid_out) == 3
+
+
+def test_every_font_is_in_the_pdf_itself(make_invoice: MakeInvoice) -> None:
+    fonts = set()
+    for page in PdfReader(io.BytesIO(render_document(make_invoice().document))).pages:
+        resources = page["/Resources"].get_object()
+        for font in resources["/Font"].get_object().values():
+            found = font.get_object()
+            fonts.add((str(found["/BaseFont"]), "/FontFile2" in found["/FontDescriptor"].get_object()))
+    assert len(fonts) >= 2
+    assert all(embedded for _name, embedded in fonts), fonts
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("Łódź & Ωmega Привет ₹", ""),
+        ("山田商店", "山 田 商 店"),
+        ("서울 상사", "서 울 상 사"),
+        ("बाज़ार", "ब ा ज ़ र"),
+        ("ร้าน", "ร ้ า น"),
+        ("مكتب", "م ك ت ب"),  # in letters that do not join, from the left
+    ],
+)
+def test_letters_that_cannot_be_printed_are_named(
+    make_quotation: MakeOrder, customer: Partner, name: str, missing: str
+) -> None:
+    save_partner(customer, {"name": name})
+    told = unprintable(make_quotation().document)
+    assert (f": {missing}." in told) if missing else not told
+
+
+def test_a_mark_of_windows_is_what_it_was_meant_to_be(make_quotation: MakeOrder, customer: Partner) -> None:
+    save_partner(customer, {"name": "L\x92Atelier \x80"})
+    order = make_quotation()
+    assert unprintable(order.document) == ""
+    assert "L’Atelier €" in _pages(order.document)[0]
+
+
+def test_a_line_longer_than_a_page_begins_on_the_first(make_quotation: MakeOrder, line: LineValues) -> None:
+    long = dataclasses.replace(line, description="Lampe " * 300 + "\n" + "Laiton " * 250)
+    texts = _pages(make_quotation(lines=[long]).document)
+    assert texts[0].count("Lampe") > 100
+    assert sum(text.count("Lampe") for text in texts) == 300
+    assert sum(text.count("Laiton") for text in texts) == 250
+    assert sum("100,00" in text for text in texts) >= 1
+
+
+def test_a_credited_invoice_says_by_what(make_invoice: MakeInvoice) -> None:
+    invoice = make_invoice()
+    note = invoices.create_credit_note(invoice, None)
+    assert "Créditée par" not in _pages(invoice.document)[0]
+    invoices.post(note)
+    assert f"Créditée par {note.document.number}" in _pages(invoice.document)[0]

@@ -8,7 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
-from wtforms import BooleanField, IntegerField, SelectChoice, SelectField, SelectMultipleField, StringField
+from wtforms import BooleanField, SelectChoice, SelectField, SelectMultipleField, StringField
 
 from core.auth.permissions import requires, signed_in_user
 from core.companies.service import current_company
@@ -21,7 +21,7 @@ from core.partners.reach import partner_for
 from core.partners.service import customer_of
 from core.pickers import PartnerField
 from core.registry import current_registry
-from core.web.forms import at_most, required, submit
+from core.web.forms import WholeNumberField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
 from modules.distribution import archive, service
@@ -73,7 +73,7 @@ class RuleForm(RecordForm):
     automatic = BooleanField(
         _l("By itself"), description=_l("Once an order is confirmed, an invoice posted, a sale closed.")
     )
-    grace_minutes = IntegerField(
+    grace_minutes = WholeNumberField(
         _l("Time to stop it, in minutes"), default=15, description=_l("0 for at once.")
     )
     ask_first = BooleanField(_l("Ask before sending"), description=_l("It waits until a person decides."))

@@ -67,7 +67,7 @@ def client_of(provider: AccountProvider) -> Client | None:
         secret,
         tenant or (row.tenant if row is not None else "") or ANY_TENANT,
         base_url,
-        current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        current_app.config["MAIL_CONFIG_CA_FILE"] or None,
         # Whoever runs the installation has named the place.
         allow_local=bool(base_url),
     )

@@ -13,7 +13,7 @@ from flask_babel import gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
-from wtforms import BooleanField, EmailField, Field, IntegerField, SelectField, StringField
+from wtforms import BooleanField, EmailField, Field, SelectField, StringField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
 from core.companies.models import Company
@@ -25,7 +25,7 @@ from core.mail.addresses import InvalidAddressError, normalize
 from core.mail.draft import DraftAttachment, Priority, RecipientField
 from core.pickers import PartnerField
 from core.web.formats import file_size
-from core.web.forms import at_most, required
+from core.web.forms import WholeNumberField, at_most, required
 from modules.mail_config.editor.from_editor import from_editor
 from modules.mail_config.editor.shown_problems import ShownProblem, located
 from modules.mail_config.mail_templates.selection import language_name
@@ -64,14 +64,14 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
         description=_l("Offered to them alone, or to the company, and used only where it is chosen"),
     )
     partner_id = PartnerField(_l("Customer"), of_company=False)
-    position = IntegerField(_l("Position"), [Optional(), NumberRange(0, 9999)])
+    position = WholeNumberField(_l("Position"), [Optional(), NumberRange(0, 9999)])
     active = BooleanField(_l("Active"), default=True)
     attachment_name = StringField(_l("File name of the PDF"), [at_most(200)])
     reply_to = EmailField(_l("Answers to"), [at_most(254)])
     priority = SelectField(_l("Priority"))
     delivery_receipt = BooleanField(_l("Ask for a delivery receipt"))
     read_receipt = BooleanField(_l("Ask for a read receipt"))
-    keep_days = IntegerField(_l("Keep for … days"), [Optional(), NumberRange(0, 36_500)])
+    keep_days = WholeNumberField(_l("Keep for … days"), [Optional(), NumberRange(0, 36_500)])
 
     def validate_reply_to(self, field: Field) -> None:
         """Answers go to one address."""

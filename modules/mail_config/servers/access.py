@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from flask import current_app
+from sqlalchemy import select
 
 from core.contract import TransportSpec
+from core.db import db
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.installation import service as installation
 from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
-from core.vault import decrypt
+from core.vault import decrypt, readable
 from modules.mail_config.accounts.clients import base_url_of
 from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.models import Encryption, MailServer
@@ -71,11 +73,12 @@ def access_to(
         encryption=server.encryption,
         username=server.username,
         password=decrypt(server.secret) if server.secret else "",
-        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
         ca_certificate=ca_certificate,
         allow_local=is_playground or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
         only_public=only_public,
         timeout=timeout,
+        own_name=str(config["MAIL_CONFIG_EHLO_NAME"]),
     )
 
 
@@ -163,5 +166,15 @@ def open_account_api(server: MailServer, *, timeout: float) -> AccountApi:
         TokenOf(server.id),
         timeout=timeout,
         base_url=base_url_of(server.account.provider),
-        ca_file=current_app.config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
     )
+
+
+def unreadable_secrets(_sender: object) -> list[str]:
+    """Answer `envoi check`: the servers whose password was saved under another key."""
+    return [
+        f"The password of the mail server “{server.name}” cannot be read: ENVOI_SECRET_KEY is not the one that it was "
+        "saved under. Set that one again, or type the password again."
+        for server in db.session.scalars(select(MailServer).order_by(MailServer.id))
+        if not readable(server.secret) or (server.account and not readable(server.account.refresh_secret))
+    ]

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from wtforms import (
     BooleanField,
     EmailField,
-    IntegerField,
     PasswordField,
     SelectChoice,
     SelectField,
@@ -25,7 +24,7 @@ from core.companies.models import Company
 from core.contract import TransportSpec
 from core.db import db
 from core.i18n import lazy_gettext as _l
-from core.web.forms import at_most, required
+from core.web.forms import WholeNumberField, at_most, required
 from core.web.record_form import RecordForm, Shown
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import connection_limit, sent_folder
@@ -49,7 +48,7 @@ class ConnectionForm(RecordForm):
     host = StringField(
         _l("Host"), [*required(), at_most(253)], description=_l("For example smtp.example.com")
     )
-    port = IntegerField(
+    port = WholeNumberField(
         _l("Port"),
         [*required(), PORT_RANGE],
         default=587,
@@ -58,6 +57,7 @@ class ConnectionForm(RecordForm):
     encryption = SelectField(
         _l("Encryption"),
         choices=[SelectChoice(kind.value, title) for kind, title in ENCRYPTION_TITLES.items()],
+        render_kw={"data-ports": '{"starttls": 587, "tls": 465, "none": 25}'},
     )
     username = StringField(
         _l("User name"),
@@ -82,7 +82,7 @@ class ConnectionForm(RecordForm):
         render_kw={"spellcheck": "false"},
         description=_l("For example imap.example.com; empty: the one of the provider, where it is known"),
     )
-    imap_port = IntegerField(
+    imap_port = WholeNumberField(
         _l("Port of the mailbox"),
         [Optional(), PORT_RANGE],
         default=sent_folder.PORT,
@@ -130,40 +130,40 @@ class ServerForm(ConnectionForm):
         description=_l("From of emails that may not leave from the address they should; empty: they do not"),
     )
     relay = BooleanField(_l("Relay of the house: sends, from its own address, for all who have no other"))
-    priority = IntegerField(
+    priority = WholeNumberField(
         _l("Priority"),
         [*required(), NumberRange(0, 9999)],
         default=10,
         description=_l("Lower numbers go first"),
     )
-    size_limit_mb = IntegerField(
+    size_limit_mb = WholeNumberField(
         _l("Size limit in MB"),
         [Optional(), NumberRange(1, 1000)],
         description=_l("Empty: what the server announces"),
     )
-    rate_per_minute = IntegerField(
+    rate_per_minute = WholeNumberField(
         _l("Emails a minute"),
         [Optional(), NumberRange(1, 100_000)],
         description=_l("The most that leave by this server; empty for no limit"),
     )
-    rate_per_hour = IntegerField(
+    rate_per_hour = WholeNumberField(
         _l("Emails an hour"),
         [Optional(), NumberRange(1, 1_000_000)],
         description=_l("Emails beyond wait for the next hour; empty for no limit"),
     )
-    rate_per_day = IntegerField(
+    rate_per_day = WholeNumberField(
         _l("Emails in 24 hours"),
         [Optional(), NumberRange(1, 10_000_000)],
         description=_l("Emails beyond wait and show when they leave; empty for no limit"),
     )
-    connections = IntegerField(
+    connections = WholeNumberField(
         _l("Connections at once"),
         [Optional(), NumberRange(1, connection_limit.MOST_CONNECTIONS)],
         description=_l(
             "The most that all sending processes open together; empty for what is usual with this server"
         ),
     )
-    mails_per_connection = IntegerField(
+    mails_per_connection = WholeNumberField(
         _l("Emails by one connection"),
         [Optional(), NumberRange(1, 100_000)],
         description=_l("After so many it is ended and made anew; empty for what is usual with this server"),

@@ -44,7 +44,7 @@ def _open(relay: Relay, setting: str, server: MailServer, timeout: float) -> Htt
         port=url.port or (80 if is_plain else 443),
         encryption=Encryption.NONE if is_plain else Encryption.TLS,
         password=decrypt(server.secret) if server.secret else "",
-        ca_file=config.get("MAIL_CONFIG_CA_FILE") or None,
+        ca_file=config["MAIL_CONFIG_CA_FILE"] or None,
         allow_local=bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
         only_public=server.owner_id is not None,
         timeout=timeout,

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from modules.mail_config.servers.drop import FOLDER
 from modules.mail_config.servers.relays import POSTMARK_URL, SENDGRID_URL
+from modules.mail_config.transports.base import trusting
+
+# RFC 5321 §4.1.3: the name of a host, or an address in brackets.
+_EHLO_NAME = re.compile(r"(?!-)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]")
 
 
 def problems_of_settings(settings: Mapping[str, str | int | float]) -> list[str]:
@@ -18,10 +24,33 @@ def problems_of_settings(settings: Mapping[str, str | int | float]) -> list[str]
         for name in (SENDGRID_URL, POSTMARK_URL)
         if not _is_base_url(str(settings[name]))
     ]
+    problems += _about_ca_file(str(settings["MAIL_CONFIG_CA_FILE"]))
+    name = str(settings["MAIL_CONFIG_EHLO_NAME"])
+    if name and not _EHLO_NAME.fullmatch(name):
+        problems.append(
+            "ENVOI_MAIL_CONFIG_EHLO_NAME must be a name such as mail.example.com, or [192.0.2.1]."
+        )
     folder = str(settings[FOLDER])
     if folder and not Path(folder).is_absolute():
         problems.append(f"ENVOI_{FOLDER} must be an absolute path.")
     return problems
+
+
+def _about_ca_file(name: str) -> list[str]:
+    if not name:
+        return []
+    if not Path(name).is_absolute():
+        return ["ENVOI_MAIL_CONFIG_CA_FILE must be an absolute path."]
+    try:
+        trusting(name)
+    except OSError as error:  # ssl.SSLError is one: there is no certificate in it
+        why = (
+            error.strerror
+            if error.filename or not isinstance(error, ssl.SSLError)
+            else "no certificate in PEM"
+        )
+        return [f"ENVOI_MAIL_CONFIG_CA_FILE {name} cannot be used: {why}."]
+    return []
 
 
 def _is_base_url(text: str) -> bool:

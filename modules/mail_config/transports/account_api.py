@@ -92,7 +92,7 @@ class AccountApi:
         token: Gives an access token; told the one that was just refused, or "".
         timeout: Seconds for a whole answer.
         base_url: Another place that speaks for the provider, or "".
-        ca_file: Trusted certificates instead of the system's, or None.
+        ca_file: Trusted certificates beside the system's, or None.
     """
 
     access: ServerAccess | None = None

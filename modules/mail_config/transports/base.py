@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,12 +23,13 @@ class ServerAccess:
         encryption: How the connection is encrypted.
         username: Leave empty for no sign-in.
         password: In the clear.
-        ca_file: Trusted certificates instead of the system's, for a house authority.
-        ca_certificate: In PEM, the only authority trusted for this server; "" for those of `ca_file` or the system.
+        ca_file: Trusted certificates beside the system's, of authorities of the house.
+        ca_certificate: In PEM, the only authority trusted for this server; "" for those of the system and `ca_file`.
         allow_local: True where the host may be this machine itself.
         only_public: True where it may not be in a private network either: the server is of a user, not of the house.
         token: Gives the access token of OAuth 2 that takes the place of a password, or None. It is told the one that
             the server has just refused, or "", and raises `NoTokenError`.
+        own_name: What this machine calls itself (EHLO); "" for the name that it has.
         timeout: Seconds to wait for each answer (RFC 5321 §4.5.3.2 asks for minutes; people do not).
     """
 
@@ -42,6 +44,19 @@ class ServerAccess:
     only_public: bool = False
     token: Callable[[str], str] | None = field(default=None, repr=False)
     timeout: float = 60.0
+    own_name: str = ""
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext:
+    """Return the context of an encrypted connection that trusts the system's authorities, and those of a file.
+
+    Raises:
+        OSError: The file cannot be read, or holds no certificate.
+    """
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from core.mail.outcomes import Advice, Failure, FailureKind, Reply, Stage, print
 from core.mail.replies import explain_reply
 from modules.mail_config.models import Encryption
 from modules.mail_config.transports.addresses import ForbiddenHostError, addresses_of
-from modules.mail_config.transports.base import NoTokenError, ServerAccess, Step, StepTaken
+from modules.mail_config.transports.base import NoTokenError, ServerAccess, Step, StepTaken, trusting
 from modules.mail_config.transports.certificates import read_certificate
 from modules.mail_config.transports.wire import PatientSMTP, PatientSMTPS
 
@@ -115,7 +115,7 @@ class ServerConnection(Connection):
             host._host = access.host  # type: ignore[attr-defined]
             self._heard(*host.connect(access.host, access.port), expect=220, stage=stage)
             stage = Stage.HELLO
-            self._note(f"C: EHLO {_own_name()}")
+            self._note(f"C: EHLO {host.local_hostname}")
             code, text = host.ehlo()
             if 500 <= code < 600:
                 # An old server; one that answers nonsense is none (RFC 5321 §3.2).
@@ -201,13 +201,14 @@ class ServerConnection(Connection):
         )
         self.steps[-1].detail = ", ".join(addresses)
         self._begin(Step.CONNECT)
+        own_name = access.own_name or _own_name()
         host: PatientSMTP
         if access.encryption is Encryption.TLS:
-            secure = PatientSMTPS(local_hostname=_own_name(), timeout=access.timeout, context=context)
+            secure = PatientSMTPS(local_hostname=own_name, timeout=access.timeout, context=context)
             secure.before_tls = partial(self._begin, Step.TLS)
             host = secure
         else:
-            host = PatientSMTP(local_hostname=_own_name(), timeout=access.timeout)
+            host = PatientSMTP(local_hostname=own_name, timeout=access.timeout)
         host.addresses = addresses
         return host
 
@@ -278,7 +279,7 @@ def trusted_by(access: ServerAccess) -> ssl.SSLContext:
     """Return the context of an encrypted connection: which authorities are trusted."""
     if access.ca_certificate:
         return ssl.create_default_context(cadata=access.ca_certificate)
-    return ssl.create_default_context(cafile=access.ca_file)
+    return trusting(access.ca_file)
 
 
 def _challenge(text: bytes) -> str:

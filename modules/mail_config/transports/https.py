@@ -18,7 +18,7 @@ from core.mail.exceptions import explain_exception
 from core.mail.outcomes import Advice, Failure, FailureKind, Stage
 from core.web.strict_json import read_json
 from modules.mail_config.transports.addresses import ForbiddenHostError, addresses_of
-from modules.mail_config.transports.base import Step
+from modules.mail_config.transports.base import Step, trusting
 
 MAX_ANSWER_OCTETS = 256 * 1024  # real ones have some KB
 _RECEIVE = 64 * 1024
@@ -92,7 +92,7 @@ def ask(
         body: What is sent.
         timeout: Seconds for all of it, however slowly it comes.
         allow_local: True where the host may be this machine itself.
-        ca_file: Trusted certificates instead of the system's.
+        ca_file: Trusted certificates beside the system's.
         before_body: Called between the head and the body; when it raises, the body does not go out.
         begin: Told of each step with what the one before it has found.
 
@@ -108,7 +108,7 @@ def ask(
         exchange.connect(host, port, allow_local=allow_local, plain=not secure)
         if secure:
             stage = Stage.STARTTLS
-            exchange.encrypt(host, ssl.create_default_context(cafile=ca_file))
+            exchange.encrypt(host, trusting(ca_file))
         stage = Stage.DATA
         begin(Step.DATA, "")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -78,7 +78,7 @@ class Client:
         secret: Its password there.
         tenant: Whose accounts may consent at Microsoft: `common`, `organizations`, `consumers`, an id or a domain.
         base_url: Another place that speaks for the provider, or "".
-        ca_file: Trusted certificates instead of the system's, or None.
+        ca_file: Trusted certificates beside the system's, or None.
         allow_local: True where that place may be this machine.
     """
 

@@ -40,7 +40,6 @@ from modules.outbox.compose.draft import (
 from modules.outbox.compose.form import (
     OF_TEMPLATE,
     ComposeForm,
-    as_typed,
     complete_draft,
     fresh_form,
     read_form,
@@ -53,6 +52,7 @@ from modules.outbox.models import EmlExport, OutgoingMail
 from modules.outbox.service import cancel, submit
 from modules.outbox.service import replace as replace_waiting
 from modules.outbox.states import MailState
+from modules.outbox.typed_times import as_typed
 
 
 def undo_seconds() -> float:

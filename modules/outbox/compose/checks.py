@@ -26,6 +26,7 @@ from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox.compose.agreed_way import about_wish
 from modules.outbox.compose.around import removed_keys
+from modules.outbox.compose.doubts import about_slips, about_what_it_says
 from modules.outbox.compose.form import MAX_KEY, ComposeForm
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.dead_addresses import complained_among, dead_among
@@ -128,6 +129,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
             field="to",
         )
     yield from _came_back(form)
+    yield from about_slips(form)
     for key, partner in opted_out_among(form.draft.recipients, form.user).items():
         yield Finding(
             f"opted_out:{key}",
@@ -317,10 +319,11 @@ def _language(code: str) -> str:
 
 
 def _about_document(form: ComposeForm) -> Iterator[Finding]:
-    """Return a finding when the document has changed since the composer was opened."""
+    """Return findings about what is wrong in the document, and about its change since the composer was opened."""
     document = form.document
     if document is None:
         return
+    yield from about_what_it_says(form, document)
     shown = form.pdf.revision if form.pdf is not None else document.revision
     if document.revision == form.draft.document_revision and shown == document.revision:
         return

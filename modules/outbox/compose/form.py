@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import zoneinfo
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from modules.outbox.compose.uploads import FormFile, Origin, pasted_keeper, pict
 from modules.outbox.html_body import show_pictures, take_pictures
 from modules.outbox.limits import Finding
 from modules.outbox.message import file_store
+from modules.outbox.typed_times import typed_moment
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -322,32 +322,6 @@ def _read_files(form: ComposeForm, tokens: Iterable[str], pdf: str) -> None:
             return  # made anew when the mail leaves
         if shown.origin is Origin.PDF and shown.document_id == form.document.id:
             form.pdf = shown
-
-
-def typed_moment(text: str, user: User) -> dt.datetime:
-    """Return a moment as a browser posts it.
-
-    Args:
-        text: Without a zone mostly: then it means the one in which the user reads times.
-        user: Who types it.
-
-    Raises:
-        UserError: It is none.
-    """
-    try:
-        local = dt.datetime.fromisoformat(text)
-        if local.tzinfo is None:
-            local = local.replace(tzinfo=zoneinfo.ZoneInfo(user.timezone))
-        return local.astimezone(dt.UTC)
-    except (ValueError, OverflowError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise UserError(gettext("This is not a date and time.")) from error
-
-
-def as_typed(moment: dt.datetime | None, user: User) -> str:
-    """Return a moment as `datetime-local` writes it in the zone of a user; "" for none."""
-    if moment is None:
-        return ""
-    return moment.astimezone(zoneinfo.ZoneInfo(user.timezone)).strftime("%Y-%m-%dT%H:%M")
 
 
 def _read_time(form: ComposeForm, text: str) -> None:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
-from wtforms import BooleanField, IntegerField, PasswordField, SelectChoice, SelectField, StringField
+from wtforms import BooleanField, PasswordField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires
 from core.db import db, transaction
@@ -18,7 +18,7 @@ from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.bounces.model import Nature
 from core.mail.explanations import EXPLANATIONS
-from core.web.forms import at_most, required, submit
+from core.web.forms import WholeNumberField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
 from modules.mail_config.accounts.clients import TITLES
@@ -65,7 +65,7 @@ class MailboxForm(RecordForm):
     host = StringField(
         _l("Host"), [*required(), at_most(253)], description=_l("For example imap.example.com")
     )
-    port = IntegerField(
+    port = WholeNumberField(
         _l("Port"),
         [*required(), PORT_RANGE],
         default=993,
@@ -77,6 +77,7 @@ class MailboxForm(RecordForm):
             SelectChoice(kind.value, ENCRYPTION_TITLES[kind])
             for kind in (Encryption.TLS, Encryption.STARTTLS, Encryption.NONE)
         ],
+        render_kw={"data-ports": '{"tls": 993, "starttls": 143, "none": 143}'},
     )
     username = StringField(_l("User name"), [*required(), at_most(254)], render_kw={"autocomplete": "off"})
     password = PasswordField(

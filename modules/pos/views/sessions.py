@@ -48,7 +48,7 @@ def session_open(register_id: int) -> ResponseReturnValue:
     """Open a register, and go on to its till."""
     user = signed_in_user()
     row = queries.register_for(user, register_id) or abort(404)
-    form = OpeningForm()
+    form = OpeningForm(meta={"currency": row.company.currency})
     if not form.is_submitted():
         form.opening_cash.data = last_count(row.id)
 
@@ -70,7 +70,7 @@ def session_open(register_id: int) -> ResponseReturnValue:
 def session(session_id: int) -> ResponseReturnValue:
     """Show a session: its tickets with what became of their mails, its payments, its cash."""
     row = queries.session_for(signed_in_user(), session_id) or abort(404)
-    return _show(row, CashForm())
+    return _show(row, CashForm(meta={"currency": row.currency}))
 
 
 @blueprint.post("/sessions/<int:session_id>")
@@ -79,7 +79,7 @@ def session_close(session_id: int) -> ResponseReturnValue:
     """Close a session with the cash that was counted."""
     user = signed_in_user()
     row = queries.session_for(user, session_id, queries.USE) or abort(404)
-    form = CashForm()
+    form = CashForm(meta={"currency": row.currency})
 
     def close() -> None:
         try:

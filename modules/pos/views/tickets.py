@@ -14,8 +14,8 @@ from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
 from core.errors import UserError
 from core.i18n import gettext
+from core.numbers import read_decimal
 from core.web.formats import money, number
-from core.web.forms import read_decimal
 from core.web.listing import paginate
 from modules.pos import queries
 from modules.pos.models import Register, Ticket

@@ -26,7 +26,9 @@ from core.db import db
 from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.mail.mistyped import TRUE_NEIGHBORS, USUAL_DOMAINS, USUAL_ENDINGS
 from core.matching import matching
+from core.numbers import marks_of
 from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.products.models import Product
@@ -70,7 +72,11 @@ def till(register_id: int) -> ResponseReturnValue:
     """Show the till of a register; everything else comes as data, and stays in the browser."""
     row = _register(register_id)
     return render_template(
-        "pos/till.html", register=row, session=open_session_of(row.id), formats=FORMAT_TITLES
+        "pos/till.html",
+        register=row,
+        session=open_session_of(row.id),
+        formats=FORMAT_TITLES,
+        marks=marks_of(get_locale()),
     )
 
 
@@ -128,6 +134,11 @@ def till_data(register_id: int) -> ResponseReturnValue:
             "symbol": get_currency_symbol(currency, locale=locale),
         },
         propose_mail=settings.propose_mail,
+        usual_addresses={
+            "domains": USUAL_DOMAINS,
+            "endings": USUAL_ENDINGS,
+            "true_neighbors": sorted(TRUE_NEIGHBORS),
+        },
         products=_product_data(products[:MAX_PRODUCTS], currency),
         more_products=len(products) > MAX_PRODUCTS,
         customers=_customer_data(customers[:MAX_CUSTOMERS], company.id),

@@ -61,6 +61,18 @@ def check_credit(note: Invoice) -> None:
             _refuse(invoice.document, rate, limit - before)
 
 
+def credit_notes_of(invoice: Invoice) -> list[Document]:
+    """Return the posted credit notes of an invoice, in their order."""
+    query = select(Document).join(Invoice, Invoice.document_id == Document.id)
+    return list(
+        db.session.scalars(
+            query.where(
+                Invoice.reversed_id == invoice.document_id, Invoice.state == InvoiceState.POSTED
+            ).order_by(Document.id)
+        )
+    )
+
+
 def _before(note: Invoice) -> list[Document]:
     """Return the credit notes that have been posted of the invoice of another one."""
     posted = select(Invoice).where(

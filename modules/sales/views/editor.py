@@ -27,6 +27,7 @@ from core.products.service import (
     payment_terms_of,
     product_label,
     taxes_of,
+    usual_tax,
 )
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
@@ -96,7 +97,9 @@ class Editor:
 
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
-        lines = self.lines or [blank_line()]
+        usual = usual_tax(self.company.id)
+        new_line = blank_line(usual.id if usual is not None else None)
+        lines = self.lines or [new_line]
         language = self.language
         totals = _totals(lines, self.currency, self.company.id, language)
         _name_products(lines, self.company.id)
@@ -108,7 +111,7 @@ class Editor:
             company=self.company,
             document=self.document,
             lines=lines,
-            new_line=blank_line(),
+            new_line=new_line,
             totals=totals,
             too_long=_too_long(lines),
             currency=self.currency,

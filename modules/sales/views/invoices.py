@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
+from core.documents.service import warnings_of
 from core.i18n import gettext
 from core.web.record_form import record_form
 from modules.sales import queries
@@ -55,6 +56,7 @@ def invoice(document_id: int) -> ResponseReturnValue:
         totals=totals_of(row.document, lines),
         editable=queries.may_edit(user, row.document),
         panel=follower_panel(row.document),
+        warnings=warnings_of(row.document),
         crumbs=[list_of(row)],
     )
 

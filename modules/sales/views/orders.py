@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
 from core.documents.following import follower_panel
+from core.documents.service import warnings_of
 from core.i18n import gettext
 from core.partners.models import Partner
 from core.web.record_form import record_form
@@ -59,6 +60,7 @@ def order(document_id: int) -> ResponseReturnValue:
         editable=queries.may_edit(user, row.document),
         expired=queries.is_expired(row),
         panel=follower_panel(row.document),
+        warnings=warnings_of(row.document),
         crumbs=[list_of(row)],
     )
 

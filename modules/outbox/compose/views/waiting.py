@@ -13,10 +13,10 @@ from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
 from modules.outbox.compose.draft import copy_of, may_copy
-from modules.outbox.compose.form import typed_moment
 from modules.outbox.compose.views.page import add_posted_files, go, show, tell_sent
 from modules.outbox.models import OutgoingMail
 from modules.outbox.permissions import RESEND
+from modules.outbox.typed_times import typed_moment
 
 SEND = "outbox.mail.send"
 

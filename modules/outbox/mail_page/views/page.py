@@ -29,7 +29,6 @@ from modules.outbox import queries
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
-from modules.outbox.compose.form import as_typed
 from modules.outbox.compose.recipients import reason_text
 from modules.outbox.conversation import conversation
 from modules.outbox.document_check import document_problem
@@ -47,6 +46,7 @@ from modules.outbox.private_addresses import address_of, is_address_hash
 from modules.outbox.sent_copies.service import copy_of
 from modules.outbox.service import editor_of
 from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, MailState
+from modules.outbox.typed_times import as_typed
 
 TABS = ("recipients", "message", "answers", "reason", "timeline")
 MAX_SHOWN_PICTURES = 8 * 1024 * 1024

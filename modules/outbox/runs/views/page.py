@@ -19,12 +19,12 @@ from core.web.downloads import posted_form, table_download
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from modules.mail_config.models import MailTemplate
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose.form import typed_moment
 from modules.outbox.models import OutgoingMail, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.runs import service, summary
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import SEND
+from modules.outbox.typed_times import typed_moment
 
 RUNS = ListSpec(
     identity=Run.id,

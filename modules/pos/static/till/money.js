@@ -1,17 +1,10 @@
 // The arithmetic of a till in whole numbers, to the cent what the server computes (core/totals.py).
 
-/** A decimal as typed or as the server writes it, in units of 10^-places; null when it is none. */
+/** A decimal as the server writes it, in units of 10^-places; what people type is read by numbers.js. */
 export function read(text, places) {
-  const signs = String(text).replace(/[\s\u00a0\u202f]/g, "");
-  // Of two marks the first one groups: 1,234.56 and 1.234,56.
-  const groups = { ",": /,(?=.*\.)/g, ".": /\.(?=.*,)/g }[/[,.]/.exec(signs)?.[0]];
-  const plain = (groups ? signs.replace(groups, "") : signs).replace(",", ".");
-  const match = /^(-?)(\d{0,11})(?:\.(\d*))?$/.exec(plain);
-  if (!match || (!match[2] && !match[3])) return null;
-  const digits = (match[3] || "").replace(/0+$/, "");
-  if (digits.length > places) return null;
-  const value = BigInt((match[2] || "0") + digits.padEnd(places, "0"));
-  return match[1] ? -value : value;
+  const [, sign, whole, decimals = ""] = /^(-?)([0-9]+)(?:\.([0-9]*))?$/.exec(text);
+  const value = BigInt(whole + decimals.padEnd(places, "0").slice(0, places));
+  return sign ? -value : value;
 }
 
 /** The same as text with a point, as the server reads it. */

@@ -4,6 +4,8 @@ export const root = document.querySelector("[data-till]");
 export const find = (name, within = document) => within.querySelector(`[data-${name}]`);
 export const language = document.documentElement.lang;
 export const numbers = document.documentElement.dataset.numbers || language;
+/** What parts the digits of a number as it is typed here; see core/numbers.py. */
+export const marks = { decimal: root.dataset.decimal, group: root.dataset.group };
 /** A text as it is searched for: without case and accents. */
 export const fold = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 

@@ -1,5 +1,7 @@
 // The payment screen: several payments, change, the receipt by mail; one key, and the next customer.
-import { completions, couldBe, meant } from "./address.js";
+import { cleaned, completions, couldBe, meant } from "./address.js";
+import { readTyped } from "./numbers.js";
+import { marks } from "./page.js";
 
 const SHOWN_MS = 8000;
 const PAYMENTS = 20;
@@ -103,7 +105,7 @@ export function begin(till) {
 
   /** Take what stands in the amount as a payment; false when it makes no sense. */
   function add() {
-    const value = read(amount.value, places);
+    const value = readTyped(amount.value, places, marks);
     if (value === null || value <= 0n || payments.length >= PAYMENTS) {
       amount.classList.add("is-invalid");
       amount.setAttribute("aria-invalid", "true");
@@ -120,7 +122,7 @@ export function begin(till) {
   // ---------------------------------------------------------------------------------------------- the address
 
   function look() {
-    const text = address.value.trim();
+    const text = cleaned(address.value);
     const wrong = Boolean(text) && !couldBe(text);
     const better = text ? meant(text, till.language) : "";
     const suggestion = find("suggestion");
@@ -206,7 +208,7 @@ export function begin(till) {
       amount.focus();
       return;
     }
-    const typed = address.value.trim();
+    const typed = cleaned(address.value);
     if (!look()) {
       find("loud").textContent = word("address");
       address.classList.add("is-invalid");

@@ -1,6 +1,7 @@
 // The sale that is being rung up: its lines, its total, and how it survives a reload.
 import { read, write } from "./money.js";
-import { element, find, icon, root } from "./page.js";
+import { readTyped } from "./numbers.js";
+import { element, find, icon, marks, root } from "./page.js";
 
 const LINES = 500;
 const MOST = 99999000n; // thousandths: more of one thing is a slip
@@ -78,10 +79,7 @@ export function begin(till) {
   };
 
   // As somebody here would type it.
-  const mark = new Intl.NumberFormat(document.documentElement.dataset.numbers)
-    .formatToParts(1.5)
-    .find((part) => part.type === "decimal").value;
-  const typed = (text) => text.replace(".", mark);
+  const typed = (text) => text.replace(".", marks.decimal);
   till.typed = typed;
   const plain = (text) => {
     const [whole, rest = ""] = text.split(".");
@@ -111,7 +109,7 @@ export function begin(till) {
         till.ring(scanned);
         return;
       }
-      const value = input.value.trim() ? read(input.value, places) : 0n;
+      const value = input.value.trim() ? readTyped(input.value, places, marks) : 0n;
       const wrong = value === null || !check(value);
       input.classList.toggle("is-invalid", wrong);
       input.setAttribute("aria-invalid", String(wrong));

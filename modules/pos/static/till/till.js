@@ -1,4 +1,5 @@
 // The page behind the counter. Each step is done here, at once; the server hears of it a moment later.
+import { know } from "./address.js";
 import { begin as beginCashiers } from "./cashiers.js";
 import { begin as beginCustomers } from "./customers.js";
 import { begin as beginKeys } from "./keys.js";
@@ -87,6 +88,7 @@ async function start() {
   }
   till.freshAt = answer.status === 200 ? Date.now() : 0;
   showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
+  know(till.data.usual_addresses);
   till.money = formatter(numbers, till.data.currency);
   till.session = till.data.session;
   // Whoever has taken over has done so while somebody was signed in; another sign-in ends it.

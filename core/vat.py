@@ -1,4 +1,4 @@
-"""VAT numbers of customers: looked at by the rules of their country, and written in one way."""
+"""VAT numbers of customers and companies: looked at by the rules of their country, and written in one way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.i18n import lazy_gettext as _l
 # Whose numbers begin with other letters than the code of the country: Greece, and territories of others.
 _PREFIXES = {"GR": "EL", "MC": "FR", "RE": "FR", "GP": "FR", "MQ": "FR", "IM": "GB"}
 _EU = {code.upper() for code in eu_vat.MEMBER_STATES} | {"EL"}
+_SAME_TAX = {"MC": "FR", "IM": "GB"}  # Monaco and the Isle of Man are taxed as if they were part of the other
 _WRITTEN_WITH_LETTERS = {"GB", "NO"}  # python-stdnum leaves theirs out
 
 
@@ -24,7 +25,7 @@ def checked_vat(number: str, country: str) -> str:
 
     Args:
         number: As somebody has typed it; "" for none.
-        country: ISO 3166 code of the customer's address.
+        country: ISO 3166 code of the address.
 
     Raises:
         UserError: It cannot be a VAT number; the sentence says why.
@@ -44,6 +45,11 @@ def checked_vat(number: str, country: str) -> str:
         raise UserError(sentence, "vat") from error
     except ValidationError as error:
         raise UserError(_l("This is not a VAT number, such as FR40303265045."), "vat") from error
+
+
+def same_tax_territory(one: str, other: str) -> bool:
+    """Return True where a sale from one country (ISO 3166) to the other is taxed as one inside the country."""
+    return _SAME_TAX.get(one, one) == _SAME_TAX.get(other, other)
 
 
 def _validated(typed: str, own: str) -> str:
