@@ -143,6 +143,7 @@ module = Module(
         SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
+        SlotFill("partner_list.actions", "modules.outbox.slots:mail_list"),
         SlotFill("shell.bar", "modules.outbox.alerts.bell:failure_bell"),
         SlotFill("mail_config.server_aside", "modules.outbox.slots:waiting_mails"),
         SlotFill("mail_config.template_actions", "modules.outbox.slots:template_test_button"),
