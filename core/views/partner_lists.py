@@ -218,7 +218,7 @@ def partner_list_save() -> ResponseReturnValue:
 
     def save() -> None:
         row = service.save(user, form.name.data or "", ListKind(form.kind.data), **form.reach.columns)
-        flash(gettext("%(name)s was saved.", name=row.name), "success")
+        flash(gettext("The list “%(name)s” was saved.", name=row.name), "success")
 
     if submit(form, save):
         return redirect(url_for("core.partner_lists"))
@@ -245,7 +245,7 @@ def partner_list_delete(list_id: int) -> ResponseReturnValue:
     row = _list_or_404(list_id, EDIT)
     name = row.name
     service.delete_list(row)
-    flash(gettext("%(name)s was deleted.", name=name), "success")
+    flash(gettext("The list “%(name)s” was deleted.", name=name), "success")
     return redirect(url_for("core.partner_lists"))
 
 
@@ -262,7 +262,7 @@ def partner_list(list_id: int) -> ResponseReturnValue:
             setattr(row, column, value)
 
     if submit(form, save):
-        flash(gettext("%(name)s was saved.", name=row.name), "success")
+        flash(gettext("The list “%(name)s” was saved.", name=row.name), "success")
         return redirect(url_for("core.partner_lists"))
     crumbs = [(gettext("Mailings"), url_for("core.partner_lists"))]
     return render_template("core/form.html", form=form, title=row.name, crumbs=crumbs)

@@ -292,7 +292,7 @@ def test_the_page_without_a_script(
     saved = {"name": "Garages", "kind": "fixed", "reach": f"user-{seller.id}"}
     assert client.post(f"{PAGE}/save", data={**saved, "name": ""}).status_code == 422
     page = client.post(f"{PAGE}/save", data=saved, follow_redirects=True).text
-    assert "Garages was saved." in page
+    assert "The list “Garages” was saved." in page
     assert client.post(f"{PAGE}/save", data=saved).status_code == 422
     client.post(f"{PAGE}/criteria/remove", data={"key": token_of(page)})
     assert "Family: Garage" not in client.get(PAGE).text

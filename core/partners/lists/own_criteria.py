@@ -17,7 +17,8 @@ from core.auth.models import User
 from core.auth.permissions import signed_in_user
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.matching import folded, like, words
+from core.matching import folded, like
+from core.matching import words as words_of
 from core.partners.facets import FACETS, row_id
 from core.partners.lists.criteria import Criterion, Values, day_of
 from core.partners.lists.models import ListKind
@@ -120,15 +121,16 @@ def _field_condition(values: Values, _user: User) -> ColumnElement[bool]:
         case "begins":
             return like(column, folded(values["text"]), begins=True)
         case "contains":
-            return and_(true(), *(like(column, word) for word in words(values["text"])))
+            return and_(true(), *(like(column, word) for word in words_of(values["text"])))
         case "filled":
             return column != ""
     return column == ""
 
 
 def _field_words(values: Values) -> str:
-    title, way = gettext(_FIELDS[values["field"]][0]), gettext(_WAYS[values["way"]])
-    return f"{title} {way}" + ("" if values["way"] in _WITHOUT_TEXT else f" “{values['text']}”")
+    field, way = values["field"], values["way"]
+    words = f"{gettext(_FIELDS[field][0])} {gettext(_WAYS[way])}"
+    return words if way in _WITHOUT_TEXT else f"{words} “{values['text']}”"
 
 
 fields = Criterion(_fields_form, _field_condition, _field_words)
