@@ -70,8 +70,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("list_id", "partner_id", name=op.f("pk_core_partner_list_member")),
     )
     op.create_index("ix_core_partner_list_member_partner_id", "core_partner_list_member", ["partner_id"])
+    op.create_index(
+        "ix_core_document_buyers",
+        "core_document",
+        ["kind", "date", "partner_id", "company_id", "owner_id", "id"],
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_core_document_buyers", table_name="core_document")
     op.drop_table("core_partner_list_member")
     op.drop_table("core_partner_list")
