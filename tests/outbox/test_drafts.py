@@ -83,7 +83,7 @@ def test_an_untouched_composer_leaves_no_draft_only_the_presence(browser, quotat
     assert browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).status_code == 200
     (row,) = rows()
     assert row.contents == ""
-    assert autosave.kept_draft(quotation.id, row.user) is None
+    assert autosave.kept_draft(autosave.About(quotation.id), row.user) is None
 
 
 def test_an_untouched_second_window_takes_nothing_from_the_first(browser, quotation):
