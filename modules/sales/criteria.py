@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_babel import format_date, gettext
 from flask_wtf import FlaskForm
-from sqlalchemy import ColumnElement, and_, not_, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, func, not_, or_, select, union_all
 from sqlalchemy.orm import aliased
 from wtforms import BooleanField, DateField
 
@@ -60,7 +60,9 @@ def _buyers(user: User, *conditions: ColumnElement[bool]) -> ColumnElement[bool]
     ]
     buyers = union_all(*named)
     contact = aliased(Partner)
-    customers = select(contact.parent_id).where(contact.parent_id.is_not(None), contact.id.in_(buyers))
+    # Where nobody has bought by a contact, they are not looked for twice: what is computed leads to no row.
+    of_contact = func.coalesce(contact.id, 0).in_(buyers)
+    customers = select(contact.parent_id).where(contact.parent_id.is_not(None), of_contact)
     return or_(Partner.id.in_(buyers), Partner.id.in_(customers))
 
 

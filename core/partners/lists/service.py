@@ -306,10 +306,16 @@ def _condition(value: str) -> ColumnElement[bool]:
 
 
 def list_named(value: str) -> str:
+    """Return the name under which the list is kept that the list of customers is narrowed to, or ""."""
+    row = _named(value)
+    return row.name if row is not None else ""
+
+
+def _label(value: str) -> str:
     """Return the name of the list that the list of customers is narrowed to."""
     row = _named(value)
     return title_of(row) if row is not None else str(gettext("a list that is gone"))
 
 
-LIST_FACET = Facet("list", N_("List"), _choices, _condition, list_named)
+LIST_FACET = Facet("list", N_("List"), _choices, _condition, _label)
 """Narrows the list of customers to those of a list of recipients: what works there works with any list."""

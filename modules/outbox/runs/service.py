@@ -156,7 +156,7 @@ def prepare_mailing(selection: Selection, by: User) -> Run:
     with transaction() as session:
         run = Run(
             list_name=selection.of.name,
-            title=list_named(named) if named and selection.ids is None else "",
+            title=list_named(named) if selection.ids is None else "",
             by_user_id=by.id,
             company_id=company.id,
             item_count=len(ids),
