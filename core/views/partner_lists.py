@@ -148,7 +148,8 @@ def _said(row: PartnerList, user: User) -> dict[str, Any]:
 def _go_back() -> ResponseReturnValue:
     """Lead back to the page as it was, so far as it goes on being there."""
     given = dict(parse_qsl(request.form.get("back", "")[:1000]))
-    return redirect(url_for("core.partner_lists", **{name: given[name] for name in _KEPT if name in given}))
+    kept: dict[str, Any] = {name: given[name] for name in _KEPT if name in given}
+    return redirect(url_for("core.partner_lists", **kept))
 
 
 @blueprint.get("/partner-lists")

@@ -107,4 +107,4 @@ def test_a_mailing_from_its_criteria_to_the_mailbox(
     page.go_back()
     page.locator("button.btn-primary").filter(has_text="2").click()
     wait_until("both emails", lambda: len(house.mailbox(f"Offer {name}")) == 2)
-    assert all(message["List-Unsubscribe-Post"] for _row, message in house.mailbox(f"Offer {name}"))
+    assert all(message["List-Unsubscribe"] for _row, message in house.mailbox(f"Offer {name}"))

@@ -83,7 +83,8 @@ def readable_lists(user: User) -> list[PartnerList]:
 
 def working_list(user: User) -> PartnerList | None:
     """Return what a user is choosing, or None where they have not begun."""
-    return db.session.scalar(_working(user))
+    row: PartnerList | None = db.session.scalar(_working(user))
+    return row
 
 
 def _working(user: User) -> Any:

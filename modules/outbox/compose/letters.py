@@ -14,10 +14,10 @@ from modules.mail_config.mail_templates.service import language_of, templates_fo
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CustomerMail
 from modules.mail_config.template_language.render import BadTemplateError
-from modules.outbox.compose.checks import Finding
 from modules.outbox.compose.draft import files_of, signature_of, take_options, take_text
 from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
 from modules.outbox.compose.recipients import MAX_CHOICES, Proposal, recipient_of
+from modules.outbox.limits import Finding
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict

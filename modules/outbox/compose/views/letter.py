@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -173,7 +175,7 @@ def _about(letter: CustomerMail) -> autosave.About:
     return autosave.About(None, letter.partner.id if letter.partner is not None else None)
 
 
-def _url(letter: CustomerMail, endpoint: str, **more: int) -> str:
+def _url(letter: CustomerMail, endpoint: str, **more: Any) -> str:
     """Return the address of a page of this composer."""
     # A value that is None is left out of an address.
     return url_for(endpoint, partner=letter.partner.id if letter.partner is not None else None, **more)

@@ -88,7 +88,7 @@ def run_text_keep(run_id: int) -> ResponseReturnValue:
         mailing_text.keep_text(_mailing(run_id), request.form)
     except UserError as error:
         return str(error.message), 422
-    return gettext("Kept as a draft")
+    return str(gettext("Kept as a draft"))
 
 
 @blueprint.post("/runs/<int:run_id>/text/discard")

@@ -39,7 +39,8 @@ function changed() {
 for (const name of ["input", "change", "trix-change", "htmx:afterSwap"])
   form.addEventListener(name, (event) => {
     const editor = event.target;
-    if (name === "trix-change" && (editor.shownValue === undefined || editor.shownValue === editor.value)) return;
+    if (name === "trix-change" && (editor.shownValue === undefined || editor.shownValue === editor.value))
+      return;
     changed();
   });
 document.addEventListener("visibilitychange", () => {
