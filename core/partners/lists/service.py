@@ -178,13 +178,19 @@ def pick(user: User, ids: Sequence[int] | None = None) -> int:
     with transaction() as session:
         row = _locked(session, user)
         some = true() if ids is None else Partner.id.in_(ids)
-        found = select(literal(row.id), Partner.id).where(found_by(row, user), some)
-        return _inserted(session, found)
+        return _add(session, row, and_(found_by(row, user), some))
 
 
-def _inserted(session: Session, rows: Any) -> int:
-    result: Any = session.execute(insert(MEMBERS).from_select(["list_id", "partner_id"], rows))
-    return int(result.rowcount)
+def _add(session: Session, row: PartnerList, condition: ColumnElement[bool]) -> int:
+    """Put those on a list whom a condition keeps and who are not on it; return how many."""
+    there = exists().where(MEMBERS.c.list_id == row.id, MEMBERS.c.partner_id == Partner.id)
+    # Read first, and written without a look at the list: a plan for an empty list would walk it anew for each row, while
+    # it grows.
+    ids = list(session.scalars(select(Partner.id).where(condition, ~there)))
+    for start in range(0, len(ids), _AT_ONCE):
+        some = select(literal(row.id), Partner.id).where(Partner.id.in_(ids[start : start + _AT_ONCE]))
+        session.execute(insert(MEMBERS).from_select(["list_id", "partner_id"], some))
+    return len(ids)
 
 
 def drop(user: User, ids: Sequence[int] | None = None) -> int:
@@ -198,16 +204,10 @@ def drop(user: User, ids: Sequence[int] | None = None) -> int:
 
 def add_members(user: User, ids: Sequence[int]) -> int:
     """Select customers and contacts by their ids, beside those who are selected; return how many are new."""
-    added = 0
     with transaction() as session:
         row = _locked(session, user)
-        there = exists().where(MEMBERS.c.list_id == row.id, MEMBERS.c.partner_id == Partner.id)
-        for start in range(0, len(ids), _AT_ONCE):
-            some = Partner.id.in_(ids[start : start + _AT_ONCE])
-            added += _inserted(
-                session, select(literal(row.id), Partner.id).where(_writable(user), some, ~there)
-            )
-    return added
+        parts = [ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE)]
+        return sum(_add(session, row, and_(_writable(user), Partner.id.in_(some))) for some in parts)
 
 
 def reset(user: User) -> None:
@@ -240,8 +240,7 @@ def save(
         session.add(made)
         session.flush()
         if kind is ListKind.FIXED:
-            members = select(literal(made.id), Partner.id).where(selected_of(row, user))
-            if not _inserted(session, members):
+            if not _add(session, made, selected_of(row, user)):
                 raise UserError(_l("Select somebody first: a fixed list is made of who is selected."), "kind")
     return made
 
@@ -268,8 +267,7 @@ def open_list(user: User, row: PartnerList) -> None:
         if row.kind is ListKind.DYNAMIC:
             working.steps = list(row.steps)
             return
-        there = exists().where(MEMBERS.c.list_id == working.id, MEMBERS.c.partner_id == Partner.id)
-        _inserted(session, select(literal(working.id), Partner.id).where(those_of(row, user), ~there))
+        _add(session, working, those_of(row, user))
 
 
 def delete_list(row: PartnerList) -> None:

@@ -246,7 +246,7 @@ def test_its_writer_writes_it_and_nothing_that_is_not_saved_is_lost(
         pass
     first, second = db.session.scalars(select(RunItem).where(RunItem.run_id == run.id).order_by(RunItem.id))
     page = browser.get(f"{address}/items/{first.id}/preview").text
-    assert ("Hello Customer 1" in page, f"items/{second.id}/preview" in page) == (True, True)
+    assert ("Hello Customer 0" in page, f"items/{second.id}/preview" in page) == (True, True)
     assert f"items/{first.id}/preview" in browser.get(f"{address}/items/{second.id}/preview").text
     # Nobody else writes it; and once it has begun, nobody.
     other = sign_in(make_user("administrator", login="root@maison.example.com"))
@@ -260,12 +260,12 @@ def test_without_any_template_it_begins_with_a_few_words(
     app: Flask, company: Company, seller: User, partner: MakePartner, sign_in
 ) -> None:
     run = prepared(seller, partner(**WILLING))
-    assert outcomes(run) == {"Customer 1": "no_template"}
+    assert outcomes(run) == {"Customer 0": "no_template"}
     browser = sign_in(seller)
     browser.post(f"/outbox/runs/{run.id}/text/begin")
     while not work.look(run.id, 100):
         pass
-    assert outcomes(run) == {"Customer 1": "ready"}
+    assert outcomes(run) == {"Customer 0": "ready"}
     browser.post(f"/outbox/runs/{run.id}/text/keep", data={"subject_en": "x"})
     browser.post(f"/outbox/runs/{run.id}/text/discard")
     assert text_page(browser, run)["subject_en"] == "News from {{ company.name }}"
@@ -287,7 +287,7 @@ def test_a_list_of_customers_names_the_mailing(
     )
     run = db.session.scalars(select(Run)).one()
     assert answer.location == f"/outbox/runs/{run.id}"
-    assert outcomes(run) == {"Customer 1": "ready", "Customer 2": "not_opted_in"}
+    assert outcomes(run) == {"Customer 0": "ready", "Customer 1": "not_opted_in"}
     assert "Spring: 2" in browser.get(answer.location).text
     # A list that is gone is nobody, and never everybody.
     browser.post("/outbox/runs/to/core.partners", data={"all": "1", "criteria": "list=999&all=1"})

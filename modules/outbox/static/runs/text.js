@@ -43,6 +43,11 @@ for (const name of ["input", "change", "trix-change", "htmx:afterSwap"])
       return;
     changed();
   });
+// On a slow line somebody types before this is here.
+for (const input of form.querySelectorAll("input[name^=subject_], textarea:not([hidden])"))
+  if (input.value !== input.defaultValue) changed();
+for (const editor of form.querySelectorAll("trix-editor"))
+  if (editor.shownValue !== undefined && editor.shownValue !== editor.value) changed();
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) keep();
 });
