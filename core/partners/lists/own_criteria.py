@@ -173,9 +173,7 @@ def _known_since(values: Values, _user: User) -> ColumnElement[bool]:
     if first:
         within.append(Partner.created_at >= dt.datetime.combine(first, dt.time(), dt.UTC))
     if last:
-        within.append(
-            Partner.created_at < dt.datetime.combine(last + dt.timedelta(days=1), dt.time(), dt.UTC)
-        )
+        within.append(Partner.created_at <= dt.datetime.combine(last, dt.time.max, dt.UTC))
     return and_(*within)
 
 
