@@ -90,7 +90,8 @@ class Step:
         if declared is None:
             return str(gettext("A criterion that is not available any more"))
         said = criterion_of(declared).words(self.values)
-        return f"{gettext(declared.title)}: {said}" if said else str(gettext(declared.title))
+        title = str(gettext(declared.title))
+        return str(gettext("%(criterion)s: %(said)s", criterion=title, said=said)) if said else title
 
 
 def usable(user: User) -> dict[str, PartnerCriterion]:

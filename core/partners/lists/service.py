@@ -184,8 +184,8 @@ def pick(user: User, ids: Sequence[int] | None = None) -> int:
 def _add(session: Session, row: PartnerList, condition: ColumnElement[bool]) -> int:
     """Put those on a list whom a condition keeps and who are not on it; return how many."""
     there = exists().where(MEMBERS.c.list_id == row.id, MEMBERS.c.partner_id == Partner.id)
-    # Read first, and written without a look at the list: a plan for an empty list would walk it anew for each row, while
-    # it grows.
+    # Read first, and written without a look at the list: the plan for an empty list would walk it anew for each row,
+    # while it grows.
     ids = list(session.scalars(select(Partner.id).where(condition, ~there)))
     for start in range(0, len(ids), _AT_ONCE):
         some = select(literal(row.id), Partner.id).where(Partner.id.in_(ids[start : start + _AT_ONCE]))
@@ -239,9 +239,8 @@ def save(
             made.steps = list(row.steps)
         session.add(made)
         session.flush()
-        if kind is ListKind.FIXED:
-            if not _add(session, made, selected_of(row, user)):
-                raise UserError(_l("Select somebody first: a fixed list is made of who is selected."), "kind")
+        if kind is ListKind.FIXED and not _add(session, made, selected_of(row, user)):
+            raise UserError(_l("Select somebody first: a fixed list is made of who is selected."), "kind")
     return made
 
 
