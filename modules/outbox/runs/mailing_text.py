@@ -108,18 +108,24 @@ def save_text(
     service.look_anew(run, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
 
 
-def keep_text(run: Run, posted: MultiDict[str, str]) -> None:
+def keep_text(run: Run, template: MailTemplate, posted: MultiDict[str, str]) -> None:
     """Keep what stands in the editor, saved or not, and whatever is wrong with it.
 
     Raises:
-        UserError: It is too long to be kept, or the mailing has begun.
+        UserError: It is too long to be kept, was saved meanwhile, or the mailing has begun.
     """
+    seen = posted.get("seen_revision", template.revision, type=int)
     fields = {name: posted.getlist(name) for name in posted if name not in _NOT_KEPT}
     contents = json.dumps({"at": clock.now().isoformat(), "fields": fields}, ensure_ascii=False)
     if len(contents) > MAX_KEPT:
         raise UserError(_l("The text is too long to be kept."))
-    with transaction():
-        _changeable(run).text_draft = contents
+    with transaction() as session:
+        locked = _changeable(run)
+        session.refresh(template, ["revision"])
+        if seen != template.revision:
+            # Or what comes late would stand there as something that is not saved.
+            raise UserError(_l("The text was saved meanwhile. Reload the page to go on with it."))
+        locked.text_draft = contents
 
 
 def kept_text(run: Run) -> MultiDict[str, str] | None:

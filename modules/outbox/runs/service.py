@@ -423,6 +423,10 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
         _demand(locked, RunState.DRAFT)
         if locked.by_user_id != by.id:
             raise UserError(_l("Whoever has prepared it starts it: it is sent in their name."))
+        if locked.text_draft:
+            raise UserError(
+                _l("You have written something that is not saved. Save it, or go back to what was saved.")
+            )
         there = select(func.count()).select_from(RunItem).where(RunItem.run_id == locked.id)
         if db.session.scalar(there) != locked.item_count:
             # The process that prepared it has died: a part must not pass for the whole.

@@ -238,10 +238,13 @@ def test_its_writer_writes_it_and_nothing_that_is_not_saved_is_lost(
     assert text_page(browser, run)["subject_en"] == "Hello {{ nobody.knows }}"
     assert "There is something that you have not saved." in browser.get(address).text
     assert browser.post(f"{address}/text", data=wrong).status_code == 422
+    with pytest.raises(UserError, match="not saved"):
+        service.start(run, seller)
     good = changed(wrong, subject_en="Hello {{ customer.name }}")
     assert browser.post(f"{address}/text", data=good).location == address
-    # In another window it was saved meanwhile.
+    # Another window, or what comes late, does not undo it unseen.
     assert browser.post(f"{address}/text", data=good).status_code == 422
+    assert browser.post(f"{address}/text/keep", data=good).status_code == 422
     while not work.look(run.id, 100):
         pass
     first, second = db.session.scalars(select(RunItem).where(RunItem.run_id == run.id).order_by(RunItem.id))

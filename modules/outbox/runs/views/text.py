@@ -84,8 +84,10 @@ def run_text_save(run_id: int) -> ResponseReturnValue:
 @requires(WRITE)
 def run_text_keep(run_id: int) -> ResponseReturnValue:
     """Keep what stands in the editor."""
+    run = _mailing(run_id)
+    row = _text(run)
     try:
-        mailing_text.keep_text(_mailing(run_id), request.form)
+        mailing_text.keep_text(run, row, request.form)
     except UserError as error:
         return str(error.message), 422
     return str(gettext("Kept as a draft"))

@@ -7,10 +7,11 @@ let timer = 0;
 let changes = 0;
 let kept = 0;
 let busy = false;
+let saving = false; // by the button: what is kept now would come after it
 
 async function keep() {
   clearTimeout(timer);
-  if (busy || kept === changes) return;
+  if (saving || busy || kept === changes) return;
   busy = true;
   const now = changes;
   const data = new FormData(form);
@@ -48,6 +49,9 @@ for (const input of form.querySelectorAll("input[name^=subject_], textarea:not([
   if (input.value !== input.defaultValue) changed();
 for (const editor of form.querySelectorAll("trix-editor"))
   if (editor.shownValue !== undefined && editor.shownValue !== editor.value) changed();
+form.addEventListener("submit", () => {
+  saving = true;
+});
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) keep();
 });
