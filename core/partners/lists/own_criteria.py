@@ -130,7 +130,9 @@ def _field_condition(values: Values, _user: User) -> ColumnElement[bool]:
 def _field_words(values: Values) -> str:
     field, way = values["field"], values["way"]
     words = f"{gettext(_FIELDS[field][0])} {gettext(_WAYS[way])}"
-    return words if way in _WITHOUT_TEXT else f"{words} “{values['text']}”"
+    if way in _WITHOUT_TEXT:
+        return words
+    return str(gettext("%(comparison)s “%(text)s”", comparison=words, text=values["text"]))
 
 
 fields = Criterion(_fields_form, _field_condition, _field_words)
