@@ -139,6 +139,25 @@ class SelectableList:
 
 
 @dataclass(frozen=True, slots=True)
+class PartnerCriterion:
+    """A criterion by which customers are added to a list of recipients, or taken from it.
+
+    Attributes:
+        name: `<module>.<what>`, for example `sales.bought`; saved lists keep it.
+        title: English, marked with `N_`, for example "Has bought".
+        criterion: Dotted path of a `core.partners.lists.criteria.Criterion`.
+        permission: What somebody needs to ask by it; None for whoever reads customers.
+        order: Position among the criteria, ascending.
+    """
+
+    name: str
+    title: str
+    criterion: str
+    permission: str | None = None
+    order: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class TransportSpec:
     """A kind of mail server: how mails are handed over to it.
 
@@ -202,6 +221,7 @@ class Module:
             empty database, in the order of loading.
         slots: Pieces it puts into the pages of others.
         lists: Lists of documents or customers whose rows can be selected.
+        criteria: Criteria by which customers are put on lists of recipients.
         transports: Kinds of mail servers it brings; such a module depends on `mail_config`.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
@@ -234,6 +254,7 @@ class Module:
     demo: str | None = None
     slots: tuple[SlotFill, ...] = ()
     lists: tuple[SelectableList, ...] = ()
+    criteria: tuple[PartnerCriterion, ...] = ()
     transports: tuple[TransportSpec, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()

@@ -19,6 +19,8 @@ from core.companies.models import Company
 from core.companies.service import clean_logo, save_company
 from core.db import db, transaction
 from core.partners.labels import LabelColor, LabelKind, save_label
+from core.partners.lists.criteria import How, Step
+from core.partners.lists.models import ListKind, PartnerList
 from core.partners.models import Partner, PartnerType
 from core.partners.service import save_partner
 
@@ -205,6 +207,15 @@ def load(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
                         "label_ids": [labels[_CODES[kind]]] if kind in _CODES else [],
                     },
                 )  # fmt: skip
+        french = Step("france", How.ADD, "core.country", {"chosen": ["FR"]})
+        db.session.add(
+            PartnerList(
+                kind=ListKind.DYNAMIC,
+                name="Clients en France",
+                company_id=companies[ATELIER].id,
+                steps=[french.as_row()],
+            )
+        )
         known = set(db.session.scalars(select(Role.code)))
         for login, name, language, role, timezone, names in _USERS:
             save_user(

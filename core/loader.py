@@ -15,7 +15,17 @@ from flask import Flask
 from core import __version__, signals
 from core.auth.service import FIRST_ROLES
 from core.config import Settings
-from core.contract import DocumentKind, JobSpec, MenuItem, Module, Permission, Scope, SelectableList, SlotFill
+from core.contract import (
+    DocumentKind,
+    JobSpec,
+    MenuItem,
+    Module,
+    PartnerCriterion,
+    Permission,
+    Scope,
+    SelectableList,
+    SlotFill,
+)
 from core.errors import ConfigError, ModuleError
 from core.i18n import N_
 from core.mail.outcomes import printable
@@ -35,6 +45,7 @@ CORE = Module(
     blueprint="core.views:blueprint",
     menu=(
         MenuItem(N_("Customers"), "core.partners", "core.partner.read", N_("Contacts"), 200),
+        MenuItem(N_("Mailings"), "core.partner_lists", "core.partner.read", N_("Contacts"), 210),
         MenuItem(N_("Products"), "core.products", "core.product.edit", N_("Products"), 150),
         MenuItem(N_("Taxes"), "core.taxes", "core.product.edit", N_("Products"), 160),
         MenuItem(N_("Payment terms"), "core.payment_terms", "core.product.edit", N_("Products"), 170),
@@ -101,6 +112,25 @@ CORE = Module(
             of="partner",
         ),
     ),
+    criteria=tuple(
+        PartnerCriterion(f"core.{name}", title, f"core.partners.lists.own_criteria:{name}", order=order)
+        for order, (name, title) in enumerate(
+            (
+                ("family", N_("Family")),
+                ("tag", N_("Tag")),
+                ("country", N_("Country")),
+                ("language", N_("Language")),
+                ("fields", N_("Own filter by fields")),
+                ("since", N_("Customer since")),
+                ("consent", N_("Emails wanted")),
+                ("function", N_("Contacts with function code")),
+                ("saved", N_("Saved list")),
+                ("everybody", N_("All customers")),
+            ),
+            start=10,
+        )
+    ),
+    slots=(SlotFill("list.actions", "core.views.partner_lists:add_selected", order=150),),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
     shared={
@@ -191,6 +221,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
         named += [("list", entry.name) for entry in module.lists]
+        named += [("criterion", entry.name) for entry in module.criteria]
         named += [("transport", spec.name) for spec in module.transports]
         problems += [
             f"Module {module.name}: the {what} {name} is declared twice."
@@ -225,6 +256,11 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             for entry in module.lists
             if entry.permission not in permissions
         ]
+        problems += [
+            f"Module {module.name}: the criterion {entry.name} names the unknown permission {entry.permission}."
+            for entry in module.criteria
+            if entry.permission is not None and entry.permission not in permissions
+        ]
         prefix = f"{module.name.upper()}_"
         problems += [
             f"Module {module.name}: the setting {key} must begin with {prefix}."
@@ -251,6 +287,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
     paths += [entry.source for entry in module.lists]
+    paths += [entry.criterion for entry in module.criteria]
     paths += [path for spec in module.transports for path in (spec.factory, spec.shown)]
     problems = []
     for path in paths:
@@ -298,6 +335,12 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
         lists={entry.name: entry for m in everything for entry in m.lists},
+        criteria={
+            entry.name: entry
+            for entry in sorted(
+                (entry for m in everything for entry in m.criteria), key=lambda entry: entry.order
+            )
+        },
         transports={
             spec.name: spec
             for spec in sorted(

@@ -8,6 +8,7 @@ from core.followers.models import Follower
 from core.installation.models import Installation
 from core.partners.imports.models import ImportRow, PartnerImport
 from core.partners.labels import PartnerLabel
+from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
 from core.products.models import Product, Tax
 
@@ -23,6 +24,7 @@ __all__ = [
     "Partner",
     "PartnerImport",
     "PartnerLabel",
+    "PartnerList",
     "Product",
     "Role",
     "Sequence",

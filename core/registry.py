@@ -16,6 +16,7 @@ from core.contract import (
     JobSpec,
     MenuItem,
     Module,
+    PartnerCriterion,
     Permission,
     SelectableList,
     SlotFill,
@@ -35,6 +36,7 @@ class Registry:
         menu: Entries of the menu, sorted.
         slots: Fills by the name of their slot, sorted.
         lists: Lists whose rows can be selected, by name.
+        criteria: Criteria for lists of customers by name, in the order in which they are offered.
         transports: Kinds of mail servers by name, in the order in which they are offered.
         scripts: What every page loads, as (module, file of its folder `static`).
         styles: Style sheets that every page loads, likewise.
@@ -47,6 +49,7 @@ class Registry:
     menu: tuple[MenuItem, ...]
     slots: Mapping[str, tuple[SlotFill, ...]]
     lists: Mapping[str, SelectableList]
+    criteria: Mapping[str, PartnerCriterion]
     transports: Mapping[str, TransportSpec]
     scripts: tuple[tuple[str, str], ...] = ()
     styles: tuple[tuple[str, str], ...] = ()

@@ -33,6 +33,8 @@ class Document(Base):
         ),
         Index("ix_core_document_kind_date_id", "kind", "date", "id"),
         Index("ix_core_document_owner_id_kind", "owner_id", "kind"),
+        # Who has bought in a period, and whose documents those are, is read here and in no row.
+        Index("ix_core_document_buyers", "kind", "date", "partner_id", "company_id", "owner_id", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -10,6 +10,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     modules,
     partner_import,
     partner_labels,
+    partner_lists,
     partner_merge,
     partners,
     people,

@@ -246,6 +246,7 @@ def paginate(
     extra: Mapping[str, str] | None = None,
     session: Session | None = None,
     size: int = PAGE_SIZE,
+    arguments: MultiDict[str, str] | None = None,
 ) -> ListPage[T]:
     """Return the page that the address of the request asks for.
 
@@ -256,8 +257,9 @@ def paginate(
         extra: Parameters to carry along in the addresses.
         session: The session, or None for the current one.
         size: Rows on a page.
+        arguments: In place of those of the address, for a page with several lists, of which it turns one.
     """
-    arguments = request.args
+    arguments = request.args if arguments is None else arguments
     criteria = read_criteria(spec, arguments, default_filters)
     sort, descending = read_order(spec, arguments, criteria)
     narrowed = (spec.narrow or partial(narrow, spec))(statement, criteria, sort)

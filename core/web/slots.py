@@ -8,6 +8,7 @@
 | `document.list_status` | a cell in lists of documents | `document` |
 | `list.actions` | buttons above a list in which rows are selected; they post the form around it | `of`, `name` |
 | `partner.aside` | panels beside a customer | `partner` |
+| `partner_list.actions` | buttons beside a list of recipients | `list_id` |
 | `shell.bar` | the top bar | none |
 | `shell.banner` | above every page of who is signed in | none |
 | `shell.user` | entries of the menu with the user's name | none |
@@ -35,6 +36,7 @@ SLOTS: Mapping[str, tuple[str, ...]] = {
     "document.list_status": ("document",),
     "list.actions": ("of", "name"),
     "partner.aside": ("partner",),
+    "partner_list.actions": ("list_id",),
     "shell.bar": (),
     "shell.banner": (),
     "shell.user": (),

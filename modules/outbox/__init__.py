@@ -144,6 +144,7 @@ module = Module(
         SlotFill("document.list_status", "modules.outbox.slots:document_list_badge"),
         SlotFill("document.aside", "modules.outbox.slots:document_panel", order=50),
         SlotFill("partner.aside", "modules.outbox.slots:partner_panel", order=50),
+        SlotFill("partner_list.actions", "modules.outbox.slots:mail_list"),
         SlotFill("shell.bar", "modules.outbox.alerts.bell:failure_bell"),
         SlotFill("shell.banner", "modules.outbox.restored.views:banner"),
         SlotFill("mail_config.server_aside", "modules.outbox.slots:waiting_mails"),

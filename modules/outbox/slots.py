@@ -60,6 +60,13 @@ def send_selected(of: str, name: str) -> str:
     return render_template(templates[of], name=name) if of in templates else ""
 
 
+def mail_list(list_id: int) -> str:
+    """Return the button that prepares a mailing to a list of customers."""
+    if not signed_in_user().can("outbox.mail.send"):
+        return ""
+    return render_template("outbox/panels/mail_list.html", list_id=list_id)
+
+
 def hand_over_button(document: Document) -> str:
     """Return the button by which a document is marked as handed over otherwise."""
     if not can_send(document, signed_in_user()):

@@ -69,7 +69,9 @@ def unsubscribe_fields(mail: OutgoingMail, return_address: str) -> dict[str, str
     ways = [f"<{link}>"]
     if return_address.isascii() and return_address:
         ways.append(f"<mailto:{quote(return_address, safe='@+')}?subject={MAILTO_SUBJECT}>")
-    fields = {"List-Unsubscribe": ", ".join(ways)}
+    domain = mail.message_id.strip("<>").rpartition("@")[2]
+    # RFC 2919: readers sort by it what is of one list, and filters distrust a list without it.
+    fields = {"List-Id": f"<offers.{domain}>", "List-Unsubscribe": ", ".join(ways)}
     if link.startswith("https:"):
         fields["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058 §3.1: with HTTPS only
     return fields

@@ -1,6 +1,15 @@
 """Quotations, orders, invoices and credit notes."""
 
-from core.contract import DocumentKind, MenuItem, Module, Permission, Scope, SelectableList, SlotFill
+from core.contract import (
+    DocumentKind,
+    MenuItem,
+    Module,
+    PartnerCriterion,
+    Permission,
+    Scope,
+    SelectableList,
+    SlotFill,
+)
 from core.i18n import N_
 
 _SCOPES = (Scope.OWN, Scope.COMPANY, Scope.ALL)
@@ -72,6 +81,18 @@ module = Module(
             N_("Credit notes"),
             "sales.document.read",
             "modules.sales.tables:credit_notes",
+        ),
+    ),
+    criteria=(
+        PartnerCriterion(
+            "sales.bought", N_("Has bought"), "modules.sales.criteria:bought", "sales.document.read", 30
+        ),
+        PartnerCriterion(
+            "sales.no_order_since",
+            N_("No order since"),
+            "modules.sales.criteria:no_order_since",
+            "sales.document.read",
+            31,
         ),
     ),
     slots=(SlotFill("list.actions", "modules.sales.views.many:list_actions", order=120),),

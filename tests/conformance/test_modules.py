@@ -52,6 +52,7 @@ class TestModules(ModuleConformance):
             "outbox.mailbox",
             "outbox.mailbox_edit",
             "outbox.run_item_preview",
+            "outbox.run_text",
             "outbox.unsubscribe_page",
             "playground.message",
             "playground.message_html",

@@ -511,32 +511,41 @@ def test_nobody_else_may_use_these_pages(app, template, document, make_user, sig
             path(template, "history"),
             path(template, "original"),
         ),
-        *(
-            "/mail_config/templates/export",
-            "/mail_config/templates/import",
-            "/mail_config/templates/documents",
-        ),
-        *("/mail_config/templates/which", f"/mail_config/templates/chip/{KIND}"),
+        *("/mail_config/templates/export", "/mail_config/templates/import", "/mail_config/templates/which"),
         path(template, "restore", str(history)),
     ):
         assert seller.get(url).status_code == 403, url
     for url in (
-        *(NEW, path(template), PREVIEW, path(template, "delete"), path(template, "duplicate")),
+        *(NEW, path(template), path(template, "delete"), path(template, "duplicate")),
         *(
             path(template, "original"),
             path(template, "restore", str(history)),
             f"/outbox/template-test/{KIND}",
         ),
-        *(
-            "/mail_config/templates/file",
-            "/mail_config/templates/import",
-            "/mail_config/templates/import/apply",
-        ),
-        *(f"/mail_config/templates/text/{KIND}/en", f"/mail_config/templates/legacy/{KIND}/en"),
+        *("/mail_config/templates/import", "/mail_config/templates/import/apply"),
     ):
         assert seller.post(url, data=typed(template)).status_code == 403, url
     assert db.session.get(MailTemplate, template.id) is not None
     assert db.session.scalars(select(OutgoingMail)).first() is None
+
+
+def test_the_editor_itself_is_for_all_who_may_keep_a_text_of_their_own(
+    app, template, document, make_user, sign_in
+):
+    """Its helpers keep nothing: they show what is typed, and of stored rows what the person may read anyway."""
+    pages = {"salesperson": 200, "cashier": 403}
+    for role, status in pages.items():
+        person = sign_in(make_user(role, login=f"{role}@example.com"))
+        chip = f"/mail_config/templates/chip/{KIND}?formula={{{{ document.number }}}}"
+        for url in ("/mail_config/templates/documents", chip):
+            assert person.get(url).status_code == status, url
+        for url in (
+            PREVIEW,
+            "/mail_config/templates/file",
+            f"/mail_config/templates/text/{KIND}/en",
+            f"/mail_config/templates/legacy/{KIND}/en",
+        ):
+            assert person.post(url, data=typed(template)).status_code == status, url
 
 
 def test_what_somebody_has_saved_stays_theirs_until_a_manager_takes_it(boss, template, make_user):

@@ -83,7 +83,7 @@ def test_an_untouched_composer_leaves_no_draft_only_the_presence(browser, quotat
     assert browser.post(path(quotation, "/keep"), data=opened(browser, quotation)).status_code == 200
     (row,) = rows()
     assert row.contents == ""
-    assert autosave.kept_draft(quotation.id, row.user) is None
+    assert autosave.kept_draft(autosave.About(quotation.id), row.user) is None
 
 
 def test_an_untouched_second_window_takes_nothing_from_the_first(browser, quotation):
@@ -99,7 +99,7 @@ def test_another_letter_never_replaces_the_one_that_is_kept(browser, quotation, 
     form = changed(opened(browser, quotation), subject="Long work", changed=["subject"])
     browser.post(path(quotation, "/keep"), data=form)
     answer = browser.post(path(quotation, "/keep"), data=changed(fresh, subject="Other", changed=["subject"]))
-    assert "Another letter of yours about this document is kept already" in answer.text
+    assert "Another email of yours is kept here already" in answer.text
     assert opened(browser, quotation)["subject"] == "Long work"
     anew = changed(opened(browser, quotation, fresh=1), subject="Begun anew", changed=["subject"])
     browser.post(path(quotation, "/keep"), data=anew)

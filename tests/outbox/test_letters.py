@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
+from werkzeug.datastructures import MultiDict
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -92,7 +93,52 @@ def test_what_is_wrong_is_told_beside_it_and_nothing_typed_is_lost(browser: Flas
     assert (answer.status_code, count()) == (422, 0)
     assert 'value="nobody"' in answer.text
     assert "The subject is empty." in answer.text
-    assert "The subject is empty." in browser.post(f"{NEW}/check", data=form).text
+    # Beforehand only where somebody has been, or once it was sent.
+    early = composer_of(browser.get(NEW).text)
+    told = browser.post(f"{NEW}/check", data=early).text
+    assert not any(words in told for words in ("The subject is empty.", "Nobody would get", "has no text"))
+    assert (
+        "The subject is empty." in browser.post(f"{NEW}/check", data=changed(early, visited="subject")).text
+    )
+    again = composer_of(answer.text)
+    assert "The subject is empty." in browser.post(f"{NEW}/check", data=again).text
+
+
+def test_what_is_written_is_kept_for_each_customer_until_it_is_sent(
+    browser: FlaskClient, customer: Partner, make_user: Callable[..., User], sign_in
+) -> None:
+    to_one = f"{NEW}?partner={customer.id}"
+
+    def keep(address: str, form: MultiDict[str, str], subject: str) -> str:
+        path, _, query = address.partition("?")
+        return browser.post(
+            f"{path}/keep?{query}", data=changed(form, subject=subject, changed="subject")
+        ).text
+
+    assert "data-kept-at" in keep(NEW, composer_of(browser.get(NEW).text), "To anybody")
+    assert "data-kept-at" in keep(to_one, composer_of(browser.get(to_one).text), "To one")
+    assert composer_of(browser.get(NEW).text)["subject"] == "To anybody"
+    again = composer_of(browser.get(to_one).text)
+    assert again["subject"] == "To one"
+    # Another letter does not replace it unseen; begun anew, it does.
+    other = changed(composer_of(browser.get(f"{to_one}&fresh=1").text), resumed="", token="x.y")
+    assert "data-not-kept" in keep(to_one, other, "Another")
+    colleague = sign_in(make_user("salesperson", login="marc@maison.example.com"))
+    assert composer_of(colleague.get(NEW).text)["subject"] == ""
+    press_send(browser, to_one, changed(again, body="<div>x</div>"))
+    assert composer_of(browser.get(to_one).text)["subject"] == ""
+    assert composer_of(browser.get(NEW).text)["subject"] == "To anybody"
+    browser.post(f"{NEW}/discard")
+    assert composer_of(browser.get(NEW).text)["subject"] == ""
+
+
+def test_the_address_book_of_a_mail_to_anybody(browser: FlaskClient, customer: Partner) -> None:
+    save_contact(customer, "Ann", "ann@example.com")
+    assert "Search for a customer or a contact." in browser.get(f"{NEW}/addresses").text
+    found = browser.get(f"{NEW}/addresses?q=ann").text
+    assert "ann@example.com" in found
+    assert "client@example.com" in browser.get(f"{NEW}/addresses?partner={customer.id}").text
+    assert "No customer or contact found." in browser.get(f"{NEW}/addresses?q=zzz").text
 
 
 def test_chips_are_made_of_what_is_typed(browser: FlaskClient, customer: Partner) -> None:

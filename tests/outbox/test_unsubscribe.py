@@ -71,6 +71,7 @@ def test_what_advertises_says_how_to_opt_out_in_its_head_and_below_its_text(
         f"<{link}>, <mailto:back+1-2-abcdefghijklmnop@example.com?subject=unsubscribe>"
     ]
     assert message.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
+    assert message["List-Id"] == f"<offers.{message['Message-ID'].strip('<>').rpartition('@')[2]}>"
     text = message.get_body(("plain",)).get_content()
     assert (text.count(link), "Se désabonner" in text) == (1, True)
     assert f'href="{link}"' in message.get_body(("html",)).get_content()

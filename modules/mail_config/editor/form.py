@@ -176,13 +176,15 @@ class TypedTemplate:
         )
 
     @classmethod
-    def posted(cls, row: MailTemplate | None, kind: str) -> TypedTemplate:
-        """Return what the page has posted; what is wrong stands in `problems`, and nothing is lost."""
-        sent = request.form
+    def posted(
+        cls, row: MailTemplate | None, kind: str, kept: MultiDict[str, str] | None = None
+    ) -> TypedTemplate:
+        """Return what the page has posted, or posted once and is kept; what is wrong stands in `problems`."""
+        sent = request.form if kept is None else kept
         typed = cls(
             kind,
             row,
-            _with_choices(TemplateForm(data={"partner_id": row.partner_id if row else None}), row),
+            _with_choices(TemplateForm(sent, data={"partner_id": row.partner_id if row else None}), row),
             [_read_text(sent, language) for language in SUPPORTED_LANGUAGES],
             _read_recipients(sent),
             seen_revision=sent.get("seen_revision", 0, type=int),

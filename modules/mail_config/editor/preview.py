@@ -8,6 +8,7 @@ from flask import request
 from sqlalchemy import select
 
 from core.auth.models import User
+from core.auth.permissions import signed_in_user
 from core.companies.service import current_company
 from core.db import db
 from core.documents.models import Document
@@ -51,6 +52,9 @@ class Preview:
 def posted_template(kind: str) -> TypedTemplate:
     """Return what stands on the page that was posted, of a stored template or of a new one."""
     row = db.session.get(MailTemplate, request.form.get("template_id", 0, type=int))
+    user = signed_in_user()
+    if row is not None and row.owner_id != user.id and not user.can("mail_config.template.edit"):
+        row = None
     return TypedTemplate.posted(row if row is not None and row.kind == kind else None, kind)
 
 

@@ -193,10 +193,12 @@ def change_template(form: ComposeForm, new: ComposeForm, *, keep_mine: bool) -> 
 
 def restored_form(document: Document, user: User) -> ComposeForm | None:
     """Return the composer as it was kept, or None when nothing was."""
-    kept = autosave.kept_draft(document.id, user)
-    if kept is None:
-        return None
-    form = posted_form(document, autosave.contents_of(kept), user)
+    kept = autosave.kept_draft(autosave.About(document.id), user)
+    return reopened(posted_form(document, autosave.contents_of(kept), user)) if kept is not None else None
+
+
+def reopened(form: ComposeForm) -> ComposeForm:
+    """Return a form that was read from what is kept, as another opening of the same letter."""
     # What has become wrong meanwhile is told when it is looked at again, not as an answer to opening.
     form.errors = {name: sentences for name, sentences in form.errors.items() if name == "files"}
     form.resumed, form.token = form.token, autosave.new_token(autosave.lineage_of(form.token))
@@ -213,28 +215,31 @@ def keep_form(document: Document, posted: MultiDict[str, str], user: User) -> dt
     form = posted_form(document, posted, user)
     worth = form.worth_keeping
     private = keeps_addresses_private(document)
-    kept = autosave.keep(document.id, user, posted, _hashes(form), worth=worth, private=private)
+    kept = autosave.keep(
+        autosave.About(document.id), user, posted, hashes_of(form), worth=worth, private=private
+    )
     return kept.touched_at if worth else None
 
 
 def keep_sent(form: ComposeForm, mail: OutgoingMail, posted: MultiDict[str, str]) -> None:
     """Keep what a mail was made of, so that the composer can open again with it when its sending is undone."""
     if form.document is None:
-        return
+        return  # undone, it opens again as the mail itself says
     whole = MultiDict(posted)
     whole.setlist("file", [file.token for file in form.files])
     with suppress(UserError):  # too long: then the mail itself is what the composer opens again with
         autosave.keep(
-            form.document.id,
+            autosave.About(form.document.id),
             form.user,
             whole,
-            _hashes(form),
+            hashes_of(form),
             sent_as=mail.submission_token,
             private=mail.private,
         )
 
 
-def _hashes(form: ComposeForm) -> list[str]:
+def hashes_of(form: ComposeForm) -> list[str]:
+    """Return which files in the store a form refers to."""
     hashes = [file.sha256 for file in form.files] + ([form.pdf.sha256] if form.pdf else [])
     with suppress(UserError):  # a picture that is gone is told when the mail is sent
         hashes += [file.sha256 for file in complete_draft(form).attachments]

@@ -1,6 +1,7 @@
 """Drafts that are kept while somebody writes, so that nothing is lost, and colleagues know of each other.
 
-There is one for each document and user. It is also what a mail is made of again when its sending is undone.
+There is one for each document and user, and for mails about no document one for each customer. It is also what a mail
+is made of again when its sending is undone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import datetime as dt
 import json
 import secrets
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import MultiDict
 
@@ -29,20 +31,44 @@ PRESENT = dt.timedelta(seconds=50)
 KEPT_FIELDS = (
     "token", "proposed", "revision", "language", "template", "changed", "to", "cc", "bcc", "left_out",
     "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
-    "delivery_receipt", "read_receipt", "send_at",
+    "delivery_receipt", "read_receipt", "send_at", "promotional", "company",
 )  # fmt: skip
 MAX_CONTENTS = 3_000_000  # characters of a draft as JSON; beyond it the page says that it is not kept
 _SEALED = "sealed:"  # no JSON begins so
 
 
-def kept_draft(document_id: int, user: User) -> KeptDraft | None:
-    """Return what a user has written about a document and not sent, or None.
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a draft is about.
+
+    Attributes:
+        document_id: The document, or None.
+        partner_id: Where there is no document: the customer, or None for anybody.
+    """
+
+    document_id: int | None
+    partner_id: int | None = None
+
+    def drafts(self, user: User) -> Select[KeptDraft]:
+        """Select what a user has kept about it, the newest first."""
+        return (
+            select(KeptDraft)
+            .where(
+                KeptDraft.document_id == self.document_id,
+                KeptDraft.partner_id == self.partner_id,
+                KeptDraft.user_id == user.id,
+            )
+            .order_by(KeptDraft.id.desc())
+            .limit(1)
+        )
+
+
+def kept_draft(about: About, user: User) -> KeptDraft | None:
+    """Return what a user has written and not sent, or None.
 
     What was sent is a draft no more, unless the sending was undone.
     """
-    draft = db.session.scalar(
-        select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
-    )
+    draft = db.session.scalar(about.drafts(user))
     if draft is None or not draft.contents or was_sent(draft.token):
         return None
     return draft
@@ -92,7 +118,7 @@ def _fields(draft: KeptDraft) -> dict[str, list[str]]:
 
 
 def keep(
-    document_id: int,
+    about: About,
     user: User,
     posted: MultiDict[str, str],
     hashes: Iterable[str] = (),
@@ -104,7 +130,7 @@ def keep(
     """Keep what stands in a composer, and note that it is open.
 
     Args:
-        document_id: What it is about.
+        about: What it is about.
         user: Who writes.
         posted: What the form holds.
         hashes: The files it refers to; they stay in the store as long as the draft is kept.
@@ -120,14 +146,19 @@ def keep(
     )
     if len(contents) > MAX_CONTENTS:
         raise UserError(_l("The text is too long to be kept."), "body")
-    wanted = select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
+    wanted = about.drafts(user)
     token = posted.get("token", "")[:64]
     with transaction() as session:
         draft = session.scalar(wanted.with_for_update())
         if draft is None:
             try:
                 with session.begin_nested():
-                    draft = KeptDraft(document_id=document_id, user_id=user.id, token=token)
+                    draft = KeptDraft(
+                        document_id=about.document_id,
+                        partner_id=about.partner_id,
+                        user_id=user.id,
+                        token=token,
+                    )
                     session.add(draft)
             except IntegrityError:
                 # Two windows of one person at once: the other was faster.
@@ -170,7 +201,7 @@ def _may_write(draft: KeptDraft, token: str, resumed: str, *, worth: bool, sent:
                 return False  # another letter: it stays, though this one has been sent
             raise UserError(
                 _l(
-                    "Another letter of yours about this document is kept already. This one is not: send or "
+                    "Another email of yours is kept here already. This one is not: send or "
                     "discard it, or open the composer again to go on with the other."
                 )
             )
@@ -211,21 +242,21 @@ def lineage_of(token: str) -> str:
     return token.partition(".")[0]
 
 
-def token_kept(document_id: int, user: User) -> str:
-    """Return the token of what a user has kept about a document, or "" for nothing."""
-    kept = kept_draft(document_id, user)
+def token_kept(about: About, user: User) -> str:
+    """Return the token of what a user has kept, or "" for nothing."""
+    kept = kept_draft(about, user)
     return _token_in(kept) if kept is not None else ""
 
 
-def discard(document_id: int, user: User, token: str) -> None:
-    """Forget what a user has written about a document; another letter than that of the token stays.
+def discard(about: About, user: User, token: str) -> None:
+    """Forget what a user has written; another letter than that of the token stays.
 
     Args:
-        document_id: What it is about.
+        about: What it is about.
         user: Who wrote.
         token: Names the composer in which it is discarded; "" for whatever is kept.
     """
-    wanted = select(KeptDraft).where(KeptDraft.document_id == document_id, KeptDraft.user_id == user.id)
+    wanted = about.drafts(user)
     with transaction() as session:
         draft = session.scalar(wanted.with_for_update())
         if draft is None:

@@ -39,6 +39,7 @@ LONGEST_AHEAD = dt.timedelta(days=366)  # a date further off is a slip, and the 
 OF_TEMPLATE = ("subject", "body", "reply_to", "options")
 """What a person may have changed of that which the template fills in, and another one would replace."""
 
+VISITED = ("recipients", "subject", "body")
 CHANGEABLE = (*OF_TEMPLATE, "recipients", "files", "time", "template")
 """What a person may have changed since the composer was filled in; the page tells which."""
 
@@ -60,6 +61,7 @@ class ComposeForm:
         send_at: When to send, in the user's zone as `datetime-local` writes it; "" for now.
         not_before: The same as a point in time, or None.
         changed: What the person has changed since the template filled it in, of `CHANGEABLE`.
+        visited: The fields that the person has left, of `VISITED`: what is empty there is told.
         confirmed: Keys of findings that the person has accepted.
         token: Names this opening of the composer, so that pressing Send twice sends once.
         resumed: The token of the opening that this one goes on with, or "".
@@ -82,6 +84,7 @@ class ComposeForm:
     send_at: str = ""
     not_before: dt.datetime | None = None
     changed: set[str] = field(default_factory=set)
+    visited: set[str] = field(default_factory=set)
     confirmed: set[str] = field(default_factory=set)
     token: str = field(default_factory=new_token)
     resumed: str = ""
@@ -219,6 +222,7 @@ def read_form(
     if posted.get("language") in SUPPORTED_LANGUAGES:
         base.language = posted["language"]
     form.changed = set(posted.getlist("changed")) & set(CHANGEABLE)
+    form.visited = set(posted.getlist("visited")) & set(VISITED)
     # What a person has accepted stays accepted only for the same finding: its key holds what it is about.
     form.confirmed = {" ".join(key.split())[:MAX_KEY] for key in posted.getlist("confirmed")[:MAX_CONFIRMED]}
     form.proposed = [text[:400] for text in posted.getlist("proposed")[:MAX_CONFIRMED]]

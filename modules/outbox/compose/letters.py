@@ -17,6 +17,7 @@ from modules.mail_config.template_language.render import BadTemplateError
 from modules.outbox.compose.draft import files_of, signature_of, take_options, take_text
 from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
 from modules.outbox.compose.recipients import MAX_CHOICES, Proposal, recipient_of
+from modules.outbox.limits import Finding
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import MultiDict
@@ -86,6 +87,19 @@ def posted_letter(letter: CustomerMail, posted: MultiDict[str, str], user: User)
     if template is not None:
         draft.template_id, draft.keep_days = template.id, template.keep_days
     return read_form(draft, posted, user, None, proposal_for(letter.partner))
+
+
+def told_too_early(form: ComposeForm, finding: Finding) -> bool:
+    """Return True for what is told of an empty field where the person has not been yet.
+
+    All is empty at first. A document fills the composer in, and what it lacks is worth telling at once.
+    """
+    empty = {
+        "subject": not form.draft.subject.strip(),
+        "recipients": not form.draft.recipients,
+        "body": finding.key == "empty_text",
+    }
+    return empty.get(finding.field or "", False) and finding.field not in form.visited | form.changed
 
 
 def template_of(letter: CustomerMail, template_id: int | None, user: User) -> MailTemplate | None:

@@ -13,7 +13,7 @@ from core.db import Base, UtcDateTime
 
 
 class KeptDraft(Base):
-    """What somebody is writing about a document, kept so that nothing is lost and colleagues can see it."""
+    """What somebody is writing, kept so that nothing is lost and colleagues can see it."""
 
     __tablename__ = "outbox_draft"
     __table_args__ = (
@@ -22,8 +22,15 @@ class KeptDraft(Base):
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    document_id: Mapped[int] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
-    """The document; one draft for each person."""
+    document_id: Mapped[int | None] = mapped_column(ForeignKey("core_document.id", ondelete="CASCADE"))
+    """The document; one draft for each person. None for a mail about no document."""
+    partner_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
+    )
+    """Where there is no document: the customer from whose page it is written, or None for anybody.
+
+    Not unique with the user: two customers who are merged may both have one; the newer one is offered.
+    """
     user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
     """Who writes it."""
     token: Mapped[str] = mapped_column(String(64))

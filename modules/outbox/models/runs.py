@@ -6,7 +6,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, false, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -76,6 +76,10 @@ class Run(Base):
     """Changed only by `runs.service` and `runs.work`."""
     list_name: Mapped[str] = mapped_column(String(60))
     """The list in which they were selected, as `core.contract.SelectableList` names it."""
+    title: Mapped[str] = mapped_column(String(120), default="", server_default="")
+    """The name of the list of customers that it goes to, as it was then; "" for any other."""
+    text_draft: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """What somebody is writing as the text of a mailing and has not saved, as JSON; "" for nothing."""
     by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     """Who has prepared it, and in whose name it is sent; nothing of it leaves once the account is gone."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id"))

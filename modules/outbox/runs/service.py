@@ -23,14 +23,16 @@ from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftRecipient, MailDraft, Purpose, Reason
+from core.partners.lists.service import list_named
 from core.partners.models import Partner
 from core.partners.reach import EDIT as EDIT_PARTNERS
 from core.partners.reach import partner_for, reachable
 from core.partners.service import ContactExistsError, save_contact, save_partner
 from core.selection import Selection
 from modules.mail_config.mail_templates.selection import choices_for
+from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
-from modules.mail_config.template_language.customer_mail import CUSTOMER
+from modules.mail_config.template_language.customer_mail import CustomerMail
 from modules.outbox import service
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import RUN_ITEMS, HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
@@ -143,24 +145,24 @@ def prepare_mailing(selection: Selection, by: User) -> Run:
     Nothing is sent before somebody presses Start. It is sent for the company that the person works for at the moment.
 
     Raises:
-        UserError: Nothing is selected, there is no template for customers, or the person works for no company.
+        UserError: Nothing is selected, or the person works for no company.
     """
     ids = selection.row_ids(by)
     if not ids:
         raise UserError(_l("Select at least one line first."))
     company = current_company(by)
-    templates = choices_for(company, kind=CUSTOMER)
-    if not templates:
-        raise UserError(_l("Write a template “Email to a customer” first: a mailing says what it says."))
+    template = next(iter(templates_for(CustomerMail(company, by), by)), None)
+    named = selection.arguments.get("list", "")
     with transaction() as session:
         run = Run(
             list_name=selection.of.name,
+            title=list_named(named) if selection.ids is None else "",
             by_user_id=by.id,
             company_id=company.id,
             item_count=len(ids),
             of_customers=True,
             promotional=True,
-            template_id=templates[0][0],
+            template_id=template.id if template is not None else None,
         )
         session.add(run)
         session.flush()
@@ -217,10 +219,23 @@ def preview(run: Run, item: RunItem, user: User) -> MailDraft:
         raise UserError(held.detail or _l("There is no email to this customer.")) from held
 
 
+def neighbors(run: Run, user: User, item: RunItem | None = None) -> tuple[int | None, int | None]:
+    """Return the ids of the items before and after one that would get an email too; without one, the first of all."""
+    ready = items_of(run, user).where(RunItem.state == ItemState.READY).with_only_columns(RunItem.id)
+    here = item.id if item is not None else 0
+    before = db.session.scalar(ready.where(RunItem.id < here).order_by(RunItem.id.desc()).limit(1))
+    after = db.session.scalar(ready.where(RunItem.id > here).order_by(RunItem.id).limit(1))
+    return before, after
+
+
 def templates_of(run: Run) -> list[tuple[int, str]]:
     """Return id and name of the templates that may be chosen for all documents of a run; none where they differ."""
     if run.of_customers:
-        return choices_for(run.company, kind=CUSTOMER) if run.company is not None else []
+        writer = run.by_user
+        if run.company is None or writer is None:
+            return []
+        offered = templates_for(CustomerMail(run.company, writer), writer)
+        return [(row.id, str(gettext(row.name))) for row in offered]
     kinds = list(
         db.session.scalars(
             select(Document.kind)
@@ -276,6 +291,12 @@ def _look_again(run_id: int, *conditions: ColumnElement[bool]) -> None:
             .values(state=ItemState.UNCHECKED, reason=None, detail="")
         )
         session.expire_all()
+
+
+def look_anew(run: Run, *conditions: ColumnElement[bool]) -> None:
+    """Look through some items of a run again, since what they would get has changed."""
+    _look_again(run.id, *conditions)
+    _look_soon(run.id)
 
 
 def _look_soon(run_id: int) -> None:
@@ -402,6 +423,10 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
         _demand(locked, RunState.DRAFT)
         if locked.by_user_id != by.id:
             raise UserError(_l("Whoever has prepared it starts it: it is sent in their name."))
+        if locked.text_draft:
+            raise UserError(
+                _l("You have written something that is not saved. Save it, or go back to what was saved.")
+            )
         there = select(func.count()).select_from(RunItem).where(RunItem.run_id == locked.id)
         if db.session.scalar(there) != locked.item_count:
             # The process that prepared it has died: a part must not pass for the whole.
@@ -492,5 +517,5 @@ def resend_failed(run: Run, by: User) -> int:
 
 def name_of(run: Run) -> str:
     """Return what a run is called: where its documents were selected, and how many they are."""
-    from_list = work.title_of_list(run.list_name)
+    from_list = run.title or work.title_of_list(run.list_name)
     return str(gettext("%(list)s: %(count)s", list=from_list, count=run.item_count))

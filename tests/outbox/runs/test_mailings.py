@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select
+from werkzeug.datastructures import MultiDict
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -14,6 +16,8 @@ from core.companies.service import save_company
 from core.db import db, end_reading
 from core.errors import UserError
 from core.mail.draft import Purpose
+from core.partners.lists import service as lists
+from core.partners.lists.models import ListKind
 from core.partners.merging import merge
 from core.partners.models import Partner
 from core.partners.service import save_contact, save_partner
@@ -26,6 +30,8 @@ from modules.outbox.models import ItemState, Run, RunItem
 from modules.outbox.runs import service, work
 from modules.outbox.states import MailState
 from modules.outbox.unsubscribe.service import BY_LINK, opt_out
+from tests.forms import form_of
+from tests.outbox.pages import changed
 from tests.outbox.promotions import WILLING
 from tests.outbox.runs.conftest import mails
 
@@ -151,11 +157,8 @@ def test_a_customer_with_several_addresses_waits_for_a_choice(
     assert outcomes(run) == {firm.name: "ready"}
 
 
-def test_nobody_found_or_no_template_prepares_nothing(seller: User, partner: MakePartner) -> None:
+def test_nobody_found_prepares_nothing(seller: User) -> None:
     with pytest.raises(UserError, match="Select"):
-        service.prepare_mailing(select_customers(), seller)
-    partner(**WILLING)
-    with pytest.raises(UserError, match="template"):
         service.prepare_mailing(select_customers(), seller)
     assert db.session.scalars(select(Run)).all() == []
 
@@ -204,3 +207,91 @@ def test_from_the_list_of_customers_to_the_end_by_forms(
     assert yes.name in browser.get(here).text
     assert yes.name in browser.post(f"{here}/table", data={"as": "csv"}).get_data(as_text=True)
     assert browser.get(f"{here}?q={no.name.rpartition(' ')[2]}").status_code == 200
+
+
+# -- the text of a mailing -----------------------------------------------------------------------------------
+
+
+def text_page(browser: FlaskClient, run: Run) -> MultiDict[str, str]:
+    return form_of(browser.get(f"/outbox/runs/{run.id}/text").text, "subject_en")
+
+
+def test_its_writer_writes_it_and_nothing_that_is_not_saved_is_lost(
+    app: Flask, seller: User, template: MailTemplate, partner: MakePartner, sign_in, make_user
+) -> None:
+    run = prepared(seller, partner(**WILLING), partner(**WILLING))
+    browser, address = sign_in(seller), f"/outbox/runs/{run.id}"
+    assert "Write the text…" in browser.get(address).text
+    for _twice in range(2):
+        assert browser.post(f"{address}/text/begin").location == f"{address}/text"
+    own = db.session.scalars(select(MailTemplate).where(MailTemplate.owner_id == seller.id)).one()
+    assert own.text("en").subject == "News for {{ customer.name }}"  # it begins as the one that was chosen
+    form = text_page(browser, run)
+    wrong = changed(
+        form,
+        subject_en="Hello {{ nobody.knows }}",
+        mode_en="source",
+        body_en="<p>Now {{ customer.name }}</p>",
+    )
+    # Kept with whatever is wrong with it; said by the mailing only once it is saved.
+    assert browser.post(f"{address}/text/keep", data=wrong).status_code == 200
+    assert text_page(browser, run)["subject_en"] == "Hello {{ nobody.knows }}"
+    assert "There is something that you have not saved." in browser.get(address).text
+    assert browser.post(f"{address}/text", data=wrong).status_code == 422
+    with pytest.raises(UserError, match="not saved"):
+        service.start(run, seller)
+    good = changed(wrong, subject_en="Hello {{ customer.name }}")
+    assert browser.post(f"{address}/text", data=good).location == address
+    # Another window, or what comes late, does not undo it unseen.
+    assert browser.post(f"{address}/text", data=good).status_code == 422
+    assert browser.post(f"{address}/text/keep", data=good).status_code == 422
+    while not work.look(run.id, 100):
+        pass
+    first, second = db.session.scalars(select(RunItem).where(RunItem.run_id == run.id).order_by(RunItem.id))
+    page = browser.get(f"{address}/items/{first.id}/preview").text
+    assert ("Hello Customer 0" in page, f"items/{second.id}/preview" in page) == (True, True)
+    assert f"items/{first.id}/preview" in browser.get(f"{address}/items/{second.id}/preview").text
+    # Nobody else writes it; and once it has begun, nobody.
+    other = sign_in(make_user("administrator", login="root@maison.example.com"))
+    for path in ("text", "text/keep", "text/begin", "text/discard"):
+        assert other.post(f"{address}/{path}").status_code == 404
+    service.start(run, seller)
+    assert browser.get(f"{address}/text").status_code == 404
+
+
+def test_without_any_template_it_begins_with_a_few_words(
+    app: Flask, company: Company, seller: User, partner: MakePartner, sign_in
+) -> None:
+    run = prepared(seller, partner(**WILLING))
+    assert outcomes(run) == {"Customer 0": "no_template"}
+    browser = sign_in(seller)
+    browser.post(f"/outbox/runs/{run.id}/text/begin")
+    while not work.look(run.id, 100):
+        pass
+    assert outcomes(run) == {"Customer 0": "ready"}
+    browser.post(f"/outbox/runs/{run.id}/text/keep", data={"subject_en": "x"})
+    browser.post(f"/outbox/runs/{run.id}/text/discard")
+    assert text_page(browser, run)["subject_en"] == "News from {{ company.name }}"
+
+
+def test_a_list_of_customers_names_the_mailing(
+    app: Flask, seller: User, template: MailTemplate, partner: MakePartner, sign_in
+) -> None:
+    willing, unwilling = partner(**WILLING), partner()
+    partner(**WILLING)
+    with app.test_request_context():
+        lists.add_members(seller, [willing.id, unwilling.id])
+        kept = lists.save(seller, "Spring", ListKind.FIXED, company_id=None, owner_id=seller.id)
+    browser = sign_in(seller)
+    page = browser.get("/partner-lists").text
+    assert f"list={kept.id}&amp;all=1" in page
+    answer = browser.post(
+        "/outbox/runs/to/core.partners", data={"all": "1", "criteria": f"list={kept.id}&all=1"}
+    )
+    run = db.session.scalars(select(Run)).one()
+    assert answer.location == f"/outbox/runs/{run.id}"
+    assert outcomes(run) == {"Customer 0": "ready", "Customer 1": "not_opted_in"}
+    assert "Spring: 2" in browser.get(answer.location).text
+    # A list that is gone is nobody, and never everybody.
+    browser.post("/outbox/runs/to/core.partners", data={"all": "1", "criteria": "list=999&all=1"})
+    assert len(db.session.scalars(select(Run)).all()) == 1

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import or_, select
 
-from core.auth.permissions import requires, signed_in_user
+from core.auth.permissions import signed_in, signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import kind_title, readable_by
@@ -21,6 +21,7 @@ from core.partners.service import find_partners
 from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
+from modules.mail_config.editor.views.writers import for_writers
 from modules.mail_config.mail_templates import service
 from modules.mail_config.template_language.customer_mail import CUSTOMER, Subject
 from modules.mail_config.template_language.tree import Formula, split_formulas
@@ -87,7 +88,8 @@ def functions_in_use() -> list[str]:
 
 
 @blueprint.get("/templates/documents")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_documents() -> ResponseReturnValue:
     """Find documents that the user may read, the newest first: by number or customer, of one kind or of all.
 
@@ -120,7 +122,8 @@ def _customers(words: str) -> list[dict[str, str]]:
 
 
 @blueprint.get("/templates/chip/<kind>")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_chip(kind: str) -> ResponseReturnValue:
     """Return what the editor needs to show a formula; 422 with a sentence for what is none."""
     source = request.args.get("formula", "").strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -126,29 +127,36 @@ def show(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> 
         typed: What stands on it.
         others: What others have saved meanwhile, newest first.
     """
-    samples = {text.language: service.samples(typed.kind, None, text.language) for text in typed.texts}
     return render_template(
         "mail_config/editor/template.html",
-        typed=typed,
-        form=typed.form,
-        template=typed.row,
-        kind=typed.kind,
-        of_documents=typed.kind != CUSTOMER,
-        conflict=_conflict(others) if others else None,
         differences=_differences(typed, others or []),
-        editors={
+        **page_of(typed, others),
+    )
+
+
+def page_of(typed: TypedTemplate, others: list[TemplateRevision] | None = None) -> dict[str, Any]:
+    """Return what the page of a template is made of; modules whose page extends it ask here as well."""
+    samples = {text.language: service.samples(typed.kind, None, text.language) for text in typed.texts}
+    return {
+        "typed": typed,
+        "form": typed.form,
+        "template": typed.row,
+        "kind": typed.kind,
+        "of_documents": typed.kind != CUSTOMER,
+        "conflict": _conflict(others) if others else None,
+        "editors": {
             text.language: editor_of(
                 typed.kind, text.body, samples[text.language], typed.wrong_in(text.language)
             )
             for text in typed.texts
         },
-        groups=field_groups(typed.kind, samples[typed.texts[0].language]),
-        rules=RULES,
-        rules_with_a_value=RULES_WITH_A_VALUE,
-        recipient_fields=FIELDS,
-        functions=functions_in_use(),
-        language_name=selection.language_name,
-    )
+        "groups": field_groups(typed.kind, samples[typed.texts[0].language]),
+        "rules": RULES,
+        "rules_with_a_value": RULES_WITH_A_VALUE,
+        "recipient_fields": FIELDS,
+        "functions": functions_in_use(),
+        "language_name": selection.language_name,
+    }
 
 
 def _conflict(others: list[TemplateRevision]) -> Conflict:

@@ -7,7 +7,7 @@ from html import unescape
 from flask import abort, render_template, request
 from flask.typing import ResponseReturnValue
 
-from core.auth.permissions import requires, signed_in_user
+from core.auth.permissions import signed_in, signed_in_user
 from core.config import SUPPORTED_LANGUAGES
 from core.errors import UserError
 from core.mail.html import clean_html
@@ -16,6 +16,7 @@ from modules.mail_config.editor.form import TypedTemplate, TypedText, one_line_e
 from modules.mail_config.editor.preview import chosen_subject, posted_template, preview_of
 from modules.mail_config.editor.views.fields import document_detail, document_label
 from modules.mail_config.editor.views.page import editor_of
+from modules.mail_config.editor.views.writers import for_writers
 from modules.mail_config.from_mail import legacy_fields
 from modules.mail_config.mail_templates import service
 from modules.mail_config.mail_templates.selection import language_name
@@ -25,7 +26,8 @@ from modules.mail_config.mail_templates.word_diff import readable
 
 
 @blueprint.post("/templates/preview/<kind>")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_preview(kind: str) -> ResponseReturnValue:
     """Show what comes of a template as it stands on the page; nothing is saved."""
     typed = posted_template(kind_or_404(kind))
@@ -53,7 +55,8 @@ def template_preview(kind: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/templates/text/<kind>/<language>")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_text(kind: str, language: str) -> ResponseReturnValue:
     """Show the text in one language again: as source, or in the editor with its formulas as chips."""
     typed, text = _typed_text(kind, language)
@@ -64,7 +67,8 @@ def template_text(kind: str, language: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/templates/legacy/<kind>/<language>")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_legacy(kind: str, language: str) -> ResponseReturnValue:
     """Look for fields of another system; show what would become of them, or convert them."""
     typed, text = _typed_text(kind, language)
@@ -104,7 +108,8 @@ def template_legacy(kind: str, language: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/templates/file")
-@requires("mail_config.template.edit")
+@signed_in
+@for_writers
 def template_file() -> ResponseReturnValue:
     """Store files that were chosen on the page; they belong to the template once it is saved."""
     files, errors = [], []

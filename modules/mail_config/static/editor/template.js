@@ -46,7 +46,7 @@ function start(form) {
     }, 4000);
   });
   window.addEventListener("beforeunload", (event) => {
-    if (dirty && !leaving) event.preventDefault();
+    if (dirty && !leaving && !form.hasAttribute("data-kept")) event.preventDefault();
   });
   document.addEventListener("shown.bs.tab", (event) => {
     const language = event.target.dataset.language;

@@ -32,7 +32,7 @@ def document_send(document_id: int) -> ResponseReturnValue:
         and not proposal.choices
         and not proposal.without_address
         and not form.errors
-        and autosave.kept_draft(document.id, user) is None
+        and autosave.kept_draft(autosave.About(document.id), user) is None
     )
     mail = actions.send(form) if plain else None
     if mail is not None:
@@ -40,7 +40,7 @@ def document_send(document_id: int) -> ResponseReturnValue:
         return _again(document_id, in_place)
     if not in_place:
         return redirect(url_for("outbox.compose", document_id=document_id))
-    kept = autosave.kept_draft(document.id, user)
+    kept = autosave.kept_draft(autosave.About(document.id), user)
     restored = actions.restored_form(document, user) if kept is not None else None
     return show(document, restored or form, kept=kept)
 

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from core.auth.permissions import requires, signed_in_user
 from core.config import SUPPORTED_LANGUAGES
+from core.errors import UserError
 from core.mail.addresses import InvalidAddressError, parse_addresses
 from core.mail.draft import RecipientField
 from core.partners.reach import partner_for
 from modules.mail_config.mail_templates.selection import language_name, offered
 from modules.mail_config.template_language.customer_mail import CustomerMail
 from modules.outbox.blueprint import blueprint
-from modules.outbox.compose import actions
-from modules.outbox.compose.form import ComposeForm
-from modules.outbox.compose.letters import companies_of, open_letter, posted_letter, proposal_for, template_of
+from modules.outbox.compose import actions, autosave
+from modules.outbox.compose.form import VISITED, ComposeForm
+from modules.outbox.compose.letters import (
+    companies_of,
+    open_letter,
+    posted_letter,
+    proposal_for,
+    template_of,
+    told_too_early,
+)
 from modules.outbox.compose.recipient_chips import chips_of
 from modules.outbox.compose.recipients import recognize
 from modules.outbox.compose.views.page import add_posted_files, go, show, tell_sent
+from modules.outbox.compose.views.recipients import address_book
 from modules.outbox.limits import MAX_RECIPIENTS
+from modules.outbox.models import KeptDraft
 
 
 @blueprint.get("/compose/new")
 @requires("outbox.mail.send")
 def compose_new() -> ResponseReturnValue:
     """Open the composer, for the customer `partner` or for nobody in particular."""
-    letter = _letter()
-    return _show(letter, open_letter(letter, signed_in_user()))
+    letter, user = _letter(), signed_in_user()
+    about = _about(letter)
+    kept = autosave.kept_draft(about, user)
+    if kept is not None and not request.args.get("fresh"):
+        contents = autosave.contents_of(kept)
+        letter = _letter(contents.get("company", type=int))
+        return _show(letter, actions.reopened(posted_letter(letter, contents, user)), kept)
+    form = open_letter(letter, user)
+    # Started anew, it is another opening of what is kept, and takes its place once it is written.
+    form.resumed = autosave.token_kept(about, user)
+    form.token = autosave.new_token(autosave.lineage_of(form.resumed))
+    return _show(letter, form)
 
 
 @blueprint.post("/compose/new")
@@ -40,7 +62,9 @@ def compose_new_send() -> ResponseReturnValue:
     add_posted_files(form)
     mail = actions.send(form)
     if mail is None:
+        form.visited = set(VISITED)
         return _show(letter, form), 422
+    autosave.discard(_about(letter), form.user, form.token)
     tell_sent(mail)
     return go(_back(letter, mail.id))
 
@@ -58,12 +82,53 @@ def compose_new_template() -> ResponseReturnValue:
     return _show(letter, actions.change_template(form, new, keep_mine=request.form.get("keep_mine") == "1"))
 
 
+@blueprint.post("/compose/new/keep")
+@requires("outbox.mail.send")
+def compose_new_keep() -> ResponseReturnValue:
+    """Keep what stands in the composer."""
+    letter, user = _letter(), signed_in_user()
+    form = posted_letter(letter, request.form, user)
+    problem, kept = "", None
+    try:
+        kept = autosave.keep(
+            _about(letter), user, request.form, actions.hashes_of(form), worth=form.worth_keeping
+        )
+    except UserError as error:
+        problem = str(error.message)
+    return render_template(
+        "outbox/compose/_presence.html",
+        url_anew=_url(letter, "outbox.compose_new", fresh=1),
+        kept=kept.touched_at if kept is not None and form.worth_keeping else None,
+        problem=problem,
+        presence=[],
+    )
+
+
+@blueprint.post("/compose/new/discard")
+@requires("outbox.mail.send")
+def compose_new_discard() -> ResponseReturnValue:
+    """Forget what was written."""
+    letter = _letter()
+    autosave.discard(_about(letter), signed_in_user(), request.form.get("token", "")[:64])
+    return go(_back(letter), stay=True)
+
+
+@blueprint.get("/compose/new/addresses")
+@requires("outbox.mail.send")
+def compose_new_addresses() -> ResponseReturnValue:
+    """Show the addresses of the customer, or of customers that are looked for, side by side."""
+    letter = _letter()
+    text = request.args.get("q", "").strip()[:100]
+    return address_book(text, signed_in_user(), letter.partner, letter.company.id)
+
+
 @blueprint.post("/compose/new/check")
 @requires("outbox.mail.send")
 def compose_new_check() -> ResponseReturnValue:
     """Look through what stands in the composer."""
     form = posted_letter(_letter(), request.form, signed_in_user())
     actions.look_through(form)
+    form.findings = [finding for finding in form.findings if not told_too_early(form, finding)]
     return render_template(
         "outbox/compose/_findings.html", findings=form.findings, document=None, draft=form.draft
     )
@@ -91,7 +156,7 @@ def compose_new_chips() -> ResponseReturnValue:
     return render_template("outbox/compose/_chips.html", chips=chips, field=field.value, problems=problems)
 
 
-def _letter() -> CustomerMail:
+def _letter(company_id: int | None = None) -> CustomerMail:
     """Return what the mail of the request is about; abort with 404 where it is out of the user's reach."""
     user = signed_in_user()
     partner_id = request.args.get("partner", type=int)
@@ -99,11 +164,21 @@ def _letter() -> CustomerMail:
     if "partner" in request.args and partner is None:
         abort(404)
     companies = companies_of(user, partner)
-    wanted = request.values.get("company", type=int)
+    wanted = request.values.get("company", company_id, type=int)
     company = next((one for one in companies if wanted in {None, one.id}), None)
     if company is None:
         abort(404)
     return CustomerMail(company, user, partner)
+
+
+def _about(letter: CustomerMail) -> autosave.About:
+    return autosave.About(None, letter.partner.id if letter.partner is not None else None)
+
+
+def _url(letter: CustomerMail, endpoint: str, **more: Any) -> str:
+    """Return the address of a page of this composer."""
+    # A value that is None is left out of an address.
+    return url_for(endpoint, partner=letter.partner.id if letter.partner is not None else None, **more)
 
 
 def _back(letter: CustomerMail, mail_id: int | None = None) -> str:
@@ -112,18 +187,24 @@ def _back(letter: CustomerMail, mail_id: int | None = None) -> str:
     return url_for("outbox.mail", mail_id=mail_id) if mail_id is not None else url_for("outbox.mails")
 
 
-def _show(letter: CustomerMail, form: ComposeForm) -> str:
-    # One that is None is left out of an address.
-    partner = letter.partner.id if letter.partner is not None else None
+def _show(letter: CustomerMail, form: ComposeForm, kept: KeptDraft | None = None) -> str:
+    partner = letter.partner
     return show(
         None,
         form,
+        kept=kept,
         letter=letter,
-        action=url_for("outbox.compose_new_send", partner=partner),
+        action=_url(letter, "outbox.compose_new_send"),
         back=_back(letter),
-        url_check=url_for("outbox.compose_new_check", partner=partner),
-        url_chips=url_for("outbox.compose_new_chips", partner=partner),
-        url_template=url_for("outbox.compose_new_template", partner=partner),
+        about=f"customer-{partner.id}" if partner is not None else "anybody",
+        url_here=_url(letter, "outbox.compose_new"),
+        url_anew=_url(letter, "outbox.compose_new", fresh=1),
+        url_keep=_url(letter, "outbox.compose_new_keep"),
+        url_discard=_url(letter, "outbox.compose_new_discard"),
+        url_addresses=_url(letter, "outbox.compose_new_addresses"),
+        url_check=_url(letter, "outbox.compose_new_check"),
+        url_chips=_url(letter, "outbox.compose_new_chips"),
+        url_template=_url(letter, "outbox.compose_new_template"),
         offers=offered(letter, signed_in_user()),
         companies=companies_of(signed_in_user(), letter.partner),
         languages=[(code, language_name(code)) for code in SUPPORTED_LANGUAGES],

@@ -35,13 +35,13 @@ def compose(document_id: int) -> ResponseReturnValue:
     """Open the composer: as it was kept, or filled in anew."""
     document, user = sendable(document_id), signed_in_user()
     wanted = request.args.get("template", type=int)
-    kept = autosave.kept_draft(document.id, user)
+    kept = autosave.kept_draft(autosave.About(document.id), user)
     form = None
     if kept is not None and wanted is None and not request.args.get("fresh"):
         form = actions.restored_form(document, user)
     if form is None:
         # Started anew, it is another opening of the letter that is kept, and takes its place once it is written.
-        former = autosave.token_kept(document.id, user) if request.args.get("fresh") else ""
+        former = autosave.token_kept(autosave.About(document.id), user) if request.args.get("fresh") else ""
         form = actions.open_form(document, _template(document, wanted), user)
         form.resumed, form.token = former, autosave.new_token(autosave.lineage_of(former))
         kept = None
@@ -82,7 +82,7 @@ def compose_template(document_id: int) -> ResponseReturnValue:
 def compose_discard(document_id: int) -> ResponseReturnValue:
     """Forget what was written."""
     document = sendable(document_id)
-    autosave.discard(document.id, signed_in_user(), request.form.get("token", "")[:64])
+    autosave.discard(autosave.About(document.id), signed_in_user(), request.form.get("token", "")[:64])
     return go(url_for("core.document", document_id=document.id), stay=True)
 
 
@@ -117,7 +117,7 @@ def compose_keep(document_id: int) -> ResponseReturnValue:
         problem = str(error.message)
     return render_template(
         "outbox/compose/_presence.html",
-        document=document,
+        url_anew=url_for("outbox.compose", document_id=document.id, fresh=1),
         kept=kept,
         problem=problem,
         presence=autosave.others_writing(document.id, user),
@@ -254,6 +254,12 @@ def show(
             "url_check": url_for("outbox.compose_check", document_id=document.id),
             "url_chips": url_for("outbox.compose_chips", document_id=document.id),
             "url_template": url_for("outbox.compose_template", document_id=document.id),
+            "url_addresses": url_for("outbox.compose_addresses", document_id=document.id),
+            "about": document.id,
+            "url_here": url_for("outbox.compose", document_id=document.id),
+            "url_anew": url_for("outbox.compose", document_id=document.id, fresh=1),
+            "url_keep": url_for("outbox.compose_keep", document_id=document.id),
+            "url_discard": url_for("outbox.compose_discard", document_id=document.id),
             "offers": offered(document, user),
         }
     elif copied is not None:
@@ -268,6 +274,7 @@ def show(
             "action": url_for("outbox.compose_change_save", mail_id=changes.id, token=form.change),
             "back": url_for("outbox.mail", mail_id=changes.id),
             "offers": [],
+            "url_keep": "",
         }
     company = db.session.get_one(Company, form.draft.company_id)
     return render_template(

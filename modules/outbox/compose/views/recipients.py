@@ -8,6 +8,7 @@ from flask import abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
+from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.documents.models import Document
 from core.errors import UserError
@@ -97,23 +98,35 @@ def compose_addresses(document_id: int) -> ResponseReturnValue:
     """Show the addresses of the customer, or of customers that are looked for, side by side."""
     document, user = sendable(document_id), signed_in_user()
     text = request.args.get("q", "").strip()[:100]
+    return address_book(text, user, document.partner, document.company_id)
+
+
+def address_book(text: str, user: User, partner: Partner | None, company_id: int) -> str:
+    """Return the addresses of a customer, or of those who are looked for, side by side.
+
+    Args:
+        text: What is looked for, or "" for the customer itself.
+        user: Who looks.
+        partner: The customer, or contact, that the mail is about, or None.
+        company_id: In whose name it is written.
+    """
     if text and user.can(READ):
-        found = find_partners(text, user, limit=MAX_FOUND, company_id=document.company_id)
+        found = find_partners(text, user, limit=MAX_FOUND, company_id=company_id)
         customers = list({customer.id: customer for customer in map(customer_of, found)}.values())
     else:
-        customers = [customer_of(document.partner)] if document.partner is not None else []
-    book = [_entry(customer, document) for customer in customers]
-    return render_template("outbox/compose/_addresses.html", document=document, book=book, q=text)
+        customers = [customer_of(partner)] if partner is not None else []
+    book = [_entry(customer, of_customer=partner is not None) for customer in customers]
+    return render_template("outbox/compose/_addresses.html", book=book, q=text)
 
 
-def _entry(customer: Partner, document: Document) -> dict[str, object]:
+def _entry(customer: Partner, *, of_customer: bool) -> dict[str, object]:
     """Return the addresses of a customer by what they are for; one that is missing is there as well."""
     columns: dict[str, list[dict[str, object]]] = {"contact": [], "billing": [], "delivery": []}
     contacts = contacts_of(customer)
     more, contacts = len(contacts) > MAX_CONTACTS, contacts[:MAX_CONTACTS]
     people = [(person, recipient_of(person)) for person in (customer, *contacts)]
     shown = [recipient for _person, recipient in people if recipient is not None]
-    chips = iter(chips_of(shown, signed_in_user(), of_customer=document.partner_id is not None))
+    chips = iter(chips_of(shown, signed_in_user(), of_customer=of_customer))
     for person, recipient in people:
         column = person.type.value if person.type.value in columns else "contact"
         columns[column].append({"person": person, "chip": next(chips) if recipient is not None else None})

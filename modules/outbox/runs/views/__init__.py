@@ -1,3 +1,3 @@
 """The pages of runs."""
 
-from modules.outbox.runs.views import items, page  # noqa: F401 (they register their pages)
+from modules.outbox.runs.views import items, page, text  # noqa: F401 (they register their pages)

@@ -73,6 +73,7 @@ def run_item_preview(run_id: int, item_id: int) -> ResponseReturnValue:
         draft=draft,
         problem=problem,
         text=page(clean_html(draft.body_html), draft.language) if draft is not None else "",
+        neighbors=service.neighbors(run, user, item),
         may_test=service.run_for(user, run.id, SEND) is not None,
     )
 

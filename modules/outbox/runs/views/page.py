@@ -21,7 +21,7 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox.blueprint import blueprint
 from modules.outbox.models import OutgoingMail, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
-from modules.outbox.runs import service, summary
+from modules.outbox.runs import mailing_text, service, summary
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import SEND
 from modules.outbox.typed_times import typed_moment
@@ -133,6 +133,8 @@ def run(run_id: int) -> ResponseReturnValue:
         templates=service.templates_of(row) if waiting else [],
         template=db.session.get(MailTemplate, row.template_id) if row.template_id is not None else None,
         name=service.name_of(row),
+        own_text=mailing_text.own_text(row, user) is not None,
+        first_ready=service.neighbors(row, user)[1] if row.of_customers else None,
         timezone=user.timezone,
         **frame,
     )

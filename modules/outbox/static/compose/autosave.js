@@ -10,7 +10,7 @@ const seen = new Set(); // the forms that this page has had open: what is held o
 export function begin(composer) {
   const { root, form, urls, pending, signal } = composer;
   if (!urls.urlKeep) return;
-  const name = `envoi-draft:${urls.user}:${urls.document}`;
+  const name = `envoi-draft:${urls.user}:${urls.about}`;
   const line = form.querySelector("#compose-connection");
   let dirty = false;
   let busy = false;
@@ -239,7 +239,7 @@ export function begin(composer) {
       event.preventDefault();
       if (!window.confirm(composer.word("startAnewSure"))) return;
       await forget();
-      reload(`${urls.url}?fresh=1`);
+      reload(urls.urlAnew);
     } else if (event.target.closest("[data-compose-discard]")) {
       const worth = dirty || form.querySelector("#compose-presence")?.hasAttribute("data-kept-at");
       if (worth && !window.confirm(composer.word("discardSure"))) return;

@@ -122,6 +122,17 @@ export function begin(root) {
     const what = event.target.closest("[data-changes]")?.dataset.changes;
     if (what) composer.changed(what);
   });
+  // What is empty is told once somebody has been there, and not before.
+  form.addEventListener("focusout", (event) => {
+    const place = event.target.closest("[data-visits]");
+    const what = place?.dataset.visits;
+    if (!what || place.contains(event.relatedTarget) || !document.hasFocus()) return;
+    if (form.querySelector(`input[name=visited][value="${what}"]`)) return;
+    form.prepend(
+      Object.assign(document.createElement("input"), { type: "hidden", name: "visited", value: what }),
+    );
+    form.dispatchEvent(new CustomEvent("compose-look"));
+  });
   form.addEventListener("click", (event) => {
     const name = event.target.closest("[data-show-field]")?.dataset.showField;
     if (name) showField(form, name);
