@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from enum import StrEnum
+from typing import cast
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Table, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db import Base, StrEnumType, UtcDateTime
@@ -56,3 +57,6 @@ class SentFolder(Base):
     """Before that nobody asks again, so that a wrong password locks no account; None for at once."""
     told_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When somebody was told of this row of failures; None while nobody was."""
+
+
+SENT_FOLDERS = cast("Table", SentFolder.__table__)

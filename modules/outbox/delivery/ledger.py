@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, bindparam, exists, insert, literal, or_, select, update
+from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
 
 from core import clock
 from core.db.prepared import Batch, Count, Prepared
-from modules.mail_config.mailbox_models import SentFolder
+from modules.mail_config.mailbox_models import SENT_FOLDERS
 from modules.outbox.alert_rows import RETIRE_ALERTS, alert_values, insert_alerts
 from modules.outbox.delivery.claims import lease
 from modules.outbox.delivery.settlement import Settlement
@@ -83,7 +83,6 @@ _TRIED = (
 
 # What is written of a copy that is wanted.
 _COPY_WANTED = ("mail_id", "server_id", "wanted_at", "next_try_at")
-_SENT_FOLDERS = cast("Table", SentFolder.__table__)
 
 # Only while the claim holds: a worker that was stopped past its lease must not send what another holds by now.
 _SET_IN_FLIGHT = Prepared(
@@ -181,7 +180,7 @@ _WANT_COPY = Prepared(
         [*_COPY_WANTED, "tries", "folder", "failure_words", "failure_advice"],
         select(
             MAILS.c.id,
-            _SENT_FOLDERS.c.server_id,
+            SENT_FOLDERS.c.server_id,
             bindparam("now", type_=SENT_COPIES.c.wanted_at.type),
             bindparam("now", type_=SENT_COPIES.c.next_try_at.type),
             literal(0),
@@ -189,7 +188,7 @@ _WANT_COPY = Prepared(
             literal(""),
             literal(""),
         )
-        .select_from(MAILS.join(_SENT_FOLDERS, _SENT_FOLDERS.c.server_id == bindparam("copy_server_id")))
+        .select_from(MAILS.join(SENT_FOLDERS, SENT_FOLDERS.c.server_id == bindparam("copy_server_id")))
         .where(
             *_HELD,
             MAILS.c.captured.is_(False),
