@@ -3,6 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
+from modules.outbox.models.further import FurtherDocument
 from modules.outbox.models.hand_overs import HAND_OVERS, HandOver, Way
 from modules.outbox.models.inbound import (
     ANSWER_FILES,
@@ -32,7 +33,7 @@ from modules.outbox.models.mails import (
     MailSearch,
     OutgoingMail,
 )
-from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, RunItem, RunState
+from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Packing, Run, RunItem, RunState
 
 __all__ = [
     "ALERTS",
@@ -56,6 +57,7 @@ __all__ = [
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "FurtherDocument",
     "HandOver",
     "HeldReason",
     "InboundMessage",
@@ -67,6 +69,7 @@ __all__ = [
     "MailSearch",
     "Mailbox",
     "OutgoingMail",
+    "Packing",
     "RecipientNotice",
     "RelayHook",
     "RelayProvider",

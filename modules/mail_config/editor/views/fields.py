@@ -22,7 +22,8 @@ from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
 from modules.mail_config.mail_templates import service
-from modules.mail_config.template_language.customer_mail import CUSTOMER, Subject
+from modules.mail_config.template_language.customer_mail import Subject
+from modules.mail_config.template_language.fields import OF_CUSTOMERS
 from modules.mail_config.template_language.tree import Formula, split_formulas
 
 DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
@@ -95,7 +96,7 @@ def template_documents() -> ResponseReturnValue:
     """
     query = select(Document).where(readable_by(signed_in_user())).order_by(Document.id.desc())
     words = request.args.get("q", "").strip()[:100]
-    if (kind := request.args.get("kind")) == CUSTOMER:
+    if (kind := request.args.get("kind")) in OF_CUSTOMERS:
         return jsonify(_customers(words))
     if kind:
         query = query.where(Document.kind == kind)
