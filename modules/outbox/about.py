@@ -37,11 +37,11 @@ def pairs(*conditions: ColumnElement[bool]) -> Subquery:
         OutgoingMail.id.label("mail_id"),
         OutgoingMail.document_revision.label("revision"),
     ).where(OutgoingMail.document_id.in_(DOCUMENTS), *conditions)
-    further = (
-        select(FurtherDocument.document_id, FurtherDocument.mail_id, FurtherDocument.document_revision)
-        .join(OutgoingMail, OutgoingMail.id == FurtherDocument.mail_id)
-        .where(FurtherDocument.document_id.in_(DOCUMENTS), *conditions)
-    )
+    # Asked of each, and not joined: PostgreSQL would walk all mails beside the few that carry several documents.
+    holds = select(OutgoingMail.id).where(OutgoingMail.id == FurtherDocument.mail_id, *conditions)
+    further = select(
+        FurtherDocument.document_id, FurtherDocument.mail_id, FurtherDocument.document_revision
+    ).where(FurtherDocument.document_id.in_(DOCUMENTS), holds.scalar_subquery().is_not(None))
     return union_all(own, further).subquery()
 
 

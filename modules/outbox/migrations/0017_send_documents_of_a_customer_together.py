@@ -10,6 +10,7 @@ down_revision = "9b60d4e7c315"
 branch_labels = None
 depends_on = None
 
+_ALONE = sa.text("bundle = ''")
 _BUNDLED = sa.text("bundle <> ''")
 
 
@@ -49,6 +50,14 @@ def upgrade() -> None:
         batch_op.drop_constraint("uq_outbox_run_item_mail_id", type_="unique")
     op.create_index("ix_outbox_run_item_mail_id", "outbox_run_item", ["mail_id"])
     op.create_index(
+        "uq_outbox_run_item_mail_id",
+        "outbox_run_item",
+        ["mail_id"],
+        unique=True,
+        sqlite_where=_ALONE,
+        postgresql_where=_ALONE,
+    )
+    op.create_index(
         "ix_outbox_run_item_bundle",
         "outbox_run_item",
         ["run_id", "bundle", "id"],
@@ -59,6 +68,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_outbox_run_item_bundle", table_name="outbox_run_item")
+    op.drop_index("uq_outbox_run_item_mail_id", table_name="outbox_run_item")
     op.drop_index("ix_outbox_run_item_mail_id", table_name="outbox_run_item")
     # Of several documents in one mail the first keeps it: the former version knows one for each.
     op.execute(

@@ -17,6 +17,7 @@ from core.documents.models import Document
 from core.partners.models import Partner
 from modules.outbox.models.mails import OutgoingMail
 
+_ALONE = "bundle = ''"
 _BUNDLED = "bundle <> ''"
 _OPEN = "state IN ('draft', 'running', 'stopped') AND ended_at IS NULL"
 
@@ -136,6 +137,14 @@ class RunItem(Base):
         Index("ix_outbox_run_item_document_id", "document_id"),
         Index("ix_outbox_run_item_partner_id", "partner_id", "run_id", "id"),
         Index("ix_outbox_run_item_mail_id", "mail_id"),
+        # Only those that go together have one mail.
+        Index(
+            "uq_outbox_run_item_mail_id",
+            "mail_id",
+            unique=True,
+            sqlite_where=text(_ALONE),
+            postgresql_where=text(_ALONE),
+        ),
         Index(
             "ix_outbox_run_item_bundle",
             "run_id",

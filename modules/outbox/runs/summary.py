@@ -253,7 +253,7 @@ def packed_rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
         return rows
     of_page = items_of(run, user).where(RunItem.bundle.in_(keys), RunItem.bundle != "")
     counted = select(of_page.subquery().c.bundle, func.count()).group_by("bundle")
-    counts = dict(db.session.execute(counted).all())
+    counts: dict[str, int] = dict(db.session.execute(counted).all())
     members: dict[str, list[RunItem]] = {}
     place = func.row_number().over(partition_by=RunItem.bundle, order_by=RunItem.id)
     numbered = of_page.with_only_columns(RunItem.id, place.label("place")).subquery()

@@ -335,10 +335,10 @@ def _write_letter(
         for row in rows:
             _hold(row, HeldError(HeldReason.REFUSED, str(error.message)))
         return None
+    bundle = f"mail {mail.id}" if len(rows) > 1 else ""
     for row in rows:
         row.mail_id, row.state, row.encrypted_choice = mail.id, ItemState.SUBMITTED, None
-        row.reason, row.detail = None, ""
-        row.bundle = f"mail {mail.id}" if len(rows) > 1 else ""
+        row.reason, row.detail, row.bundle = None, "", bundle
     return mail
 
 

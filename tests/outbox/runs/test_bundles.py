@@ -14,9 +14,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from core.auth.models import Scope, User
+from core.auth.models import User
+from core.contract import Scope
 from core.db import db, transaction
 from core.documents.models import Document
+from core.documents.pdf import render_document
 from core.documents.service import touch
 from core.followers.service import follow
 from core.mail.outcomes import FailureKind
@@ -26,6 +28,7 @@ from modules.outbox import queries
 from modules.outbox import service as mail_service
 from modules.outbox.about import documents_of
 from modules.outbox.delivery.jobs import deliver_mails
+from modules.outbox.limits import ENCODED
 from modules.outbox.message import build_message
 from modules.outbox.models import OutgoingMail, Packing, Run
 from modules.outbox.runs import bundles, service, work
@@ -124,8 +127,8 @@ def test_what_is_too_large_for_one_mail_goes_in_several(
 ) -> None:
     customer = partner()
     ids = [quote(customer).id for _ in range(5)]
-    sizes = [len(bundles.render_document(db.session.get_one(Document, number))) for number in ids]
-    limit = int((max(sizes) * 2 + 100) * bundles.ENCODED) + bundles.TEXT_OCTETS
+    sizes = [len(render_document(db.session.get_one(Document, number))) for number in ids]
+    limit = int((max(sizes) * 2 + 100) * ENCODED) + bundles.TEXT_OCTETS
     with transaction():
         server.size_limit = limit
     run = packed(seller, ids)
