@@ -36,7 +36,7 @@ def upgrade() -> None:
             ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("id", name="pk_outbox_further_document"),
-        sa.UniqueConstraint("mail_id", "position", name="uq_outbox_further_document_mail_id"),
+        sa.UniqueConstraint("mail_id", "position", name="uq_outbox_further_document_mail_id_position"),
     )
     op.create_index(
         "ix_outbox_further_document_document_id", "outbox_further_document", ["document_id", "mail_id"]
