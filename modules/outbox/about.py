@@ -19,7 +19,7 @@ from sqlalchemy import (
 from core.auth.models import User
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import get_readable, readable_by
+from core.documents.service import readable_by
 from modules.outbox.models import MAILS, FurtherDocument, OutgoingMail
 
 DOCUMENTS: BindParameter[int] = bindparam("documents", expanding=True)
@@ -97,13 +97,16 @@ def documents_of(mail: OutgoingMail, user: User | None = None) -> list[Document]
 
     Args:
         mail: The mail.
-        user: Who looks, to whom only those are shown that they may read; None for all.
+        user: Who looks: of several documents, those are left out that they may not read. None for all.
     """
-    rows = [mail.document, *(row.document for row in further_of([mail]).get(mail.id, ()))]
-    there = [row for row in rows if row is not None]
-    if user is None or not mail.further_count:
-        return there
-    return [row for row in there if get_readable(user, row.id) is not None]
+    if not mail.further_count:
+        return [mail.document] if mail.document is not None else []
+    ids = [mail.document_id, *(row.document_id for row in further_of([mail]).get(mail.id, ()))]
+    query = select(Document).where(Document.id.in_([number for number in ids if number is not None]))
+    if user is not None:
+        query = query.where(readable_by(user))
+    found = {row.id: row for row in db.session.scalars(query).unique()}
+    return [found[number] for number in ids if number in found]
 
 
 def numbers_of(document_ids: Collection[int]) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, file_name, get_readable
+from core.documents.service import behavior_of, file_name, readable_by
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftDocument, DraftRecipient, MailDraft
@@ -42,8 +42,10 @@ def can_send(document: Document, user: User) -> bool:
 def may_copy(mail: OutgoingMail, user: User) -> bool:
     """Return True when the user may make a new mail of this one, as long as its contents are there."""
     if mail.document is not None:
-        documents = documents_of(mail)
-        return all(get_readable(user, row.id) is not None and may_send(row, user) for row in documents)
+        ids = [row.id for row in documents_of(mail)]
+        reached = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
+        allowed = select(func.count()).where(Document.id.in_(ids), reached, readable_by(user))
+        return db.session.scalar(allowed) == len(ids)
     within = select(OutgoingMail.id).where(OutgoingMail.id == mail.id, reach(user, "outbox.mail.send"))
     return db.session.scalar(within) is not None
 

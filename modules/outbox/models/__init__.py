@@ -33,7 +33,16 @@ from modules.outbox.models.mails import (
     MailSearch,
     OutgoingMail,
 )
-from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Packing, Run, RunItem, RunState
+from modules.outbox.models.runs import (
+    NO_BUNDLE,
+    RUN_ITEMS,
+    HeldReason,
+    ItemState,
+    Packing,
+    Run,
+    RunItem,
+    RunState,
+)
 
 __all__ = [
     "ALERTS",
@@ -46,6 +55,7 @@ __all__ = [
     "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
+    "NO_BUNDLE",
     "RECIPIENTS",
     "RUN_ITEMS",
     "WAITS",

@@ -25,7 +25,7 @@ from modules.mail_config.template_language.documents_mail import DocumentsMail
 from modules.outbox.compose.draft import files_of, take_text
 from modules.outbox.limits import ENCODED, attachment_limit
 from modules.outbox.message import file_store
-from modules.outbox.models import HeldReason, ItemState, Packing, Run, RunItem
+from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, Packing, Run, RunItem
 from modules.outbox.runs.held import Destination, HeldError
 
 MOST_TOGETHER = 50
@@ -140,7 +140,7 @@ def gathered(run: Run, ready: Sequence[RunItem], most: int) -> list[list[RunItem
                 .where(
                     RunItem.run_id == run.id,
                     RunItem.bundle == item.bundle,
-                    RunItem.bundle != "",
+                    RunItem.bundle != NO_BUNDLE,
                     RunItem.state == ItemState.READY,
                 )
                 .order_by(RunItem.id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 
 from core.db import db
-from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Packing, Run, RunItem
+from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, OutgoingMail, Packing, Run, RunItem
 from modules.outbox.states import FAILED, WAITING, MailState
 
 
@@ -101,10 +101,10 @@ def mails_by_company(run_id: int) -> list[tuple[int | None, int]]:
         .where(RunItem.run_id == run_id, RunItem.state == ItemState.READY)
         .group_by(RunItem.company_id)
     )
-    alone = dict(db.session.execute(each.where(RunItem.bundle == "")).all())
+    alone = dict(db.session.execute(each.where(RunItem.bundle == NO_BUNDLE)).all())
     bundles = (
         select(RunItem.company_id, func.count(RunItem.bundle.distinct()))
-        .where(RunItem.run_id == run_id, RunItem.bundle != "", RunItem.state == ItemState.READY)
+        .where(RunItem.run_id == run_id, RunItem.bundle != NO_BUNDLE, RunItem.state == ItemState.READY)
         .group_by(RunItem.company_id)
     )
     together = dict(db.session.execute(bundles).all())

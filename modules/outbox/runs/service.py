@@ -35,6 +35,7 @@ from modules.mail_config.template_language.documents_mail import DOCUMENTS
 from modules.outbox import service
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
+    NO_BUNDLE,
     RUN_ITEMS,
     HeldReason,
     ItemState,
@@ -348,7 +349,7 @@ def together_with(item: RunItem, run: Run, user: User) -> list[RunItem]:
     """Return an item with those that go, or are held, in one mail with it, and that the user may read."""
     if not item.bundle:
         return [item]
-    same = items_of(run, user).where(RunItem.bundle == item.bundle, RunItem.bundle != "")
+    same = items_of(run, user).where(RunItem.bundle == item.bundle, RunItem.bundle != NO_BUNDLE)
     return list(db.session.scalars(same.order_by(RunItem.id)))
 
 

@@ -28,7 +28,16 @@ from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import health, rate_limiter
-from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Packing, Run, RunItem, RunState
+from modules.outbox.models import (
+    NO_BUNDLE,
+    HeldReason,
+    ItemState,
+    OutgoingMail,
+    Packing,
+    Run,
+    RunItem,
+    RunState,
+)
 from modules.outbox.queries import Badge, badge_of, visible_recipients
 from modules.outbox.runs.counts import Counts, mails_by_company
 from modules.outbox.runs.drafting import Facts, facts_of, shown
@@ -171,7 +180,7 @@ def _is_or_has(run: Run, condition: ColumnElement[bool]) -> ColumnElement[bool]:
     """Return the condition that an item, or one that goes together with it, is such a one."""
     if not run.packs:
         return condition
-    bundles = select(RunItem.bundle).where(RunItem.run_id == run.id, RunItem.bundle != "", condition)
+    bundles = select(RunItem.bundle).where(RunItem.run_id == run.id, RunItem.bundle != NO_BUNDLE, condition)
     return or_(condition, RunItem.bundle.in_(bundles))
 
 
@@ -185,11 +194,11 @@ def lines_of(run: Run, user: User) -> Select[RunItem]:
     first = ~exists().where(
         earlier.run_id == run.id,
         earlier.bundle == RunItem.bundle,
-        earlier.bundle != "",
+        earlier.bundle != NO_BUNDLE,
         earlier.id < RunItem.id,
         or_(earlier.document_id.is_(None), earlier.document_id.in_(readable)),
     )
-    return statement.where(or_(RunItem.bundle == "", first))
+    return statement.where(or_(RunItem.bundle == NO_BUNDLE, first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +260,7 @@ def packed_rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
     keys = [item.bundle for item in items if item.bundle]
     if not run.packs or not keys:
         return rows
-    of_page = items_of(run, user).where(RunItem.bundle.in_(keys), RunItem.bundle != "")
+    of_page = items_of(run, user).where(RunItem.bundle.in_(keys), RunItem.bundle != NO_BUNDLE)
     counted = select(of_page.subquery().c.bundle, func.count()).group_by("bundle")
     counts: dict[str, int] = dict(db.session.execute(counted).all())
     members: dict[str, list[RunItem]] = {}

@@ -140,7 +140,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
         documents=documents_of(row, user),
-        write_anew=_write_anew(row, user) if may_duplicate else "",
+        write_anew=_write_anew(row, user) if may_duplicate and outdated else "",
         may_resend=may_resend,
         may_duplicate=may_duplicate,
         editor=editor_of(row),
