@@ -6,7 +6,17 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, false, literal_column, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    false,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -17,7 +27,7 @@ from core.documents.models import Document
 from core.partners.models import Partner
 from modules.outbox.models.mails import OutgoingMail
 
-NO_BUNDLE = literal_column("''")
+NO_BUNDLE: ColumnElement[str] = literal_column("''")
 """Of a document by itself. A parameter would not do: SQLite could not know that the index of bundles serves."""
 _ALONE = "bundle = ''"
 _BUNDLED = "bundle <> ''"
