@@ -99,6 +99,23 @@ class DraftAttachment:
     content_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DraftDocument:
+    """A document that a mail carries beside the one that it is about.
+
+    Attributes:
+        document_id: The document.
+        revision: The revision that the person has seen.
+        pdf_name: File name of its PDF.
+        pdf: Its PDF where it was made already, of the same revision; else it is made when the mail leaves.
+    """
+
+    document_id: int
+    revision: int
+    pdf_name: str
+    pdf: DraftAttachment | None = None
+
+
 @dataclass(slots=True)
 class MailDraft:
     """A mail that is being written, before it is stored.
@@ -114,6 +131,8 @@ class MailDraft:
         attachments: Files beside the generated PDF.
         pdf_name: File name of the generated PDF, or "" for none.
         pdf: The generated PDF where it was made already, of the same revision; it is what the person has seen.
+        further: The documents that it carries beside the one it is about, each with its PDF.
+        zip_name: File name of the zip file in which the PDFs leave together, or "" for each as a file of its own.
         template_id: The template it was made from, or None.
         reply_to: Where answers go, or None.
         without_address: Names of followers that have no address.
@@ -139,6 +158,8 @@ class MailDraft:
     attachments: list[DraftAttachment] = field(default_factory=list)
     pdf_name: str = ""
     pdf: DraftAttachment | None = None
+    further: list[DraftDocument] = field(default_factory=list)
+    zip_name: str = ""
     template_id: int | None = None
     reply_to: Address | None = None
     without_address: list[str] = field(default_factory=list)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Select,
     Table,
     Update,
     bindparam,
@@ -23,7 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import clock
 from core.auth.models import Grant, Role, User
@@ -32,6 +33,7 @@ from core.documents.models import Document
 from core.followers.models import Follower
 from core.mail.outcomes import Failure, FailureKind
 from modules.mail_config.models import MailServer
+from modules.outbox.about import all_ids
 from modules.outbox.models import ALERTS, MAILS, AlertPreference
 from modules.outbox.permissions import READ
 
@@ -60,10 +62,7 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
     """
     users = cast("Table", User.__table__)
     user = users.c.id
-    owner = select(Document.owner_id).where(Document.id == MAILS.c.document_id)
-    following = select(Follower.user_id).where(
-        Follower.document_id == MAILS.c.document_id, Follower.removed_at.is_(None)
-    )
+    owner, following = _owner(), _following()
     wants_all = select(AlertPreference.user_id).where(
         AlertPreference.user_id == user, AlertPreference.every_failure
     )
@@ -88,6 +87,20 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
         )
     )
     return insert(ALERTS).from_select(["user_id", "mail_id", *_TOLD], concerned)
+
+
+def _owner() -> Select[int | None]:
+    """Return the owners of the documents of a mail."""
+    return select(Document.owner_id).where(_of_mail(Document.id))
+
+
+def _following() -> Select[int | None]:
+    """Return who follows a document of a mail."""
+    return select(Follower.user_id).where(_of_mail(Follower.document_id), Follower.removed_at.is_(None))
+
+
+def _of_mail(document_id: InstrumentedAttribute[int]) -> ColumnElement[bool]:
+    return or_(document_id == MAILS.c.document_id, document_id.in_(all_ids()))
 
 
 INSERT_ALERTS: Insert = insert_alerts()
@@ -120,12 +133,7 @@ def write_answer_alerts(
     Where the application has sent the mail, its owner is told in any case: nobody else would be.
     """
     user = User.id
-    owner = user.in_(select(Document.owner_id).where(Document.id == MAILS.c.document_id))
-    following = user.in_(
-        select(Follower.user_id).where(
-            Follower.document_id == MAILS.c.document_id, Follower.removed_at.is_(None)
-        )
-    )
+    owner, following = user.in_(_owner()), user.in_(_following())
     wants = select(AlertPreference.user_id).where(AlertPreference.user_id == user, AlertPreference.answers)
     concerned = (
         select(

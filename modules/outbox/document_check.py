@@ -9,7 +9,7 @@ What advertises goes to nobody who does not accept it at that very moment, whate
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select
 
@@ -19,7 +19,8 @@ from core.documents.service import behavior_of
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind
 from core.partners.consent import promotional_among
-from modules.outbox.models import OutgoingMail
+from modules.outbox.about import further_of
+from modules.outbox.models import FurtherDocument, OutgoingMail
 from modules.outbox.states import WAITING
 
 _AT_ONCE = 500  # SQLite takes a bounded number of parameters
@@ -36,7 +37,10 @@ def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
     about = [
         mail for mail in mails if mail.document_kind and not (mail.accepted_count and mail.state in WAITING)
     ]
-    ids = sorted({mail.document_id for mail in about if mail.document_id is not None})
+    further = further_of(about)
+    wanted = {mail.document_id for mail in about}
+    wanted |= {row.document_id for rows in further.values() for row in rows}
+    ids = sorted(number for number in wanted if number is not None)
     documents: dict[int, Document] = {}
     for start in range(0, len(ids), _AT_ONCE):
         some = select(Document).where(Document.id.in_(ids[start : start + _AT_ONCE]))
@@ -45,21 +49,31 @@ def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
     unsendable = {number: _unsendable(document) for number, document in documents.items()}
     problems: dict[int, Failure] = {}
     for mail in about:
-        document = documents.get(mail.document_id or 0)
-        if document is None:
-            problem: Failure | None = Failure(
-                FailureKind.DOCUMENT_MISSING, False, detail="The document is gone."
-            )
-        elif mail.document_revision not in {0, document.revision}:
-            words = (
-                f"Written at revision {mail.document_revision}; the document is at {document.revision} now."
-            )
-            problem = Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words)
-        else:
-            problem = unsendable[document.id]
+        carried: list[OutgoingMail | FurtherDocument] = [mail, *further.get(mail.id, ())]
+        each = [_problem(row, documents, unsendable, named=bool(mail.further_count)) for row in carried]
+        problem = next((one for one in each if one is not None), None)
         if problem is not None:
             problems[mail.id] = problem
     return problems | _unwanted([mail for mail in mails if mail.promotional])
+
+
+def _problem(
+    row: OutgoingMail | FurtherDocument,
+    documents: Mapping[int, Document],
+    unsendable: Mapping[int, Failure | None],
+    *,
+    named: bool,
+) -> Failure | None:
+    """Return why a mail cannot go because of one of its documents, which is named where it has several."""
+    document = documents.get(row.document_id or 0)
+    if document is None:
+        words = "A document of it is gone." if named else "The document is gone."
+        return Failure(FailureKind.DOCUMENT_MISSING, False, detail=words)
+    if row.document_revision not in {0, document.revision}:
+        which = document.number if named and document.number else "the document"
+        words = f"Written at revision {row.document_revision}; {which} is at {document.revision} now."
+        return Failure(FailureKind.DOCUMENT_CHANGED, False, detail=words)
+    return unsendable[document.id]
 
 
 def _unwanted(mails: list[OutgoingMail]) -> dict[int, Failure]:

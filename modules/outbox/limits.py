@@ -97,7 +97,9 @@ def draft_problems(draft: MailDraft) -> list[UserError]:
         problems.append(UserError(words, "subject"))
     if len(draft.body_html) > MAX_BODY_LENGTH:
         problems.append(UserError(_l("The text is too long."), "body"))
-    size = sum(file.size for file in draft.attachments)
+    # Of several documents the PDFs count as well: of one alone a server's answer says it.
+    made = [draft.pdf, *(one.pdf for one in draft.further)] if draft.further else []
+    size = sum(file.size for file in (*draft.attachments, *(pdf for pdf in made if pdf is not None)))
     if size > attachment_limit():
         words = _l(
             "The files total %(size)s; the limit is %(limit)s.",

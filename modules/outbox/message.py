@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
 
 from flask import current_app
 from flask_mail import Attachment
@@ -48,11 +50,13 @@ def build_message(
     """
     link = decrypt(mail.encrypted_link) if with_link and mail.encrypted_link is not None else LINK_MARK
     html_link = Markup('<a href="{0}">{0}</a>').format(link) if link != LINK_MARK else LINK_MARK
-    files = []
     for row in mail.attachments:
         if not row.sha256:
             raise FileMissingError(f"{row.name} was never made.")
-        files.append(_from_store(row))
+    zipped = [row for row in mail.attachments if row.generated] if mail.zip_name else []
+    files = [_from_store(row) for row in mail.attachments if row not in zipped]
+    if zipped:
+        files.insert(0, zip_of(mail.zip_name, [_from_store(row) for row in zipped]))
     # All recipients, also on a resend to one: the message must be the same, and its head says who else got it.
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
@@ -131,11 +135,14 @@ def unsent_message(draft: MailDraft, sender: Address, reply_to: Address | None, 
     Raises:
         FileMissingError: An attachment is not in the store.
     """
-    files = [_from_store(file) for file in draft.attachments]
+    made = [_from_store(one.pdf) for one in draft.further if one.pdf is not None]
     if pdf is not None:
-        files.insert(0, attachment(draft.pdf_name or "document.pdf", "application/pdf", pdf))
+        made.insert(0, attachment(draft.pdf_name or "document.pdf", "application/pdf", pdf))
     elif draft.pdf is not None:
-        files.insert(0, _from_store(draft.pdf))
+        made.insert(0, _from_store(draft.pdf))
+    if draft.zip_name and draft.further:
+        made = [zip_of(draft.zip_name, made)]
+    files = [*made, *(_from_store(file) for file in draft.attachments)]
     people = _by_field((recipient.field, recipient.address) for recipient in draft.recipients)
     body = clean_html(draft.body_html)
     message = MailMessage(
@@ -156,6 +163,32 @@ def unsent_message(draft: MailDraft, sender: Address, reply_to: Address | None, 
         headers={"Content-Language": draft.language, "X-Unsent": "1"},
     )
     return message.as_bytes()
+
+
+def zip_of(name: str, files: Sequence[Attachment]) -> Attachment:
+    """Return files as one zip file: the same octets each time, whatever the library and the clock.
+
+    They are stored and not packed: a PDF is packed already, and another version of zlib would pack it otherwise.
+    """
+    written = io.BytesIO()
+    taken: set[str] = set()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            entry = zipfile.ZipInfo(_free_name(file.filename or "document.pdf", taken))
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, file.data)
+    return attachment(name, "application/zip", written.getvalue())
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """Return a name that no file of a folder has yet, whatever its letters' case, and take it."""
+    stem, dot, ending = name.rpartition(".")
+    number, free = 1, name
+    while free.casefold() in taken:
+        number += 1
+        free = f"{stem} ({number}){dot}{ending}" if dot else f"{name} ({number})"
+    taken.add(free.casefold())
+    return free
 
 
 def _read_receipt_to(wanted: bool, sender: Address, reply_to: Address | None) -> Address | None:

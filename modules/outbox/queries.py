@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, Select, bindparam, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User
@@ -24,8 +24,9 @@ from core.mail.explanations import EXPLANATIONS
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.models import Partner
 from core.web.formats import harmless
+from modules.outbox.about import about, none_hidden, pairs
 from modules.outbox.document_check import document_problems
-from modules.outbox.models import EmlExport, HandOver, MailRecipient, OutgoingMail, Way
+from modules.outbox.models import EmlExport, FurtherDocument, HandOver, MailRecipient, OutgoingMail, Way
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
@@ -81,12 +82,13 @@ def readable(user: User) -> ColumnElement[bool]:
     """Return the condition that keeps a query to the mails that a user may open.
 
     They are those that the permission reaches, and those about documents that the user may read: whoever looks after
-    a document learns what became of its mails, whoever has sent them.
+    a document learns what became of its mails, whoever has sent them. One about several documents shows them all, so
+    it is theirs who may read them all.
     """
     if not user.can(READ):
         return false()
     documents = select(Document.id).where(readable_by(user))
-    return reach(user, READ) | OutgoingMail.document_id.in_(documents)
+    return reach(user, READ) | (OutgoingMail.document_id.in_(documents) & none_hidden(user))
 
 
 def mail_for(user: User, mail_id: int, permission: str = READ) -> OutgoingMail | None:
@@ -129,7 +131,7 @@ class PanelMails:
         mine: Ids of those that the user may resend, correct and cancel.
         people: The recipients that the user gets to see, by the id of the mail.
         outdated: Ids of those that somebody has still to get, and that no longer say what their documents say.
-        others: How many of the newest mails to the same people this person may not open.
+        others: How many of the newest mails to the same people, or about the document, this person may not open.
     """
 
     mails: list[OutgoingMail]
@@ -178,8 +180,13 @@ def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
 
 
 def document_mails(document_id: int, user: User) -> PanelMails:
-    """Return the newest mails about a document that the user may read."""
-    return _panel(OutgoingMail.document_id == document_id, user)
+    """Return the newest mails about a document that the user may read, and how many they may not open.
+
+    Those others are to the same customer, and carry documents that are not this person's to read.
+    """
+    panel = _panel(about(document_id), user)
+    hidden = select(func.count()).where(about(document_id), OutgoingMail.further_count > 0, ~readable(user))
+    return replace(panel, others=db.session.scalar(hidden) or 0)
 
 
 def eml_exports(document_id: int) -> list[EmlExport]:
@@ -289,9 +296,7 @@ def outdated(mail_ids: Iterable[int]) -> list[int]:
 
 def outdated_waiting(document_id: int) -> list[OutgoingMail]:
     """Return the mails about a document that wait and no longer say what it says: they will not be sent."""
-    waiting = select(OutgoingMail).where(
-        OutgoingMail.document_id == document_id, OutgoingMail.state.in_(sorted(CANCELABLE))
-    )
+    waiting = select(OutgoingMail).where(about(document_id), OutgoingMail.state.in_(sorted(CANCELABLE)))
     mails = list(db.session.scalars(waiting.order_by(OutgoingMail.id)))
     left_behind = document_problems(mails)
     return [mail for mail in mails if mail.id in left_behind]
@@ -408,20 +413,18 @@ def _left_out_badge(latest: Badge, people: Sequence[_LeftOut]) -> Badge:
 
 
 # Both are put together once: lists ask with each page, and doing so costs more than the answer.
-_DOCUMENTS = OutgoingMail.document_id.in_(bindparam("documents", expanding=True))
-
-
 @cache
 def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime]:
     """Return what finds the latest mail about each of some documents."""
+    # An answer to what somebody wrote says nothing about who has got the document.
+    of = pairs(OutgoingMail.state != MailState.CANCELED, OutgoingMail.answers_id.is_(None))
     latest = (
-        select(func.max(OutgoingMail.id))
-        # An answer to what somebody wrote says nothing about who has got the document.
-        .where(_DOCUMENTS, OutgoingMail.state != MailState.CANCELED, OutgoingMail.answers_id.is_(None))
-        .group_by(OutgoingMail.document_id)
+        select(of.c.document_id, func.max(of.c.mail_id).label("mail_id"))
+        .group_by(of.c.document_id)
+        .subquery()
     )
     return select(
-        OutgoingMail.document_id,
+        latest.c.document_id,
         OutgoingMail.id,
         OutgoingMail.state,
         OutgoingMail.accepted_count,
@@ -429,16 +432,16 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
         OutgoingMail.failure_kind,
         OutgoingMail.captured,
         OutgoingMail.submitted_at,
-    ).where(OutgoingMail.id.in_(latest))
+    ).join(latest, latest.c.mail_id == OutgoingMail.id)
 
 
 @cache
 def _without() -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
     """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes."""
-    later, again = aliased(OutgoingMail), aliased(MailRecipient)
-    has_a_later_one = exists().where(
-        later.document_id == OutgoingMail.document_id,
-        later.id > OutgoingMail.id,
+    failed = pairs(OutgoingMail.state.in_(sorted(FAILED)))
+    later, again, carried = aliased(OutgoingMail), aliased(MailRecipient), aliased(FurtherDocument)
+    to_the_same = (
+        later.id > failed.c.mail_id,
         later.state != MailState.CANCELED,
         later.answers_id.is_(None),
         again.mail_id == later.id,
@@ -447,24 +450,26 @@ def _without() -> Select[int | None, int, str, RecipientState, FailureKind | Non
             func.lower(again.addr_spec) == func.lower(MailRecipient.addr_spec),
         ),
     )
+    has_a_later_one = or_(
+        exists().where(later.document_id == failed.c.document_id, *to_the_same),
+        exists().where(
+            carried.document_id == failed.c.document_id, later.id == carried.mail_id, *to_the_same
+        ),
+    )
     return (
         select(
-            OutgoingMail.document_id,
-            OutgoingMail.id,
+            failed.c.document_id,
+            failed.c.mail_id,
             MailRecipient.addr_spec,
             MailRecipient.state,
             MailRecipient.failure_kind,
             Partner.name,
             (MailRecipient.partner_id == Document.partner_id).is_(True),
         )
-        .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
-        .join(Document, Document.id == OutgoingMail.document_id)
+        .select_from(failed)
+        .join(MailRecipient, MailRecipient.mail_id == failed.c.mail_id)
+        .join(Document, Document.id == failed.c.document_id)
         .outerjoin(Partner, Partner.id == MailRecipient.partner_id)
-        .where(
-            _DOCUMENTS,
-            OutgoingMail.state.in_(sorted(FAILED)),
-            MailRecipient.state != RecipientState.ACCEPTED,
-            ~has_a_later_one,
-        )
-        .order_by(OutgoingMail.id, MailRecipient.position)
+        .where(MailRecipient.state != RecipientState.ACCEPTED, ~has_a_later_one)
+        .order_by(failed.c.mail_id, MailRecipient.position)
     )

@@ -32,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db import db
-from core.documents.models import Document
+from modules.outbox.about import numbers_of
 from modules.outbox.models import MAIL_SEARCH, OutgoingMail
 
 TRIGRAM = 3
@@ -61,9 +61,9 @@ def fold(words: str) -> str:
     return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
 
 
-def searchable_text(mail: OutgoingMail, document_number: str) -> str:
+def searchable_text(mail: OutgoingMail, numbers: Sequence[str]) -> str:
     """Return what a mail can be found by. Fields are lines, so that no word is found across two of them."""
-    fields = [mail.subject, document_number, mail.message_id]
+    fields = [mail.subject, *numbers, mail.message_id]
     for recipient in mail.recipients:
         fields += [recipient.addr_spec, recipient.display_name]
     return fold("\n".join(" ".join(field.split()) for field in fields if field))
@@ -76,12 +76,12 @@ def index_mail(mail: OutgoingMail) -> None:
         mail: A mail that was flushed, with its recipients.
     """
     session = db.session()
-    number = ""
-    if mail.document_id is not None:
-        number = session.scalar(select(Document.number).where(Document.id == mail.document_id)) or ""
+    ids = [mail.document_id, *(row.document_id for row in mail.further_documents)]
+    wanted = [number for number in ids if number is not None]
+    numbers = numbers_of(wanted) if wanted else []
     # Without the text of the mail: it would make the index many times as large, for what people remember by
     # subject.
-    values = {"mail_id": mail.id, "text": searchable_text(mail, number)}
+    values = {"mail_id": mail.id, "text": searchable_text(mail, numbers)}
     insert = postgresql.insert if _is_postgresql(session) else sqlite.insert
     statement = insert(MAIL_SEARCH).values(values)
     session.execute(

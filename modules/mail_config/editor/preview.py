@@ -20,7 +20,11 @@ from modules.mail_config.editor.form import TypedTemplate
 from modules.mail_config.mail_templates import service
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CUSTOMER, CustomerMail, Subject
+from modules.mail_config.template_language.documents_mail import DOCUMENTS, DocumentsMail
 from modules.mail_config.template_language.render import BadTemplateError, Rendered
+
+MOST_TRIED = 3
+"""Documents that a template about several is tried on."""
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ def chosen_subject(kind: str, user: User) -> Subject | None:
         UserError: The template is for customers, and the user works for no company.
     """
     chosen = request.form.get("preview_document", 0, type=int)
+    if kind == DOCUMENTS:
+        return _several_documents(chosen, user)
     if kind == CUSTOMER:
         return CustomerMail(current_company(user), user, _chosen_customer(chosen, user))
     document = get_readable(user, chosen) if chosen else None
@@ -73,6 +79,18 @@ def chosen_subject(kind: str, user: User) -> Subject | None:
     query = select(Document).where(Document.kind == kind, readable_by(user))
     # One with a number says more than a draft.
     return db.session.scalar(query.order_by((Document.number == "").asc(), Document.id.desc()).limit(1))
+
+
+def _several_documents(chosen: int, user: User) -> DocumentsMail | None:
+    """Return an email with the newest documents of a customer, or of the one of the newest document."""
+    query = select(Document).where(readable_by(user), Document.partner_id.is_not(None), Document.number != "")
+    query = query.order_by(Document.id.desc())
+    newest = db.session.scalar((query.where(Document.partner_id == chosen) if chosen else query).limit(1))
+    if newest is None:
+        return None
+    same = (Document.partner_id == newest.partner_id, Document.kind == newest.kind)
+    rows = db.session.scalars(query.where(*same, Document.company_id == newest.company_id).limit(MOST_TRIED))
+    return DocumentsMail(newest.company, user, newest.partner, sorted(rows, key=lambda row: row.id))
 
 
 def _chosen_customer(chosen: int, user: User) -> Partner | None:

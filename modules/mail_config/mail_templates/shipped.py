@@ -7,7 +7,6 @@ from sqlalchemy import select
 
 from core import clock
 from core.db import transaction
-from core.registry import current_registry
 from modules.mail_config.mail_templates.service import keep_revision, shipped_key
 from modules.mail_config.models import (
     Encryption,
@@ -16,7 +15,7 @@ from modules.mail_config.models import (
     MailTemplate,
     MailTemplateText,
 )
-from modules.mail_config.template_language.fields import shipped_templates
+from modules.mail_config.template_language.fields import shipped_templates, template_kinds
 
 
 def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
@@ -26,14 +25,14 @@ def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
     """
     with transaction() as session:
         met = set(session.scalars(select(InstalledTemplate.key)))
-        for kind in current_registry().kinds.values():
-            for position, shipped in enumerate(shipped_templates(kind.name), start=1):
-                key = shipped_key(kind.name, shipped)
+        for kind in template_kinds():
+            for position, shipped in enumerate(shipped_templates(kind), start=1):
+                key = shipped_key(kind, shipped)
                 if key in met:
                     continue
                 session.add(InstalledTemplate(key=key))
                 template = MailTemplate(
-                    kind=kind.name,
+                    kind=kind,
                     name=shipped.name,
                     attachment_name=shipped.attachment_name,
                     position=position * 10,

@@ -19,9 +19,19 @@ from modules.mail_config.template_language.customer_mail import (
     Subject,
     customer_mail_values,
 )
+from modules.mail_config.template_language.documents_mail import (
+    DOCUMENTS,
+    TEMPLATES,
+    DocumentsMail,
+    documents_catalogue,
+    documents_mail_values,
+)
+from modules.mail_config.template_language.documents_mail import TITLE as DOCUMENTS_TITLE
 from modules.mail_config.template_language.values import Amount, shown
 
 SAMPLE_CURRENCY = "EUR"  # of samples, where no document says which
+OF_CUSTOMERS = {CUSTOMER: TITLE, DOCUMENTS: DOCUMENTS_TITLE}
+"""The kinds of templates that are about no one document, with their titles: they are tried on a customer."""
 
 
 def _behavior(kind: str) -> DocumentBehavior | None:
@@ -33,22 +43,26 @@ def catalogue(kind: str) -> list[FieldSpec]:
     """Return the fields that templates of a kind may use; [] when its module is not enabled."""
     if kind == CUSTOMER:
         return list(CATALOGUE)
+    if kind == DOCUMENTS:
+        return documents_catalogue()
     behavior = _behavior(kind)
     return list(behavior.catalogue) if behavior else []
 
 
 def template_kinds() -> dict[str, str]:
     """Return the kinds that templates can be of, with their titles: documents that are enabled, and customers."""
-    return {name: title_of_kind(name) for name in (*current_registry().kinds, CUSTOMER)}
+    return {name: title_of_kind(name) for name in (*current_registry().kinds, *OF_CUSTOMERS)}
 
 
 def title_of_kind(kind: str) -> str:
     """Return the title of a kind of templates, or its name when its module is not enabled."""
-    return str(gettext(TITLE)) if kind == CUSTOMER else kind_title(kind)
+    return str(gettext(OF_CUSTOMERS[kind])) if kind in OF_CUSTOMERS else kind_title(kind)
 
 
 def shipped_templates(kind: str) -> list[ShippedTemplate]:
     """Return the templates that come with a kind; [] when its module is not enabled."""
+    if kind == DOCUMENTS:
+        return list(TEMPLATES)
     behavior = _behavior(kind)
     return list(behavior.templates) if behavior else []
 
@@ -59,6 +73,8 @@ def values_of(document: Subject) -> dict[str, FieldValue]:
     Raises:
         UserError: Its module is not enabled, or its behavior does not keep its promise.
     """
+    if isinstance(document, DocumentsMail):
+        return documents_mail_values(document)
     if isinstance(document, CustomerMail):
         return customer_mail_values(document)
     behavior = behavior_of(document)

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from modules.mail_config.template_language.tags import MAX_TAGS, TagKind, tags_of
-from modules.mail_config.template_language.values import FILTERS, compute, negate, shown
+from modules.mail_config.template_language.values import FILTERS, Rows, compute, negate, shown
 
 MAX_SOURCE = 50_000
 MAX_FORMULA = 4_000
@@ -54,6 +54,8 @@ def _finalize_plain(_context: Context, value: Any) -> str:
 @pass_context
 def _finalize_html(_context: Context, value: Any) -> str:
     """Show a value; one of several lines, such as an address, keeps them."""
+    if isinstance(value, Rows):
+        return value.html
     return Markup("<br>").join(escape(line) for line in shown(value).split("\n"))
 
 

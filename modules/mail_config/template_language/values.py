@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, DecimalException, localcontext
@@ -14,6 +14,7 @@ from babel.numbers import format_decimal
 from flask_babel import format_date, get_locale
 from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
+from markupsafe import Markup
 
 from core.i18n import lazy_gettext as _l
 from core.i18n import number_locale
@@ -58,6 +59,28 @@ class Amount(Decimal):
         amount = super().__new__(cls, value)
         amount.currency = currency
         return amount
+
+
+class Rows(str):
+    """The value of a field that is a table: HTML in a text, and lines of words wherever else it is used."""
+
+    __slots__ = ("html",)
+    html: Markup
+
+    def __new__(cls, lines: Sequence[Sequence[str]]) -> Self:
+        """Return a table of lines, the head first."""
+        rows = super().__new__(cls, "\n".join(" · ".join(word for word in line if word) for line in lines))
+        made = [
+            Markup("<tr>{}</tr>").format(
+                Markup("").join(
+                    Markup('<{0} align="left">{1}</{0}>').format("td" if number else "th", word)
+                    for word in line
+                )
+            )
+            for number, line in enumerate(lines)
+        ]
+        rows.html = Markup("<table><tbody>{}</tbody></table>").format(Markup("").join(made))
+        return rows
 
 
 class Empty(str):

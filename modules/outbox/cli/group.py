@@ -12,6 +12,7 @@ import click
 
 from core.db import db
 from core.errors import EnvoiError
+from modules.outbox.about import documents_of
 from modules.outbox.models import OutgoingMail
 from modules.outbox.transitions import acting_as
 
@@ -51,7 +52,7 @@ def row_of(mail: OutgoingMail) -> dict[str, Any]:
         "state": mail.state.value,
         "accepted": f"{mail.accepted_count}/{mail.recipient_count}",
         "to": ", ".join(recipient.addr_spec for recipient in mail.recipients),
-        "document": mail.document.number if mail.document else "",
+        "document": ", ".join(document.number for document in documents_of(mail)),
         "subject": mail.subject,
         "failure": mail.failure_kind.value if mail.failure_kind else "",
         "submitted_at": mail.submitted_at.isoformat(timespec="seconds"),

@@ -21,7 +21,7 @@ from core.documents.service import keeps_addresses_private
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
-from core.mail.draft import MailDraft
+from core.mail.draft import DraftDocument, MailDraft, safe_file_name
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.senders.rule import Route
@@ -44,6 +44,7 @@ from modules.outbox.compose.form import (
     fresh_form,
     read_form,
 )
+from modules.outbox.compose.further import read_further
 from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
@@ -129,7 +130,12 @@ def posted_form(document: Document, posted: MultiDict[str, str], user: User) -> 
         # The text is the person's by now: a template that was deleted or broken meanwhile does not matter.
         with suppress(UserError):
             take_settings(base, template, document)
-    return read_form(base, posted, user, document, default_recipients(document, template, user))
+    base.further, problems = read_further(document, posted, user)
+    base.zip_name = safe_file_name(posted.get("zip_name", ""), fallback="") if base.further else ""
+    form = read_form(base, posted, user, document, default_recipients(document, template, user))
+    for problem in problems:
+        form.error("files", problem)
+    return form
 
 
 def template_of(document: Document, template_id: int | None, user: User) -> MailTemplate | None:
@@ -171,6 +177,7 @@ def change_template(form: ComposeForm, new: ComposeForm, *, keep_mine: bool) -> 
     new.token, new.resumed = form.token, form.resumed
     new.send_at, new.not_before = form.send_at, form.not_before
     new.draft.promotional = form.draft.promotional
+    new.draft.further, new.draft.zip_name = form.draft.further, form.draft.zip_name
     new.draft.document_revision = form.draft.document_revision
     # Of the text, only what stays is still the person's; the rest stays where it is in any case.
     new.changed = {"template"} | (form.changed if keep_mine else form.changed - set(OF_TEMPLATE))
@@ -364,6 +371,8 @@ def _submission_token(form: ComposeForm, draft: MailDraft) -> str:
             form.token,
             str(form.user.id),
             str(draft.document_id),
+            draft.zip_name,
+            *(str(one.document_id) for one in draft.further),
             draft.subject,
             draft.body_html,
             form.reply_to,
@@ -408,18 +417,25 @@ def take_along(form: ComposeForm) -> bytes:
     if form.document is not None:
         shown = draft.pdf or make_pdf(form.document, draft.pdf_name, draft.language).attachment
         pdf = file_store().get(shown.sha256)
+        draft = replace(draft, further=[_with_pdf(one, draft.language) for one in draft.further])
     route = route_of(form)
     if not route.header_from.addr_spec:
         raise UserError(_l("The company has no email address to write from."))
     data = unsent_message(draft, route.header_from, route.reply_to, pdf)
     if form.document is not None:
         with transaction() as session:
-            session.add(
+            session.add_all(
                 EmlExport(
-                    document_id=form.document.id,
+                    document_id=document_id,
                     by_user_id=form.user.id,
                     subject=draft.subject[:500],
                     recipient_count=len(draft.recipients),
                 )
+                for document_id in (form.document.id, *(one.document_id for one in draft.further))
             )
     return data
+
+
+def _with_pdf(one: DraftDocument, language: str) -> DraftDocument:
+    document = db.session.get_one(Document, one.document_id)
+    return replace(one, pdf=make_pdf(document, one.pdf_name, language).attachment)

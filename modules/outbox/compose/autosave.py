@@ -31,7 +31,7 @@ PRESENT = dt.timedelta(seconds=50)
 KEPT_FIELDS = (
     "token", "proposed", "revision", "language", "template", "changed", "to", "cc", "bcc", "left_out",
     "to_typed", "cc_typed", "bcc_typed", "reply_to", "subject", "body", "file", "pdf", "priority",
-    "delivery_receipt", "read_receipt", "send_at", "promotional", "company",
+    "delivery_receipt", "read_receipt", "send_at", "promotional", "company", "also", "zip_name",
 )  # fmt: skip
 MAX_CONTENTS = 3_000_000  # characters of a draft as JSON; beyond it the page says that it is not kept
 _SEALED = "sealed:"  # no JSON begins so

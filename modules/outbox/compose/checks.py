@@ -24,6 +24,7 @@ from modules.mail_config.from_mail.legacy_fields import find as find_legacy
 from modules.mail_config.models import GRAPH, MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.servers.place import endpoint_for
+from modules.outbox.about import about
 from modules.outbox.compose.agreed_way import about_wish
 from modules.outbox.compose.around import removed_keys
 from modules.outbox.compose.doubts import about_slips, about_what_it_says
@@ -200,7 +201,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
         select(OutgoingMail, MailRecipient.addr_spec)
         .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
         .where(
-            OutgoingMail.document_id == document.id,
+            about(document.id),
             func.coalesce(OutgoingMail.not_before, OutgoingMail.submitted_at) > now - RECENTLY,
             MailRecipient.state.not_in(
                 [RecipientState.REFUSED, RecipientState.INVALID, RecipientState.BOUNCED]

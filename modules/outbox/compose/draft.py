@@ -6,20 +6,21 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, file_name, get_readable
+from core.documents.service import behavior_of, file_name, readable_by
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
-from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft
+from core.mail.draft import DraftAttachment, DraftDocument, DraftRecipient, MailDraft
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import Subject
+from modules.outbox.about import documents_of, further_of
 from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.html_body import clean_html
 from modules.outbox.models import OutgoingMail
@@ -47,7 +48,10 @@ def can_send(document: Document, user: User) -> bool:
 def may_copy(mail: OutgoingMail, user: User) -> bool:
     """Return True when the user may make a new mail of this one, as long as its contents are there."""
     if mail.document is not None:
-        return get_readable(user, mail.document.id) is not None and may_send(mail.document, user)
+        ids = [row.id for row in documents_of(mail)]
+        reached = within_reach(user, "outbox.mail.send", owner=Document.owner_id, company=Document.company_id)
+        allowed = select(func.count()).where(Document.id.in_(ids), reached, readable_by(user))
+        return db.session.scalar(allowed) == len(ids)
     within = select(OutgoingMail.id).where(OutgoingMail.id == mail.id, reach(user, "outbox.mail.send"))
     return db.session.scalar(within) is not None
 
@@ -163,6 +167,8 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
     draft.delivery_receipt, draft.read_receipt = mail.delivery_receipt, mail.read_receipt
     draft.keep_days, draft.private = mail.keep_days, mail.private
     draft.promotional = mail.promotional
+    if mail.document is not None:
+        draft.further, draft.zip_name = _further_of(mail), mail.zip_name
     # Who sends gets the answers unless somebody else was named; another sender is not to be named for the former.
     former = mail.submitted_by.login if mail.submitted_by is not None else ""
     if mail.reply_to_address and mail.reply_to_address.casefold() != former.casefold():
@@ -183,6 +189,22 @@ def copy_of(mail: OutgoingMail, user: User | None) -> tuple[MailDraft, list[Draf
         if file.sha256 and (mail.document is None or not file.generated)
     ]
     return draft, list(followers.values())
+
+
+def _further_of(mail: OutgoingMail) -> list[DraftDocument]:
+    """Return what a mail carries beside its document, as it is now and where it is still there.
+
+    Raises:
+        UserError: It cannot be sent in its present state.
+    """
+    names = {file.position: file.name for file in mail.attachments if file.generated}
+    found = []
+    for row in further_of([mail]).get(mail.id, ()):
+        if row.document is not None:
+            blank = blank_draft(row.document)
+            name = names.get(row.position, blank.pdf_name)
+            found.append(DraftDocument(row.document.id, blank.document_revision, name))
+    return found
 
 
 def frame_without_document(mail: OutgoingMail) -> MailDraft:

@@ -188,13 +188,13 @@ class Lane:
     # -- the steps of one mail -----------------------------------------------------------------------
 
     def _freeze_attachments(self, mail: OutgoingMail) -> None:
-        """Render the document's PDF, once, and make sure that the mail still says what its document says."""
+        """Render the documents' PDFs, once, and make sure that the mail still says what its document says."""
         rendered: dict[int, bytes] = {}
         for attachment in mail.attachments:
             # Frozen at Send, or by an attempt before; whatever happens later, the mail keeps these bytes.
             if attachment.generated and not attachment.sha256:
                 self.flush()  # the outcome of the mail before must not wait for this
-                rendered[attachment.id] = render_pdf(mail)
+                rendered[attachment.id] = render_pdf(mail, attachment.position)
         # Asked afterwards: what was rendered is of the revision that is found now, or of one before it.
         asked = bool(mail.document_kind) or mail.promotional
         problem = claims.patiently(lambda: _document_problem(mail)) if asked else None

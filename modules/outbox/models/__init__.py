@@ -3,6 +3,7 @@
 from modules.outbox.models.alerts import ALERTS, Alert, AlertPreference
 from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
+from modules.outbox.models.further import FurtherDocument
 from modules.outbox.models.hand_overs import HAND_OVERS, HandOver, Way
 from modules.outbox.models.inbound import (
     ANSWER_FILES,
@@ -32,7 +33,16 @@ from modules.outbox.models.mails import (
     MailSearch,
     OutgoingMail,
 )
-from modules.outbox.models.runs import RUN_ITEMS, HeldReason, ItemState, Run, RunItem, RunState
+from modules.outbox.models.runs import (
+    NO_BUNDLE,
+    RUN_ITEMS,
+    HeldReason,
+    ItemState,
+    Packing,
+    Run,
+    RunItem,
+    RunState,
+)
 from modules.outbox.models.sent_copies import SENT_COPIES, SentCopy
 
 __all__ = [
@@ -46,6 +56,7 @@ __all__ = [
     "INBOUND",
     "MAILS",
     "MAIL_SEARCH",
+    "NO_BUNDLE",
     "RECIPIENTS",
     "RUN_ITEMS",
     "SENT_COPIES",
@@ -58,6 +69,7 @@ __all__ = [
     "DeliveryAttempt",
     "DraftFile",
     "EmlExport",
+    "FurtherDocument",
     "HandOver",
     "HeldReason",
     "InboundMessage",
@@ -69,6 +81,7 @@ __all__ = [
     "MailSearch",
     "Mailbox",
     "OutgoingMail",
+    "Packing",
     "RecipientNotice",
     "RelayHook",
     "RelayProvider",

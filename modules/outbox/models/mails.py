@@ -17,6 +17,7 @@ from core.mail.addresses import Address
 from core.mail.draft import Priority, Purpose, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.mail_config.models import MailServer
+from modules.outbox.models.further import FurtherDocument
 from modules.outbox.states import CANCELABLE, MailState
 
 # Conditions of partial indexes: word for word those of the queries, or the index is not used.
@@ -184,6 +185,10 @@ class OutgoingMail(Base):
     """The kind of the document, kept here so that lists can be narrowed without it."""
     document_revision: Mapped[int] = mapped_column(default=0)
     """Of the document when it was sent; 0 for any. If the document changes before its PDF is made, nothing leaves."""
+    further_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many documents it carries besides, rows of `further`; kept here so that nobody asks for those of most."""
+    zip_name: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    """The file in which the PDFs of its documents leave together; "" where each is a file of its own."""
     submitted_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
     """Who pressed Send, and is told of a failure; None for the application itself."""
     submitted_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -284,9 +289,17 @@ class OutgoingMail(Base):
         back_populates="mail", order_by="MailEvent.id", cascade="all, delete-orphan"
     )
     document: Mapped[Document | None] = relationship()
+    further: Mapped[list[FurtherDocument]] = relationship(
+        order_by=FurtherDocument.position, cascade="all, delete-orphan"
+    )
     company: Mapped[Company] = relationship()
     submitted_by: Mapped[User | None] = relationship()
     server: Mapped[MailServer | None] = relationship()
+
+    @property
+    def further_documents(self) -> list[FurtherDocument]:
+        """The documents it carries besides; of most mails there are none, and nobody is asked."""
+        return self.further if self.further_count else []
 
     @property
     def changeable(self) -> bool:

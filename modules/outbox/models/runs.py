@@ -6,7 +6,18 @@ import datetime as dt
 from enum import StrEnum
 from typing import cast
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Table, Text, false, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    false,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -17,6 +28,10 @@ from core.documents.models import Document
 from core.partners.models import Partner
 from modules.outbox.models.mails import OutgoingMail
 
+NO_BUNDLE: ColumnElement[str] = literal_column("''")
+"""Of a document by itself. A parameter would not do: SQLite could not know that the index of bundles serves."""
+_ALONE = "bundle = ''"
+_BUNDLED = "bundle <> ''"
 _OPEN = "state IN ('draft', 'running', 'stopped') AND ended_at IS NULL"
 
 
@@ -28,6 +43,14 @@ class RunState(StrEnum):
     PAUSED = "paused"  # by a person, or since something is to be decided
     STOPPED = "stopped"  # by a person, for good
     DONE = "done"  # nothing is left to be written, and nothing is on its way
+
+
+class Packing(StrEnum):
+    """How the documents of a run are sent."""
+
+    EACH = "each"  # one mail for each
+    TOGETHER = "together"  # those of a customer in one mail, each as a file
+    ZIP = "zip"  # the same, as one zip file
 
 
 class ItemState(StrEnum):
@@ -88,6 +111,10 @@ class Run(Base):
     """How many documents it has."""
     of_customers: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for a mailing: its items are customers, and not documents."""
+    packing: Mapped[Packing] = mapped_column(
+        StrEnumType(Packing), default=Packing.EACH, server_default=Packing.EACH.value
+    )
+    """Whether the documents of a customer go in one mail; whoever prepares another one finds it so."""
     promotional: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for a mailing that only those get who have opted in."""
     template_id: Mapped[int | None]
@@ -110,6 +137,11 @@ class Run(Base):
     by_user: Mapped[User | None] = relationship()
     company: Mapped[Company | None] = relationship()
 
+    @property
+    def packs(self) -> bool:
+        """True where the documents of a customer go in one mail."""
+        return self.packing in {Packing.TOGETHER, Packing.ZIP}
+
 
 class RunItem(Base):
     """One document of a run."""
@@ -121,6 +153,23 @@ class RunItem(Base):
         Index("uq_outbox_run_item_document_id", "run_id", "document_id", unique=True),
         Index("ix_outbox_run_item_document_id", "document_id"),
         Index("ix_outbox_run_item_partner_id", "partner_id", "run_id", "id"),
+        Index("ix_outbox_run_item_mail_id", "mail_id"),
+        # Only those that go together have one mail.
+        Index(
+            "uq_outbox_run_item_mail_id",
+            "mail_id",
+            unique=True,
+            sqlite_where=text(_ALONE),
+            postgresql_where=text(_ALONE),
+        ),
+        Index(
+            "ix_outbox_run_item_bundle",
+            "run_id",
+            "bundle",
+            "id",
+            sqlite_where=text(_BUNDLED),
+            postgresql_where=text(_BUNDLED),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -151,9 +200,9 @@ class RunItem(Base):
     """A hash of whom it would have gone to then; others are not written to unasked. "" before."""
     encrypted_choice: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Addresses that a person has chosen or typed for it, encrypted; None for the usual ones, and once it was sent."""
-    mail_id: Mapped[int | None] = mapped_column(
-        ForeignKey("outbox_mail.id", ondelete="SET NULL"), unique=True
-    )
+    bundle: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """The same for those that go, went, or are held together in one mail to a customer; "" for one by itself."""
+    mail_id: Mapped[int | None] = mapped_column(ForeignKey("outbox_mail.id", ondelete="SET NULL"))
     """Its mail, written in the transaction that says `submitted` here: so no document of a run has two."""
 
     run: Mapped[Run] = relationship()

@@ -177,6 +177,9 @@ def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
         "state": mail.state.value,
         "company": mail.company.name,
         "document": mail.document.number if mail.document else None,
+        "further_documents": [
+            row.document.number for row in mail.further_documents if row.document is not None
+        ],
         "submitted_at": _time(mail.submitted_at),
         "settled_at": _time(mail.settled_at),
         "contents_erased_at": _time(mail.contents_erased_at),

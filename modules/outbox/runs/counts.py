@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 
 from core.db import db
-from modules.outbox.models import HeldReason, ItemState, OutgoingMail, RunItem
+from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, OutgoingMail, Packing, Run, RunItem
 from modules.outbox.states import FAILED, WAITING, MailState
 
 
@@ -19,11 +19,15 @@ class Counts:
         items: How many documents are in each state.
         held: How many are held for each reason.
         mails: How many of its mails are in each state.
+        ready: How many mails what would go makes, as far as is known: they may be parted for their size.
+        under_way: How many documents are in mails that are on their way, or wait for another try.
     """
 
     items: dict[ItemState, int] = field(default_factory=dict)
     held: dict[HeldReason, int] = field(default_factory=dict)
     mails: dict[MailState, int] = field(default_factory=dict)
+    ready: int = 0
+    under_way: int = 0
 
     def of(self, state: str) -> int:
         """Return how many documents are in a state."""
@@ -54,6 +58,11 @@ class Counts:
         """How many mails are on their way, or wait for another try."""
         return sum(self.mails.get(state, 0) for state in WAITING)
 
+    @property
+    def settled(self) -> int:
+        """How many documents have left, or their mails have come to rest otherwise."""
+        return self.of(ItemState.SUBMITTED) - self.under_way
+
 
 def counts_of(run_id: int) -> Counts:
     """Return the numbers of a run, each read from an index."""
@@ -73,4 +82,30 @@ def counts_of(run_id: int) -> Counts:
         .group_by(OutgoingMail.state)
     )
     counts.mails = dict(mails.all())
+    if db.session.scalar(select(Run.packing).where(Run.id == run_id)) in {None, Packing.EACH}:
+        counts.ready, counts.under_way = counts.of(ItemState.READY), counts.moving
+        return counts
+    counts.ready = sum(count for _company, count in mails_by_company(run_id))
+    moving = select(OutgoingMail.id).where(
+        OutgoingMail.run_id == run_id, OutgoingMail.state.in_(sorted(WAITING))
+    )
+    under_way = select(func.count()).where(RunItem.run_id == run_id, RunItem.mail_id.in_(moving))
+    counts.under_way = db.session.scalar(under_way) or 0
     return counts
+
+
+def mails_by_company(run_id: int) -> list[tuple[int | None, int]]:
+    """Return how many mails what would go of a run makes, by company."""
+    each = (
+        select(RunItem.company_id, func.count())
+        .where(RunItem.run_id == run_id, RunItem.state == ItemState.READY)
+        .group_by(RunItem.company_id)
+    )
+    alone = dict(db.session.execute(each.where(RunItem.bundle == NO_BUNDLE)).all())
+    bundles = (
+        select(RunItem.company_id, func.count(RunItem.bundle.distinct()))
+        .where(RunItem.run_id == run_id, RunItem.bundle != NO_BUNDLE, RunItem.state == ItemState.READY)
+        .group_by(RunItem.company_id)
+    )
+    together = dict(db.session.execute(bundles).all())
+    return [(company, alone.get(company, 0) + together.get(company, 0)) for company in {**alone, **together}]

@@ -22,6 +22,7 @@ from core.mail.draft import MailDraft, Purpose, RecipientField
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
+from modules.outbox.about import pairs
 from modules.outbox.compose.around import Around, around, around_each
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
@@ -29,6 +30,7 @@ from modules.outbox.compose.recipients import default_recipients, recognize
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.queries import WAY_TITLES, handed_over
+from modules.outbox.runs.bundles import template_of_several
 from modules.outbox.runs.held import Destination, HeldError
 from modules.outbox.runs.mailing import CustomerFacts, customer_draft, customer_facts
 from modules.outbox.states import MailState
@@ -82,13 +84,11 @@ def sent_as_they_are(documents: Mapping[int, Document]) -> dict[int, str]:
     Returns:
         By the id of the document: how it was handed over, in words, or "" for a mail.
     """
-    mails = db.session.execute(
-        select(OutgoingMail.document_id, OutgoingMail.document_revision).where(
-            OutgoingMail.document_id.in_(documents),
-            OutgoingMail.state.not_in(_NOT_GONE),
-            OutgoingMail.answers_id.is_(None),  # carries no document
-        )
+    gone = pairs(
+        OutgoingMail.state.not_in(_NOT_GONE),
+        OutgoingMail.answers_id.is_(None),  # carries no document
     )
+    mails = db.session.execute(select(gone.c.document_id, gone.c.revision), {"documents": list(documents)})
     by_hand = {
         number: str(WAY_TITLES[word.way])
         for number, word in handed_over(documents).items()
@@ -121,7 +121,18 @@ def destination_of(item: RunItem, facts: Facts, run: Run, user: User) -> Destina
     known = facts.around[document.id]
     if known.wish is not None and known.wish.paper_only and not item.despite_opt_out:
         raise HeldError(HeldReason.WANTS_PAPER, known.wish.why)
+    return addressed(item, document, known, run, user)
+
+
+def addressed(item: RunItem, document: Document, known: Around, run: Run, user: User) -> Destination:
+    """Return what `destination_of` does for a document of which is known that it can be sent.
+
+    Raises:
+        HeldError: It would not go, for its template or its recipients.
+    """
     found = _recipients(item, document, known, _template(document, run, user), user)
+    if run.packs:
+        found = replace(found, of_several=template_of_several(run, document, user))
     if not item.despite_opt_out:
         out = opted_out_among(found.recipients, user)
         if out:
@@ -163,11 +174,10 @@ def _recipients(
 
 
 def _template(document: Document, run: Run, user: User) -> MailTemplate:
-    offered = templates_for(document, user if run.template_id is not None else None)
-    found = next(
-        (row for row in offered if run.template_id is None or row.id == run.template_id),
-        None,
-    )
+    # Where documents go together, what was chosen is the template of several: one alone has that which applies to it.
+    chosen = run.template_id if not run.packs else None
+    offered = templates_for(document, user if chosen is not None else None)
+    found = next((row for row in offered if chosen is None or row.id == chosen), None)
     if found is None:
         raise HeldError(HeldReason.NO_TEMPLATE)
     return found

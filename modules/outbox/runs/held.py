@@ -44,16 +44,19 @@ class Destination:
         template: By which it is written.
         recipients: To whom.
         proposal: Who was considered.
+        of_several: By which a mail is written that carries it with others, where a run sends those together.
     """
 
     template: MailTemplate
     recipients: list[DraftRecipient]
     proposal: Proposal
+    of_several: MailTemplate | None = None
 
     @property
     def seen_template(self) -> str:
-        """Names the template as it is now."""
-        return seen_template(self.template)
+        """Names the templates as they are now."""
+        templates = [self.template, *([self.of_several] if self.of_several is not None else [])]
+        return "+".join(seen_template(template) for template in templates)
 
     @property
     def seen_recipients(self) -> str:

@@ -33,9 +33,20 @@ from modules.mail_config.mail_templates.selection import choices_for
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CustomerMail
+from modules.mail_config.template_language.documents_mail import DOCUMENTS
 from modules.outbox import service
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
-from modules.outbox.models import RUN_ITEMS, HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.models import (
+    NO_BUNDLE,
+    RUN_ITEMS,
+    HeldReason,
+    ItemState,
+    OutgoingMail,
+    Packing,
+    Run,
+    RunItem,
+    RunState,
+)
 from modules.outbox.permissions import READ
 from modules.outbox.private_addresses import encrypted_choice
 from modules.outbox.runs import work
@@ -112,6 +123,7 @@ def prepare(selection: Selection, by: User) -> Run:
             by_user_id=by.id,
             company_id=None if several else next(iter(companies.values()), None),
             item_count=len(ids),
+            packing=_last_packing(selection.of.name, by),
         )
         session.add(run)
         session.flush()
@@ -137,6 +149,35 @@ def prepare(selection: Selection, by: User) -> Run:
         if len(ids) > LOOKED_AT_ONCE:
             enqueue_after_commit("outbox.run", run_id)
     return db.session.get_one(Run, run_id)
+
+
+def _last_packing(list_name: str, by: User) -> Packing:
+    """Return how a person has last sent what they have selected in a list."""
+    last = (
+        select(Run.packing)
+        .where(Run.by_user_id == by.id, Run.list_name == list_name, Run.of_customers.is_(False))
+        .order_by(Run.id.desc())
+        .limit(1)
+    )
+    return db.session.scalar(last) or Packing.EACH
+
+
+def choose_packing(run: Run, packing: Packing) -> None:
+    """Say whether each document goes in a mail of its own, or those of a customer together.
+
+    Raises:
+        UserError: It has begun.
+    """
+    with transaction():
+        locked = _locked(run.id)
+        _demand(locked, RunState.DRAFT)
+        if locked.of_customers or locked.packing is packing:
+            return
+        if Packing.EACH in {locked.packing, packing}:
+            locked.template_id = None  # one for a document is none for several
+        locked.packing = packing
+        _look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+    _look_soon(run.id)
 
 
 def prepare_mailing(selection: Selection, by: User) -> Run:
@@ -236,6 +277,8 @@ def templates_of(run: Run) -> list[tuple[int, str]]:
             return []
         offered = templates_for(CustomerMail(run.company, writer), writer)
         return [(row.id, str(gettext(row.name))) for row in offered]
+    if run.packs:
+        return choices_for(run.company, kind=DOCUMENTS) if run.company is not None else []
     kinds = list(
         db.session.scalars(
             select(Document.kind)
@@ -288,7 +331,7 @@ def _look_again(run_id: int, *conditions: ColumnElement[bool]) -> None:
         session.execute(
             update(RunItem)
             .where(RunItem.run_id == run_id, *conditions)
-            .values(state=ItemState.UNCHECKED, reason=None, detail="")
+            .values(state=ItemState.UNCHECKED, reason=None, detail="", bundle="")
         )
         session.expire_all()
 
@@ -323,42 +366,63 @@ def _open_item(item: RunItem) -> RunItem:
     return row
 
 
-def leave_out(item: RunItem, *, out: bool = True) -> None:
-    """Leave a document out, or take it back in.
+def together_with(item: RunItem, run: Run, user: User) -> list[RunItem]:
+    """Return an item with those that go, or are held, in one mail with it, and that the user may read."""
+    if not item.bundle:
+        return [item]
+    same = items_of(run, user).where(RunItem.bundle == item.bundle, RunItem.bundle != NO_BUNDLE)
+    return list(db.session.scalars(same.order_by(RunItem.id)))
+
+
+def leave_out(*items: RunItem, out: bool = True) -> None:
+    """Leave documents out, or take them back in.
 
     Raises:
         UserError: It was sent meanwhile, or the run has ended.
     """
     with transaction():
-        row = _open_item(item)
-        if out:
-            row.state, row.reason, row.detail = ItemState.LEFT_OUT, None, ""
-        elif row.state is ItemState.LEFT_OUT:
-            row.state = ItemState.UNCHECKED
-    work.look(item.run_id, 1, item.id)
+        for item in items:
+            row = _open_item(item)
+            if out:
+                row.state, row.reason, row.detail, row.bundle = ItemState.LEFT_OUT, None, "", ""
+            elif row.state is ItemState.LEFT_OUT:
+                row.state = ItemState.UNCHECKED
+    _look_at(items)
+
+
+def _look_at(items: Sequence[RunItem]) -> None:
+    work.look(items[0].run_id, len(items), [item.id for item in items])
 
 
 _WISHES = (HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER)
 """What a customer does not want."""
 
 
-def send_anyway(item: RunItem) -> None:
-    """Send a document although it was sent before, has changed, goes to others now, or somebody wants no mails.
+def send_anyway(*items: RunItem) -> None:
+    """Send documents although they were sent before, have changed, go to others now, or somebody wants no mails.
 
-    The yes is one to what the page has said, and to nothing else: the document is looked through again.
+    The yes is one to what the page has said, and to nothing else: the documents are looked through again.
 
     Raises:
         UserError: It was sent meanwhile, or the run has ended.
     """
     with transaction():
-        row = _open_item(item)
-        row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
-        row.despite_opt_out = row.despite_opt_out or row.reason in _WISHES
-        row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
-    work.look(item.run_id, 1, item.id)
+        for item in items:
+            row = _open_item(item)
+            row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
+            row.despite_opt_out = row.despite_opt_out or row.reason in _WISHES
+            row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
+    _look_at(items)
 
 
-def choose(item: RunItem, addresses: Sequence[str], by: User, *, keep: bool = False) -> None:
+def choose(
+    item: RunItem,
+    addresses: Sequence[str],
+    by: User,
+    *,
+    keep: bool = False,
+    also: Sequence[RunItem] = (),
+) -> None:
     """Send the document of an item to other addresses than the usual ones.
 
     Args:
@@ -366,6 +430,7 @@ def choose(item: RunItem, addresses: Sequence[str], by: User, *, keep: bool = Fa
         addresses: Chosen or typed; at least one.
         by: Who chooses.
         keep: True to keep the first address with the customer as well, where `by` may change that one.
+        also: Items of the same customer for which it holds as well.
 
     Raises:
         UserError: An address is invalid, none is given, or the item was sent meanwhile.
@@ -375,15 +440,16 @@ def choose(item: RunItem, addresses: Sequence[str], by: User, *, keep: bool = Fa
         raise UserError(_l("Type an address."), "address")
     document = get_readable(by, item.document_id) if item.document_id is not None else None
     with transaction():
-        row = _open_item(item)
-        row.encrypted_choice = encrypted_choice(wanted)
-        row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
+        for one in {row.id: row for row in (item, *also)}.values():
+            row = _open_item(one)
+            row.encrypted_choice = encrypted_choice(wanted)
+            row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
         if keep and document is not None and document.partner_id is not None:
             _keep(document, wanted[0], by)
             # Other documents of the customer lacked the same address.
             same = select(Document.id).where(Document.partner_id == document.partner_id)
-            _look_again(row.run_id, RunItem.state == ItemState.HELD, RunItem.document_id.in_(same))
-    work.look(item.run_id, LOOKED_AT_ONCE)
+            _look_again(item.run_id, RunItem.state == ItemState.HELD, RunItem.document_id.in_(same))
+    work.look(item.run_id, max(LOOKED_AT_ONCE, len(also)))
 
 
 def _keep(document: Document, address: str, by: User) -> None:
@@ -467,7 +533,7 @@ def go_on(run: Run) -> None:
         if locked.template_id is not None and session.get(MailTemplate, locked.template_id) is None:
             raise UserError(_l("The template is gone. Choose another one first."), "template")
         _remember_template(locked)
-        if locked.template_id is None and locked.paused_why == work.TEMPLATE_CHANGED:
+        if (locked.template_id is None or locked.packs) and locked.paused_why == work.TEMPLATE_CHANGED:
             # By which template each goes now, and whether it can be, is found again.
             _look_again(locked.id, RunItem.state == ItemState.READY)
         locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()

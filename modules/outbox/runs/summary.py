@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask_babel import gettext, ngettext, pgettext
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy.orm import aliased, joinedload
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import db
 from core.documents.models import Document
+from core.documents.service import readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftRecipient, Purpose
@@ -26,9 +28,18 @@ from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import health, rate_limiter
-from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.models import (
+    NO_BUNDLE,
+    HeldReason,
+    ItemState,
+    OutgoingMail,
+    Packing,
+    Run,
+    RunItem,
+    RunState,
+)
 from modules.outbox.queries import Badge, badge_of, visible_recipients
-from modules.outbox.runs.counts import Counts
+from modules.outbox.runs.counts import Counts, mails_by_company
 from modules.outbox.runs.drafting import Facts, facts_of, shown
 from modules.outbox.runs.held import HeldError
 from modules.outbox.runs.mailing import customer_destination, letter_of
@@ -48,6 +59,11 @@ RUN_TONES = {
     RunState.PAUSED: ("warning", "pause-fill"),
     RunState.STOPPED: ("neutral", "stop-fill"),
     RunState.DONE: ("success", "check-circle-fill"),
+}
+PACKING_TITLES = {
+    Packing.EACH: _l("One email per document"),
+    Packing.TOGETHER: _l("One email per customer, with all documents"),
+    Packing.ZIP: _l("One email per customer, with one zip file"),
 }
 REASON_TITLES = {
     HeldReason.NO_ADDRESS: _l("No address"),
@@ -75,6 +91,8 @@ OVERRULED = frozenset(
     }
 )
 """Reasons for which a person may send it all the same."""
+MOST_SHOWN = 12
+"""Documents of one mail that a line names."""
 ADDRESSED = frozenset({HeldReason.NO_ADDRESS, HeldReason.SEVERAL_ADDRESSES})
 """Reasons that an address mends."""
 
@@ -98,13 +116,8 @@ class Forecast:
 
 def forecast(run: Run, user: User) -> list[Forecast]:
     """Return what would leave, by company."""
-    rows = db.session.execute(
-        select(RunItem.company_id, func.count())
-        .where(RunItem.run_id == run.id, RunItem.state == ItemState.READY)
-        .group_by(RunItem.company_id)
-    )
     found = []
-    for company_id, count in rows.all():
+    for company_id, count in mails_by_company(run.id):
         company = db.session.get(Company, company_id)
         if company is not None:
             route = route_for(company, user, purpose=Purpose.BATCH)
@@ -152,18 +165,45 @@ def list_of_items(run: Run) -> ListSpec:
             state("not-accepted", N_("Not accepted"), with_mail(*FAILED, MailState.CANCELED)),
         ),
         search=lambda text: or_(
-            RunItem.document_id.in_(
-                select(Document.id).where(Document.number.icontains(text, autoescape=True))
-            ),
+            _is_or_has(run, RunItem.document_id.in_(_numbered(text))),
             RunItem.partner_id.in_(select(Partner.id).where(*matching(text, Partner.name, Partner.email))),
         ),
         one_of_group=True,
     )
 
 
+def _numbered(text: str) -> Select[int]:
+    return select(Document.id).where(Document.number.icontains(text, autoescape=True))
+
+
+def _is_or_has(run: Run, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that an item, or one that goes together with it, is such a one."""
+    if not run.packs:
+        return condition
+    bundles = select(RunItem.bundle).where(RunItem.run_id == run.id, RunItem.bundle != NO_BUNDLE, condition)
+    return or_(condition, RunItem.bundle.in_(bundles))
+
+
+def lines_of(run: Run, user: User) -> Select[RunItem]:
+    """Return the items that stand for a line of the page: of those in one mail, the first that the user may read."""
+    statement = items_of(run, user)
+    if not run.packs:
+        return statement
+    earlier = aliased(RunItem)
+    readable = select(Document.id).where(readable_by(user))
+    first = ~exists().where(
+        earlier.run_id == run.id,
+        earlier.bundle == RunItem.bundle,
+        earlier.bundle != NO_BUNDLE,
+        earlier.id < RunItem.id,
+        or_(earlier.document_id.is_(None), earlier.document_id.in_(readable)),
+    )
+    return statement.where(or_(RunItem.bundle == NO_BUNDLE, first))
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A document of a run as the page shows it.
+    """A document of a run, or what goes together in one mail, as the page shows it.
 
     Attributes:
         item: The item.
@@ -174,6 +214,8 @@ class Row:
         language: In which it would be written, or "".
         badge: What became of its mail, or None.
         reason: Why it is held, or "".
+        others: Further items of the same mail, with their documents.
+        more: How many there are beyond these.
     """
 
     item: RunItem
@@ -184,6 +226,8 @@ class Row:
     language: str
     badge: Badge | None
     reason: str
+    others: Sequence[RunItem] = ()
+    more: int = 0
 
     @property
     def customer(self) -> Partner | None:
@@ -208,6 +252,42 @@ def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
     mails = {item.mail_id: item.mail for item in items if item.mail is not None}
     people = visible_recipients(list(mails.values()), user)
     return [_row(run, item, facts, sender, people) for item in items]
+
+
+def packed_rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
+    """Return lines of a run as the page shows them to a user, each with all that its mail carries."""
+    rows = rows_of(run, items, user)
+    keys = [item.bundle for item in items if item.bundle]
+    if not run.packs or not keys:
+        return rows
+    of_page = items_of(run, user).where(RunItem.bundle.in_(keys), RunItem.bundle != NO_BUNDLE)
+    counted = select(of_page.subquery().c.bundle, func.count()).group_by("bundle")
+    counts: dict[str, int] = dict(db.session.execute(counted).all())
+    members: dict[str, list[RunItem]] = {}
+    place = func.row_number().over(partition_by=RunItem.bundle, order_by=RunItem.id)
+    numbered = of_page.with_only_columns(RunItem.id, place.label("place")).subquery()
+    shown_ones = (
+        select(RunItem).join(numbered, numbered.c.id == RunItem.id).where(numbered.c.place <= MOST_SHOWN)
+    )
+    for item in db.session.scalars(shown_ones.options(joinedload(RunItem.document)).order_by(RunItem.id)):
+        members.setdefault(item.bundle, []).append(item)
+    return [
+        replace(
+            row,
+            others=members[row.item.bundle][1:],
+            more=counts[row.item.bundle] - len(members[row.item.bundle]),
+            template=_of_several(row),
+        )
+        if len(members.get(row.item.bundle, ())) > 1
+        else row
+        for row in rows
+    ]
+
+
+def _of_several(row: Row) -> MailTemplate | None:
+    """Return the template of a mail with several documents, as it was found when they were looked through."""
+    number = row.item.seen_template.partition("+")[2].partition(".")[0]
+    return db.session.get(MailTemplate, int(number)) if number and row.template is not None else None
 
 
 def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[int, Sequence[object]]) -> Row:
@@ -290,8 +370,13 @@ def table_of(run: Run, user: User, zone: dt.tzinfo) -> Table:
     )
 
 
-def progress_words(counts: Counts) -> list[str]:
-    """Return how a run stands in a few sentences, one for each number that is not zero."""
+def progress_words(counts: Counts, *, packs: bool = False) -> list[str]:
+    """Return how a run stands in a few sentences, one for each number that is not zero.
+
+    Args:
+        counts: The numbers.
+        packs: True where a mail may carry several documents: then it says how many there are of either.
+    """
     numbers = (
         (
             counts.accepted,
@@ -301,4 +386,17 @@ def progress_words(counts: Counts) -> list[str]:
         (counts.failed, ngettext("%(num)d was not accepted.", "%(num)d were not accepted.", counts.failed)),
         (counts.canceled, ngettext("%(num)d was canceled.", "%(num)d were canceled.", counts.canceled)),
     )
-    return [words for count, words in numbers if count]
+    said = [words for count, words in numbers if count]
+    submitted, mails = counts.of(ItemState.SUBMITTED), sum(counts.mails.values()) - counts.canceled
+    if packs and submitted and mails:
+        emails = ngettext("%(num)d email", "%(num)d emails", mails)
+        said.insert(
+            0,
+            ngettext(
+                "%(num)d document in %(emails)s.",
+                "%(num)d documents in %(emails)s.",
+                submitted,
+                emails=emails,
+            ),
+        )
+    return said

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import force_locale, gettext, ngettext
@@ -30,6 +30,7 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.runs.bundles import Letter, Part, bundle_of, gathered, held_bundle_of, packed
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import Facts, draft_of, facts_of, sent_as_they_are
 from modules.outbox.runs.held import HeldError
@@ -111,19 +112,19 @@ def _count_moving(run_id: int) -> int:
 # -- looking through ---------------------------------------------------------------------------------------
 
 
-def look(run_id: int, limit: int, item_id: int | None = None) -> bool:
+def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
     """Look through some documents of a run; return True when none is left to be looked at.
 
     Args:
         run_id: The run.
         limit: How many at most.
-        item_id: The one item that is looked at, or None for the next ones.
+        only: The items that are looked at, or None for the next ones.
     """
     run = db.session.get(Run, run_id, populate_existing=True)
     user = db.session.get(User, run.by_user_id) if run is not None and run.by_user_id else None
     query = select(RunItem).where(RunItem.run_id == run_id, RunItem.state == ItemState.UNCHECKED)
-    if item_id is not None:
-        query = query.where(RunItem.id == item_id)
+    if only is not None:
+        query = query.where(RunItem.id.in_(only))
     items = list(db.session.scalars(query.order_by(RunItem.id).limit(limit)))
     if run is None or user is None or not items:
         return True
@@ -139,7 +140,7 @@ def look(run_id: int, limit: int, item_id: int | None = None) -> bool:
         for item in locked:
             seen = found[item.id]
             _hold(item, seen.held)
-            item.revision = seen.revision
+            item.revision, item.bundle = seen.revision, seen.bundle
             item.seen_template, item.seen_recipients = seen.template, seen.recipients
         session.get_one(Run, run_id).touched_at = clock.now()
     return len(items) < limit
@@ -154,12 +155,14 @@ class _Seen:
         revision: That of the document then.
         template: The template then, as `Destination.seen_template` names it.
         recipients: Whom it would have gone to, as `Destination.seen_recipients` says.
+        bundle: What it has in common with those that go in one mail with it, or are held together; or "".
     """
 
     held: HeldError | None
     revision: int
     template: str = ""
     recipients: str = ""
+    bundle: str = ""
 
 
 def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, _Seen]:
@@ -171,11 +174,13 @@ def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, _Seen]:
             document = facts.documents.get(item.document_id or 0)
             revision = document.revision if document is not None else 0
             try:
-                where = draft_of(item, facts, run, user)[1]
+                draft, where = draft_of(item, facts, run, user)
             except HeldError as error:
-                found[item.id] = _Seen(error, revision, error.seen_template)
+                bundle = held_bundle_of(document, error) if run.packs else ""
+                found[item.id] = _Seen(error, revision, error.seen_template, bundle=bundle)
             else:
-                found[item.id] = _Seen(None, revision, where.seen_template, where.seen_recipients)
+                bundle = bundle_of(draft, document, where) if run.packs and document is not None else ""
+                found[item.id] = _Seen(None, revision, where.seen_template, where.seen_recipients, bundle)
     return found
 
 
@@ -183,6 +188,7 @@ def _hold(item: RunItem, held: HeldError | None) -> None:
     item.state = ItemState.READY if held is None else ItemState.HELD
     item.reason = held.reason if held is not None else None
     item.detail = held.detail[:300] if held is not None else ""
+    item.bundle = ""
 
 
 # -- writing -----------------------------------------------------------------------------------------------
@@ -209,21 +215,34 @@ def _write(run_id: int) -> bool:
     items = list(db.session.scalars(ready))
     if not items:
         return False
-    facts = facts_of(items, user)
-    changed = False
-    drafts: dict[int, MailDraft | HeldError] = {}
+    groups = gathered(run, items, WRITTEN_AT)
+    facts = facts_of([item for group in groups for item in group], user)
+    letters: list[Letter] = []
     # Outside of a transaction: a text takes its time, and nobody should wait for it.
     with force_locale(locale_of_user(user)):
-        for item in items:
+        for group in groups:
             try:
-                drafts[item.id] = _draft(item, facts, run, user)
+                letters += _letters(group, facts, run, user)
             except _TemplateChangedError:
-                changed = True
+                if not letters:
+                    return _pause(run_id, TEMPLATE_CHANGED)
                 break
-    if changed and not drafts:
-        return _pause(run_id, TEMPLATE_CHANGED)
-    _submit(run_id, user.id, drafts)
+    _submit(run_id, user.id, letters)
     return True
+
+
+def _letters(group: Sequence[RunItem], facts: Facts, run: Run, user: User) -> list[Letter]:
+    """Return the mails of what goes together, and why what of it does not go."""
+    drafts = {item.id: _draft(item, facts, run, user) for item in group}
+    letters: list[Letter] = []
+    parts: list[Part] = []
+    for item in group:
+        draft, document = drafts[item.id], facts.documents.get(item.document_id or 0)
+        if isinstance(draft, HeldError) or document is None or len(group) == 1:
+            letters.append(Letter((item.id,), draft))
+        else:
+            parts.append(Part(item, document, draft))
+    return [*letters, *packed(run, parts, user)]
 
 
 def _draft(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft | HeldError:
@@ -236,7 +255,7 @@ def _draft(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft | Hel
     # What was looked through by a former release has shown neither.
     if item.seen_recipients not in {"", where.seen_recipients}:
         return HeldError(HeldReason.RECIPIENTS_CHANGED)
-    if run.template_id is None and item.seen_template not in {"", where.seen_template}:
+    if (run.template_id is None or run.packs) and item.seen_template not in {"", where.seen_template}:
         raise _TemplateChangedError
     return draft
 
@@ -245,7 +264,7 @@ class _TemplateChangedError(Exception):
     """The template by which a document was to be written says something else now, or another one applies."""
 
 
-def _submit(run_id: int, user_id: int, drafts: dict[int, MailDraft | HeldError]) -> None:
+def _submit(run_id: int, user_id: int, letters: Sequence[Letter]) -> None:
     """Write mails with what their items say, in one transaction."""
     with transaction() as session:
         run = session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
@@ -255,7 +274,10 @@ def _submit(run_id: int, user_id: int, drafts: dict[int, MailDraft | HeldError])
         items = list(
             session.scalars(
                 select(RunItem)
-                .where(RunItem.id.in_(drafts), RunItem.state == ItemState.READY)
+                .where(
+                    RunItem.id.in_([number for letter in letters for number in letter.items]),
+                    RunItem.state == ItemState.READY,
+                )
                 .order_by(RunItem.id)
                 .with_for_update(of=RunItem)
                 .execution_options(populate_existing=True)
@@ -270,30 +292,59 @@ def _submit(run_id: int, user_id: int, drafts: dict[int, MailDraft | HeldError])
                 locked.with_for_update(key_share=True, of=Document).execution_options(populate_existing=True)
             ).unique()
         }
+        there = {item.id: item for item in items}
         sent = sent_as_they_are(documents)
         written: list[int] = []
-        for item in items:
-            draft = drafts[item.id]
-            if isinstance(draft, HeldError):
-                _hold(item, draft)
-                continue
-            if item.document_id is not None and item.document_id in sent and not item.anyway:
-                _hold(item, HeldError(HeldReason.SENT_BEFORE, sent[item.document_id]))
-                continue
-            try:
-                mail = service.write_mail(draft, user, hold_dead=not item.anyway)
-            except ConcurrentChangeError:
-                _hold(item, HeldError(HeldReason.CHANGED))
-            except UserError as error:
-                _hold(item, HeldError(HeldReason.REFUSED, str(error.message)))
-            else:
+        for letter in letters:
+            rows = [there[number] for number in letter.items if number in there]
+            mail = _write_letter(letter, rows, documents, sent, user)
+            if mail is not None:
                 mail.run_id = run_id
-                item.mail_id, item.state, item.encrypted_choice = mail.id, ItemState.SUBMITTED, None
-                item.reason, item.detail = None, ""
                 written.append(mail.id)
         run.touched_at = clock.now()
         # Behind the single mails of people, which go to the front.
         service.enqueue_delivery(written)
+
+
+def _write_letter(
+    letter: Letter,
+    rows: Sequence[RunItem],
+    documents: Mapping[int, Document],
+    sent: Mapping[int, str],
+    user: User,
+) -> OutgoingMail | None:
+    """Write the mail of some items, which are locked, or hold those that keep it from being written."""
+    draft = letter.draft
+    if isinstance(draft, HeldError):
+        for row in rows:
+            _hold(row, draft)
+        return None
+    before = [row for row in rows if row.document_id in sent and not row.anyway]
+    for row in before:
+        _hold(row, HeldError(HeldReason.SENT_BEFORE, sent[row.document_id or 0]))
+    if before or len(rows) < len(letter.items):
+        return None  # the others are written by the next step, in a mail that names them alone
+    try:
+        mail = service.write_mail(draft, user, hold_dead=not any(row.anyway for row in rows))
+    except ConcurrentChangeError:
+        changed = [row for row in rows if _is_changed(row, documents)]
+        for row in changed or rows:
+            _hold(row, HeldError(HeldReason.CHANGED))
+        return None
+    except UserError as error:
+        for row in rows:
+            _hold(row, HeldError(HeldReason.REFUSED, str(error.message)))
+        return None
+    bundle = f"mail {mail.id}" if len(rows) > 1 else ""
+    for row in rows:
+        row.mail_id, row.state, row.encrypted_choice = mail.id, ItemState.SUBMITTED, None
+        row.reason, row.detail, row.bundle = None, "", bundle
+    return mail
+
+
+def _is_changed(row: RunItem, documents: Mapping[int, Document]) -> bool:
+    document = documents.get(row.document_id or 0)
+    return document is None or document.revision != row.revision
 
 
 def _pause(run_id: int, why: str) -> bool:
@@ -369,7 +420,10 @@ def outcome_sentence(run_id: int) -> str:
     words = [ngettext("%(num)d email was accepted.", "%(num)d emails were accepted.", sent)]
     if others:
         words.append(ngettext("%(num)d was not.", "%(num)d were not.", others))
-    if held and db.session.get_one(Run, run_id).of_customers:
+    run = db.session.get_one(Run, run_id)
+    if run.packs and (carried := counts.of(ItemState.SUBMITTED)):
+        words.append(ngettext("They carry %(num)d document.", "They carry %(num)d documents.", carried))
+    if held and run.of_customers:
         words.append(ngettext("%(num)d customer got none.", "%(num)d customers got none.", held))
     elif held:
         words.append(ngettext("%(num)d document was not sent.", "%(num)d documents were not sent.", held))

@@ -24,7 +24,7 @@ from modules.outbox.alert_rows import write_alerts
 from modules.outbox.dead_addresses import dead_among
 from modules.outbox.html_body import clean_html, plain_text
 from modules.outbox.limits import check_draft
-from modules.outbox.models import Answer, MailAttachment, MailRecipient, OutgoingMail
+from modules.outbox.models import Answer, FurtherDocument, MailAttachment, MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import encrypt_address
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
@@ -88,6 +88,7 @@ def write_mail(
     check_draft(draft)
     with transaction() as session:
         document = _as_it_was_seen(session, draft)
+        further = _further_rows(session, draft)
         recipients = _recipient_rows(draft)
         held = _held(draft, recipients) if hold_dead else False
         mail = _mail_row(
@@ -95,6 +96,7 @@ def write_mail(
         )
         mail.recipients = recipients
         mail.attachments = _attachment_rows(draft)
+        mail.further, mail.further_count = further, len(further)
         if draft.answers_id is not None:
             _go_on_with_thread(session, mail, draft.answers_id)
         note(mail, "submit", by, before=None)
@@ -142,15 +144,35 @@ def _as_it_was_seen(session: Session, draft: MailDraft) -> Document | None:
         return None
     if draft.answers_id is not None:
         return session.get(Document, draft.document_id)  # carries no PDF that could be outdated
+    return _of_revision(session, draft.document_id, draft.document_revision)
+
+
+def _of_revision(session: Session, document_id: int, revision: int) -> Document:
     # As it is in the table now, not as this session read it when the composer was opened.
-    document = session.get(Document, draft.document_id, populate_existing=True)
+    document = session.get(Document, document_id, populate_existing=True)
     if document is None:
         raise UserError(_l("The document no longer exists."))
-    if document.revision != draft.document_revision:
+    if document.revision != revision:
         raise ConcurrentChangeError(
             _l("The document has changed since you began to write. Check the text, then send.")
         )
     return document
+
+
+def _further_rows(session: Session, draft: MailDraft) -> list[FurtherDocument]:
+    """Return rows for what a draft carries beside its document; raises what `_as_it_was_seen` does."""
+    rows = []
+    for position, one in enumerate(draft.further, start=1):
+        document = _of_revision(session, one.document_id, one.revision)
+        rows.append(
+            FurtherDocument(
+                position=position,
+                document_id=document.id,
+                document_kind=document.kind,
+                document_revision=one.revision,
+            )
+        )
+    return rows
 
 
 def _mail_row(
@@ -183,6 +205,7 @@ def _mail_row(
         document_id=document.id if document is not None else None,
         document_kind=document.kind if document is not None else "",
         document_revision=draft.document_revision if draft.answers_id is None else 0,
+        zip_name=draft.zip_name if draft.further else "",
         submitted_by_id=by.id if by else None,
         submitted_at=now,
         not_before=not_before,
@@ -222,20 +245,21 @@ def _recipient_rows(draft: MailDraft) -> list[MailRecipient]:
 
 
 def _attachment_rows(draft: MailDraft) -> list[MailAttachment]:
-    """Return the document's PDF first, then the files that a person has added."""
-    rows = []
-    if draft.pdf_name:
-        rows.append(
-            MailAttachment(
-                position=0,
-                name=draft.pdf_name,
-                media_type="application/pdf",
-                # Where the person was shown the PDF of this revision, these bytes are what is sent.
-                size=draft.pdf.size if draft.pdf else 0,
-                sha256=draft.pdf.sha256 if draft.pdf else "",
-                generated=True,
-            )
+    """Return the PDFs first, each at the position of its document, then the files that a person has added."""
+    documents = [(draft.pdf_name, draft.pdf), *((one.pdf_name, one.pdf) for one in draft.further)]
+    rows = [
+        MailAttachment(
+            position=position,
+            name=name,
+            media_type="application/pdf",
+            # Where the person was shown the PDF of this revision, these bytes are what is sent.
+            size=pdf.size if pdf else 0,
+            sha256=pdf.sha256 if pdf else "",
+            generated=True,
         )
+        for position, (name, pdf) in enumerate(documents)
+        if name
+    ]
     rows += [
         MailAttachment(
             position=position,
@@ -245,7 +269,7 @@ def _attachment_rows(draft: MailDraft) -> list[MailAttachment]:
             sha256=file.sha256,
             content_id=file.content_id,
         )
-        for position, file in enumerate(draft.attachments, start=1)
+        for position, file in enumerate(draft.attachments, start=len(documents))
     ]
     return rows
 

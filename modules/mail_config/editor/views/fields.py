@@ -23,7 +23,8 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.editor.to_editor import chip
 from modules.mail_config.editor.views.writers import for_writers
 from modules.mail_config.mail_templates import service
-from modules.mail_config.template_language.customer_mail import CUSTOMER, Subject
+from modules.mail_config.template_language.customer_mail import Subject
+from modules.mail_config.template_language.fields import OF_CUSTOMERS
 from modules.mail_config.template_language.tree import Formula, split_formulas
 
 DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
@@ -97,7 +98,7 @@ def template_documents() -> ResponseReturnValue:
     """
     query = select(Document).where(readable_by(signed_in_user())).order_by(Document.id.desc())
     words = request.args.get("q", "").strip()[:100]
-    if (kind := request.args.get("kind")) == CUSTOMER:
+    if (kind := request.args.get("kind")) in OF_CUSTOMERS:
         return jsonify(_customers(words))
     if kind:
         query = query.where(Document.kind == kind)

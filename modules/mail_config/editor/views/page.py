@@ -26,7 +26,7 @@ from modules.mail_config.mail_templates.titles import FIELDS, RULES, RULES_WITH_
 from modules.mail_config.mail_templates.views.listing import kind_or_404, shown_changes, template_or_404
 from modules.mail_config.mail_templates.word_diff import Piece
 from modules.mail_config.models import MailTemplate, TemplateRevision
-from modules.mail_config.template_language.customer_mail import CUSTOMER
+from modules.mail_config.template_language.fields import OF_CUSTOMERS
 
 
 @blueprint.route("/templates/new/<kind>", methods=["GET", "POST"])
@@ -142,7 +142,7 @@ def page_of(typed: TypedTemplate, others: list[TemplateRevision] | None = None) 
         "form": typed.form,
         "template": typed.row,
         "kind": typed.kind,
-        "of_documents": typed.kind != CUSTOMER,
+        "of_documents": typed.kind not in OF_CUSTOMERS,
         "conflict": _conflict(others) if others else None,
         "editors": {
             text.language: editor_of(

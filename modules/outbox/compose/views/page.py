@@ -21,6 +21,7 @@ from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions, autosave
 from modules.outbox.compose.draft import copy_of, frame_without_document, may_copy, may_send
 from modules.outbox.compose.form import ComposeForm, fresh_form, read_form
+from modules.outbox.compose.further import as_posted, write_anew
 from modules.outbox.compose.recipients import Proposal
 from modules.outbox.compose.uploads import Origin
 from modules.outbox.document_check import document_problem
@@ -136,17 +137,23 @@ def mail_undo(mail_id: int) -> ResponseReturnValue:
         return go(url_for("outbox.mail", mail_id=mail.id))
     flash(gettext("The email was not sent. Here it is again, as you wrote it."), "success")
     if autosave.draft_of_mail(mail, user) is None:
-        return go(url_for("outbox.compose_again", mail_id=mail.id))
+        anew = 1 if mail.further_count and document_problem(mail) is not None else None
+        return go(url_for("outbox.compose_again", mail_id=mail.id, anew=anew))
     return go(url_for("outbox.compose", document_id=mail.document_id))
 
 
 @blueprint.get("/compose/again/<int:mail_id>")
 @requires("outbox.mail.send")
 def compose_again(mail_id: int) -> ResponseReturnValue:
-    """Open the composer with the contents of a mail; a mail about a document leads to one about it again."""
+    """Open the composer with the contents of a mail; a mail about a document leads to one about it again.
+
+    With `anew`, the text of one about several documents is written from what they say now.
+    """
     mail, user = _copyable(mail_id), signed_in_user()
     try:
         draft, others = copy_of(mail, user)
+        if "anew" in request.args and mail.document is not None and draft.further:
+            draft = write_anew(draft, mail.document, user)
     except UserError as error:
         flash(str(error.message), "warning")
         return go(url_for("outbox.mail", mail_id=mail.id))
@@ -288,6 +295,7 @@ def show(
         private=document is not None and keeps_addresses_private(document),
         form=form,
         draft=form.draft,
+        further=[(as_posted(one), one.pdf_name) for one in form.draft.further],
         route=route_for(company, user, form.draft.reply_to),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,

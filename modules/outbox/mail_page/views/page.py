@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
-from flask import Response, abort, render_template, request, send_file
+from flask import Response, abort, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import format_datetime, gettext
 from sqlalchemy import func, select
@@ -26,6 +26,7 @@ from core.partners.reach import reachable
 from core.web.formats import harmless
 from core.web.security import for_viewer, foreign_html
 from modules.outbox import queries
+from modules.outbox.about import documents_of
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
@@ -143,7 +144,8 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
         erasure=_erasure(row) if row.contents_erased_at else None,
         choices=queries.choices_for(row, outdated=outdated),
-        write_anew=may_duplicate and row.document is not None and can_send(row.document, user),
+        documents=documents_of(row, user),
+        write_anew=_write_anew(row, user) if may_duplicate and outdated else "",
         may_resend=may_resend,
         may_duplicate=may_duplicate,
         editor=editor_of(row),
@@ -157,6 +159,16 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         actor_title=actor_title,
         **_of_the_tab(row, tab, user, people, typed, may_resend=may_resend, may_duplicate=may_duplicate),
     )
+
+
+def _write_anew(row: OutgoingMail, user: User) -> str:
+    """Return where a new mail about the documents of this one is written as they are now; "" where it cannot be."""
+    documents = documents_of(row)
+    if len(documents) <= row.further_count or not all(can_send(document, user) for document in documents):
+        return ""
+    if row.further_count:
+        return url_for("outbox.compose_again", mail_id=row.id, anew=1)
+    return url_for("outbox.compose", document_id=row.document_id)
 
 
 def _of_the_tab(

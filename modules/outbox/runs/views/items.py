@@ -25,7 +25,8 @@ def run_item_address(run_id: int, item_id: int) -> ResponseReturnValue:
     item = service.item_for(user, run, item_id) or abort(404)
     typed = [text[:1000] for text in request.form.getlist("address")[:MOST_ADDRESSES]]
     try:
-        service.choose(item, typed, user, keep="keep" in request.form)
+        also = service.together_with(item, run, user)
+        service.choose(item, typed, user, keep="keep" in request.form, also=also)
     except UserError as error:
         flash(str(error.message), "warning")
     return go_back(run)
@@ -37,14 +38,16 @@ def run_item_decide(run_id: int, item_id: int) -> ResponseReturnValue:
     """Leave a document out, take it back in, or send it all the same."""
     run, user = run_or_404(run_id, SEND), signed_in_user()
     item = service.item_for(user, run, item_id) or abort(404)
+    # Of one line all that it names, unless one document of it was meant.
+    chosen = [item] if "alone" in request.form else service.together_with(item, run, user)
     try:
         match request.form.get("decision"):
             case "out":
-                service.leave_out(item)
+                service.leave_out(*chosen)
             case "in":
-                service.leave_out(item, out=False)
+                service.leave_out(*chosen, out=False)
             case "anyway":
-                service.send_anyway(item)
+                service.send_anyway(*chosen)
             case _:
                 abort(400)
     except UserError as error:

@@ -19,7 +19,7 @@ from core.web.downloads import posted_form, table_download
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from modules.mail_config.models import MailTemplate
 from modules.outbox.blueprint import blueprint
-from modules.outbox.models import OutgoingMail, Run, RunItem, RunState
+from modules.outbox.models import OutgoingMail, Packing, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.runs import mailing_text, service, summary
 from modules.outbox.runs.counts import counts_of
@@ -101,10 +101,11 @@ def _frame(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "counts": counts,
-        "words": summary.progress_words(counts),
+        "words": summary.progress_words(counts, packs=run.packs),
         "reasons": summary.REASON_TITLES,
         "title": summary.RUN_TITLES[run.state],
         "tone": summary.RUN_TONES[run.state],
+        "packings": summary.PACKING_TITLES,
         "mine": run.by_user_id == user.id,
         "may_act": service.run_for(user, run.id, SEND) is not None,
         "may_resend": user.can(RESEND),
@@ -116,7 +117,7 @@ def _frame(run: Run) -> dict[str, Any]:
 def run(run_id: int) -> ResponseReturnValue:
     """Show a run: what would be sent to whom, or what became of it."""
     row, user = run_or_404(run_id), signed_in_user()
-    statement = service.items_of(row, user).options(
+    statement = summary.lines_of(row, user).options(
         joinedload(RunItem.mail).options(
             selectinload(OutgoingMail.recipients), joinedload(OutgoingMail.document)
         )
@@ -127,7 +128,7 @@ def run(run_id: int) -> ResponseReturnValue:
     return render_template(
         "outbox/runs/run.html",
         page=page,
-        rows=summary.rows_of(row, page.rows, user),
+        rows=summary.packed_rows_of(row, page.rows, user),
         state_words=summary.state_words,
         forecast=summary.forecast(row, row.by_user or user) if frame["counts"].of("ready") else [],
         templates=service.templates_of(row) if waiting else [],
@@ -211,6 +212,20 @@ def run_template(run_id: int) -> ResponseReturnValue:
     row = run_or_404(run_id, SEND)
     try:
         service.choose_template(row, request.form.get("template", type=int))
+    except UserError as error:
+        flash(str(error.message), "warning")
+    return go_back(row)
+
+
+@blueprint.post("/runs/<int:run_id>/packing")
+@requires(SEND)
+def run_packing(run_id: int) -> ResponseReturnValue:
+    """Say whether each document goes in an email of its own, or those of a customer together."""
+    row = run_or_404(run_id, SEND)
+    try:
+        service.choose_packing(row, Packing(request.form.get("packing", "")))
+    except ValueError:
+        abort(400)
     except UserError as error:
         flash(str(error.message), "warning")
     return go_back(row)
