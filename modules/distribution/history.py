@@ -8,10 +8,10 @@ does. A further way is a further source.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast
+from typing import Self, cast
 
 from flask import url_for
 from flask_babel import gettext, pgettext
@@ -29,6 +29,7 @@ from modules.distribution.dispatches import allowed
 from modules.distribution.models import Dispatch, DispatchState, Way
 from modules.distribution.words import DISPATCH_TITLES, DISPATCH_TONES, OTHERWISE
 from modules.outbox import queries
+from modules.outbox.about import further_documents
 from modules.outbox.compose.draft import sendable_ids
 from modules.outbox.models import HandOver, OutgoingMail
 from modules.outbox.models import Way as HandOverWay
@@ -118,6 +119,7 @@ class Entry:
         url: The page of it, or "".
         dispatch: The row behind it, or None.
         hand_over: The row behind it, or None; so an email has neither.
+        further: What the email carried besides.
     """
 
     place: Place
@@ -132,11 +134,18 @@ class Entry:
     url: str = ""
     dispatch: Dispatch | None = None
     hand_over: HandOver | None = None
+    further: Sequence[Document] = ()
 
     @property
     def kind(self) -> str:
         """The kind of the document in words."""
         return str(gettext(kind_title(self.document.kind))) if self.document is not None else ""
+
+    def each(self) -> Iterator[Self]:
+        """Return a line for each document."""
+        yield replace(self, further=())
+        for document in self.further:
+            yield replace(self, document=document, further=())
 
 
 def page(
@@ -246,6 +255,7 @@ def _mails(asked: Asked, user: User, after: Place | None, size: int) -> Iterator
     )
     rows = list(db.session.scalars(query).unique())
     people = queries.visible_recipients(rows, user)
+    further = further_documents(rows, user)
     for row in rows:
         # An address that is used and not kept has no words left.
         to = ", ".join(one.display_name or one.addr_spec for one in people[row.id][:3] if not row.private)
@@ -259,6 +269,7 @@ def _mails(asked: Asked, user: User, after: Place | None, size: int) -> Iterator
             str(STATE_TITLES[row.state]),
             STATE_TONES[row.state],
             url=url_for("outbox.mail", mail_id=row.id),
+            further=further.get(row.id, ()),
         )
 
 

@@ -109,6 +109,20 @@ def documents_of(mail: OutgoingMail, user: User | None = None) -> list[Document]
     return [found[number] for number in ids if number in found]
 
 
+def further_documents(mails: Iterable[OutgoingMail], user: User) -> dict[int, list[Document]]:
+    """Return the documents that some mails carry besides and the user may read, by the id of the mail."""
+    rows = further_of(mails)
+    ids = {row.document_id for found in rows.values() for row in found if row.document_id is not None}
+    if not ids:
+        return {}
+    query = select(Document).where(Document.id.in_(ids), readable_by(user))
+    there = {row.id: row for row in db.session.scalars(query).unique()}
+    return {
+        mail_id: [there[row.document_id] for row in found if row.document_id in there]
+        for mail_id, found in rows.items()
+    }
+
+
 def numbers_of(document_ids: Collection[int]) -> list[str]:
     """Return the numbers of some documents."""
     rows = db.session.scalars(

@@ -131,7 +131,8 @@ def history_table() -> ResponseReturnValue:
             one.result,
             one.detail,
         ]
-        for one in history.all_of(_asked(request.form), signed_in_user(), EXPORTED)
+        for entry in history.all_of(_asked(request.form), signed_in_user(), EXPORTED)
+        for one in entry.each()
     )
     return table_download(Table(gettext("Distribution"), columns, rows, get_timezone()), form)
 

@@ -23,6 +23,7 @@ from core.documents.service import touch
 from core.followers.service import follow
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
+from modules.distribution import history
 from modules.mail_config.models import MailServer
 from modules.outbox import queries
 from modules.outbox import service as mail_service
@@ -92,6 +93,10 @@ def test_documents_of_one_customer_leave_in_one_mail_and_each_says_so(
     rows = list(db.session.scalars(select(Document).where(Document.id.in_(ids))))
     assert set(sent_as_they_are({row.id: row for row in rows})) == set(ids)
     assert outcomes(packed(seller, ids)) == ["sent_before"] * 4
+    with app.test_request_context():
+        lines, _after = history.page(history.Asked(), seller)
+    each = [[line.document.id for line in entry.each() if line.document] for entry in lines]
+    assert sorted(each) == sorted([of_many, [ids[1]]])
     # The run counts both, truthfully.
     counts = counts_of(run.id)
     assert (counts.of("submitted"), counts.moving, counts.under_way) == (4, 2, 4)
