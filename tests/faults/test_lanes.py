@@ -129,7 +129,7 @@ def test_a_lane_whose_claim_was_taken_away_does_not_find_it_again_in_what_its_ru
 def test_a_connection_that_hangs_holds_up_no_mail_whose_pdf_is_to_be_made(submit, in_thread, monkeypatch):
     made: list[str] = []
 
-    def render(_mail: OutgoingMail) -> bytes:
+    def render(_mail: OutgoingMail, _position: int) -> bytes:
         made.append(threading.current_thread().name)
         return b"%PDF-1.4"
 
@@ -159,7 +159,7 @@ def test_a_server_that_hangs_for_all_is_not_asked_again_for_each_mail(app, submi
 
 
 def test_mails_whose_pdfs_are_to_be_made_leave_although_most_connections_are_refused(submit, monkeypatch):
-    monkeypatch.setattr(lane, "render_pdf", lambda _mail: b"%PDF-1.4")
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail, _position: b"%PDF-1.4")
     with far_server(1, offered=4) as server:
         ids = submit(8, pdfs=True) + submit(12)
         deliver(ids)

@@ -132,7 +132,7 @@ def test_a_pdf_that_cannot_be_stored_puts_its_mail_off_and_nothing_is_half_writt
     monkeypatch, full_disk, server, send, lab
 ):
     pdf = b"%PDF-1.4\n" + bytes(200_000)
-    monkeypatch.setattr(lane, "render_pdf", lambda _mail: pdf)
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail, _position: pdf)
     mail = send("a@example.com")
     with transaction() as session:
         session.add(

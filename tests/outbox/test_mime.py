@@ -86,7 +86,7 @@ def test_without_wishes_nothing_is_asked_for(company):
 
 @pytest.mark.smtp
 def test_the_pdf_that_was_shown_is_the_one_that_leaves(lab, server, company, monkeypatch):
-    monkeypatch.setattr(lane, "render_pdf", lambda _mail: pytest.fail("It was made already."))
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail, _position: pytest.fail("It was made already."))
     data = b"%PDF-1.4 as it was shown"
     made = draft(
         company, "a@example.com", pdf_name="S0001.pdf", pdf=kept("S0001.pdf", "application/pdf", data)
