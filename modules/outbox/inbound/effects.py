@@ -22,6 +22,7 @@ from modules.outbox.models import (
     Verdict,
 )
 from modules.outbox.private_addresses import is_address_hash
+from modules.outbox.sent_copies.wanting import want_copy
 from modules.outbox.service import show_worst
 from modules.outbox.states import SETTLED, MailState, summarise
 from modules.outbox.transitions import locked_mails, move, note
@@ -152,6 +153,8 @@ def _derive(session: Session, mail: OutgoingMail, bounced: Sequence[MailRecipien
     if mail.state is MailState.UNCERTAIN and after is not mail.state:
         # What a worker that was only stopped may still learn is known by now.
         mail.claim_token, mail.in_flight = None, False
+        if mail.accepted_count:
+            want_copy(session, mail)
     # A step for each, so that the record of one person's mails names nobody else.
     named = [recipient.addr_spec for recipient in bounced]
     if after is not mail.state:

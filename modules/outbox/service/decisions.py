@@ -20,6 +20,7 @@ from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash, encrypt_address
 from modules.outbox.search_index import index_mail
+from modules.outbox.sent_copies.wanting import want_copy
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
 from modules.outbox.transitions import locked_mails, move, note
@@ -223,6 +224,8 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
         mail.accepted_count = states.count(RecipientState.ACCEPTED)
         show_worst(mail)
         settle_alerts(session, [mail.id])
+        if accepted:
+            want_copy(session, mail)
 
 
 def show_worst(mail: OutgoingMail) -> None:
