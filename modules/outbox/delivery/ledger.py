@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
 from core import clock
 from core.db.prepared import Batch, Count, Prepared
 from modules.outbox.alert_rows import RETIRE_ALERTS, alert_values, insert_alerts
+from modules.outbox.copy_rows import insert_wanted
 from modules.outbox.delivery.claims import lease
 from modules.outbox.delivery.settlement import Settlement
 from modules.outbox.models import (
@@ -28,7 +29,6 @@ from modules.outbox.models import (
     MailAttachment,
     OutgoingMail,
 )
-from modules.outbox.sent_copies.wanting import insert_wanted
 from modules.outbox.states import FAILED, MailState, check_transition
 from modules.outbox.transitions import actor, moving_by_parameter
 

@@ -13,6 +13,7 @@ from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import stop_promotions
 from modules.outbox.alert_rows import write_alerts
+from modules.outbox.copy_rows import want_copy
 from modules.outbox.models import (
     InboundMessage,
     MailEvent,
@@ -22,7 +23,6 @@ from modules.outbox.models import (
     Verdict,
 )
 from modules.outbox.private_addresses import is_address_hash
-from modules.outbox.sent_copies.wanting import want_copy
 from modules.outbox.service import show_worst
 from modules.outbox.states import SETTLED, MailState, summarise
 from modules.outbox.transitions import locked_mails, move, note

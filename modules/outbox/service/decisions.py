@@ -16,11 +16,11 @@ from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.reach import EDIT, partner_for
 from modules.outbox.alert_rows import settle_alerts
+from modules.outbox.copy_rows import want_copy
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash, encrypt_address
 from modules.outbox.search_index import index_mail
-from modules.outbox.sent_copies.wanting import want_copy
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
 from modules.outbox.transitions import locked_mails, move, note
