@@ -1,6 +1,7 @@
 """Write `docs/providers.md`: each provider of mail that Envoi knows, its settings, and what usually goes wrong there.
 
-`tests/mail_config/test_providers.py` fails while the page is not what this writes.
+With it `docs/set-up-your-mail.md` (`provider_steps`). `tests/mail_config/test_providers.py` fails while they are not
+what this writes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+import provider_steps  # noqa: E402
+from provider_steps import PAGE as STEPS  # noqa: E402
+from provider_steps import REGIONS, anchor, limits  # noqa: E402
 
 from core.mail.addresses import Address  # noqa: E402
 from core.mail.advice import ADVICE  # noqa: E402
@@ -29,14 +34,13 @@ from modules.mail_config.transports.relay import Relay  # noqa: E402
 from modules.mail_config.transports.sendgrid import SendGrid  # noqa: E402
 
 PAGE = ROOT / "docs" / "providers.md"
-REGIONS = {"world": "Worldwide", "fr": "France", "be": "Belgium", "ch": "Switzerland", "de": "Germany"}
 USERS = {"address": "the address", "local": "what stands before the @", "other": "as its console says"}
 HEAD = """# Providers of mail that Envoi knows
 
 Written by `tools/provider_table.py` from `modules/mail_config/servers/providers.toml`; what is said below the form of
 a server and beside a failed test is the same. Where Thunderbird's list has a provider, host, port and encryption were
 compared with it; the others, the figures and the links are given to the best of our knowledge and were neither looked
-up again nor tried.
+up again nor tried. What to do at each, step by step: [set up your mail](set-up-your-mail.md).
 """
 
 ANSWERS = """## What an answer means
@@ -62,23 +66,14 @@ def page() -> str:
 
 
 def _row(provider: Provider) -> str:
-    figures = [
-        (provider.per_minute, "a minute"),
-        (provider.per_hour, "an hour"),
-        (provider.per_day, "a day"),
-        (provider.recipients_per_message, "recipients an email"),
-        (provider.per_connection, "emails by one connection"),
-        (provider.connections, "connections"),
-        (provider.size_mb, "MB"),
-    ]
-    most = ", ".join(f"{number:,} {words}" for number, words in figures if number) or "–"
+    most = limits(provider) or "–"
     user = USERS.get(provider.user, f"`{provider.user}`")
     host = provider.host or f"…{provider.hosts[0]}"
     where = f"{host}, {provider.port} {provider.encryption.value.upper()}"
     fits = "yes" if provider.business else "no"
     imap = {"": "–", "=": "by IMAP at the same host"}.get(provider.imap, f"by IMAP at {provider.imap}")
     kept = "by itself" if provider.keeps_sent else imap
-    return f"| [{provider.name}]({provider.link}) | {where} | {user} | {most} | {kept} | {fits} |"
+    return f"| [{provider.name}]({STEPS.name}#{anchor(provider.name)}) | {where} | {user} | {most} | {kept} | {fits} |"
 
 
 def _troubles() -> str:
@@ -212,3 +207,4 @@ def _failures() -> Iterator[tuple[str, str, Failure, bool]]:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    STEPS.write_text(provider_steps.page(), encoding="utf-8")

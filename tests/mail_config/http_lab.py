@@ -64,6 +64,7 @@ class HttpLab:
 
     Args:
         security: `none` or `tls`.
+        expired: Whether the time of its certificate is over.
 
     Attributes:
         taken: What was taken, a row for each group of people that gets one mail.
@@ -77,8 +78,9 @@ class HttpLab:
 
     host = "127.0.0.1"
 
-    def __init__(self, security: str = "none") -> None:
+    def __init__(self, security: str = "none", *, expired: bool = False) -> None:
         self.security = security
+        self.expired = expired
         self.taken: list[Told] = []
         self.requests: list[str] = []
         self.bodies: list[Any] = []
@@ -102,7 +104,7 @@ class HttpLab:
         self.port = self._server.server_address[1]
         if self.security == "tls":
             self._folder = tempfile.TemporaryDirectory()
-            self._made = make_certificate(Path(self._folder.name))
+            self._made = make_certificate(Path(self._folder.name), expired=self.expired)
             self.ca_file = self._made.certificate
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._made.certificate, self._made.key)

@@ -25,6 +25,7 @@ from modules.mail_config.servers.access import open_transport
 from modules.mail_config.transports import oauth
 from modules.mail_config.transports.base import NoTokenError
 from tests.mail_config.accounts import GMAIL, back, leave, make_old
+from tests.mail_config.http_lab import HttpLab
 from tests.mail_config.provider import CLIENT_SECRET
 
 REDIRECT = "http://127.0.0.1:8000/mail_config/accounts/connected"
@@ -103,7 +104,7 @@ def test_a_user_connects_the_own_account(provider, sophie, sign_in, company):
         ({"token_answer": (302, "text/html", b"")}, "(HTTP 302"),
         ({"token_answer": (429, "text/plain", b"slow down")}, "(HTTP 429 slow down)"),
         ({"token_answer": (200, "application/json", b"{" * 300_000)}, "an answer that can be used"),
-        ({"delay": 1.0}, "Google did not give an answer that can be used"),
+        ({"delay": 1.0}, "Google could not be reached from here"),
     ],
 )  # fmt: skip
 def test_what_goes_wrong_has_its_own_sentence_and_saves_nothing(
@@ -127,7 +128,33 @@ def test_a_provider_that_is_away_is_told(provider, sophie, sign_in, app):
     browser = sign_in(sophie)
     place = provider.consent(leave(browser))
     app.config["MAIL_CONFIG_GOOGLE_BASE_URL"] = "http://127.0.0.1:1"
-    assert "did not give an answer that can be used" in back(browser, place).text
+    page = back(browser, place).text
+    assert "Google could not be reached from here" in page
+    assert "the firewall of this machine" in page
+
+
+@pytest.mark.parametrize(
+    ("host", "expired", "trusted", "words"),
+    [
+        ("localhost", False, False, "Nobody this machine trusts has issued the certificate"),
+        ("localhost", True, True, "The certificate of the server has expired"),
+        ("127.1", False, True, "The certificate was issued for another name"),
+    ],
+    ids=["self-signed", "expired", "name"],
+)
+def test_a_provider_whose_certificate_is_not_right_is_told_nothing(
+    provider, sophie, sign_in, app, host, expired, trusted, words
+):
+    browser = sign_in(sophie)
+    place = provider.consent(leave(browser))
+    with HttpLab("tls", expired=expired) as somebody:
+        app.config["MAIL_CONFIG_GOOGLE_BASE_URL"] = f"https://{host}:{somebody.port}"
+        app.config["MAIL_CONFIG_CA_FILE"] = str(somebody.ca_file) if trusted else ""
+        page = back(browser, place).text
+    assert "No safe connection to Google could be made from here." in page
+    assert words in page
+    assert somebody.requests == []
+    assert own_server(sophie) is None
 
 
 def test_without_a_registration_nobody_is_sent_anywhere(app, sophie, sign_in, make_user):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -165,5 +166,27 @@ def test_what_is_typed_is_normalized():
     assert normalize("Sophie@Gmail.com") == "Sophie@gmail.com"
 
 
-def test_the_page_of_providers_is_what_the_table_says():
-    assert provider_table.PAGE.read_text("utf-8") == provider_table.page(), "run tools/provider_table.py"
+provider_steps = provider_table.provider_steps
+
+
+@pytest.mark.parametrize("written", [provider_table, provider_steps], ids=["table", "steps"])
+def test_the_pages_of_providers_are_what_the_table_says(written):
+    assert written.PAGE.read_text("utf-8") == written.page(), "run tools/provider_table.py"
+
+
+def test_each_provider_has_its_steps_and_each_link_its_heading():
+    said = provider_steps.page()
+    headings = {provider_steps.anchor(line[3:]) for line in said.splitlines() if line.startswith("## ")}
+    links = set(re.findall(r"\]\(#([^)]+)\)", said))
+    assert links == {provider_steps.anchor(provider.name) for provider in providers()} <= headings
+    named = {
+        *provider_steps.BY_NAME,
+        *provider_steps.APIS,
+        *provider_steps.ACCOUNTS,
+        *provider_steps.OWN_DOMAINS,
+    }
+    assert named <= {provider.name for provider in providers()}
+    guide = (provider_table.ROOT / "docs" / "guide.md").read_text("utf-8")
+    assert set(re.findall(r"set-up-your-mail\.md#([^)]+)\)", guide)) <= headings
+    with pytest.raises(KeyError):
+        provider_steps.label("A button that is not there")

@@ -28,9 +28,11 @@ from modules.mail_config.servers.service import save_server
 from modules.outbox import service
 from modules.outbox.delivery.run import deliver
 from modules.outbox.erasure import erase_contents
+from modules.outbox.inbound.intake import take
 from modules.outbox.models import Alert, OutgoingMail, SentCopy
 from modules.outbox.sent_copies.service import GIVE_UP, keep_copies, want_again
 from modules.outbox.states import MailState
+from tests.outbox.coming_back import report
 from tests.outbox.conftest import make_ready
 from tests.outbox.dovecot import PASSWORD, Dovecot, dovecot_server
 
@@ -141,6 +143,25 @@ def test_what_some_have_got_is_copied_once_and_what_nobody_has_got_is_not(
     assert len(copies(dovecot, name)) == 1
     db.session.refresh(some)
     assert some.state is MailState.SENT
+
+
+@pytest.mark.both_databases
+def test_what_turns_out_to_have_left_is_copied_then(
+    server: MailServer, dovecot: Dovecot, name: str, send: Send
+) -> None:
+    told, reported, lost = (send(f"drop+{who}@example.com") for who in ("a", "b", "c"))
+    deliver([told.id, reported.id, lost.id])
+    assert keep_copies() == 0, "nobody knows whether they have left"
+    db.session.expire_all()
+    assert {mail.state for mail in (told, reported, lost)} == {MailState.UNCERTAIN}
+    service.mark_uncertain(told.id, accepted=True)
+    service.mark_uncertain(lost.id, accepted=False)
+    take(report(reported, ("drop+b@example.com", "relayed")))
+    db.session.expire_all()
+    assert reported.state is MailState.SENT
+    assert keep_copies() == 2
+    assert {copy["Message-ID"] for copy in copies(dovecot, name)} == {told.message_id, reported.message_id}
+    assert row_of(lost) is None
 
 
 def test_the_folder_that_the_mailbox_calls_its_own_is_taken_whatever_its_name(

@@ -22,6 +22,8 @@ from core.db import end_reading, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import Address, normalize
+from core.mail.advice import ADVICE
+from core.mail.outcomes import FailureKind
 from core.registry import current_settings
 from core.vault import decrypt, encrypt
 from modules.mail_config.account_models import AccountProvider, PendingConsent
@@ -160,14 +162,7 @@ def finish(user: User, answer: Mapping[str, str]) -> Consent:
     except oauth.RefusedError as error:
         raise _refused(error.code, error.words, house) from error
     except oauth.UnavailableError as error:
-        raise UserError(
-            _l(
-                "%(provider)s did not give an answer that can be used (%(words)s). Nothing was saved. Connect again "
-                "in some minutes.",
-                provider=house,
-                words=error.failure.diagnostic,
-            )
-        ) from error
+        raise _unavailable(error, house) from error
     except ValueError as error:
         raise UserError(
             _l(
@@ -254,6 +249,35 @@ def _taken(user: User, state: str) -> tuple[str, PendingConsent]:
             )
         )
     return nonce, pending
+
+
+def _unavailable(error: oauth.UnavailableError, house: str) -> UserError:
+    """Return what a person is told where the provider has said neither yes nor no."""
+    failure = error.failure
+    values = {"provider": house, "words": failure.diagnostic}
+    if error.answered:
+        return UserError(
+            _l(
+                "%(provider)s did not give an answer that can be used (%(words)s). Nothing was saved. Connect again "
+                "in some minutes.",
+                **values,
+            )
+        )
+    if failure.kind is FailureKind.TLS_FAILED and failure.advice is not None:
+        return UserError(
+            _l(
+                "No safe connection to %(provider)s could be made from here. %(reason)s Nothing was saved.",
+                provider=house,
+                reason=ADVICE[failure.advice].text,
+            )
+        )
+    return UserError(
+        _l(
+            "%(provider)s could not be reached from here (%(words)s). Nothing was saved. Connect again in some "
+            "minutes. If it stays so, whoever runs Envoi looks at the network and the firewall of this machine.",
+            **values,
+        )
+    )
 
 
 def _refused(code: str, words: str, house: str) -> UserError:

@@ -150,11 +150,13 @@ class UnavailableError(EnvoiError):
 
     Attributes:
         failure: Why.
+        answered: False where there was no answer at all.
     """
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, answered: bool = True) -> None:
         super().__init__(failure.diagnostic)
         self.failure = failure
+        self.answered = answered
 
 
 def new_verifier() -> str:
@@ -327,7 +329,7 @@ def _ask(client: Client, address: str, form: Mapping[str, str]) -> Answer:
             ca_file=client.ca_file,
         )
     except RequestError as error:
-        raise UnavailableError(error.failure) from error
+        raise UnavailableError(error.failure, answered=False) from error
 
 
 def _refusal(answer: Answer) -> RefusedError | None:

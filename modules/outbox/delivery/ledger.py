@@ -15,8 +15,8 @@ from sqlalchemy import bindparam, exists, insert, literal, or_, select, update
 
 from core import clock
 from core.db.prepared import Batch, Count, Prepared
-from modules.mail_config.mailbox_models import SENT_FOLDERS
 from modules.outbox.alert_rows import RETIRE_ALERTS, alert_values, insert_alerts
+from modules.outbox.copy_rows import insert_wanted
 from modules.outbox.delivery.claims import lease
 from modules.outbox.delivery.settlement import Settlement
 from modules.outbox.models import (
@@ -80,9 +80,6 @@ _TRIED = (
     "summary",
     "transcript",
 )
-
-# What is written of a copy that is wanted.
-_COPY_WANTED = ("mail_id", "server_id", "wanted_at", "next_try_at")
 
 # Only while the claim holds: a worker that was stopped past its lease must not send what another holds by now.
 _SET_IN_FLIGHT = Prepared(
@@ -173,31 +170,9 @@ _INSERT_ATTEMPT = Prepared(
     ),
     *_TRIED,
 )
-# With the outcome, so that a crash forgets no copy; from the row of the folder, which may be gone by now. What stays
-# here, is used and not kept, or holds a link for its recipient alone, is copied nowhere.
+# With the outcome, so that a crash forgets no copy.
 _WANT_COPY = Prepared(
-    insert(SENT_COPIES).from_select(
-        [*_COPY_WANTED, "tries", "folder", "failure_words", "failure_advice"],
-        select(
-            MAILS.c.id,
-            SENT_FOLDERS.c.server_id,
-            bindparam("now", type_=SENT_COPIES.c.wanted_at.type),
-            bindparam("now", type_=SENT_COPIES.c.next_try_at.type),
-            literal(0),
-            literal(""),
-            literal(""),
-            literal(""),
-        )
-        .select_from(MAILS.join(SENT_FOLDERS, SENT_FOLDERS.c.server_id == bindparam("copy_server_id")))
-        .where(
-            *_HELD,
-            MAILS.c.captured.is_(False),
-            MAILS.c.private.is_(False),
-            MAILS.c.encrypted_link.is_(None),
-            MAILS.c.contents_erased_at.is_(None),
-            ~exists(select(SENT_COPIES.c.mail_id).where(SENT_COPIES.c.mail_id == MAILS.c.id)),
-        ),
-    ),
+    insert_wanted(bindparam("copy_server_id"), bindparam("now", type_=SENT_COPIES.c.wanted_at.type), *_HELD),
     "copy_server_id",
     "now",
     "held_id",

@@ -16,6 +16,7 @@ from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.reach import EDIT, partner_for
 from modules.outbox.alert_rows import settle_alerts
+from modules.outbox.copy_rows import want_copy
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash, encrypt_address
@@ -223,6 +224,8 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
         mail.accepted_count = states.count(RecipientState.ACCEPTED)
         show_worst(mail)
         settle_alerts(session, [mail.id])
+        if accepted:
+            want_copy(session, mail)
 
 
 def show_worst(mail: OutgoingMail) -> None:
