@@ -239,8 +239,8 @@ def test_criteria_that_are_not_understood_any_more_are_told_and_find_nobody(
         assert found(seller) == ["Adam"]  # by the tag
     client = sign_in(seller)
     page = client.get(PAGE).text
-    # Each where it was chosen, and in the list that was saved.
-    assert page.count("A criterion that is not available any more") == 2 * len(_NONSENSE)
+    # Each where it was chosen, on its button, and in the list that was saved.
+    assert page.count("A criterion that is not available any more") == 3 * len(_NONSENSE)
     assert "A criterion is not available any more, so fewer are found." in page
     assert client.get(f"/partners?list={kept.id}&all=1").text.count("data-row") == 0
     with app.test_request_context():

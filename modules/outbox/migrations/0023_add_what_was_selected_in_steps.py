@@ -13,6 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("outbox_run", sa.Column("to_add", sa.LargeBinary(), nullable=True))
+    op.create_index("ix_outbox_run_item_run_id_id", "outbox_run_item", ["run_id", "id"])
     # Of a batch that was left half prepared before, it is not known what else was selected: nobody starts a part of it.
     op.execute(
         "UPDATE outbox_run SET state = 'stopped' WHERE state = 'draft' AND item_count <> "
@@ -22,4 +23,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # What has no item yet is lost; the former version starts no batch that lacks some.
+    op.drop_index("ix_outbox_run_item_run_id_id", table_name="outbox_run_item")
     op.drop_column("outbox_run", "to_add")
