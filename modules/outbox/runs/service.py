@@ -82,14 +82,14 @@ def run_for(user: User, run_id: int, permission: str = READ) -> Run | None:
 def items_of(run: Run, user: User) -> Select[RunItem]:
     """Return the items of a run whose documents or customers the user may read, and those of which they are gone."""
     if run.of_customers:
-        column: ColumnElement[int | None] = RunItem.partner_id
+        gone = RunItem.partner_id.is_(None)
         readable = select(Partner.id).where(Partner.id == RunItem.partner_id, reachable(user))
     else:
-        column = RunItem.document_id
+        gone = RunItem.document_id.is_(None)
         readable = select(Document.id).where(Document.id == RunItem.document_id, readable_by(user))
     # A value and no set: of a hundred thousand, those are asked about that a page shows.
     named = readable.correlate(RunItem).scalar_subquery()
-    return select(RunItem).where(RunItem.run_id == run.id, or_(column.is_(None), named.is_not(None)))
+    return select(RunItem).where(RunItem.run_id == run.id, or_(gone, named.is_not(None)))
 
 
 def item_for(user: User, run: Run, item_id: int) -> RunItem | None:
