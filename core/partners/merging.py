@@ -10,6 +10,7 @@ from core.db import transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.history import ChangeKind, PartnerChange, on_behalf_of
+from core.partners.lists.models import MEMBERS, PartnerList
 from core.partners.models import MailConsent, Partner
 from core.partners.reach import EDIT, partner_for
 from core.partners.references import foreign_keys
@@ -60,7 +61,11 @@ def merge(kept_id: int, merged_id: int, by: User) -> Partner:
     """
     with transaction() as session, on_behalf_of(by.id):
         # In one order, whoever begins: two who merge the same two the other way round wait for each other in no circle.
+        # Who chooses for a list holds the list, and then customers: so do we.
         ids = sorted({kept_id, merged_id})
+        lists = select(MEMBERS.c.list_id).where(MEMBERS.c.partner_id.in_(ids))
+        locked = select(PartnerList.id).where(PartnerList.id.in_(lists)).order_by(PartnerList.id)
+        session.execute(locked.with_for_update())
         session.execute(select(Partner.id).where(Partner.id.in_(ids)).order_by(Partner.id).with_for_update())
         kept, merged = partner_for(by, kept_id, EDIT), partner_for(by, merged_id, EDIT)
         if kept is None or merged is None:

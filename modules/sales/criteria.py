@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from flask_babel import format_date, gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select, union_all
@@ -13,7 +15,7 @@ from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
 from core.i18n import lazy_gettext as _l
-from core.partners.lists.criteria import Criterion, Values, day_of
+from core.partners.lists.criteria import Criterion, Values, day_of, id_of
 from core.partners.lists.own_criteria import PeriodForm, period_words
 from core.partners.models import Partner
 from core.pickers import ProductField
@@ -45,17 +47,23 @@ def _buyers(user: User, *conditions: ColumnElement[bool]) -> ColumnElement[bool]
         user: Who asks; documents out of their reach count for nothing.
         conditions: What else holds of the documents, over `Document`.
     """
-    # What was confirmed or issued is nearly all: what was not is the shorter list.
-    not_ordered = select(Order.document_id).where(Order.state != OrderState.ORDER)
-    not_issued = select(Invoice.document_id).where(Invoice.state != InvoiceState.POSTED)
+    # What was confirmed or issued is nearly all: what was not is the shorter list, and an index has it. What was only
+    # offered is of another kind.
+    not_ordered = select(Order.document_id).where(Order.state == OrderState.CANCELED)
+    not_issued = select(Invoice.document_id).where(
+        Invoice.state.in_([InvoiceState.DRAFT, InvoiceState.CANCELED])
+    )
     named = [
-        select(Document.partner_id).where(
+        select(Document.partner_id)
+        .where(
             Document.kind == kind,
             Document.partner_id.is_not(None),
             Document.id.not_in(idle),
             within_reach(user, READ, owner=Document.owner_id, company=Document.company_id),
             *conditions,
         )
+        # However many orders there are: PostgreSQL keeps what it expects to fit into its memory, and no more.
+        .distinct()
         for kind, idle in ((ORDER, not_ordered), (INVOICE, not_issued))
     ]
     buyers = union_all(*named)
@@ -73,15 +81,17 @@ def _bought(values: Values, user: User) -> ColumnElement[bool]:
         conditions.append(Document.date >= first)
     if last:
         conditions.append(Document.date <= last)
-    if values["product_id"]:
-        lines = select(Line.document_id).where(Line.product_id == values["product_id"])
+    product_id = id_of(values, "product_id")
+    if product_id:
+        lines = select(Line.document_id).where(Line.product_id == product_id)
         conditions.append(Document.id.in_(lines))
     return _buyers(user, *conditions)
 
 
 def _bought_words(values: Values) -> str:
-    product = db.session.get(Product, values["product_id"]) if values["product_id"] else None
-    if values["product_id"]:
+    product_id = id_of(values, "product_id")
+    if product_id:
+        product = db.session.get(Product, product_id)
         what = product_label(product) if product is not None else gettext("a product that is gone")
     else:
         what = gettext("anything")
@@ -93,15 +103,20 @@ bought = Criterion(BoughtForm, _bought, _bought_words)
 
 
 def _no_order(values: Values, user: User) -> ColumnElement[bool]:
-    day = day_of(values, "day")
+    day = _since(values)
     since = not_(_buyers(user, Document.date >= day))
     return and_(since, _buyers(user, Document.date < day)) if values["customers"] else since
 
 
-def _no_order_words(values: Values) -> str:
+def _since(values: Values) -> dt.date:
     day = day_of(values, "day")
-    assert day is not None  # noqa: S101 (the form demands it)
-    return str(format_date(day, "medium"))
+    if day is None:
+        raise ValueError("no day")  # the form demands it
+    return day
+
+
+def _no_order_words(values: Values) -> str:
+    return str(format_date(_since(values), "medium"))
 
 
 no_order_since = Criterion(NoOrderForm, _no_order, _no_order_words)

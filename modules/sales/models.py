@@ -82,6 +82,8 @@ class Order(Base, Spoken):
     """
 
     __tablename__ = "sales_order"
+    # The few that are canceled are left out of what customers have bought.
+    __table_args__ = (Index("ix_sales_order_state_document_id", "state", "document_id"),)
 
     document_id: Mapped[int] = mapped_column(
         ForeignKey("core_document.id", ondelete="RESTRICT"), primary_key=True
@@ -117,6 +119,7 @@ class Invoice(Base, Spoken):
             sqlite_where=text("state <> 'canceled'"),
             postgresql_where=text("state <> 'canceled'"),
         ),
+        Index("ix_sales_invoice_state_document_id", "state", "document_id"),
         CheckConstraint("NOT superseded OR state = 'canceled'", name="superseded_is_canceled"),
     )
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -210,6 +211,48 @@ def test_a_criterion_that_is_not_there_is_told_and_finds_nobody(
     assert client.get(f"/partners?list={kept.id}&all=1").text.count("data-row") == 1
 
 
+_NONSENSE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("core.family", {}),  # its form has other fields now
+    ("core.family", {"chosen": None}),
+    ("core.saved", {"chosen": {"x": 1}}),
+    ("core.fields", {"field": "fax", "way": "filled", "text": ""}),
+    ("core.fields", {"field": "name", "way": "sounds like", "text": "x"}),
+    ("core.fields", {"field": "name", "way": "begins", "text": 7}),
+    ("core.since", {"first": "2026-02-30", "last": None}),
+    ("core.since", {"first": 20260230, "last": None}),
+    ("sales.bought", {"product_id": "x", "first": None, "last": None}),
+    ("sales.bought", {"product_id": 10**12, "first": None, "last": None}),
+    ("sales.bought", {"first": None, "last": None}),
+    ("sales.no_order_since", {"day": None, "customers": True}),
+)
+
+
+@pytest.mark.both_databases
+def test_criteria_that_are_not_understood_any_more_are_told_and_find_nobody(
+    app: Flask, seller: User, people: dict[str, Partner], sign_in
+) -> None:
+    with app.test_request_context():
+        for name, values in _NONSENSE:
+            service.add_step(seller, name, How.ADD, values)
+        kept = service.save(seller, "Kept", ListKind.DYNAMIC, **MINE)
+        step(seller, people, How.ADD, "core.tag", "vip")
+        assert found(seller) == ["Adam"]  # by the tag
+    client = sign_in(seller)
+    page = client.get(PAGE).text
+    # Each where it was chosen, on its button, and in the list that was saved.
+    assert page.count("A criterion that is not available any more") == 3 * len(_NONSENSE)
+    assert "A criterion is not available any more, so fewer are found." in page
+    assert client.get(f"/partners?list={kept.id}&all=1").text.count("data-row") == 0
+    with app.test_request_context():
+        row = service.working_list(seller)
+        assert row is not None
+        stored = list(row.steps)
+        for nonsense in stored[:-1]:
+            with transaction():
+                row.steps = [stored[-1], {**nonsense, "how": How.TAKE.value}]
+            assert found(seller) == []  # whom it would have spared is not known
+
+
 def test_lists_of_others_are_theirs_unless_they_share_them(
     app: Flask, seller: User, people: dict[str, Partner], make_user: MakeUser, sign_in
 ) -> None:
@@ -248,6 +291,49 @@ def test_of_two_that_are_merged_one_stays_on_the_list(
         service.add_members(seller, ids_of(people, ["Adam", "Claire"]))
         merge(people["Claire"].id, people["Adam"].id, seller)
         assert selected(seller) == ["Claire"]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("crossed", [False, True])
+def test_two_merges_at_once_of_customers_on_lists_lose_nothing(
+    app: Flask,
+    seller: User,
+    people: dict[str, Partner],
+    make_user: MakeUser,
+    company: Company,
+    crossed: bool,
+) -> None:
+    boss_id = make_user("administrator", login="root@maison.example.com", company_ids=[company.id]).id
+    seller_id = seller.id
+    adam, claire, star = ids_of(people, ["Adam", "Claire", "Étoile"])
+    with app.test_request_context():
+        service.add_members(seller, [adam, claire, star])
+        service.save(seller, "All", ListKind.FIXED, **MINE)
+        service.drop(seller, [claire])
+
+    def merging(kept: int, merged: int) -> str:
+        try:
+            merge(kept, merged, db.session.get_one(User, boss_id))
+        except UserError as error:
+            return str(error.message)
+        return ""
+
+    def choosing() -> int:
+        return service.add_members(db.session.get_one(User, seller_id), [claire, star])
+
+    # Either one goes into two others; the same two, the other way round.
+    other = (adam, claire) if crossed else (star, adam)
+    said = at_once(app, partial(merging, claire, adam), partial(merging, *other), choosing)
+    assert isinstance(said[2], int)
+    assert sorted(said[:2]) == ["", "Somebody has merged one of the two meanwhile."]
+    db.session.expire_all()
+    (gone,) = db.session.scalars(select(Partner).where(Partner.merged_into_id.is_not(None)))
+    left = {adam, claire, star} - {gone.id}
+    assert gone.merged_into_id in left
+    on_lists: dict[int, set[int]] = {}
+    for list_id, partner_id in db.session.execute(select(MEMBERS.c.list_id, MEMBERS.c.partner_id)):
+        on_lists.setdefault(list_id, set()).add(partner_id)
+    assert list(on_lists.values()) == [left, left]
 
 
 def test_two_windows_of_one_person_choose_for_one_list(

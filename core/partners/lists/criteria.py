@@ -1,17 +1,18 @@
 """What a criterion is, and what several of them find together.
 
 Modules bring criteria by their declaration (`core.contract.PartnerCriterion`). A list keeps the name of a criterion and
-what was filled in, so that it can be asked again; one whose module is disabled, or that the person may not use, is
-told, and makes a list shorter and never longer.
+what was filled in, so that it can be asked again; one whose module is disabled, that the person may not use, or whose
+form asks for something else since, is told, and makes a list shorter and never longer.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import gettext
 from flask_wtf import FlaskForm
@@ -23,8 +24,14 @@ from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
 from core.registry import current_registry, resolve
 
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
 Values = Mapping[str, Any]
 """What was filled into the form of a criterion, as JSON holds it: days as `2026-11-30`."""
+_NONSENSE = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading values raises that another form has filled in, or no form at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,9 @@ class Criterion:
 
     Attributes:
         form: Returns its form, whose fields are asked for and kept.
-        condition: Returns what keeps a query over `Partner` to those whom the values fit, within the reach of a user.
-        words: Says in a few words what the values mean.
+        condition: Returns what keeps a query over `Partner` to those whom the values fit, within the reach of a user;
+            raises an error of Python, and leaves none to the database, where its form fills in other values by now.
+        words: Says in a few words what the values mean; raises as `condition` does.
         contacts: True where it finds contacts; the others find customers alone.
     """
 
@@ -81,17 +89,39 @@ class Step:
         return {"key": self.key, "how": self.how.value, "name": self.name, "values": dict(self.values)}
 
     def lost(self, user: User) -> bool:
-        """Return True where it cannot be asked: its module is disabled, or the user may not ask by it."""
-        return self.name not in usable(user)
+        """Return True where it cannot be asked: its module is disabled, the user may not, or its form is another."""
+        return self.condition(user) is None
+
+    def condition(self, user: User) -> ColumnElement[bool] | None:
+        """Return the condition for whom it finds, or None where it cannot be asked."""
+
+        def those(declared: PartnerCriterion) -> ColumnElement[bool]:
+            criterion = criterion_of(declared)
+            found = criterion.condition(self.values, user)
+            return found if criterion.contacts else and_(Partner.parent_id.is_(None), found)
+
+        return self._read(user, those)
 
     def words(self, user: User) -> str:
         """Return what is asked, for people."""
+
+        def said(declared: PartnerCriterion) -> str:
+            title, words = str(gettext(declared.title)), criterion_of(declared).words(self.values)
+            return str(gettext("%(criterion)s: %(said)s", criterion=title, said=words)) if words else title
+
+        told = self._read(user, said) if not self.lost(user) else None
+        return told if told is not None else str(gettext("A criterion that is not available any more"))
+
+    def _read(self, user: User, read: Callable[[PartnerCriterion], T]) -> T | None:
         declared = usable(user).get(self.name)
         if declared is None:
-            return str(gettext("A criterion that is not available any more"))
-        said = criterion_of(declared).words(self.values)
-        title = str(gettext(declared.title))
-        return str(gettext("%(criterion)s: %(said)s", criterion=title, said=said)) if said else title
+            return None
+        try:
+            return read(declared)
+        except _NONSENSE:
+            # Nobody but who has stored it can mend it: the page says so, and goes on.
+            logger.warning("The values of the criterion %s are not understood", self.name, exc_info=True)
+            return None
 
 
 def usable(user: User) -> dict[str, PartnerCriterion]:
@@ -119,9 +149,39 @@ def values_of(form: FlaskForm) -> dict[str, Any]:
 
 
 def day_of(values: Values, name: str) -> dt.date | None:
-    """Return a day that was filled in, or None."""
-    text = values.get(name)
-    return dt.date.fromisoformat(text) if text else None
+    """Return a day that was filled in, or None.
+
+    Raises:
+        KeyError, TypeError, ValueError: The form has no such field any more, or it was no day.
+    """
+    text = values[name]
+    return dt.date.fromisoformat(text) if text is not None and text != "" else None
+
+
+def id_of(values: Values, name: str) -> int | None:
+    """Return the id of a row that was chosen, or None.
+
+    Raises:
+        KeyError, ValueError: The form has no such field any more, or it was no id.
+    """
+    number = values[name]
+    if number is None:
+        return None
+    if type(number) is not int or not 0 <= number < 2**31:
+        raise ValueError(f"no id: {number!r}")
+    return number
+
+
+def chosen_of(values: Values) -> list[str]:
+    """Return what was chosen of several.
+
+    Raises:
+        KeyError, TypeError: The form does not let choose any more, or these were no choices.
+    """
+    chosen = values["chosen"]
+    if not isinstance(chosen, list):
+        raise TypeError(f"no choices: {chosen!r}")
+    return [str(value) for value in chosen]
 
 
 def asked(steps: Iterable[Step], user: User) -> ColumnElement[bool]:
@@ -131,15 +191,11 @@ def asked(steps: Iterable[Step], user: User) -> ColumnElement[bool]:
     spared is not known any more.
     """
     found: ColumnElement[bool] = false()
-    known = usable(user)
     for step in steps:
-        if step.name not in known:
+        those = step.condition(user)
+        if those is None:
             found = found if step.how is How.ADD else false()
             continue
-        criterion = criterion_of(known[step.name])
-        those = criterion.condition(step.values, user)
-        if not criterion.contacts:
-            those = and_(Partner.parent_id.is_(None), those)
         match step.how:
             case How.ADD:
                 found = or_(found, those)

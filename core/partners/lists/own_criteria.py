@@ -20,7 +20,7 @@ from core.i18n import lazy_gettext as _l
 from core.matching import folded, like
 from core.matching import words as words_of
 from core.partners.facets import FACETS, row_id
-from core.partners.lists.criteria import Criterion, Values, day_of
+from core.partners.lists.criteria import Criterion, Values, chosen_of, day_of
 from core.partners.lists.models import ListKind
 from core.partners.lists.service import list_for, members_of, readable_lists
 from core.partners.models import Partner
@@ -52,7 +52,7 @@ def _by_facet(name: str, *, contacts: bool = False) -> Criterion:
     facet: Facet = _FACETS[name]
 
     def condition(values: Values, _user: User) -> ColumnElement[bool]:
-        kept = [facet.condition(str(value)) for value in values["chosen"]]
+        kept = [facet.condition(value) for value in chosen_of(values)]
         those = or_(*(one for one in kept if one is not None), Partner.id.is_(None))
         return and_(Partner.parent_id.is_not(None), those) if contacts else those
 
@@ -61,7 +61,7 @@ def _by_facet(name: str, *, contacts: bool = False) -> Criterion:
             _chosen_form, lambda: [SelectChoice(choice.value, choice.title) for choice in facet.choices()]
         ),
         condition,
-        lambda values: ", ".join(facet_label(facet, str(value)) for value in values["chosen"]),
+        lambda values: ", ".join(facet_label(facet, value) for value in chosen_of(values)),
         contacts,
     )
 
@@ -124,7 +124,9 @@ def _field_condition(values: Values, _user: User) -> ColumnElement[bool]:
             return and_(true(), *(like(column, word) for word in words_of(values["text"])))
         case "filled":
             return column != ""
-    return column == ""
+        case "empty":
+            return column == ""
+    raise ValueError(values["way"])
 
 
 def _field_words(values: Values) -> str:
@@ -196,13 +198,13 @@ def _saved_form() -> FlaskForm:
 
 def _on_saved(values: Values, user: User) -> ColumnElement[bool]:
     # One that is gone, or not theirs to see any more, has no member.
-    lists = [list_for(user, row_id(str(value)) or 0) for value in values["chosen"]]
+    lists = [list_for(user, row_id(value) or 0) for value in chosen_of(values)]
     return or_(Partner.id.is_(None), *(members_of(row) for row in lists if row is not None))
 
 
 def _saved_words(values: Values) -> str:
     user = signed_in_user()
-    lists = [list_for(user, row_id(str(value)) or 0) for value in values["chosen"]]
+    lists = [list_for(user, row_id(value) or 0) for value in chosen_of(values)]
     return ", ".join(row.name if row is not None else gettext("a list that is gone") for row in lists)
 
 

@@ -108,7 +108,12 @@ class Run(Base):
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id"))
     """The company of all its documents; None where they are of several: then it is its person's alone."""
     item_count: Mapped[int] = mapped_column(default=0)
-    """How many documents it has."""
+    """How many documents it has, or customers."""
+    to_add: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Ids of what was selected and has no item yet, in their order, as `runs.filling` packs them; None for a whole run.
+
+    Bytes and no rows: they are written with the run, a hundred thousand in some milliseconds, and go one by one.
+    """
     of_customers: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for a mailing: its items are customers, and not documents."""
     packing: Mapped[Packing] = mapped_column(
@@ -150,6 +155,8 @@ class RunItem(Base):
     __table_args__ = (
         # By it items are counted, and taken in their order.
         Index("ix_outbox_run_item_state", "run_id", "state", "reason", "company_id", "id"),
+        # A page of forty out of a hundred thousand.
+        Index("ix_outbox_run_item_run_id_id", "run_id", "id"),
         Index("uq_outbox_run_item_document_id", "run_id", "document_id", unique=True),
         Index("ix_outbox_run_item_document_id", "document_id"),
         Index("ix_outbox_run_item_partner_id", "partner_id", "run_id", "id"),

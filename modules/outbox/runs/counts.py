@@ -67,6 +67,11 @@ class Counts:
 def counts_of(run_id: int) -> Counts:
     """Return the numbers of a run, each read from an index."""
     counts = Counts()
+    # First: what is added while the items are counted is counted once.
+    run = db.session.execute(
+        select(Run.packing, Run.item_count, Run.to_add.is_not(None)).where(Run.id == run_id)
+    ).first()
+    packing, selected, filling = run if run is not None else (Packing.EACH, 0, False)
     rows = db.session.execute(
         select(RunItem.state, RunItem.reason, func.count())
         .where(RunItem.run_id == run_id)
@@ -76,13 +81,15 @@ def counts_of(run_id: int) -> Counts:
         counts.items[state] = counts.items.get(state, 0) + count
         if state is ItemState.HELD and reason is not None:
             counts.held[reason] = count
+    if filling and selected > counts.total:
+        counts.items[ItemState.UNCHECKED] = counts.of(ItemState.UNCHECKED) + selected - counts.total
     mails = db.session.execute(
         select(OutgoingMail.state, func.count())
         .where(OutgoingMail.run_id == run_id)
         .group_by(OutgoingMail.state)
     )
     counts.mails = dict(mails.all())
-    if db.session.scalar(select(Run.packing).where(Run.id == run_id)) in {None, Packing.EACH}:
+    if packing is Packing.EACH:
         counts.ready, counts.under_way = counts.of(ItemState.READY), counts.moving
         return counts
     counts.ready = sum(count for _company, count in mails_by_company(run_id))

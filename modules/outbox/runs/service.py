@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, and_, false, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, false, or_, select, update
 from sqlalchemy.orm import joinedload
 
 from core import clock
@@ -38,7 +38,6 @@ from modules.outbox import service
 from modules.outbox.limits import MAX_SUBJECT_LENGTH
 from modules.outbox.models import (
     NO_BUNDLE,
-    RUN_ITEMS,
     HeldReason,
     ItemState,
     OutgoingMail,
@@ -49,13 +48,13 @@ from modules.outbox.models import (
 )
 from modules.outbox.permissions import READ
 from modules.outbox.private_addresses import encrypted_choice
-from modules.outbox.runs import work
+from modules.outbox.runs import filling, work
 from modules.outbox.runs.drafting import draft_of, facts_of
 from modules.outbox.runs.held import HeldError
 from modules.outbox.states import MailState
 
-WRITTEN_AT_ONCE = 2000
-"""Documents that one transaction adds to a run."""
+READ_AT_ONCE = 2000
+"""Documents that one query asks about."""
 LOOKED_AT_ONCE = 60
 """Documents that the request itself looks through: a few are there at once, the others are a worker's."""
 LONGEST_AHEAD = dt.timedelta(days=365)
@@ -82,13 +81,15 @@ def run_for(user: User, run_id: int, permission: str = READ) -> Run | None:
 
 def items_of(run: Run, user: User) -> Select[RunItem]:
     """Return the items of a run whose documents or customers the user may read, and those of which they are gone."""
-    column = RunItem.partner_id if run.of_customers else RunItem.document_id
-    readable = (
-        select(Partner.id).where(reachable(user))
-        if run.of_customers
-        else select(Document.id).where(readable_by(user))
-    )
-    return select(RunItem).where(RunItem.run_id == run.id, or_(column.is_(None), column.in_(readable)))
+    if run.of_customers:
+        gone = RunItem.partner_id.is_(None)
+        readable = select(Partner.id).where(Partner.id == RunItem.partner_id, reachable(user))
+    else:
+        gone = RunItem.document_id.is_(None)
+        readable = select(Document.id).where(Document.id == RunItem.document_id, readable_by(user))
+    # A value and no set: of a hundred thousand, those are asked about that a page shows.
+    named = readable.correlate(RunItem).scalar_subquery()
+    return select(RunItem).where(RunItem.run_id == run.id, or_(gone, named.is_not(None)))
 
 
 def item_for(user: User, run: Run, item_id: int) -> RunItem | None:
@@ -110,43 +111,31 @@ def prepare(selection: Selection, by: User) -> Run:
     ids = selection.row_ids(by)
     if not ids:
         raise UserError(_l("Select at least one line first."))
-    companies: dict[int, int] = {}
-    for start in range(0, len(ids), WRITTEN_AT_ONCE):
-        some = ids[start : start + WRITTEN_AT_ONCE]
-        rows = db.session.execute(select(Document.id, Document.company_id).where(Document.id.in_(some)))
-        companies |= dict(rows.all())
-    ids = [number for number in ids if number in companies]
-    several = len(set(companies.values())) > 1
-    with transaction() as session:
-        run = Run(
-            list_name=selection.of.name,
-            by_user_id=by.id,
-            company_id=None if several else next(iter(companies.values()), None),
-            item_count=len(ids),
-            packing=_last_packing(selection.of.name, by),
+    companies: set[int] = set()
+    for start in range(0, len(ids), READ_AT_ONCE):
+        some = ids[start : start + READ_AT_ONCE]
+        companies |= set(
+            db.session.scalars(select(Document.company_id).where(Document.id.in_(some)).distinct())
         )
+    run = Run(
+        list_name=selection.of.name,
+        by_user_id=by.id,
+        company_id=companies.pop() if len(companies) == 1 else None,
+        packing=_last_packing(selection.of.name, by),
+    )
+    return _begun(run, ids)
+
+
+def _begun(run: Run, ids: Sequence[int]) -> Run:
+    """Write a run of what was selected, and begin to look it through."""
+    run.item_count, run.to_add = len(ids), filling.packed(ids)
+    with transaction() as session:
         session.add(run)
         session.flush()
         run_id = run.id
-    for start in range(0, len(ids), WRITTEN_AT_ONCE):
-        values = [
-            {
-                "run_id": run_id,
-                "document_id": number,
-                "company_id": companies[number],
-                "revision": 0,
-                "state": ItemState.UNCHECKED,
-                "reason": None,
-                "detail": "",
-                "anyway": False,
-            }
-            for number in ids[start : start + WRITTEN_AT_ONCE]
-        ]
-        with transaction() as session:
-            session.execute(insert(RUN_ITEMS), values)
-    work.look(run_id, LOOKED_AT_ONCE)
-    with transaction():
-        if len(ids) > LOOKED_AT_ONCE:
+    whole = filling.add_some(run_id)
+    if not work.look(run_id, LOOKED_AT_ONCE) or not whole:
+        with transaction():
             enqueue_after_commit("outbox.run", run_id)
     return db.session.get_one(Run, run_id)
 
@@ -194,28 +183,16 @@ def prepare_mailing(selection: Selection, by: User) -> Run:
     company = current_company(by)
     template = next(iter(templates_for(CustomerMail(company, by), by)), None)
     named = selection.arguments.get("list", "")
-    with transaction() as session:
-        run = Run(
-            list_name=selection.of.name,
-            title=list_named(named) if selection.ids is None else "",
-            by_user_id=by.id,
-            company_id=company.id,
-            item_count=len(ids),
-            of_customers=True,
-            promotional=True,
-            template_id=template.id if template is not None else None,
-        )
-        session.add(run)
-        session.flush()
-        run_id = run.id
-    for start in range(0, len(ids), WRITTEN_AT_ONCE):
-        common = {"run_id": run_id, "company_id": company.id, "state": ItemState.UNCHECKED}
-        common |= {"revision": 0, "reason": None, "detail": "", "anyway": False}
-        values = [{**common, "partner_id": number} for number in ids[start : start + WRITTEN_AT_ONCE]]
-        with transaction() as session:
-            session.execute(insert(RUN_ITEMS), values)
-    _look_soon(run_id)
-    return db.session.get_one(Run, run_id)
+    run = Run(
+        list_name=selection.of.name,
+        title=list_named(named) if selection.ids is None else "",
+        by_user_id=by.id,
+        company_id=company.id,
+        of_customers=True,
+        promotional=True,
+        template_id=template.id if template is not None else None,
+    )
+    return _begun(run, ids)
 
 
 def choose_promotional(run: Run, *, promotional: bool) -> None:
@@ -476,7 +453,7 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
     """Let the mails of a run be written, now or from a moment on. Started twice, it is started once.
 
     Raises:
-        UserError: It is not whole or not looked through yet, nothing would be sent, the moment has passed, or it is
+        UserError: It is not looked through yet, nothing would be sent, the moment has passed, or it is
             somebody else's.
     """
     now = clock.now()
@@ -493,11 +470,7 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
             raise UserError(
                 _l("You have written something that is not saved. Save it, or go back to what was saved.")
             )
-        there = select(func.count()).select_from(RunItem).where(RunItem.run_id == locked.id)
-        if db.session.scalar(there) != locked.item_count:
-            # The process that prepared it has died: a part must not pass for the whole.
-            raise UserError(_l("Not all selected documents were added. Select them again in their list."))
-        if _has(locked.id, ItemState.UNCHECKED):
+        if locked.to_add is not None or _has(locked.id, ItemState.UNCHECKED):
             raise UserError(_l("It is still being looked through. Wait a moment."))
         if not _has(locked.id, ItemState.READY):
             raise UserError(_l("Nothing would be sent."))

@@ -1,4 +1,4 @@
-"""What a worker does for runs, in steps: look documents through, write mails, cancel, come to an end.
+"""What a worker does for runs, in steps: add what was selected, look it through, write mails, cancel, come to an end.
 
 Each step is short and commits; what a step has read before its transaction is compared inside of it. So a run may be
 worked on by two workers, a worker may die at any moment, and the queue may be emptied: nothing is written twice and
@@ -30,6 +30,7 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox import service
 from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.runs import filling
 from modules.outbox.runs.bundles import Letter, Part, bundle_of, gathered, held_bundle_of, packed
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import Facts, draft_of, facts_of, sent_as_they_are
@@ -79,7 +80,7 @@ def _step(run_id: int) -> dt.datetime | bool | None:
         return None
     if run.state is RunState.STOPPED:
         return False if cancel_some(run_id, None) else _end(run_id)
-    if not look(run_id, LOOKED_AT):
+    if not filling.add_some(run_id) or not look(run_id, LOOKED_AT):
         return False
     return _step_forward(run_id) if run.state is RunState.RUNNING else None
 
@@ -448,7 +449,7 @@ def resume_lost() -> int:
             or_(
                 Run.state == RunState.STOPPED,
                 (Run.state == RunState.RUNNING) & or_(Run.not_before.is_(None), Run.not_before <= now),
-                (Run.state == RunState.DRAFT) & unchecked.exists(),
+                (Run.state == RunState.DRAFT) & or_(Run.to_add.is_not(None), unchecked.exists()),
             ),
         )
         .order_by(Run.touched_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,12 +35,14 @@ from modules.outbox.models import MAILS, Alert, Run, RunItem, RunState
 from modules.outbox.privacy.person import erase
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
-from modules.outbox.runs import service, work
+from modules.outbox.runs import filling, service, work
+from modules.outbox.runs.counts import counts_of
 from modules.outbox.service import resend
 from modules.outbox.service import submit as send_mail
 from modules.outbox.states import MailState
 from modules.sales.models import Order
 from modules.sales.service import orders
+from tests.at_once import at_once
 from tests.outbox.coming_back import report
 from tests.outbox.conftest import draft
 from tests.outbox.mails import accepted
@@ -224,31 +227,40 @@ def test_a_customer_that_loses_its_address_meanwhile_is_told(
     assert outcomes(run) == ["no_address", "several_addresses"]  # an archived one is asked about
 
 
-def test_a_process_that_dies_while_it_prepares_leaves_nothing_that_can_be_started(
-    seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.both_databases
+def test_a_process_that_dies_while_it_prepares_loses_nothing_of_what_was_selected(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ids = [quote(partner()).id for _ in range(3)]
-    monkeypatch.setattr(service, "WRITTEN_AT_ONCE", 2)
-    writes = service.insert
-    turns = iter([1, 2])
+    ids = [quote(partner()).id for _ in range(5)]
+    monkeypatch.setattr(filling, "ADDED_AT_ONCE", 2)
 
-    def die(table: Any) -> Any:
-        if next(turns) == 2:
-            raise KeyboardInterrupt  # as a kill between two transactions
-        return writes(table)
+    def die(*_args: Any) -> None:
+        raise KeyboardInterrupt  # as a kill between two transactions
 
     with monkeypatch.context() as half:
-        half.setattr(service, "insert", die)
+        half.setattr(work, "look", die)
         with pytest.raises(KeyboardInterrupt):
             service.prepare(select_quotations(ids), seller)
     db.session.rollback()
     run = db.session.scalars(select(Run)).one()
+    counts = counts_of(run.id)
+    assert (counts.total, counts.of("unchecked")) == (5, 5)  # the page says how far it is
     while not work.look(run.id, 100):
         pass
     assert outcomes(run) == ["ready", "ready"]
-    with pytest.raises(UserError, match="Not all"):
-        service.start(run, seller)
-    assert _state(run) is RunState.DRAFT
+    with pytest.raises(UserError, match="being looked through"):
+        service.start(run, seller)  # a part does not pass for the whole
+    with transaction() as session:
+        session.execute(update(Run).values(touched_at=clock.now() - dt.timedelta(minutes=5)))
+    assert work.resume_lost() == 1
+    # Two workers go on at once; and what is gone since is not counted.
+    with transaction():
+        db.session.get_one(Run, run.id).to_add = filling.packed([*ids[:2], 999_999])
+    assert at_once(app, *[partial(work.work, run.id)] * 2) == [None, None]
+    assert {item.document_id for item in items(run)} == {*ids[:2], *ids[3:]}  # newest first
+    assert outcomes(run) == ["ready"] * 4
+    assert counts_of(run.id).total == db.session.get_one(Run, run.id).item_count == 4
+    service.start(run, seller)
 
 
 def _merged(customer: Partner, other: Partner, by: User, document: Document) -> None:
