@@ -34,7 +34,7 @@ from modules.outbox.models import MAILS, Alert, Run, RunItem, RunState
 from modules.outbox.privacy.person import erase
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
-from modules.outbox.runs import service, work
+from modules.outbox.runs import looking, service, work, writing
 from modules.outbox.service import resend
 from modules.outbox.service import submit as send_mail
 from modules.outbox.states import MailState
@@ -243,7 +243,7 @@ def test_a_process_that_dies_while_it_prepares_leaves_nothing_that_can_be_starte
             service.prepare(select_quotations(ids), seller)
     db.session.rollback()
     run = db.session.scalars(select(Run)).one()
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     assert outcomes(run) == ["ready", "ready"]
     with pytest.raises(UserError, match="Not all"):
@@ -342,7 +342,7 @@ def test_a_template_that_nobody_has_chosen_may_change_as_well(
         assert sorted(outcomes(run)) == ["no_template", "submitted"]
         return
     assert _state(run) is RunState.PAUSED
-    assert db.session.get_one(Run, run.id).paused_why == work.TEMPLATE_CHANGED
+    assert db.session.get_one(Run, run.id).paused_why == writing.TEMPLATE_CHANGED
     service.go_on(run)
     assert len(written(app, run)) == 2
 
@@ -376,10 +376,10 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
     run, other = prepared(seller, ids), prepared(seller, ids)
     service.start(run, seller)
     service.start(other, seller)
-    write = work._submit
+    write = writing._submit
 
     def after(run_id: int, user_id: int, drafts: Any) -> None:
-        monkeypatch.setattr(work, "_submit", write)
+        monkeypatch.setattr(writing, "_submit", write)
         if meanwhile == "another run":
             work.work(other.id)
         elif meanwhile == "another worker":
@@ -391,7 +391,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
             service.pause(run) if meanwhile == "pause" else service.stop(run, seller)
         write(run_id, user_id, drafts)
 
-    monkeypatch.setattr(work, "_submit", after)
+    monkeypatch.setattr(writing, "_submit", after)
     work.work(run.id)
     sent = [mail.document_id for mail in mails()]
     assert len(sent) == len(set(sent))
@@ -482,7 +482,7 @@ def test_an_address_that_is_erased_is_no_choice_any_more(
     service.choose(items(run)[0], ["Walk.In@example.com"], seller)
     assert outcomes(run) == ["ready"]
     erase("walk.in@example.com", seller)
-    work.look(run.id, 10)
+    looking.look(run.id, 10)
     assert outcomes(run) == ["no_address"]
 
 
@@ -537,7 +537,7 @@ def test_a_template_that_goes_or_changes_in_the_middle_pauses_the_run(
     work.work(run.id)
     assert len(mails(run)) == 1
     assert _state(run) is RunState.PAUSED
-    assert db.session.get_one(Run, run.id).paused_why in {work.TEMPLATE_GONE, work.TEMPLATE_CHANGED}
+    assert db.session.get_one(Run, run.id).paused_why in {writing.TEMPLATE_GONE, writing.TEMPLATE_CHANGED}
     if fate == "deleted":
         with pytest.raises(UserError):
             service.go_on(run)
