@@ -83,7 +83,7 @@ def main() -> int:
                 for name in ("first", "second")
             ]
             for number in range(options.documents):
-                if number % 5 in {0, 2}:  # two documents of one customer, then three of another one
+                if number % 6 in {0, 2, 5}:  # two documents of one customer, three of another, one of a third
                     address = f"c{number}@example.com"
                     values = {"name": f"Customer {number}", "email": address, "language": "en"}
                     customer = save_partner(None, values)

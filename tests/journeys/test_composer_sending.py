@@ -79,7 +79,7 @@ def test_priority_receipts_and_reply_to(
 
 
 @EITHER
-def test_later_at_a_time_of_ones_own_zone_and_then_otherwise(
+def test_later_at_a_time_of_ones_own_zone_then_otherwise(
     sit_down: Callable[..., Desk], house: House, reader: Reader
 ) -> None:
     desk = sit_down(reader, bypass_csp=True)
