@@ -27,7 +27,7 @@ from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CUSTOMER
 from modules.outbox.models import ItemState, Run, RunItem
-from modules.outbox.runs import looking, service, work
+from modules.outbox.runs import looking, service, work, writing
 from modules.outbox.states import MailState
 from modules.outbox.unsubscribe.service import BY_LINK, opt_out
 from tests.forms import form_of
@@ -120,7 +120,7 @@ def test_who_opts_out_while_it_goes_is_told_on_the_item(
 ) -> None:
     first, second = partner(**WILLING), partner(**WILLING)
     run = prepared(seller, first, second)
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     written(run, seller)
     (mail,) = mails()

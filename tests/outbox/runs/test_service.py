@@ -323,7 +323,7 @@ def test_a_document_that_has_changed_is_looked_through_as_any_other(
 def test_a_template_that_nobody_has_chosen_may_change_as_well(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch, fate: str
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     documents = [quote(partner()) for _ in range(2)]
     applies = templates_for(documents[0])[0]
@@ -410,7 +410,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
 def test_a_run_is_paused_continued_and_stopped_once_however_often_it_is_pressed(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 2)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 2)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     run = prepared(seller, [quote(partner()).id for _ in range(7)])
     service.start(run, seller)
@@ -517,7 +517,7 @@ def test_a_run_in_a_restored_copy_writes_nothing_until_a_person_says_so(
 def test_a_template_that_goes_or_changes_in_the_middle_pauses_the_run(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch, fate: str
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     documents = [quote(partner()) for _ in range(2)]
     chosen = templates_for(documents[0])[0]
