@@ -139,6 +139,7 @@ def furnish() -> World:
                     "kind": "sales.quotation",
                     "number": f"S{n:05}",
                     "company_id": ids[0],
+                    "date": clock.day_in("UTC"),
                     "currency": "EUR",
                     "language": "en",
                     "total": 1,

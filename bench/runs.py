@@ -40,7 +40,7 @@ from core.registry import current_registry
 from core.selection import Selection
 from core.testing.services import postgres_server, redis_server
 from modules.outbox.models import ItemState, OutgoingMail, Run, RunItem, RunState
-from modules.outbox.runs import service, work
+from modules.outbox.runs import looking, service, work
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.states import MailState
 from modules.sales.service import invoices
@@ -72,7 +72,7 @@ def measure(installation: Installation, count: int, workers: int) -> None:
         begun = time.perf_counter()
         run = service.prepare(Selection(current_registry().lists["sales.invoices"], tuple(ids)), user)
         prepared = time.perf_counter()
-        while not work.look(run.id, work.LOOKED_AT):
+        while not looking.look(run.id, work.LOOKED_AT):
             pass
         looked = time.perf_counter()
         counts_of(run.id)

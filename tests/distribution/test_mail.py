@@ -24,7 +24,7 @@ from modules.outbox.compose.checks import findings_of
 from modules.outbox.compose.recipients import default_recipients
 from modules.outbox.limits import Severity
 from modules.outbox.models import HeldReason, ItemState, Run, RunItem
-from modules.outbox.runs import service, work
+from modules.outbox.runs import looking, service
 
 MakeRule = Callable[..., Rule]
 
@@ -66,7 +66,7 @@ def test_a_code_without_anybody_holds_the_document_instead_of_writing_to_another
 def _run(document: Document, by: User) -> Run:
     declared = current_registry().lists["sales.quotations"]
     run = service.prepare(Selection(declared, (document.id,), MultiDict()), by)
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     return run
 

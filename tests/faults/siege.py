@@ -28,7 +28,8 @@ from core.documents.models import Document
 from core.embedded import free_port
 from core.testing.fixtures import PASSWORD
 from core.testing.services import RedisServer
-from modules.outbox.models import Alert, ItemState, OutgoingMail, Run, RunItem, RunState
+from modules.outbox.about import documents_of
+from modules.outbox.models import Alert, ItemState, OutgoingMail, Packing, Run, RunItem, RunState
 from modules.outbox.runs import work
 from modules.outbox.runs.counts import Counts, counts_of
 from modules.outbox.states import WAITING, MailState
@@ -41,6 +42,7 @@ LANES = 8
 HOLD_SECONDS = 15.0
 """Less than a worker waits for an answer."""
 _TOKEN = re.compile(r'name="csrf_token"[^>]* value="([^"]+)"')
+_PDF_NAME = re.compile(rb'filename="Quotation_([^"]+)\.pdf"')
 _ILL = {409, 500, 503}
 """What a house answers that misses one of its parts; a person tries again."""
 _GONE = (OSError, http.client.HTTPException)
@@ -110,12 +112,12 @@ class Siege:
         sweep()
 
     def until(self, condition: Callable[[], object], what: str, *, kill_at: Sequence[int] = ()) -> None:
-        """Wait for something, look after what has died meanwhile, and kill at some numbers of accepted messages."""
+        """Wait for something, look after what has died meanwhile, and kill at some numbers of documents taken."""
         rest = sorted(kill_at)
         deadline, next_look = time.monotonic() + WAIT_SECONDS * 10, 0.0
         while not condition():
             assert time.monotonic() < deadline, f"In vain waited for: {what}"
-            while rest and len(self.lab.accepted) >= rest[0]:
+            while rest and self.lab.documents_taken() >= rest[0]:
                 del rest[0]
                 self.kill()
             if time.monotonic() > next_look:
@@ -204,6 +206,17 @@ class Person:
         assert counts(run_id).total == count
         return run_id
 
+    def pack(self, run_id: int, count: int) -> None:
+        """Choose one email per customer in a run, until that is chosen and all are looked through again."""
+        page = f"/outbox/runs/{run_id}"
+
+        def chosen() -> bool:
+            self.press(page, f"{page}/packing", packing=Packing.TOGETHER.value)
+            return _one(select(Run.packing).where(Run.id == run_id)) is Packing.TOGETHER
+
+        eventually(chosen, f"run {run_id} packs")
+        self._siege.until(lambda: counts(run_id).of("ready") == count, "all are looked through again")
+
     def act(self, run_id: int, action: str, states: set[RunState], *, dying: bool = False) -> None:
         """Press a button of a run until the run is in one of some states."""
         deaths = [dying]
@@ -246,7 +259,7 @@ def ended(*run_ids: int) -> bool:
 
 
 class Hesitant(WatchedLab):
-    """The SMTP server, which takes no more than some messages until it is told to go on, or for as long as a client
+    """The SMTP server, which takes no more than some documents until it is told to go on, or for as long as a client
     waits: so *Stop* is pressed while something is left, unless the machine is very busy.
     """
 
@@ -254,34 +267,56 @@ class Hesitant(WatchedLab):
         super().__init__(on_command=self._wait)
         self.most: int | None = None
         self.going_on = threading.Event()
+        self._numbers: list[list[str]] = []
+        self._reading = threading.Lock()
 
     def _wait(self, verb: str, _arg: str, stage: str) -> None:
-        if verb == "MAIL" and stage == "before" and self.most is not None and len(self.accepted) >= self.most:
+        begins = verb == "MAIL" and stage == "before"
+        if begins and self.most is not None and self.documents_taken() >= self.most:
             self.going_on.wait(HOLD_SECONDS)
+
+    def numbers(self) -> list[list[str]]:
+        """Return the numbers of the documents in each message that was taken, by the names of its files."""
+        with self._reading:
+            for taken in self.accepted[len(self._numbers) :]:
+                self._numbers.append([number.decode() for number in _PDF_NAME.findall(taken.data)])
+            return list(self._numbers)
+
+    def took_several_together(self) -> bool:
+        """Return whether a message was taken that carries several documents."""
+        return any(len(some) > 1 for some in self.numbers())
+
+    def documents_taken(self) -> int:
+        """Return how many documents the messages carry that were taken."""
+        return sum(map(len, self.numbers()))
 
 
 def send_all_under_fire(siege: Siege, people: tuple[Person, Person], count: int, kills: int) -> list[int]:
     """Send all quotations twice over, stop, and begin again, while the house is shot at; return the runs.
 
-    The first person prepares and starts while the web server dies, pauses and continues. The second one sends the same
-    at the same time. Both are stopped half way; then what has not gone is sent.
+    The first person prepares and starts while the web server dies, pauses and continues; all documents of a customer go
+    in one mail. As soon as some have left, the second one sends the same, each document in a mail of its own. Both are
+    stopped half way; then what has not gone is sent, again those of a customer together.
     """
     first, second = people
-    here = len(siege.lab.accepted)
+    here = siege.lab.documents_taken()
     # While the first half leaves, and while the second one does.
     some = [here + max(1, count * place // (kills + 1)) for place in range(1, kills + 1)]
     quarter, half = here + count // 4, here + count // 2
     siege.lab.most = half
     one = first.prepare(count, dying=True)
+    first.pack(one, count)
     two = second.prepare(count)
     first.act(one, "start", {RunState.RUNNING, RunState.DONE}, dying=True)
+    # Its PDFs are made before its mails are written: the second one would always be faster.
+    siege.until(siege.lab.took_several_together, "documents of one customer have left together")
     second.act(two, "start", {RunState.RUNNING, RunState.DONE})
-    siege.until(lambda: len(siege.lab.accepted) >= quarter, "a quarter has left", kill_at=some)
+    siege.until(lambda: siege.lab.documents_taken() >= quarter, "a quarter has left", kill_at=some)
     first.act(one, "pause", {RunState.PAUSED, RunState.DONE})
     siege.kill("worker")
     first.act(one, "continue", {RunState.RUNNING, RunState.DONE})
-    some = [number for number in some if number > len(siege.lab.accepted)]
-    siege.until(lambda: len(siege.lab.accepted) >= half, "half has left", kill_at=some)
+    some = [number for number in some if number > siege.lab.documents_taken()]
+    siege.until(lambda: siege.lab.documents_taken() >= half, "half has left", kill_at=some)
     first.act(one, "stop", {RunState.STOPPED, RunState.DONE})
     siege.kill("redis")
     second.act(two, "stop", {RunState.STOPPED, RunState.DONE})
@@ -290,7 +325,7 @@ def send_all_under_fire(siege: Siege, people: tuple[Person, Person], count: int,
     three = first.prepare(count)
     if counts(three).of("ready"):
         first.act(three, "start", {RunState.RUNNING, RunState.DONE})
-    some = [number for number in some if number > len(siege.lab.accepted)]
+    some = [number for number in some if number > siege.lab.documents_taken()]
     last = [three] if state(three) is not RunState.DRAFT else []
     siege.until(lambda: ended(one, two, *last), "everything has gone", kill_at=some)
     return [one, two, three]
@@ -306,9 +341,10 @@ def broken_promises(siege: Siege, people: Sequence[Person], runs: Sequence[int])
     mails = list(db.session.scalars(select(OutgoingMail).where(OutgoingMail.run_id.in_(runs))))
     known = {mail.message_id for mail in mails}
     problems += [f"{message_id} came, and nobody has sent it" for message_id in came - known]
-    by_document: dict[int, list[OutgoingMail]] = defaultdict(list)
+    by_document: dict[str, list[OutgoingMail]] = defaultdict(list)
     for mail in mails:
-        by_document[mail.document_id or 0].append(mail)
+        for document in documents_of(mail):
+            by_document[document.number].append(mail)
         there = mail.message_id in came
         if mail.state is MailState.SENT and not there:
             problems.append(f"mail {mail.id} is called sent, and did not come")
@@ -316,12 +352,15 @@ def broken_promises(siege: Siege, people: Sequence[Person], runs: Sequence[int])
             problems.append(f"mail {mail.id} came, and is called {mail.state}")
         if mail.state not in {MailState.SENT, MailState.UNCERTAIN, MailState.CANCELED}:
             problems.append(f"mail {mail.id} ends as {mail.state}")
-    documents = db.session.scalars(select(Document.id)).all()
+    documents = db.session.scalars(select(Document.number)).all()
+    copies = Counter(number for numbers in siege.lab.numbers() for number in numbers)
     for number in documents:
         states = [mail.state for mail in by_document[number]]
         counted = [one for one in states if one is not MailState.CANCELED]
         if len(counted) != 1:
             problems.append(f"document {number} has {[str(one) for one in states]}")
+        if copies[number] != 1 and not (copies[number] == 0 and counted == [MailState.UNCERTAIN]):
+            problems.append(f"document {number} came {copies[number]} times")
     for run_id in runs:
         problems += _false_counts(siege, people[0], run_id, len(documents))
     told = dict(
@@ -339,13 +378,18 @@ def broken_promises(siege: Siege, people: Sequence[Person], runs: Sequence[int])
 def _false_counts(siege: Siege, person: Person, run_id: int, documents: int) -> list[str]:
     """Compare the numbers on the page of a run with its rows."""
     rows = counts(run_id)
-    if rows.total != documents or rows.of("submitted") != sum(rows.mails.values()):
+    carried = select(func.sum(OutgoingMail.further_count + 1)).where(OutgoingMail.run_id == run_id)
+    if rows.total != documents or rows.of("submitted") != (_one(carried) or 0):
         return [f"run {run_id} counts {rows}"]
-    owner = _one(select(Run.by_user_id).where(Run.id == run_id))
-    if owner != person.user_id:
+    run = db.session.get_one(Run, run_id)
+    if run.by_user_id != person.user_id:
         return []
     page = person.see(f"/outbox/runs/{run_id}/progress")
     found = re.search(r"(\d+) emails? (?:was|were) accepted", page)
     if (int(found[1]) if found else 0) != rows.accepted:
         return [f"the page of run {run_id} says {found and found[0]}, and {rows.accepted} were"]
+    left = carried.where(OutgoingMail.state != MailState.CANCELED)
+    told = re.search(r"(\d+) documents? in \d+ emails?\.", page)
+    if run.packs and (int(told[1]) if told else 0) != (_one(left) or 0):
+        return [f"the page of run {run_id} says {told and told[0]}"]
     return []

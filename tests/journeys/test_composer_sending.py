@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import select
 
+from core.app import create_app
+from core.config import read_settings
+from core.db import db
+from core.partners.models import Partner
+from core.partners.service import save_contact
 from tests.journeys.composing import (
     addresses,
     badge,
@@ -27,7 +33,9 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, running_house, wait_until
-from tests.journeys.variants import EITHER, READERS_AND_SIZES
+from tests.journeys.test_pages import complaints
+from tests.journeys.test_runs import quotations
+from tests.journeys.variants import EITHER, NARROW, READERS_AND_SIZES
 from tests.journeys.words import OLIVER, Reader
 
 ZONES = {"fr": "Europe/Paris", "en": "Europe/London"}
@@ -71,8 +79,10 @@ def test_priority_receipts_and_reply_to(
 
 
 @EITHER
-def test_later_at_a_time_of_ones_own_zone(sit_down: Callable[..., Desk], reader: Reader) -> None:
-    desk = sit_down(reader)
+def test_later_at_a_time_of_ones_own_zone_then_otherwise(
+    sit_down: Callable[..., Desk], house: House, reader: Reader
+) -> None:
+    desk = sit_down(reader, bypass_csp=True)
     page = desk.page
     new_quotation(desk)
     dialog = open_composer(desk)
@@ -92,6 +102,66 @@ def test_later_at_a_time_of_ones_own_zone(sit_down: Callable[..., Desk], reader:
     later = dialog.get_by_role("button", name=desk("Send later"), exact=True)
     later.click()
     expect(badge(page)).to_contain_text(desk("scheduled"))
+
+    # From its page it is moved to another time, and then opened again: it goes as it was changed, at that time.
+    page.locator("#mail-panel li a[href*='/outbox/mails/']").first.click()
+    page.set_viewport_size(NARROW)
+    page.get_by_text(desk("Another time…")).click()
+    moved = f"{day + dt.timedelta(days=20)}T09:30"
+    page.get_by_label(desk("Send on")).fill(moved)
+    assert list(complaints(desk, reader.language)) == []
+    desk.button("Move").click()
+    expect(page.locator("#flashes")).to_contain_text(desk("The email leaves at another time now."))
+    expect(page.locator("#mail-time")).to_have_value(moved)
+    desk.button("Change…").click()
+    composer = page.locator("[data-composer][data-ready]")
+    expect(composer.locator("#compose-send-at")).to_have_value(moved)
+    assert list(complaints(desk, reader.language)) == []
+    subject = f"Otherwise {reader.language}"
+    composer.get_by_label(desk("Subject")).fill(subject)
+    composer.get_by_role("button", name=desk("Send later"), exact=True).click()
+    expect(page.locator("#flashes")).to_contain_text(desk("The email is scheduled."))
+    expect(desk.heading()).to_contain_text(subject)
+    expect(page.locator("#mail-time")).to_have_value(moved)
+    assert house.mailbox(subject) == []
+
+
+@EITHER
+def test_at_in_a_line_sends_at_once_or_asks(
+    new_context: Callable[..., object], patient_house: House, reader: Reader
+) -> None:
+    name, one = f"At {reader.language}", f"at.{reader.language}@example.com"
+    app = create_app(read_settings(patient_house.environ))
+    quotations(app, reader, name, [one, f"several.{one}"])
+    with app.app_context():
+        several = db.session.scalars(select(Partner).where(Partner.name == f"{name} 1")).one()
+        save_contact(several, "Other", f"other.{one}")
+    locale = {"fr": "fr-FR", "en": "en-GB"}[reader.language]
+    context = new_context(locale=locale, viewport=NARROW, bypass_csp=True)
+    desk = Desk(patient_house, context.new_page(), reader)  # type: ignore[attr-defined]
+    desk.come_in()
+    page = desk.page
+    desk.go(f"/sales/quotations?q={name.replace(' ', '+')}")
+    lines = page.locator("tbody tr")
+    expect(lines).to_have_count(2)
+    # One address: it is on its way, and is called back.
+    lines.filter(has_text=f"{name} 0").locator(".at-once").click()
+    toast = page.locator(".undo")
+    expect(toast).to_be_visible()
+    expect(lines.filter(has_text=f"{name} 0")).to_contain_text(desk("scheduled"))
+    assert list(complaints(desk, reader.language)) == []
+    toast.get_by_role("button", name=desk("Undo")).click()
+    composer = page.locator("[data-composer][data-ready]")
+    expect(composer).to_be_attached()
+    assert addresses(composer) == [one]
+    # Several: which one is asked, and nothing is sent before.
+    desk.go(f"/sales/quotations?q={name.replace(' ', '+')}")
+    lines.filter(has_text=f"{name} 1").locator(".at-once").click()
+    dialog = page.locator("#dialog")
+    expect(dialog.locator("[data-composer][data-ready]")).to_be_attached()
+    expect(dialog.get_by_role("list", name=desk("Also known"))).to_contain_text("Other")
+    assert list(complaints(desk, reader.language)) == []
+    assert patient_house.mailbox(one) == []
 
 
 def test_a_time_that_has_passed_is_told(sit_down: Callable[..., Desk]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -23,7 +24,7 @@ from modules.sales.service.lines import LineValues
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
 from tests.journeys.test_pages import complaints
-from tests.journeys.variants import NARROW, WIDE, opposite_corners
+from tests.journeys.variants import EITHER, NARROW, WIDE, opposite_corners
 from tests.journeys.words import OLIVER, SOPHIE, Reader
 
 LINES = [LineValues("Lamp", Decimal(2), Decimal("50.00"))]
@@ -109,6 +110,36 @@ def test_selected_documents_are_sent_together_and_each_is_told(
     desk.button("Send by email…").click()
     expect(lines).to_have_count(3)
     expect(page.get_by_text(desk("Sent already"), exact=True)).to_have_count(2)
+
+
+@EITHER
+def test_a_run_is_paused_while_its_emails_leave_and_goes_on(
+    sit_down: Callable[..., Desk], app: Flask, reader: Reader
+) -> None:
+    name, address = f"Pause {reader.language}", f"pause.{reader.language}@example.com"
+    quotations(app, reader, name, [address, f"slow+{address}"])
+    desk = sit_down(reader, viewport=NARROW, bypass_csp=True)
+    page = desk.page
+    desk.go(f"/sales/quotations?q={name.replace(' ', '+')}")
+    page.locator("[data-select-row]").nth(0).click()
+    page.locator("[data-select-row]").nth(1).click()
+    desk.button("Send by email…").click()
+    page.locator("form.run-options .btn-primary").click()
+    progress, badge = page.locator("#run-progress"), page.locator("#run-progress .state")
+    half = [desk("%(num)d email was accepted.", num=1), desk("%(num)d is on its way.", num=1)]
+    expect(progress).to_contain_text(" ".join(half))
+    page.reload()
+    expect(badge).to_contain_text(desk("running"))
+    desk.button("Pause").click()
+    for _ in range(2):
+        expect(badge).to_contain_text(desk("paused"))
+        expect(progress).to_contain_text(desk("Paused. Emails that are in the queue already still leave."))
+        page.reload()
+    assert list(complaints(desk, reader.language)) == []
+    desk.button("Continue").click()
+    expect(badge).to_contain_text(desk("done"))
+    expect(progress).to_contain_text(re.compile(r"2 e.?mails"))
+    expect(desk.button("Pause")).to_be_hidden()
 
 
 @pytest.mark.parametrize("reader", [OLIVER], ids=["en"])

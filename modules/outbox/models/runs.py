@@ -96,7 +96,7 @@ class Run(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     state: Mapped[RunState] = mapped_column(StrEnumType(RunState), default=RunState.DRAFT)
-    """Changed only by `runs.service` and `runs.work`."""
+    """Changed only by `runs.service`, `runs.work` and `runs.writing`."""
     list_name: Mapped[str] = mapped_column(String(60))
     """The list in which they were selected, as `core.contract.SelectableList` names it."""
     title: Mapped[str] = mapped_column(String(120), default="", server_default="")

@@ -49,17 +49,49 @@ def about_of(run: Run, user: User, documents: Sequence[Document]) -> DocumentsMa
     return DocumentsMail(documents[0].company, run.by_user or user, documents[0].partner, documents)
 
 
-def template_of_several(run: Run, document: Document, user: User) -> MailTemplate:
-    """Return the template by which a mail with this document and others is written.
-
-    Raises:
-        HeldError: There is none.
-    """
+def template_of_several(run: Run, document: Document, user: User) -> MailTemplate | None:
+    """Return the template by which a mail with this document and others is written, or None where there is none."""
     offered = templates_for(about_of(run, user, [document]), user if run.template_id is not None else None)
-    found = next((row for row in offered if run.template_id in {None, row.id}), None)
-    if found is None:
-        raise HeldError(HeldReason.NO_TEMPLATE)
-    return found
+    return next((row for row in offered if run.template_id in {None, row.id}), None)
+
+
+def without_template() -> HeldError:
+    """Return why documents are held that would go together while no template is there for that."""
+    return HeldError(
+        HeldReason.NO_TEMPLATE,
+        gettext(
+            "No template for several documents is active. Activate one and select the documents again, or choose one "
+            "email per document."
+        ),
+    )
+
+
+def hold_without_template(run: Run, found: Iterable[RunItem]) -> None:
+    """Hold those of some items that would go with others while no template is there for that.
+
+    One that goes alone needs none. Which those are is known only once all of a bundle are looked through: what was
+    found before is held as well. Inside the running transaction.
+
+    Args:
+        run: The run, locked.
+        found: The items, with what was found.
+    """
+    keys = {item.bundle for item in found if item.state is ItemState.READY and "+" not in item.seen_template}
+    keys.discard(NO_BUNDLE)
+    if not run.packs or not keys:
+        return
+    open_ones = (ItemState.READY, ItemState.HELD)
+    same = select(RunItem).where(
+        RunItem.run_id == run.id, RunItem.bundle.in_(keys), RunItem.state.in_(open_ones)
+    )
+    bundles: dict[str, list[RunItem]] = {}
+    for item in db.session.scalars(same.order_by(RunItem.id).with_for_update(of=RunItem)):
+        bundles.setdefault(item.bundle, []).append(item)
+    held = without_template()
+    for some in bundles.values():
+        if len(some) > 1:
+            for item in some:
+                item.state, item.reason, item.detail = ItemState.HELD, held.reason, held.detail
 
 
 def bundle_of(draft: MailDraft, document: Document, where: Destination) -> str:
@@ -159,10 +191,9 @@ def packed(run: Run, parts: Sequence[Part], user: User) -> Iterator[Letter]:
         yield from (Letter((part.item.id,), part.draft) for part in parts)
         return
     ids = tuple(part.item.id for part in parts)
-    try:
-        template = template_of_several(run, parts[0].document, user)
-    except HeldError as held:
-        yield Letter(ids, held)
+    template = template_of_several(run, parts[0].document, user)
+    if template is None:
+        yield Letter(ids, without_template())
         return
     language = language_of(template, about_of(run, user, [part.document for part in parts]))
     made: list[tuple[Part, DraftAttachment]] = []

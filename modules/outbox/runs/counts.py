@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
@@ -21,6 +22,7 @@ class Counts:
         mails: How many of its mails are in each state.
         ready: How many mails what would go makes, as far as is known: they may be parted for their size.
         under_way: How many documents are in mails that are on their way, or wait for another try.
+        carried: How many documents are in mails that were not canceled.
     """
 
     items: dict[ItemState, int] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Counts:
     mails: dict[MailState, int] = field(default_factory=dict)
     ready: int = 0
     under_way: int = 0
+    carried: int = 0
 
     def of(self, state: str) -> int:
         """Return how many documents are in a state."""
@@ -91,14 +94,21 @@ def counts_of(run_id: int) -> Counts:
     counts.mails = dict(mails.all())
     if packing is Packing.EACH:
         counts.ready, counts.under_way = counts.of(ItemState.READY), counts.moving
+        counts.carried = counts.of(ItemState.SUBMITTED) - counts.canceled
         return counts
     counts.ready = sum(count for _company, count in mails_by_company(run_id))
-    moving = select(OutgoingMail.id).where(
-        OutgoingMail.run_id == run_id, OutgoingMail.state.in_(sorted(WAITING))
-    )
-    under_way = select(func.count()).where(RunItem.run_id == run_id, RunItem.mail_id.in_(moving))
-    counts.under_way = db.session.scalar(under_way) or 0
+    counts.under_way = _documents_in(run_id, WAITING)
+    counts.carried = counts.of(ItemState.SUBMITTED) - _documents_in(run_id, {MailState.CANCELED})
     return counts
+
+
+def _documents_in(run_id: int, states: Collection[MailState]) -> int:
+    """Return how many documents are in mails of a run that are in some states."""
+    mails = select(OutgoingMail.id).where(
+        OutgoingMail.run_id == run_id, OutgoingMail.state.in_(sorted(states))
+    )
+    inside = select(func.count()).where(RunItem.run_id == run_id, RunItem.mail_id.in_(mails))
+    return db.session.scalar(inside) or 0
 
 
 def mails_by_company(run_id: int) -> list[tuple[int | None, int]]:

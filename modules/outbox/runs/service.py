@@ -48,7 +48,7 @@ from modules.outbox.models import (
 )
 from modules.outbox.permissions import READ
 from modules.outbox.private_addresses import encrypted_choice
-from modules.outbox.runs import filling, work
+from modules.outbox.runs import filling, looking, telling, work, writing
 from modules.outbox.runs.drafting import draft_of, facts_of
 from modules.outbox.runs.held import HeldError
 from modules.outbox.states import MailState
@@ -134,7 +134,7 @@ def _begun(run: Run, ids: Sequence[int]) -> Run:
         session.flush()
         run_id = run.id
     whole = filling.add_some(run_id)
-    if not work.look(run_id, LOOKED_AT_ONCE) or not whole:
+    if not looking.look(run_id, LOOKED_AT_ONCE) or not whole:
         with transaction():
             enqueue_after_commit("outbox.run", run_id)
     return db.session.get_one(Run, run_id)
@@ -321,7 +321,7 @@ def look_anew(run: Run, *conditions: ColumnElement[bool]) -> None:
 
 def _look_soon(run_id: int) -> None:
     """Look at the first items at once, and leave the others to a worker."""
-    if not work.look(run_id, LOOKED_AT_ONCE):
+    if not looking.look(run_id, LOOKED_AT_ONCE):
         with transaction():
             enqueue_after_commit("outbox.run", run_id)
 
@@ -357,18 +357,24 @@ def leave_out(*items: RunItem, out: bool = True) -> None:
     Raises:
         UserError: It was sent meanwhile, or the run has ended.
     """
+    bundles = set()
     with transaction():
         for item in items:
             row = _open_item(item)
             if out:
+                bundles.add(row.bundle)
                 row.state, row.reason, row.detail, row.bundle = ItemState.LEFT_OUT, None, "", ""
             elif row.state is ItemState.LEFT_OUT:
                 row.state = ItemState.UNCHECKED
+    if bundles - {NO_BUNDLE}:
+        # One that was held for going with others may be alone now.
+        held = RunItem.reason == HeldReason.NO_TEMPLATE
+        look_anew(items[0].run, RunItem.bundle.in_(bundles - {NO_BUNDLE}), held)
     _look_at(items)
 
 
 def _look_at(items: Sequence[RunItem]) -> None:
-    work.look(items[0].run_id, len(items), [item.id for item in items])
+    looking.look(items[0].run_id, len(items), [item.id for item in items])
 
 
 _WISHES = (HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER)
@@ -426,7 +432,7 @@ def choose(
             # Other documents of the customer lacked the same address.
             same = select(Document.id).where(Document.partner_id == document.partner_id)
             _look_again(item.run_id, RunItem.state == ItemState.HELD, RunItem.document_id.in_(same))
-    work.look(item.run_id, max(LOOKED_AT_ONCE, len(also)))
+    looking.look(item.run_id, max(LOOKED_AT_ONCE, len(also)))
 
 
 def _keep(document: Document, address: str, by: User) -> None:
@@ -506,7 +512,7 @@ def go_on(run: Run) -> None:
         if locked.template_id is not None and session.get(MailTemplate, locked.template_id) is None:
             raise UserError(_l("The template is gone. Choose another one first."), "template")
         _remember_template(locked)
-        if (locked.template_id is None or locked.packs) and locked.paused_why == work.TEMPLATE_CHANGED:
+        if (locked.template_id is None or locked.packs) and locked.paused_why == writing.TEMPLATE_CHANGED:
             # By which template each goes now, and whether it can be, is found again.
             _look_again(locked.id, RunItem.state == ItemState.READY)
         locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()
@@ -556,5 +562,5 @@ def resend_failed(run: Run, by: User) -> int:
 
 def name_of(run: Run) -> str:
     """Return what a run is called: where its documents were selected, and how many they are."""
-    from_list = run.title or work.title_of_list(run.list_name)
+    from_list = run.title or telling.title_of_list(run.list_name)
     return str(gettext("%(list)s: %(count)s", list=from_list, count=run.item_count))

@@ -387,15 +387,15 @@ def progress_words(counts: Counts, *, packs: bool = False) -> list[str]:
         (counts.canceled, ngettext("%(num)d was canceled.", "%(num)d were canceled.", counts.canceled)),
     )
     said = [words for count, words in numbers if count]
-    submitted, mails = counts.of(ItemState.SUBMITTED), sum(counts.mails.values()) - counts.canceled
-    if packs and submitted and mails:
+    mails = sum(counts.mails.values()) - counts.canceled
+    if packs and mails:
         emails = ngettext("%(num)d email", "%(num)d emails", mails)
         said.insert(
             0,
             ngettext(
                 "%(num)d document in %(emails)s.",
                 "%(num)d documents in %(emails)s.",
-                submitted,
+                counts.carried,
                 emails=emails,
             ),
         )

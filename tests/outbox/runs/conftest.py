@@ -17,7 +17,7 @@ from core.partners.service import save_partner
 from core.registry import current_registry
 from core.selection import Selection
 from modules.outbox.models import ItemState, OutgoingMail, Run, RunItem
-from modules.outbox.runs import service, work
+from modules.outbox.runs import looking, service, work
 from modules.sales.service import orders
 from modules.sales.service.lines import LineValues
 
@@ -60,7 +60,7 @@ def select_quotations(ids: Sequence[int] | None = None) -> Selection:
 def prepared(seller: User, ids: Sequence[int] | None = None) -> Run:
     """Return a run that is looked through."""
     run = service.prepare(select_quotations(ids), seller)
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     return run
 

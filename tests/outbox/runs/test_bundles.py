@@ -24,15 +24,16 @@ from core.followers.service import follow
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from modules.distribution import history
-from modules.mail_config.models import MailServer
+from modules.mail_config.models import MailServer, MailTemplate
+from modules.mail_config.template_language.documents_mail import DOCUMENTS
 from modules.outbox import queries
 from modules.outbox import service as mail_service
 from modules.outbox.about import documents_of
 from modules.outbox.delivery.jobs import deliver_mails
 from modules.outbox.limits import ENCODED
 from modules.outbox.message import build_message
-from modules.outbox.models import OutgoingMail, Packing, Run
-from modules.outbox.runs import bundles, service, work
+from modules.outbox.models import OutgoingMail, Packing, Run, RunState
+from modules.outbox.runs import bundles, looking, service, telling, work, writing
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import sent_as_they_are
 from modules.outbox.states import MailState
@@ -49,7 +50,7 @@ def packed(seller: User, ids: list[int], packing: Packing = Packing.TOGETHER) ->
     """Return a run whose documents go together, looked through."""
     run = prepared(seller, ids)
     service.choose_packing(run, packing)
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     return run
 
@@ -103,7 +104,7 @@ def test_documents_of_one_customer_leave_in_one_mail_and_each_says_so(
     for mail in mails(run):
         accepted(mail)
     work.work(run.id)
-    assert work.outcome_sentence(run.id) == "2 emails were accepted. They carry 4 documents."
+    assert telling.outcome_sentence(run.id) == "2 emails were accepted. They carry 4 documents."
 
 
 def test_who_would_not_get_a_document_by_itself_gets_none_with_others(
@@ -192,6 +193,55 @@ def test_a_document_that_changes_before_it_leaves_keeps_the_mail_back(
     assert mail_service.resend([mail.id], by=seller) == []
     again = packed(seller, ids)
     assert outcomes(again) == ["ready"] * 3  # nobody has got them
+
+
+@pytest.mark.both_databases
+def test_without_a_template_for_several_a_document_alone_still_goes(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, sign_in: Callable[[User], FlaskClient]
+) -> None:
+    several, one = partner(), partner()
+    ids = [quote(several).id, quote(one).id, quote(several).id]
+    with transaction() as session:
+        of_several = session.scalars(select(MailTemplate).where(MailTemplate.kind == DOCUMENTS)).all()
+        for template in of_several:
+            template.active = False
+    run = prepared(seller, ids)
+    service.choose_packing(run, Packing.TOGETHER)
+    while not looking.look(run.id, 1):  # what was found first is held as well
+        pass
+    assert outcomes(run) == ["no_template", "ready", "no_template"]
+    browser = sign_in(seller)
+    here = f"/outbox/runs/{run.id}"
+    page = browser.get(here).text
+    assert "No template for several documents is active." in page
+    assert "Send 1 email" in page
+    assert page.count("<tr") == 3  # the head, and a line for each mail
+    # Of two, one is left out: the other one goes alone. Taken back in, both are held.
+    first = next(item for item in items(run) if item.document_id == ids[0])
+    browser.post(f"{here}/items/{first.id}/decide", data={"decision": "out", "alone": "1"})
+    assert outcomes(run) == ["left_out", "ready", "ready"]
+    browser.post(f"{here}/items/{first.id}/decide", data={"decision": "in"})
+    assert outcomes(run) == ["no_template", "ready", "no_template"]
+    service.start(run, seller)
+    (mail,) = written(app, run)
+    assert carried(mail) == [ids[1]]
+    # It goes missing once all was looked through: the run asks, and then sends what can be sent.
+    with transaction():
+        for template in of_several:
+            template.active = True
+    run = packed(seller, ids)
+    service.send_anyway(next(item for item in items(run) if item.reason == "sent_before"))
+    assert outcomes(run) == ["ready"] * 3
+    with transaction():
+        for template in of_several:
+            template.active = False
+    service.start(run, seller)
+    work.work(run.id)
+    db.session.refresh(run)
+    assert (run.state, run.paused_why) == (RunState.PAUSED, writing.TEMPLATE_CHANGED)
+    service.go_on(run)
+    written(app, run)
+    assert outcomes(run) == ["no_template", "submitted", "no_template"]
 
 
 def test_one_address_repairs_all_that_lack_it(

@@ -27,7 +27,7 @@ from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CUSTOMER
 from modules.outbox.models import ItemState, Run, RunItem
-from modules.outbox.runs import service, work
+from modules.outbox.runs import looking, service, work, writing
 from modules.outbox.states import MailState
 from modules.outbox.unsubscribe.service import BY_LINK, opt_out
 from tests.forms import form_of
@@ -50,7 +50,7 @@ def select_customers(ids: list[int] | None = None) -> Selection:
 
 def prepared(seller: User, *partners: Partner) -> Run:
     run = service.prepare_mailing(select_customers([partner.id for partner in partners]), seller)
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     return run
 
@@ -120,7 +120,7 @@ def test_who_opts_out_while_it_goes_is_told_on_the_item(
 ) -> None:
     first, second = partner(**WILLING), partner(**WILLING)
     run = prepared(seller, first, second)
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     written(run, seller)
     (mail,) = mails()
@@ -245,7 +245,7 @@ def test_its_writer_writes_it_and_nothing_that_is_not_saved_is_lost(
     # Another window, or what comes late, does not undo it unseen.
     assert browser.post(f"{address}/text", data=good).status_code == 422
     assert browser.post(f"{address}/text/keep", data=good).status_code == 422
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     first, second = db.session.scalars(select(RunItem).where(RunItem.run_id == run.id).order_by(RunItem.id))
     page = browser.get(f"{address}/items/{first.id}/preview").text
@@ -266,7 +266,7 @@ def test_without_any_template_it_begins_with_a_few_words(
     assert outcomes(run) == {"Customer 0": "no_template"}
     browser = sign_in(seller)
     browser.post(f"/outbox/runs/{run.id}/text/begin")
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     assert outcomes(run) == {"Customer 0": "ready"}
     browser.post(f"/outbox/runs/{run.id}/text/keep", data={"subject_en": "x"})

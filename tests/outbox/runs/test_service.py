@@ -35,7 +35,7 @@ from modules.outbox.models import MAILS, Alert, Run, RunItem, RunState
 from modules.outbox.privacy.person import erase
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
-from modules.outbox.runs import filling, service, work
+from modules.outbox.runs import filling, looking, service, work, writing
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.service import resend
 from modules.outbox.service import submit as send_mail
@@ -245,7 +245,7 @@ def test_a_process_that_dies_while_it_prepares_loses_nothing_of_what_was_selecte
     run = db.session.scalars(select(Run)).one()
     counts = counts_of(run.id)
     assert (counts.total, counts.of("unchecked")) == (5, 5)  # the page says how far it is
-    while not work.look(run.id, 100):
+    while not looking.look(run.id, 100):
         pass
     assert outcomes(run) == ["ready", "ready"]
     with pytest.raises(UserError, match="being looked through"):
@@ -335,7 +335,7 @@ def test_a_document_that_has_changed_is_looked_through_as_any_other(
 def test_a_template_that_nobody_has_chosen_may_change_as_well(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch, fate: str
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     documents = [quote(partner()) for _ in range(2)]
     applies = templates_for(documents[0])[0]
@@ -354,7 +354,7 @@ def test_a_template_that_nobody_has_chosen_may_change_as_well(
         assert sorted(outcomes(run)) == ["no_template", "submitted"]
         return
     assert _state(run) is RunState.PAUSED
-    assert db.session.get_one(Run, run.id).paused_why == work.TEMPLATE_CHANGED
+    assert db.session.get_one(Run, run.id).paused_why == writing.TEMPLATE_CHANGED
     service.go_on(run)
     assert len(written(app, run)) == 2
 
@@ -388,10 +388,10 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
     run, other = prepared(seller, ids), prepared(seller, ids)
     service.start(run, seller)
     service.start(other, seller)
-    write = work._submit
+    write = writing._submit
 
     def after(run_id: int, user_id: int, drafts: Any) -> None:
-        monkeypatch.setattr(work, "_submit", write)
+        monkeypatch.setattr(writing, "_submit", write)
         if meanwhile == "another run":
             work.work(other.id)
         elif meanwhile == "another worker":
@@ -403,7 +403,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
             service.pause(run) if meanwhile == "pause" else service.stop(run, seller)
         write(run_id, user_id, drafts)
 
-    monkeypatch.setattr(work, "_submit", after)
+    monkeypatch.setattr(writing, "_submit", after)
     work.work(run.id)
     sent = [mail.document_id for mail in mails()]
     assert len(sent) == len(set(sent))
@@ -422,7 +422,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
 def test_a_run_is_paused_continued_and_stopped_once_however_often_it_is_pressed(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 2)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 2)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     run = prepared(seller, [quote(partner()).id for _ in range(7)])
     service.start(run, seller)
@@ -494,7 +494,7 @@ def test_an_address_that_is_erased_is_no_choice_any_more(
     service.choose(items(run)[0], ["Walk.In@example.com"], seller)
     assert outcomes(run) == ["ready"]
     erase("walk.in@example.com", seller)
-    work.look(run.id, 10)
+    looking.look(run.id, 10)
     assert outcomes(run) == ["no_address"]
 
 
@@ -529,7 +529,7 @@ def test_a_run_in_a_restored_copy_writes_nothing_until_a_person_says_so(
 def test_a_template_that_goes_or_changes_in_the_middle_pauses_the_run(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch, fate: str
 ) -> None:
-    monkeypatch.setattr(work, "WRITTEN_AT", 1)
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
     monkeypatch.setattr(work, "STEPS_A_JOB", 1)
     documents = [quote(partner()) for _ in range(2)]
     chosen = templates_for(documents[0])[0]
@@ -549,7 +549,7 @@ def test_a_template_that_goes_or_changes_in_the_middle_pauses_the_run(
     work.work(run.id)
     assert len(mails(run)) == 1
     assert _state(run) is RunState.PAUSED
-    assert db.session.get_one(Run, run.id).paused_why in {work.TEMPLATE_GONE, work.TEMPLATE_CHANGED}
+    assert db.session.get_one(Run, run.id).paused_why in {writing.TEMPLATE_GONE, writing.TEMPLATE_CHANGED}
     if fate == "deleted":
         with pytest.raises(UserError):
             service.go_on(run)
