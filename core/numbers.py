@@ -114,7 +114,7 @@ def read_decimal(text: str, places: int = DECIMAL_PLACES, locale: str | None = N
     locale = number_locale(locale or get_locale())
     found = parted(text, marks_of(locale))
     if found is None:
-        example = format_decimal(Decimal("-1234.5"), locale=locale)
+        example = format_decimal(Decimal("-1234.5" if places else "1234"), locale=locale)
         raise ValueError(
             gettext("This is not a number. It is written like this: %(example)s", example=example)
         )

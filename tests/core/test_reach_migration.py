@@ -20,7 +20,12 @@ from core.partners.service import make_main_contact, save_contact, save_partner
 from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate
 
-FORMER = {"distribution": "base", "mail_config": "9d2e61c7f048", "core": "8a4c61e07d52"}
+FORMER = {
+    "distribution": "base",
+    "outbox": "9b60d4e7c315",
+    "mail_config": "9d2e61c7f048",
+    "core": "8a4c61e07d52",
+}
 
 
 @pytest.mark.both_databases

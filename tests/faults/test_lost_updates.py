@@ -24,6 +24,7 @@ from core.contract import Scope
 from core.db import db, end_reading, transaction
 from core.mail.outcomes import Failure, FailureKind
 from core.partners.labels import LabelKind, save_label
+from core.partners.lists.models import ListKind, PartnerList
 from core.partners.service import make_main_contact, save_contact, save_partner
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.testing.fixtures import PASSWORD
@@ -62,6 +63,18 @@ class Case:
     others: Any
     stored: Callable[[Any], tuple[object, object]]
     before: tuple[object, object]
+
+
+def _list(company: Company) -> PartnerList:
+    with transaction() as session:
+        row = PartnerList(kind=ListKind.DYNAMIC, name="Customers in France", company_id=company.id, steps=[])
+        session.add(row)
+    return row
+
+
+def _reach(row: PartnerList) -> tuple[object, object]:
+    db.session.refresh(row)
+    return row.name, row.company_id or row.owner_id or "all"
 
 
 def _server(company: Company | None = None) -> MailServer:
@@ -131,6 +144,10 @@ CASES = {
     "tag": Case(
         lambda _: save_label(None, LabelKind.TAG, {"name": "VIP", "color": "gray"}),
         "/partner-labels/{}", "name", "Very", "Important", "color", "blue", _columns("name", "color"), ("VIP", "gray"),
+    ),
+    "list of recipients": Case(
+        _list, "/partner-lists/{}", "name", "France", "Francophones", "reach", "all", _reach,
+        ("Customers in France", 1),
     ),
     "product": Case(
         lambda c: save_product(None, {"name": "Lamp", "unit_price": Decimal("10.4167"), "company_id": c.id}),

@@ -237,7 +237,7 @@ def test_a_text_that_the_editor_would_spoil_is_edited_as_source(app, boss, make_
         ({"attachment_name": "{{ nothing }}"}, "There is no field “nothing”."),
         ({"reply_to": "nobody"}, "is not a valid email address"),
         ({"name": ""}, "This field is required."),
-        ({"position": "first"}, "Not a valid integer value."),
+        ({"position": "first"}, "This is not a number."),
         ({"partner_id": "4711"}, "This customer does not exist any more."),
         (
             {"recipient_rule": "fixed", "recipient_field": "to", "recipient_value": "me at home"},

@@ -238,7 +238,7 @@ def test_a_process_that_dies_while_it_prepares_loses_nothing_of_what_was_selecte
         raise KeyboardInterrupt  # as a kill between two transactions
 
     with monkeypatch.context() as half:
-        half.setattr(work, "look", die)
+        half.setattr(looking, "look", die)
         with pytest.raises(KeyboardInterrupt):
             service.prepare(select_quotations(ids), seller)
     db.session.rollback()
