@@ -6,6 +6,7 @@ Hypothesis draws the same examples in every run and looks at no clock; `--hypoth
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,15 @@ settings.register_profile(
 )
 settings.register_profile("same", settings.get_profile("search"), derandomize=True)
 settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _mask_of_files_is_as_before() -> Iterator[None]:
+    """Take back what the command line sets for its process, where a test calls it in this one."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(autouse=True)

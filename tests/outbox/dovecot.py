@@ -107,7 +107,8 @@ class Dovecot:
         if own != 0:
             name = os.environ.get("USER", "nobody")
             config += f"default_internal_user = {name}\ndefault_login_user = {name}\n"
-        (folder / "home").mkdir(mode=0o755)
+        (folder / "home").mkdir()
+        (folder / "home").chmod(0o755)  # it serves as another user, whatever the mask of this process
         (folder / "dovecot.conf").write_text(config)
         self._process = subprocess.Popen([DOVECOT, "-F", "-c", folder / "dovecot.conf"])
         self._wait()
