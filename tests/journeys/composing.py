@@ -89,6 +89,15 @@ def send(desk: Desk, composer: Locator) -> None:
     composer.get_by_role("button", name=desk("Send"), exact=True).click()
 
 
+def send_off(desk: Desk, composer: Locator) -> None:
+    """Press Send, and wait for the page of the document, which comes anew with the answer.
+
+    The email may be there before: to go on to another page meanwhile, the browser would be told to go to two places.
+    """
+    with desk.page.expect_navigation():
+        send(desk, composer)
+
+
 def editor(desk: Desk, composer: Locator) -> Locator:
     """Find the text."""
     return composer.get_by_role("textbox", name=desk("Text"), exact=True)
