@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -94,3 +94,20 @@ def test_who_has_bought_what_and_when(
         cashier = make_user("cashier", login="till@maison.example.com")
         with pytest.raises(Exception, match="not available any more"):
             found("sales.bought", anything, cashier)
+
+
+@pytest.mark.parametrize("period", [("2026-01-01", None), (None, "2026-01-01"), ("2026-01-01", "2026-02-01")])
+def test_buyers_of_a_period_are_read_from_their_index(
+    app: Flask, salesperson: User, company: Company, period: tuple[str | None, str | None]
+) -> None:
+    with app.test_request_context():
+        values = {"product_id": None, "first": period[0], "last": period[1]}
+        service.add_step(salesperson, "sales.bought", How.ADD, values)
+        condition = service.found_by(service.working_list(salesperson), salesperson)
+        sql = str(
+            select(Partner.id).where(condition).compile(db.engine, compile_kwargs={"literal_binds": True})
+        )
+    plan = [str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
+    documents = [step for step in plan if "core_document" in step]
+    assert documents
+    assert all("COVERING INDEX ix_core_document_buyers (kind=? AND date" in step for step in documents), plan
