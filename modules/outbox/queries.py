@@ -26,7 +26,15 @@ from core.partners.models import Partner
 from core.web.formats import harmless
 from modules.outbox.about import about, none_hidden, pairs
 from modules.outbox.document_check import document_problems
-from modules.outbox.models import EmlExport, FurtherDocument, HandOver, MailRecipient, OutgoingMail, Way
+from modules.outbox.models import (
+    FAILS,
+    EmlExport,
+    FurtherDocument,
+    HandOver,
+    MailRecipient,
+    OutgoingMail,
+    Way,
+)
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
@@ -363,10 +371,10 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
         if document_id is not None:
             badges[document_id] = state_badge(state, accepted, count, failure, captured=captured)
             last[document_id], submitted[document_id] = mail_id, at
-    left_out: dict[int, list[_LeftOut]] = {}
-    for person in map(_LeftOut._make, db.session.execute(_without(), documents)):
-        left_out.setdefault(person.document_id or 0, []).append(person)
-    for document_id, people in left_out.items():
+    without: dict[int, list[_LeftOut]] = {}
+    for person in map(_LeftOut._make, db.session.execute(left_out(), documents)):
+        without.setdefault(person.document_id or 0, []).append(person)
+    for document_id, people in without.items():
         if any(person.mail_id != last[document_id] for person in people):
             badges[document_id] = _left_out_badge(badges[document_id], people)
     for document_id, word in handed_over(document_ids).items():
@@ -436,9 +444,16 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
 
 
 @cache
-def _without() -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
-    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes."""
-    failed = pairs(OutgoingMail.state.in_(sorted(FAILED)))
+def left_out(
+    *, everywhere: bool = False
+) -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
+    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes.
+
+    Args:
+        everywhere: True for the mails about any document; else about `DOCUMENTS`.
+    """
+    # Of all mails, the few that have failed have an index; of one document's, the document has.
+    failed = pairs(FAILS if everywhere else OutgoingMail.state.in_(sorted(FAILED)), everywhere=everywhere)
     later, again, carried = aliased(OutgoingMail), aliased(MailRecipient), aliased(FurtherDocument)
     to_the_same = (
         later.id > failed.c.mail_id,

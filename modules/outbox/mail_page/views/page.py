@@ -11,7 +11,7 @@ from io import BytesIO
 
 from flask import Response, abort, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import format_datetime, gettext
+from flask_babel import gettext
 from sqlalchemy import func, select
 
 from core.auth.models import User
@@ -19,6 +19,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
 from core.files import FileMissingError
+from core.i18n import format_datetime
 from core.mail.advice import ADVICE, Advice
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
