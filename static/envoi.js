@@ -56,8 +56,11 @@
   document.addEventListener(
     "submit",
     (event) => {
-      const all = event.target.elements.all?.value && event.submitter?.dataset.confirmAll;
-      const question = all || event.submitter?.dataset.confirm || event.target.dataset.confirm;
+      const asked = event.submitter?.dataset ?? {};
+      const all = event.target.elements.all?.value && asked.confirmAll;
+      // What may be done to a few without a word is asked where it is many.
+      const many = asked.confirmMany && new FormData(event.target).getAll("id").length > 10 && asked.confirmMany;
+      const question = all || many || asked.confirm || event.target.dataset.confirm;
       if (question && !window.confirm(question)) {
         event.preventDefault();
         event.stopImmediatePropagation();
