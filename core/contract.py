@@ -76,6 +76,7 @@ class DocumentKind:
         endpoint: Shows one document; takes `document_id`.
         read: Permission that reading it needs.
         behavior: Dotted path of a `core.documents.behavior.DocumentBehavior`.
+        billed: True where the billing contacts of the customer get it in place of the customer, where it has any.
     """
 
     name: str
@@ -83,6 +84,7 @@ class DocumentKind:
     endpoint: str
     read: str
     behavior: str
+    billed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

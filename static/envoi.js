@@ -263,6 +263,30 @@
       port.value = usual[target.value] ?? port.value;
   });
 
+  // Ctrl+S saves, as everywhere: the form in which somebody is, or the one form of the page that can be saved.
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+    const saves = [...document.querySelectorAll("form")].filter(
+      (form) => form.querySelector(".form-actions .btn-primary") && form.offsetParent,
+    );
+    const form = saves.find((one) => one.contains(event.target)) ?? (saves.length === 1 ? saves[0] : null);
+    if (!form) return;
+    event.preventDefault();
+    // What is typed counts before the field is left.
+    document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
+    if (!event.repeat) form.requestSubmit(form.querySelector(".form-actions .btn-primary"));
+  });
+
+  // A customer who was made on the way is the one of the document.
+  document.addEventListener("customer-made", (event) => {
+    const choice = document.querySelector("select[name=partner_id]")?.tomselect;
+    window.bootstrap.Modal.getInstance(document.getElementById("dialog"))?.hide();
+    if (!choice) return;
+    choice.addOption(event.detail);
+    choice.setValue(event.detail.value);
+    choice.focus();
+  });
+
   // A page brought back from the browser's memory shows old states: fetch it anew.
   window.addEventListener("pageshow", (event) => {
     if (event.persisted) window.location.reload();
