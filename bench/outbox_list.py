@@ -30,12 +30,12 @@ from core.companies.service import save_company
 from core.db import db, transaction
 from core.documents.models import Document
 from core.mail.explanations import FailureKind
+from core.matching import fold
 from core.testing.fixtures import test_settings
 from core.testing.services import create_database, postgres_server
 from modules.mail_config.models import Encryption
 from modules.mail_config.servers.service import save_server
 from modules.outbox.models import MAIL_SEARCH, MAILS, RECIPIENTS
-from modules.outbox.search_index import fold
 from modules.outbox.states import MailState
 
 SMALL = 1000

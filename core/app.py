@@ -33,6 +33,7 @@ from core.i18n import number_locale
 from core.kept import kept
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
+from core.selection import found_elsewhere
 from core.web import compression, errors, formats, security, static
 from core.web.menu import developer_mode, menu_for
 from core.web.slots import slot
@@ -230,4 +231,5 @@ def shell_context() -> dict[str, Any]:
         "developer": developer_mode(user),
         "companies_to_choose": partial(companies_for, user),
         "kind_title": kind_title,
+        "found_elsewhere": partial(found_elsewhere, user),
     }

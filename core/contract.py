@@ -76,6 +76,7 @@ class DocumentKind:
         endpoint: Shows one document; takes `document_id`.
         read: Permission that reading it needs.
         behavior: Dotted path of a `core.documents.behavior.DocumentBehavior`.
+        billed: True where the billing contacts of the customer get it in place of the customer, where it has any.
     """
 
     name: str
@@ -83,6 +84,7 @@ class DocumentKind:
     endpoint: str
     read: str
     behavior: str
+    billed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,28 @@ class SelectableList:
     permission: str
     source: str
     of: str = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """A filter that is offered above every list of documents, whoever's kind they are.
+
+    Attributes:
+        name: `<module>.<what>`, for example `outbox.failed`; it stands in the address of the page.
+        title: English, marked with `N_`.
+        condition: Dotted path of a function without arguments that returns the condition on
+            `core.documents.models.Document`. Each page of a list asks for it, so it must be quick.
+        permission: What somebody needs to use it; None for whoever reads the list.
+        group: Filters of one group are joined by OR, groups by AND.
+        order: Position among the filters, ascending.
+    """
+
+    name: str
+    title: str
+    condition: str
+    permission: str | None = None
+    group: str = ""
+    order: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +245,7 @@ class Module:
             empty database, in the order of loading.
         slots: Pieces it puts into the pages of others.
         lists: Lists of documents or customers whose rows can be selected.
+        document_filters: Filters above every list of documents.
         criteria: Criteria by which customers are put on lists of recipients.
         transports: Kinds of mail servers it brings; such a module depends on `mail_config`.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
@@ -254,6 +279,7 @@ class Module:
     demo: str | None = None
     slots: tuple[SlotFill, ...] = ()
     lists: tuple[SelectableList, ...] = ()
+    document_filters: tuple[DocumentFilter, ...] = ()
     criteria: tuple[PartnerCriterion, ...] = ()
     transports: tuple[TransportSpec, ...] = ()
     cli: str | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from typing import Any
 
+import flask_babel
 from babel import Locale
 from babel.languages import get_official_languages
 from babel.localedata import exists
@@ -12,6 +15,8 @@ from flask_babel import gettext, lazy_gettext, lazy_pgettext, ngettext, pgettext
 __all__ = [
     "N_",
     "countries",
+    "format_date",
+    "format_datetime",
     "gettext",
     "is_country",
     "language_name",
@@ -26,6 +31,26 @@ __all__ = [
 
 # CLDR lists groups of countries, and codes for tests, beside the countries of ISO 3166.
 _NO_COUNTRIES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
+
+
+# CLDR has "1 octobre", which nobody writes or says in French.
+_FIRST = re.compile(r"(?<!\d)1(?=[ \u00a0\u202f](?:janv|févr|mars|avr|mai|juin|juil|août|sept|oct|nov|déc))")
+
+
+def format_date(date: Any = None, format: str | None = None, **kwargs: Any) -> str:  # noqa: A002 (Flask-Babel's names)
+    """Return a day in words, as the language of the reader writes it; arguments as for Flask-Babel."""
+    return first_of_month(str(flask_babel.format_date(date, format, **kwargs)))
+
+
+def format_datetime(datetime: Any = None, format: str | None = None, **kwargs: Any) -> str:  # noqa: A002
+    """Return a moment in words, likewise."""
+    return first_of_month(str(flask_babel.format_datetime(datetime, format, **kwargs)))
+
+
+def first_of_month(text: str) -> str:
+    """Return a day in words with the ordinal that French wants for the first of a month."""
+    locale = flask_babel.get_locale()
+    return _FIRST.sub("1er", text) if locale is not None and locale.language == "fr" else text
 
 
 @cache

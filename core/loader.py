@@ -221,6 +221,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
         named += [("document kind", k.name) for k in module.document_kinds]
         named += [("job", j.name) for j in module.jobs]
         named += [("list", entry.name) for entry in module.lists]
+        named += [("filter", entry.name) for entry in module.document_filters]
         named += [("criterion", entry.name) for entry in module.criteria]
         named += [("transport", spec.name) for spec in module.transports]
         problems += [
@@ -257,9 +258,12 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
             if entry.permission not in permissions
         ]
         problems += [
-            f"Module {module.name}: the criterion {entry.name} names the unknown permission {entry.permission}."
-            for entry in module.criteria
-            if entry.permission is not None and entry.permission not in permissions
+            f"Module {module.name}: the {what} {name} names the unknown permission {permission}."
+            for what, name, permission in (
+                *(("filter", entry.name, entry.permission) for entry in module.document_filters),
+                *(("criterion", entry.name, entry.permission) for entry in module.criteria),
+            )
+            if permission is not None and permission not in permissions
         ]
         prefix = f"{module.name.upper()}_"
         problems += [
@@ -287,6 +291,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
     paths += [entry.source for entry in module.lists]
+    paths += [entry.condition for entry in module.document_filters]
     paths += [entry.criterion for entry in module.criteria]
     paths += [path for spec in module.transports for path in (spec.factory, spec.shown)]
     problems = []
@@ -335,6 +340,9 @@ def build_registry(modules: Iterable[Module]) -> Registry:
         menu=tuple(sorted((item for m in everything for item in m.menu), key=lambda item: item.order)),
         slots={name: tuple(sorted(fills, key=lambda fill: fill.order)) for name, fills in slots.items()},
         lists={entry.name: entry for m in everything for entry in m.lists},
+        document_filters=tuple(
+            sorted((entry for m in everything for entry in m.document_filters), key=lambda entry: entry.order)
+        ),
         criteria={
             entry.name: entry
             for entry in sorted(

@@ -1,12 +1,17 @@
-"""SQL conditions that find what a person types: every word of it, in any case, with or without accents."""
+"""SQL conditions that find what a person types: every word of it, in any case, with or without accents.
+
+Every list and every field that searches asks by them, so that what one of them finds, all find.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, cast, func, or_
+from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, cast, func, or_, select, true
 
 from core.db import db
 
@@ -16,27 +21,66 @@ MAX_TYPED = 100  # characters; no name is longer
 _ALPHABETS = ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1FFF))
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Columns of a row that a column refers to, as places where words may stand.
+
+    Attributes:
+        key: Refers to the row; may be NULL.
+        identity: What it refers to.
+        columns: The columns of that row.
+    """
+
+    key: Any
+    identity: Any
+    columns: tuple[SQLColumnExpression[str], ...]
+
+
 def matching(
-    text: str, *columns: SQLColumnExpression[str], begins: bool = False
+    text: str, *places: SQLColumnExpression[str] | Named, begins: bool = False
 ) -> list[ColumnElement[bool]]:
-    """Return the conditions of a search text: each of its words occurs in one of the columns.
+    """Return the conditions of a search text: each of its words occurs in one of the places.
 
     Case and accents make no difference: both databases look for classes of letters.
 
     Args:
         text: What was typed.
-        columns: Where the words may stand.
-        begins: True when one of the columns must begin with the whole text.
+        places: Where the words may stand.
+        begins: True when one of the places must begin with the whole text.
     """
     if begins:
-        return [or_(*(like(column, folded(text), begins=True) for column in columns))]
-    return [or_(*(like(column, word) for column in columns)) for word in words(text)]
+        return [or_(*(_stands(place, folded(text), begins=True) for place in places))]
+    return [or_(*(_stands(place, word) for place in places)) for word in words(text)]
+
+
+def found_in(text: str, *places: SQLColumnExpression[str] | Named) -> ColumnElement[bool]:
+    """Return the same as one condition; a text without words finds everything."""
+    return and_(true(), *matching(text, *places))
+
+
+def _stands(
+    place: SQLColumnExpression[str] | Named, word: str, *, begins: bool = False
+) -> ColumnElement[bool]:
+    if not isinstance(place, Named):
+        return like(place, word, begins=begins)
+    # The few rows of that name are found once, and not for each row of the list.
+    named = or_(*(like(column, word, begins=begins) for column in place.columns))
+    found: ColumnElement[bool] = place.key.in_(select(place.identity).where(named))
+    return found
+
+
+def fold(text: str) -> str:
+    """Return a text as it is compared: without case and without accents."""
+    if text.isascii():
+        return text.lower()
+    # Letters and accents apart; also ligatures and wide forms, as they come out of PDFs.
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
 
 
 def folded(text: str) -> str:
-    """Return a text without case and accents, and without what nobody types."""
-    apart = unicodedata.normalize("NFKD", text.replace("\0", "").strip()[:MAX_TYPED])
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
+    """Return what was typed as it is compared, and without what nobody types."""
+    return fold(text.replace("\0", "").strip()[:MAX_TYPED])
 
 
 def words(text: str) -> list[str]:

@@ -12,6 +12,7 @@ from flask import current_app
 
 from core.config import Settings
 from core.contract import (
+    DocumentFilter,
     DocumentKind,
     JobSpec,
     MenuItem,
@@ -36,6 +37,7 @@ class Registry:
         menu: Entries of the menu, sorted.
         slots: Fills by the name of their slot, sorted.
         lists: Lists whose rows can be selected, by name.
+        document_filters: Filters above every list of documents, in their order.
         criteria: Criteria for lists of customers by name, in the order in which they are offered.
         transports: Kinds of mail servers by name, in the order in which they are offered.
         scripts: What every page loads, as (module, file of its folder `static`).
@@ -49,6 +51,7 @@ class Registry:
     menu: tuple[MenuItem, ...]
     slots: Mapping[str, tuple[SlotFill, ...]]
     lists: Mapping[str, SelectableList]
+    document_filters: tuple[DocumentFilter, ...]
     criteria: Mapping[str, PartnerCriterion]
     transports: Mapping[str, TransportSpec]
     scripts: tuple[tuple[str, str], ...] = ()

@@ -14,12 +14,14 @@ from urllib.parse import parse_qsl
 
 from flask import abort, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import Select
+from sqlalchemy import Select, select
 from werkzeug.datastructures import MultiDict
 
 from core.auth.models import User
 from core.contract import SelectableList
 from core.db import db
+from core.documents.models import Document
+from core.matching import found_in
 from core.registry import current_registry, resolve_function
 from core.spreadsheets import Cell, Column
 from core.web.criteria import narrow
@@ -33,6 +35,10 @@ MAX_CRITERIA = 2000
 """Characters of the query by which a list is narrowed and sorted."""
 MOST_COUNTED = 10_000
 """So far rows are counted; beyond, it says "10,000+"."""
+MOST_ELSEWHERE = 20
+"""Rows that are counted in the neighboring lists."""
+MOST_NUMBERED = 500
+"""Documents, the newest, among which a number is looked for in the neighboring lists."""
 CHUNK = 500
 """Rows that are read at once."""
 
@@ -148,6 +154,49 @@ def count_matching(declared: SelectableList, user: User, arguments: MultiDict[st
     statement, _sort, _descending = _narrowed(source, arguments)
     ids = statement.with_only_columns(source.spec.identity, maintain_column_froms=True)
     return count_up_to(ids, MOST_COUNTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Rows of another list in which a search would have found something.
+
+    Attributes:
+        title: Of the list, in English.
+        count: How many.
+        url: Leads there.
+    """
+
+    title: str
+    count: Count
+    url: str
+
+
+def found_elsewhere(user: User, endpoint: str, search: str) -> list[Elsewhere]:
+    """Return the lists that have documents of a number, where a list has none that was searched for it.
+
+    Args:
+        user: Who looks.
+        endpoint: Of the list that was searched, which is told first where its filters have hidden the rows.
+        search: What was typed.
+    """
+    # Most that finds nothing is a name; only what may be a number is worth to look through all documents.
+    if not any(letter.isdigit() for letter in search):
+        return []
+    numbered = select(Document.id).where(found_in(search, Document.number)).order_by(Document.id.desc())
+    ids = list(db.session.scalars(numbered.limit(MOST_NUMBERED)))
+    found = []
+    lists = current_registry().lists.values()
+    for declared in sorted(lists, key=lambda one: one.name != endpoint) if ids else ():
+        if declared.of != "document" or not user.can(declared.permission):
+            continue
+        source = _source(declared, user)
+        identity = source.spec.identity
+        rows = source.statement.where(identity.in_(ids))
+        count = count_up_to(rows.with_only_columns(identity, maintain_column_froms=True), MOST_ELSEWHERE)
+        if count.found:
+            # `all`, or filters that hold by default would narrow it.
+            found.append(Elsewhere(declared.title, count, url_for(declared.name, q=search, all=1)))
+    return found
 
 
 def _narrowed(source: ListSource[Any], arguments: MultiDict[str, str]) -> tuple[Select[Any], SortKey, bool]:

@@ -56,8 +56,11 @@
   document.addEventListener(
     "submit",
     (event) => {
-      const all = event.target.elements.all?.value && event.submitter?.dataset.confirmAll;
-      const question = all || event.submitter?.dataset.confirm || event.target.dataset.confirm;
+      const asked = event.submitter?.dataset ?? {};
+      const all = event.target.elements.all?.value && asked.confirmAll;
+      // What may be done to a few without a word is asked where it is many.
+      const many = asked.confirmMany && new FormData(event.target).getAll("id").length > 10 && asked.confirmMany;
+      const question = all || many || asked.confirm || event.target.dataset.confirm;
       if (question && !window.confirm(question)) {
         event.preventDefault();
         event.stopImmediatePropagation();
@@ -258,6 +261,30 @@
     const usual = JSON.parse(target.dataset.ports);
     if (!port.value || Object.values(usual).includes(Number(port.value)))
       port.value = usual[target.value] ?? port.value;
+  });
+
+  // Ctrl+S saves, as everywhere: the form in which somebody is, or the one form of the page that can be saved.
+  document.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+    const saves = [...document.querySelectorAll("form")].filter(
+      (form) => form.querySelector(".form-actions .btn-primary") && form.offsetParent,
+    );
+    const form = saves.find((one) => one.contains(event.target)) ?? (saves.length === 1 ? saves[0] : null);
+    if (!form) return;
+    event.preventDefault();
+    // What is typed counts before the field is left.
+    document.activeElement?.dispatchEvent(new Event("change", { bubbles: true }));
+    if (!event.repeat) form.requestSubmit(form.querySelector(".form-actions .btn-primary"));
+  });
+
+  // A customer who was made on the way is the one of the document.
+  document.addEventListener("customer-made", (event) => {
+    const choice = document.querySelector("select[name=partner_id]")?.tomselect;
+    window.bootstrap.Modal.getInstance(document.getElementById("dialog"))?.hide();
+    if (!choice) return;
+    choice.addOption(event.detail);
+    choice.setValue(event.detail.value);
+    choice.focus();
   });
 
   // A page brought back from the browser's memory shows old states: fetch it anew.

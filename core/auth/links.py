@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import cast
 
 from flask import Flask, current_app
-from flask_babel import force_locale, format_datetime, gettext
+from flask_babel import force_locale, gettext
 from itsdangerous import BadSignature, URLSafeSerializer
 from markupsafe import Markup
 from sqlalchemy import delete, select
@@ -28,6 +28,7 @@ from core.auth.models import SignInAttempt, User
 from core.auth.throttle import count_request
 from core.db import db, transaction
 from core.errors import UserError
+from core.i18n import format_datetime
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import LINK_MARK
 from core.registry import current_settings

@@ -70,6 +70,15 @@ _UNICODE = {
 _SECRET = re.compile(r"[A-Za-z0-9+/_\-.~]{40,}={0,2}")
 
 
+# What we write ourselves where a connection breaks: the name of the error, and its words.
+_OURS = re.compile(r"[A-Za-z_]\w*(?:[Ee]rror|Exception|Disconnected|Timeout|Refused):")
+
+
+def said_by_server(words: str) -> bool:
+    """Return whether the words of a failure are the server's, and not those of the program that could not reach it."""
+    return _OURS.match(words) is None
+
+
 def explain_exception(error: BaseException, stage: Stage) -> Failure:
     """Translate what a connection raises into a failure.
 

@@ -299,7 +299,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Held: address unknown"),
         _l(
             "Nothing was sent, since an earlier email to this address came back: the mailbox does not exist. Correct "
-            "the address, or press “Retry” to send it all the same."
+            "the address, or press “Send again” to send it all the same."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,

@@ -12,6 +12,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     partner_labels,
     partner_lists,
     partner_merge,
+    partner_quick,
     partners,
     people,
     products,

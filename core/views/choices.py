@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 import zoneinfo
 from functools import cache
 
@@ -13,6 +12,7 @@ from wtforms import SelectChoice
 
 from core.config import SUPPORTED_LANGUAGES
 from core.i18n import countries, language_name
+from core.matching import fold
 
 LANGUAGE_CHOICES = [SelectChoice(code, language_name(code)) for code in SUPPORTED_LANGUAGES]
 
@@ -21,14 +21,9 @@ def _locale() -> str:
     return str(get_locale() or "en")
 
 
-def _sorting(text: str) -> str:
-    """Return what sorts an accented name beside its plain letters."""
-    return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)).casefold()
-
-
 @cache
 def _countries(locale: str) -> list[tuple[str, str]]:
-    return sorted(countries(locale).items(), key=lambda pair: _sorting(pair[1]))
+    return sorted(countries(locale).items(), key=lambda pair: fold(pair[1]))
 
 
 @cache

@@ -23,6 +23,7 @@ from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
+from core.matching import found_in
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choices, timezone_choices
 from core.web.forms import at_most, required, submit
@@ -39,9 +40,7 @@ COMPANIES = ListSpec(
         Filter("active", N_("Active"), Company.active == true(), "active"),
         Filter("archived", N_("Archived"), Company.active == false(), "active"),
     ),
-    search=lambda text: (
-        Company.name.icontains(text, autoescape=True) | Company.city.icontains(text, autoescape=True)
-    ),
+    search=lambda text: found_in(text, Company.name, Company.city),
 )
 MAX_LINES_LENGTH = 1000  # characters of text at the foot of a page; more would push the lines off it
 NOT_COLUMNS = {"csrf_token", "logo", "remove_logo"}  # fields of the form that are no columns of the row

@@ -29,6 +29,7 @@ from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
+from core.matching import found_in
 from core.products.models import PaymentTerms, Product, Tax
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.products.words import Spoken
@@ -51,11 +52,7 @@ PRODUCTS = ListSpec(
         Filter("active", N_("Active"), Product.active.is_(True), "active"),
         Filter("archived", N_("Archived"), Product.active == false(), "active"),
     ),
-    search=lambda text: (
-        Product.name.icontains(text, autoescape=True)
-        | Product.code.icontains(text, autoescape=True)
-        | (Product.barcode == text)
-    ),
+    search=lambda text: found_in(text, Product.name, Product.code) | (Product.barcode == text),
 )
 TAXES = ListSpec(
     identity=Tax.id,
@@ -67,7 +64,7 @@ TAXES = ListSpec(
         Filter("active", N_("Active"), Tax.active.is_(True), "active"),
         Filter("archived", N_("Archived"), Tax.active == false(), "active"),
     ),
-    search=lambda text: Tax.name.icontains(text, autoescape=True),
+    search=lambda text: found_in(text, Tax.name),
 )
 
 PAYMENT_TERMS = ListSpec(
@@ -77,7 +74,7 @@ PAYMENT_TERMS = ListSpec(
         Filter("active", N_("Active"), PaymentTerms.active.is_(True), "active"),
         Filter("archived", N_("Archived"), PaymentTerms.active == false(), "active"),
     ),
-    search=lambda text: PaymentTerms.name.icontains(text, autoescape=True),
+    search=lambda text: found_in(text, PaymentTerms.name),
 )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import format_datetime, gettext
+from flask_babel import gettext
 from flask_login import login_user
 from sqlalchemy import false, select, true
 from wtforms import (
@@ -28,8 +28,9 @@ from core.auth.service import companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
 from core.db.changes import note_change
-from core.i18n import N_
+from core.i18n import N_, format_datetime
 from core.i18n import lazy_gettext as _l
+from core.matching import found_in
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import at_most, required, submit
@@ -160,9 +161,7 @@ def users() -> ResponseReturnValue:
                 for role in _all_roles()
             ),
         ),
-        search=lambda text: (
-            User.name.icontains(text, autoescape=True) | User.login.icontains(text, autoescape=True)
-        ),
+        search=lambda text: found_in(text, User.name, User.login),
     )
     page = paginate(select(User), spec, default_filters=("active",))
     return render_template(

@@ -10,12 +10,13 @@ from babel import Locale
 from babel.dates import format_skeleton, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
-from flask_babel import format_date, format_datetime, get_locale, gettext, to_user_timezone
+from flask_babel import get_locale, gettext, to_user_timezone
 from markupsafe import Markup, escape
 
 from core import clock
-from core.i18n import number_locale
+from core.i18n import format_date, format_datetime, number_locale
 from core.mail.addresses import one_line
+from core.mail.exceptions import said_by_server
 from core.mail.outcomes import printable
 from core.totals import round_money
 
@@ -149,3 +150,4 @@ def register(app: Flask) -> None:
     formats = (money, price, number, percent, unbroken, city_line, day, long_day, moment, file_size, ago)
     for function in (*formats, translated, harmless):
         app.add_template_filter(function)
+    app.add_template_test(said_by_server)

@@ -52,6 +52,7 @@ __all__ = [
     "Narrowed",
     "SortKey",
     "count_up_to",
+    "neighbor",
     "paginate",
     "read_criteria",
     "read_order",
@@ -236,6 +237,29 @@ def read_order(spec: ListSpec, arguments: MultiDict[str, str], criteria: Criteri
     if sort.within and sort.within not in criteria.filters:
         sort = spec.sorts[0]
     return sort, {"asc": False, "desc": True}.get(arguments.get("dir", ""), sort.descending)
+
+
+def neighbor(
+    statement: Select[T], spec: ListSpec, arguments: MultiDict[str, str], row: Any, *, before: bool
+) -> int | None:
+    """Return the id of the row before or after one, in a list as an address has narrowed and sorted it; None for none.
+
+    Args:
+        statement: Selects the rows that the user may see.
+        spec: How the list can be searched, filtered and sorted.
+        arguments: Those of the address of the list.
+        row: The row; it need not match any more.
+        before: True for the one before.
+    """
+    criteria = read_criteria(spec, arguments)
+    sort, descending = read_order(spec, arguments, criteria)
+    narrowed = (spec.narrow or partial(narrow, spec))(statement, criteria, sort)
+    smaller = descending != before
+    key = (sort.value(row), getattr(row, spec.identity.key))
+    expression = narrowed.in_order_of(sort.expression)
+    order = (expression.desc(), spec.identity.desc()) if smaller else (expression.asc(), spec.identity.asc())
+    found = narrowed.statement.where(_beyond(sort, spec.identity, key, smaller)).order_by(*order).limit(1)
+    return db.session.scalar(found.with_only_columns(spec.identity, maintain_column_froms=True))
 
 
 def paginate(

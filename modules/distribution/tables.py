@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flask_babel import gettext
-from sqlalchemy import or_, select
 
 from core.auth.models import User
 from core.documents.models import Document
 from core.documents.service import kind_title
 from core.i18n import N_
-from core.matching import matching
+from core.matching import Named, found_in
 from core.partners.models import Partner
 from core.partners.service import customer_of
 from core.selection import ListSource
@@ -25,9 +24,8 @@ SPEC = ListSpec(
         SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
         SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),
     ),
-    search=lambda text: or_(
-        Document.number.icontains(text, autoescape=True),
-        Document.partner_id.in_(select(Partner.id).where(*matching(text, Partner.name))),
+    search=lambda text: found_in(
+        text, Document.number, Named(Document.partner_id, Partner.id, (Partner.name,))
     ),
 )
 

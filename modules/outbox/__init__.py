@@ -1,6 +1,6 @@
 """Outgoing mail: the composer, the queue, outcomes, failures, resending."""
 
-from core.contract import JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.contract import DocumentFilter, JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
 from core.i18n import N_
 
 _REACH = (Scope.OWN, Scope.COMPANY, Scope.ALL)
@@ -135,6 +135,32 @@ module = Module(
     ),
     scripts=("compose/composer.js", "mail_page/mail.js"),
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
+    document_filters=(
+        DocumentFilter(
+            "outbox.not_sent",
+            N_("Not sent"),
+            "modules.outbox.document_filters:not_sent",
+            "outbox.mail.read",
+            "outbox",
+            10,
+        ),
+        DocumentFilter(
+            "outbox.failed",
+            N_("Email failed"),
+            "modules.outbox.document_filters:failed",
+            "outbox.mail.read",
+            "outbox",
+            20,
+        ),
+        DocumentFilter(
+            "outbox.waiting",
+            N_("Email waiting"),
+            "modules.outbox.document_filters:waiting",
+            "outbox.mail.read",
+            "outbox",
+            30,
+        ),
+    ),
     slots=(
         SlotFill("document.actions", "modules.outbox.slots:send_button"),
         SlotFill("document.actions", "modules.outbox.slots:hand_over_button", order=110),

@@ -26,22 +26,28 @@ DOCUMENTS: BindParameter[int] = bindparam("documents", expanding=True)
 """The parameter of what `pairs` returns: ids of documents."""
 
 
-def pairs(*conditions: ColumnElement[bool]) -> Subquery:
+def pairs(*conditions: ColumnElement[bool], everywhere: bool = False) -> Subquery:
     """Return `document_id`, `mail_id` and `revision` of the mails about `DOCUMENTS`, each half by its own index.
 
     Args:
         conditions: What must hold of the mails.
+        everywhere: True for the mails about any document: the conditions must keep them to few, by an index.
     """
+    own_document: list[ColumnElement[bool]] = [OutgoingMail.document_id.in_(DOCUMENTS)]
+    further_document: list[ColumnElement[bool]] = [FurtherDocument.document_id.in_(DOCUMENTS)]
+    if everywhere:
+        own_document = [OutgoingMail.document_id.is_not(None)]
+        further_document = [FurtherDocument.document_id.is_not(None)]
     own = select(
         OutgoingMail.document_id.label("document_id"),
         OutgoingMail.id.label("mail_id"),
         OutgoingMail.document_revision.label("revision"),
-    ).where(OutgoingMail.document_id.in_(DOCUMENTS), *conditions)
+    ).where(*own_document, *conditions)
     # Asked of each, and not joined: PostgreSQL would walk all mails beside the few that carry several documents.
     holds = select(OutgoingMail.id).where(OutgoingMail.id == FurtherDocument.mail_id, *conditions)
     further = select(
         FurtherDocument.document_id, FurtherDocument.mail_id, FurtherDocument.document_revision
-    ).where(FurtherDocument.document_id.in_(DOCUMENTS), holds.scalar_subquery().is_not(None))
+    ).where(*further_document, holds.scalar_subquery().is_not(None))
     return union_all(own, further).subquery()
 
 

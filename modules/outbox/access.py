@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from flask import abort
+from urllib.parse import parse_qsl, urlsplit
+
+from flask import abort, request
 
 from core.auth.permissions import signed_in_user
 from modules.outbox.models import OutgoingMail
 from modules.outbox.queries import mail_for
+
+MAX_LIST_LENGTH = 2000  # characters of the address of a list
+
+
+def list_come_from() -> dict[str, str]:
+    """Return the parameter `in` of a mail's page, by which it leads back to the list that it was opened from.
+
+    What is posted from that page has it in the address that it comes from.
+    """
+    within = request.args.get("in")
+    if within is None and request.method == "POST":
+        within = dict(parse_qsl(urlsplit(request.referrer or "").query)).get("in")
+    return {"in": within[:MAX_LIST_LENGTH]} if within else {}
 
 
 def mail_or_404(mail_id: int, permission: str = "outbox.mail.read") -> OutgoingMail:

@@ -26,7 +26,15 @@ from core.partners.models import Partner
 from core.web.formats import harmless
 from modules.outbox.about import about, none_hidden, pairs
 from modules.outbox.document_check import document_problems
-from modules.outbox.models import EmlExport, FurtherDocument, HandOver, MailRecipient, OutgoingMail, Way
+from modules.outbox.models import (
+    FAILS,
+    EmlExport,
+    FurtherDocument,
+    HandOver,
+    MailRecipient,
+    OutgoingMail,
+    Way,
+)
 from modules.outbox.permissions import READ, RESEND
 from modules.outbox.private_addresses import is_address_hash
 from modules.outbox.states import (
@@ -36,6 +44,7 @@ from modules.outbox.states import (
     RESENDABLE,
     STATE_TITLES,
     STATE_TONES,
+    TRANSITIONS,
     UNDELIVERED,
     WAITING,
     MailState,
@@ -50,6 +59,7 @@ WAY_TITLES = {
 }
 """How a document was handed over; the badge says it."""
 PANEL_SIZE = 20  # mails beside a document; the list has the others
+OPEN_MAILS = 3  # of those, how many are not folded, whatever became of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,17 @@ class PanelMails:
     people: dict[int, list[MailRecipient]]
     outdated: frozenset[int]
     others: int = 0
+
+    @property
+    def open(self) -> list[OutgoingMail]:
+        """The newest, and of those before what waits or has failed: somebody may have to do something."""
+        return [mail for mail in self.mails if mail not in self.folded]
+
+    @property
+    def folded(self) -> list[OutgoingMail]:
+        """The others; one alone is not folded."""
+        settled = [mail for mail in self.mails[OPEN_MAILS:] if mail.state not in WAITING | FAILED]
+        return settled if len(settled) > 1 else []
 
     @property
     def waiting(self) -> bool:
@@ -244,20 +265,24 @@ class Choices:
     """The actions that a person may take on a mail in its present state.
 
     Attributes:
-        retry: Back to the queue, for those who have not got it.
-        send_now: The same, first on the queue; or a waiting one at once.
+        again: Back to the queue, for those who have not got it; for one that has settled.
+        send_now: Do not wait any longer; for one that waits.
         cancel: Stop it, or stop trying.
         change: Open it in the composer and let that take its place, or move it to another time.
         mark: Say whether it has arrived.
+        unmark: Take back what somebody has said about that.
+        dismiss: Say that nothing has to be done about its failure.
         erased: Its contents are gone, so it cannot be sent again.
         outdated: It no longer says what its document says, so a new one has to be written.
     """
 
-    retry: bool
+    again: bool
     send_now: bool
     cancel: bool
     change: bool
     mark: bool
+    unmark: bool
+    dismiss: bool
     erased: bool
     outdated: bool
 
@@ -273,11 +298,13 @@ def choices_for(mail: OutgoingMail, *, outdated: bool) -> Choices:
     again = mail.state in RESENDABLE and not erased
     waits = mail.state in {MailState.DEFERRED, MailState.SCHEDULED}
     return Choices(
-        retry=(again or mail.state is MailState.DEFERRED) and not outdated,
-        send_now=(again or waits) and not outdated,
+        again=again and not outdated,
+        send_now=waits and not outdated,
         cancel=mail.state in CANCELABLE,
         change=mail.changeable,
         mark=mail.state is MailState.UNCERTAIN,
+        unmark=bool(marked_recipients(mail)),
+        dismiss=mail.state in FAILED and mail.dismissed_at is None,
         erased=erased,
         outdated=outdated and (again or waits),
     )
@@ -321,17 +348,67 @@ def correctable_recipients(mail: OutgoingMail) -> list[MailRecipient]:
     return [row for row in mail.recipients if row.state is not RecipientState.ACCEPTED]
 
 
+MOST_OTHERS = 500
+"""Recipients of other mails that one correction reaches."""
+
+
+def others_at(addr_spec: str, mail: OutgoingMail, user: User) -> list[MailRecipient]:
+    """Return the recipients of other failed mails who have the same wrong address, and whom the user may correct."""
+    # By its hash, the address of somebody whose address is not kept says nothing.
+    if is_address_hash(addr_spec):
+        return []
+    return list(
+        db.session.scalars(
+            select(MailRecipient)
+            .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
+            .where(
+                MailRecipient.addr_spec == addr_spec,
+                MailRecipient.state.in_(
+                    [RecipientState.REFUSED, RecipientState.INVALID, RecipientState.BOUNCED]
+                ),
+                OutgoingMail.id != mail.id,
+                OutgoingMail.state.in_([MailState.FAILED, MailState.PARTIAL]),
+                OutgoingMail.contents_erased_at.is_(None),
+                OutgoingMail.link_expires_at.is_(None),
+                OutgoingMail.private.is_(False),
+                reach(user, RESEND),
+            )
+            .order_by(OutgoingMail.id.desc())
+            .limit(MOST_OTHERS)
+        )
+    )
+
+
+def marked_recipients(mail: OutgoingMail) -> list[MailRecipient]:
+    """Return those of whom a person has said whether they got a mail, as long as that is all that is known."""
+    if mail.state not in TRANSITIONS["unmark"][0]:
+        return []
+    known = {RecipientState.ACCEPTED, RecipientState.REFUSED}
+    return [row for row in mail.recipients if row.by_word and row.state in known]
+
+
 def badge_of(mail: OutgoingMail | None) -> Badge | None:
     """Return what a document shows whose latest mail this is; None for no mail."""
     if mail is None:
         return None
     return state_badge(
-        mail.state, mail.accepted_count, mail.recipient_count, mail.failure_kind, captured=mail.captured
+        mail.state,
+        mail.accepted_count,
+        mail.recipient_count,
+        mail.failure_kind,
+        captured=mail.captured,
+        dismissed=mail.dismissed_at is not None,
     )
 
 
 def state_badge(
-    state: MailState, accepted: int, count: int, failure: FailureKind | None = None, *, captured: bool
+    state: MailState,
+    accepted: int,
+    count: int,
+    failure: FailureKind | None = None,
+    *,
+    captured: bool,
+    dismissed: bool = False,
 ) -> Badge:
     """Return the badge of a mail: its state, how many of its recipients have it, and why the others have not."""
     if captured and state is MailState.SENT:
@@ -343,6 +420,9 @@ def state_badge(
     if state is MailState.PARTIAL or (state is MailState.DEFERRED and accepted):
         word = some
     why = str(EXPLANATIONS[failure].title) if failure is not None and state in FAILED else ""
+    if dismissed:
+        # What it says stays true; nobody has to look.
+        tone, icon, some = "neutral", "archive", str(gettext("%(state)s, dismissed", state=word))
     return Badge(word, tone, icon, state in WAITING, title=some, reason=why)
 
 
@@ -359,14 +439,16 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     badges: dict[int, Badge] = {}
     last: dict[int, int] = {}
     submitted: dict[int, dt.datetime] = {}
-    for document_id, mail_id, state, accepted, count, failure, captured, at in rows:
+    for document_id, mail_id, state, accepted, count, failure, captured, at, dismissed_at in rows:
         if document_id is not None:
-            badges[document_id] = state_badge(state, accepted, count, failure, captured=captured)
+            badges[document_id] = state_badge(
+                state, accepted, count, failure, captured=captured, dismissed=dismissed_at is not None
+            )
             last[document_id], submitted[document_id] = mail_id, at
-    left_out: dict[int, list[_LeftOut]] = {}
-    for person in map(_LeftOut._make, db.session.execute(_without(), documents)):
-        left_out.setdefault(person.document_id or 0, []).append(person)
-    for document_id, people in left_out.items():
+    without: dict[int, list[_LeftOut]] = {}
+    for person in map(_LeftOut._make, db.session.execute(left_out(), documents)):
+        without.setdefault(person.document_id or 0, []).append(person)
+    for document_id, people in without.items():
         if any(person.mail_id != last[document_id] for person in people):
             badges[document_id] = _left_out_badge(badges[document_id], people)
     for document_id, word in handed_over(document_ids).items():
@@ -414,7 +496,9 @@ def _left_out_badge(latest: Badge, people: Sequence[_LeftOut]) -> Badge:
 
 # Both are put together once: lists ask with each page, and doing so costs more than the answer.
 @cache
-def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime]:
+def _latest() -> Select[
+    int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime, dt.datetime | None
+]:
     """Return what finds the latest mail about each of some documents."""
     # An answer to what somebody wrote says nothing about who has got the document.
     of = pairs(OutgoingMail.state != MailState.CANCELED, OutgoingMail.answers_id.is_(None))
@@ -432,13 +516,22 @@ def _latest() -> Select[int | None, int, MailState, int, int, FailureKind | None
         OutgoingMail.failure_kind,
         OutgoingMail.captured,
         OutgoingMail.submitted_at,
+        OutgoingMail.dismissed_at,
     ).join(latest, latest.c.mail_id == OutgoingMail.id)
 
 
 @cache
-def _without() -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
-    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes."""
-    failed = pairs(OutgoingMail.state.in_(sorted(FAILED)))
+def left_out(
+    *, everywhere: bool = False
+) -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
+    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes.
+
+    Args:
+        everywhere: True for the mails about any document; else about `DOCUMENTS`.
+    """
+    # Of all mails, the few that have failed have an index; of one document's, the document has.
+    states = FAILS if everywhere else OutgoingMail.state.in_(sorted(FAILED))
+    failed = pairs(states, OutgoingMail.dismissed_at.is_(None), everywhere=everywhere)
     later, again, carried = aliased(OutgoingMail), aliased(MailRecipient), aliased(FurtherDocument)
     to_the_same = (
         later.id > failed.c.mail_id,

@@ -9,7 +9,6 @@ once but rare ones never. So a look at the newest mails decides which of the two
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Sequence
 
 from sqlalchemy import (
@@ -32,6 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db import db
+from core.matching import fold
 from modules.outbox.about import numbers_of
 from modules.outbox.models import MAIL_SEARCH, OutgoingMail
 
@@ -50,15 +50,6 @@ FEW = WINDOW * 2
 MAX_WORDS = 12  # each is looked up by itself
 
 _FTS = table("outbox_search_index", column("rowid"), column("outbox_search_index"))
-
-
-def fold(words: str) -> str:
-    """Return a text as it is compared: without case and without accents."""
-    if words.isascii():
-        return words.lower()
-    # Letters and accents apart; also ligatures and wide forms, as they come out of PDFs.
-    apart = unicodedata.normalize("NFKD", words)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).casefold()
 
 
 def searchable_text(mail: OutgoingMail, numbers: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import queries
 from modules.outbox.blueprint import blueprint
+from modules.outbox.compose.autosave import About, kept_draft
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.conversation import answers_in_panel
@@ -162,6 +163,7 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
         hand_overs=queries.hand_overs(document.id),
         ways=queries.WAY_TITLES,
         may_take_back=may_send(document, user),
+        kept=kept_draft(About(document.id), user) if can_send(document, user) else None,
         answers=answers_in_panel(panel.people),
         oob=badge_beside,
         **(_badge_context(document) if badge_beside else {"document": document}),

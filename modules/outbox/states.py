@@ -71,6 +71,11 @@ TRANSITIONS: dict[str, tuple[frozenset[MailState | None], frozenset[MailState]]]
         frozenset({MailState.UNCERTAIN}),
         frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
     ),
+    # A person takes back what they have said.
+    "unmark": (
+        frozenset({MailState.SENT, MailState.PARTIAL, MailState.FAILED}),
+        frozenset({MailState.UNCERTAIN}),
+    ),
     # A server behind the one that took it has said what became of it: bounced, or arrived after all.
     "report": (
         frozenset({MailState.SENT, MailState.PARTIAL, MailState.UNCERTAIN}),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import joinedload, selectinload
 
 from core.auth.models import User, user_company
 from core.contract import Scope
 from core.db import db
+from core.documents.filters import document_filters
 from core.documents.models import Document
 from core.i18n import N_
+from core.matching import Named, found_in
 from core.numbers import read_decimal
 from core.partners.models import Partner
 from core.web.listing import Filter, ListSpec, SortKey
@@ -92,10 +96,11 @@ def rows_of(documents: list[Document]) -> dict[int, Ticket]:
 
 
 def _finds(text: str) -> ColumnElement[bool]:
-    found = (
-        Document.number.icontains(text, autoescape=True)
-        | Document.partner_id.in_(select(Partner.id).where(Partner.name.icontains(text, autoescape=True)))
-        | Document.owner_id.in_(select(User.id).where(User.name.icontains(text, autoescape=True)))
+    found = found_in(
+        text,
+        Document.number,
+        Named(Document.partner_id, Partner.id, (Partner.name,)),
+        Named(Document.owner_id, User.id, (User.name,)),
     )
     try:
         amount = read_decimal(text)
@@ -105,7 +110,12 @@ def _finds(text: str) -> ColumnElement[bool]:
     return found | Document.total.in_([amount, -amount])
 
 
-TICKETS = ListSpec(
+def ticket_spec(user: User) -> ListSpec:
+    """Return how the list of tickets is searched, filtered and sorted."""
+    return replace(_TICKETS, filters=(*_TICKETS.filters, *document_filters(user)))
+
+
+_TICKETS = ListSpec(
     identity=Document.id,
     sorts=(
         SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),

@@ -16,7 +16,7 @@ def tickets(user: User) -> ListSource[Document]:
     """Return the list of tickets."""
     return ListSource(
         queries.tickets_for(user),
-        queries.TICKETS,
+        queries.ticket_spec(user),
         [
             Column(gettext("Number"), width=24),
             Column(gettext("Time"), Format.MOMENT),

@@ -45,6 +45,7 @@ module = Module(
             "sales.invoice",
             "sales.document.read",
             "modules.sales.behavior:invoice",
+            billed=True,
         ),
         DocumentKind(
             "sales.credit_note",
@@ -52,6 +53,7 @@ module = Module(
             "sales.invoice",
             "sales.document.read",
             "modules.sales.behavior:credit_note",
+            billed=True,
         ),
     ),
     permissions=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select, union_all
 from sqlalchemy.orm import aliased
@@ -14,6 +14,7 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
+from core.i18n import format_date
 from core.i18n import lazy_gettext as _l
 from core.partners.lists.criteria import Criterion, Values, day_of, id_of
 from core.partners.lists.own_criteria import PeriodForm, period_words

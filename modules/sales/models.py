@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     Index,
     String,
     Text,
     UniqueConstraint,
+    and_,
     false,
     text,
 )
@@ -105,22 +107,32 @@ class Order(Base, Spoken):
         primaryjoin="Order.document_id == foreign(Line.document_id)", order_by=Line.position, viewonly=True
     )
 
+    @property
+    def expired(self) -> bool:
+        """True for a quotation that was valid until yesterday at most, by the day of the company."""
+        until = self.validity_date if self.state is OrderState.QUOTATION else None
+        return until is not None and until < self.document.company.today
+
+
+_IN_FORCE = "state <> 'canceled' AND NOT credited"
+
 
 class Invoice(Base, Spoken):
     """An invoice or a credit note. Once posted it never changes; a credit note takes it back."""
 
     __tablename__ = "sales_invoice"
     __table_args__ = (
-        # An order is invoiced once; a canceled draft makes room for another.
+        # An order is invoiced once; a canceled draft, or an invoice that was credited in full, makes room for another.
         Index(
             "uq_sales_invoice_order_id",
             "order_id",
             unique=True,
-            sqlite_where=text("state <> 'canceled'"),
-            postgresql_where=text("state <> 'canceled'"),
+            sqlite_where=text(_IN_FORCE),
+            postgresql_where=text(_IN_FORCE),
         ),
         Index("ix_sales_invoice_state_document_id", "state", "document_id"),
         CheckConstraint("NOT superseded OR state = 'canceled'", name="superseded_is_canceled"),
+        CheckConstraint("NOT credited OR state = 'posted'", name="credited_is_posted"),
     )
 
     document_id: Mapped[int] = mapped_column(
@@ -133,6 +145,8 @@ class Invoice(Base, Spoken):
     """The order that is invoiced, or None."""
     superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for a canceled draft whose order was canceled later: what it says holds no longer, so it stays canceled."""
+    credited: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"content": False})
+    """True for a posted invoice of which credit notes have taken back everything: its order can be invoiced again."""
     reversed_id: Mapped[int | None] = mapped_column(ForeignKey("sales_invoice.document_id"), index=True)
     """The invoice that a credit note takes back."""
     date_chosen: Mapped[bool] = mapped_column(default=False)
@@ -169,6 +183,11 @@ class Invoice(Base, Spoken):
     lines: Mapped[list[Line]] = relationship(
         primaryjoin="Invoice.document_id == foreign(Line.document_id)", order_by=Line.position, viewonly=True
     )
+
+    @classmethod
+    def of_order(cls, order_id: Any) -> ColumnElement[bool]:
+        """Return the condition that an invoice is the one of an order: neither canceled nor credited in full."""
+        return and_(cls.order_id == order_id, cls.state != InvoiceState.CANCELED, ~cls.credited)
 
     @property
     def is_credit_note(self) -> bool:
@@ -207,7 +226,7 @@ guards.declare(
         "invoice_changed",
         "sales_invoice",
         "UPDATE",
-        f"OLD.state = 'posted' AND {guards.changed('sales_invoice')}",
+        f"OLD.state = 'posted' AND {guards.changed('sales_invoice', but=('credited',))}",
     ),
     _frozen("invoice_removed", "sales_invoice", "DELETE", "OLD.state = 'posted'"),
     _frozen(
@@ -228,9 +247,7 @@ def _kind(row: str, *kinds: str) -> str:
 _HAS_LINES = "EXISTS (SELECT 1 FROM sales_line WHERE document_id = NEW.document_id)"
 _HAS_NUMBER = "EXISTS (SELECT 1 FROM core_document WHERE id = NEW.document_id AND number <> '')"
 _ORDER_HOLDS = "EXISTS (SELECT 1 FROM sales_order WHERE document_id = NEW.order_id AND state = 'order')"
-_LIVE_INVOICE = (
-    "EXISTS (SELECT 1 FROM sales_invoice WHERE order_id = NEW.document_id AND state <> 'canceled')"
-)
+_LIVE_INVOICE = f"EXISTS (SELECT 1 FROM sales_invoice WHERE order_id = NEW.document_id AND {_IN_FORCE})"  # noqa: S608 (constants)
 _HEADS = (
     "core_document AS mine JOIN core_document AS other ON other.id = {other} WHERE mine.id = NEW.document_id"
 )
@@ -257,7 +274,7 @@ guards.require("sales_invoice", "head", _kind("NEW.document_id", *INVOICE_KINDS)
 guards.require(
     "sales_invoice",
     "order",
-    f"NEW.order_id IS NULL OR NEW.state = 'canceled' OR ({_ORDER_HOLDS} AND {_same('NEW.order_id')})",
+    f"NEW.order_id IS NULL OR NEW.state = 'canceled' OR NEW.credited OR ({_ORDER_HOLDS} AND {_same('NEW.order_id')})",
     columns=("order_id", "state"),
 )
 # It takes back a posted invoice of the same company, in its currency; never itself and no credit note.

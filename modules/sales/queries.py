@@ -13,13 +13,15 @@ from core.auth.permissions import within_reach
 from core.companies.models import Company
 from core.contract import Scope
 from core.db import db
+from core.documents.filters import document_filters
 from core.documents.models import Document
 from core.followers.service import followed_by
 from core.i18n import N_
+from core.matching import Named, found_in
 from core.partners.models import Partner
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.sales.models import Invoice, Order
-from modules.sales.states import INVOICE_KINDS, InvoiceState, OrderState
+from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
 T = TypeVar("T", Order, Invoice)
 
@@ -101,19 +103,13 @@ def states_of(kind: str, rows: Sequence[Document]) -> dict[int, Order | Invoice]
     }
 
 
-def is_expired(order: Order) -> bool:
-    """Tell whether a quotation was valid until yesterday at most, by the day of the company."""
-    until = order.validity_date if order.state is OrderState.QUOTATION else None
-    return until is not None and until < order.document.company.today
-
-
 def invoiced(rows: Sequence[Document]) -> set[int]:
     """Return the ids of those orders that have been invoiced, with one query."""
     return set(
         db.session.scalars(
             select(Invoice.order_id).where(
                 Invoice.order_id.in_([document.id for document in rows]),
-                Invoice.state != InvoiceState.CANCELED,
+                Invoice.of_order(Invoice.order_id),
             )
         ).all()
     ) - {None}  # type: ignore[return-value]
@@ -122,18 +118,21 @@ def invoiced(rows: Sequence[Document]) -> set[int]:
 def list_spec(user: User, kind: str) -> ListSpec:
     """Return how the list of a kind is searched, filtered and sorted."""
     filters: list[Filter]
+    # A customer who is called otherwise by now is found by both names: the list shows the one that was printed.
+    printed = (Invoice.customer_name,) if kind in INVOICE_KINDS else ()
     if kind in INVOICE_KINDS:
         filters = [
             Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
             Filter("posted", N_("Posted"), Invoice.state == InvoiceState.POSTED, "state"),
             Filter("canceled", N_("Canceled"), Invoice.state == InvoiceState.CANCELED, "state"),
+            *(
+                [Filter("credited", N_("Credited"), Invoice.credited.is_(True), "state")]
+                if kind == INVOICE
+                else []
+            ),
         ]
     else:
-        has_invoice = (
-            select(Invoice.document_id)
-            .where(Invoice.order_id == Document.id, Invoice.state != InvoiceState.CANCELED)
-            .exists()
-        )
+        has_invoice = select(Invoice.document_id).where(Invoice.of_order(Document.id)).exists()
         open_filters = {
             "sales.quotation": [
                 Filter("open", N_("Not confirmed"), Order.state == OrderState.QUOTATION, "state"),
@@ -152,6 +151,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
     filters += [
         Filter("mine", N_("Mine"), Document.owner_id == user.id),
         Filter("followed", N_("Followed by me"), followed_by(user, Document.id)),
+        *document_filters(user),
     ]
     return ListSpec(
         identity=Document.id,
@@ -162,7 +162,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
             SortKey("total", N_("Total"), Document.total, lambda row: row.total, descending=True),
         ),
         filters=filters,
-        search=lambda text: (
-            Document.number.icontains(text, autoescape=True) | Partner.name.icontains(text, autoescape=True)
+        search=lambda text: found_in(
+            text, Document.number, Named(Document.partner_id, Partner.id, (Partner.name,)), *printed
         ),
     )

@@ -9,17 +9,30 @@ from flask_babel import get_locale
 
 from core.db import db
 from core.documents.models import Document
+from core.i18n import format_date
 from core.i18n import lazy_gettext as _l
 from core.partners.service import customer_of
 from core.vat import same_tax_territory
-from modules.sales.models import Invoice
+from modules.sales.models import Invoice, Order
 from modules.sales.service.lines import lines_of
-from modules.sales.states import CREDIT_NOTE, InvoiceState
+from modules.sales.states import CREDIT_NOTE, ORDER, QUOTATION, InvoiceState, OrderState
 
 
 def warnings(document: Document) -> list[object]:
     """Return a sentence for each thing that is probably wrong in a document."""
-    return list(_about_taxes(document))
+    return [*_about_a_quotation(document), *_about_taxes(document)]
+
+
+def _about_a_quotation(document: Document) -> Iterator[object]:
+    """What nobody can accept: a quotation that has expired, or offers nothing."""
+    order = db.session.get(Order, document.id) if document.kind in {QUOTATION, ORDER} else None
+    if order is not None and order.expired:
+        yield _l(
+            "This quotation was valid until %(day)s only. Give it a later date before the customer gets it.",
+            day=format_date(order.validity_date, "medium"),
+        )
+    if order is not None and order.state is not OrderState.CANCELED and not lines_of(document.id):
+        yield _l("There are no lines in it: the customer would get an empty document.")
 
 
 def _about_taxes(document: Document) -> Iterator[object]:

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 from flask import Flask
-from flask_babel import force_locale, format_date, gettext
+from flask_babel import force_locale, gettext
 
-from core.i18n import locale_of
+from core.i18n import format_date, format_datetime, locale_of
 from core.web.formats import city_line, day, money, number, percent
 
 DAY = dt.date(2026, 11, 29)
@@ -80,3 +80,18 @@ def test_a_country_changes_no_words(app: Flask) -> None:
 )
 def test_the_postal_code_stands_where_the_country_writes_it(parts: tuple[str, str, str], line: str) -> None:
     assert city_line(*parts) == line
+
+
+def test_the_first_of_a_month_is_an_ordinal_in_french(app: Flask) -> None:
+    first, eleventh = dt.date(2026, 10, 1), dt.date(2026, 10, 11)
+    with app.test_request_context():
+        with force_locale("fr_FR"):
+            assert format_date(first, "long") == "1er octobre 2026"
+            assert day(first) == "1er oct. 2026"
+            assert format_date(first, "full") == "jeudi 1er octobre 2026"
+            assert format_date(eleventh, "long") == "11 octobre 2026"
+            assert format_datetime(dt.datetime(2026, 8, 1, 1, 1, 1, tzinfo=dt.UTC), "long").startswith(
+                "1er août"
+            )
+        with force_locale("en_GB"):
+            assert format_date(first, "long") == "1 October 2026"

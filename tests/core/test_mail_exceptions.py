@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from core.mail.exceptions import explain_exception
+from core.mail.exceptions import explain_exception, said_by_server
 from core.mail.outcomes import Actor, Advice, FailureKind, Stage
 
 K, S = FailureKind, Stage
@@ -206,3 +206,19 @@ def test_no_secret_is_shown() -> None:
 def test_a_refusal_of_the_mail_itself_keeps_its_permanence() -> None:
     assert not explain_exception(smtplib.SMTPDataError(554, b"5.7.1 spam"), Stage.BODY).temporary
     assert explain_exception(smtplib.SMTPAuthenticationError(535, b"5.7.8 no"), Stage.AUTH).temporary
+
+
+@pytest.mark.parametrize(
+    ("words", "server"),
+    [
+        ("550 5.1.1 no such mailbox", True),
+        ("Error: too much mail from 192.0.2.1", True),
+        ("", True),
+        ("SMTPServerDisconnected: Connection unexpectedly closed", False),
+        ("ConnectionRefusedError: [Errno 111] Connection refused", False),
+        ("gaierror: [Errno -2] Name or service not known", False),
+        ("TimeoutError: timed out", False),
+    ],
+)
+def test_what_the_program_noticed_is_not_called_the_words_of_the_server(words: str, server: bool) -> None:
+    assert said_by_server(words) is server

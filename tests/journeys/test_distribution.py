@@ -179,7 +179,7 @@ def test_a_run_by_keys_alone_left_out_given_a_time_paused_continued_stopped_and_
     page.locator("form.run-options .btn-primary").focus()
     keyboard.press("Enter")
     expect(progress).to_contain_text(desk("done"))
-    press("Resend to those who did not get it")
+    press("Send again to those who did not get it")
     expect(
         page.get_by_role("status").or_(page.get_by_role("alert")).filter(has_text="1 ").first
     ).to_be_visible()

@@ -116,7 +116,7 @@ def test_what_is_uncertain_is_settled_by_a_person(sit_down: Callable[..., Desk],
     expect(page.locator(".mail-note")).to_contain_text("It was probably accepted: ask the recipient.")
     # Sending again asks before; nothing happens when the person thinks better of it.
     page.once("dialog", lambda dialog: dialog.dismiss())
-    desk.button("Retry").click()
+    desk.button("Send again").click()
     expect(state(page)).to_contain_text("uncertain")
 
     elsewhere = page.context.new_page()

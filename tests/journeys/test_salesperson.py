@@ -115,6 +115,14 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     keyboard.type(desk("No tax"))
     expect(tax.locator("option:checked")).to_have_text(desk("No tax"))
 
+    # A line that was removed comes back where it was, with all that stood in it.
+    described = lines.nth(0).get_by_label(desk("Description")).input_value()
+    lines.nth(0).locator("[data-line-remove]").click()
+    expect(lines).to_have_count(1)
+    desk.button("Bring the removed line back").click()
+    expect(lines.nth(0).get_by_label(desk("Description"))).to_have_value(described)
+    expect(page.locator("[data-line-restore]")).to_be_hidden()
+
     price = {"fr": Decimal("96.00"), "en": Decimal("139.50")}[reader.language]
     discounted = price * 3 * Decimal("0.9")
     taxed = (discounted * Decimal("0.2")).quantize(Decimal("0.01"))
@@ -123,8 +131,7 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     grand = page.locator("#totals tr.grand")
     expect(grand).to_contain_text(shown)  # without leaving the page
 
-    tab_to(desk, page.locator("form#editor .form-actions").get_by_role("button", name=desk("Save")))
-    keyboard.press("Enter")
+    keyboard.press("Control+s")
     expect(desk.heading()).to_have_text(re.compile(r"^[A-Z]{1,4}\d+$"))
     number = desk.heading().inner_text()
     expect(page.locator("tr.grand")).to_contain_text(shown)

@@ -55,7 +55,7 @@ def test_support_finds_failures_and_resends_many_at_once(sit_down: Callable[...,
     expect(bar).to_contain_text("1 selected")
     page.get_by_role("checkbox", name="Select all on this page").check()
     expect(bar).to_contain_text("3 selected")
-    desk.button("Retry").click()
+    desk.button("Send again").click()
     expect(page.locator("#flashes")).to_contain_text("3 emails are in the queue again.")
 
     # The worker has tried again, and the mailbox has refused again.
@@ -90,7 +90,7 @@ def test_a_salesperson_looks_after_their_own_mails_and_sees_no_others(
     oliver.go("/outbox/mails?f=failed&q=refused%2Bown")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.locator("tbody").get_by_role("checkbox").check()
-    oliver.button("Retry").click()
+    oliver.button("Send again").click()
     expect(page.locator("#flashes")).to_contain_text("1 email is in the queue again.")
     expect(page.get_by_role("button", name="Configuration")).to_have_count(0)
     wait_until("the second refusal", partial(has_failed, house, int(mail_url.rsplit("/", 1)[1]), 2))

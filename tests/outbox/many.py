@@ -11,8 +11,8 @@ from sqlalchemy import func, insert, select, text
 from core import clock
 from core.companies.models import Company
 from core.db import db, end_reading, transaction
+from core.matching import fold
 from modules.outbox.models import MAIL_SEARCH, MAILS, RECIPIENTS
-from modules.outbox.search_index import fold
 from modules.outbox.states import MailState
 
 

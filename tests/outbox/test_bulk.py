@@ -6,18 +6,18 @@ import datetime as dt
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import clock
 from core.companies.service import save_company
 from core.db import db, transaction
 from core.errors import EnvoiError
-from core.mail.outcomes import FailureKind
+from core.mail.outcomes import FailureKind, RecipientState
 from core.web.listing import Criteria
 from modules.outbox.mail_list import bulk_actions
-from modules.outbox.mail_list.bulk_actions import Action, Done, sentence
+from modules.outbox.mail_list.bulk_words import MANY, Action, Done, Left, sentence
 from modules.outbox.mail_list.jobs import sweep
-from modules.outbox.models import BulkRun, OutgoingMail
+from modules.outbox.models import BulkRun, MailRecipient, OutgoingMail
 from modules.outbox.service import decisions
 from modules.outbox.states import MailState
 from tests.outbox.many import write
@@ -94,7 +94,7 @@ def test_what_a_person_selects_is_retried_and_uncertain_mails_are_left_alone(com
     html = flashed(client)
     assert "4 emails are in the queue again." in html
     assert "1 is uncertain and was left alone: open it and decide whether to send it again." in html
-    assert "3 were left as they are: there was nothing to do for them." in html
+    assert "2 are being sent already. 1 has been sent already." in html
 
 
 def test_send_now_puts_them_before_all_others(company, client, monkeypatch):
@@ -110,7 +110,62 @@ def test_canceling_stops_what_has_not_left(company, client):
     post(client, action="cancel", id=ids)
     assert states().count(MailState.CANCELED) == 4
     assert states()[6] is MailState.SENDING
-    assert "3 emails were canceled." in flashed(client)
+    html = flashed(client)
+    assert "3 emails were canceled." in html
+    # Also where it is none: why.
+    assert "1 is being sent already." in html
+    assert "1 has been sent already." in html
+    assert "1 was canceled before." in html
+    assert "2 do not wait any more: they have failed." in html
+
+
+def test_uncertain_ones_are_decided_together_and_taken_back_one_by_one(company, client):
+    ids = write(company, [*MIXED, UNCERTAIN])
+    with transaction() as session:
+        unknown = [ids[1], ids[8]]
+        session.execute(
+            update(MailRecipient)
+            .where(MailRecipient.mail_id.in_(unknown))
+            .values(state=RecipientState.UNCERTAIN)
+        )
+    assert "Mark as not received" not in client.get("/outbox/mails").text
+    assert "Mark as not received" in client.get("/outbox/mails?f=uncertain").text
+    post(client, action="arrived", id=ids[:4])
+    assert states()[1] is MailState.SENT
+    html = flashed(client)
+    assert "1 email is marked as sent." in html
+    assert "3 are not uncertain." in html
+    post(client, action="lost", all=1)
+    assert states()[8] is MailState.FAILED
+    for mail_id in (ids[1], ids[8]):
+        assert "Take the mark back" in client.get(f"/outbox/mails/{mail_id}").text
+        client.post(f"/outbox/mails/{mail_id}/unmark")
+    assert [states()[1], states()[8]] == [MailState.UNCERTAIN] * 2
+    mail = db.session.get_one(OutgoingMail, ids[1])
+    assert (mail.accepted_count, mail.failure_kind) == (0, FailureKind.OUTCOME_UNKNOWN)
+    assert [event.verb for event in mail.events[-2:]] == ["mark", "unmark"]
+    assert mail.events[-1].by_user is not None
+    assert "nothing to take back" in client.post(f"/outbox/mails/{ids[1]}/unmark", follow_redirects=True).text
+
+
+def test_sending_many_again_can_be_called_back(app, company, client, monkeypatch):
+    app.config["OUTBOX_UNDO_SECONDS"] = 10.0
+    ids = write(company, [FAILED] * (MANY + 1))
+    post(client, action="retry", id=ids)
+    assert set(states()) == {MailState.FAILED}
+    (run,) = db.session.scalars(select(BulkRun))
+    assert "11 emails are about to be sent again." in client.get("/outbox/mails").text
+    # A worker that comes too early waits.
+    bulk_actions.work(run.id)
+    assert set(states()) == {MailState.FAILED}
+    client.post(f"/outbox/bulk/{run.id}/stop")
+    assert "Called back: nothing was sent again." in client.get("/outbox/mails").text
+    later = clock.now() + dt.timedelta(seconds=11)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    bulk_actions.work(run.id)
+    assert set(states()) == {MailState.FAILED}
+    post(client, action="retry", id=ids[:MANY])
+    assert states().count(MailState.QUEUED) == MANY
 
 
 def test_ids_beyond_the_reach_are_left_out_silently(company, make_user, sign_in):
@@ -269,10 +324,10 @@ def test_days_do_not_move_on_while_a_run_lasts(support, monkeypatch):
 
 
 def test_the_sentence_says_what_became_of_them():
-    words = sentence(Action.RETRY, Done(changed=2, uncertain=1, outdated=3, other=1))
+    words = sentence(Action.RETRY, Done(changed=2, uncertain=1, outdated=3, why={Left.ARRIVED: 1}))
     assert words.startswith("2 emails are in the queue again. 1 is uncertain")
     assert "3 no longer say what their documents say" in words
-    assert words.endswith("1 was left as it is: there was nothing to do for it.")
+    assert words.endswith("1 has been sent already.")
 
 
 def test_the_sweep_asks_again_for_a_run_that_nobody_works_on(app, monkeypatch):

@@ -76,7 +76,7 @@ def test_a_mail_whose_document_has_changed_is_not_retried(browser, write, order,
     become(mail)
     assert (mail.state, mail.failure_kind) == (MailState.FAILED, FailureKind.DOCUMENT_CHANGED)
     offered = buttons(browser, mail)
-    assert "Retry" not in offered
+    assert "Send again" not in offered
     assert "Send now" not in offered
     assert ("Write anew" in offered) is (change is not orders.cancel)
     assert SENTENCE in press(browser, mail, what)
@@ -89,7 +89,7 @@ def test_a_mail_whose_document_has_changed_is_not_retried(browser, write, order,
 def test_what_waits_or_was_canceled_is_not_sent_now(browser, write, order, lab, change, state):
     mail = become(write("one@example.com"), state=state, next_attempt_at=clock.now() + dt.timedelta(hours=1))
     change(order)
-    assert not {"Retry", "Send now"} & set(buttons(browser, mail))
+    assert not {"Send again", "Send now"} & set(buttons(browser, mail))
     for what in ("resend", "send-now"):
         assert SENTENCE in press(browser, mail, what)
     assert become(mail).state is state
@@ -216,5 +216,5 @@ def test_a_document_that_is_gone_has_no_mail_that_can_be_sent_again(browser, wri
         session.flush()
         session.delete(quotation)
     assert become(mail).document_id is None
-    assert not {"Retry", "Send now"} & set(buttons(browser, mail))
+    assert not {"Send again", "Send now"} & set(buttons(browser, mail))
     assert service.resend([mail.id]) == []

@@ -71,7 +71,7 @@ def test_whose_document_it_is_reads_why_its_mail_failed_whoever_sent_it(sign_in,
     for path in ("html", "eml", "head", "?tab=timeline", "?tab=message", "?tab=recipients"):
         assert browser.get(f"/outbox/mails/{mail.id}/{path}".replace("/?", "?")).status_code == 200
     # To act upon it stays the business of its sender and of support.
-    assert not {"Retry", "Send now", "Cancel"} & set(buttons(browser, mail))
+    assert not {"Send again", "Send now", "Cancel"} & set(buttons(browser, mail))
     for verb in ("resend", "send-now", "cancel", "mark", "undo", f"recipients/{mail.recipients[0].id}"):
         assert browser.post(f"/outbox/mails/{mail.id}/{verb}").status_code == 404
 

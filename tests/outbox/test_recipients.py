@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.auth.models import User
-from core.db import guards, transaction
+from core.db import db, guards, transaction
 from core.documents.models import Document
 from core.followers.service import follow, followers_of, unfollow
 from core.mail.addresses import Address, parse_address
@@ -16,6 +16,8 @@ from core.partners.service import save_contact, save_partner
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import MAX_CHOICES, default_recipients, reason_text, recognize
+from modules.sales.models import Order
+from modules.sales.service import invoices, orders
 
 
 def contact(customer, name, email, **values):
@@ -244,3 +246,23 @@ def test_a_template_names_contacts_by_their_function_code_for_its_kinds(
     )
     found = [one.address.addr_spec for one in default_recipients(quotation, template, seller).recipients]
     assert found == (["anna@example.com"] if served else [])
+
+
+def test_a_bill_goes_to_the_billing_contact_in_place_of_the_customer(quotation, customer, seller):
+    order = db.session.get_one(Order, quotation.id)
+    orders.confirm(order)
+    invoice = invoices.invoice_order(order, seller).document
+    assert shown(default_recipients(invoice, None, seller).recipients) == [
+        ("client@example.com", "to", Reason.CUSTOMER)
+    ]
+    bill = contact(customer, "Bill", "bill@example.com", type=PartnerType.BILLING)
+    proposal = default_recipients(invoice, None, seller)
+    assert shown(proposal.recipients) == [("bill@example.com", "to", Reason.BILLING)]
+    # The customer is one click away; and what is no bill goes to the customer.
+    assert [choice.address.addr_spec for choice in proposal.choices] == ["client@example.com"]
+    assert shown(default_recipients(quotation, None, seller).recipients)[0][0] == "client@example.com"
+    # Whoever is taken off the followers gets nothing, also in another's place.
+    unfollow(follow(invoice.id, partner_id=bill.id, by=seller))
+    assert shown(default_recipients(invoice, None, seller).recipients) == [
+        ("client@example.com", "to", Reason.CUSTOMER)
+    ]

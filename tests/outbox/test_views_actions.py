@@ -64,11 +64,11 @@ def buttons(browser: FlaskClient, mail: OutgoingMail) -> list[str]:
 
 
 def test_each_state_offers_what_it_allows(browser, mail):
-    again = ["Retry", "Send now"]
+    again = ["Send again"]
     waits = ["Change…", "Move", "Cancel", "Duplicate"]
     assert buttons(browser, mail) == waits
     assert buttons(browser, become(mail, state=MailState.SENDING)) == ["Duplicate"]
-    assert buttons(browser, become(mail, state=MailState.DEFERRED)) == [*again, *waits]
+    assert buttons(browser, become(mail, state=MailState.DEFERRED)) == ["Send now", *waits]
     assert buttons(browser, become(mail, state=MailState.SCHEDULED)) == ["Send now", *waits]
     assert buttons(browser, become(mail, state=MailState.CANCELED)) == [*again, "Duplicate"]
     become(mail, sender_address="sales@maison.example.com")

@@ -86,11 +86,11 @@ def test_the_menu_offers_what_the_state_allows(browser, quotation, about):
 
     assert menu() == ["Cancel"]
     refused(mail)
-    assert menu() == ["Retry", "Send now", "Resend to…"]
+    assert menu() == ["Send again", "Send again to…"]
     become(mail, state=MailState.DEFERRED)
-    assert menu() == ["Retry", "Send now", "Resend to…", "Cancel"]
+    assert menu() == ["Send now", "Send again to…", "Cancel"]
     uncertain(mail)
-    assert menu() == ["Retry", "Send now", "Say whether it arrived…"]
+    assert menu() == ["Send again", "Say whether it arrived…"]
     accepted(mail)
     assert menu() == []
 
@@ -108,7 +108,7 @@ def test_a_mail_with_many_failures_has_one_entry(browser, quotation, about):
         recipient_becomes(mail, position, failure_kind=FailureKind.RECIPIENT_UNKNOWN, state="refused")
     become(mail, state=MailState.FAILED, failure_kind=FailureKind.RECIPIENT_UNKNOWN)
     panel = document_panel(browser, quotation)
-    assert words(panel).count("Resend to…") == 1
+    assert words(panel).count("Send again to…") == 1
     assert "and 26 more" in words(panel)
 
 

@@ -60,7 +60,7 @@ def fill(company, register):
 @pytest.mark.parametrize(
     ("statement_for", "spec", "index"),
     [
-        (queries.tickets_for, queries.TICKETS, "ix_core_document_kind_date_id"),
+        (queries.tickets_for, queries._TICKETS, "ix_core_document_kind_date_id"),
         (queries.sessions_for, queries.SESSIONS, "ix_pos_session_opened_at"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -174,3 +175,34 @@ def test_an_answer_that_is_none_is_refused(
     answer = client.post(url, data=_form(client.get(url).text, other.id, former_customer="perhaps"))
     assert answer.status_code == 422
     assert _followers(order.document)[0][0] == "Dupont & Fils"
+
+
+def test_a_customer_is_made_from_the_form_of_a_document(
+    client: FlaskClient, other: Partner, salesperson: User
+) -> None:
+    page = client.get("/sales/quotations/new").text
+    address = re.search(r'hx-get="(/partners/quick\?company_id=\d+)"', page)
+    assert address is not None
+    assert 'name="name"' in client.get(address[1]).text
+    assert client.post(address[1], data={"name": "  "}).status_code == 422
+    values = {
+        "name": " Ateliers  Réunis ",
+        "email": "Contact@Ateliers.example.com",
+        "country": "FR",
+        "language": "fr",
+    }
+    answer = client.post(address[1], data=values)
+    assert answer.status_code == 204
+    told = json.loads(answer.headers["HX-Trigger"])["customer-made"]
+    made = db.session.get_one(Partner, int(told["value"]))
+    assert (made.name, told["text"], made.language) == ("Ateliers Réunis", "Ateliers Réunis", "fr")
+    # It is at once one that the document can have.
+    client.post("/sales/quotations/new", data=_form(page, made.id))
+    assert "Ateliers Réunis" in client.get("/sales/quotations").text
+    # The same name again is asked about, and made when it is meant.
+    again = {**values, "name": "ateliers réunis"}
+    html = client.post(address[1], data=again)
+    assert html.status_code == 422
+    assert "There is a customer of this name already" in html.text
+    assert client.post(address[1], data={**again, "known_as": "ateliers réunis"}).status_code == 204
+    assert client.get("/partners/quick?company_id=4711").status_code == 404

@@ -9,7 +9,6 @@ import pytest
 from core import clock
 from core.db import transaction
 from core.errors import UserError
-from modules.sales import queries
 from modules.sales.service import invoices, orders
 
 day_in = clock.day_in  # of the product; the other tests of this folder have a day of their own
@@ -60,11 +59,11 @@ def test_tomorrow_of_the_company_is_the_future_though_it_is_today_elsewhere(make
 def test_a_quotation_is_good_until_the_last_valid_day_of_the_company_ends(make_quotation, at):
     order = make_quotation(date=dt.date(2026, 12, 1), validity_date=dt.date(2026, 12, 31))
     at("2027-01-01T07:59+00:00", "America/Los_Angeles")
-    assert not queries.is_expired(order)
+    assert not order.expired
     at("2027-01-01T08:00+00:00", "America/Los_Angeles")
-    assert queries.is_expired(order)
+    assert order.expired
     at("2026-12-31T15:00+00:00", "Asia/Tokyo")
-    assert queries.is_expired(order)
+    assert order.expired
 
 
 def test_a_copy_is_dated_by_the_day_of_the_company(make_quotation, at, salesperson):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from flask.testing import FlaskClient
 
 from core.auth.models import User
-from core.documents.service import get_readable
+from core.documents.service import get_readable, warnings_of
 from core.errors import UserError
 from core.partners.service import save_partner
 from modules.sales.models import Invoice, Order
 from modules.sales.service import invoices, orders
-from modules.sales.service.lines import LineValues
+from modules.sales.service.lines import LineValues, lines_of
 from modules.sales.states import InvoiceState
 from tests.sales.conftest import TODAY
 
@@ -75,3 +77,60 @@ def test_the_page_offers_no_way_back_for_a_draft_of_a_former_order(
     page = client.get(address).text  # type: ignore[attr-defined]
     assert "Back to draft" not in page
     assert "The order has been canceled since." in page
+
+
+@both
+def test_an_order_is_invoiced_again_once_its_invoice_is_credited_in_full(
+    make_invoice: MakeInvoice, salesperson: User, sign_in: Callable[[User], FlaskClient]
+) -> None:
+    first = make_invoice()
+    order = _order(first)
+    revision = first.document.revision
+    half = invoices.create_credit_note(first, salesperson)
+    (line,) = lines_of(half.document_id)
+    part = LineValues(line.description, Decimal(1), line.unit_price, tax_id=line.tax_id)
+    invoices.change_invoice(half, invoices.InvoiceValues(first.document.partner_id or 0, lines=[part]), None)
+    invoices.post(half)
+    assert not first.credited
+    with pytest.raises(UserError, match="invoiced already"):
+        invoices.invoice_order(order, salesperson)
+    rest = invoices.create_credit_note(first, salesperson)
+    invoices.change_invoice(rest, invoices.InvoiceValues(first.document.partner_id or 0, lines=[part]), None)
+    invoices.post(rest)
+    assert first.credited
+    # What it says is what it said: an email about it that waits is not outdated by that.
+    assert first.document.revision == revision
+
+    client = sign_in(salesperson)
+    assert "Its order can be invoiced again" in client.get(f"/sales/invoices/{first.document_id}").text
+    assert "Create invoice" in client.get(f"/sales/orders/{order.document_id}").text
+    assert order.document.number in client.get("/sales/orders?f=to-invoice").text
+    second = invoices.invoice_order(order, salesperson)
+    invoices.post(second)
+    assert second.document.number in client.get(f"/sales/invoices/{first.document_id}").text
+    assert first.document.number not in client.get("/sales/orders?f=to-invoice").text
+    with pytest.raises(UserError, match="invoiced already"):
+        invoices.invoice_order(order, salesperson)
+
+
+@both
+def test_an_order_whose_invoice_was_credited_in_full_can_be_canceled(
+    make_invoice: MakeInvoice, salesperson: User
+) -> None:
+    invoice = make_invoice()
+    invoices.post(invoices.create_credit_note(invoice, salesperson))
+    orders.cancel(_order(invoice))
+    assert invoice.state is InvoiceState.POSTED
+    assert not invoice.superseded
+
+
+def test_what_nobody_can_accept_is_told_before_it_is_sent(
+    make_quotation: MakeOrder, salesperson: User, sign_in: Callable[[User], FlaskClient]
+) -> None:
+    expired = make_quotation(validity_date=TODAY - dt.timedelta(days=1), date=TODAY - dt.timedelta(days=9))
+    empty = make_quotation(lines=())
+    assert ["valid until Mar 11, 2026 only" in words for words in warnings_of(expired.document)] == [True]
+    assert ["no lines" in words for words in warnings_of(empty.document)] == [True]
+    assert warnings_of(make_quotation(validity_date=TODAY).document) == []
+    html = sign_in(salesperson).get(f"/outbox/documents/{expired.document_id}/compose").text
+    assert "was valid until" in html

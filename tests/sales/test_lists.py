@@ -18,7 +18,7 @@ from core.followers.service import follow, unfollow
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.sales import queries
-from modules.sales.models import Order
+from modules.sales.models import Invoice, Order
 from modules.sales.service import orders
 from modules.sales.states import CREDIT_NOTE, INVOICE, ORDER, QUOTATION
 from tests.sales.conftest import TODAY
@@ -152,6 +152,38 @@ def test_search_and_filters(
     unfollow(follower)
     assert shown("?f=open&f=followed") == ["S00001", "S00002"]
     assert shown("?sort=customer") == ["S00001", "S00002", "S00003", "S00004"]
+
+
+def test_search_minds_neither_case_nor_accents_nor_the_order_of_words(
+    make_invoice: Callable[..., Invoice], salesperson: User, sign_in: SignIn
+) -> None:
+    """In every list alike, and by the name that an invoice was printed with."""
+    customer = save_partner(None, {"name": "LEFÈVRE & Œuvres d’Été", "language": "fr"})
+    invoice = make_invoice(partner_id=customer.id)
+    client = sign_in(salesperson)
+    with transaction():
+        customer.name = "Maison Ångström"
+    for words in ("lefevre", "ÉTÉ lefèvre", "ete", "angstrom maison"):
+        assert _numbers(client.get("/sales/invoices", query_string={"q": words}).text) == [
+            invoice.document.number
+        ], words
+    assert _numbers(client.get("/sales/orders?q=angstrom").text) == ["S00001"]
+    assert _numbers(client.get("/sales/orders?q=angstrom zzz").text) == []
+
+
+def test_a_number_that_is_none_of_this_list_is_found_in_its_neighbors(
+    make_invoice: Callable[..., Invoice], salesperson: User, sign_in: SignIn
+) -> None:
+    number = make_invoice().document.number
+    client = sign_in(salesperson)
+    html = client.get("/sales/orders", query_string={"q": number}).text
+    link = f"/sales/invoices?q={number}&amp;all=1"
+    assert f'<a href="{link}">1 in Invoices</a>' in html
+    assert "1 in Quotations" not in html
+    # A filter of the list itself hides it as well.
+    html = client.get("/sales/invoices", query_string={"q": number, "f": "draft"}).text
+    assert "1 in Invoices" in html
+    assert "Found in other lists" not in client.get("/sales/orders?q=zzz").text
 
 
 def test_documents_out_of_reach_are_not_listed(

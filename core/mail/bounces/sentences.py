@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask_babel import format_date, gettext, ngettext
+from flask_babel import gettext, ngettext
 
+from core.i18n import format_date
 from core.i18n import lazy_gettext as _l
 from core.mail.advice import ADVICE, Advice
 from core.mail.bounces.model import Action, Nature, Notice, Reading

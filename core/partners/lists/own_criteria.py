@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 from flask_wtf import FlaskForm
 from sqlalchemy import ColumnElement, and_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
@@ -15,7 +15,7 @@ from wtforms.validators import Optional, ValidationError
 
 from core.auth.models import User
 from core.auth.permissions import signed_in_user
-from core.i18n import N_
+from core.i18n import N_, format_date
 from core.i18n import lazy_gettext as _l
 from core.matching import folded, like
 from core.matching import words as words_of

@@ -15,6 +15,7 @@ from core.companies.service import current_company
 from core.db import db
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
+from core.matching import Named, found_in
 from core.partners.labels import LabelKind, PartnerLabel, labels_of
 from core.partners.models import Partner
 from core.partners.reach import partner_for
@@ -43,9 +44,7 @@ RULES = ListSpec(
         Filter("customers", N_("For single customers"), Rule.partner_id.is_not(None), "for"),
         Filter("automatic", N_("By itself"), Rule.automatic.is_(True)),
     ),
-    search=lambda text: Rule.partner_id.in_(
-        select(Partner.id).where(Partner.name.icontains(text, autoescape=True))
-    ),
+    search=lambda text: found_in(text, Named(Rule.partner_id, Partner.id, (Partner.name,))),
 )
 
 

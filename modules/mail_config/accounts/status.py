@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 
 from core import clock
+from core.i18n import format_date
 from modules.mail_config.account_models import MailAccount
 from modules.mail_config.accounts.clients import HOUSES, TITLES
 from modules.mail_config.blueprint import blueprint

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 
+from core.i18n import format_date
 from core.i18n import lazy_gettext as _l
 from core.mail.advice import ADVICE, Advice
 from core.mail.explanations import EXPLANATIONS, FailureKind

@@ -11,13 +11,13 @@ from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, DecimalException, local
 from typing import Self
 
 from babel.numbers import format_decimal
-from flask_babel import format_date, get_locale
+from flask_babel import get_locale
 from jinja2 import pass_context
 from jinja2.runtime import Context, Undefined
 from markupsafe import Markup
 
+from core.i18n import format_date, number_locale
 from core.i18n import lazy_gettext as _l
-from core.i18n import number_locale
 from core.web.formats import money as format_money
 from core.web.formats import number as format_number
 

@@ -21,6 +21,7 @@ from core.mail.draft import DraftRecipient, Reason, RecipientField
 from core.partners.labels import LabelKind
 from core.partners.models import Partner, PartnerType
 from core.partners.service import customer_of, people_at
+from core.registry import current_registry
 from modules.mail_config.models import MailTemplate, RecipientRule, TemplateRecipient
 from modules.outbox.compose.around import Around, around
 
@@ -71,9 +72,9 @@ def default_recipients(
     """Return who a mail about a document goes to by default.
 
     The rules of the template say who, the followers where it has none; but who at the customer gets it, a rule of
-    distribution says where one applies. Somebody who was removed from the followers gets nothing, whatever a rule
-    says. A customer without an address of its own is reached by the one address that its contacts have; where they
-    have several, a person chooses.
+    distribution says where one applies. What is a bill goes to the billing contacts of a customer who has any.
+    Somebody who was removed from the followers gets nothing, whatever a rule says. A customer without an address of its
+    own is reached by the one address that its contacts have; where they have several, a person chooses.
 
     Args:
         document: The document.
@@ -93,7 +94,8 @@ def default_recipients(
         TemplateRecipient(rule=RecipientRule.FOLLOWERS, field=RecipientField.TO, value=""),
     ):
         if rule.rule is RecipientRule.FOLLOWERS:
-            _add_followers(proposal, document, followers, user, rule.field, but_customer=agreed)
+            billing = _billing(document, customer, contacts, rule.field, removed)
+            _add_followers(proposal, document, followers, user, rule.field, billing, but_customer=agreed)
         elif rule.rule is RecipientRule.FIXED:
             _add_fixed(proposal, rule, template, removed)
         elif agreed and rule.field is RecipientField.TO:
@@ -137,6 +139,7 @@ def _add_followers(
     followers: Sequence[Follower],
     user: User | None,
     where: RecipientField,
+    billing: Sequence[DraftRecipient],
     *,
     but_customer: bool,
 ) -> None:
@@ -147,13 +150,31 @@ def _add_followers(
         # Whoever writes has the mail in the outbox; a copy for oneself is typed.
         if user is not None and follower.user_id == user.id:
             continue
-        if but_customer and follower.reason is FollowReason.CUSTOMER:
+        if follower.reason is FollowReason.CUSTOMER and (but_customer or billing):
+            for contact in () if but_customer else billing:
+                proposal.add(contact)
             continue
         recipient = _following(follower, where)
         if recipient is None:
             _name_missing(proposal, follower.name, follower.email)
         else:
             proposal.add(recipient)
+
+
+def _billing(
+    document: Document,
+    customer: Partner | None,
+    contacts: Iterable[Partner],
+    where: RecipientField,
+    removed: Collection[str],
+) -> list[DraftRecipient]:
+    """Return the billing contacts that get a document in place of its customer; none for what is no bill."""
+    kind = current_registry().kinds.get(document.kind)
+    # Made out to a contact, it goes to that one.
+    if kind is None or not kind.billed or customer is None or document.partner_id != customer.id:
+        return []
+    found = (recipient_of(one, where, Reason.BILLING) for one in contacts if one.type is PartnerType.BILLING)
+    return [one for one in found if one is not None and one.address.key not in removed]
 
 
 def _why_skipped(follower: Follower) -> str:

@@ -11,12 +11,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from flask_babel import gettext, ngettext
 from sqlalchemy import Select, func, select
 
 from core import clock
@@ -27,9 +25,10 @@ from core.i18n import N_
 from core.jobs import enqueue, enqueue_after_commit, lost
 from core.web.listing import Count, Criteria, Narrowed, count_up_to
 from modules.outbox import queries, service
+from modules.outbox.compose.actions import undo_seconds
 from modules.outbox.mail_list import date_ranges
+from modules.outbox.mail_list.bulk_words import MANY, SENDS, Action, Done, why_left
 from modules.outbox.mail_list.query_plan import (
-    Part,
     narrowed,
     part_of_filter,
     reach_parts,
@@ -60,31 +59,6 @@ SHOWN_FOR = dt.timedelta(minutes=10)
 """How long the page tells of a run that has ended."""
 
 
-class Action(StrEnum):
-    """An action on many mails."""
-
-    RETRY = "retry"  # failed ones go on the queue again
-    NOW = "now"  # waiting ones do not wait any longer
-    CANCEL = "cancel"  # waiting ones are not sent
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The result of an action on some mails, as counts.
-
-    Attributes:
-        changed: How many the action has changed.
-        uncertain: How many were left alone since somebody may have them already.
-        outdated: How many were left alone since their document says something else by now.
-        other: How many were left alone for any other reason.
-    """
-
-    changed: int = 0
-    uncertain: int = 0
-    outdated: int = 0
-    other: int = 0
-
-
 def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
     """Do something with mails that the user reaches; the others are left out silently.
 
@@ -92,55 +66,34 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
     """
     with transaction() as session:
         # Asked in the transaction that acts: what a person reached when the page was made may have changed.
-        mails = select(OutgoingMail.id, OutgoingMail.state).where(
+        mails = select(OutgoingMail.id, OutgoingMail.state, OutgoingMail.contents_erased_at).where(
             OutgoingMail.id.in_(mail_ids), *(part.check for part in reach_parts(by, RESEND))
         )
-        states = dict(session.execute(mails).all())
+        rows = {row.id: row for row in session.execute(mails)}
+        states = {mail_id: row.state for mail_id, row in rows.items()}
         mine = sorted(states)
+
+        def why(left: Iterable[int]) -> dict[str, int]:
+            return Counter(
+                why_left(action, states[mail_id], erased=rows[mail_id].contents_erased_at is not None).value
+                for mail_id in left
+            )
+
         if action is Action.CANCEL:
             changed = service.cancel(mine, by=by)
-            return Done(len(changed), other=len(mine) - len(changed))
+            return Done(len(changed), why=why(set(mine) - set(changed)))
+        if action in {Action.ARRIVED, Action.LOST}:
+            changed = [mail_id for mail_id in mine if states[mail_id] is MailState.UNCERTAIN]
+            for mail_id in changed:
+                service.mark_uncertain(mail_id, accepted=action is Action.ARRIVED, by=by)
+            return Done(len(changed), why=why(set(mine) - set(changed)))
         front = action is Action.NOW
         again = service.resend(mine, by=by, uncertain=False, front=front)
         changed = [*again, *service.retry_now(mine, by=by, front=front)]
         uncertain = {mail_id for mail_id, state in states.items() if state is MailState.UNCERTAIN}
         left = [mail_id for mail_id in mine if mail_id not in {*changed, *uncertain}]
         outdated = queries.outdated(left)
-    return Done(len(changed), len(uncertain), len(outdated), len(left) - len(outdated))
-
-
-def sentence(action: Action, done: Done) -> str:
-    """Return what became of mails, in words."""
-    if action is Action.CANCEL:
-        words = [ngettext("%(num)d email was canceled.", "%(num)d emails were canceled.", done.changed)]
-    else:
-        words = [service.count_sentence(done.changed)]
-    if done.uncertain:
-        words.append(
-            ngettext(
-                "%(num)d is uncertain and was left alone: open it and decide whether to send it again.",
-                "%(num)d are uncertain and were left alone: open each and decide whether to send it again.",
-                done.uncertain,
-            )
-        )
-    if done.outdated:
-        words.append(
-            ngettext(
-                "%(num)d no longer says what its document says and was left alone: open the document and send it anew.",
-                "%(num)d no longer say what their documents say and were left alone: open each document and send it "
-                "anew.",
-                done.outdated,
-            )
-        )
-    if done.other:
-        words.append(
-            ngettext(
-                "%(num)d was left as it is: there was nothing to do for it.",
-                "%(num)d were left as they are: there was nothing to do for them.",
-                done.other,
-            )
-        )
-    return " ".join(words)
+    return Done(len(changed), len(uncertain), len(outdated), why(set(left) - set(outdated)))
 
 
 # -- which mails ---------------------------------------------------------------------------------------
@@ -157,8 +110,11 @@ def _candidates(action: Action, user: User, criteria: Criteria) -> list[Narrowed
     Canceled mails are put on the queue again only when the list was narrowed to them: who resends "all" does
     not mean those that somebody has stopped.
     """
-    parts: list[Part] = [part_of_filter("waiting", user)]
-    if action is not Action.CANCEL:
+    if action in {Action.ARRIVED, Action.LOST}:
+        parts = [state_part(MailState.UNCERTAIN)]
+    else:
+        parts = [part_of_filter("waiting", user)]
+    if action in SENDS:
         parts.append(part_of_filter("failed", user))
         if criteria.facets.get("state") == MailState.CANCELED:
             parts.append(state_part(MailState.CANCELED))
@@ -206,10 +162,14 @@ def _kept(user: User, criteria: Criteria) -> str:
 
 
 def act_on_all(action: Action, criteria: Criteria, by: User) -> Done | BulkRun:
-    """Do something with all mails that match: at once when they are few, else by a worker."""
+    """Do something with all mails that match: at once when they are few, else by a worker.
+
+    What sends many begins after a while, in which `stop` calls all of it back.
+    """
     run = _new_run(action, _kept(by, criteria), by, db.session.scalar(select(func.max(OutgoingMail.id))) or 0)
     ids = _next_ids(run, by, STEP + 1)
-    if len(ids) <= STEP:
+    run.begins_at = _held_until(action, len(ids))
+    if len(ids) <= STEP and run.begins_at is None:
         return act(action, ids, by)
     counts = [count_up_to(found.statement, COUNTED) for found in _candidates(action, by, criteria)]
     # A total that is not known to the last mail is no total.
@@ -218,20 +178,30 @@ def act_on_all(action: Action, criteria: Criteria, by: User) -> Done | BulkRun:
 
 
 def act_on(action: Action, mail_ids: Sequence[int], by: User) -> Done | BulkRun:
-    """Do something with mails by their ids: at once when they are few, else by a worker."""
+    """Do something with mails by their ids; the rest is as for `act_on_all`."""
     ids = sorted(set(mail_ids))
-    if len(ids) <= STEP:
+    held_until = _held_until(action, len(ids))
+    if len(ids) <= STEP and held_until is None:
         return act(action, ids, by)
     run = _new_run(action, json.dumps({"ids": ids}), by, ids[-1])
+    run.begins_at = held_until
     run.total = len(ids)
     return _begin(run)
+
+
+def _held_until(action: Action, count: int) -> dt.datetime | None:
+    """Return until when an action on so many mails can be called back, or None for not at all."""
+    seconds = undo_seconds()
+    if action not in SENDS or count <= MANY or not seconds:
+        return None
+    return clock.now() + dt.timedelta(seconds=seconds)
 
 
 def _begin(run: BulkRun) -> BulkRun:
     with transaction() as session:
         session.add(run)
         session.flush()
-        enqueue_after_commit("outbox.bulk", run.id)
+        enqueue_after_commit("outbox.bulk", run.id, at=run.begins_at)
     return run
 
 
@@ -256,6 +226,9 @@ def _step(run_id: int) -> bool:
             run = session.get(BulkRun, run_id, with_for_update=True, populate_existing=True)
             if run is None or run.ended_at is not None:
                 return False
+            if run.begins_at is not None and run.begins_at > clock.now():
+                enqueue_after_commit("outbox.bulk", run.id, at=run.begins_at)
+                return False
             user = session.get(User, run.by_user_id)
             if user is None or not user.active or not user.can(RESEND):
                 _end(run, NOT_ANY_MORE)
@@ -266,6 +239,8 @@ def _step(run_id: int) -> bool:
             run.left_uncertain += done.uncertain
             run.left_outdated += done.outdated
             run.left_other += done.other
+            # Another dictionary, or nobody would notice that it has changed.
+            run.left_why = dict(Counter(run.left_why) + Counter(done.why))
             run.touched_at = clock.now()
             if ids:
                 run.last_id = ids[-1]
@@ -325,17 +300,3 @@ def runs_of(user: User) -> list[BulkRun]:
 def run_of(user: User, run_id: int) -> BulkRun | None:
     """Return a run of the user, or None."""
     return db.session.scalar(select(BulkRun).where(BulkRun.id == run_id, BulkRun.by_user_id == user.id))
-
-
-def title(run: BulkRun) -> str:
-    """Return what a run does, in words."""
-    if run.action == Action.CANCEL:
-        return str(gettext("Canceling many emails"))
-    return str(gettext("Putting many emails on the queue"))
-
-
-def outcome(run: BulkRun) -> str:
-    """Return what a run has done so far, in words."""
-    return sentence(
-        Action(run.action), Done(run.changed, run.left_uncertain, run.left_outdated, run.left_other)
-    )

@@ -6,10 +6,10 @@ import datetime as dt
 import re
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask_babel import format_date, gettext
+from flask_babel import gettext
 
 from core import clock
-from core.i18n import N_
+from core.i18n import N_, format_date
 from core.web.listing import Choice
 
 NAMED = {

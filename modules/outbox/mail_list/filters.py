@@ -38,6 +38,7 @@ FILTERS = tuple(
         ("failed", N_("Failed")),
         ("waiting", N_("Waiting")),
         ("uncertain", N_("Uncertain")),
+        ("dismissed", N_("Dismissed")),
         ("sent", N_("Sent")),
         ("today", N_("Today")),
         ("mine", N_("Mine")),

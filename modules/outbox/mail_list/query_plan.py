@@ -138,8 +138,11 @@ def _period(value: str, user: User) -> Part | None:
 def part_of_filter(name: str, user: User) -> Part:
     """Return what a saved filter keeps."""
     match name:
-        case "failed":
-            return Part(aside(OutgoingMail.state).in_(_literal(_FAILED_STATES)), failed_now(), 0)
+        case "failed" | "dismissed":
+            dismissed = OutgoingMail.dismissed_at
+            kept = dismissed.is_(None) if name == "failed" else dismissed.is_not(None)
+            check = aside(OutgoingMail.state).in_(_literal(_FAILED_STATES)) & kept
+            return Part(check, failed_now() & kept, 0)
         case "waiting":
             return Part(aside(OutgoingMail.state).not_in(_literal(_SETTLED_STATES)), waiting_now(), 2)
         case "uncertain":
@@ -205,6 +208,7 @@ FILTER_GROUPS = {
     "failed": "state",
     "waiting": "state",
     "uncertain": "state",
+    "dismissed": "state",
     "sent": "state",
     "today": "time",
     "mine": "who",

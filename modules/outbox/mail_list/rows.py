@@ -13,7 +13,9 @@ from sqlalchemy import select
 from core import clock
 from core.auth.models import User
 from core.db import db
+from core.mail.draft import RecipientField
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
+from core.mail.outcomes import RecipientState
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES, paused_among
 from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
 from modules.outbox.mail_list.query_plan import reach_parts
@@ -31,7 +33,8 @@ class Line:
         mail: The mail.
         badge: Its state.
         failed: True when a person must act.
-        recipient: Address of the first recipient, "" when it was erased.
+        recipient: Address of the first recipient, of a mail that not all have got the first who has not; "" when it was
+            erased.
         more: How many other recipients there are.
         reason: Why it failed or waits, in a few words, or "".
         next_words: What it waits for where no time is known, or "".
@@ -55,6 +58,7 @@ class Line:
         left = self.next_at and int((self.next_at - clock.now()) / dt.timedelta(minutes=1))
         shown = (
             self.mail.state,
+            self.mail.dismissed_at,
             self.mail.accepted_count,
             self.mail.recipient_count,
             self.mail.attempts,
@@ -71,12 +75,18 @@ class Line:
 def lines_of(mails: Sequence[OutgoingMail], user: User) -> list[Line]:
     """Return the lines of some mails, by a fixed number of queries."""
     ids = [mail.id for mail in mails]
-    first = db.session.execute(
+    partial = [mail.id for mail in mails if mail.state is MailState.PARTIAL]
+    without = MailRecipient.mail_id.in_(partial) & (MailRecipient.state != RecipientState.ACCEPTED)
+    # Blind copies are not everybody's to read: where one has not got it, the first recipient stands there as ever.
+    shown = db.session.execute(
         select(MailRecipient.mail_id, MailRecipient.addr_spec)
-        .where(MailRecipient.mail_id.in_(ids), MailRecipient.position == 0)
-        .order_by(MailRecipient.id.desc())
+        .where(
+            MailRecipient.mail_id.in_(ids),
+            (MailRecipient.position == 0) | (without & (MailRecipient.field != RecipientField.BCC)),
+        )
+        .order_by(MailRecipient.mail_id, without, MailRecipient.position.desc(), MailRecipient.id.desc())
     )
-    recipients = {row.mail_id: row.addr_spec for row in first}
+    recipients = {row.mail_id: row.addr_spec for row in shown}
     paused = paused_among(sorted({mail.server_id for mail in mails if mail.server_id is not None}))
     selectable = set(
         db.session.scalars(
@@ -94,8 +104,14 @@ def _line(mail: OutgoingMail, recipient: str, paused: set[int], selectable: bool
     words, moment = _next(mail, paused)
     return Line(
         mail=mail,
-        badge=state_badge(mail.state, mail.accepted_count, mail.recipient_count, captured=mail.captured),
-        failed=mail.state in FAILED,
+        badge=state_badge(
+            mail.state,
+            mail.accepted_count,
+            mail.recipient_count,
+            captured=mail.captured,
+            dismissed=mail.dismissed_at is not None,
+        ),
+        failed=mail.state in FAILED and mail.dismissed_at is None,
         recipient=recipient,
         more=max(0, mail.recipient_count - 1),
         reason=reason_words(mail) if mail.state in FAILED | WAITING else "",

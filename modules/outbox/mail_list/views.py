@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 from sqlalchemy import func, select
+from werkzeug.datastructures import MultiDict
 
 from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
-from core.web.listing import Count, Criteria, ListPage, count_up_to, paginate, read_criteria
+from core.web.listing import Count, Criteria, ListPage, count_up_to, neighbor, paginate, read_criteria
 from modules.mail_config.servers.circuit_breaker import paused_among
 from modules.outbox import search_index
+from modules.outbox.access import MAX_LIST_LENGTH, list_come_from, mail_or_404
 from modules.outbox.blueprint import blueprint
-from modules.outbox.mail_list import bulk_actions, date_ranges, facet_counts
+from modules.outbox.mail_list import bulk_actions, bulk_words, date_ranges, facet_counts
 from modules.outbox.mail_list.filters import mail_list, reaches_several, rows
-from modules.outbox.mail_list.query_plan import checked, reach_parts
+from modules.outbox.mail_list.query_plan import FILTER_GROUPS, checked, reach_parts
 from modules.outbox.mail_list.rows import lines_of
 from modules.outbox.mail_page.failure_text import Place, actor_title, reason_of
 from modules.outbox.mail_page.repairs import EDIT_SERVERS, Repairs, repairs_of
@@ -50,6 +54,7 @@ def mails() -> ResponseReturnValue:
         "outbox/mail_list/mails.html",
         page=page,
         lines=lines_of(page.rows, user),
+        within=request.query_string.decode("ascii", "ignore")[:MAX_LIST_LENGTH],
         newest=db.session.scalar(select(func.max(OutgoingMail.id))) or 0,
         **_frame(page, user),
     )
@@ -116,7 +121,7 @@ def _group_view(
 
 
 def _without_states(criteria: Criteria) -> Criteria:
-    kept = tuple(name for name in criteria.filters if name not in {"failed", "waiting", "uncertain", "sent"})
+    kept = tuple(name for name in criteria.filters if FILTER_GROUPS[name] != "state")
     return Criteria(criteria.search, kept, criteria.facets)
 
 
@@ -127,8 +132,8 @@ def _frame(page: ListPage[Any], user: User) -> dict[str, Any]:
         "may_act": user.can(RESEND),
         "several": reaches_several(user),
         "runs": bulk_actions.runs_of(user) if user.can(RESEND) else [],
-        "run_title": bulk_actions.title,
-        "run_outcome": bulk_actions.outcome,
+        "run_title": bulk_words.title,
+        "run_outcome": bulk_words.outcome,
         "panel_url": panel,
         "panel_open": "panel" in request.args,
         "only_newest": search_index.only_newest(page.search),
@@ -221,11 +226,30 @@ def mails_live() -> ResponseReturnValue:
     return render_template(
         "outbox/mail_list/_live.html",
         lines=changed,
+        within=request.args.get("within", "")[:MAX_LIST_LENGTH],
         news=news,
         fresh_url=address("outbox.mails", criteria),
         may_act=user.can(RESEND),
         several=reaches_several(user),
     )
+
+
+@blueprint.get("/mails/<int:mail_id>/<any(previous, next):way>")
+@requires(READ)
+def mail_neighbor(mail_id: int, way: str) -> ResponseReturnValue:
+    """Lead to the mail before or after one, in the list that it was opened from."""
+    user, come_from = signed_in_user(), list_come_from()
+    row = mail_or_404(mail_id)
+    arguments = MultiDict(parse_qsl(come_from.get("in", "")))
+    found = neighbor(select(OutgoingMail), mail_list(user), arguments, row, before=way == "previous")
+    if found is None:
+        flash(
+            gettext("This is the first email of the list.")
+            if way == "previous"
+            else gettext("This is the last email of the list."),
+            "info",
+        )
+    return redirect(url_for("outbox.mail", mail_id=mail_id if found is None else found, **come_from))
 
 
 @blueprint.post("/mails/bulk")
@@ -234,9 +258,9 @@ def bulk() -> ResponseReturnValue:
     """Retry, send now or cancel the selected mails, or all that match."""
     user = signed_in_user()
     name = request.form.get("action", "")
-    if name not in bulk_actions.Action.__members__.values():
+    if name not in bulk_words.Action.__members__.values():
         abort(400)
-    action = bulk_actions.Action(name)
+    action = bulk_words.Action(name)
     if "all" in request.form:
         done = bulk_actions.act_on_all(action, read_criteria(mail_list(user), request.args), user)
     else:
@@ -247,7 +271,7 @@ def bulk() -> ResponseReturnValue:
         ]
         done = bulk_actions.act_on(action, wanted, user)
     if not isinstance(done, BulkRun):
-        flash(bulk_actions.sentence(action, done), "success" if done.changed else "info")
+        flash(bulk_words.sentence(action, done), "success" if done.changed else "info")
     back = request.form.get("back", "")
     return redirect(back if back == BACK or back.startswith(f"{BACK}?") else url_for("outbox.mails"))
 
@@ -272,5 +296,5 @@ def bulk_stop(run_id: int) -> ResponseReturnValue:
 def _run(run_id: int) -> str:
     run = bulk_actions.run_of(signed_in_user(), run_id) or abort(404)
     return render_template(
-        "outbox/mail_list/_run.html", run=run, run_title=bulk_actions.title, run_outcome=bulk_actions.outcome
+        "outbox/mail_list/_run.html", run=run, run_title=bulk_words.title, run_outcome=bulk_words.outcome
     )

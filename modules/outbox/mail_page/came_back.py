@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_babel import format_date, format_timedelta, gettext
+from flask_babel import format_timedelta, gettext
 from sqlalchemy import select
 
 from core.db import db
+from core.i18n import format_date
 from core.i18n import lazy_gettext as _l
 from core.mail.bounces.model import Action, Nature
 from core.mail.bounces.sentences import bounce_title

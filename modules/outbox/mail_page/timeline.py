@@ -68,6 +68,9 @@ _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
 }
 _BY_VERB: Mapping[str, Any] = {
     "claim": _l("Taken by a worker"),
+    "unmark": _l("Taken back: nobody knows again whether it has arrived"),
+    "dismiss": _l("Failure dismissed: nothing has to be done"),
+    "undismiss": _l("Dismissal taken back"),
     "edit": _l("Opened to be changed"),
     "put_back": _l("Left as it was"),
     "replace": _l("Changed: another email has taken its place"),
@@ -108,6 +111,9 @@ _ICONS: Mapping[str, str] = {
     "reschedule": "clock",
     "erase": "eraser",
     "mark": "person-check",
+    "unmark": "arrow-counterclockwise",
+    "dismiss": "archive",
+    "undismiss": "arrow-counterclockwise",
     "report": "reply-fill",
     "delayed": "clock-history",
     "delivered": "check2-all",

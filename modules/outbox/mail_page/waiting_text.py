@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask_babel import format_date, format_time, gettext, ngettext, to_user_timezone
+from flask_babel import format_time, gettext, ngettext, to_user_timezone
 
 from core import clock
+from core.i18n import format_date
 from core.mail.explanations import EXPLANATIONS, FailureKind
 from modules.mail_config.models import MailServer
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES

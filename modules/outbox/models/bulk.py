@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -30,7 +30,7 @@ class BulkRun(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     action: Mapped[str] = mapped_column(String(16))
-    """What is done, a `bulk_actions.Action`."""
+    """What is done, a `bulk_words.Action`."""
     criteria: Mapped[str] = mapped_column(Text)
     """Which mails: what the list was narrowed to, or ids, as JSON."""
     by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
@@ -49,6 +49,10 @@ class BulkRun(Base):
     """Left alone, since their documents say something else by now."""
     left_other: Mapped[int] = mapped_column(default=0)
     """Left alone for any other reason: on its way, settled meanwhile, erased."""
+    left_why: Mapped[dict[str, int]] = mapped_column(JSON, default=dict, server_default="{}")
+    """Of those left alone for any other reason, how many for which, a `bulk_words.Left`."""
+    begins_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """Until when nothing is done, so that it can be called back; None for at once."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When it was asked for."""
     touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)

@@ -32,6 +32,8 @@ _HAS_LINK = "encrypted_link IS NOT NULL"
 WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 """That a mail waits, for any query that asks for mails that do: beside a state that is a parameter, SQLite would not
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
+FAILS = cast("ColumnElement[bool]", text(f"outbox_mail.{_FAILED}"))
+"""That a person must act, said likewise."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 _OF_RUN = "run_id IS NOT NULL"
 _ANSWERS = "answers_id IS NOT NULL"
@@ -217,6 +219,8 @@ class OutgoingMail(Base):
     """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When it came to rest: sent, partly, failed, uncertain or canceled."""
+    dismissed_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When a person has said that nothing has to be done about its failure; the events say who and why. Else None."""
     waits_for_server: Mapped[bool] = mapped_column(default=False)
     """True while it waits for a server to work, to be tested or to be set up; whatever its failure is called."""
     slot_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
@@ -353,6 +357,8 @@ class MailRecipient(Base):
     """A finer hint, a `core.mail` advice, or ""."""
     settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When it was accepted or refused for good; None while it may change by itself."""
+    by_word: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where a person has said whether it arrived, since no server had; that can be taken back."""
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="recipients")
 
@@ -443,7 +449,7 @@ class MailEvent(Base):
 
 
 class MailSearch(Base):
-    """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `search_index.fold`.
+    """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `core.matching.fold`.
 
     The trigram index over it is made by the migrations, since a model cannot say it: on SQLite the FTS5 table
     `outbox_search_index`, kept by triggers, on PostgreSQL the GIN index `ix_outbox_search_text`.

@@ -19,7 +19,7 @@ from core.documents.service import readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftRecipient, Purpose
-from core.matching import matching
+from core.matching import found_in, matching
 from core.partners.models import Partner
 from core.spreadsheets import Cell, Column, Table
 from core.web.criteria import Filter, ListSpec, SortKey
@@ -173,7 +173,7 @@ def list_of_items(run: Run) -> ListSpec:
 
 
 def _numbered(text: str) -> Select[int]:
-    return select(Document.id).where(Document.number.icontains(text, autoescape=True))
+    return select(Document.id).where(found_in(text, Document.number))
 
 
 def _is_or_has(run: Run, condition: ColumnElement[bool]) -> ColumnElement[bool]:

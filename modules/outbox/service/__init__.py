@@ -2,12 +2,16 @@
 
 from modules.outbox.service.decisions import (
     cancel,
+    correct_everywhere,
     correct_recipient,
     count_sentence,
+    dismiss,
     mark_uncertain,
     resend,
     retry_now,
     show_worst,
+    take_dismissal_back,
+    take_mark_back,
 )
 from modules.outbox.service.queue import CHUNK, enqueue_delivery, release_due
 from modules.outbox.service.submission import new_message_id, submit, write_mail
@@ -24,8 +28,10 @@ __all__ = [
     "CHUNK",
     "begin_change",
     "cancel",
+    "correct_everywhere",
     "correct_recipient",
     "count_sentence",
+    "dismiss",
     "editor_of",
     "end_change",
     "enqueue_delivery",
@@ -39,5 +45,7 @@ __all__ = [
     "retry_now",
     "show_worst",
     "submit",
+    "take_dismissal_back",
+    "take_mark_back",
     "write_mail",
 ]

@@ -20,6 +20,7 @@ from modules.outbox.copy_rows import want_copy
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import address_hash, encrypt_address
+from modules.outbox.queries import marked_recipients
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
@@ -186,6 +187,35 @@ def correct_recipient(
                 partner.email = address
 
 
+def correct_everywhere(
+    recipients: Sequence[MailRecipient], address: str, *, by: User | None = None
+) -> list[int]:
+    """Give the recipients of several mails the right address, those of whom none can be corrected being left alone.
+
+    Args:
+        recipients: The recipients, of one wrong address.
+        address: The right address.
+        by: Who corrects.
+
+    Returns:
+        The ids of the mails that were corrected.
+
+    Raises:
+        UserError: The address is invalid.
+    """
+    normalize(address, "address")
+    done = []
+    with transaction():
+        for recipient in sorted(recipients, key=lambda row: (row.mail_id, row.position)):
+            try:
+                correct_recipient(recipient, address, by=by)
+            except UserError:
+                # Got by now, on its way, or the right address is among its recipients already.
+                continue
+            done.append(recipient.mail_id)
+    return list(dict.fromkeys(done))
+
+
 def _refuse_correcting(mail: OutgoingMail, recipient: MailRecipient) -> None:
     if recipient.state is RecipientState.ACCEPTED:
         raise UserError(_l("This recipient has got the email already."))
@@ -212,6 +242,7 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
             raise UserError(_l("This email is no longer uncertain."))
         for recipient in mail.recipients:
             if recipient.state is RecipientState.UNCERTAIN:
+                recipient.by_word = True
                 recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
                 recipient.failure_kind = None if accepted else FailureKind.GIVEN_UP
                 recipient.settled_at = clock.now()
@@ -226,6 +257,61 @@ def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> N
         settle_alerts(session, [mail.id])
         if accepted:
             want_copy(session, mail)
+
+
+def take_mark_back(mail_id: int, *, by: User | None = None) -> None:
+    """Let a mail be uncertain again for those about whom a person has said whether they got it.
+
+    Raises:
+        UserError: Nobody's word stands: nobody has said anything, a server has answered since, or it was sent again.
+    """
+    with transaction():
+        (mail,) = locked_mails([mail_id])
+        marked = marked_recipients(mail)
+        if not marked:
+            raise UserError(_l("There is nothing to take back any more."))
+        for recipient in marked:
+            recipient.by_word = False
+            recipient.state, recipient.failure_kind = RecipientState.UNCERTAIN, FailureKind.OUTCOME_UNKNOWN
+        mail.dismissed_at = None
+        move(mail, "unmark", MailState.UNCERTAIN, by)
+        mail.accepted_count = sum(row.state is RecipientState.ACCEPTED for row in mail.recipients)
+        show_worst(mail)
+
+
+def dismiss(mail_ids: Sequence[int], note_text: str = "", *, by: User | None = None) -> list[int]:
+    """Put failures aside about which nothing has to be done; they are found by the filter "Dismissed".
+
+    Args:
+        mail_ids: The mails; those that have not failed, or are aside already, are left alone.
+        note_text: Why, in the words of the person, or "".
+        by: Who dismisses.
+
+    Returns:
+        The ids of the mails that were put aside.
+    """
+    done: list[int] = []
+    with transaction() as session:
+        for mail in locked_mails(mail_ids):
+            if mail.state in FAILED and mail.dismissed_at is None:
+                mail.dismissed_at = clock.now()
+                note(mail, "dismiss", by, before=mail.state, detail=" ".join(note_text.split()))
+                done.append(mail.id)
+        session.flush()
+        settle_alerts(session, done)
+    return done
+
+
+def take_dismissal_back(mail_ids: Sequence[int], *, by: User | None = None) -> list[int]:
+    """Let failures that were put aside be failures again; return their ids."""
+    done: list[int] = []
+    with transaction():
+        for mail in locked_mails(mail_ids):
+            if mail.dismissed_at is not None:
+                mail.dismissed_at = None
+                note(mail, "undismiss", by, before=mail.state)
+                done.append(mail.id)
+    return done
 
 
 def show_worst(mail: OutgoingMail) -> None:
@@ -243,6 +329,7 @@ def _reset(recipient: MailRecipient) -> None:
     recipient.failure_kind, recipient.settled_at = None, None
     recipient.reply_code, recipient.enhanced_code, recipient.diagnostic = 0, "", ""
     recipient.failure_also, recipient.failure_advice = None, ""
+    recipient.by_word = False
 
 
 def _requeue(mail: OutgoingMail) -> None:
@@ -252,6 +339,7 @@ def _requeue(mail: OutgoingMail) -> None:
     mail.slot_at = mail.slot_server_id = mail.settled_at = None
     mail.failure_kind, mail.failure_reason = None, ""
     mail.failure_also, mail.failure_advice = None, ""
+    mail.dismissed_at = None
 
 
 def count_sentence(count: int) -> str:

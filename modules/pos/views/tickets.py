@@ -33,7 +33,8 @@ from modules.pos.views.shift import cashiers_at
 @requires(queries.READ)
 def tickets() -> ResponseReturnValue:
     """List the tickets."""
-    page = paginate(queries.tickets_for(signed_in_user()), queries.TICKETS)
+    user = signed_in_user()
+    page = paginate(queries.tickets_for(user), queries.ticket_spec(user))
     return render_template("pos/tickets.html", page=page, rows=queries.rows_of(page.rows))
 
 

@@ -61,6 +61,18 @@ def check_credit(note: Invoice) -> None:
             _refuse(invoice.document, rate, limit - before)
 
 
+def note_credited(note: Invoice) -> None:
+    """Note on the invoice of a credit note that was just posted, when nothing of it is left at any rate."""
+    invoice = note.reversed
+    if invoice is None:
+        return
+    credited = _by_rate(_before(note))
+    left = (
+        part.amount - credited.get(rate, Part()).amount for rate, part in _by_rate([invoice.document]).items()
+    )
+    invoice.credited = not any(left)
+
+
 def credit_notes_of(invoice: Invoice) -> list[Document]:
     """Return the posted credit notes of an invoice, in their order."""
     query = select(Document).join(Invoice, Invoice.document_id == Document.id)

@@ -20,7 +20,7 @@ from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.signals import document_issued
 from modules.sales.models import FrozenError, Invoice, Order
-from modules.sales.service.credit import check_credit, share_taxes
+from modules.sales.service.credit import check_credit, note_credited, share_taxes
 from modules.sales.service.customers import address_lines, customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
@@ -119,6 +119,8 @@ def create_invoice(company: Company, values: InvoiceValues, by: User | None) -> 
 
 def invoice_order(order: Order, by: User | None, *, seen_revision: int | None = None) -> Invoice:
     """Make the draft invoice of an order, from its lines; an order is invoiced once.
+
+    Where that invoice was credited in full, it is invoiced again.
 
     Raises:
         ConcurrentChangeError: Somebody else changed the order since.
@@ -255,6 +257,7 @@ def post(invoice: Invoice, by: User | None = None, *, seen_revision: int | None 
         session.flush()  # what is written now is frozen by the next line
         invoice.state = InvoiceState.POSTED
         session.flush()
+        note_credited(invoice)
         document_issued.send(document, by=by)
 
 

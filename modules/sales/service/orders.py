@@ -191,7 +191,8 @@ def cancel(order: Order, *, seen_revision: int | None = None) -> None:
             )
         order.state = OrderState.CANCELED
         # Its canceled drafts say what was agreed before; should the order come back, it is invoiced from its lines.
-        session.execute(update(Invoice).where(Invoice.order_id == order.document_id).values(superseded=True))
+        drafts = (Invoice.order_id == order.document_id, Invoice.state == InvoiceState.CANCELED)
+        session.execute(update(Invoice).where(*drafts).values(superseded=True))
 
 
 def reopen(order: Order, *, seen_revision: int | None = None) -> None:
@@ -231,7 +232,5 @@ def duplicate(order: Order, by: User | None) -> Order:
 
 
 def invoice_of(order: Order) -> Invoice | None:
-    """Return the invoice of an order, draft or posted, or None."""
-    return db.session.scalar(
-        select(Invoice).where(Invoice.order_id == order.document_id, Invoice.state != InvoiceState.CANCELED)
-    )
+    """Return the invoice of an order, draft or posted, or None; one that was credited in full is none any more."""
+    return db.session.scalar(select(Invoice).where(Invoice.of_order(order.document_id)))

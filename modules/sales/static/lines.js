@@ -9,6 +9,8 @@
     news.textContent = "";
     news.textContent = news.dataset[what];
   };
+  const restore = form.querySelector("[data-line-restore]");
+  const removed = [];
   const rows = () => [...list.querySelectorAll("[data-line]")];
   const changed = () => window.htmx.trigger("#totals", "lines-changed");
 
@@ -125,11 +127,25 @@
     else if (event.target.closest("[data-line-down]")) move(row, false);
     else if (event.target.closest("[data-line-remove]")) {
       const next = row.nextElementSibling || row.previousElementSibling || add(row);
+      removed.push({ row, place: rows().indexOf(row) });
       row.remove();
+      restore.hidden = false;
       next.querySelector("[data-line-remove]").focus();
       tell("removed");
       changed();
     }
+  });
+
+  // What was removed comes back where it was, the last one first, until the form is left.
+  restore.addEventListener("click", () => {
+    const { row, place } = removed.pop();
+    const next = rows()[place];
+    if (next) next.before(row);
+    else list.append(row);
+    restore.hidden = !removed.length;
+    row.querySelector("textarea").focus();
+    tell("restored");
+    changed();
   });
   form.querySelector("[data-line-add]").addEventListener("click", () => focusProduct(add(null)));
 

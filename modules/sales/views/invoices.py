@@ -17,6 +17,7 @@ from modules.sales.forms import InvoiceForm, lines_to_edit
 from modules.sales.models import FrozenError, Invoice
 from modules.sales.service import invoices as service
 from modules.sales.service.lines import LineValues, lines_of, totals_of
+from modules.sales.service.orders import invoice_of
 from modules.sales.states import InvoiceState
 from modules.sales.views.blueprint import blueprint
 from modules.sales.views.editor import Editor, ask_about_former, company_of_form
@@ -57,6 +58,7 @@ def invoice(document_id: int) -> ResponseReturnValue:
         editable=queries.may_edit(user, row.document),
         panel=follower_panel(row.document),
         warnings=warnings_of(row.document),
+        followed_by=invoice_of(row.order) if row.credited and row.order is not None else None,
         crumbs=[list_of(row)],
     )
 
@@ -144,7 +146,12 @@ def invoice_post(document_id: int) -> ResponseReturnValue:
     """Post a draft."""
     row = _editable(document_id)
     service.post(row, signed_in_user(), seen_revision=_seen())
-    flash(gettext("%(number)s was posted.", number=row.document.number), "success")
+    words = (
+        gettext("Credit note %(number)s was posted.", number=row.document.number)
+        if row.is_credit_note
+        else gettext("Invoice %(number)s was posted.", number=row.document.number)
+    )
+    flash(words, "success")
     return _page_of(row)
 
 

@@ -23,7 +23,6 @@ def _list(kind: str, title: str, template: str) -> ResponseReturnValue:
         kind=kind,
         list_name=request.endpoint,
         rows=queries.states_of(kind, page.rows),
-        is_expired=queries.is_expired,
         invoiced=queries.invoiced(page.rows) if kind == ORDER else set(),
     )
 

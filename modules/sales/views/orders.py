@@ -58,7 +58,6 @@ def order(document_id: int) -> ResponseReturnValue:
         totals=totals_of(row.document, lines),
         invoice=service.invoice_of(row),
         editable=queries.may_edit(user, row.document),
-        expired=queries.is_expired(row),
         panel=follower_panel(row.document),
         warnings=warnings_of(row.document),
         crumbs=[list_of(row)],

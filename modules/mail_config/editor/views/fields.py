@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from core.auth.permissions import signed_in, signed_in_user
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import kind_title, readable_by
 from core.i18n import N_
+from core.matching import Named, found_in
 from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.partners.service import find_partners
@@ -103,10 +104,8 @@ def template_documents() -> ResponseReturnValue:
     if kind:
         query = query.where(Document.kind == kind)
     if words:
-        named = select(Partner.id).where(Partner.name.icontains(words, autoescape=True))
-        query = query.where(
-            or_(Document.number.icontains(words, autoescape=True), Document.partner_id.in_(named))
-        )
+        customer = Named(Document.partner_id, Partner.id, (Partner.name,))
+        query = query.where(found_in(words, Document.number, customer))
     found = [
         {"value": str(row.id), "text": document_label(row), "detail": document_detail(row)}
         for row in db.session.scalars(query.limit(DOCUMENTS_AT_MOST))

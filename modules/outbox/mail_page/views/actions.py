@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 
 from core.auth.permissions import requires, signed_in_user
 from core.db import db
@@ -13,7 +13,7 @@ from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
 from core.partners.reach import EDIT
 from modules.outbox import queries, service
-from modules.outbox.access import mail_or_404
+from modules.outbox.access import list_come_from, mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.document_check import document_problem
 from modules.outbox.mail_page.views.page import TypedAddress, recipients_context, show
@@ -22,6 +22,7 @@ from modules.outbox.sent_copies.service import want_again
 from modules.outbox.states import MailState
 
 MAX_TYPED_LENGTH = 1000
+MAX_NOTE_LENGTH = 300  # as the field takes
 
 
 @blueprint.post("/mails/<int:mail_id>/resend")
@@ -96,9 +97,48 @@ def mark(mail_id: int) -> ResponseReturnValue:
         flash(gettext("Noted: the email has arrived."), "success")
     else:
         flash(
-            gettext("Noted: the email has not arrived. Retry it, or correct the address and resend it."),
+            gettext("Noted: the email has not arrived. Send it again, or correct the address first."),
             "success",
         )
+    return _back(row)
+
+
+@blueprint.post("/mails/<int:mail_id>/unmark")
+@requires("outbox.mail.resend")
+def unmark(mail_id: int) -> ResponseReturnValue:
+    """Take back what somebody has said about whether a mail has arrived."""
+    row = mail_or_404(mail_id, "outbox.mail.resend")
+    try:
+        service.take_mark_back(row.id, by=signed_in_user())
+    except UserError as error:
+        flash(str(error.message), "info")
+    else:
+        flash(gettext("Taken back: the email is uncertain again."), "success")
+    return _back(row)
+
+
+@blueprint.post("/mails/<int:mail_id>/dismiss")
+@requires("outbox.mail.resend")
+def dismiss(mail_id: int) -> ResponseReturnValue:
+    """Put a failure aside about which nothing has to be done."""
+    row = mail_or_404(mail_id, "outbox.mail.resend")
+    note = request.form.get("note", "").replace("\0", "")[:MAX_NOTE_LENGTH]
+    if service.dismiss([row.id], note, by=signed_in_user()):
+        flash(gettext("Dismissed. The filter “Dismissed” of the emails has it."), "success")
+    else:
+        _say_why_not(row)
+    return _back(row)
+
+
+@blueprint.post("/mails/<int:mail_id>/undismiss")
+@requires("outbox.mail.resend")
+def undismiss(mail_id: int) -> ResponseReturnValue:
+    """Let a failure that was put aside be one again."""
+    row = mail_or_404(mail_id, "outbox.mail.resend")
+    if service.take_dismissal_back([row.id], by=signed_in_user()):
+        flash(gettext("The email is among the failures again."), "success")
+    else:
+        _say_why_not(row)
     return _back(row)
 
 
@@ -130,8 +170,24 @@ def correct(mail_id: int, recipient_id: int) -> ResponseReturnValue:
             "outbox/mail_page/_recipient_form.html", mail=row, recipient=recipient, **context
         ), 422
     _say_what_was_corrected(row, recipient, former, keep=keep, resend_asked="resend" in request.form)
-    target = url_for("outbox.mail", mail_id=row.id, tab="recipients")
+    if "everywhere" in request.form and recipient.addr_spec != former:
+        _correct_others(row, former, recipient.addr_spec, resend_asked="resend" in request.form)
+    target = url_for("outbox.mail", mail_id=row.id, tab="recipients", **list_come_from())
     return ("", 204, {"HX-Redirect": target}) if in_place else redirect(target)
+
+
+def _correct_others(row: OutgoingMail, former: str, address: str, *, resend_asked: bool) -> None:
+    """Correct the same wrong address in the other mails that have not reached it, and say in how many."""
+    user = signed_in_user()
+    ids = service.correct_everywhere(queries.others_at(former, row, user), address, by=user)
+    # One that is uncertain stays so: somebody has to say first whether it has arrived.
+    sent = service.resend(ids, by=user, uncertain=False) if resend_asked else []
+    if ids:
+        flash(
+            ngettext("Corrected in %(num)d other email.", "Corrected in %(num)d other emails.", len(ids))
+            + (f" {service.count_sentence(len(sent))}" if resend_asked else ""),
+            "success",
+        )
 
 
 def _say_what_was_corrected(
@@ -154,7 +210,9 @@ def _say_what_was_corrected(
     elif _as_it_is(row).state is MailState.UNCERTAIN:
         # Sending it to this one would send it to those as well who may have it already.
         flash(
-            gettext("The address is kept. First say whether the email has arrived; then it can be resent."),
+            gettext(
+                "The address is kept. First say whether the email has arrived; then it can be sent again."
+            ),
             "info",
         )
     elif not _again(row, front=False):
@@ -211,4 +269,4 @@ def _back(row: OutgoingMail) -> ResponseReturnValue:
     kind, _, number = back.partition("-")
     if kind == "partner" and number.isascii() and number.isdigit():
         return redirect(url_for("core.partner", partner_id=int(number)))
-    return redirect(url_for("outbox.mail", mail_id=row.id))
+    return redirect(url_for("outbox.mail", mail_id=row.id, **list_come_from()))

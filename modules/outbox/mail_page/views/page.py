@@ -11,7 +11,7 @@ from io import BytesIO
 
 from flask import Response, abort, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import format_datetime, gettext
+from flask_babel import gettext
 from sqlalchemy import func, select
 
 from core.auth.models import User
@@ -19,6 +19,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.errors import UserError
 from core.files import FileMissingError
+from core.i18n import format_datetime
 from core.mail.advice import ADVICE, Advice
 from core.mail.outcomes import EXPLANATIONS, RecipientState, printable
 from core.partners.models import Partner
@@ -27,7 +28,7 @@ from core.web.formats import harmless
 from core.web.security import for_viewer, foreign_html
 from modules.outbox import queries
 from modules.outbox.about import documents_of
-from modules.outbox.access import mail_or_404
+from modules.outbox.access import list_come_from, mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
 from modules.outbox.compose.recipients import reason_text
@@ -50,6 +51,8 @@ from modules.outbox.states import FAILED, RECIPIENT_TITLES, RECIPIENT_TONES, Mai
 from modules.outbox.typed_times import as_typed
 
 TABS = ("recipients", "message", "answers", "reason", "timeline")
+MOST_LOOKED_UP = 5
+"""Wrong addresses that are looked for in other mails, for one page."""
 MAX_SHOWN_PICTURES = 8 * 1024 * 1024
 """Bytes of pictures that one page shows; the others are in the exact message."""
 SHOWN_TEXT_LENGTH = 200_000
@@ -130,6 +133,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         "outbox/mail_page/mail.html",
         mail=row,
         tab=tab,
+        come_from=list_come_from(),
         turns=turns,
         people=people,
         # Whoever does not see all recipients does not read them in the words of servers either.
@@ -142,7 +146,8 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         advice=ADVICE,
         advices=frozenset(Advice),
         moving=row.state in {MailState.QUEUED, MailState.SENDING},
-        erasure=_erasure(row) if row.contents_erased_at else None,
+        erasure=_last(row, "erase") if row.contents_erased_at else None,
+        dismissal=_last(row, "dismiss") if row.dismissed_at else None,
         choices=queries.choices_for(row, outdated=outdated),
         documents=documents_of(row, user),
         write_anew=_write_anew(row, user) if may_duplicate and outdated else "",
@@ -232,11 +237,18 @@ def recipients_context(
     row: OutgoingMail, *, typed: TypedAddress | None = None, opened: int | None = None
 ) -> dict[str, object]:
     """Return what the forms of the recipients need: the contacts they belong to, and what was typed."""
+    user = signed_in_user()
+    correctable = queries.correctable_recipients(row)
     ids = {recipient.partner_id for recipient in row.recipients if recipient.partner_id}
-    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids), reachable(signed_in_user())))
+    partners = db.session.scalars(select(Partner).where(Partner.id.in_(ids), reachable(user)))
     return {
         "partners": {partner.id: partner for partner in partners} if ids else {},
-        "correctable": {recipient.id for recipient in queries.correctable_recipients(row)},
+        "correctable": {recipient.id for recipient in correctable},
+        "others": {
+            recipient.id: len({other.mail_id for other in queries.others_at(recipient.addr_spec, row, user)})
+            for recipient in correctable[:MOST_LOOKED_UP]
+            if recipient.failure_kind is not None and not row.private
+        },
         "unserved": sum(r.state is not RecipientState.ACCEPTED for r in row.recipients),
         "came_back": came_back(row),
         "typed": typed,
@@ -260,9 +272,9 @@ def version_of(row: OutgoingMail) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _erasure(row: OutgoingMail) -> MailEvent | None:
-    """Return the record of who erased the contents and why, where there is one."""
-    query = select(MailEvent).where(MailEvent.mail_id == row.id, MailEvent.verb == "erase")
+def _last(row: OutgoingMail, verb: str) -> MailEvent | None:
+    """Return the record of who has last done something to a mail and why, where there is one."""
+    query = select(MailEvent).where(MailEvent.mail_id == row.id, MailEvent.verb == verb)
     return db.session.scalars(query.order_by(MailEvent.id.desc()).limit(1)).first()
 
 

@@ -72,6 +72,11 @@ export function begin(composer) {
       return;
     }
     content.innerHTML = text;
+    const { templateId, templateName } = content.querySelector("[data-template-id]")?.dataset ?? {};
+    // Offered at once in the composer that it came from; taken back, it is offered no more.
+    if (templateId) select.add(new Option(templateName, templateId));
+    if (values.withdraw && status === 200)
+      for (const option of [...select.options]) if (option.value === String(values.withdraw)) option.remove();
     (content.querySelector("[aria-invalid], input") || content.querySelector("button"))?.focus();
   }
   button?.addEventListener("click", () => {

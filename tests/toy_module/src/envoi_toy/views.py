@@ -16,6 +16,7 @@ from core.documents.following import follower_panel
 from core.documents.models import Document
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
+from core.matching import found_in
 from core.pickers import PartnerField
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import ListSpec, SortKey, paginate
@@ -27,7 +28,7 @@ blueprint = Blueprint("toy", "envoi_toy", url_prefix="/toy", template_folder="te
 VOUCHERS = ListSpec(
     identity=Document.id,
     sorts=(SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),),
-    search=lambda text: Document.number.icontains(text, autoescape=True),
+    search=lambda text: found_in(text, Document.number),
 )
 
 
