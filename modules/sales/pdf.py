@@ -224,7 +224,8 @@ def _remarks(
 ) -> list[tuple[str, str]]:
     """Return what stands below the totals: note, payment, bank."""
     row = invoice or order
-    remarks = [(gettext("Note"), row.note if row else "")]
+    remarks = [(gettext("Tax"), row.said("tax_mention", language) if row else "")]
+    remarks.append((gettext("Note"), row.note if row else ""))
     remarks.append((gettext("Payment terms"), row.said("payment_terms", language) if row else ""))
     if document.kind == INVOICE:
         bank = issuer.bank_line
