@@ -40,8 +40,8 @@ _COMPANIES: tuple[dict[str, Any], ...] = (
         "phone": "+33 4 72 00 18 18",
         "website": "www.atelier-lumen.example.com",
         "vat": "FR19812345676",
-        "legal_line": (
-            "Atelier Lumen SAS au capital de 40 000 € – RCS Lyon 812 345 676 – APE 4647Z. "
+        "legal_line": "Atelier Lumen SAS au capital de 40 000 € – RCS Lyon 812 345 676 – APE 4647Z.",
+        "late_payment_line": (
             "Pénalités de retard : trois fois le taux légal ; indemnité forfaitaire pour frais de recouvrement : 40 €."
         ),
         "bank_line": "IBAN FR76 3000 4000 0312 3456 7890 143 – BIC EXMPFRPP",

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from core import demo
 from core.companies.models import Company
 from core.db import db, transaction
-from core.products.models import Product, Tax
-from core.products.service import save_payment_terms, save_product, save_tax
+from core.products.models import CustomerGroup, Product, Tax
+from core.products.service import save_payment_terms, save_product, save_tax, taxes_of
+from core.products.tax_rules import save_tax_rule, ship
 
 # Name and rate in percent.
 _FRENCH_TAXES = (
@@ -140,8 +141,26 @@ def load() -> dict[str, Product]:
                 seller = french if company == demo.ATELIER else english
                 values = {"name": own, "company_id": seller.id, "translations": {language: {"name": other}}}
                 save_payment_terms(None, values)
+            ship(french)
+            _export_rule(english)
         theirs = select(Product).where(Product.company_id.in_([french.id, english.id]))
         return {product.code: product for product in db.session.scalars(theirs)}
+
+
+def _export_rule(company: Company) -> None:
+    taxes = {tax.name: tax.id for tax in taxes_of(company.id)}
+    save_tax_rule(
+        None,
+        {
+            "name": "Export",
+            "customers": CustomerGroup.OUTSIDE,
+            "untaxed": False,
+            "mention": "Zero-rated export",
+            "translations": {"fr": {"mention": "Exportation à taux zéro"}},
+            "company_id": company.id,
+            "replacements": {taxes["VAT 20%"]: taxes["VAT zero-rated"]},
+        },
+    )
 
 
 def _catalogue(

@@ -48,6 +48,7 @@ CORE = Module(
         MenuItem(N_("Mailings"), "core.partner_lists", "core.partner.read", N_("Contacts"), 210),
         MenuItem(N_("Products"), "core.products", "core.product.edit", N_("Products"), 150),
         MenuItem(N_("Taxes"), "core.taxes", "core.product.edit", N_("Products"), 160),
+        MenuItem(N_("Tax rules"), "core.tax_rules", "core.product.edit", N_("Products"), 165),
         MenuItem(N_("Payment terms"), "core.payment_terms", "core.product.edit", N_("Products"), 170),
         MenuItem(N_("Users"), "core.users", "core.user.edit", N_("Configuration"), 10),
         MenuItem(N_("Roles"), "core.roles", "core.user.edit", N_("Configuration"), 20),

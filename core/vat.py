@@ -12,6 +12,7 @@ from core.i18n import lazy_gettext as _l
 # Whose numbers begin with other letters than the code of the country: Greece, and territories of others.
 _PREFIXES = {"GR": "EL", "MC": "FR", "RE": "FR", "GP": "FR", "MQ": "FR", "IM": "GB"}
 _EU = {code.upper() for code in eu_vat.MEMBER_STATES} | {"EL"}
+_NO_COUNTRIES = {"EL", "XI"}  # prefixes of numbers: Greece is GR, and Northern Ireland a part of GB
 _SAME_TAX = {"MC": "FR", "IM": "GB"}  # Monaco and the Isle of Man are taxed as if they were part of the other
 _WRITTEN_WITH_LETTERS = {"GB", "NO"}  # python-stdnum leaves theirs out
 
@@ -50,6 +51,16 @@ def checked_vat(number: str, country: str) -> str:
 def same_tax_territory(one: str, other: str) -> bool:
     """Return True where a sale from one country (ISO 3166) to the other is taxed as one inside the country."""
     return _SAME_TAX.get(one, one) == _SAME_TAX.get(other, other)
+
+
+def in_the_union(country: str) -> bool:
+    """Return True for a country (ISO 3166) of the European Union, as far as its value added tax goes."""
+    return _SAME_TAX.get(country, country) in _EU - _NO_COUNTRIES
+
+
+def of_the_union(number: str) -> bool:
+    """Return True for a VAT number, as `checked_vat` returns it, of a country of the European Union."""
+    return number[:2] in _EU
 
 
 def _validated(typed: str, own: str) -> str:

@@ -25,6 +25,7 @@ class Issuer:
     website: str = ""
     vat: str = ""
     legal_line: str = ""
+    late_payment_line: str = ""
     bank_line: str = ""
     accent: str = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ForeignKey, LargeBinary, String, Text, select
 from sqlalchemy.orm import Mapped, column_property, mapped_column
@@ -38,6 +39,8 @@ class Company(Base):
     """VAT number, or "" where the company has none."""
     legal_line: Mapped[str] = mapped_column(Text, default="")
     """Form, capital, registration: what the law wants at the foot of a document."""
+    late_payment_line: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """What a business owes that pays late; printed on invoices, never on what a private customer gets at a till."""
     bank_line: Mapped[str] = mapped_column(Text, default="")
     """Where customers pay to: IBAN, sort code; printed below invoices, and a field of mails."""
     currency: Mapped[str] = mapped_column(String(3), default="EUR")
@@ -57,6 +60,10 @@ class Company(Base):
     def today(self) -> dt.date:
         """The day that it is at the company."""
         return clock.day_in(self.timezone)
+
+    def day_of(self, moment: dt.datetime) -> dt.date:
+        """Return the day that a moment belongs to at the company."""
+        return moment.astimezone(ZoneInfo(self.timezone)).date()
 
 
 User.__mapper__.add_property(

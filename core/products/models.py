@@ -1,14 +1,15 @@
-"""A product, a tax on sales, and terms of payment."""
+"""A product, a tax on sales, the rules which tax whom is charged, and terms of payment."""
 
 from __future__ import annotations
 
+import enum
 from decimal import Decimal
 
 from sqlalchemy import ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.companies.models import Company
-from core.db import Base, ExactDecimal, guards
+from core.db import Base, ExactDecimal, StrEnumType, guards
 from core.products.words import Spoken
 
 
@@ -76,6 +77,57 @@ class Product(Base, Spoken):
     company: Mapped[Company | None] = relationship(lazy="joined")
 
 
+class CustomerGroup(enum.StrEnum):
+    """Customers whom the law taxes alike, seen from the country of the company."""
+
+    DOMESTIC = "domestic"
+    EU_BUSINESS = "eu_business"
+    EU_PRIVATE = "eu_private"
+    OUTSIDE = "outside"
+
+
+class TaxRule(Base, Spoken):
+    """Which tax is charged instead of the usual ones to whom, and what the law wants a document to say about it.
+
+    Documents copy the mention, which is known in other languages, and their lines have the taxes already: a rule that
+    changes changes no document.
+    """
+
+    __tablename__ = "core_tax_rule"
+    __table_args__ = (Index("ix_core_tax_rule_name_id", "name", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    """What the house calls it; it is not printed."""
+    customers: Mapped[CustomerGroup] = mapped_column(StrEnumType(CustomerGroup))
+    """To whom it applies by itself. Of several the first that was made does; the others are chosen by hand."""
+    untaxed: Mapped[bool] = mapped_column(default=True)
+    """True where taxes without a replacement are not charged; else they stay."""
+    mention: Mapped[str] = mapped_column(String(300), default="")
+    """Printed below the totals, for example "Exonération de TVA, article 262 I du CGI"."""
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
+    """The company it belongs to, or None for all."""
+    active: Mapped[bool] = mapped_column(default=True)
+    """False: not offered any more; documents keep what it has done."""
+    company: Mapped[Company | None] = relationship(lazy="joined")
+    replacements: Mapped[list[TaxReplacement]] = relationship(
+        cascade="all, delete-orphan", order_by="TaxReplacement.tax_id", lazy="selectin"
+    )
+
+
+class TaxReplacement(Base):
+    """A tax that a rule replaces."""
+
+    __tablename__ = "core_tax_replacement"
+
+    rule_id: Mapped[int] = mapped_column(ForeignKey("core_tax_rule.id", ondelete="CASCADE"), primary_key=True)
+    """The rule."""
+    tax_id: Mapped[int] = mapped_column(ForeignKey("core_tax.id", ondelete="CASCADE"), primary_key=True)
+    """The tax that is usual."""
+    instead_id: Mapped[int] = mapped_column(ForeignKey("core_tax.id", ondelete="CASCADE"))
+    """The one that is charged; the same where it stays though others do not."""
+
+
 class PaymentTerms(Base, Spoken):
     """When and how a customer pays, in words that are offered for documents; they are known in other languages."""
 
@@ -94,6 +146,7 @@ class PaymentTerms(Base, Spoken):
 
 
 guards.require("core_payment_terms", "name", "NEW.name <> ''", columns=("name",))
+guards.require("core_tax_rule", "name", "NEW.name <> ''", columns=("name",))
 guards.require("core_tax", "name", "NEW.name <> ''")
 guards.require("core_tax", "rate", guards.is_percentage("NEW.rate"))
 guards.require("core_product", "name", "NEW.name <> ''", columns=("name",))

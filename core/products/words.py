@@ -32,6 +32,17 @@ class Spoken:
         """Return what a column says in a language, as it is where the row does not know it."""
         return self.translations.get(language, {}).get(name) or str(getattr(self, name))
 
+    def say(self, name: str, wording: Wording) -> None:
+        """Let a column say something, in every language that the wording knows."""
+        kept = {
+            language: {key: text for key, text in words.items() if key != name}
+            for language, words in (self.translations or {}).items()
+        }
+        for language, words in translations_of({name: wording}).items():
+            kept[language] = kept.get(language, {}) | words
+        setattr(self, name, wording[OWN])
+        self.translations = {language: words for language, words in kept.items() if words}
+
     def wording(self, name: str) -> Wording:
         """Return what a column says in every language that the row knows."""
         others = {language: words[name] for language, words in self.translations.items() if words.get(name)}

@@ -19,6 +19,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     queue,
     roles,
     signature,
+    tax_rules,
     users,
 )
 from core.views.blueprint import blueprint

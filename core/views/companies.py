@@ -77,6 +77,14 @@ class CompanyForm(RecordForm):
         description=_l("Form, capital, registration: at the foot of every document."),
         render_kw={"rows": 2},
     )
+    late_payment_line = TextAreaField(
+        _l("Late payment"),
+        [at_most(MAX_LINES_LENGTH)],
+        description=_l(
+            "What a business owes that pays late, as the law wants it: at the foot of invoices, and of no till receipt."
+        ),
+        render_kw={"rows": 2},
+    )
     bank_line = TextAreaField(
         _l("Bank line"),
         [at_most(MAX_LINES_LENGTH)],

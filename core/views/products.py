@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
-from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 from sqlalchemy import false, select
 from wtforms import (
     BooleanField,
-    Field,
     FieldList,
     Form,
     FormField,
@@ -24,20 +21,26 @@ from wtforms import (
 )
 
 from core.auth.permissions import requires
-from core.companies.models import Company
-from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
 from core.matching import found_in
 from core.products.models import PaymentTerms, Product, Tax
 from core.products.service import save_payment_terms, save_product, save_tax
-from core.products.words import Spoken
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
+from core.views.spoken import (
+    IN_OTHER_LANGUAGES,
+    SpokenForm,
+    company_choices,
+    offered_companies,
+    one_language_a_line,
+    spoken_values,
+    words_of,
+)
 from core.web.forms import LocalDecimalField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
-from core.web.record_form import RecordForm, Shown, record_form
+from core.web.record_form import Shown, record_form
 
 EDIT = "core.product.edit"
 
@@ -78,13 +81,6 @@ PAYMENT_TERMS = ListSpec(
 )
 
 
-def _company_choices(companies: Iterable[tuple[int, str]]) -> list[SelectChoice]:
-    return [
-        SelectChoice("", _l("All companies")),
-        *(SelectChoice(str(number), name) for number, name in companies),
-    ]
-
-
 class ProductWordsForm(Form):  # type: ignore[misc]
     """A product in another language."""
 
@@ -108,26 +104,7 @@ class TaxWordsForm(Form):  # type: ignore[misc]
     name = StringField(_l("Name"), [at_most(60)])
 
 
-_IN_OTHER_LANGUAGES = {
-    "label": _l("In other languages"),
-    "description": _l("For documents in that language. Empty: as above."),
-    "min_entries": len(LANGUAGE_CHOICES),
-    "max_entries": len(LANGUAGE_CHOICES),
-}
-
-
-class _SpokenForm(RecordForm):
-    """A form with a line for each language."""
-
-    def as_text(self, field: Field) -> str:
-        """Return the lines of other languages as people read them."""
-        if field.short_name != "words":
-            return super().as_text(field)
-        rows = [[text for text in row.data.values() if text] for row in field]
-        return "; ".join(f"{row[0]}: {', '.join(row[1:])}" for row in rows if len(row) > 1)
-
-
-class ProductForm(_SpokenForm):
+class ProductForm(SpokenForm):
     """A product."""
 
     name = StringField(_l("Name"), [*required(), at_most(160)])
@@ -143,7 +120,7 @@ class ProductForm(_SpokenForm):
     )
     over_the_counter = BooleanField(_l("Sold at the till"), default=True)
     active = BooleanField(_l("Active"), default=True)
-    words = FieldList(FormField(ProductWordsForm), **_IN_OTHER_LANGUAGES)
+    words = FieldList(FormField(ProductWordsForm), **IN_OTHER_LANGUAGES)
 
     def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
         """Set the taxes and companies to choose from."""
@@ -154,10 +131,10 @@ class ProductForm(_SpokenForm):
                 for tax in taxes
             ),
         ]
-        self.company_id.choices = _company_choices(companies)
+        self.company_id.choices = company_choices(companies)
 
 
-class TaxForm(_SpokenForm):
+class TaxForm(SpokenForm):
     """A tax."""
 
     name = StringField(
@@ -166,14 +143,14 @@ class TaxForm(_SpokenForm):
     rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0), maximum=Decimal(100))
     company_id = SelectField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
-    words = FieldList(FormField(TaxWordsForm), **_IN_OTHER_LANGUAGES)
+    words = FieldList(FormField(TaxWordsForm), **IN_OTHER_LANGUAGES)
 
     def offer(self, companies: Iterable[tuple[int, str]]) -> None:
         """Set the companies to choose from."""
-        self.company_id.choices = _company_choices(companies)
+        self.company_id.choices = company_choices(companies)
 
 
-class PaymentTermsForm(_SpokenForm):
+class PaymentTermsForm(SpokenForm):
     """Terms of payment."""
 
     name = StringField(
@@ -183,45 +160,11 @@ class PaymentTermsForm(_SpokenForm):
     )
     company_id = SelectField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
-    words = FieldList(FormField(PaymentTermsWordsForm), **_IN_OTHER_LANGUAGES)
+    words = FieldList(FormField(PaymentTermsWordsForm), **IN_OTHER_LANGUAGES)
 
     def offer(self, companies: Iterable[tuple[int, str]]) -> None:
         """Set the companies to choose from."""
-        self.company_id.choices = _company_choices(companies)
-
-
-def _companies(present: int | None) -> list[tuple[int, str]]:
-    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
-    offered = Company.active | (Company.id == present)
-    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
-    return [(number, name) for number, name in rows]
-
-
-def _values(form: FlaskForm) -> dict[str, Any]:
-    values = {name: value for name, value in form.data.items() if name != "csrf_token"}
-    for name in ("tax_id", "company_id"):
-        if name in values:
-            values[name] = int(values[name]) if values[name] else None
-    spoken = {row.pop("language"): row for row in values.pop("words")}
-    spoken = {language: row for language, row in spoken.items() if language in SUPPORTED_LANGUAGES}
-    if spoken:  # else posted by somebody who does not know these fields
-        values["translations"] = {
-            language: words
-            for language, row in spoken.items()
-            if (words := {name: text.strip() for name, text in row.items() if text and text.strip()})
-        }
-    return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
-
-
-def _words(row: Spoken | None) -> list[dict[str, str]]:
-    """Return what the form shows of the translations: a line for each language."""
-    known = row.translations if row is not None else {}
-    return [{"language": language, **known.get(language, {})} for language in SUPPORTED_LANGUAGES]
-
-
-def _one_language_a_line(form: FlaskForm) -> None:
-    for entry, choice in zip(form.words, LANGUAGE_CHOICES, strict=False):
-        entry.form.language.choices = [choice]
+        self.company_id.choices = company_choices(companies)
 
 
 @blueprint.get("/products")
@@ -234,11 +177,13 @@ def products() -> ResponseReturnValue:
 
 def _product_form(row: Product | None, **how: None) -> ProductForm:
     tax_id, company_id = (row.tax_id, row.company_id) if row else (None, None)
-    shown = Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or ""), words=_words(row))
+    shown = Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or ""), words=words_of(row))
     form = ProductForm(obj=shown, **how)
-    _one_language_a_line(form)
+    one_language_a_line(form)
     offered = Tax.active | (Tax.id == tax_id)
-    form.offer(db.session.scalars(select(Tax).where(offered).order_by(Tax.name)), _companies(company_id))
+    form.offer(
+        db.session.scalars(select(Tax).where(offered).order_by(Tax.name)), offered_companies(company_id)
+    )
     return form
 
 
@@ -247,7 +192,7 @@ def _product_form(row: Product | None, **how: None) -> ProductForm:
 def product_new() -> ResponseReturnValue:
     """Make a product."""
     form = _product_form(None)
-    if submit(form, lambda: save_product(None, _values(form))):
+    if submit(form, lambda: save_product(None, spoken_values(form))):
         return redirect(url_for("core.products"))
     crumbs = [(gettext("Products"), url_for("core.products"))]
     return render_template("core/form.html", form=form, title=gettext("New product"), crumbs=crumbs)
@@ -259,7 +204,7 @@ def product(product_id: int) -> ResponseReturnValue:
     """Change a product."""
     row = db.session.get(Product, product_id) or abort(404)
     form = record_form(row, partial(_product_form, row))
-    if submit(form, lambda: save_product(row, _values(form))):
+    if submit(form, lambda: save_product(row, spoken_values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.products"))
     crumbs = [(gettext("Products"), url_for("core.products"))]
@@ -276,9 +221,9 @@ def taxes() -> ResponseReturnValue:
 
 def _tax_form(row: Tax | None, **how: None) -> TaxForm:
     company_id = row.company_id if row else None
-    form = TaxForm(obj=Shown(row, company_id=str(company_id or ""), words=_words(row)), **how)
-    _one_language_a_line(form)
-    form.offer(_companies(company_id))
+    form = TaxForm(obj=Shown(row, company_id=str(company_id or ""), words=words_of(row)), **how)
+    one_language_a_line(form)
+    form.offer(offered_companies(company_id))
     return form
 
 
@@ -287,7 +232,7 @@ def _tax_form(row: Tax | None, **how: None) -> TaxForm:
 def tax_new() -> ResponseReturnValue:
     """Make a tax."""
     form = _tax_form(None)
-    if submit(form, lambda: save_tax(None, _values(form))):
+    if submit(form, lambda: save_tax(None, spoken_values(form))):
         return redirect(url_for("core.taxes"))
     crumbs = [(gettext("Taxes"), url_for("core.taxes"))]
     return render_template("core/form.html", form=form, title=gettext("New tax"), crumbs=crumbs)
@@ -299,7 +244,7 @@ def tax(tax_id: int) -> ResponseReturnValue:
     """Change a tax."""
     row = db.session.get(Tax, tax_id) or abort(404)
     form = record_form(row, partial(_tax_form, row))
-    if submit(form, lambda: save_tax(row, _values(form))):
+    if submit(form, lambda: save_tax(row, spoken_values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.taxes"))
     crumbs = [(gettext("Taxes"), url_for("core.taxes"))]
@@ -316,9 +261,9 @@ def payment_terms() -> ResponseReturnValue:
 
 def _payment_terms_form(row: PaymentTerms | None, **how: None) -> PaymentTermsForm:
     company_id = row.company_id if row else None
-    form = PaymentTermsForm(obj=Shown(row, company_id=str(company_id or ""), words=_words(row)), **how)
-    _one_language_a_line(form)
-    form.offer(_companies(company_id))
+    form = PaymentTermsForm(obj=Shown(row, company_id=str(company_id or ""), words=words_of(row)), **how)
+    one_language_a_line(form)
+    form.offer(offered_companies(company_id))
     return form
 
 
@@ -327,7 +272,7 @@ def _payment_terms_form(row: PaymentTerms | None, **how: None) -> PaymentTermsFo
 def payment_terms_new() -> ResponseReturnValue:
     """Make terms of payment."""
     form = _payment_terms_form(None)
-    if submit(form, lambda: save_payment_terms(None, _values(form))):
+    if submit(form, lambda: save_payment_terms(None, spoken_values(form))):
         return redirect(url_for("core.payment_terms"))
     crumbs = [(gettext("Payment terms"), url_for("core.payment_terms"))]
     return render_template("core/form.html", form=form, title=gettext("New payment terms"), crumbs=crumbs)
@@ -339,7 +284,7 @@ def payment_terms_edit(terms_id: int) -> ResponseReturnValue:
     """Change terms of payment."""
     row = db.session.get(PaymentTerms, terms_id) or abort(404)
     form = record_form(row, partial(_payment_terms_form, row))
-    if submit(form, lambda: save_payment_terms(row, _values(form))):
+    if submit(form, lambda: save_payment_terms(row, spoken_values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.payment_terms"))
     crumbs = [(gettext("Payment terms"), url_for("core.payment_terms"))]

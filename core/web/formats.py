@@ -7,7 +7,7 @@ import re
 from decimal import Decimal, localcontext
 
 from babel import Locale
-from babel.dates import format_skeleton, format_time, format_timedelta
+from babel.dates import format_skeleton, format_time, format_timedelta, get_timezone_name
 from babel.numbers import format_currency, format_decimal, format_percent
 from flask import Flask
 from flask_babel import get_locale, gettext, to_user_timezone
@@ -92,6 +92,8 @@ def long_day(value: dt.date | None) -> str:
 def moment(value: dt.datetime, zone: dt.tzinfo | None = None) -> str:
     """Return a day and a time in numbers, by locale and the clock of the reader: 29/11/2026, 21:40.
 
+    In the hour that clocks show twice in autumn it says which of both is meant.
+
     Args:
         value: When it is.
         zone: That of the reader, where no page is asked for.
@@ -99,11 +101,19 @@ def moment(value: dt.datetime, zone: dt.tzinfo | None = None) -> str:
     local = value.astimezone(zone) if zone is not None else to_user_timezone(value)
     locale = Locale.parse(_locale())
     # CLDR's short date has two digits of the year in many countries; the one with four is among its skeletons.
-    return str(
+    words = str(
         locale.datetime_formats["short"]
         .replace("{1}", format_skeleton("yMd", local, locale=locale))
         .replace("{0}", format_time(local, "short", locale=locale))
     )
+    return f"{words} ({get_timezone_name(local, locale=locale)})" if comes_twice(local) else words
+
+
+def comes_twice(local: dt.datetime) -> bool:
+    """Return True for a moment whose clock, set back in autumn, shows the same time an hour earlier or later."""
+    shown = local.replace(tzinfo=None, fold=0)
+    others = (local.astimezone(dt.UTC) + dt.timedelta(minutes=minutes) for minutes in (-60, -30, 30, 60))
+    return any(other.astimezone(local.tzinfo).replace(tzinfo=None, fold=0) == shown for other in others)
 
 
 def file_size(size: int) -> str:

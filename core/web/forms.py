@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from babel.numbers import format_decimal, get_currency_precision
+from babel.numbers import format_decimal, get_currency_precision, get_currency_symbol
 from flask import Response, after_this_request, flash
 from flask_babel import get_locale, gettext
 from flask_wtf import FlaskForm
@@ -63,7 +63,15 @@ class LocalDecimalField(Field):  # type: ignore[misc]
 
 
 class MoneyField(LocalDecimalField):
-    """An amount; the form is made with `meta={"currency": …}` (ISO 4217), which says how many decimals there may be."""
+    """An amount; the form is made with `meta={"currency": …}` (ISO 4217), which says how many decimals there may be.
+
+    The page shows its sign beside what is typed.
+    """
+
+    @property
+    def sign(self) -> str:
+        """The sign of the currency, as people write it here."""
+        return get_currency_symbol(self.meta.currency, locale=str(get_locale() or "en"))
 
     def process_formdata(self, valuelist: list[str]) -> None:
         """Read what was typed."""

@@ -1,8 +1,8 @@
 """Addresses that nobody has: the last that servers have said of them is that the mailbox does not exist.
 
 No row says so: it is read from the recipients of mails, newest first, so an address that takes a mail again is alive by
-that, and an erased one is forgotten. A private address is found by its hash. Whoever asks learns the day and nothing of
-the mail: it may be somebody else's.
+that, and an erased one is forgotten. A private address is not among them: nobody remembers it from one receipt to the
+next. Whoever asks learns the day and nothing of the mail: it may be somebody else's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from core.db import db
 from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
-from modules.outbox.private_addresses import address_hash
 
 _SAID = (RecipientState.ACCEPTED, RecipientState.BOUNCED, RecipientState.REFUSED)
 _AT_ONCE = 900  # SQLite takes a bounded number of parameters
@@ -94,7 +93,7 @@ def complained_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
 
 
 def _keys(address: str) -> list[str]:
-    return list(dict.fromkeys((address, address.lower(), address_hash(address))))
+    return list(dict.fromkeys((address, address.lower())))
 
 
 def _some(keys: Iterable[Sequence[str]]) -> Iterator[list[str]]:

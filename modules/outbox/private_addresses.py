@@ -1,8 +1,9 @@
 """Addresses that are used and not kept: a walk-in's, who wants a receipt and nothing else.
 
 The address of a recipient of a private mail is encrypted from the first moment. In its place stands a hash: the same
-for the same address, keyed by the installation's secret so that nobody can try out addresses, and no way back. Lists,
-search, logs, exports and backups know the hash only. Servers repeat addresses in their answers, so what they have said
+for the same address and document, keyed by the installation's secret so that nobody can try out addresses, and no way
+back. It is another one on the next receipt: nobody can tell from the rows who comes again. Lists, search, logs, exports
+and backups know the hash only. Servers repeat addresses in their answers, so what they have said
 is scrubbed before anything keeps it. Once everybody has the mail, the encrypted address goes too, with the message and
 its files.
 """
@@ -22,7 +23,7 @@ from core.mail.outcomes import Failure, RecipientOutcome, Reply
 from core.registry import current_settings
 from core.vault import decrypt, encrypt
 from modules.mail_config.transports.base import Submission
-from modules.outbox.models import MailRecipient
+from modules.outbox.models import MailRecipient, OutgoingMail
 
 SCRUBBED = "‹address›"  # stands where a server has repeated the address
 _SHORTEST_LOCAL_PART = 3  # letters: replacing "a" everywhere would leave no words to read
@@ -44,6 +45,23 @@ def address_hash(address: str, purpose: str = "private") -> str:
     return f"{purpose}-{digest[:12]}@{purpose}.invalid"
 
 
+def private_hash(address: str, document_id: int | None, message_id: str = "") -> str:
+    """Return what stands in place of a private address: the same in all mails about a document, another elsewhere.
+
+    Args:
+        address: An addr-spec; its case makes no difference.
+        document_id: What the mail is about.
+        message_id: Of the mail, where it is about no document.
+    """
+    salt = f"document {document_id}" if document_id is not None else message_id
+    return address_hash(f"{salt}:{address_hash(address)}")
+
+
+def hash_in(mail: OutgoingMail, address: str) -> str:
+    """Return what stands in a mail in place of a private address."""
+    return private_hash(address, mail.document_id, mail.message_id)
+
+
 def is_address_hash(addr_spec: str) -> bool:
     """Return True for what stands in place of a private address."""
     return addr_spec.endswith("@private.invalid")
@@ -60,11 +78,11 @@ def chosen_addresses(choice: bytes | None) -> list[str]:
     return chosen
 
 
-def encrypt_address(recipient: MailRecipient, address: str) -> None:
-    """Give a recipient an address that is used and not kept."""
+def encrypt_address(mail: OutgoingMail, recipient: MailRecipient, address: str) -> None:
+    """Give a recipient of a mail an address that is used and not kept."""
     # A name says who it is as well as an address does, so it is not kept either.
     recipient.addr_spec, recipient.encrypted_address, recipient.display_name = (
-        address_hash(address),
+        hash_in(mail, address),
         encrypt(address),
         "",
     )

@@ -13,7 +13,9 @@ from core.errors import UserError
 
 
 def typed_moment(text: str, user: User) -> dt.datetime:
-    """Return a moment as a browser posts it.
+    """Return a moment as a browser posts it; of an hour that comes twice in autumn, the first.
+
+    Wherever it is shown, `core.web.formats.moment` says which of both it is.
 
     Args:
         text: Without a zone mostly: then it means the one in which the user reads times.

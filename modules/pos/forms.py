@@ -102,7 +102,9 @@ class CashForm(FlaskForm):  # type: ignore[misc]
 class OpeningForm(FlaskForm):  # type: ignore[misc]
     """The cash in the drawer when a register is opened."""
 
-    opening_cash = MoneyField(_l("Cash in the drawer"), required(), minimum=Decimal(0))
+    opening_cash = MoneyField(
+        _l("Cash in the drawer"), required(), minimum=Decimal(0), render_kw={"autofocus": True}
+    )
 
 
 class PinForm(FlaskForm):  # type: ignore[misc]

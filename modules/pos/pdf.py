@@ -14,6 +14,7 @@ from flask_babel import get_locale, gettext
 from core.companies.issuer import from_text, issuer_now
 from core.documents.behavior import RollHtml
 from core.documents.columns import MM, Columns, breakable, fitted, printed
+from core.documents.logo import logo_of
 from core.documents.models import Document
 from core.documents.pdf import FONT
 from core.totals import Totals
@@ -63,6 +64,7 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
     totals = totals_of(ticket, language)
     width = _WIDTHS.get(ticket.receipt_format)
     zone = zoneinfo.ZoneInfo(ticket.timezone)
+    logo, logo_height = logo_of(document.company) if width is None else ("", 0)
     context = {
         "document": document,
         "ticket": ticket,
@@ -72,6 +74,8 @@ def receipt_html(document: Document, ticket: Ticket) -> str:
         "totals": totals,
         "language": language,
         "width": width,
+        "logo": logo,
+        "logo_height": logo_height,
         "height": min(
             _LONGEST_MM, _REST_MM + _LINE_MM * (len(lines) * 2 + len(payments) + len(totals.taxes))
         ),

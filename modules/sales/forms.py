@@ -34,6 +34,7 @@ from core.numbers import read_decimal
 from core.pickers import PartnerField
 from core.products.models import Tax
 from core.products.service import of_company
+from core.products.tax_rules import rules_of
 from core.web.forms import at_most, required
 from core.web.record_form import RecordForm
 from modules.sales.models import Line
@@ -257,6 +258,11 @@ class DocumentForm(RecordForm):
     payment_terms = StringField(
         _l("Payment terms"), [at_most(200)], render_kw={"list": "payment-terms", "autocomplete": "off"}
     )
+    tax_rule_id = SelectField(
+        _l("Tax rule"),
+        default="",
+        description=_l("Follows the customer; another one changes the taxes of the lines."),
+    )
     note = TextAreaField(_l("Note"), [at_most(4000)], render_kw={"rows": 3})
     lines = LinesField(_l("Lines"))
     company_id = HiddenField()
@@ -268,10 +274,21 @@ class DocumentForm(RecordForm):
     def of_company(self, company_id: int) -> None:
         """Say which company the document is of: its customers, products and taxes are those to choose from."""
         self.partner_id.company_id = self.lines.company_id = company_id
+        rules = rules_of(company_id, self.rule_id)
+        self.tax_rule_id.choices = [
+            SelectChoice("", _l("None – the usual taxes")),
+            *(SelectChoice(str(rule.id), rule.name) for rule in rules),
+        ]
 
     def ask_about(self, former_id: int | None, former: FormerFollowers) -> None:
         """Ask what becomes of those who follow for the present customer once another is chosen."""
         self.former_id, self.former = former_id, former
+
+    @property
+    def rule_id(self) -> int | None:
+        """The id of the tax rule that is chosen, or None."""
+        text = str(self.tax_rule_id.data or "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
 
     @property
     def customer_changes(self) -> bool:
@@ -301,7 +318,9 @@ class QuotationForm(DocumentForm):
     validity_date = DateField(_l("Valid until"), [Optional()])
     delivery_date = DateField(_l("Delivery date"), [Optional()])
 
-    order = ("partner_id", "date", "validity_date", "delivery_date", "language", "payment_terms")
+    order = (
+        "partner_id", "date", "validity_date", "delivery_date", "language", "payment_terms", "tax_rule_id",
+    )  # fmt: skip
 
 
 class InvoiceForm(DocumentForm):
@@ -310,4 +329,4 @@ class InvoiceForm(DocumentForm):
     date = DateField(_l("Date"), [Optional()], description=_l("Empty: the day on which it is posted"))
     due_date = DateField(_l("Due date"), [Optional()], description=_l("Empty: 30 days after the date"))
 
-    order = ("partner_id", "date", "due_date", "language", "payment_terms")
+    order = ("partner_id", "date", "due_date", "language", "payment_terms", "tax_rule_id")

@@ -80,7 +80,7 @@ class Line(Base, Spoken):
 class Order(Base, Spoken):
     """A quotation or an order: the same row and number, before and after the confirmation.
 
-    Its terms of payment are copied, in other languages as well.
+    Its terms of payment and what is said about its taxes are copied, in other languages as well.
     """
 
     __tablename__ = "sales_order"
@@ -99,6 +99,10 @@ class Order(Base, Spoken):
     """Promised to the customer, or None."""
     payment_terms: Mapped[str] = mapped_column(String(200), default="")
     """In words, as printed; nothing is calculated from them."""
+    tax_rule_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax_rule.id", ondelete="SET NULL"))
+    """By which its customer is taxed, or None; the lines have the taxes already."""
+    tax_mention: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    """What the law wants said about its taxes, copied from the rule; printed."""
     note: Mapped[str] = mapped_column(Text, default="")
     """Printed below the lines."""
 
@@ -155,6 +159,10 @@ class Invoice(Base, Spoken):
     """The last day to pay, or None."""
     payment_terms: Mapped[str] = mapped_column(String(200), default="")
     """In words, as printed; copied from the order."""
+    tax_rule_id: Mapped[int | None] = mapped_column(ForeignKey("core_tax_rule.id", ondelete="SET NULL"))
+    """By which its customer is taxed, or None; the lines have the taxes already."""
+    tax_mention: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    """What the law wants said about its taxes, copied from the rule; printed."""
     note: Mapped[str] = mapped_column(Text, default="")
     """Printed below the lines."""
     customer_name: Mapped[str] = mapped_column(String(160), default="")
@@ -226,7 +234,7 @@ guards.declare(
         "invoice_changed",
         "sales_invoice",
         "UPDATE",
-        f"OLD.state = 'posted' AND {guards.changed('sales_invoice', but=('credited',))}",
+        f"OLD.state = 'posted' AND {guards.changed('sales_invoice', but=('credited',), may_end=('tax_rule_id',))}",
     ),
     _frozen("invoice_removed", "sales_invoice", "DELETE", "OLD.state = 'posted'"),
     _frozen(

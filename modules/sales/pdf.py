@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +10,11 @@ from typing import Any
 
 from flask import current_app
 from flask_babel import get_locale, gettext
-from PIL import Image, UnidentifiedImageError
 
 from core.companies.issuer import Issuer, from_text, issuer_now
-from core.companies.models import Company
 from core.db import db
 from core.documents.columns import MM, Columns, breakable, fitted, paragraphs, printed
+from core.documents.logo import logo_of
 from core.documents.models import Document
 from core.documents.pdf import FONT
 from core.documents.service import kind_title
@@ -30,8 +27,6 @@ from modules.sales.service.lines import lines_of, totals_of
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
 DEFAULT_ACCENT = "#1f5f8b"  # where the company's color cannot be read
-# The logo fits into this box, in the engine's pixels of 1/96 inch.
-LOGO_BOX = (240, 64)
 _HEX_COLOR = re.compile(r"#[0-9a-fA-F]{6}")  # anything else could break out of the style it is put into
 
 
@@ -46,7 +41,7 @@ def document_html(document: Document) -> str:
     locale = get_locale()
     language = locale.language if locale is not None else document.language
     customer_name, customer_address, customer_vat = _customer(document, invoice)
-    logo, logo_height = _logo(document.company)
+    logo, logo_height = logo_of(document.company)
     issuer = from_text(invoice.issuer) if invoice and invoice.issuer else issuer_now(document.company)
     totals = totals_of(document, lines, language)
     context = {
@@ -179,20 +174,6 @@ def _rows_of(line: Line, *, points: float, language: str) -> list[_Row]:
     ]
 
 
-def _logo(company: Company) -> tuple[str, int]:
-    """Return the logo as a `data:` address and the height at which it fits its box, or ("", 0)."""
-    if not company.logo:
-        return "", 0
-    try:
-        with Image.open(io.BytesIO(company.logo)) as picture:
-            width, height = picture.size
-            media_type = Image.MIME.get(picture.format or "", "image/png")
-    except (UnidentifiedImageError, OSError):
-        return "", 0
-    scale = min(LOGO_BOX[0] / width, LOGO_BOX[1] / height)
-    return f"data:{media_type};base64,{base64.b64encode(company.logo).decode()}", round(height * scale)
-
-
 def _customer(document: Document, invoice: Invoice | None) -> tuple[str, list[str], str]:
     """Return name, address and VAT number of the customer: as they were when the invoice was posted."""
     if invoice is not None and invoice.state is InvoiceState.POSTED:
@@ -243,7 +224,8 @@ def _remarks(
 ) -> list[tuple[str, str]]:
     """Return what stands below the totals: note, payment, bank."""
     row = invoice or order
-    remarks = [(gettext("Note"), row.note if row else "")]
+    remarks = [(gettext("Tax"), row.said("tax_mention", language) if row else "")]
+    remarks.append((gettext("Note"), row.note if row else ""))
     remarks.append((gettext("Payment terms"), row.said("payment_terms", language) if row else ""))
     if document.kind == INVOICE:
         bank = issuer.bank_line

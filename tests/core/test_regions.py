@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from core.companies.service import locale_of_user, save_company
 from core.db import db
 from core.numbers import read_decimal
 from core.web.formats import day, long_day, moment, money, number, percent, price
+from modules.outbox.typed_times import typed_moment
 from tests.forms import filled_in, form_of
 
 DAY = dt.date(2026, 11, 29)
@@ -70,6 +72,21 @@ def test_each_country_has_its_way(app: Flask, locale, words, moment_, number_, m
         # What is shown can be typed.
         assert read_decimal(number(Decimal("1234.5"))) == Decimal("1234.5")
         assert read_decimal("1'234.5") == Decimal("1234.5")
+
+
+def test_the_hour_that_comes_twice_in_autumn_says_which_of_both_it_is(app: Flask) -> None:
+    paris = zoneinfo.ZoneInfo("Europe/Paris")
+    first = dt.datetime(2026, 10, 25, 0, 30, tzinfo=dt.UTC)
+    hours = [first + dt.timedelta(hours=number) for number in range(-1, 3)]
+    with app.test_request_context(), force_locale("en_GB"):
+        assert [moment(hour, paris) for hour in hours] == [
+            "25/10/2026, 01:30",
+            "25/10/2026, 02:30 (Central European Summer Time)",
+            "25/10/2026, 02:30 (Central European Standard Time)",
+            "25/10/2026, 03:30",
+        ]
+    reader = User(timezone="Europe/Paris")
+    assert typed_moment("2026-10-25T02:30", reader) == first
 
 
 def plain(text: str) -> str:

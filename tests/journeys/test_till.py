@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
+import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,24 @@ def test_a_scanner_is_heard_wherever_the_focus_is_and_what_was_paid_stays_paid(
     scan("3760001000271")
     expect(quantity("Ampoule LED E27")).to_have_value("4")
 
+    # So many of it: before a code, a scan, a name or a touch.
+    scan("3*3760001000271")
+    expect(quantity("Ampoule LED E27")).to_have_value("7")
+    scan("0,5*cable")
+    expect(quantity("Câble textile")).to_have_value("1,5")
+    page.locator("[data-search]").fill("2*ampoule")
+    page.locator(".tile").first.click()
+    expect(quantity("Ampoule LED E27")).to_have_value("9")
+    scan("100000*3760001000271")
+    expect(page.locator("[data-notice=number]")).to_contain_text(re.compile("99.?999"))
+    # What was taken away by a slip comes back as it was, in its place.
+    quantity("Ampoule LED E27").fill("0")
+    keyboard.press("Enter")
+    expect(lines).to_have_count(2)
+    page.locator("[data-notice=removed]").get_by_role("button", name=desk("Bring it back")).click()
+    expect(quantity("Ampoule LED E27")).to_have_value("9")
+    expect(lines.nth(1)).to_contain_text("Ampoule LED E27")
+
     # A quantity that cannot be keeps one from paying for another.
     quantity("Lampe de table Galet").fill("-1")
     page.locator("[data-pay]").click()
@@ -159,15 +179,39 @@ def test_the_till_in_english_with_pounds_on_a_telephone(enter: Callable[..., Des
     assert not list(complaints(desk, "en"))
     page.locator("[data-categories]").get_by_role("button", name="Care").tap()
     expect(page.locator(".tile")).to_have_count(2)
+    # Exact cash in three touches: the product, the payment, done.
     page.locator(".tile", has_text="Hard wax oil").tap()
     page.locator("[data-pay]").tap()
     payment = page.locator("[data-payment]")
+    payment.locator("[data-finish]").tap()
+    expect(page.locator("[data-notice=sold]")).to_contain_text("Sold: £21.59.")
+    page.locator(".tile", has_text="Hard wax oil").tap()
+    page.locator("[data-pay]").tap()
     expect(payment.locator("[data-payment-total]")).to_have_text("£21.59")
+    # More than is owed says its change before it is taken; a card gives none.
+    amount = payment.locator("[data-amount]")
+    amount.fill("25")
+    expect(payment.locator("[data-left]")).to_have_text("Change: £3.41")
+    expect(payment.locator("[data-finish]")).to_be_enabled()
+    payment.locator("[data-methods] button").nth(1).tap()
+    expect(payment.locator("[data-finish]")).to_be_disabled()
+    amount.fill("0")
+    payment.locator("[data-add-payment]").tap()
+    expect(payment.locator("[data-left]")).to_have_text(
+        "An amount is a number above 0, with at most 2 decimals."
+    )
+    payment.locator("[data-methods] button").first.tap()
     payment.locator("[data-quick]").get_by_role("button", name="£50.00").tap()
     expect(payment.locator("[data-left]")).to_have_text("Change: £28.41")
     assert not list(complaints(desk, "en"))
     payment.locator("[data-finish]").tap()
-    expect(page.locator("[data-notice=sold]")).to_contain_text("Sold: £21.59. Give back £28.41.")
+    sold = page.locator("[data-notice=sold]")
+    expect(sold).to_contain_text("Sold: £21.59. Give back £28.41.")
+    page.reload()
+    ready(page)
+    # What is given back is large, and there until something else is rung up.
+    expect(sold.locator(".till-change")).to_have_text("£28.41")
+    assert sold.locator(".till-change").evaluate("one => parseFloat(getComputedStyle(one).fontSize)") >= 28
     expect(tickets(desk).first.get_by_role("link").first).to_have_text(NUMBER)
     assert not list(complaints(desk, "en"))
     assert read_alike(page) == []
@@ -288,9 +332,17 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     page = open_till(desk)
     sell_one(page, "refused+walk-in@example.com")
     # The walk-in may still be there: the till says so by itself.
-    expect(page.locator("[data-notice=receipt]")).to_contain_text(re.compile(r"C1-\d{6}"))
+    refused = page.locator("[data-notice=receipt]")
+    expect(refused).to_contain_text(re.compile(r"C1-\d{6}"))
     expect(page.locator("[data-waiting-count]")).to_be_visible()
-    newest = tickets(desk).first
+    # Told until somebody has looked: over the next sale and a reload.
+    sell_one(page)
+    page.reload()
+    ready(page)
+    expect(refused).to_contain_text(re.compile(r"C1-\d{6}"))
+    refused.get_by_role("button").click()
+    expect(refused).to_be_hidden()
+    newest = tickets(desk).nth(1)
     expect(newest.locator(".state-danger")).to_contain_text(desk("failed"))
     newest.get_by_role("link").first.click()
     panel = page.get_by_role("region", name=desk("Emails")).or_(page.locator("#mail-panel"))
@@ -417,6 +469,22 @@ def shop(tmp_path: Path, redis_url: str) -> tuple[Path, str, tuple[int, int]]:
     return tmp_path, redis_url, (free_port(), free_port())
 
 
+@contextlib.contextmanager
+def standing_still(house: House) -> Iterator[None]:
+    """Stop the processes of a house where they stand, as a machine that hangs does."""
+    ids = [house.process.pid]
+    for process_id in ids:
+        tasks = Path(f"/proc/{process_id}/task").iterdir()
+        ids += [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    for process_id in ids:
+        os.kill(process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process_id in ids:
+            os.kill(process_id, signal.SIGCONT)
+
+
 def sign_in(context: BrowserContext, house: House) -> Page:
     page = context.new_page()
     page.goto(f"{house.url}/sign-in")
@@ -452,8 +520,20 @@ def test_the_till_goes_on_selling_while_the_server_is_away(
         before = rows(house)
         page.wait_for_function("async () => (await (await caches.open('envoi-till-1')).keys()).length > 15")
 
+        # It stands still: no connection is refused, and no answer comes. The page says so, after a reload too.
+        connection = page.locator("[data-connection]")
+        with standing_still(house):
+            expect(connection).to_have_attribute("data-state", "offline")
+            page.reload()
+            ready(page)
+            expect(connection).to_have_attribute("data-state", "offline")
+            sell_one(page)
+            expect(page.locator("[data-waiting-count]")).to_be_visible()
+        expect(page.locator("[data-waiting-count]")).to_be_hidden()
+        expect(connection).to_have_attribute("data-state", "online")
+        before = rows(house)
+
     # The house is really gone. Two tabs sell, one with a receipt; both are reloaded, one is closed.
-    connection = page.locator("[data-connection]")
     sell_one(page, "away@walk-in.example.com")
     expect(connection).to_have_attribute("data-state", "offline")
     sell_one(other)
@@ -484,7 +564,7 @@ def test_the_till_goes_on_selling_while_the_server_is_away(
         expect(other.locator("[data-waiting-count]")).to_be_hidden()
         after = rows(house)
         assert after[: len(before)] == before
-        assert [number for number, _client in after[len(before) :]] == ["C1-000004", "C1-000005", "C1-000006"]
+        assert [number for number, _client in after[len(before) :]] == ["C1-000005", "C1-000006", "C1-000007"]
         assert len({client for _number, client in after}) == len(after)
         assert house.accepted("away@walk-in.example.com") == 1
         assert_nowhere(house, b"away@walk-in")

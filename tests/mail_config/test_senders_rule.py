@@ -93,7 +93,7 @@ VIA = f"Sophie Bernard via Maison <{COMPANY}>"
         ([server(1)], {"own": OWN}, ("S1", ME, "")),
         ([server(1)], {"own": {**OWN, "name": "Sophie"}}, ("S1", f"Sophie <{SOPHIE}>", "")),
         ([server(1)], {"own": OWN, "purpose": Purpose.BATCH}, ("S1", HOUSE, ME)),
-        ([server(1)], {"own": OWN, "purpose": Purpose.RECEIPT}, ("S1", HOUSE, ME)),
+        ([server(1)], {"own": OWN, "purpose": Purpose.RECEIPT}, ("S1", HOUSE, "")),
         ([server(1)], {"user": None, "purpose": Purpose.ALERT}, ("S1", HOUSE, "")),
         (
             [server(1)],

@@ -20,7 +20,7 @@ from modules.outbox.alert_rows import write_alerts
 from modules.outbox.alerts import service as alerts
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import Alert, OutgoingMail
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import hash_in
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft
 from tests.outbox.mails import accepted, become, refused
@@ -261,6 +261,6 @@ def test_a_canceled_mail_goes_to_nobody(write, quotation):
 def test_the_badge_names_no_walk_in(write, quotation):
     mail = refused(write("typed@example.com"))
     with transaction():
-        mail.recipients[0].addr_spec = address_hash("typed@example.com")
+        mail.recipients[0].addr_spec = hash_in(mail, "typed@example.com")
     accepted(write("colleague@example.com"))
     assert badge(quotation).word == "walk-in: refused"

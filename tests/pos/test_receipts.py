@@ -6,6 +6,7 @@ import io
 from decimal import Decimal
 
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 from sqlalchemy import func, select
 
@@ -25,7 +26,7 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.privacy import retention
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import hash_in
 from modules.outbox.queries import badges_for
 from modules.outbox.states import MailState
 from modules.pos.service.registers import (
@@ -104,6 +105,18 @@ def test_a4_and_everything_that_the_law_wants(sell, company):
         assert words in text, words
 
 
+def test_a_receipt_shows_the_logo_on_a4_and_says_nothing_of_late_payment(sell, company):
+    picture = io.BytesIO()
+    Image.new("RGB", (120, 40), "#1f5f8b").save(picture, "PNG")
+    save_company(company, {"logo": picture.getvalue(), "late_payment_line": "Indemnité forfaitaire : 40 €"})
+    ticket = sell(receipt_format=ReceiptFormat.A4)
+    (page,) = pages(ticket)
+    assert [image.image.size for image in page.images] == [(120, 40)]
+    assert "Indemnité" not in page.extract_text()
+    change_format(ticket, ReceiptFormat.ROLL_80)
+    assert not pages(ticket)[0].images
+
+
 def test_a_receipt_speaks_the_language_of_its_customer(sell, lamp):
     save_tax(lamp.tax, {"translations": {"en": {"name": "VAT 20%"}}})
     save_product(
@@ -162,7 +175,7 @@ def the_mail() -> OutgoingMail:
 def test_a_walk_in_gets_the_receipt_and_is_not_kept(sell, settings, lab):
     ticket = sell(address=Address(WALK_IN))
     mail = the_mail()
-    assert (mail.private, mail.recipients[0].addr_spec) == (True, address_hash(WALK_IN))
+    assert (mail.private, mail.recipients[0].addr_spec) == (True, hash_in(mail, WALK_IN))
     is_nowhere(settings, WALK_IN, "jeanne")
     deliver([mail.id])
     (message,) = lab.accepted
@@ -206,10 +219,13 @@ def customer():
         ({}, [["client@example.com"]]),
         ({"to_main_contact": True}, [["client@example.com", "maya@example.com"]]),
         ({"to_customer": False, "to_main_contact": True}, [["maya@example.com"]]),
-        # Copies go in a mail of their own: the customer does not learn who gets them.
+        # Each copy goes in a mail of its own: neither the customer nor the others learn who gets them.
         (
-            {"fixed_addresses": "Books <books@example.com>; client@example.com", "keep_days": 30},
-            [["client@example.com"], ["books@example.com"]],
+            {
+                "fixed_addresses": "Books <books@example.com>; client@example.com; b@example.com",
+                "keep_days": 30,
+            },
+            [["client@example.com"], ["books@example.com"], ["b@example.com"]],
         ),
         ({"to_customer": False, "fixed_addresses": "books@example.com"}, [["books@example.com"]]),
     ],
@@ -233,7 +249,7 @@ def test_fixed_addresses_get_a_copy_of_a_walk_ins_receipt_and_neither_learns_of_
     sell(address=Address(WALK_IN))
     mails = db.session.scalars(select(OutgoingMail).order_by(OutgoingMail.id)).all()
     assert [(mail.private, mail.recipients[0].addr_spec) for mail in mails] == [
-        (True, address_hash(WALK_IN)),
+        (True, hash_in(mails[0], WALK_IN)),
         (False, "books@example.com"),
     ]
     deliver([mail.id for mail in mails])

@@ -242,6 +242,17 @@ def test_sixty_lines_repeat_their_head_and_keep_their_foot(
     assert "7 200,00 €" in everything.replace("\u202f", " ").replace("\u00a0", " ")
 
 
+def test_totals_never_stand_alone_on_a_page(make_quotation: MakeOrder, line: LineValues) -> None:
+    on_the_last: set[int] = set()
+    for count in range(17, 31):  # around the end of the first page
+        lines = [dataclasses.replace(line, description=f"Article {number}") for number in range(count)]
+        pages = _pages(make_quotation(lines=lines).document)
+        page = next(page for page in pages if "Total without tax" in page or "Total HT" in page)
+        assert f"Article {count - 1} " in page, (count, page)
+        on_the_last.add(page.count("Article "))
+    assert 1 in on_the_last, "the last line alone has gone with them, below its heads"
+
+
 @pytest.mark.parametrize("name", ["Αφοί Παπαδόπουλοι", "Привет ООО", "Łódź Žižka", "Œuvre & Cie €"])
 def test_other_scripts_are_printed(make_quotation: MakeOrder, customer: Partner, name: str) -> None:
     save_partner(customer, {"name": name})

@@ -225,7 +225,7 @@ def _answers(facts: Facts, header_from: Address) -> tuple[Address | None, list[s
     elif row is not None and row.reply_to:
         answer = Address(row.reply_to)
         words = gettext("Answers go to %(address)s, as is set for this purpose.", address=answer.addr_spec)
-    elif user is not None:
+    elif user is not None and facts.purpose is not Purpose.RECEIPT:
         answer = Address(user.login, user.name)
         words = gettext("Answers go to %(name)s, who sends.", name=user.name or user.login)
     elif facts.wanted.addr_spec:

@@ -33,7 +33,7 @@ from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.dead_addresses import complained_among, dead_among
 from modules.outbox.limits import ENCODED, Finding, Severity, draft_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import private_hash
 from modules.outbox.states import MailState
 
 RECENTLY = dt.timedelta(minutes=15)  # the same to the same within so long is likely a second click
@@ -195,7 +195,7 @@ def _sent_lately(form: ComposeForm, document: Document) -> Iterator[Finding]:
     if not specs:
         return
     # Of a private mail only the hash is known; whoever types the address again is told all the same.
-    specs |= {address_hash(spec): spec for spec in specs}
+    specs |= {private_hash(spec, document.id): spec for spec in specs}
     now = clock.now()
     rows = db.session.execute(
         select(OutgoingMail, MailRecipient.addr_spec)

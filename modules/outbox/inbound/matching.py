@@ -19,7 +19,7 @@ from core.mail.bounces import Reading
 from core.mail.bounces.model import Nature, Notice
 from core.mail.outcomes import RecipientState
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import address_hash, hash_in
 from modules.outbox.return_tokens import Token, TokenUse, token_in
 
 PERHAPS_WITHIN = dt.timedelta(days=7)
@@ -63,7 +63,7 @@ def match(reading: Reading, received_at: dt.datetime) -> Match:
 
 def answerer(mail: OutgoingMail, sender: str) -> MailRecipient | None:
     """Return the recipient of a mail who has an address, as it stands in the From of an answer."""
-    keys = _keys(sender)
+    keys = _keys(mail, sender)
     return next((row for row in mail.recipients if not keys.isdisjoint(_keys_of_row(row))), None)
 
 
@@ -92,7 +92,7 @@ def _by_message_id(reading: Reading) -> OutgoingMail | None:
 
 def _meant(mail: OutgoingMail, notice: Notice, reading: Reading, token: Token | None) -> MailRecipient | None:
     """Return the recipient of a mail whom a notice means."""
-    named = {key for one in (notice.recipient, notice.original_recipient) if one for key in _keys(one)}
+    named = {key for one in (notice.recipient, notice.original_recipient) if one for key in _keys(mail, one)}
     for recipient in mail.recipients:
         if not named.isdisjoint(_keys_of_row(recipient)):
             return recipient
@@ -102,7 +102,7 @@ def _meant(mail: OutgoingMail, notice: Notice, reading: Reading, token: Token | 
     if len(mail.recipients) != 1:
         return None
     (only,) = mail.recipients
-    returned = {key for address in reading.about.recipients for key in _keys(address)}
+    returned = {key for address in reading.about.recipients for key in _keys(mail, address)}
     proved = (
         token is not None
         or not notice.recipient
@@ -112,9 +112,9 @@ def _meant(mail: OutgoingMail, notice: Notice, reading: Reading, token: Token | 
     return only if proved else None
 
 
-def _keys(address: str) -> set[str]:
+def _keys(mail: OutgoingMail, address: str) -> set[str]:
     """Return how a recipient may be written who has this address: as it is, in ASCII, or as what stands for it."""
-    return {*_written(address), address_hash(address), address_hash(address, "erased")}
+    return {*_written(address), hash_in(mail, address), address_hash(address, "erased")}
 
 
 def _keys_of_row(recipient: MailRecipient) -> set[str]:

@@ -49,7 +49,7 @@ from modules.outbox.models import (
     RecipientNotice,
     RunItem,
 )
-from modules.outbox.private_addresses import address_hash, chosen_addresses
+from modules.outbox.private_addresses import address_hash, chosen_addresses, hash_in, private_hash
 from modules.outbox.search_index import index_mail
 from modules.outbox.states import CANCELABLE, WAITING, MailState
 from modules.outbox.transitions import note
@@ -159,10 +159,19 @@ def same_address(column: InstrumentedAttribute[str], address: str) -> ColumnElem
 
 
 def mails_to(address: str) -> Select[int]:
-    """Return the ids of the mails that have an address among their recipients, private ones too."""
-    sent_to = or_(
-        same_address(MailRecipient.addr_spec, address), MailRecipient.addr_spec == address_hash(address)
+    """Return the ids of the mails that have an address among their recipients, private ones too while they know it."""
+    # Of each what stands for the address is another; they are few, since whoever has been served is forgotten.
+    private = db.session.execute(
+        select(OutgoingMail.document_id, OutgoingMail.message_id, MailRecipient.id, MailRecipient.addr_spec)
+        .join(MailRecipient, MailRecipient.mail_id == OutgoingMail.id)
+        .where(OutgoingMail.private, OutgoingMail.contents_erased_at.is_(None))
     )
+    theirs = [
+        recipient_id
+        for document_id, message_id, recipient_id, addr_spec in private
+        if addr_spec == private_hash(address, document_id, message_id)
+    ]
+    sent_to = or_(same_address(MailRecipient.addr_spec, address), MailRecipient.id.in_(theirs))
     return select(MailRecipient.mail_id).where(sent_to).distinct()
 
 
@@ -304,7 +313,7 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
     mine = [
         recipient
         for recipient in mail.recipients
-        if recipient.addr_spec.casefold() == key or recipient.addr_spec == address_hash(address)
+        if recipient.addr_spec.casefold() == key or recipient.addr_spec == hash_in(mail, address)
     ]
     if not mine:
         return False  # corrected meanwhile
@@ -317,7 +326,8 @@ def _erase_from(session: Session, mail: OutgoingMail, address: str, by: User | N
             done.shared += 1
             return False
         done.canceled += 1
-    stands_for_it = pseudonym(address)
+    # Of a private one nothing may tell that it was the same person's as another.
+    stands_for_it = hash_in(mail, address) if mail.private else pseudonym(address)
     for recipient in mine:
         recipient.addr_spec, recipient.display_name, recipient.encrypted_address = stands_for_it, "", None
         # Servers repeat addresses in what they say, in forms that no search finds.

@@ -23,7 +23,7 @@ from core.i18n import lazy_gettext as _l
 from modules.outbox.message import build_message, file_store
 from modules.outbox.models import Alert, InboundMessage, MailRecipient, OutgoingMail, RecipientNotice
 from modules.outbox.privacy.person import answers_from, known, mails_to
-from modules.outbox.private_addresses import address_hash
+from modules.outbox.private_addresses import hash_in
 
 CHUNK = 25  # mails read at a time; their texts may be large
 MESSAGES_IN_A_REQUEST = 500  # whole messages in a download; the command line has no such bound
@@ -168,7 +168,7 @@ def _time(value: Any) -> str | None:
 
 
 def _entry(mail: OutgoingMail, address: str) -> dict[str, Any]:
-    keys = {address.casefold(), address_hash(address)}
+    keys = {address.casefold(), hash_in(mail, address)}
     alerts = db.session.scalars(select(Alert).where(Alert.mail_id == mail.id).order_by(Alert.id))
     return {
         "id": mail.id,

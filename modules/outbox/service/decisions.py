@@ -19,7 +19,7 @@ from modules.outbox.alert_rows import settle_alerts
 from modules.outbox.copy_rows import want_copy
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
-from modules.outbox.private_addresses import address_hash, encrypt_address
+from modules.outbox.private_addresses import encrypt_address, hash_in
 from modules.outbox.queries import marked_recipients
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
@@ -159,7 +159,7 @@ def correct_recipient(
         (mail,) = locked_mails([recipient.mail_id])
         session.refresh(recipient)
         _refuse_correcting(mail, recipient)
-        former, taken = recipient.addr_spec, address_hash(address) if mail.private else address
+        former, taken = recipient.addr_spec, hash_in(mail, address) if mail.private else address
         if any(
             other.addr_spec.casefold() == taken.casefold()
             for other in mail.recipients
@@ -167,7 +167,7 @@ def correct_recipient(
         ):
             raise UserError(_l("This address is among the recipients already."), "address")
         if mail.private:
-            encrypt_address(recipient, address)
+            encrypt_address(mail, recipient, address)
         else:
             recipient.addr_spec = address
         # The header changes with the address: from here on it is another message in that line.

@@ -94,6 +94,9 @@ def write_mail(
         mail = _mail_row(
             draft, session.get_one(Company, draft.company_id), document, by, not_before, held=held
         )
+        if draft.private:
+            for row in recipients:
+                encrypt_address(mail, row, row.addr_spec)
         mail.recipients = recipients
         mail.attachments = _attachment_rows(draft)
         mail.further, mail.further_count = further, len(further)
@@ -226,7 +229,7 @@ def _mail_row(
 
 
 def _recipient_rows(draft: MailDraft) -> list[MailRecipient]:
-    rows = [
+    return [
         MailRecipient(
             position=position,
             field=recipient.field,
@@ -238,10 +241,6 @@ def _recipient_rows(draft: MailDraft) -> list[MailRecipient]:
         )
         for position, recipient in enumerate(draft.recipients)
     ]
-    if draft.private:
-        for row in rows:
-            encrypt_address(row, row.addr_spec)
-    return rows
 
 
 def _attachment_rows(draft: MailDraft) -> list[MailAttachment]:

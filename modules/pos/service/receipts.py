@@ -33,7 +33,7 @@ class Usual:
 
     Attributes:
         people: The customer and its main contact.
-        copies: The fixed addresses, which get a mail of their own: neither learns of the other.
+        copies: The fixed addresses, each of which gets a mail of its own: none learns of the others.
     """
 
     people: tuple[Address, ...]
@@ -85,9 +85,9 @@ def mail_receipt(ticket: Ticket, sale: Sale, by: User | None) -> None:
     copies = [address for address in usual.copies if is_wanted and address.key not in written_to]
     if addresses:
         problems.append(_ask(document, addresses, by, private=private, keep_days=keep_days))
-    if copies:
-        # Of a walk-in's receipt nothing is kept longer than the walk-in's own.
-        problems.append(_ask(document, copies, by, private=False, keep_days=0 if private else keep_days))
+    # Of a walk-in's receipt nothing is kept longer than the walk-in's own.
+    kept = 0 if private else keep_days
+    problems += [_ask(document, [copy], by, private=False, keep_days=kept) for copy in copies]
     if not addresses and not copies and not problems:
         problems.append(_l("There was no address to send the receipt to."))
     ticket.mail_problem = " ".join(dict.fromkeys(str(problem) for problem in problems if problem))[:300]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
@@ -129,7 +128,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
             owner=cashier,
             language=partner.language if partner is not None else company.language,
             currency=currency,
-            date=rung_at.astimezone(zoneinfo.ZoneInfo(company.timezone)).date(),
+            date=company.day_of(rung_at),
             number=f"{register.code}-{sequence:06d}",
         )
         document.total = counted.total

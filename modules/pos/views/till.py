@@ -93,9 +93,12 @@ def till_worker() -> ResponseReturnValue:
 def _session_data(session: Session | None) -> dict[str, Any] | None:
     if session is None:
         return None
+    company = session.register.company
+    opened_on = company.day_of(session.opened_at)
     return {
         "id": session.id,
-        "opened_at": session.opened_at.isoformat(),
+        "opened_on": opened_on.isoformat(),
+        "of_another_day": opened_on != company.today,
         "opened_by": session.opened_by.name if session.opened_by is not None else "",
         "url": url_for("pos.session", session_id=session.id),
         "rescue": session.rescue,

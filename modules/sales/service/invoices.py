@@ -20,11 +20,11 @@ from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.signals import document_issued
 from modules.sales.models import FrozenError, Invoice, Order
+from modules.sales.service.agreed import copy_agreed, copy_rule, write_rule, write_terms
 from modules.sales.service.credit import check_credit, note_credited, share_taxes
 from modules.sales.service.customers import address_lines, customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
 from modules.sales.service.orders import invoice_of
-from modules.sales.service.payment_terms import copy_terms, write_terms
 from modules.sales.states import CREDIT_NOTE, INVOICE, InvoiceState, OrderState
 
 # 30 days: the usual term in France where nothing was agreed (Code de commerce, L441-10).
@@ -42,6 +42,7 @@ class InvoiceValues:
         language: Of the document; "" for the customer's.
         due_date: The last day of payment, or None for 30 days after the date.
         payment_terms: Printed.
+        tax_rule_id: By which the customer is taxed, or None; the lines have their taxes already.
         note: Printed below the lines.
         former_customer: Whether the former customer goes on following, where the customer changes.
         former_contacts: The same for its contacts who follow.
@@ -53,6 +54,7 @@ class InvoiceValues:
     language: str = ""
     due_date: dt.date | None = None
     payment_terms: str = ""
+    tax_rule_id: int | None = None
     note: str = ""
     former_customer: FormerFollows = FormerFollows.STOPS
     former_contacts: FormerFollows = FormerFollows.STOPS
@@ -96,6 +98,7 @@ def _write(invoice: Invoice, values: InvoiceValues) -> None:
     invoice.document.date = values.date or invoice.document.company.today
     invoice.due_date = values.due_date
     write_terms(invoice, values.payment_terms)
+    write_rule(invoice, values.tax_rule_id)
     invoice.note = values.note.strip()
     replace_lines(invoice.document, values.lines)
     share_taxes(invoice)
@@ -138,7 +141,7 @@ def invoice_order(order: Order, by: User | None, *, seen_revision: int | None = 
         invoice = _create_like(source, INVOICE, by)
         # The unique index over it is the last word, whatever was asked before.
         invoice.order_id = order.document_id
-        copy_terms(order, invoice)
+        copy_agreed(order, invoice)
         invoice.note = order.note
         # Copied, not shared: the order may be reopened, the invoice must stay.
         copy_lines(lines_of(source.id), invoice.document)
@@ -159,6 +162,7 @@ def create_credit_note(invoice: Invoice, by: User | None) -> Invoice:
             raise UserError(_l("Only a posted invoice can have a credit note."))
         note = _create_like(source, CREDIT_NOTE, by)
         note.reversed_id = invoice.document_id
+        copy_rule(invoice, note)
         copy_lines(lines_of(source.id), note.document)
         share_taxes(note)
     return note

@@ -18,9 +18,9 @@ from core.followers.service import FormerFollows
 from core.i18n import lazy_gettext as _l
 from core.signals import document_issued
 from modules.sales.models import Invoice, Order
+from modules.sales.service.agreed import copy_agreed, write_rule, write_terms
 from modules.sales.service.customers import customer
 from modules.sales.service.lines import LineValues, copy_lines, lines_of, replace_lines
-from modules.sales.service.payment_terms import copy_terms, write_terms
 from modules.sales.states import ORDER, QUOTATION, InvoiceState, OrderState
 
 VALID_FOR = dt.timedelta(days=30)  # of a new quotation; a person may choose otherwise
@@ -39,6 +39,7 @@ class QuotationValues:
         validity_date: The last day on which it may be accepted, or None.
         delivery_date: When it will be delivered, or None.
         payment_terms: Printed, and handed on to the invoice.
+        tax_rule_id: By which the customer is taxed, or None; the lines have their taxes already.
         note: Printed below the lines.
         former_customer: Whether the former customer goes on following, where the customer changes.
         former_contacts: The same for its contacts who follow.
@@ -52,6 +53,7 @@ class QuotationValues:
     validity_date: dt.date | None = None
     delivery_date: dt.date | None = None
     payment_terms: str = ""
+    tax_rule_id: int | None = None
     note: str = ""
     former_customer: FormerFollows = FormerFollows.STOPS
     former_contacts: FormerFollows = FormerFollows.STOPS
@@ -65,6 +67,7 @@ def _write(order: Order, values: QuotationValues) -> None:
     order.document.date = values.date
     order.validity_date, order.delivery_date = values.validity_date, values.delivery_date
     write_terms(order, values.payment_terms)
+    write_rule(order, values.tax_rule_id)
     order.note = values.note.strip()
     replace_lines(order.document, values.lines)
 
@@ -226,7 +229,7 @@ def duplicate(order: Order, by: User | None) -> Order:
             ),
             by,
         )
-        copy_terms(order, copy)
+        copy_agreed(order, copy)
         copy_lines(lines_of(original.id), copy.document)
     return copy
 

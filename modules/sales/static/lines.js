@@ -17,7 +17,7 @@
   // Products say what they fill in in the language that the document has at that moment.
   function products() {
     const url = new URL(form.dataset.products, window.location.href);
-    for (const name of ["language", "partner_id"])
+    for (const name of ["language", "partner_id", "tax_rule_id"])
       url.searchParams.set(name, form.elements[name]?.value || "");
     return url;
   }
@@ -201,6 +201,40 @@
     if (!former || event.target.name !== "partner_id") return;
     former.hidden = !event.target.value || event.target.value === former.dataset.former;
     former.disabled = former.hidden;
+  });
+
+  // The rule by which the customer is taxed follows the customer, and the taxes of the lines follow the rule.
+  const rule = form.elements.tax_rule_id;
+  let ruled = rule?.value;
+  let asked = 0;
+  async function followRule(ofCustomer) {
+    asked += 1;
+    const mine = asked;
+    const url = new URL(form.dataset.taxes, window.location.href);
+    url.searchParams.set("before", ruled);
+    if (ofCustomer) url.searchParams.set("customer", "1");
+    const posted = new FormData(form);
+    const before = posted.getAll("line.tax_id");
+    const answer = await fetch(url, { method: "POST", body: posted, headers: { "X-Quiet": "1" } });
+    if (!answer.ok || mine !== asked) return;
+    const found = await answer.json();
+    if (mine !== asked) return;
+    rule.value = found.rule;
+    document.getElementById("tax-mention").textContent = found.mention;
+    if (found.rule === ruled) return;
+    ruled = found.rule;
+    // A tax that somebody has changed meanwhile, or whose line was moved, stays.
+    rows().forEach((row, index) => {
+      const tax = row.querySelector("[name='line.tax_id']");
+      if (tax.value === before[index] && found.taxes[index] !== undefined) tax.value = found.taxes[index];
+    });
+    const fresh = document.getElementById("new-line").content.querySelector("[name='line.tax_id']");
+    for (const option of fresh.options) option.toggleAttribute("selected", option.value === found.usual);
+    changed();
+  }
+  form.addEventListener("change", (event) => {
+    if (rule && ["partner_id", "tax_rule_id"].includes(event.target.name))
+      followRule(event.target.name === "partner_id");
   });
 
   // Leaving with something typed and not saved is asked for by the browser.

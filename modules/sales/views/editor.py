@@ -19,7 +19,7 @@ from core.documents.models import Document
 from core.followers.service import followers_of_customer
 from core.i18n import gettext
 from core.partners.reach import partner_for
-from core.products.models import Product, Tax
+from core.products.models import Product, Tax, TaxRule
 from core.products.service import (
     find_products,
     line_text_in,
@@ -29,6 +29,7 @@ from core.products.service import (
     taxes_of,
     usual_tax,
 )
+from core.products.tax_rules import changed_tax, instead, rules_of
 from core.totals import AmountTooLargeError, TaxedAmount, Totals, compute, line_subtotal
 from core.web.formats import money, price
 from core.web.forms import submit
@@ -40,6 +41,7 @@ from modules.sales.forms import (
     shown_price,
     typed_lines,
 )
+from modules.sales.service.agreed import rule_of_customer
 from modules.sales.service.lines import LineValues, too_long
 from modules.sales.views.blueprint import blueprint
 
@@ -97,8 +99,12 @@ class Editor:
 
     def page(self, title: str, crumbs: list[tuple[str, str]]) -> ResponseReturnValue:
         """Return the page with everything that was typed."""
-        usual = usual_tax(self.company.id)
-        new_line = blank_line(usual.id if usual is not None else None)
+        rules = {rule.id: rule for rule in rules_of(self.company.id, self.form.rule_id)}
+        if request.method == "GET" and self.document is None:
+            proposed = _rule_of_customer(self.form.partner_id.data, self.company)
+            self.form.tax_rule_id.data = str(proposed.id) if proposed is not None else ""
+        rule = rules.get(self.form.rule_id or 0)
+        new_line = blank_line(instead(rule, _usual_id(self.company.id)))
         lines = self.lines or [new_line]
         language = self.language
         totals = _totals(lines, self.currency, self.company.id, language)
@@ -110,6 +116,8 @@ class Editor:
             crumbs=crumbs,
             company=self.company,
             document=self.document,
+            mention=rule.said("mention", language) if rule is not None else "",
+            has_rules=bool(rules),
             lines=lines,
             new_line=new_line,
             totals=totals,
@@ -131,6 +139,16 @@ class Editor:
         numbers = [int(text) for text in used if text.isascii() and text.isdigit() and len(text) < 12]
         theirs = select(Tax).where(Tax.id.in_(numbers), of_company(Tax, self.company.id))
         return taxes + (list(db.session.scalars(theirs)) if numbers else [])
+
+
+def _usual_id(company_id: int) -> int | None:
+    usual = usual_tax(company_id)
+    return usual.id if usual is not None else None
+
+
+def _rule_of_customer(partner_id: int | None, company: Company) -> TaxRule | None:
+    partner = partner_for(signed_in_user(), partner_id, company_id=company.id) if partner_id else None
+    return rule_of_customer(partner, company)
 
 
 def _name_products(lines: list[TypedLine], company_id: int) -> None:
@@ -218,6 +236,38 @@ def preview(company_id: int) -> ResponseReturnValue:
     )
 
 
+@blueprint.post("/companies/<int:company_id>/taxes")
+@requires(queries.EDIT)
+def taxes_by_rule(company_id: int) -> ResponseReturnValue:
+    """Return the taxes of the lines in a form by another rule, or by that of another customer; nothing is kept."""
+    company = queries.get_company(signed_in_user(), company_id) or abort(404)
+    before_id, rule_id = (request.args.get("before", type=int), request.form.get("tax_rule_id", type=int))
+    rules = {rule.id: rule for rule in rules_of(company_id, before_id)}
+    rule = (
+        _rule_of_customer(request.form.get("partner_id", type=int), company)
+        if "customer" in request.args
+        else rules.get(rule_id or 0)
+    )
+    before, usual_id = rules.get(before_id or 0), _usual_id(company_id)
+    lines = typed_lines(request.form, keep_blank=True)
+    wanted = {line.values.product_id for line in lines if line.values is not None and line.values.product_id}
+    theirs = select(Product.id, Product.tax_id).where(Product.id.in_(wanted), of_company(Product, company_id))
+    of_products: dict[int, int | None] = dict(db.session.execute(theirs).tuples().all()) if wanted else {}
+    taxes = []
+    for line in lines:
+        product_id = line.values.product_id if line.values is not None else None
+        text = line.typed["tax_id"]
+        tax_id = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+        changed = changed_tax(tax_id, of_products.get(product_id or 0, usual_id), before, rule)
+        taxes.append(str(changed or ""))
+    return jsonify(
+        rule=str(rule.id) if rule is not None else "",
+        mention=rule.said("mention", _language_of_form(company)) if rule is not None else "",
+        taxes=taxes,
+        usual=str(instead(rule, usual_id) or ""),
+    )
+
+
 @blueprint.get("/companies/<int:company_id>/products")
 @requires(queries.EDIT)
 def product_search(company_id: int) -> ResponseReturnValue:
@@ -229,6 +279,8 @@ def product_search(company_id: int) -> ResponseReturnValue:
     """
     company = queries.get_company(signed_in_user(), company_id) or abort(404)
     same = _currency_of_form(company) == company.currency
+    rules = {rule.id: rule for rule in rules_of(company_id)}
+    rule = rules.get(request.args.get("tax_rule_id", 0, type=int))
     language = _language_of_form(company)
     return jsonify(
         [
@@ -239,7 +291,7 @@ def product_search(company_id: int) -> ResponseReturnValue:
                 "unit": product.said("unit", language),
                 "unit_price": shown_price(product.unit_price, company.currency) if same else "",
                 "price": price(product.unit_price, company.currency),
-                "tax_id": str(product.tax_id or ""),
+                "tax_id": str(instead(rule, product.tax_id) or ""),
             }
             for product in find_products(company_id, request.args.get("q", "")[:80].strip())
         ]

@@ -8,6 +8,7 @@ from flask_babel import gettext
 
 from core.auth.permissions import requires, signed_in_user
 from core.errors import UserError
+from core.web.formats import moment
 from modules.outbox import service
 from modules.outbox.access import mail_or_404
 from modules.outbox.blueprint import blueprint
@@ -98,9 +99,10 @@ def mail_time(mail_id: int) -> ResponseReturnValue:
     """Let a mail that waits leave at another time."""
     mail, user = mail_or_404(mail_id, RESEND), signed_in_user()
     try:
-        service.reschedule(mail.id, typed_moment(request.form.get("not_before", "")[:40], user), user)
+        chosen = typed_moment(request.form.get("not_before", "")[:40], user)
+        service.reschedule(mail.id, chosen, user)
     except UserError as error:
         flash(str(error.message), "warning")
     else:
-        flash(gettext("The email leaves at another time now."), "success")
+        flash(gettext("The email leaves on %(moment)s.", moment=moment(chosen)), "success")
     return go(url_for("outbox.mail", mail_id=mail_id))

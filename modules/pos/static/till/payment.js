@@ -3,7 +3,7 @@ import { cleaned, completions, couldBe, meant } from "./address.js";
 import { readTyped } from "./numbers.js";
 import { marks } from "./page.js";
 
-const SHOWN_MS = 8000;
+const MAIL_SHOWN_MS = 8000;
 const PAYMENTS = 20;
 
 export function begin(till) {
@@ -16,7 +16,6 @@ export function begin(till) {
   let method = null;
   let busy = false;
   let typedFor = ""; // the sale for which an address was typed; it stays there until that sale is finished
-  let last = null; // the sale that was finished last, until the next one is begun
 
   /** What was taken already stays taken, whoever leaves this screen or loads the page again. */
   function keep() {
@@ -29,11 +28,25 @@ export function begin(till) {
   const cash = () =>
     payments.filter((payment) => payment.kind === "cash").reduce((sum, payment) => sum + payment.amount, 0n);
 
+  /** What stands in the amount, to be taken when the sale is finished: null when it makes no sense. */
+  function standing() {
+    const value = left() > 0n ? readTyped(amount.value, places, marks) : 0n;
+    return value !== null && (value > 0n || left() <= 0n) ? value : null;
+  }
+  /** Whether what was taken, and what stands in the amount, ends the sale: exact cash needs no *Add*. */
+  function covered() {
+    const value = standing();
+    if (value === null) return false;
+    const rest = left() - value;
+    return rest <= 0n && -rest <= cash() + (method?.kind === "cash" ? value : 0n);
+  }
+
   function choose(chosen) {
     method = chosen;
     for (const button of find("methods").children)
       button.setAttribute("aria-pressed", String(button.dataset.method === String(chosen.id)));
     find("quick").hidden = chosen.kind !== "cash";
+    foresee();
     amount.focus();
     amount.select();
   }
@@ -68,19 +81,8 @@ export function begin(till) {
         );
       }),
     );
-    const words =
-      rest > 0n
-        ? word("below", { amount: money(rest) })
-        : rest === 0n
-          ? word("exact")
-          : -rest > cash()
-            ? word("tooMuch")
-            : word("change", { amount: money(-rest) });
-    const place = find("left");
-    place.textContent = words;
-    place.className = `payment-left ${rest > 0n || -rest > cash() ? "text-danger" : "payment-ready"}`;
-    find("finish").disabled = rest > 0n || (rest < 0n && -rest > cash());
     amount.value = rest > 0n ? till.typed(write(rest, places)) : "";
+    foresee();
     const notes = places
       ? [5n, 10n, 20n, 50n, 100n, 200n].map((note) => note * 10n ** BigInt(places))
       : [1000n, 5000n, 10000n];
@@ -103,16 +105,43 @@ export function begin(till) {
     );
   }
 
-  /** Take what stands in the amount as a payment; false when it makes no sense. */
+  /** Say what is still to be paid, or given back, with what stands in the amount where that is more than is owed. */
+  function foresee() {
+    const rest = left();
+    const more = rest > 0n && covered() ? standing() - rest : 0n;
+    const words =
+      more > 0n
+        ? word("change", { amount: money(more) })
+        : rest > 0n
+          ? word("below", { amount: money(rest) })
+          : rest === 0n
+            ? word("exact")
+            : -rest > cash()
+              ? word("tooMuch")
+              : word("change", { amount: money(-rest) });
+    const place = find("left");
+    place.textContent = words;
+    const ready = more > 0n || (rest <= 0n && -rest <= cash());
+    place.className = `payment-left ${ready ? "payment-ready" : "text-danger"}`;
+    find("finish").disabled = !covered();
+    wrong(false);
+  }
+  function wrong(is) {
+    amount.classList.toggle("is-invalid", is);
+    amount.setAttribute("aria-invalid", String(is));
+  }
+
+  /** Take what stands in the amount as a payment; false when it makes no sense, which is said. */
   function add() {
     const value = readTyped(amount.value, places, marks);
     if (value === null || value <= 0n || payments.length >= PAYMENTS) {
-      amount.classList.add("is-invalid");
-      amount.setAttribute("aria-invalid", "true");
+      wrong(true);
+      find("left").textContent =
+        payments.length >= PAYMENTS
+          ? word("payments", { count: PAYMENTS })
+          : word(places ? "badAmount" : "badWholeAmount", { places });
       return false;
     }
-    amount.classList.remove("is-invalid");
-    amount.removeAttribute("aria-invalid");
     payments.push({ method_id: method.id, name: method.name, kind: method.kind, amount: value });
     keep();
     show();
@@ -254,23 +283,51 @@ export function begin(till) {
       return;
     }
     dialog.close();
-    const words =
-      change > 0n
-        ? word("soldChange", { total: money(total), change: money(change) })
-        : word("sold", { total: money(total) });
     const mail = [typed, ...(usual ? customer.usual : [])].filter(Boolean).join("; ");
     const mailing = word(till.state === "online" ? "mailing" : "mailingLater", { address: mail });
     till.newSale();
-    last = { client_id: sale.client_id, words, links: [] };
-    till.notice("sold", mail ? `${words} ${mailing}` : words, "success");
+    till.sale.before = {
+      client_id: sale.client_id,
+      total: money(total),
+      change: change > 0n ? money(change) : "",
+    };
+    till.save();
+    tellSold(mail ? mailing : "");
     // The next customer need not read it.
     if (mail)
       setTimeout(() => {
-        if (find("notices").textContent.includes(mail))
-          till.notice("sold", words, "success", ...(last?.links || []));
-      }, SHOWN_MS);
+        if (find("notices").textContent.includes(mail)) tellSold();
+      }, MAIL_SHOWN_MS);
     till.tickets.added();
     till.queue.kick();
+  }
+
+  /** What was sold last, and what is given back, large: told until something else is rung up, over a reload too. */
+  function tellSold(mailing = "") {
+    const { before } = till.sale;
+    if (!before) return;
+    const [words, after] = word(before.change ? "soldChange" : "sold", { total: before.total }).split("{change}");
+    till.notice(
+      "sold",
+      words,
+      "success",
+      ...(before.change
+        ? [element("strong", { className: "till-change", textContent: before.change }), after]
+        : []),
+      ...(mailing ? [` ${mailing}`] : []),
+      ...(before.pdf
+        ? [
+            " ",
+            element("a", {
+              href: before.pdf,
+              target: "_blank",
+              rel: "noopener",
+              className: "alert-link",
+              textContent: word("print"),
+            }),
+          ]
+        : []),
+    );
   }
 
   function fill() {
@@ -292,6 +349,7 @@ export function begin(till) {
     amount.focus();
     amount.select();
   });
+  amount.addEventListener("input", foresee);
   amount.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
@@ -319,21 +377,16 @@ export function begin(till) {
   });
   /** The server has the sale: its receipt can be printed, as long as nothing else is rung up. */
   function settled(ticket, answer) {
-    const place = find("notices").querySelector("[data-notice=sold]");
-    if (!answer.pdf || !place || last?.client_id !== ticket.client_id) return;
-    last.links = [
-      " ",
-      element("a", {
-        href: answer.pdf,
-        target: "_blank",
-        rel: "noopener",
-        className: "alert-link",
-        textContent: word("print"),
-      }),
-    ];
-    place.append(...last.links);
+    const { before } = till.sale;
+    if (!answer.pdf || !before || before.client_id !== ticket.client_id) return;
+    const shown = find("notices").querySelector("[data-notice=sold]");
+    before.pdf = answer.pdf;
+    till.save();
+    const mailing = ticket.sale.address && shown?.textContent.includes(ticket.sale.address);
+    tellSold(mailing ? word("mailing", { address: ticket.sale.address }) : "");
   }
 
   fill();
+  tellSold();
   return { open, fill, settled };
 }

@@ -1,8 +1,18 @@
 // The products beside the sale: searched, scanned, chosen by category, touched.
 import { findMore, PAUSE_MS } from "./more.js";
-import { element, find, fold } from "./page.js";
+import { readTyped } from "./numbers.js";
+import { element, find, fold, marks } from "./page.js";
 
 const TILES = 60;
+const ONE = 1000n; // thousandths
+
+/** What is looked for, and how many thousandths of it: "3*CODE" is three, whether typed, scanned or touched. */
+function counted(text) {
+  const found = /^\s*([^*×]+)[*×](.*)$/.exec(text);
+  const many = found ? readTyped(found[1], 3, marks) : null;
+  // A name may have a star of its own.
+  return many === null ? { many: ONE, words: text.trim() } : { many, words: found[2].trim() };
+}
 
 export function begin(till) {
   const search = find("search");
@@ -11,7 +21,7 @@ export function begin(till) {
   let timer;
 
   function matching() {
-    const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const words = fold(counted(search.value).words).split(/\s+/).filter(Boolean);
     return till.data.products.filter(
       (product) =>
         (words.length || chosen === null || product.category === chosen) &&
@@ -36,7 +46,12 @@ export function begin(till) {
         );
         // A scanner types where the focus is: back to the field, but for fingers, whose keyboard would come up.
         button.addEventListener("click", () => {
-          till.ring(product);
+          const { many, words } = counted(search.value);
+          till.ring(product, many);
+          if (words !== search.value.trim()) {
+            search.value = "";
+            show();
+          }
           if (window.matchMedia("(pointer: fine)").matches) search.focus();
         });
         return element("li", {}, button);
@@ -85,13 +100,13 @@ export function begin(till) {
     if (!till.data.more_products || text.length < 2 || !(await findMore(till, "products", text)))
       return false;
     for (const product of till.data.products) product.folded ??= fold(`${product.name} ${product.code}`);
-    if (search.value.trim() === text) show();
+    if (counted(search.value).words === text) show();
     return true;
   }
   search.addEventListener("input", () => {
     show();
     clearTimeout(timer);
-    timer = setTimeout(() => lookFurther(search.value.trim()), PAUSE_MS);
+    timer = setTimeout(() => lookFurther(counted(search.value).words), PAUSE_MS);
   });
   search.addEventListener("keydown", async (event) => {
     if (event.key !== "Enter") return;
@@ -101,15 +116,17 @@ export function begin(till) {
       till.payment.open();
       return;
     }
-    let product = exactly(typed) || matching()[0];
+    const { many, words } = counted(typed);
+    if (!words) return; // "3*", and the scan is still to come
+    let product = exactly(words) || matching()[0];
     if (!product) {
       search.select(); // the next scan is one of its own
-      await lookFurther(typed);
-      product = exactly(typed) || (search.value.trim() === typed ? till.shown[0] : null);
+      await lookFurther(words);
+      product = exactly(words) || (search.value.trim() === typed ? till.shown[0] : null);
     }
-    till.notice("unknown", product ? "" : till.word("unknown", { code: typed }));
+    till.notice("unknown", product ? "" : till.word("unknown", { code: words }));
     if (!product) return;
-    till.ring(product);
+    till.ring(product, many);
     if (search.value.trim() === typed) search.value = "";
     show();
   });

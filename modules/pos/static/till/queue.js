@@ -2,20 +2,23 @@
 
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const TIMEOUT_MS = 15000;
+const QUESTION_MS = 6000; // whoever stands at the counter waits no longer for an answer
 const ILL_ANSWERS = 3; // so often a ticket is posted again that the server cannot take, before the next ones go on
 
-async function ask(url, options = {}) {
+async function ask(url, options = {}, timeout = TIMEOUT_MS) {
   try {
     const answer = await fetch(url, {
       redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeout),
       headers: { "X-Quiet": "1", "HX-Request": "true", Accept: "application/json", ...options.headers },
       ...options.more,
     });
     // 204: a session that has ended, to a page that asks by itself. A redirect leads to the sign-in.
     if (answer.type === "opaqueredirect" || [204, 401].includes(answer.status)) return { status: 401 };
     const json = (answer.headers.get("Content-Type") || "").includes("json");
-    return { status: answer.status, data: json ? await answer.json() : null };
+    // The worker of the till shows what it has kept where the server does not answer.
+    const kept = answer.headers.has("X-Till-Kept");
+    return { status: answer.status, data: json ? await answer.json() : null, kept };
   } catch {
     return { status: 0 };
   }
@@ -29,17 +32,22 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
   const ill = new Map(); // by order, how often the server has answered with a fault of its own
 
   const get = (url) => ask(url);
-  const post = (url, data) =>
-    ask(url, {
-      headers: { "Content-Type": "application/json", "X-CSRFToken": token.value },
-      more: { method: "POST", body: JSON.stringify(data) },
-    });
+  const post = (url, data, timeout = QUESTION_MS) =>
+    ask(
+      url,
+      {
+        headers: { "Content-Type": "application/json", "X-CSRFToken": token.value },
+        more: { method: "POST", body: JSON.stringify(data) },
+      },
+      timeout,
+    );
 
   /** After a sign-in there is another token. */
   async function renew() {
-    const { status, data } = await get(urls.data);
-    if (status === 200 && data) token.value = data.csrf;
-    return status === 200;
+    const { status, data, kept } = await get(urls.data);
+    if (status !== 200 || !data || kept) return false;
+    token.value = data.csrf;
+    return true;
   }
 
   async function postAll() {
@@ -48,8 +56,9 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
       const [ticket] = await store.waiting();
       if (!ticket) return posted;
       const sale = { ...ticket.sale, age_ms: Math.max(0, Date.now() - ticket.at) };
-      let { status, data } = await post(urls.tickets, sale);
-      if ([400, 401].includes(status) && (await renew())) ({ status, data } = await post(urls.tickets, sale));
+      let { status, data } = await post(urls.tickets, sale, TIMEOUT_MS);
+      if ([400, 401].includes(status) && (await renew()))
+        ({ status, data } = await post(urls.tickets, sale, TIMEOUT_MS));
       if (status === 200 && data) {
         await store.settle(ticket.order, "posted", data);
         posted += 1;
@@ -88,9 +97,9 @@ export function begin({ store, urls, token, onState, onSettled, problem }) {
     again = false;
     running = navigator.locks
       .request(`envoi-till-${urls.register}`, postAll)
-      .then(() => {
+      .then((posted) => {
         failures = 0;
-        onState("online");
+        if (posted) onState("online"); // with nothing to post nobody has asked
       })
       .catch((error) => {
         onState(error.signedOut ? "signed-out" : "offline");

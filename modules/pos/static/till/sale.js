@@ -1,10 +1,11 @@
 // The sale that is being rung up: its lines, its total, and how it survives a reload.
 import { read, write } from "./money.js";
 import { readTyped } from "./numbers.js";
-import { element, find, icon, marks, root } from "./page.js";
+import { element, find, icon, marks, numbers, root } from "./page.js";
 
 const LINES = 500;
-const MOST = 99999000n; // thousandths: more of one thing is a slip
+export const MOST = 99999000n; // thousandths: more of one thing is a slip
+const ONE = 1000n;
 
 /** A sale has its name from the first: it can be finished once, in whatever tab, however often a key is pressed. */
 export const emptySale = () => ({ client_id: crypto.randomUUID(), lines: [], customer: null });
@@ -29,6 +30,8 @@ export async function keepSale(till) {
   const kept = window.sessionStorage.getItem(name) || (first ? window.localStorage.getItem(name) : null);
   try {
     till.sale = { ...till.sale, ...JSON.parse(kept) };
+    // What somebody was given back is told in the tab that gave it, not the next morning.
+    if (!window.sessionStorage.getItem(name)) delete till.sale.before;
   } catch {
     /* begun anew */
   }
@@ -42,7 +45,8 @@ export async function keepSale(till) {
 export function begin(till) {
   const place = find("lines");
 
-  till.ring = (product) => {
+  /** Ring up a product, `many` thousandths of it. */
+  till.ring = (product, many = ONE) => {
     const same = till.sale.lines.find(
       (line) => line.product_id === product.id && line.price === product.price && !Number(line.discount || 0),
     );
@@ -50,27 +54,32 @@ export function begin(till) {
       till.notice("lines", till.word("lines", { count: LINES }));
       return;
     }
-    if (same) same.quantity = write(read(same.quantity, 3) + 1000n, 3);
+    const quantity = (same ? read(same.quantity, 3) : 0n) + many;
+    if (quantity <= 0n || quantity > MOST) {
+      till.notice("number", till.badQuantity());
+      return;
+    }
+    if (same) same.quantity = write(quantity, 3);
     else
       till.sale.lines.push({
         product_id: product.id,
         description: product.name,
-        quantity: "1",
+        quantity: write(many, 3),
         price: product.price,
         discount: "",
         tax_name: product.tax_name,
         tax_rate: product.tax_rate,
       });
+    delete till.sale.before;
     till.save();
-    for (const said of ["unknown", "sold", "noCustomer"]) till.notice(said, "");
+    for (const said of ["unknown", "sold", "noCustomer", "number"]) till.notice(said, "");
     show();
     place.lastElementChild?.scrollIntoView({ block: "nearest" });
   };
   till.newSale = () => {
     till.sale = emptySale();
     till.save();
-    till.notice("paid", "");
-    till.notice("number", "");
+    for (const said of ["paid", "number", "removed"]) till.notice(said, "");
     show();
     find("customer").value = "";
     find("search").value = "";
@@ -87,7 +96,31 @@ export function begin(till) {
     return kept ? `${whole}.${kept}` : whole;
   };
 
-  function field(line, name, label, places, check) {
+  const most = new Intl.NumberFormat(numbers).format(Number(MOST / ONE));
+  till.badQuantity = () => till.word("badQuantity", { most });
+
+  /** Take a line away; who did not mean it brings it back with its quantity and price. */
+  function remove(line) {
+    const { lines } = till.sale;
+    const at = lines.indexOf(line);
+    lines.splice(at, 1);
+    const undo = element("button", {
+      type: "button",
+      className: "btn btn-sm btn-outline-secondary",
+      textContent: till.word("undo"),
+    });
+    undo.addEventListener("click", () => {
+      if (lines !== till.sale.lines) return;
+      lines.splice(Math.min(at, lines.length), 0, line);
+      till.notice("removed", "");
+      till.save();
+      show();
+      find("search").focus();
+    });
+    till.notice("removed", till.word("removed", { name: line.description }), "info", " ", undo);
+  }
+
+  function field(line, name, label, places, check, range) {
     const input = element("input", {
       className: "form-control form-control-sm number",
       value: typed(plain(line[name] || "")),
@@ -114,12 +147,12 @@ export function begin(till) {
       input.classList.toggle("is-invalid", wrong);
       input.setAttribute("aria-invalid", String(wrong));
       if (wrong) {
-        till.notice("number", till.word("badNumber"));
+        till.notice("number", range());
         return;
       }
       till.notice("number", "");
-      line[name] = value === 0n ? (name === "quantity" ? "0" : "") : write(value, places);
-      if (name === "quantity" && value === 0n) till.sale.lines.splice(till.sale.lines.indexOf(line), 1);
+      if (name === "quantity" && value === 0n) remove(line);
+      else line[name] = value === 0n ? "" : write(value, places);
       till.save();
       show();
     });
@@ -161,13 +194,22 @@ export function begin(till) {
             "div",
             { className: "till-line-tools" },
             button(line, till.word("less"), "dash", () => {
-              const left = read(line.quantity, 3) - 1000n;
+              const left = read(line.quantity, 3) - ONE;
               if (left > 0n) line.quantity = write(left, 3);
-              else till.sale.lines.splice(till.sale.lines.indexOf(line), 1);
+              else remove(line);
             }),
-            field(line, "quantity", till.word("quantity"), 3, (value) => value >= 0n && value <= MOST),
+            field(
+              line,
+              "quantity",
+              till.word("quantity"),
+              3,
+              (value) => value >= 0n && value <= MOST,
+              till.badQuantity,
+            ),
             button(line, till.word("more"), "plus", () => {
-              line.quantity = write(read(line.quantity, 3) + 1000n, 3);
+              const more = read(line.quantity, 3) + ONE;
+              if (more <= MOST) line.quantity = write(more, 3);
+              else till.notice("number", till.badQuantity());
             }),
             element("span", {
               className: "till-times",
@@ -177,12 +219,17 @@ export function begin(till) {
               "label",
               { className: "till-discount" },
               "−",
-              field(line, "discount", till.word("discount"), 2, (value) => value >= 0n && value <= 10000n),
+              field(
+                line,
+                "discount",
+                till.word("discount"),
+                2,
+                (value) => value >= 0n && value <= 10000n,
+                () => till.word("badDiscount"),
+              ),
               "%",
             ),
-            button(line, till.word("remove"), "x-lg", () =>
-              till.sale.lines.splice(till.sale.lines.indexOf(line), 1),
-            ),
+            button(line, till.word("remove"), "x-lg", () => remove(line)),
           ),
         ),
       ),

@@ -2,6 +2,7 @@
 import { element, find, icon } from "./page.js";
 
 export const STATES_MS = 3000;
+const PATIENCE_MS = 1500; // a server that takes longer is told as away: it may stand still for ever
 const FRESH_MS = 5 * 60 * 1000; // prices, products and customers are asked for again after so long
 
 export function showConnection(till, state) {
@@ -28,9 +29,22 @@ export function showConnection(till, state) {
   place.dataset.state = state;
 }
 
-/** Ask what became of the mails that are shown, and whether the register is still open. */
+let asking = false;
+
+/** Ask what became of the mails that are shown, and whether the register is still open; one question at a time. */
 export async function watch(till) {
-  if (document.hidden) return;
+  if (document.hidden || asking) return;
+  asking = true;
+  const patience = setTimeout(() => showConnection(till, "offline"), PATIENCE_MS);
+  try {
+    await look(till);
+  } finally {
+    clearTimeout(patience);
+    asking = false;
+  }
+}
+
+async function look(till) {
   const ids = till.tickets.moving();
   const { status, data } = await till.queue.post(till.urls.states, { tickets: ids });
   if (status === 200 && data) {
@@ -43,7 +57,7 @@ export async function watch(till) {
     if (till.state !== "online") till.queue.kick();
     showConnection(till, "online");
     showSession(till);
-    await refresh(till);
+    refresh(till);
   } else {
     showConnection(till, [400, 401, 403].includes(status) ? "signed-out" : "offline");
   }
@@ -53,8 +67,8 @@ export async function watch(till) {
 async function refresh(till) {
   if (Date.now() - till.freshAt < FRESH_MS || document.querySelector("dialog[open]")) return;
   till.freshAt = Date.now();
-  const { status, data } = await till.queue.get(till.urls.data);
-  if (status !== 200 || document.querySelector("dialog[open]")) return;
+  const { status, data, kept } = await till.queue.get(till.urls.data);
+  if (status !== 200 || kept || document.querySelector("dialog[open]")) return;
   till.data = data;
   till.token.value = data.csrf;
   await till.store.set("data", data);
@@ -79,12 +93,13 @@ export function showSession(till) {
     );
     return;
   }
-  const opened = new Date(session.opened_at);
-  const early = opened.toDateString() !== new Date().toDateString();
-  const date = new Intl.DateTimeFormat(till.language, { dateStyle: "long" }).format(opened);
+  // The server says so: the clock of a counter may be years away.
+  const date = new Intl.DateTimeFormat(till.language, { dateStyle: "long", timeZone: "UTC" }).format(
+    new Date(`${session.opened_on}T00:00:00Z`),
+  );
   till.notice(
     "session",
-    early ? till.word("yesterday", { date }) : "",
+    session.of_another_day ? till.word("yesterday", { date }) : "",
     "warning",
     " ",
     till.element("a", { href: session.url, textContent: till.word("showIt"), className: "alert-link" }),

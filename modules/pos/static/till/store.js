@@ -43,6 +43,16 @@ export async function openStore(register) {
       if (state === "posted") await forget(database);
       tabs.postMessage("settled");
     },
+    /** Somebody has looked at these: they are not told again. */
+    async see(orders) {
+      const done = database.transaction("tickets", "readwrite");
+      for (const order of orders) {
+        const ticket = await done.store.get(order);
+        if (ticket) await done.store.put({ ...ticket, seen: true });
+      }
+      await done.done;
+      tabs.postMessage("seen");
+    },
     /** Nothing stays but what the server does not have. */
     async clear() {
       const done = database.transaction(["values", "tickets"], "readwrite");

@@ -7,6 +7,9 @@ export function begin(till) {
   const count = find("waiting-count");
   let tickets = [];
   const failed = (answer) => Boolean(answer?.problem) || Boolean(answer?.mail?.includes("state-danger"));
+  const unseenOnes = () =>
+    tickets.filter((ticket) => ticket.state === "posted" && failed(ticket.answer) && !ticket.seen);
+  const onItsWay = (answer) => Boolean(answer?.mail) && !/state-(success|danger)/.test(answer.mail);
 
   async function load() {
     tickets = (await store.all()).reverse();
@@ -17,18 +20,42 @@ export function begin(till) {
     count.textContent = waiting + refused;
     count.className = `badge ${refused ? "text-bg-danger" : "text-bg-secondary"}`;
     count.setAttribute("aria-label", `${waiting + refused} ${word(refused ? "refused" : "waiting")}`);
+    if (dialog.open) await see();
+    tell();
     if (dialog.open) show();
   }
 
-  /** A walk-in may still be there: the till says by itself that a receipt was refused. */
-  function tell(answer) {
+  /** The walk-ins may still be there: the till says which receipts were refused, until somebody has looked. */
+  function tell() {
+    const unseen = unseenOnes();
+    const [ticket] = unseen;
+    const look = element("button", {
+      type: "button",
+      className: "btn btn-sm btn-outline-danger",
+      textContent: word("showIt"),
+    });
+    look.addEventListener("click", open);
     till.notice(
       "receipt",
-      word("receiptRefused", { number: answer.number }),
+      unseen.length > 1
+        ? word("receiptsRefused", { count: unseen.length })
+        : ticket
+          ? word("receiptRefused", { number: ticket.answer.number ?? "" })
+          : "",
       "danger",
       " ",
-      element("a", { href: answer.url, textContent: word("showIt"), className: "alert-link" }),
+      look,
     );
+  }
+  async function see() {
+    const unseen = unseenOnes();
+    if (!unseen.length) return;
+    for (const ticket of unseen) ticket.seen = true;
+    await store.see(unseen.map((ticket) => ticket.order));
+  }
+  async function open() {
+    dialog.showModal();
+    await load();
   }
 
   function state(ticket) {
@@ -105,24 +132,17 @@ export function begin(till) {
       place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
   }
 
-  find("show-tickets").addEventListener("click", async () => {
-    till.notice("receipt", "");
-    dialog.showModal();
-    await load();
-  });
+  find("show-tickets").addEventListener("click", open);
   load();
   store.onChange(load);
   return {
     added: load,
-    settled(_ticket, answer) {
-      if (answer.number && failed(answer)) tell(answer);
-      return load();
-    },
-    /** Ids of the tickets whose mails are asked about, the newest first: more of them while somebody looks. */
+    settled: load,
+    /** Ids of the tickets whose mails are asked about: the newest, all whose receipt is on its way, more while shown. */
     moving: () =>
       tickets
         .filter((ticket) => ticket.state === "posted" && ticket.answer?.id)
-        .slice(0, dialog.open ? 30 : 5)
+        .filter((ticket, at) => at < (dialog.open ? 30 : 5) || onItsWay(ticket.answer))
         .map((ticket) => ticket.answer.id),
     async update(answers) {
       const by = new Map(answers.map((answer) => [answer.client_id, answer]));
@@ -134,7 +154,6 @@ export function begin(till) {
       );
       for (const ticket of changed) {
         const now = by.get(ticket.client_id);
-        if (failed(now) && !failed(ticket.answer)) tell(now);
         await store.settle(ticket.order, "posted", now);
       }
       if (changed.length) await load();

@@ -82,12 +82,13 @@ async function start() {
     notice("data", word("noData"), "danger");
     return;
   }
-  if (answer.status === 200) {
+  const fresh = answer.status === 200 && !answer.kept;
+  if (fresh) {
     await store.set("data", till.data);
     token.value = till.data.csrf;
   }
-  till.freshAt = answer.status === 200 ? Date.now() : 0;
-  showConnection(till, answer.status === 200 ? "online" : answer.status === 401 ? "signed-out" : "offline");
+  till.freshAt = fresh ? Date.now() : 0;
+  showConnection(till, fresh ? "online" : answer.status === 401 ? "signed-out" : "offline");
   know(till.data.usual_addresses);
   till.money = formatter(numbers, till.data.currency);
   till.session = till.data.session;

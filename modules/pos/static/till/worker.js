@@ -2,6 +2,8 @@
 // It acts on the till's pages only, and never on what is posted.
 const CACHE = "envoi-till-1";
 const PATIENCE_MS = 2500;
+const AWAY_MS = 5000; // so long nobody waits for a server again that has just kept somebody waiting
+let awayUntil = 0;
 
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("activate", (event) =>
@@ -31,6 +33,13 @@ self.addEventListener("message", (event) => {
   );
 });
 
+/** What was kept, said to be so: the till must not take it for an answer of the server. */
+function said(kept) {
+  const headers = new Headers(kept.headers);
+  headers.set("X-Till-Kept", "1");
+  return new Response(kept.body, { status: kept.status, statusText: kept.statusText, headers });
+}
+
 async function keep(cache, request, answer) {
   // A sign-in page in place of the till would lock the counter.
   if (answer.ok && !answer.redirected && answer.type === "basic") await cache.put(request, answer.clone());
@@ -56,19 +65,27 @@ self.addEventListener("fetch", (event) => {
     (async () => {
       const cache = await caches.open(CACHE);
       const kept = await cache.match(request, { ignoreVary: true });
+      // The address of a file says its version: another version has another address.
+      if (kept && url.pathname.startsWith("/static/~")) return kept;
       const asked = fetch(request).then((answer) => {
+        awayUntil = 0;
         if (answer.status >= 500 && kept) throw new Error("The server is ill.");
         return keep(cache, request, answer);
       });
       if (!kept) return asked;
+      if (Date.now() < awayUntil) {
+        asked.catch(() => {});
+        return said(kept);
+      }
       const patience = new Promise((_resolve, reject) => {
         setTimeout(() => reject(new Error("The server takes too long.")), PATIENCE_MS);
       });
       try {
         return await Promise.race([asked, patience]);
       } catch {
+        awayUntil = Date.now() + AWAY_MS;
         asked.catch(() => {});
-        return kept;
+        return said(kept);
       }
     })(),
   );
