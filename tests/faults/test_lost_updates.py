@@ -26,7 +26,9 @@ from core.mail.outcomes import Failure, FailureKind
 from core.partners.labels import LabelKind, save_label
 from core.partners.lists.models import ListKind, PartnerList
 from core.partners.service import make_main_contact, save_contact, save_partner
+from core.products.models import CustomerGroup
 from core.products.service import save_payment_terms, save_product, save_tax
+from core.products.tax_rules import save_tax_rule
 from core.testing.fixtures import PASSWORD
 from modules.distribution.service import RuleValues, save_rule
 from modules.mail_config.models import CompanySender, Encryption, MailServer
@@ -157,6 +159,11 @@ CASES = {
     "tax": Case(
         lambda c: save_tax(None, {"name": "TVA 20 %", "rate": Decimal(20), "company_id": c.id}),
         "/taxes/{}", "name", "TVA", "VAT", "rate", "5.5", _columns("name", "rate"), ("TVA 20 %", Decimal(20)),
+    ),
+    "tax rule": Case(
+        lambda c: save_tax_rule(None, {"name": "Abroad", "customers": CustomerGroup.OUTSIDE, "company_id": c.id}),
+        "/tax-rules/{}", "name", "Export", "Exports", "mention", "Article 262 I", _columns("name", "mention"),
+        ("Abroad", ""),
     ),
     "payment terms": Case(
         lambda c: save_payment_terms(None, {"name": "30 jours", "company_id": c.id}),
