@@ -59,7 +59,8 @@
       const asked = event.submitter?.dataset ?? {};
       const all = event.target.elements.all?.value && asked.confirmAll;
       // What may be done to a few without a word is asked where it is many.
-      const many = asked.confirmMany && new FormData(event.target).getAll("id").length > 10 && asked.confirmMany;
+      const many =
+        asked.confirmMany && new FormData(event.target).getAll("id").length > 10 && asked.confirmMany;
       const question = all || many || asked.confirm || event.target.dataset.confirm;
       if (question && !window.confirm(question)) {
         event.preventDefault();
@@ -265,7 +266,13 @@
 
   // Ctrl+S saves, as everywhere: the form in which somebody is, or the one form of the page that can be saved.
   document.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey || event.key.toLowerCase() !== "s") return;
+    if (
+      !(event.ctrlKey || event.metaKey) ||
+      event.altKey ||
+      event.shiftKey ||
+      event.key.toLowerCase() !== "s"
+    )
+      return;
     const saves = [...document.querySelectorAll("form")].filter(
       (form) => form.querySelector(".form-actions .btn-primary") && form.offsetParent,
     );

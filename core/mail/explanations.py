@@ -52,6 +52,26 @@ class FailureKind(StrEnum):
     PACED = "paced"  # no failure: it waits for its turn at a limited server
 
 
+FOUND_HERE = frozenset(
+    {
+        FailureKind.RENDER_FAILED,
+        FailureKind.TEMPLATE_ERROR,
+        FailureKind.ATTACHMENT_MISSING,
+        FailureKind.DOCUMENT_MISSING,
+        FailureKind.SERVER_MISSING,
+        FailureKind.SERVER_UNTESTED,
+        FailureKind.INTERNAL_ERROR,
+        FailureKind.DOCUMENT_CHANGED,
+        FailureKind.SENDER_MISSING,
+        FailureKind.RESTORED,
+        FailureKind.ADDRESS_HELD,
+        FailureKind.OPTED_OUT,
+        FailureKind.PACED,
+    }
+)
+"""Failures that are found before any server is asked: whatever words they have are ours."""
+
+
 class Repair(StrEnum):
     """The place where a failure is repaired."""
 
@@ -84,7 +104,7 @@ class Explanation:
 EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.ADDRESS_INVALID: Explanation(
         _l("Invalid address"),
-        _l("This is not a valid email address. Correct it and resend."),
+        _l("This is not a valid email address. Correct it and send the email again."),
         Actor.SELLER,
         Repair.RECIPIENT,
     ),
@@ -92,7 +112,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Address unknown"),
         _l(
             "The recipient's mail server says that this mailbox does not exist. Ask the customer for the right "
-            "address, correct it and resend."
+            "address, correct it and send the email again."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,
@@ -100,7 +120,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.MAILBOX_FULL: Explanation(
         _l("Mailbox full"),
         _l(
-            "The recipient's mailbox takes no more email. Reach the customer another way, or resend later or to "
+            "The recipient's mailbox takes no more email. Reach the customer another way, or send it again later or to "
             "another address."
         ),
         Actor.SELLER,
@@ -257,7 +277,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Outcome unknown"),
         _l(
             "The connection ended after the message had been handed over and before the server answered. "
-            "It was probably accepted. Ask the recipient before you resend."
+            "It was probably accepted. Ask the recipient before you send it again."
         ),
         Actor.SELLER,
         Repair.MAIL,
@@ -290,7 +310,7 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("Given up"),
         _l(
             "Envoi no longer tries: every try was used, or somebody has decided so. The last words of the server "
-            "say what kept the email. Resend it when that is mended."
+            "say what kept the email. Send it again when that is mended."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,

@@ -13,6 +13,7 @@ from core.auth.models import User
 from core.auth.permissions import requires, signed_in_user
 from core.auth.service import companies_of
 from core.companies.models import Company
+from core.companies.service import current_company
 from core.contract import Scope
 from core.db import db
 from core.db.changes import note_change
@@ -46,7 +47,9 @@ class NewCustomerForm(FlaskForm):  # type: ignore[misc]
 
 def _company_or_404(user: User) -> Company:
     company_id = request.args.get("company_id", type=int)
-    if company_id is None or company_id not in companies_of(user):
+    if company_id is None:
+        return current_company(user)
+    if company_id not in companies_of(user):
         abort(404)
     return db.session.get_one(Company, company_id)
 

@@ -17,6 +17,7 @@ from core import clock
 from core.i18n import format_date, format_datetime, number_locale
 from core.mail.addresses import one_line
 from core.mail.exceptions import said_by_server
+from core.mail.explanations import FOUND_HERE
 from core.mail.outcomes import printable
 from core.totals import round_money
 
@@ -161,3 +162,4 @@ def register(app: Flask) -> None:
     for function in (*formats, translated, harmless):
         app.add_template_filter(function)
     app.add_template_test(said_by_server)
+    app.add_template_test(lambda kind: kind in FOUND_HERE, "found_here")

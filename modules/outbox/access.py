@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import abort, request
@@ -13,7 +14,7 @@ from modules.outbox.queries import mail_for
 MAX_LIST_LENGTH = 2000  # characters of the address of a list
 
 
-def list_come_from() -> dict[str, str]:
+def list_come_from() -> dict[str, Any]:
     """Return the parameter `in` of a mail's page, by which it leads back to the list that it was opened from.
 
     What is posted from that page has it in the address that it comes from.

@@ -59,7 +59,9 @@ WAY_TITLES = {
 }
 """How a document was handed over; the badge says it."""
 PANEL_SIZE = 20  # mails beside a document; the list has the others
-OPEN_MAILS = 3  # of those, how many are not folded, whatever became of them
+OPEN_MAILS = (
+    3  # of those, so many are not folded, and so many more about which somebody may have to do something
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +155,16 @@ class PanelMails:
 
     @property
     def open(self) -> list[OutgoingMail]:
-        """The newest, and of those before what waits or has failed: somebody may have to do something."""
+        """The newest, and of those before a few that wait or have failed: somebody may have to do something."""
         return [mail for mail in self.mails if mail not in self.folded]
 
     @property
     def folded(self) -> list[OutgoingMail]:
         """The others; one alone is not folded."""
-        settled = [mail for mail in self.mails[OPEN_MAILS:] if mail.state not in WAITING | FAILED]
-        return settled if len(settled) > 1 else []
+        older = self.mails[OPEN_MAILS:]
+        matter = [mail for mail in older if mail.state in WAITING | FAILED and mail.dismissed_at is None]
+        folded = [mail for mail in older if mail not in matter[:OPEN_MAILS]]
+        return folded if len(folded) > 1 else []
 
     @property
     def waiting(self) -> bool:

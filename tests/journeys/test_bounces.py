@@ -43,7 +43,7 @@ def test_an_accepted_mail_that_bounces_turns_red_and_goes_to_the_right_address(
     expect(page.locator(".sheet-title .state")).to_contain_text(desk("failed"))
     desk.link("Correct the address").click()
     page.get_by_label(desk("Correct address")).fill(right)
-    desk.button("Correct and resend").click()
+    desk.button("Correct and send again").click()
     expect(flash(page)).to_be_visible()
     wait_until("the second acceptance", partial(is_in, house, mail_id, "sent"))
     assert house.accepted(right) == 1

@@ -68,7 +68,7 @@ def test_from_the_reason_to_the_corrected_address_in_place(
     # What is wrong is told beside the field, in place, and what was typed stays.
     page.evaluate("window.sameDocument = true")
     field.fill("still wrong")
-    desk.button("Correct and resend").click()
+    desk.button("Correct and send again").click()
     expect(page.get_by_role("alert")).to_contain_text("still wrong")
     expect(field).to_have_value("still wrong")
     expect(field).to_have_attribute("aria-invalid", "true")

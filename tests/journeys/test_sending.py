@@ -188,7 +188,7 @@ def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
     expect(tab).to_contain_text(
         desk(
             "The recipient's mail server says that this mailbox does not exist. Ask the customer for the right "
-            "address, correct it and resend."
+            "address, correct it and send the email again."
         )
     )
     expect(tab).to_contain_text(desk("The sender"))
@@ -200,7 +200,7 @@ def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
     expect(failed).to_contain_text("550 5.1.1")
     expect(failed.get_by_label(desk("Correct address"))).to_be_focused()
     failed.get_by_label(desk("Correct address")).fill(right)
-    desk.button("Correct and resend").click()
+    desk.button("Correct and send again").click()
     expect(page.locator("tr", has_text=right)).to_contain_text(desk("accepted"))
     expect(page.locator(".sheet-title .state")).to_contain_text(desk("sent"))
     assert house.accepted(right) == 1

@@ -354,7 +354,7 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     desk.link("Correct the address").click()
     field = page.get_by_label(desk("Correct address"))
     field.fill("right.now@walk-in.example.com")
-    desk.button("Correct and resend").click()
+    desk.button("Correct and send again").click()
     expect(page.locator(".sheet-title .state").first).to_contain_text(desk("sent"))
     assert house.accepted("right.now@walk-in.example.com") == 1
     assert_nowhere(house, b"right.now@")

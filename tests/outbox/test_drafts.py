@@ -69,6 +69,20 @@ def test_what_was_written_is_there_again_when_the_composer_opens(browser, quotat
     assert opened(browser, quotation)["subject"] == "Later", "a second opening goes on with the same letter"
 
 
+def test_what_was_begun_is_shown_on_its_document_to_whoever_has_begun_it(
+    browser, quotation, make_user, sign_in
+):
+    words = "You have begun an email and not sent it."
+    page = f"/sales/orders/{quotation.id}"
+    form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
+    assert words not in browser.get(page).text
+    browser.post(path(quotation, "/keep"), data=form)
+    assert words in browser.get(page).text
+    assert words not in sign_in(make_user(login="other@maison.example.com")).get(page).text
+    press_send(browser, quotation, form)
+    assert words not in browser.get(page).text
+
+
 def test_starting_anew_forgets_what_was_kept(browser, quotation):
     form = changed(opened(browser, quotation), subject="Mine", changed=["subject"])
     browser.post(path(quotation, "/keep"), data=form)
