@@ -201,6 +201,32 @@ def write_line(desk: Desk, index: int, code: str, quantity: str, discount: str) 
             keyboard.type(typed)
 
 
+def test_a_customer_abroad_brings_a_tax_rule_and_the_lines_follow_it(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    page = desk.page
+    desk.go("/sales/quotations/new")
+    line = page.locator("#lines [data-line]").first
+    line.get_by_label("Description").fill("Desk")
+    line.get_by_label("Unit price").fill("100")
+    rule, taxes = desk.field("Tax rule").locator("option:checked"), page.locator("#lines").get_by_label("Tax")
+    expect(taxes.locator("option:checked")).to_have_text("VAT 20%")
+    box = page.get_by_role("combobox", name="Customer")
+    box.fill("Sullivan")
+    page.get_by_role("option").filter(has_text="Sullivan").first.click()
+    expect(rule).to_have_text("Export")
+    expect(page.locator("#tax-mention")).to_have_text("Zero-rated export")
+    desk.button("Add a line").click()
+    expect(taxes.locator("option:checked")).to_have_text(["VAT zero-rated"] * 2)
+    # Chosen otherwise by hand, and back with it.
+    desk.field("Tax rule").select_option("")
+    expect(taxes.locator("option:checked")).to_have_text(["VAT 20%"] * 2)
+    desk.field("Tax rule").select_option(label="Export")
+    expect(taxes.locator("option:checked")).to_have_text(["VAT zero-rated"] * 2)
+    desk.button("Save").first.click()
+    expect(page.locator("main")).to_contain_text("Zero-rated export")
+    assert "Zero-rated export" in pdf_text(desk)
+
+
 def test_a_product_is_what_was_typed_however_late_the_answer_comes(sit_down: Callable[..., Desk]) -> None:
     desk = sit_down(OLIVER)
     page = desk.page

@@ -286,6 +286,7 @@ def test_a_receipt_for_a_walk_in_by_touch_on_a_telephone(enter: Callable[..., De
     expect(payment).to_be_hidden()
     expect(page.locator("[data-notice=sold]")).to_contain_text("jeanne.passage@walk-in.example.com")
     _row, message = wait_until("the receipt", lambda: house.mailbox("jeanne.passage@walk-in.example.com"))[0]
+    assert "cashier@" not in str(message["reply-to"])
     (pdf,) = [part for part in message.iter_attachments() if part.get_content_type() == "application/pdf"]
     assert re.fullmatch(r"C1-\d{6}-Atelier_Lumen\.pdf", str(pdf.get_filename()))
     expect(tickets(desk).first.locator(".state")).to_contain_text(desk("sent"))
@@ -376,6 +377,9 @@ def test_the_full_composer_mails_a_ticket_later(enter: Callable[..., Desk], hous
     dialog.get_by_role("button", name=desk("Send"), exact=True).click()
     _row, message = wait_until("the receipt", lambda: house.mailbox("later.on@walk-in.example.com"))[0]
     assert number in str(message["subject"])
+    assert "cashier@" not in str(message["reply-to"]), (
+        "a walk-in answers to the company, not to whoever stood there"
+    )
     assert_nowhere(house, b"later.on@")
 
 

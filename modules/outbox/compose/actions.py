@@ -271,7 +271,7 @@ def make_pdf(document: Document, name: str, language: str) -> FormFile:
 def route_of(form: ComposeForm) -> Route:
     """Return how the mail would leave."""
     company = db.session.get_one(Company, form.draft.company_id)
-    return route_for(company, form.user, form.draft.reply_to)
+    return route_for(company, form.user, form.draft.reply_to, purpose=form.draft.purpose)
 
 
 def look_through(form: ComposeForm) -> None:

@@ -12,10 +12,10 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of, file_name, readable_by
+from core.documents.service import behavior_of, file_name, keeps_addresses_private, readable_by
 from core.errors import UserError
 from core.mail.addresses import Address, normalize
-from core.mail.draft import DraftAttachment, DraftDocument, DraftRecipient, MailDraft
+from core.mail.draft import DraftAttachment, DraftDocument, DraftRecipient, MailDraft, Purpose
 from core.registry import current_registry
 from modules.mail_config.mail_templates.service import language_of, pdf_name_for, render_for, templates_for
 from modules.mail_config.models import MailTemplate
@@ -145,6 +145,8 @@ def blank_draft(document: Document) -> MailDraft:
         subject="",
         body_html="",
         pdf_name=file_name(document),
+        # A walk-in answers to the company, also when somebody writes the mail by hand.
+        purpose=Purpose.RECEIPT if keeps_addresses_private(document) else Purpose.SINGLE,
     )
 
 

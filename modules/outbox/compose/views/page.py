@@ -296,7 +296,7 @@ def show(
         form=form,
         draft=form.draft,
         further=[(as_posted(one), one.pdf_name) for one in form.draft.further],
-        route=route_for(company, user, form.draft.reply_to),
+        route=route_for(company, user, form.draft.reply_to, purpose=form.draft.purpose),
         presence=autosave.others_writing(document.id, user) if document is not None else [],
         kept=kept.touched_at if kept is not None else None,
         undo_seconds=actions.undo_seconds(),

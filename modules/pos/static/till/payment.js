@@ -306,7 +306,9 @@ export function begin(till) {
   function tellSold(mailing = "") {
     const { before } = till.sale;
     if (!before) return;
-    const [words, after] = word(before.change ? "soldChange" : "sold", { total: before.total }).split("{change}");
+    const [words, after] = word(before.change ? "soldChange" : "sold", { total: before.total }).split(
+      "{change}",
+    );
     till.notice(
       "sold",
       words,

@@ -4,6 +4,9 @@ import { openDB } from "../../vendor/idb/index.js";
 
 const KEPT = 30; // posted tickets that stay to be looked at
 
+/** Whether a receipt was not written or has not arrived, as the server says. */
+export const failed = (answer) => Boolean(answer?.problem) || Boolean(answer?.mail?.includes("state-danger"));
+
 export async function openStore(register) {
   const database = await openDB(`envoi-till-${register}`, 1, {
     upgrade(db) {
@@ -37,7 +40,8 @@ export async function openStore(register) {
       if (ticket) {
         // Of one that is posted again the receipt still has to go somewhere.
         const sale = state === "posted" ? { ...ticket.sale, address: "" } : ticket.sale;
-        await done.store.put({ ...ticket, sale, state, answer });
+        // What arrives after all is told once more should it fail again.
+        await done.store.put({ ...ticket, sale, state, answer, seen: ticket.seen && failed(answer) });
       }
       await done.done;
       if (state === "posted") await forget(database);
@@ -69,10 +73,13 @@ export async function openStore(register) {
   };
 }
 
-/** Drop the oldest of the tickets that the server has. */
+/** Drop the oldest of the tickets that the server has, but for those whose receipt nobody has looked after yet. */
 async function forget(database) {
-  const posted = await database.getAllKeysFromIndex("tickets", "state", "posted");
+  const posted = await database.getAllFromIndex("tickets", "state", "posted");
+  const old = posted.slice(0, Math.max(0, posted.length - KEPT));
   await Promise.all(
-    posted.slice(0, Math.max(0, posted.length - KEPT)).map((order) => database.delete("tickets", order)),
+    old
+      .filter((ticket) => ticket.seen || !failed(ticket.answer))
+      .map((ticket) => database.delete("tickets", ticket.order)),
   );
 }

@@ -1,4 +1,5 @@
 // The tickets of this till: those that wait for the server, those it has, and what became of their receipts.
+import { failed } from "./store.js";
 
 export function begin(till) {
   const { find, element, word, store } = till;
@@ -6,7 +7,6 @@ export function begin(till) {
   const place = find("tickets");
   const count = find("waiting-count");
   let tickets = [];
-  const failed = (answer) => Boolean(answer?.problem) || Boolean(answer?.mail?.includes("state-danger"));
   const unseenOnes = () =>
     tickets.filter((ticket) => ticket.state === "posted" && failed(ticket.answer) && !ticket.seen);
   const onItsWay = (answer) => Boolean(answer?.mail) && !/state-(success|danger)/.test(answer.mail);
