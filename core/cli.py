@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core import embedded, loader, migrate, worker
+from core import embedded, loader, migrate, rotation, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
@@ -223,6 +223,7 @@ def checks() -> list[str]:
             problems += [
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found
             ]
+            problems += [found.sentence for found in rotation.look().unreadable]
     except DBAPIError as error:
         problems = [database_problem(error)]
     problems += loader.unknown_settings(current_settings())

@@ -36,6 +36,7 @@ from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
+from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ ENVIRONMENT = Path(__file__).parent / "migrations"
 
 def version_table(module: Module) -> str:
     """Return the name of the table that holds the version of a module."""
-    return f"core_version_{module.name}"
+    return f"{VERSION_TABLES}{module.name}"
 
 
 def versions_folder(module: Module) -> Path:

@@ -1,0 +1,5 @@
+"""Commands of core for whoever looks after an installation, beside those of `core.cli`."""
+
+from core.administration.keys import key
+
+commands = {command.name: command for command in (key,)}
