@@ -22,6 +22,7 @@ from core.key_ring import SHORTEST, KeyFileError, read_keys
 
 SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
 MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
+SHORTEST_TOKEN = 16  # characters of what lets a program read figures
 # A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not listened on)
@@ -57,6 +58,7 @@ class Settings:
         names: The variables that are read here; a name that nearly is one of them was probably meant to be.
         encryption_keys: Keys that encrypt secrets, the newest first; () for those of the file.
         encryption_keys_file: The file of these keys, or None for the one in the data folder.
+        metrics_token: What a program says that reads figures; "" lets nobody read them.
     """
 
     data_dir: Path
@@ -80,6 +82,7 @@ class Settings:
     names: frozenset[str] = frozenset()
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     encryption_keys_file: Path | None = None
+    metrics_token: str = field(default="", repr=False)
 
     @property
     def keys_file(self) -> Path:
@@ -278,6 +281,17 @@ def _encryption_keys(reader: _Reader, data_dir: Path) -> tuple[tuple[str, ...], 
     return keys, path
 
 
+def _metrics_token(reader: _Reader) -> str:
+    token = reader.value("ENVOI_METRICS_TOKEN", "")
+    if token and (
+        len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token
+    ):
+        reader.problems.append(
+            f"ENVOI_METRICS_TOKEN must have at least {SHORTEST_TOKEN} letters, digits and signs, without blanks."
+        )
+    return token
+
+
 def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
     """Make the data folder, and that of a socket with a short path, and return what is wrong with them."""
     try:
@@ -353,6 +367,7 @@ def read_settings(
         "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)),
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
+        "metrics_token": _metrics_token(reader),
         "encryption_keys": encryption_keys,
         "encryption_keys_file": keys_file,
     }

@@ -33,6 +33,8 @@ _HAS_LINK = "encrypted_link IS NOT NULL"
 WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 """That a mail waits, for any query that asks for mails that do: beside a state that is a parameter, SQLite would not
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
+FAILS = cast("ColumnElement[bool]", text(f"outbox_mail.{_FAILED}"))
+"""The same for mails that have failed."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 _OF_RUN = "run_id IS NOT NULL"
 _ANSWERS = "answers_id IS NOT NULL"
