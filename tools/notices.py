@@ -1,6 +1,6 @@
 """Write THIRD-PARTY.md: what Envoi is installed with, and by which licenses, from the lock files.
 
-Names and versions come from requirements/runtime.lock and package-lock.json, the licenses from what is installed; so the
+Names and versions come from requirements/runtime.lock and package-lock.json, licenses from what is installed: the
 environment must be the one of the lock (`make setup`).
 """
 
