@@ -51,6 +51,10 @@ def _escaped(words: str) -> str:
     return words.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
+def _number(figure: float) -> str:
+    return str(int(figure)) if float(figure).is_integer() else f"{figure:.3f}"
+
+
 def written(metrics: Iterable[Metric]) -> str:
     """Return figures as Prometheus reads them."""
     lines = []
@@ -58,7 +62,7 @@ def written(metrics: Iterable[Metric]) -> str:
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} gauge"]
         for value, figure in metric.values.items():
             of = f'{{{metric.label}="{_escaped(value)}"}}' if metric.label else ""
-            lines.append(f"{metric.name}{of} {figure:.10g}")
+            lines.append(f"{metric.name}{of} {_number(figure)}")
     return "\n".join(lines) + "\n"
 
 

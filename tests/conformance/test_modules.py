@@ -26,8 +26,7 @@ class TestModules(ModuleConformance):
     # mails, has added a file to one, imports customers or prepares a mailing; no mailbox is there to be read; a preview
     # needs the document of the template's own kind; a print is open to who has made it alone; a provider of accounts is
     # in no page; nobody makes up a link to unsubscribe; figures are for a program with a token. Each has tests of its
-    # own, and so have the lists, which are
-    # asked for by their names.
+    # own, and so have the lists, which are asked for by their names.
     same_everywhere = frozenset({"CSV", "XLSX"})
     untried = frozenset(
         {

@@ -28,7 +28,7 @@ def app(settings):
 
 def figures(page: str) -> dict[str, float]:
     lines = [line for line in page.splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+]+', line) for line in lines), page
+    assert all(re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.]+', line) for line in lines), page
     return {name: float(figure) for name, _blank, figure in (line.rpartition(" ") for line in lines)}
 
 
