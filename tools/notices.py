@@ -27,15 +27,15 @@ beside Envoi (Python), or copied into its wheel with its license files (front en
 def _license(name: str) -> str:
     """Return the license of an installed package, by its own words."""
     try:
-        said = metadata(name)
+        said = metadata(name).json
     except PackageNotFoundError:
         return "(not installed on this system)"
-    if expression := said.get("License-Expression"):
+    if expression := said.get("license_expression"):
         return str(expression)
     classified = [
-        one.rpartition(" :: ")[2] for one in said.get_all("Classifier") or [] if one.startswith("License ::")
+        one.rpartition(" :: ")[2] for one in said.get("classifier", []) if one.startswith("License ::")
     ]
-    words = str(said.get("License") or "").strip().partition("\n")[0]
+    words = str(said.get("license", "")).strip().partition("\n")[0]
     # A whole license in this field begins with its title.
     return ", ".join(classified) or words[:80] or "(unsaid)"
 
