@@ -183,7 +183,7 @@ def copy_database(url: str, told: Told) -> Mapping[str, Figures]:
     if sa.make_url(url) == source.url:
         raise EnvoiError("That is the database that is in use.")
     target = create_app(dataclasses.replace(settings, database_url=url))
-    with alone(), _as_it_is_now(source) as connection:
+    with _as_it_is_now(source) as connection:
         found = [shape for shape in shapes(connection) if not shape.name.startswith(VERSIONS)]
         versions = _versions(connection, shapes(connection))
         expected = {shape.name: _expected(connection, shape) for shape in found}
