@@ -33,7 +33,7 @@ VENDOR := static/vendor/.complete
 TEMPLATES := templates modules tests/toy_module
 CATALOGUES := $(wildcard core/translations/*/LC_MESSAGES/*.po modules/*/translations/*/LC_MESSAGES/*.po)
 
-.PHONY: help setup setup-run setup-dev browser run test check lint lint-types lint-rest format translations migrate bench lock clean
+.PHONY: help setup setup-run setup-dev browser run wheel notices test check lint lint-types lint-rest format translations migrate bench lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
@@ -46,6 +46,13 @@ setup-dev: setup-run $(STAMPS)/dev $(STAMPS)/biome ## Everything: tests, checks,
 
 run: setup-run ## Start Envoi with its workers and, where the machine has none, its servers
 	$(BIN)/envoi up $(UP_ARGS)
+
+wheel: setup-run ## Build a wheel with everything in it, front end and French included
+	$(BIN)/hatchling build --target wheel
+	@echo "Install it with its dependencies: pip install -r requirements/runtime.lock, then pip install --no-deps the wheel."
+
+notices: setup-run ## Write THIRD-PARTY.md from the lock files
+	$(BIN)/python tools/notices.py
 
 test: setup-dev browser ## Run the tests
 	ENVOI_JOURNEYS=$(JOURNEYS) $(BIN)/python -m pytest $(PYTEST_SHARES) $(PYTEST_ARGS)

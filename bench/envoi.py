@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from bench.measure import Figure, Work, measured
-from core import migrate
+from core import demonstration, migrate
 from core.app import create_app
 from core.auth.models import User
 from core.companies.models import Company
@@ -50,7 +50,7 @@ class Installation:
         }
         with self.app.app_context():
             migrate.upgrade(self.app)
-            migrate.load_demo(self.app)
+            demonstration.load_demo(self.app)
             service.cancel(list(db.session.scalars(select(OutgoingMail.id))))
             with transaction() as session:
                 for old in session.scalars(select(MailServer)):

@@ -189,6 +189,8 @@ def refuse_other_tables() -> ResponseReturnValue | None:
     problem_of: Callable[[], str] | None = current_app.extensions.get("envoi_schema_problem")
     if problem_of is None or request.endpoint is None or request.endpoint.endswith("static"):
         return None
+    if request.endpoint in {"core.live", "core.ready"}:
+        return None
     return errors.upgraded() if kept("schema", partial(_look_at_tables, problem_of)) else None
 
 

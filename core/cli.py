@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -16,7 +17,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core import embedded, loader, migrate, worker
+from core import demonstration, embedded, loader, migrate, rotation, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
@@ -35,6 +36,9 @@ from core.supervisor import prepare, run_all
 from core.web_server import serve_web
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+LEAST_FREE = 200_000_000
+"""Octets on the disk of the data folder; less is told."""
+
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
 
@@ -223,11 +227,20 @@ def checks() -> list[str]:
             problems += [
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found
             ]
+            problems += [found.sentence for found in rotation.look().unreadable]
     except DBAPIError as error:
         problems = [database_problem(error)]
     problems += loader.unknown_settings(current_settings())
     settings = current_settings()
     problems += open_to_others(settings)
+    if settings.base_url.startswith("https:") and not settings.trusted_proxies:
+        problems.append(
+            "ENVOI_BASE_URL says https, but ENVOI_TRUSTED_PROXIES is 0: whoever signs in has the address of the "
+            "proxy, and wrong passwords of one lock out all. Set it to the number of proxies in front."
+        )
+    free = shutil.disk_usage(settings.data_dir).free
+    if free < LEAST_FREE:
+        problems.append(f"The disk of {settings.data_dir} is nearly full: {free // 1_000_000} MB are left.")
     if jobs_away():
         problems.append("Redis cannot be reached: mails are kept and wait.")
         foreign = embedded.foreign_data(settings.data_dir / "redis") if settings.redis_embedded else ""
@@ -244,53 +257,11 @@ def jobs_away() -> bool:
 @with_app
 def demo() -> None:
     """Load demonstration data into an empty database."""
-    loaded = migrate.load_demo(application())
+    loaded = demonstration.load_demo(application())
     if loaded is None:
         raise EnvoiError("The database is not empty; demonstration data would mix with yours.")
     if loaded.faults:
         raise EnvoiError("\n".join([*loaded.faults.values(), "Everything else was loaded."]))
-
-
-@cli.group("db")
-def db_group() -> None:
-    """Migrate the database."""
-
-
-@db_group.command()
-@with_app
-def upgrade() -> None:
-    """Apply every migration of every enabled module."""
-    try:
-        migrate.upgrade(application())
-    except DBAPIError as error:
-        # Without the advice to run what was just run.
-        raise EnvoiError(unusable_database(error)) from error
-
-
-@db_group.command()
-@click.argument("module_name")
-@click.option("-m", "--message", required=True)
-@with_app
-def revision(module_name: str, message: str) -> None:
-    """Write a migration for what changed in a module's models."""
-    module = next((m for m in current_registry().modules if m.name == module_name), None)
-    if module is None:
-        raise EnvoiError(f"No enabled module is named {module_name}.")
-    click.echo(migrate.revision(module, message))
-
-
-@db_group.command("check")
-@with_app
-def db_check() -> None:
-    """Fail when models and migrations disagree."""
-    found = [
-        f"{m.name}: {difference}" for m in migrate.migrated_modules() for difference in migrate.differences(m)
-    ]
-    for line in found:
-        click.echo(line, err=True)
-    if found:
-        sys.exit(1)
-    click.echo("Models and migrations agree.")
 
 
 cli.add_command(module)

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,9 +18,11 @@ from sqlalchemy.exc import ArgumentError
 
 from core.contract import Scope
 from core.errors import ConfigError
+from core.key_ring import SHORTEST, KeyFileError, read_keys
 
 SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
 MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
+SHORTEST_TOKEN = 16  # characters of what lets a program read figures
 # A path of a Unix socket has room for 107 characters on Linux and 103 on macOS.
 LONGEST_SOCKET_PATH = 100
 EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not listened on)
@@ -39,7 +41,7 @@ class Settings:
         database_url: SQLAlchemy URL; SQLite or PostgreSQL (psycopg 3).
         redis_url: The server that keeps the queue.
         redis_embedded: True when nobody named a Redis server, so that `envoi up` starts its own.
-        secret_key: Signs cookies and encrypts the secrets of mail servers.
+        secret_key: Signs cookies and links; the first key that encrypts the secrets of mail servers is derived from it.
         modules: The names of the enabled modules, or None for all that are installed.
         host: Address on which the web server listens.
         port: TCP port on which the web server listens.
@@ -54,13 +56,16 @@ class Settings:
         trusted_proxies: How many proxies in front are trusted to tell the client's address.
         module_settings: Upper-case settings of modules, such as `PLAYGROUND_SMTP_PORT`.
         names: The variables that are read here; a name that nearly is one of them was probably meant to be.
+        encryption_keys: Keys that encrypt secrets, the newest first; () for those of the file.
+        encryption_keys_file: The file of these keys, or None for the one in the data folder.
+        metrics_token: What a program says that reads figures; "" lets nobody read them.
     """
 
     data_dir: Path
     database_url: str
     redis_url: str
     redis_embedded: bool
-    secret_key: str
+    secret_key: str = field(repr=False)
     modules: tuple[str, ...] | None
     host: str
     port: int
@@ -75,6 +80,14 @@ class Settings:
     trusted_proxies: int
     module_settings: Mapping[str, str]
     names: frozenset[str] = frozenset()
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    encryption_keys_file: Path | None = None
+    metrics_token: str = field(default="", repr=False)
+
+    @property
+    def keys_file(self) -> Path:
+        """The file that `envoi key rotate` writes."""
+        return self.encryption_keys_file or self.data_dir / "encryption.keys"
 
 
 class _Reader:
@@ -147,6 +160,10 @@ def _check_redis_url(text: str) -> str | None:
 def _check_base_url(text: str) -> str | None:
     if text.partition("://")[0] not in {"http", "https"} or not _host_of(text):
         return "must be an address such as https://envoi.example.com"
+    parts = urlsplit(text)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        # Its pages, cookies and scripts are at the root; below a path half of them would work.
+        return "must end with the name of the host: Envoi needs a host name of its own and runs below no path"
     return None
 
 
@@ -196,10 +213,12 @@ def close_to_others(folder: Path) -> None:
 
 def open_to_others(settings: Settings) -> list[str]:
     """Return a sentence for each place of this installation that every user of the machine can read."""
-    places = (settings.data_dir, 0o007), (settings.data_dir / "secret.key", 0o077)
+    keys = [(path, 0o077) for path in (settings.data_dir / "secret.key", settings.keys_file)]
     return [
         f"{path} can be read by other users of this machine: take that from them (chmod {taken} {path})."
-        for (path, rights), taken in zip(places, ("o-rwx", "go-rwx"), strict=True)
+        for (path, rights), taken in zip(
+            [(settings.data_dir, 0o007), *keys], ("o-rwx", "go-rwx", "go-rwx"), strict=True
+        )
         if path.exists() and path.stat().st_mode & rights
     ]
 
@@ -230,6 +249,47 @@ def read_or_make_secret(path: Path) -> str:
         finally:
             draft.unlink(missing_ok=True)
     return path.read_text(encoding="ascii", errors="replace").strip()
+
+
+def _encryption_keys(reader: _Reader, data_dir: Path) -> tuple[tuple[str, ...], Path | None]:
+    """Return the keys that encrypt, and the file of them; no key is ever repeated in a complaint."""
+    keys = tuple(reader.value("ENVOI_ENCRYPTION_KEYS", "").replace(",", " ").split())
+    named = reader.value("ENVOI_ENCRYPTION_KEYS_FILE", "")
+    path = Path(named).expanduser().absolute() if named else None
+    if any(len(key) < SHORTEST for key in keys):
+        reader.problems.append(
+            f"Each key of ENVOI_ENCRYPTION_KEYS must have at least {SHORTEST} characters; commas stand between them."
+        )
+    if len(set(keys)) < len(keys):
+        reader.problems.append("ENVOI_ENCRYPTION_KEYS names a key twice.")
+    if keys and path is not None:
+        reader.problems.append(
+            "Set either ENVOI_ENCRYPTION_KEYS or ENVOI_ENCRYPTION_KEYS_FILE: keys come from one place."
+        )
+    if path is None and not data_dir.is_dir():
+        return keys, path  # which is complained of elsewhere
+    try:
+        in_file = read_keys(path or data_dir / "encryption.keys")
+    except KeyFileError as error:
+        reader.problems.append(str(error))
+    else:
+        if keys and path is None and not {key.text for key in in_file} <= set(keys):
+            reader.problems.append(
+                f"ENVOI_ENCRYPTION_KEYS lacks keys that stand in {data_dir / 'encryption.keys'}: add them behind the "
+                "others, or remove the file if nothing is encrypted under them any more."
+            )
+    return keys, path
+
+
+def _metrics_token(reader: _Reader) -> str:
+    token = reader.value("ENVOI_METRICS_TOKEN", "")
+    if token and (
+        len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token
+    ):
+        reader.problems.append(
+            f"ENVOI_METRICS_TOKEN must have at least {SHORTEST_TOKEN} letters, digits and signs, without blanks."
+        )
+    return token
 
 
 def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
@@ -287,6 +347,7 @@ def read_settings(
     port = reader.whole_number("ENVOI_PORT", 8000, 1, 65535)
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     names = [name.strip() for name in reader.value("ENVOI_MODULES", "").split(",") if name.strip()]
+    encryption_keys, keys_file = _encryption_keys(reader, data_dir)
     fields: dict[str, Any] = {
         "data_dir": data_dir,
         "database_url": reader.checked(
@@ -306,6 +367,9 @@ def read_settings(
         "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)),
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
+        "metrics_token": _metrics_token(reader),
+        "encryption_keys": encryption_keys,
+        "encryption_keys_file": keys_file,
     }
     module_settings = {
         name.removeprefix("ENVOI_"): value

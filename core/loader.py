@@ -43,6 +43,7 @@ CORE = Module(
     package="core",
     models="core.models",
     blueprint="core.views:blueprint",
+    cli="core.administration:commands",
     menu=(
         MenuItem(N_("Customers"), "core.partners", "core.partner.read", N_("Contacts"), 200),
         MenuItem(N_("Mailings"), "core.partner_lists", "core.partner.read", N_("Contacts"), 210),
@@ -62,6 +63,9 @@ CORE = Module(
         ),
         MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
         MenuItem(N_("Queue"), "core.queue", "core.developer", N_("Configuration"), 910, technical=True),
+        MenuItem(
+            N_("Encryption keys"), "core.keys", "core.developer", N_("Configuration"), 920, technical=True
+        ),
     ),
     permissions=(
         Permission(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -25,26 +25,30 @@ from sqlalchemy import Connection, MetaData, column, literal, select, table, uni
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core import loader
-from core.companies.models import Company
 from core.contract import Module
-from core.db import Base, db, guards, transaction
-from core.documents.checked import fields_of
-from core.documents.locale import speaking
-from core.documents.models import Document
+from core.db import Base, db, guards
 from core.errors import EnvoiError
 from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
+from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
+
+LOCK_SECONDS = 60
+"""How long a migration waits for a table that somebody else uses."""
+
+LOCK_NOT_AVAILABLE = "55P03"  # appendix A of PostgreSQL's manual
+
+LOCKED_ADVICE = " Somebody else uses them: stop the processes of the former release, and call this again."
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
 
 
 def version_table(module: Module) -> str:
     """Return the name of the table that holds the version of a module."""
-    return f"core_version_{module.name}"
+    return f"{VERSION_TABLES}{module.name}"
 
 
 def versions_folder(module: Module) -> Path:
@@ -69,35 +73,76 @@ def migrated_modules() -> list[Module]:
     return [module for module in current_registry().modules if module.migrations]
 
 
-def upgrade(app: Flask) -> None:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A migration that has not been applied.
+
+    Attributes:
+        module: Whose tables.
+        migration: The name of its file.
+        words: What it does.
+    """
+
+    module: str
+    migration: str
+    words: str
+
+
+def plan() -> list[Step]:
+    """Return what `upgrade` would do, in its order.
+
+    Raises:
+        SchemaError: The tables of a module are newer than this program.
+    """
+    _refuse_newer()
+    steps = []
+    for module in migrated_modules():
+        script = ScriptDirectory.from_config(alembic_config(module))
+        wanted = reversed(list(script.iterate_revisions("heads", present_version(module) or "base")))
+        steps += [Step(module.name, Path(one.path).stem, one.doc) for one in wanted]
+    return steps
+
+
+def _refuse_newer() -> None:
+    newer = [problem.sentence for problem in schema_problems() if problem.newer]
+    if newer:
+        raise SchemaError(newer)
+
+
+def upgrade(app: Flask, lock_seconds: int = LOCK_SECONDS) -> None:
     """Bring the tables of every enabled module to their newest version, then let the modules fill in.
 
     Of several processes that start at once one does it, and the others wait until it is done.
+
+    Args:
+        app: The application.
+        lock_seconds: How long a migration waits for a table that somebody else uses; whoever comes later waits behind
+            it.
 
     Raises:
         MigrationError: The database refused a migration; the tables of its module are as they were.
         SchemaError: The tables of a module are newer than this program; nothing was changed.
     """
     with alone():
-        newer = [problem.sentence for problem in schema_problems() if problem.newer]
-        if newer:
-            raise SchemaError(newer)
+        _refuse_newer()
         for module in migrated_modules():
-            upgrade_module(module)
+            upgrade_module(module, lock_seconds)
         installation.install(app)
         for module in current_registry().modules:
             if module.install is not None:
                 resolve_function(module.install)(app)
 
 
-def upgrade_module(module: Module) -> None:
-    """Bring the tables of one module to their newest version.
+def upgrade_module(module: Module, lock_seconds: int = LOCK_SECONDS, version: str = "head") -> None:
+    """Bring the tables of one module to their newest version, or to another one.
 
     Raises:
         MigrationError: As for `upgrade`.
     """
+    config = alembic_config(module)
+    config.attributes["lock_seconds"] = lock_seconds
     try:
-        command.upgrade(alembic_config(module), "head")
+        command.upgrade(config, version)
     except DBAPIError as error:
         folder = versions_folder(module)
         files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
@@ -121,6 +166,7 @@ class MigrationError(EnvoiError):
         super().__init__(
             f"Module {module.name}: the migration {migration.stem} cannot be applied ({words}). "
             "The tables of the module are as they were before."
+            + (LOCKED_ADVICE if getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE else "")
         )
 
 
@@ -199,6 +245,18 @@ def _known_versions(folder: Path) -> Sequence[str | None]:
     return [script.get_current_head(), *(one.revision for one in script.walk_revisions())]
 
 
+def knows(module: Module, version: str) -> bool:
+    """Return True when this program has the migration by which a module comes to a version."""
+    return version in _known_versions(versions_folder(module))
+
+
+def present_version(module: Module, connection: Connection | None = None) -> str | None:
+    """Return the version of the tables of a module, None where it has none; arguments as for `schema_problem`."""
+    with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
+        context = MigrationContext.configure(asked, opts={"version_table": version_table(module)})
+        return context.get_current_revision()
+
+
 def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
     """Return what is wrong with the tables of a module, or None when they are those of this program.
 
@@ -207,9 +265,7 @@ def schema_problem(module: Module, connection: Connection | None = None) -> Sche
         connection: By which the database is asked, where it is in the middle of something.
     """
     known = _known_versions(versions_folder(module))
-    with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
-        context = MigrationContext.configure(asked, opts={"version_table": version_table(module)})
-        version = context.get_current_revision()
+    version = present_version(module, connection)
     if version == known[0]:
         return None
     if version is None or version in known:
@@ -341,72 +397,3 @@ def only_objects_of(module: Module) -> Any:
 def metadata_of(_module: Module) -> MetaData:
     """Return the metadata of all models; `only_tables_of` keeps to those of the module."""
     return Base.metadata
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedDemo:
-    """What became of the demonstration data.
-
-    Attributes:
-        faults: A sentence for each module whose part could not be loaded, by name.
-    """
-
-    faults: Mapping[str, str]
-
-
-def load_demo(app: Flask) -> LoadedDemo | None:
-    """Load demonstration data, unless there are companies already; then return None.
-
-    Each module's part is a transaction of its own: one that fails is taken back and logged, and the others go on. The
-    documents of a part must be able to say what their mails will ask, so that a fault is told by whom it belongs to.
-    """
-    with alone():
-        return _load_demo(app)
-
-
-def _load_demo(app: Flask) -> LoadedDemo | None:
-    db.session.rollback()  # what was read before one's turn came
-    # Anything at all means that people work here: demonstration data must never come between theirs.
-    if db.session.scalar(select(Company.id).limit(1)) is not None:
-        return None
-    faults: dict[str, str] = {}
-    for module in current_registry().modules:
-        if module.demo is None:
-            continue
-        try:
-            with transaction():
-                resolve_function(module.demo)(app)
-                _ask_documents(module)
-        except Exception as error:
-            if module.name == loader.CORE.name:
-                raise  # there would be nothing to build on
-            faults[module.name] = (
-                f"The demonstration of the module {module.name} was not loaded: {_told(error, module)}"
-            )
-            logger.warning("%s", faults[module.name], exc_info=True)
-    return LoadedDemo(faults)
-
-
-def _ask_documents(module: Module) -> None:
-    """Ask every document of a module's kinds for its fields.
-
-    Raises:
-        BehaviorError: One cannot say them.
-    """
-    kinds = [kind.name for kind in module.document_kinds]
-    for document in db.session.scalars(
-        select(Document).where(Document.kind.in_(kinds)).order_by(Document.id)
-    ):
-        with speaking(document):
-            fields_of(document)
-
-
-def _told(error: Exception, module: Module) -> str:
-    """Return what went wrong, and for what nobody has put in words where in the module that was."""
-    if isinstance(error, EnvoiError):
-        return str(error)
-    folder = loader.package_folder(module)
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
-    place = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""
-    return f"{type(error).__name__}: {error}{place}."

@@ -184,3 +184,15 @@ def _ask(before: Pulse | None) -> tuple[Pulse, float]:
     except (RedisError, OSError):
         since = before.away_since if before is not None else None
         return Pulse(since or clock.now()), _KEPT_AWAY_SECONDS
+
+
+def other_hosts() -> list[str]:
+    """Return the names of other hosts on which a process was alive a moment ago; [] where the queue is away."""
+    queue: Any = queue_for(cast("Flask", current_app._get_current_object()))  # type: ignore[attr-defined]
+    with suppress(RedisError, OSError):
+        seconds, _microseconds = queue.connection.time()
+        said = cast("dict[bytes, bytes]", queue.connection.hgetall(_key(queue.name)))
+        alive = [name.decode() for name, at in said.items() if seconds - float(at) < SILENT_SECONDS]
+        hosts = {name.partition("/")[2].rpartition(":")[0] for name in alive}
+        return sorted(hosts - {"", process_name().rpartition(":")[0]})
+    return []

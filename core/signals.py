@@ -25,6 +25,7 @@ __all__ = [
     "mail_server_paused",
     "mail_server_ready",
     "mail_templates_asked",
+    "metrics_asked",
 ]
 
 _signals = Namespace()
@@ -127,6 +128,13 @@ Sender: the `Company`. Keywords: `kind`, the name of the kind. A receiver return
 current language, in the order in which they are offered; one that keeps no templates returns None.
 """
 
+metrics_asked = _signals.signal("metrics-asked")
+"""Sent for the page of figures that a program reads; outside a transaction, a few times a minute.
+
+Sender: the Flask application. No keywords. A receiver reads only, by one or two statements that an index answers, and
+returns a list of `core.metrics.Metric`. They hold no personal data.
+"""
+
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "account_mail_wanted": ("user", "subject", "body_html", "link", "expires_at", "by"),
     "captured_mails_asked": ("user", "message_ids"),
@@ -141,5 +149,6 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "mail_server_paused": ("server_id",),
     "mail_server_ready": ("server_id",),
     "mail_templates_asked": ("kind",),
+    "metrics_asked": (),
 }
 """The keywords with which each signal calls its receivers."""

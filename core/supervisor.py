@@ -32,7 +32,7 @@ from setproctitle import setproctitle
 from sqlalchemy import select
 from sqlalchemy.orm import configure_mappers
 
-from core import embedded, migrate
+from core import demonstration, embedded, migrate
 from core.auth.models import User
 from core.config import EVERYWHERE, Settings, redis_socket
 from core.db import db
@@ -234,7 +234,7 @@ def prepare(app: Flask, *, demo: bool) -> None:
     with app.app_context():
         migrate.upgrade(app)
         # Its passwords are known to everybody: never on an address that others can reach.
-        loaded = migrate.load_demo(app) if demo and settings.host in LOOPBACK else None
+        loaded = demonstration.load_demo(app) if demo and settings.host in LOOPBACK else None
         if loaded is not None:
             click.echo("Demonstration data was loaded.")
             for fault in loaded.faults.values():

@@ -4,14 +4,16 @@ from core.db.base import Base, db, empty_journal, mappers
 from core.db.conflicts import again
 from core.db.guards import FrozenError, Guard
 from core.db.transaction import end_reading, on_commit, transaction
-from core.db.types import DecimalsByDecimal, ExactDecimal, StrEnumType, UtcDateTime
+from core.db.types import DecimalsByDecimal, Encrypted, ExactDecimal, Sealed, StrEnumType, UtcDateTime
 
 __all__ = [
     "Base",
     "DecimalsByDecimal",
+    "Encrypted",
     "ExactDecimal",
     "FrozenError",
     "Guard",
+    "Sealed",
     "StrEnumType",
     "UtcDateTime",
     "again",

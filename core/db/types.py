@@ -7,8 +7,10 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
+
+from core.key_ring import parts_of
 
 DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the table, so that sums are exact
 # Wide enough never to round: the usual context would, after 28 digits, and so hide digits from the check.
@@ -106,3 +108,41 @@ class StrEnumType(TypeDecorator[StrEnum]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
         """Return the member."""
         return None if value is None else self.enum(value)
+
+
+class Sealed(bytes):
+    """What `core.vault` has encrypted."""
+
+    @property
+    def identity(self) -> str:
+        """What stays while it says the same, also under another key."""
+        return parts_of(self)[1]
+
+
+class Encrypted(TypeDecorator[Sealed]):
+    """Something that `core.vault` has encrypted.
+
+    Nothing else is stored in such a column, and nothing encrypted in any other: by the type a change of keys finds all
+    that it must encrypt anew. The table has one column as its primary key.
+
+    Args:
+        what: For people, what it is: "the password of a mail server".
+        named_by: The column by which people know the row, or "" where a number must do, since there are many.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def __init__(self, what: str, named_by: str = "") -> None:
+        super().__init__()
+        self.what, self.named_by = what, named_by
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002
+        """Refuse what was not encrypted."""
+        if value is not None and not isinstance(value, Sealed):
+            raise TypeError("Only what core.vault.encrypt has returned is stored here.")
+        return None if value is None else bytes(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Sealed | None:  # noqa: ARG002
+        """Return it as what it is."""
+        return None if value is None else Sealed(value)

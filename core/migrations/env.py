@@ -51,6 +51,10 @@ with db.engine.connect().execution_options(envoi_write=True) as connection, fore
         transactional_ddl=True,
     )
     with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            # Whoever waits for a table lets all others wait who come later.
+            seconds = int(context.config.attributes.get("lock_seconds", 0))
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
         strangers = guards.remove(connection) if _moves() else {}
         context.run_migrations()
         # Taken back to a former version, the tables are not those that the guards are about.

@@ -5,6 +5,8 @@ from core.views import (  # noqa: F401 (they register their pages)
     companies,
     documents,
     followers,
+    health,
+    keys,
     links,
     lists,
     modules,

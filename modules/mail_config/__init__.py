@@ -130,7 +130,7 @@ module = Module(
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
-        Receiver("check_asked", "modules.mail_config.servers.access:unreadable_secrets"),
+        Receiver("metrics_asked", "modules.mail_config.servers.figures:metrics"),
     ),
     slots=(SlotFill("shell.user", "modules.mail_config.senders.views.mine:menu_entry"),),
     install="modules.mail_config.mail_templates.shipped:install",

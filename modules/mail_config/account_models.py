@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, false
+from sqlalchemy import ForeignKey, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime
+from core.i18n import N_
 
 
 class AccountProvider(StrEnum):
@@ -38,9 +39,13 @@ class MailAccount(Base):
     """When somebody last consented."""
     scope: Mapped[str] = mapped_column(Text, default="")
     """What was allowed, in the provider's words."""
-    refresh_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    refresh_secret: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The permission of the account"), named_by="address")
+    )
     """The refresh token; None once the permission has ended."""
-    access_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    access_secret: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The access of the account"), named_by="address")
+    )
     """The access token of the moment."""
     access_ends_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When that ends; a new one is asked for some minutes before."""
@@ -67,7 +72,9 @@ class OAuthClient(Base):
     """Which."""
     client_id: Mapped[str] = mapped_column(String(200))
     """Its name there."""
-    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The secret of this installation at"), named_by="provider")
+    )
     """Its password there, encrypted by `core.vault`; never rendered."""
     tenant: Mapped[str] = mapped_column(String(120), default="")
     """Whose accounts may consent at Microsoft; "" for all."""
@@ -84,7 +91,7 @@ class PendingConsent(Base):
     """SHA-256 of what comes back with the answer, signed."""
     session_hash: Mapped[str] = mapped_column(String(64))
     """SHA-256 of what the browser keeps meanwhile: nobody else's answer counts."""
-    verifier: Mapped[bytes] = mapped_column(LargeBinary)
+    verifier: Mapped[Sealed] = mapped_column(Encrypted(N_("The code of a consent that is under way")))
     """The code verifier (RFC 7636), encrypted by `core.vault`."""
     created_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
     """When the person was sent."""

@@ -6,13 +6,14 @@ import datetime as dt
 import hashlib
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime
+from core.i18n import N_
 from core.mail.draft import Priority, Purpose, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
@@ -51,7 +52,9 @@ class MailServer(Base):
     """See `Encryption`. Never tried the other way when it fails: that would send a password in plain text."""
     username: Mapped[str] = mapped_column(String(254), default="")
     """For signing in, mostly an address; "" where the server asks for none."""
-    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The password of the mail server"), named_by="name")
+    )
     """The password, encrypted by `core.vault`; never rendered."""
     from_filter: Mapped[str] = mapped_column(Text, default="")
     """Addresses and domains, separated by commas, that may send by this server; empty for all."""
@@ -110,7 +113,8 @@ class MailServer(Base):
             self.port,
             str(self.encryption),
             self.username,
-            self.secret,
+            # Not as it is encrypted: under another key it says the same.
+            self.secret.identity if self.secret is not None else None,
             self.from_filter,
         )
         # Only where they are set: tests that were passed before these were known stay passed.

@@ -132,6 +132,7 @@ module = Module(
         Receiver("mail_server_ready", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("mail_server_ready", "modules.outbox.alerts.service:server_ready"),
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
+        Receiver("metrics_asked", "modules.outbox.figures:metrics"),
     ),
     scripts=("compose/composer.js", "mail_page/mail.js"),
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from core.db import Sealed
 from core.mail.addresses import Address, ascii_addr_spec
 from core.mail.outcomes import Failure, RecipientOutcome, Reply
 from core.registry import current_settings
@@ -67,12 +68,12 @@ def is_address_hash(addr_spec: str) -> bool:
     return addr_spec.endswith("@private.invalid")
 
 
-def encrypted_choice(addresses: Sequence[str]) -> bytes:
+def encrypted_choice(addresses: Sequence[str]) -> Sealed:
     """Return addresses that a person has chosen for a document of a run, as they are kept until a mail has them."""
     return encrypt(json.dumps(list(addresses)))
 
 
-def chosen_addresses(choice: bytes | None) -> list[str]:
+def chosen_addresses(choice: Sealed | None) -> list[str]:
     """Return what `encrypted_choice` was given; nothing for None."""
     chosen: list[str] = json.loads(decrypt(choice)) if choice is not None else []
     return chosen
@@ -92,7 +93,7 @@ def address_of(recipient: MailRecipient) -> Address:
     """Return the mailbox that a mail goes to; that of a private one whose time is over is its hash.
 
     Raises:
-        UserError: It was encrypted under another `ENVOI_SECRET_KEY`.
+        UserError: Its key is not here.
     """
     if recipient.encrypted_address is None:
         return recipient.address

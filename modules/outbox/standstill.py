@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, func, select, union_all
+from sqlalchemy import ColumnElement, Select, func, select, union_all
 
 from core import clock
 from core.db import db
@@ -154,12 +154,8 @@ def _first(one: dt.datetime, other: dt.datetime | None) -> dt.datetime:
     return min(one, other) if other is not None else one
 
 
-def _late() -> tuple[int, dt.datetime | None]:
-    """Return how many mails should have left, and since when the first of them.
-
-    The sweep moves the time of a queued mail on each time it asks for it: where it runs, the queue is only long.
-    """
-    now = clock.now()
+def oldest_due() -> Select[dt.datetime | None]:
+    """Select when the mail was, or is, to leave that is to leave first."""
     # A state at a time: the index then has the first of each at hand.
     firsts = union_all(
         *(
@@ -167,7 +163,16 @@ def _late() -> tuple[int, dt.datetime | None]:
             for state in _DUE
         )
     ).subquery()
-    oldest = db.session.scalar(select(func.min(firsts.c.due)))
+    return select(func.min(firsts.c.due))
+
+
+def _late() -> tuple[int, dt.datetime | None]:
+    """Return how many mails should have left, and since when the first of them.
+
+    The sweep moves the time of a queued mail on each time it asks for it: where it runs, the queue is only long.
+    """
+    now = clock.now()
+    oldest = db.session.scalar(oldest_due())
     if oldest is None or oldest > now:
         return 0, None
     return _count(WAITS, MAILS.c.state.in_(_DUE), MAILS.c.next_attempt_at <= now), oldest

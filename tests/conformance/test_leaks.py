@@ -12,7 +12,7 @@ from flask import Flask, abort
 from sqlalchemy import delete, select, true
 from werkzeug.routing import Rule
 
-from core import loader, migrate
+from core import demonstration, loader, migrate
 from core.auth.models import user_company
 from core.auth.permissions import requires
 from core.contract import Module
@@ -53,7 +53,7 @@ def make_house(folder: Path, toy: Module, *modules: str) -> Flask:  # noqa: F811
     app = make_app(folder, toy, *modules)
     with app.app_context():
         migrate.upgrade(app)
-        loaded = migrate.load_demo(app)
+        loaded = demonstration.load_demo(app)
         assert loaded is not None
         assert not loaded.faults
         db.session.remove()

@@ -61,6 +61,7 @@ def test_every_wrong_setting_is_listed_at_once(tmp_path: Path) -> None:
         ("ENVOI_BASE_URL", "http://["),
         ("ENVOI_BASE_URL", "https://host:99999"),
         ("ENVOI_BASE_URL", "https://"),
+        ("ENVOI_BASE_URL", "https://host/envoi"),
         ("ENVOI_DATABASE_URL", "nonsense"),
         ("ENVOI_DATABASE_URL", "postgresql://host/db"),
         ("ENVOI_DATABASE_URL", "postgresql+psycopg://host:port/db"),

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import func, select
 
-from core import cli, loader, migrate
+from core import cli, demonstration, loader
 from core.contract import Module
 from core.db import db
 from core.documents.behavior import ShippedTemplate
@@ -68,7 +68,7 @@ def test_a_fault_in_fields_is_told_with_module_kind_number_and_field(
     fault: str,
 ) -> None:
     monkeypatch.setattr(TICKET, "fields", answering(change))
-    loaded = migrate.load_demo(app)
+    loaded = demonstration.load_demo(app)
     assert loaded is not None
     assert loaded.faults == {
         "pos": (
@@ -98,7 +98,7 @@ def test_what_a_demonstration_raises_is_told_with_its_place(
     app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(Order, "__init__", lambda *_args, **_keywords: broken(app))
-    loaded = migrate.load_demo(app)
+    loaded = demonstration.load_demo(app)
     assert loaded is not None
     told = loaded.faults["sales"]
     assert told.startswith(
@@ -117,7 +117,7 @@ def test_the_demonstration_of_core_must_load(app: Flask, monkeypatch: pytest.Mon
         app.extensions, "envoi_registry", replace(registry, modules=(core, *registry.modules[1:]))
     )
     with pytest.raises(ZeroDivisionError):
-        migrate.load_demo(app)
+        demonstration.load_demo(app)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_demonstration_of_core_must_load(app: Flask, monkeypatch: pytest.Mon
 def test_a_fault_in_the_pdf_is_told_with_its_names(
     app: Flask, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], Any], fault: str
 ) -> None:
-    assert migrate.load_demo(app) is not None
+    assert demonstration.load_demo(app) is not None
     monkeypatch.setattr(TICKET, "pdf_html", lambda _self, document: answer(document))
     document = db.session.scalars(select(Document).where(Document.kind == "pos.ticket")).first()
     assert document is not None
@@ -142,7 +142,7 @@ def test_a_fault_in_the_pdf_is_told_with_its_names(
 def test_a_fault_is_a_sentence_where_somebody_writes_a_mail(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert migrate.load_demo(app) is not None
+    assert demonstration.load_demo(app) is not None
     document = db.session.scalars(select(Document).where(Document.kind == "pos.ticket")).first()
     assert document is not None
     assert fields_of(document)["customer.name"] is not None

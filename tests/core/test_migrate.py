@@ -8,7 +8,7 @@ from alembic import command
 from flask import Flask
 from sqlalchemy import create_engine, inspect, select, text
 
-from core import loader, migrate
+from core import demonstration, loader, migrate
 from core.app import create_app
 from core.auth.models import Grant, Role
 from core.config import Settings
@@ -197,8 +197,8 @@ def test_what_one_first_start_inserts_a_second_leaves_alone(empty_app: Flask) ->
 
 def test_demonstration_data_goes_into_an_empty_database_only(empty_app: Flask) -> None:
     migrate.upgrade(empty_app)
-    assert migrate.load_demo(empty_app)
-    assert not migrate.load_demo(empty_app)
+    assert demonstration.load_demo(empty_app)
+    assert not demonstration.load_demo(empty_app)
 
 
 def test_nothing_is_left_of_a_migration_that_fails(app: Flask, shop: Module) -> None:

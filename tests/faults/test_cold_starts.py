@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from core import migrate
+from core import demonstration, migrate
 from core.app import create_app
 from core.companies.models import Company
 from core.config import Settings
@@ -42,7 +42,7 @@ def _start(settings: Settings, together: Any, said: Any) -> None:
         together.wait()
         with app.app_context():
             migrate.upgrade(app)
-            loaded = migrate.load_demo(app)
+            loaded = demonstration.load_demo(app)
             said.put("loaded" if loaded is not None and not loaded.faults else f"{loaded}")
             db.session.remove()
             db.engine.dispose()

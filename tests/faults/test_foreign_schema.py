@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+from pathlib import Path
 
 import pytest
+from alembic import command
 from flask import Flask
 from sqlalchemy import text
 
@@ -143,3 +145,25 @@ def test_a_web_process_looks_at_its_tables_now_and_then_and_not_for_each_request
     assert client.get("/sign-in").status_code == 200, "not yet"
     forget("schema")
     assert client.post("/sign-in").status_code == 503
+
+
+def test_a_plan_says_what_an_upgrade_does_and_an_upgrade_waits_for_a_table_no_longer_than_it_is_told(
+    app: Flask, backend: str
+):
+    assert migrate.plan() == []
+    modules = {module.name: module for module in migrate.migrated_modules()}
+    (last, former, *_more) = migrate.ScriptDirectory.from_config(
+        migrate.alembic_config(modules["outbox"])
+    ).walk_revisions()
+    command.downgrade(migrate.alembic_config(modules["distribution"]), "base")
+    command.downgrade(migrate.alembic_config(modules["outbox"]), former.revision)
+    planned = [(step.module, step.migration) for step in migrate.plan()]
+    assert planned[0] == ("outbox", Path(last.path).stem)
+    assert {module for module, _migration in planned} == {"outbox", "distribution"}
+    if backend == "postgresql":
+        with db.engine.connect() as somebody, somebody.begin():
+            somebody.execute(text("LOCK TABLE outbox_draft, outbox_mail IN ACCESS EXCLUSIVE MODE"))
+            with pytest.raises(migrate.MigrationError, match="stop the processes of the former release"):
+                migrate.upgrade(app, lock_seconds=1)
+    migrate.upgrade(app)
+    assert migrate.plan() == []

@@ -118,7 +118,12 @@ class House:
 
 @contextlib.contextmanager
 def running_house(
-    folder: Path, redis_url: str, *, ports: tuple[int, int] | None = None, **settings: str
+    folder: Path,
+    redis_url: str,
+    *,
+    ports: tuple[int, int] | None = None,
+    python: Path | None = None,
+    **settings: str,
 ) -> Iterator[House]:
     """Start `envoi up` with demonstration data, and stop it with everything it started.
 
@@ -126,6 +131,7 @@ def running_house(
         folder: Where its data go; one that was there before goes on with them.
         redis_url: A Redis that others may use as well.
         ports: Of the web server and of the mailbox, or None for free ones.
+        python: The interpreter of the environment that Envoi is installed in, or None for that of the tests.
         settings: Further variables of its environment.
     """
     data_dir = folder / "data"
@@ -148,8 +154,9 @@ def running_house(
     with path.open("ab") as log:
         process = subprocess.Popen(
             # A test that stands still is ended with its process: its house must not stay and load the machine.
-            [*die_with_parent(), sys.executable, "-m", "core", "up"],
+            [*die_with_parent(), str(python or sys.executable), "-m", "core", "up"],
             env=environ,
+            cwd=folder if python else None,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

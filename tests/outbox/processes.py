@@ -71,6 +71,7 @@ class Worker:
         app: Of the test.
         folder: For its log.
         command: What follows `envoi`.
+        arguments: What follows the command.
         script: A Python program to run instead of `envoi`.
         settings: Its settings that differ.
     """
@@ -81,6 +82,7 @@ class Worker:
         folder: Path,
         command: str = "worker",
         *,
+        arguments: Sequence[str] = (),
         script: Path | None = None,
         **settings: object,
     ) -> None:
@@ -103,7 +105,7 @@ class Worker:
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
         self.process = _envoi(environment).start(
-            (command,), self.log_file, environ=environment, script=script
+            (command, *arguments), self.log_file, environ=environment, script=script
         )
 
     @property

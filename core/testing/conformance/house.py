@@ -22,6 +22,7 @@ from core.app import shell_folder
 from core.auth.models import Role, User
 from core.contract import DocumentKind, Module
 from core.db import db, mappers
+from core.demonstration import load_demo
 from core.documents.behavior import DocumentBehavior
 from core.registry import resolve
 from core.testing import catalogues
@@ -138,7 +139,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     app.register_error_handler(404, lambda _error: ("", 404))
     with app.app_context():
         migrate.upgrade(app)
-        loaded = migrate.load_demo(app)
+        loaded = load_demo(app)
         app.extensions["envoi_demo_faults"] = loaded.faults if loaded is not None else {}
         db.session.remove()
     yield app

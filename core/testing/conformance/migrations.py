@@ -10,7 +10,7 @@ from sqlalchemy import inspect as inspect_database
 
 from core import migrate
 from core.contract import Module
-from core.db import db
+from core.db import Base, Encrypted, db
 from core.testing.conformance.house import fail_if, tables_of
 
 
@@ -43,6 +43,22 @@ class MigrationRules:
         assert module.migrations, f"The module {module.name} has models and no migrations."
         assert not migrate.pending(module), f"Not every migration of {module.name} was applied."
         fail_if([f"{module.name}: {difference}" for difference in migrate.differences(module)])
+
+    def test_what_is_encrypted_can_be_encrypted_under_another_key(self, module: Module, app: Flask) -> None:
+        """A change of keys finds each value by the one column of its table's key, and people by the name of the row."""
+        _ = app  # models are loaded
+        problems = []
+        for table in (Base.metadata.tables[name] for name in sorted(tables_of(module))):
+            for column in table.columns:
+                if not isinstance(column.type, Encrypted):
+                    continue
+                if len(table.primary_key) != 1:
+                    problems.append(
+                        f"{table.name} has an encrypted column, and no primary key of one column."
+                    )
+                if column.type.named_by and column.type.named_by not in table.c:
+                    problems.append(f"{table.name}.{column.name} is named by a column that is not there.")
+        fail_if(problems)
 
     @pytest.mark.both_databases
     def test_downgrade_leaves_nothing(self, module: Module, app: Flask) -> None:

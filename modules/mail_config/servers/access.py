@@ -6,16 +6,15 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from flask import current_app
-from sqlalchemy import select
 
 from core.contract import TransportSpec
-from core.db import db
+from core.db import Sealed
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.installation import service as installation
 from core.mail.outcomes import Failure, FailureKind
 from core.registry import current_registry, resolve_function
-from core.vault import decrypt, readable
+from core.vault import decrypt
 from modules.mail_config.accounts.clients import base_url_of
 from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.models import Encryption, MailServer
@@ -45,7 +44,7 @@ class Reachable(Protocol):
         """For signing in, or ""."""
 
     @property
-    def secret(self) -> bytes | None:
+    def secret(self) -> Sealed | None:
         """The encrypted password, or None."""
 
 
@@ -168,13 +167,3 @@ def open_account_api(server: MailServer, *, timeout: float) -> AccountApi:
         base_url=base_url_of(server.account.provider),
         ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
     )
-
-
-def unreadable_secrets(_sender: object) -> list[str]:
-    """Answer `envoi check`: the servers whose password was saved under another key."""
-    return [
-        f"The password of the mail server “{server.name}” cannot be read: ENVOI_SECRET_KEY is not the one that it was "
-        "saved under. Set that one again, or type the password again."
-        for server in db.session.scalars(select(MailServer).order_by(MailServer.id))
-        if not readable(server.secret) or (server.account and not readable(server.account.refresh_secret))
-    ]

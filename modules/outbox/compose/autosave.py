@@ -34,7 +34,7 @@ KEPT_FIELDS = (
     "delivery_receipt", "read_receipt", "send_at", "promotional", "company", "also", "zip_name",
 )  # fmt: skip
 MAX_CONTENTS = 3_000_000  # characters of a draft as JSON; beyond it the page says that it is not kept
-_SEALED = "sealed:"  # no JSON begins so
+_ELSEWHERE = "{}"  # in place of contents that are encrypted
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,10 @@ def contents_of(draft: KeptDraft) -> MultiDict[str, str]:
     return MultiDict([(name, value) for name, values in _fields(draft).items() for value in values])
 
 
-def _sealed(contents: str) -> str:
-    return _SEALED + encrypt(contents).decode()
-
-
 def _fields(draft: KeptDraft) -> dict[str, list[str]]:
     """Return what the form held, by name."""
-    sealed = draft.contents.startswith(_SEALED)
-    contents = decrypt(draft.contents.removeprefix(_SEALED).encode()) if sealed else draft.contents
-    fields: dict[str, list[str]] = json.loads(contents)
+    sealed = draft.encrypted_contents
+    fields: dict[str, list[str]] = json.loads(decrypt(sealed) if sealed is not None else draft.contents)
     return fields
 
 
@@ -168,7 +163,9 @@ def keep(
         if not _may_write(draft, token, posted.get("resumed", ""), worth=worth, sent=sent_as is not None):
             return draft
         draft.token = sent_as or token
-        draft.contents = (_sealed(contents) if private else contents) if worth else ""
+        sealed = private and worth
+        draft.contents = _ELSEWHERE if sealed else contents if worth else ""
+        draft.encrypted_contents = encrypt(contents) if sealed else None
         # All anew: what was taken out of the form must not hold its bytes in the store.
         session.execute(delete(DraftFile).where(DraftFile.draft_id == draft.id))
         session.flush()

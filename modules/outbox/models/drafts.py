@@ -9,7 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
 from core.auth.models import User
-from core.db import Base, UtcDateTime
+from core.db import Base, Encrypted, Sealed, UtcDateTime
+from core.i18n import N_
 
 
 class KeptDraft(Base):
@@ -36,7 +37,11 @@ class KeptDraft(Base):
     token: Mapped[str] = mapped_column(String(64))
     """Names the opening of the composer that writes it."""
     contents: Mapped[str] = mapped_column(Text, default="")
-    """What the form holds, as JSON; empty while nothing was changed."""
+    """What the form holds, as JSON; empty while nothing was changed, `{}` where it is encrypted."""
+    encrypted_contents: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The drafts with addresses of walk-in customers"))
+    )
+    """The same, where an address in it is not to be kept."""
     started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When the composer was opened."""
     touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)

@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Index,
-    LargeBinary,
     String,
     Table,
     Text,
@@ -21,7 +20,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime
+from core.i18n import N_
 from core.mail.bounces.model import Action, Nature
 from core.mail.outcomes import FailureKind
 from modules.mail_config.account_models import MailAccount
@@ -60,7 +60,9 @@ class Mailbox(Base):
     """Never tried the other way when it fails: that would send the password in plain text."""
     username: Mapped[str] = mapped_column(String(254))
     """For signing in, mostly an address."""
-    secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The password of the mailbox"), named_by="name")
+    )
     """The password, encrypted by `core.vault`; never rendered."""
     account_id: Mapped[int | None] = mapped_column(
         ForeignKey("mail_config_account.server_id", ondelete="SET NULL")
@@ -124,7 +126,7 @@ class RelayHook(Base):
     """The same of the address before, which is good until `old_until`; None where there is none."""
     old_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Until when what is posted to the address before is taken as well."""
-    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    secret: Mapped[Sealed] = mapped_column(Encrypted(N_("The key of the web hook"), named_by="name"))
     """What the provider signs or signs in by, encrypted by `core.vault`; never rendered."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing is there."""

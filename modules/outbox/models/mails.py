@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import cast
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Table, Text, false, text
+from sqlalchemy import ColumnElement, ForeignKey, Index, String, Table, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, StrEnumType, UtcDateTime, guards
+from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
+from core.i18n import N_
 from core.mail.addresses import Address
 from core.mail.draft import Priority, Purpose, Reason, RecipientField
 from core.mail.outcomes import FailureKind, RecipientState
@@ -257,7 +258,7 @@ class OutgoingMail(Base):
     """True to ask the reader's program for a notification (RFC 8098)."""
     private: Mapped[bool] = mapped_column(default=False)
     """True where the addresses are used and not kept, nor what was sent; see `modules.outbox.private_addresses`."""
-    encrypted_link: Mapped[bytes | None] = mapped_column(LargeBinary)
+    encrypted_link: Mapped[Sealed | None] = mapped_column(Encrypted(N_("The links in emails")))
     """What stands for the mark of a link in the message that leaves, encrypted; None for none, or once it is erased."""
     link_expires_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Until when the link is good; the mail is of no use after it. None for a mail that never had one."""
@@ -331,7 +332,9 @@ class MailRecipient(Base):
     """To, Cc or Bcc."""
     addr_spec: Mapped[str] = mapped_column(String(254))
     """RFC 5322 §3.4.1, as it goes into the envelope. Domains in lower case."""
-    encrypted_address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    encrypted_address: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The addresses of walk-in customers"))
+    )
     """The address of a private mail, encrypted; its `addr_spec` is a hash then. None once it is erased."""
     display_name: Mapped[str] = mapped_column(String(160), default="")
     """As the message shows it, or ""."""

@@ -23,8 +23,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from core import clock
 from core.auth.models import User
 from core.companies.models import Company
-from core.db import Base, StrEnumType, UtcDateTime
+from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime
 from core.documents.models import Document
+from core.i18n import N_
 from core.partners.models import Partner
 from modules.outbox.models.mails import OutgoingMail
 
@@ -205,7 +206,9 @@ class RunItem(Base):
     """Id and revision of the template by which it would have been written when it was looked through; or ""."""
     seen_recipients: Mapped[str] = mapped_column(String(64), default="", server_default="")
     """A hash of whom it would have gone to then; others are not written to unasked. "" before."""
-    encrypted_choice: Mapped[bytes | None] = mapped_column(LargeBinary)
+    encrypted_choice: Mapped[Sealed | None] = mapped_column(
+        Encrypted(N_("The addresses that were chosen in batches"))
+    )
     """Addresses that a person has chosen or typed for it, encrypted; None for the usual ones, and once it was sent."""
     bundle: Mapped[str] = mapped_column(String(64), default="", server_default="")
     """The same for those that go, went, or are held together in one mail to a customer; "" for one by itself."""

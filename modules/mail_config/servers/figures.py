@@ -1,0 +1,28 @@
+"""Figures of mail servers for whoever watches the installation."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from core.db import db
+from core.metrics import Metric
+from modules.mail_config.models import MailServer, ServerHealth
+
+
+def metrics(_sender: object) -> list[Metric]:
+    """Answer `core.signals.metrics_asked`: how many servers there are, and how many are paused by their breaker."""
+    active = db.session.scalar(select(func.count()).select_from(MailServer).where(MailServer.active)) or 0
+    paused = (
+        db.session.scalar(
+            select(func.count()).select_from(ServerHealth).where(ServerHealth.open_since.is_not(None))
+        )
+        or 0
+    )
+    return [
+        Metric("envoi_servers", "Mail servers that are in use.", {"": active}),
+        Metric(
+            "envoi_servers_paused",
+            "Mail servers paused since they have failed again and again.",
+            {"": paused},
+        ),
+    ]
