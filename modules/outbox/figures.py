@@ -18,7 +18,9 @@ def metrics(_sender: object) -> list[Metric]:
     What has left is not counted: that would look at every mail. The highest number says how many were submitted.
     """
     waiting = select(MAILS.c.state, func.count()).where(WAITS).group_by(MAILS.c.state)
-    failed = select(MAILS.c.state, func.count()).where(FAILS).group_by(MAILS.c.state)
+    # Of what somebody has dismissed nobody is to be woken.
+    asks = (FAILS, MAILS.c.dismissed_at.is_(None))
+    failed = select(MAILS.c.state, func.count()).where(*asks).group_by(MAILS.c.state)
     counts = {str(state): int(count) for state, count in db.session.execute(union_all(waiting, failed))}
     oldest = db.session.scalar(oldest_due())
     last = db.session.scalar(select(func.max(MAILS.c.id)))

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from core.auth.models import User
 from core.companies.models import Company
 from core.documents.models import Document
-from modules.outbox import queries, service
+from modules.outbox import figures, queries, service
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft
@@ -43,11 +43,16 @@ def test_a_failure_is_dismissed_with_a_note_found_and_taken_back(
     def shown(filter_name: str) -> bool:
         return link in browser.get(f"/outbox/mails?f={filter_name}").text
 
+    def failures() -> float:
+        return figures.metrics(None)[0].values["failed"]
+
+    assert failures() == 1
     browser.post(f"/outbox/mails/{row.id}/dismiss", data={"note": "Sent by post <b>today</b>"})
     page = browser.get(f"/outbox/mails/{row.id}").text
     assert "Sent by post &lt;b&gt;today&lt;/b&gt;" in page
     assert "Dismiss…" not in page
     assert (shown("failed"), shown("dismissed")) == (False, True)
+    assert failures() == 0  # nobody is woken
     assert queries.badges_for([quotation.id])[quotation.id].tone == "neutral"
     assert quotation.number not in browser.get("/sales/quotations?f=outbox.failed").text
     assert (
