@@ -72,7 +72,7 @@ module = Module(
             dict.fromkeys(
                 (
                     *("host", "port", "encryption", "username", "password"),
-                    *("ca_certificate", "bounce_address", "bounce_tokens", "sent_copy"),
+                    *("ca_certificate", "bounce_address", "bounce_tokens", "sent_copy", "signs_itself"),
                 ),
                 "",
             ),
@@ -101,7 +101,7 @@ module = Module(
             "mail_config.drop",
             N_("Folder"),
             "modules.mail_config.servers.drop:open_drop",
-            {"bounce_address": "", "bounce_tokens": ""},
+            dict.fromkeys(("bounce_address", "bounce_tokens", "signs_itself"), ""),
             order=40,
             shown="modules.mail_config.servers.drop:offered",
         ),
@@ -131,6 +131,7 @@ module = Module(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
         Receiver("check_asked", "modules.mail_config.servers.access:unreadable_secrets"),
+        Receiver("check_asked", "modules.mail_config.signing.keys:unreadable_keys"),
     ),
     slots=(SlotFill("shell.user", "modules.mail_config.senders.views.mine:menu_entry"),),
     install="modules.mail_config.mail_templates.shipped:install",
@@ -143,6 +144,8 @@ module = Module(
         "MAIL_CONFIG_CA_FILE": "",
         # How this machine calls itself to mail servers; "" for the name that it has.
         "MAIL_CONFIG_EHLO_NAME": "",
+        # Whom to ask about the DNS, addresses or address:port, separated by blanks; "" for what the system asks.
+        "MAIL_CONFIG_DNS_SERVERS": "",
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
         # Where relays by HTTP are spoken to: another region, or a sandbox.
