@@ -104,7 +104,9 @@ def trouble_sentence(error: NameServiceError) -> str:
     """Return in a sentence why nothing is known of a name."""
     name = error.name
     said: Mapping[Trouble, str] = {
-        Trouble.SILENT: gettext("The DNS gave no answer about %(name)s in time. Try again later.", name=name),
+        Trouble.SILENT: gettext(
+            "The DNS gave no usable answer about %(name)s in time. Try again later.", name=name
+        ),
         Trouble.REFUSED: gettext(
             "The DNS servers of %(name)s answer with an error, to receivers as well. Ask whoever runs them.",
             name=name,

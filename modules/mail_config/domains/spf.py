@@ -75,8 +75,10 @@ def read(names: Names, domain: str) -> Spf:
         NameServiceError: The DNS has told nothing about the domain itself.
     """
     spf = Spf(domain, records_of(names.texts(domain)))
-    if len(spf.records) == 1:
-        spf.catch_all = _walk(names, spf, domain, spf.records[0], frozenset({domain}))
+    if spf.records:
+        # Of several the sum is read, which is what they are to become.
+        record = spf.records[0] if len(spf.records) == 1 else put_right(spf.records, ())
+        spf.catch_all = _walk(names, spf, domain, record, frozenset({domain}))
         spf.everybody |= spf.catch_all == "+"
     return spf
 
@@ -168,16 +170,16 @@ def _networks(addresses: Sequence[str], lengths: str) -> list[Network]:
 def put_right(records: Sequence[str], needed: Sequence[str]) -> str:
     """Return one record made of those there are and the terms that are needed; it lets nobody else send."""
     terms: dict[str, None] = {}
-    redirect, catch_all = "", ""
+    redirect, ends = "", set()
     for record in records:
         for term in record.split()[1:]:
             found = _MECHANISM.fullmatch(term)
             if found is not None and found[2].lower() == "all":
-                catch_all = catch_all or (found[1] or "+")
+                ends.add(found[1])
             elif term.lower().startswith("redirect="):
                 redirect = redirect or term
             elif found is not None or _MODIFIER.fullmatch(term):
                 terms[term] = None
     terms |= dict.fromkeys(needed)
-    end = redirect if redirect and not catch_all else f"{catch_all if catch_all == '-' else '~'}all"
+    end = redirect if redirect and not ends else "-all" if ends == {"-"} else "~all"
     return " ".join(["v=spf1", *terms, end])
