@@ -12,7 +12,6 @@ from core.companies.models import Company
 from core.db import db
 from core.mail.outcomes import EXPLANATIONS, printable
 from modules.mail_config.domains.check import check_domain
-from modules.mail_config.domains.findings import VERDICT_TITLES
 from modules.mail_config.servers import service
 from modules.mail_config.servers.test_advice import sentences
 from modules.mail_config.signing.keys import clean_domain
@@ -95,7 +94,7 @@ def domain_check(name: str, as_json: bool) -> None:
         )
     else:
         for one in report.findings:
-            click.echo(printable(f"{one.topic.value.upper()}  {one.about}  –  {VERDICT_TITLES[one.verdict]}"))
+            click.echo(printable(f"{one.topic.value.upper()}  {one.about}  –  {one.word}"))
             for sentence in one.sentences:
                 click.echo(printable(f"    {sentence}"))
             for text in one.there:

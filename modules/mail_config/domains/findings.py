@@ -50,6 +50,14 @@ VERDICT_TITLES: Mapping[Verdict, object] = {
 }
 
 
+PROOF_TITLES: Mapping[Verdict, object] = {
+    **VERDICT_TITLES,
+    Verdict.FOUND: _l("proved"),
+    Verdict.WRONG: _l("not proved"),
+}
+"""The same of the emails by a server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A TXT record to publish.
@@ -93,6 +101,11 @@ class Finding:
     sentences: tuple[str, ...]
     there: tuple[str, ...] = field(default=())
     record: Record | None = None
+
+    @property
+    def word(self) -> object:
+        """How it ends, in a word."""
+        return (PROOF_TITLES if self.topic is Topic.SERVER else VERDICT_TITLES)[self.verdict]
 
 
 def told_nothing(topic: Topic, about: str, error: NameServiceError) -> Finding:

@@ -21,7 +21,6 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.domains.check import check_domain, name_service
 from modules.mail_config.domains.findings import (
     TOPIC_TITLES,
-    VERDICT_TITLES,
     Record,
     Verdict,
     trouble_sentence,
@@ -122,7 +121,7 @@ def domain_report(domain: str) -> ResponseReturnValue:
 
 
 def _shown() -> dict[str, object]:
-    return {"topics": TOPIC_TITLES, "verdicts": VERDICT_TITLES, "marks": MARKS}
+    return {"topics": TOPIC_TITLES, "marks": MARKS}
 
 
 @blueprint.post("/domains/<domain>/keys")

@@ -233,14 +233,14 @@ def server_form(
     form = ServerForm(obj=Shown(server, **shown), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    usual = gettext("the server signs") if server and usually_signs(server) else gettext("Envoi signs")
+    if server is None:
+        usual = gettext("As usual with this server")
+    elif usually_signs(server):
+        usual = gettext("As usual: the server signs by itself")
+    else:
+        usual = gettext("As usual: Envoi signs")
     form.signs_itself.choices = [
-        (
-            "None",
-            gettext("As usual with this server")
-            if server is None
-            else gettext("As usual: %(who)s", who=usual),
-        ),
+        ("None", usual),
         ("False", gettext("Envoi signs")),
         ("True", gettext("The server signs by itself")),
     ]
