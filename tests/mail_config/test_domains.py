@@ -184,6 +184,16 @@ def test_the_include_of_a_provider_is_known(lab):
     assert "REVERSE" not in {one.topic.name for one in check_domain(DOMAIN).findings}
 
 
+def test_of_a_relay_with_an_envelope_of_its_own_only_the_signature_counts(lab):
+    publish_all(lab)
+    server("smtp.sendgrid.net", name="Relay")
+    assert the(Topic.SPF).verdict is Verdict.FOUND
+    assert the(Topic.SERVER).verdict is Verdict.WRONG
+    assert "a sender of its own" in the(Topic.SERVER).sentences[1]
+    lab.text(f"s1._domainkey.{DOMAIN}", "v=DKIM1; p=MIIB")
+    assert the(Topic.SERVER).sentences[0] == "Its emails are proved to be yours by DKIM."
+
+
 def test_each_domain_of_envelopes_is_looked_at_and_must_be_of_the_same_house(lab):
     publish_all(lab)
     server(bounce_address=f"back@bounces.{DOMAIN}")

@@ -63,7 +63,7 @@ def check_domain(domain: str, names: Names | None = None) -> Report:
     names = names or name_service()
     envelopes = {domain: [server for server in servers if server.envelope_domain == domain]}
     for server in servers:
-        if server.envelope_domain != domain:
+        if server.envelope_domain not in {"", domain}:
             envelopes.setdefault(server.envelope_domain, []).append(server)
     spf = {name: look_at_spf(names, name, sending) for name, sending in envelopes.items()}
     dkim = look_at_dkim(names, domain, keys, servers)

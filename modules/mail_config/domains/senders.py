@@ -26,7 +26,7 @@ class SendingServer:
         name: For people.
         host: Its name or address; "" for one that is spoken to otherwise than by SMTP.
         provider: Whose it is, where that is known.
-        envelope_domain: Of the sender of the envelope, which SPF looks at.
+        envelope_domain: Of the sender of the envelope, which SPF looks at; "" where that is the provider's.
         signs: True where it signs by itself.
     """
 
@@ -58,12 +58,13 @@ def _sends_from(server: MailServer, domain: str) -> bool:
 
 def _known(server: MailServer, domain: str) -> SendingServer:
     by_smtp = "host" in kind_of(server).fields
+    provider = provider_of(server.host) if server.host else None
     envelope_from = return_path(server, f"x@{domain}")
     return SendingServer(
         server.name,
         server.host if by_smtp else "",
-        provider_of(server.host) if server.host else None,
-        domain_of(envelope_from) or domain,
+        provider,
+        "" if provider is not None and provider.own_envelope else domain_of(envelope_from) or domain,
         signs_itself(server),
     )
 

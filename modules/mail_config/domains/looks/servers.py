@@ -17,11 +17,19 @@ def look_at_server(
     domain: str, server: SendingServer, spf: Mapping[str, SpfLook], dkim: DkimLook, dmarc: Dmarc | None
 ) -> Finding:
     """Tell whether emails from a domain are proved that leave by a server (RFC 7489 §3.1)."""
-    is_aligned = aligned(server.envelope_domain, domain, dmarc)
+    theirs = not server.envelope_domain
+    is_aligned = not theirs and aligned(server.envelope_domain, domain, dmarc)
     by_spf = spf[server.envelope_domain].named[server.name] if is_aligned else False
     by_dkim = dkim.theirs[server.name] if server.signs else dkim.ours
     said = [_sentence(by_spf, by_dkim, dmarc)]
-    if not is_aligned:
+    if theirs:
+        said.append(
+            gettext(
+                "It puts a sender of its own into the envelope, so that SPF proves nothing about %(domain)s.",
+                domain=domain,
+            )
+        )
+    elif not is_aligned:
         said.append(
             gettext(
                 "Bounces go to %(envelope)s, so that SPF proves nothing about %(domain)s.",
