@@ -144,7 +144,8 @@ module = Module(
         "MAIL_CONFIG_CA_FILE": "",
         # How this machine calls itself to mail servers; "" for the name that it has.
         "MAIL_CONFIG_EHLO_NAME": "",
-        # Whom to ask about the DNS, addresses or address:port, separated by blanks; "" for what the system asks.
+        # Whom to ask about the DNS, addresses or address:port, separated by blanks; "" for what the system asks,
+        # "none" for nobody.
         "MAIL_CONFIG_DNS_SERVERS": "",
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",

@@ -27,7 +27,7 @@ class TestModules(ModuleConformance):
     # needs the document of the template's own kind; a print is open to who has made it alone; a provider of accounts is
     # in no page; nobody makes up a link to unsubscribe. Each has tests of its own, and so have the lists, which are
     # asked for by their names.
-    same_everywhere = frozenset({"CSV", "XLSX"})
+    same_everywhere = frozenset({"CSV", "TXT", "XLSX"})
     untried = frozenset(
         {
             "core.list_matching",

@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 QUESTION_SECONDS = 4.0  # for one question, all its tries together
 TOTAL_SECONDS = 15.0  # for all of one check; somebody waits before the page
+NOBODY = "none"
+"""Instead of servers: nothing is asked, and so nothing is known."""
 MOST_TEXTS = 50
 """As many records of one name are read; honest names have a dozen."""
 LONGEST_TEXT = 4096  # characters of one of them
@@ -73,13 +75,15 @@ class NameService:
     Once one has kept silent for all of its time, the rest of a check is not asked any more than the total allows.
 
     Args:
-        servers: `address` or `address:port` of each; none for those of the system.
+        servers: `address` or `address:port` of each; empty for those of the system, `NOBODY` to ask none.
         seconds: For everything that is asked.
     """
 
     def __init__(self, servers: Sequence[str] = (), seconds: float = TOTAL_SECONDS) -> None:
         self._until = time.monotonic() + seconds
         self._resolver: dns.resolver.Resolver | None = None
+        if list(servers) == [NOBODY]:
+            return
         try:
             self._resolver = dns.resolver.Resolver(configure=not servers)
         except dns.resolver.NoResolverConfiguration:
