@@ -88,6 +88,8 @@ def test_settings(data_dir: Path, **changes: Any) -> Settings:
         "ENVOI_REDIS_URL": "redis://127.0.0.1:1/0",
         # The mail servers of tests are on this machine.
         "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
+        # What the world's DNS says, or whether it answers, is nothing that a test may depend on.
+        "ENVOI_MAIL_CONFIG_DNS_SERVERS": "none",
     }
     return dataclasses.replace(read_settings(environ), **changes)
 

@@ -72,7 +72,7 @@ module = Module(
             dict.fromkeys(
                 (
                     *("host", "port", "encryption", "username", "password"),
-                    *("ca_certificate", "bounce_address", "bounce_tokens", "sent_copy"),
+                    *("ca_certificate", "bounce_address", "bounce_tokens", "sent_copy", "signs_itself"),
                 ),
                 "",
             ),
@@ -101,7 +101,7 @@ module = Module(
             "mail_config.drop",
             N_("Folder"),
             "modules.mail_config.servers.drop:open_drop",
-            {"bounce_address": "", "bounce_tokens": ""},
+            dict.fromkeys(("bounce_address", "bounce_tokens", "signs_itself"), ""),
             order=40,
             shown="modules.mail_config.servers.drop:offered",
         ),
@@ -143,6 +143,9 @@ module = Module(
         "MAIL_CONFIG_CA_FILE": "",
         # How this machine calls itself to mail servers; "" for the name that it has.
         "MAIL_CONFIG_EHLO_NAME": "",
+        # Whom to ask about the DNS, addresses or address:port, separated by blanks; "" for what the system asks,
+        # "none" for nobody.
+        "MAIL_CONFIG_DNS_SERVERS": "",
         # Where to ask about a domain: https addresses or paths, with {domain}; "" to ask nobody.
         "MAIL_CONFIG_AUTOCONFIG": "",
         # Where relays by HTTP are spoken to: another region, or a sandbox.

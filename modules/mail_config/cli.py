@@ -1,4 +1,4 @@
-"""`envoi server …`."""
+"""`envoi server …` and `envoi domain …`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 import click
 from sqlalchemy import select
 
-from core.cli import echo_rows, with_app
+from core.cli import echo_json, echo_rows, with_app
 from core.companies.models import Company
 from core.db import db
 from core.mail.outcomes import EXPLANATIONS, printable
+from modules.mail_config.domains.check import check_domain
 from modules.mail_config.servers import service
 from modules.mail_config.servers.test_advice import sentences
+from modules.mail_config.signing.keys import clean_domain
 
 
 @click.group()
@@ -62,4 +64,44 @@ def server_test(name: str, recipient: str, from_address: str | None) -> None:
     click.echo("\nThe server works.")
 
 
-commands = {"server": server}
+@click.group()
+def domain() -> None:
+    """Look whether emails from a domain are believed."""
+
+
+@domain.command("check")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True)
+@with_app
+def domain_check(name: str, as_json: bool) -> None:
+    """Look up what receivers do about NAME: SPF, DKIM, DMARC, MX; status 1 where something is missing or wrong."""
+    report = check_domain(clean_domain(name))
+    if as_json:
+        echo_json(
+            [
+                {
+                    "topic": one.topic.value,
+                    "about": one.about,
+                    "verdict": one.verdict.value,
+                    "sentences": one.sentences,
+                    "there": one.there,
+                    "publish": {"name": one.record.name, "type": "TXT", "value": one.record.text}
+                    if one.record
+                    else None,
+                }
+                for one in report.findings
+            ]
+        )
+    else:
+        for one in report.findings:
+            click.echo(printable(f"{one.topic.value.upper()}  {one.about}  –  {one.word}"))
+            for sentence in one.sentences:
+                click.echo(printable(f"    {sentence}"))
+            for text in one.there:
+                click.echo(printable(f"    < {text}"))
+            if one.record is not None:
+                click.echo(printable(f"    > {one.record.zone_line}"))
+    sys.exit(1 if report.troubles else 0)
+
+
+commands = {"server": server, "domain": domain}

@@ -19,8 +19,10 @@ from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from modules.mail_config.account_models import MailAccount, OAuthClient, PendingConsent
 from modules.mail_config.mailbox_models import Encryption, SentFolder
+from modules.mail_config.signing_models import DomainKey
 
 __all__ = [
+    "DomainKey",
     "Encryption",
     "MailAccount",
     "OAuthClient",
@@ -89,6 +91,8 @@ class MailServer(Base):
     """The sender of the envelope, where servers return what they cannot deliver; "" for the From."""
     bounce_tokens: Mapped[bool] = mapped_column(default=False)
     """True to put a token into that address, `bounces+…@`, so that each bounce finds its recipient (VERP)."""
+    signs_itself: Mapped[bool | None]
+    """True where it puts its own signature (DKIM) on messages, so that we put none; None for what is usual with it."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing leaves by it; mails that wait for it go another way."""
     tested_fingerprint: Mapped[str] = mapped_column(String(64), default="")

@@ -25,9 +25,9 @@ class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through many
     # mails, has added a file to one, imports customers or prepares a mailing; no mailbox is there to be read; a preview
     # needs the document of the template's own kind; a print is open to who has made it alone; a provider of accounts is
-    # in no page; nobody makes up a link to unsubscribe; figures are for a program with a token. Each has tests of its
-    # own, and so have the lists, which are asked for by their names.
-    same_everywhere = frozenset({"CSV", "XLSX"})
+    # in no page, a domain is named and no number; nobody makes up a link to unsubscribe; figures are for a program with a
+    # token. Each has tests of its own, and so have the lists, which are asked for by their names.
+    same_everywhere = frozenset({"CSV", "TXT", "XLSX"})
     untried = frozenset(
         {
             "core.figures",
@@ -40,6 +40,8 @@ class TestModules(ModuleConformance):
             "distribution.print_progress",
             "mail_config.account_client",
             "mail_config.account_connect",
+            "mail_config.domain",
+            "mail_config.domain_report",
             "mail_config.house_account_connect",
             "mail_config.template_preview",
             "outbox.answer",

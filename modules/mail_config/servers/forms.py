@@ -28,6 +28,7 @@ from core.web.forms import WholeNumberField, at_most, required
 from core.web.record_form import RecordForm, Shown
 from modules.mail_config.models import Encryption, MailServer
 from modules.mail_config.servers import connection_limit, sent_folder
+from modules.mail_config.servers.envelopes import CHOICE, usually_signs
 
 F = TypeVar("F", bound="ConnectionForm")
 
@@ -112,6 +113,11 @@ class OwnServerForm(ConnectionForm):
     )
 
 
+def _who_signs(text: object) -> bool | None:
+    """Read the choice of who signs: None for what is usual with the server."""
+    return {"True": True, "False": False}.get(str(text))
+
+
 class ServerForm(ConnectionForm):
     """A server that an administrator sets up."""
 
@@ -179,6 +185,14 @@ class ServerForm(ConnectionForm):
             "Sends as bounces+token@…, so that every bounce finds its recipient. The mailbox must take such addresses."
         ),
     )
+    signs_itself = SelectField(
+        _l("Signature (DKIM)"),
+        coerce=_who_signs,
+        description=_l(
+            "Envoi signs by the keys of the domain of the From, where there are any. Two signatures do no harm; "
+            "ours does not survive a server that changes emails."
+        ),
+    )
     ca_certificate = TextAreaField(
         _l("Certificate of the authority"),
         [at_most(20_000)],
@@ -219,6 +233,17 @@ def server_form(
     form = ServerForm(obj=Shown(server, **shown), **how)
     rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
     form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
+    if server is None:
+        usual = gettext("As usual with this server")
+    elif usually_signs(server):
+        usual = gettext("As usual: the server signs by itself")
+    else:
+        usual = gettext("As usual: Envoi signs")
+    form.signs_itself.choices = [
+        ("None", usual),
+        ("False", gettext("Envoi signs")),
+        ("True", gettext("The server signs by itself")),
+    ]
     _with_password(form, server, spec)
     _ask_only(form, spec, with_account=server is not None and server.account is not None)
     if "host" in form:
@@ -232,7 +257,7 @@ def server_form(
 
 _BY_KIND = (
     *("host", "port", "encryption", "username", "password", "forget", "ca_certificate"),
-    *("bounce_address", "bounce_tokens"),
+    *("bounce_address", "bounce_tokens", CHOICE),
     *sent_folder.FIELDS,
 )
 """Fields that a kind of server asks for, or does not."""

@@ -49,6 +49,10 @@ class Provider:
         note: Something to know, by language, or nothing.
         imap: The server that its mailboxes are read at (TLS, port 993), `=` for the one to send by, or "".
         keeps_sent: True where it puts what it sends into the Sent folder by itself.
+        spf: What the SPF record of a customer's own domain includes for it, or "".
+        own_envelope: True where it puts a sender of its own into the envelope, so that SPF looks at its domain.
+        signs: True where it puts its own signature (DKIM) on what it sends.
+        selectors: Under which its keys usually stand in the customer's domain.
         per_minute: Mails a minute, or None; the following likewise.
         per_hour: Mails an hour.
         per_day: Mails a day.
@@ -72,6 +76,10 @@ class Provider:
     note: Mapping[str, str]
     imap: str = ""
     keeps_sent: bool = False
+    spf: str = ""
+    own_envelope: bool = False
+    signs: bool = False
+    selectors: tuple[str, ...] = ()
     per_minute: int | None = None
     per_hour: int | None = None
     per_day: int | None = None
@@ -155,6 +163,7 @@ def providers() -> tuple[Provider, ...]:
                 "encryption": Encryption(row["encryption"]),
                 "trouble": tuple(troubles[name] for name in row["trouble"]),
                 "note": row.get("note", {}),
+                "selectors": tuple(row.get("selectors", ())),
             }
         )
         for row in table["provider"]

@@ -27,14 +27,15 @@ from modules.mail_config.message import MailMessage
 from modules.mail_config.models import SMTP, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker, connection_limit, rate_limiter, sent_folder
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.servers.return_path import return_path
+from modules.mail_config.servers.envelopes import CHOICE, envelope_for
 from modules.mail_config.servers.spelling import (
     clean_certificate,
     clean_from_filter,
     clean_host,
     clean_own_address,
 )
-from modules.mail_config.transports.base import Envelope, Step, StepTaken
+from modules.mail_config.signing.keys import domain_of
+from modules.mail_config.transports.base import Step, StepTaken
 from modules.mail_config.transports.certificates import Certificate, certificate_shown_by
 
 ABOUT_CERTIFICATES = frozenset(
@@ -54,6 +55,7 @@ _UNASKED: dict[str, object] = {
     "ca_certificate": "",
     "bounce_address": "",
     "bounce_tokens": False,
+    CHOICE: None,
 }
 """What a server has of which its kind does not ask."""
 
@@ -186,6 +188,7 @@ class TestReport:
         copy_failure: Why no copy was put into the Sent folder, or None; mails leave all the same.
         copy_steps: What was tried for that, in order; nothing where no copies are kept.
         copy_folder: Where the copy lies, or "".
+        domain: Of the From, which may be checked as well.
     """
 
     __test__ = False  # not a test of pytest
@@ -199,6 +202,7 @@ class TestReport:
     copy_failure: Failure | None = None
     copy_steps: tuple[StepResult, ...] = ()
     copy_folder: str = ""
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,7 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         headers={"Auto-Submitted": "auto-generated"},
     ).as_bytes()
     connection = open_transport(server, timeout=TEST_TIMEOUT_SECONDS)
-    envelope = Envelope(return_path(server, from_addr_spec, TEST_TOKEN), (recipient,))
+    envelope = envelope_for(server, from_addr_spec, recipient, TEST_TOKEN)
     end_reading()
     try:
         submission = connection.submit(message, envelope, lambda: None)
@@ -284,6 +288,7 @@ def test_server(server: MailServer, recipient: str, from_addr_spec: str) -> Test
         submission.transcript,
         _results(submission.steps, ended, connection.walk, passed=passed),
         certificate_shown_by(access) if access is not None else None,
+        domain=domain_of(from_addr_spec),
     )
     return _with_copy(report, server_id, message, message_id) if passed else report
 

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from modules.mail_config.servers.drop import FOLDER
 from modules.mail_config.servers.relays import POSTMARK_URL, SENDGRID_URL
 from modules.mail_config.transports.base import trusting
+from modules.mail_config.transports.name_service import NOBODY, is_name_server
 
 # RFC 5321 §4.1.3: the name of a host, or an address in brackets.
 _EHLO_NAME = re.compile(r"(?!-)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\[(?:[0-9.]+|IPv6:[0-9A-Fa-f:.]+)\]")
@@ -33,6 +34,12 @@ def problems_of_settings(settings: Mapping[str, str | int | float]) -> list[str]
     folder = str(settings[FOLDER])
     if folder and not Path(folder).is_absolute():
         problems.append(f"ENVOI_{FOLDER} must be an absolute path.")
+    servers = str(settings["MAIL_CONFIG_DNS_SERVERS"]).split()
+    if servers != [NOBODY] and not all(map(is_name_server, servers)):
+        problems.append(
+            "ENVOI_MAIL_CONFIG_DNS_SERVERS must be addresses such as 192.0.2.53 or 192.0.2.53:5353, separated by "
+            "blanks."
+        )
     return problems
 
 

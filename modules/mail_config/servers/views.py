@@ -22,6 +22,7 @@ from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import SMTP, MailServer, ServerHealth
 from modules.mail_config.servers import circuit_breaker, connecting, connection_limit, health, service
 from modules.mail_config.servers.access import offered_transports
+from modules.mail_config.servers.envelopes import signs_itself
 from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
 from modules.mail_config.servers.place import SET_UP, TEST_NOW, kind_of, kinds_for
@@ -125,6 +126,7 @@ def _page(row: MailServer, form: TestForm, report: service.TestReport | None = N
         by_api="host" not in kind_of(row).fields,
         mails_per_connection=connection_limit.mails_of(row),
         report=report,
+        signs_itself=signs_itself,
         step_titles=STEP_TITLES,
         explanations=EXPLANATIONS,
         advice=ADVICE,

@@ -68,12 +68,20 @@ class Envelope:
         recipients: Addr-specs, in order.
         delivery_receipt: True to ask for a notification of success, where the server offers that (RFC 3461).
         envelope_id: By which such a notification names this envelope.
+        signer: Puts our signature above a message, or None where that is not wanted. A transport that hands messages
+            over as they are calls `signed` with the octets that really leave, after any change of its own; one whose
+            server makes a message anew needs no signature of ours.
     """
 
     envelope_from: str
     recipients: tuple[str, ...]
     delivery_receipt: bool = False
     envelope_id: str = ""
+    signer: Callable[[bytes], bytes] | None = None
+
+    def signed(self, message: bytes) -> bytes:
+        """Return a message as it leaves: signed, where it is to be."""
+        return self.signer(message) if self.signer is not None else message
 
 
 class Step(StrEnum):

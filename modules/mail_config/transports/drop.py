@@ -69,6 +69,7 @@ class FileDrop:
         """See `modules.mail_config.transports.base.Transport.submit`."""
         steps = [StepTaken(Step.FOLDER, time.monotonic(), str(self._folder))]
         transcript = [f"* writing into {self._folder}"]
+        message = envelope.signed(message)
         # A wish, not a condition; a folder reports nothing.
         no_receipt = envelope.delivery_receipt
         if no_receipt:

@@ -168,6 +168,7 @@ class SmtpConnection(ServerConnection):
             # Its head names somebody whom these servers cannot reach.
             self._note("* The message goes out with a head in ASCII, without SMTPUTF8.")
             message = downgraded(message)
+        message = envelope.signed(message)
         known: dict[int, RecipientOutcome] = {}
         left: Sequence[int] = whom
         while left:

@@ -24,8 +24,7 @@ from core.mail.outcomes import RecipientState
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers.access import open_transport
-from modules.mail_config.servers.return_path import return_path
-from modules.mail_config.transports.base import Envelope
+from modules.mail_config.servers.envelopes import envelope_for
 from modules.outbox import service
 from modules.outbox.alerts.service import (
     company_that_can_send,
@@ -149,9 +148,9 @@ def _send_past_the_queue(draft: MailDraft, company: Company) -> bool:
     message = written_message(draft, sender, new_message_id(sender.addr_spec))
     to = draft.recipients[0].address.addr_spec
     transport = open_transport(server, timeout=float(current_app.config["OUTBOX_SMTP_TIMEOUT_SECONDS"]))
+    envelope = envelope_for(server, sender.addr_spec, to)
     end_reading()  # nothing holds a transaction across the network
     try:
-        envelope = Envelope(return_path(server, sender.addr_spec), (to,))
         submission = transport.submit(message, envelope, lambda: None)
     finally:
         transport.close()

@@ -300,6 +300,7 @@ class Lane:
             tuple(address_of(recipient).addr_spec for recipient in due),
             delivery_receipt=mail.delivery_receipt,
             envelope_id=mail.message_id.strip("<>"),
+            signer=route.signer,
         )
 
         asked = time.monotonic()

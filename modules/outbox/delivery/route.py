@@ -15,11 +15,13 @@ from core.companies.models import Company
 from core.db import db, end_reading
 from core.installation import service as installation
 from core.mail.addresses import Address
+from core.mail.dkim import Signer
 from core.mail.outcomes import Failure
 from modules.mail_config.models import MailServer
 from modules.mail_config.senders.rule import Route
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers import connection_limit, health, rate_limiter
+from modules.mail_config.servers.envelopes import signer_for
 from modules.mail_config.transports.capture import CAPTURE
 from modules.outbox.models import Mailbox, OutgoingMail
 
@@ -39,6 +41,8 @@ class DeliveryRoute:
         closed_until: Until when nothing leaves because the server has asked for it, or None.
         connections: How many connections to the server all workers together may open.
         tags_answers: True where answers come to a mailbox that takes a token in its address.
+        signer: Puts our signature on the mails, or None. A key that is replaced meanwhile goes on signing for as long
+            as the route is used: its record has to stand for much longer.
     """
 
     server: MailServer | None
@@ -51,6 +55,7 @@ class DeliveryRoute:
     closed_until: dt.datetime | None = None
     connections: int = 1
     tags_answers: bool = False
+    signer: Signer | None = None
 
     @property
     def captures(self) -> bool:
@@ -129,6 +134,7 @@ def _take_state(chosen: DeliveryRoute, server_id: int) -> None:
         # Whatever its kind, its pace and its troubles: nobody speaks to it from here.
         chosen.server.transport = CAPTURE
         return
+    chosen.signer = signer_for(chosen.server, chosen.header_from.addr_spec)
     now = clock.now()
     chosen.connections = connection_limit.limit_of(chosen.server, known, now)
     chosen.limited = rate_limiter.limit_of(chosen.server, known, now).limited

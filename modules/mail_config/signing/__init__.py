@@ -1,0 +1,1 @@
+"""Keys of domains, and the signatures made by them (DKIM)."""
