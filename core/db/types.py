@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, String
 from sqlalchemy.types import TypeDecorator
 
+from core import clock
+
 DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the table, so that sums are exact
 # Wide enough never to round: the usual context would, after 28 digits, and so hide digits from the check.
 _UNROUNDED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -34,7 +36,7 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
         """Return an aware time in UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        return clock.in_utc(value)
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
