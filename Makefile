@@ -13,8 +13,9 @@ SHELL := /bin/bash
 PYTHON ?=
 # More arguments for pytest, for instance PYTEST_ARGS="-k outbox -x".
 PYTEST_ARGS ?=
-# How the tests are shared out; empty: one after the other. See tests/sharing.py.
-PYTEST_SHARES ?= --numprocesses 3 --dist loadscope --no-loadscope-reorder
+# How the tests are shared out; empty: one after the other. See tests/sharing.py. Twice as many processes as cores: a
+# third of the time of a test is spent waiting for servers, workers and browsers.
+PYTEST_SHARES ?= --numprocesses 4 --dist loadscope --no-loadscope-reorder
 # Which variants of a journey are driven; all: each, in both languages and sizes. See tests/journeys/variants.py.
 JOURNEYS ?=
 # More arguments for the benchmarks, for instance BENCH_ARGS=--postgres.

@@ -27,7 +27,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from core import jobs, migrate
+from bench.promises import database_name, verdict
+from core import migrate
 from core.companies.service import save_company
 from core.db import db, transaction
 from core.mail.outcomes import RecipientState
@@ -149,17 +150,14 @@ def main() -> int:
             seconds, states = time.monotonic() - began, states_of(ids)
             most_uncertain = options.connections * (2 * kills + options.drops)
             problems = broken_promises(ids, states, most_uncertain, lab)
-            database = "PostgreSQL" if options.postgres else "SQLite"
-            print(
+            database = database_name(postgres=options.postgres)
+            return verdict(
+                app,
+                problems,
                 f"{database}, seed {options.seed}: {options.mails} mails, {options.workers} workers with"
-                f" {options.connections} connections, {kills} kills, {options.drops} hang-ups,"
+                f" {options.connections} connections, {kills} kills, {options.drops} hang-ups,",
+                f"{seconds:.0f} s; {dict(Counter(states))}; the server took {len(lab.accepted)} messages.",
             )
-            print(f"{seconds:.0f} s; {dict(Counter(states))}; the server took {len(lab.accepted)} messages.")
-            for problem in problems[:20]:
-                print(f"BROKEN: {problem}")
-            print("Every promise was kept." if not problems else f"{len(problems)} promises were broken.")
-            jobs.queue_for(app).connection.close()
-            return 1 if problems else 0
     return 1
 
 

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from core import clock, jobs, migrate
+from bench.promises import database_name, verdict
+from core import clock, migrate
 from core.auth.service import save_user
 from core.companies.service import save_company
 from core.db import db
@@ -101,17 +102,14 @@ def main() -> int:
                 problems = broken_promises(siege, people, runs)
             rows = select(OutgoingMail.state, func.count()).group_by(OutgoingMail.state)
             states: Counter[str] = Counter({str(state): count for state, count in db.session.execute(rows)})
-            database = "PostgreSQL" if options.postgres else "SQLite"
-            print(
-                f"{database}, seed {options.seed}: {options.documents} documents, {options.workers} workers,"
+            database = database_name(postgres=options.postgres)
+            return verdict(
+                app,
+                problems,
+                f"{database}, seed {options.seed}: {options.documents} documents, {options.workers} workers,",
+                f"killed: {dict(siege.kills)}; {seconds:.0f} s; mails: {dict(states)};",
+                f"the server took {sum(acceptances(lab).values())} messages.",
             )
-            print(f"killed: {dict(siege.kills)}; {seconds:.0f} s; mails: {dict(states)};")
-            print(f"the server took {sum(acceptances(lab).values())} messages.")
-            for problem in problems[:20]:
-                print(f"BROKEN: {problem}")
-            print("Every promise was kept." if not problems else f"{len(problems)} promises were broken.")
-            jobs.queue_for(app).connection.close()
-            return 1 if problems else 0
     return 1
 
 

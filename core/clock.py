@@ -11,6 +11,11 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def in_utc(moment: dt.datetime) -> dt.datetime:
+    """Return a moment of somebody else's, in UTC; one that names no zone is meant so."""
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+
+
 def day_in(timezone: str) -> dt.date:
     """Return the day that it is at a place.
 

@@ -8,7 +8,6 @@ import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from flask import Flask
 
@@ -452,9 +451,8 @@ def mount(app: Flask, registry: Registry) -> None:
         if module is not CORE:  # the shell's files are core's
             mount_static(app, module)
         for receiver in module.receivers:
-            signal: Any = getattr(signals, receiver.signal)
-            # weak=False: the registry holds paths, so nobody else keeps the function alive.
-            signal.connect(resolve_function(receiver.function), weak=False)
+            signal: signals.ModuleSignal = getattr(signals, receiver.signal)
+            signal.mount(app, resolve_function(receiver.function))
     endpoints = [(f"the menu entry {item.title}", item.endpoint) for item in registry.menu]
     endpoints += [(f"the document kind {kind.name}", kind.endpoint) for kind in registry.kinds.values()]
     endpoints += [("the declaration of lists", name) for name in registry.lists]

@@ -15,6 +15,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from core import clock
 from core.errors import EnvoiError
 from core.jobs import RUN, EnvoiJob, queue_for
 
@@ -140,7 +141,7 @@ def _line(queue: Queue, registry: Registry, job: Job) -> JobLine:
         result = job.latest_result()
         said = (result.exc_string or "").strip() if result is not None else ""
         why = said.rpartition("\n")[2]
-    return JobLine(job.id, _words(job), _aware(at), _aware(job.ended_at), why)
+    return JobLine(job.id, _words(job), _in_utc(at), _in_utc(job.ended_at), why)
 
 
 def _words(job: Job | None) -> str:
@@ -168,13 +169,13 @@ def _worker(worker: Any, queue: Queue) -> WorkerLine:
         f"{worker.hostname}:{worker.pid}",
         str(getattr(worker.get_state(), "value", worker.get_state())),
         _words(job),
-        _aware(worker.last_heartbeat),
+        _in_utc(worker.last_heartbeat),
         worker.successful_job_count,
         worker.failed_job_count,
         dt.timedelta(seconds=round(worker.total_working_time)),
     )
 
 
-def _aware(moment: dt.datetime | None) -> dt.datetime | None:
+def _in_utc(moment: dt.datetime | None) -> dt.datetime | None:
     """Return a moment of RQ with its zone; some of its versions leave that out."""
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    return None if moment is None else clock.in_utc(moment)

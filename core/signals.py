@@ -6,9 +6,11 @@ a receiver ends the sender's work, so a receiver that may fail must say what it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, cast
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
+from flask import Flask, current_app, has_app_context
 
 __all__ = [
     "KEYWORDS",
@@ -28,7 +30,44 @@ __all__ = [
     "metrics_asked",
 ]
 
-_signals = Namespace()
+HEARD = "envoi_receivers"
+"""The extension of an application that holds the receivers of its modules."""
+
+
+class ModuleSignal(NamedSignal):
+    """A signal that reaches a module's receivers in the applications that have the module, and nowhere else.
+
+    Receivers are connected for a whole process, which may have several applications, each with modules of its own.
+    """
+
+    def __init__(self, name: str, doc: str | None = None) -> None:
+        super().__init__(name, doc)
+        self._of_modules: set[Callable[..., Any]] = set()
+
+    def mount(self, app: Flask, receiver: Callable[..., Any]) -> None:
+        """Let a module's receiver be reached in an application that is being made."""
+        # weak=False: the registry holds paths, so nobody else keeps the function alive.
+        self.connect(receiver, weak=False)
+        self._of_modules.add(receiver)
+        app.extensions.setdefault(HEARD, set()).add(receiver)
+
+    def receivers_for(self, sender: Any) -> Generator[Callable[..., Any], None, None]:
+        """Yield who is reached; a receiver that was connected otherwise is reached everywhere."""
+        heard = current_app.extensions.get(HEARD, ()) if has_app_context() else self._of_modules
+        for receiver in super().receivers_for(sender):
+            if receiver in heard or receiver not in self._of_modules:
+                yield receiver
+
+
+class _Signals(Namespace):
+    """The signals by their names."""
+
+    def signal(self, name: str, doc: str | None = None) -> ModuleSignal:
+        """Make a signal."""
+        return cast("ModuleSignal", self.setdefault(name, ModuleSignal(name, doc)))
+
+
+_signals = _Signals()
 
 account_mail_wanted = _signals.signal("account-mail-wanted")
 """Sent inside a transaction to have a link mailed to a user, by the installation and not by a person.

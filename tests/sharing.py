@@ -1,7 +1,8 @@
-"""How the tests are shared out between processes: by file, journeys to one process as long as there is anything else.
+"""How the tests are shared out between processes: by file, journeys to as few of them as can drive them in time.
 
-Journeys share a house and a browser, which take long to start; a process that has not driven any begins with them only
-when nothing else is left. A process that dies costs the test that it was at: another one goes on with the rest.
+Journeys share a house and a browser, which take long to start: one process of two or three drives them, two of four do,
+since they are a fourth of all work. Another one begins with them only when nothing else is left. A process that dies
+costs the test that it was at: another one goes on with the rest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 JOURNEYS = "tests/journeys/"
+# One house for so many processes.
+HOUSE_FOR = 2
 # Fewer files of journeys are not worth the start of another house.
 WORTH_A_HOUSE = 3
 
@@ -67,7 +70,7 @@ class Sharing(LoadScopeScheduling):
         journeys = [scope for scope in self.workqueue if scope.startswith(JOURNEYS)]
         others = [scope for scope in self.workqueue if not scope.startswith(JOURNEYS)]
         drivers = [driver for driver in self.nodes if self._drives(driver)]
-        if journeys and (node in drivers or not drivers):
+        if journeys and (node in drivers or len(drivers) < max(1, len(self.nodes) // HOUSE_FOR)):
             return journeys[0]
         if others:
             return others[0]

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
 
+from core import clock
 from core.key_ring import parts_of
 
 DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the table, so that sums are exact
@@ -36,7 +37,7 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
         """Return an aware time in UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        return clock.in_utc(value)
 
 
 class ExactDecimal(TypeDecorator[Decimal]):

@@ -22,6 +22,7 @@ from email.parser import BytesHeaderParser, BytesParser
 from email.utils import getaddresses, parsedate_to_datetime
 from urllib.parse import unquote
 
+from core import clock
 from core.mail.addresses import Address
 from core.mail.draft import Priority, safe_file_name
 
@@ -287,9 +288,8 @@ def _priority(fields: tuple[tuple[str, str], ...]) -> Priority:
 def parse_date(value: str) -> dt.datetime | None:
     """Return the moment that a field Date names, in UTC; None where it names none."""
     try:
-        date = parsedate_to_datetime(value)
         # "-0000" says UTC without telling the sender's zone (RFC 5322 §3.3).
-        return (date.replace(tzinfo=dt.UTC) if date.tzinfo is None else date).astimezone(dt.UTC)
+        return clock.in_utc(parsedate_to_datetime(value))
     except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
         return None
 

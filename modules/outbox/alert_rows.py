@@ -6,6 +6,7 @@ whoever wants to know of every failure among the mails that they may read.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -31,7 +32,7 @@ from core.auth.models import Grant, Role, User
 from core.auth.permissions import reaching
 from core.documents.models import Document
 from core.followers.models import Follower
-from core.mail.outcomes import Failure, FailureKind
+from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer
 from modules.outbox.about import all_ids
 from modules.outbox.models import ALERTS, MAILS, AlertPreference
@@ -166,31 +167,53 @@ def looks_after(server_id: int) -> ColumnElement[bool]:
     return or_(User.id == owner_id, owner_id.is_(None) & manages)
 
 
-def write_copy_alerts(session: Session, server_id: int, failure: Failure) -> None:
-    """Tell whoever looks after a server that copies do not reach the Sent folder of its account."""
-    now = clock.now()
-    concerned = session.scalars(
-        select(User.id).where(User.active, looks_after(server_id)).order_by(User.id)
-    ).all()
+def of_server(server_id: int, *, sent_folder: bool) -> ColumnElement[bool]:
+    """Return the condition that an alert is about a server itself, or about the copies that it keeps."""
+    return (ALERTS.c.server_id == server_id) & (ALERTS.c.sent_folder.is_(sent_folder))
+
+
+def write_server_alerts(
+    session: Session,
+    server_id: int,
+    kind: FailureKind | None,
+    words: str,
+    *,
+    sent_folder: bool,
+    told_since: dt.datetime | None = None,
+) -> None:
+    """Tell whoever looks after a server that it is paused, or that copies do not reach its Sent folder.
+
+    Args:
+        session: Of the transaction.
+        server_id: The server.
+        kind: Of the failure.
+        words: Of the server.
+        sent_folder: True for copies.
+        told_since: Whoever was told of the same since then is not told again; None to tell everybody.
+    """
+    concerned = select(User.id).where(User.active, looks_after(server_id)).order_by(User.id)
+    if told_since is not None:
+        told = of_server(server_id, sent_folder=sent_folder) & (ALERTS.c.created_at >= told_since)
+        concerned = concerned.where(User.id.not_in(select(ALERTS.c.user_id).where(told)))
     values = {
         "mail_id": None,
         "server_id": server_id,
-        "sent_folder": True,
-        "failure_kind": failure.kind,
-        "words": failure.diagnostic[:MAX_WORDS],
-        "created_at": now,
+        "sent_folder": sent_folder,
+        "failure_kind": kind,
+        "words": words[:MAX_WORDS],
+        "created_at": clock.now(),
         "seen_at": None,
         "mailed_at": None,
     }
-    if concerned:
-        session.execute(INSERT_ALERT, [{**values, "user_id": user_id} for user_id in concerned])
+    if rows := [{**values, "user_id": user_id} for user_id in session.scalars(concerned)]:
+        session.execute(INSERT_ALERT, rows)
 
 
-def settle_copy_alerts(session: Session, server_id: int) -> None:
-    """Let the bells be silent about copies that reach their folder again."""
+def settle_server_alerts(session: Session, server_id: int, *, sent_folder: bool) -> None:
+    """Let the bells be silent about a server that works again, or about copies that reach their folder again."""
     session.execute(
         update(ALERTS)
-        .where(ALERTS.c.server_id == server_id, ALERTS.c.sent_folder, ALERTS.c.seen_at.is_(None))
+        .where(of_server(server_id, sent_folder=sent_folder), ALERTS.c.seen_at.is_(None))
         .values(seen_at=clock.now())
     )
 

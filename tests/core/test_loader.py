@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from core import loader
 from core.app import create_app
@@ -20,6 +21,7 @@ from core.contract import (
     SlotFill,
 )
 from core.errors import ConfigError, ModuleError
+from core.signals import document_issued
 from core.testing.fixtures import test_settings
 
 
@@ -270,3 +272,16 @@ def test_a_setting_that_nobody_has_is_told_with_what_was_meant(tmp_path: Path) -
         "There is no setting ENVOI_LIGHT: it changes nothing.",
         "There is no setting ENVOI_OUTBOX_RETRY_MINUTE: it changes nothing. Is ENVOI_OUTBOX_RETRY_MINUTES meant?",
     ]
+
+
+def test_receivers_are_reached_only_in_applications_that_have_their_module(tmp_path: Path) -> None:
+    everything = create_app(test_settings(tmp_path / "everything"), testing=True)
+    sales_alone = create_app(test_settings(tmp_path / "sales", modules=("sales",)), testing=True)
+
+    def reached(app: Flask) -> set[str]:
+        with app.app_context():
+            return {receiver.__module__ for receiver in document_issued.receivers_for(app)}
+
+    with document_issued.connected_to(print):
+        assert {"modules.distribution.dispatches", "builtins"} <= reached(everything)
+        assert reached(sales_alone) == {"builtins"}

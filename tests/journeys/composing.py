@@ -19,7 +19,9 @@ def new_quotation(desk: Desk) -> tuple[str, str]:
     """
     desk.go("/sales/quotations")
     row = desk.page.locator("tbody tr", has_text=desk.reader.customer).first
-    row.get_by_role("link").first.click()
+    # The title is taken from its page, not from the list, which stands there until the answer comes.
+    with desk.page.expect_navigation():
+        row.get_by_role("link").first.click()
     before = desk.heading().inner_text()
     desk.button("Duplicate").click()
     expect(desk.heading()).not_to_have_text(before)

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from core.embedded import free_port
-from tests.journeys.composing import new_quotation, nobody, open_composer, type_recipients
+from tests.journeys.composing import new_quotation, nobody, open_composer, send_off, type_recipients
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
@@ -32,7 +32,7 @@ def send_to(desk: Desk, *addresses: str) -> str:
     nobody(dialog)
     dialog.get_by_label(desk("Subject")).fill(f"{number} to {addresses[0]}")
     type_recipients(desk, dialog, ", ".join(addresses))
-    dialog.get_by_role("button", name=desk("Send"), exact=True).click()
+    send_off(desk, dialog)
     expect(desk.page.locator("#mail-badge .state")).to_be_visible()
     return number
 
@@ -118,7 +118,8 @@ def test_whoever_wants_it_is_told_by_mail_as_well(sit_down: Callable[..., Desk],
     assert "550" not in text  # the words of servers name addresses
     desk.go("/outbox/alerts")
     by_email.uncheck()
-    desk.button("Save").click()
+    with page.expect_navigation():
+        desk.button("Save").click()
 
 
 # -- personal data -------------------------------------------------------------------------------------
@@ -255,7 +256,8 @@ def test_a_server_that_fails_is_paused_and_says_so_until_it_works_again(
     desk.field("Priority").fill("1")
     desk.field("Company").select_option(label=company)
     desk.field("Emails a minute").fill("6000")
-    desk.button("Save").click()
+    with page.expect_navigation():
+        desk.button("Save").click()
     server_path = page.url.removeprefix(house.url)
     desk.button("Test").click()
     expect(page.locator(".alert-success", has_text="admin@demo.example.com")).to_be_visible()

@@ -16,6 +16,7 @@ from tests.journeys.composing import (
     new_quotation,
     nobody,
     open_composer,
+    send_off,
     type_recipients,
 )
 from tests.journeys.conftest import Desk
@@ -36,7 +37,7 @@ def sent_to(desk: Desk, address: str, subject: str) -> int:
     nobody(dialog)
     dialog.get_by_label(desk("Subject")).fill(subject)
     type_recipients(desk, dialog, address)
-    dialog.get_by_role("button", name=desk("Send"), exact=True).click()
+    send_off(desk, dialog)
     link = desk.page.locator("#mail-panel li", has_text=subject).get_by_role("link").first
     return int(str(link.get_attribute("href")).rsplit("/", 1)[1])
 

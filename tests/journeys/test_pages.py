@@ -82,6 +82,8 @@ def administrator(sit_down: Callable[..., Desk]) -> Iterator[Desk]:
 
 
 # French words are longer: what they leave room for has room for English.
+# A hundred pages, each in two widths: on a machine that is busy, five times the minute and a half that they take.
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("language", ["en", "fr"] if EVERY else ["fr"])
 @pytest.mark.usefixtures("mails_of_every_kind")
 def test_every_page_of_the_menus_is_sound(administrator: Desk, language: str) -> None:

@@ -135,18 +135,27 @@ def offered_transports(*, personal: bool = False) -> dict[str, TransportSpec]:
     }
 
 
+def access_of(server: MailServer, *, timeout: float) -> ServerAccess:
+    """Return what is needed to reach a mail server as it was set up.
+
+    Raises:
+        UserError: The saved password cannot be read.
+    """
+    return access_to(
+        server,
+        timeout=timeout,
+        ca_certificate=server.ca_certificate,
+        only_public=server.owner_id is not None,
+    )
+
+
 def open_smtp(server: MailServer, *, timeout: float) -> SmtpConnection:
     """Return a connection to a server by SMTP; a factory of the contract.
 
     Raises:
         UserError: The saved password cannot be read.
     """
-    access = access_to(
-        server,
-        timeout=timeout,
-        ca_certificate=server.ca_certificate,
-        only_public=server.owner_id is not None,
-    )
+    access = access_of(server, timeout=timeout)
     if server.account is not None:
         access = replace(access, token=TokenOf(server.id))
     return SmtpConnection(access)

@@ -20,10 +20,10 @@ from core.i18n import lazy_gettext as _l
 from core.mail.outcomes import Failure
 from modules.mail_config.mailbox_models import Encryption, SentFolder
 from modules.mail_config.models import MailServer
-from modules.mail_config.servers.access import access_to
+from modules.mail_config.servers.access import access_of
 from modules.mail_config.servers.providers import Provider, provider_of
 from modules.mail_config.servers.spelling import clean_host
-from modules.mail_config.transports.base import ServerAccess, Step, StepTaken
+from modules.mail_config.transports.base import Step, StepTaken
 from modules.mail_config.transports.imap_session import MailboxError
 from modules.mail_config.transports.sent_folder import SentMailbox
 
@@ -188,21 +188,6 @@ def apply(server: MailServer, wish: Wish | None) -> None:
     row.failure_kind, row.failure_words, row.failure_advice = None, "", ""
 
 
-def access_of(server: MailServer, row: SentFolder, *, timeout: float) -> ServerAccess:
-    """Return how the mailbox of a server's account is reached.
-
-    Raises:
-        UserError: The saved password cannot be read.
-    """
-    access = access_to(
-        server,
-        timeout=timeout,
-        ca_certificate=server.ca_certificate,
-        only_public=server.owner_id is not None,
-    )
-    return replace(access, host=row.host, port=row.port, encryption=row.encryption)
-
-
 def open_folder(server: MailServer, *, timeout: float, seconds: float) -> SentMailbox:
     """Return the folder of a server, open for copies; ends the reading transaction.
 
@@ -213,7 +198,10 @@ def open_folder(server: MailServer, *, timeout: float, seconds: float) -> SentMa
     row = server.sent_folder
     if row is None:
         raise UserError(_l("This server keeps no copies of what it sends."))
-    access, folder = access_of(server, row, timeout=timeout), row.folder
+    access = replace(
+        access_of(server, timeout=timeout), host=row.host, port=row.port, encryption=row.encryption
+    )
+    folder = row.folder
     end_reading()
     return SentMailbox(access, folder, seconds=seconds)
 

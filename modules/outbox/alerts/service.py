@@ -35,7 +35,7 @@ from modules.mail_config.models import MailServer, SentFolder, ServerHealth
 from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox import service
-from modules.outbox.alert_rows import INSERT_ALERT, MAX_WORDS, looks_after
+from modules.outbox.alert_rows import settle_server_alerts, write_server_alerts
 from modules.outbox.models import Alert, AlertPreference, OutgoingMail
 from modules.outbox.permissions import READ
 from modules.outbox.queries import readable
@@ -222,34 +222,14 @@ def server_paused(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signatur
         now = clock.now()
         # By a clock that was put back the pause lies ahead; then whoever was told lately was told of this one.
         since = health.open_since if health.open_since <= now else now - dt.timedelta(days=1)
-        told = select(Alert.user_id).where(
-            Alert.server_id == server_id, Alert.sent_folder.is_(False), Alert.created_at >= since
-        )
-        managers = session.scalars(
-            select(User.id).where(User.active, looks_after(server_id), User.id.not_in(told)).order_by(User.id)
-        ).all()
-        values = {
-            "mail_id": None,
-            "server_id": server_id,
-            "sent_folder": False,
-            "failure_kind": health.failure_kind,
-            "words": health.failure_words[:MAX_WORDS],
-            "created_at": clock.now(),
-            "seen_at": None,
-            "mailed_at": None,
-        }
-        if managers:
-            session.execute(INSERT_ALERT, [{**values, "user_id": user_id} for user_id in managers])
+        kind, words = health.failure_kind, health.failure_words
+        write_server_alerts(session, server_id, kind, words, sent_folder=False, told_since=since)
 
 
 def server_ready(app: Flask, server_id: int) -> None:  # noqa: ARG001 (signature of the signal)
     """Let the bells be silent about a server that works again; the list says that it does."""
     with transaction() as session:
-        session.execute(
-            update(Alert)
-            .where(Alert.server_id == server_id, Alert.sent_folder.is_(False), Alert.seen_at.is_(None))
-            .values(seen_at=clock.now())
-        )
+        settle_server_alerts(session, server_id, sent_folder=False)
 
 
 # -- by mail -------------------------------------------------------------------------------------------

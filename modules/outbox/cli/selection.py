@@ -149,9 +149,8 @@ def read_time(text: str) -> dt.datetime:
     if ago is not None:
         return clock.now() - dt.timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        moment = dt.datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        return clock.in_utc(dt.datetime.fromisoformat(text.strip()))
+    except (ValueError, OverflowError) as error:
         raise EnvoiError(
             f"“{text[:40]}” is no time: write 2026-03-01, 2026-03-01T12:00, 90m, 24h or 7d."
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

@@ -29,7 +29,7 @@ from modules.mail_config.models import MailServer
 from modules.mail_config.servers.sent_folder import DELAYS, note_failure, note_success, open_folder
 from modules.mail_config.transports.imap_session import MailboxError
 from modules.mail_config.transports.sent_folder import SentMailbox
-from modules.outbox.alert_rows import settle_copy_alerts, write_copy_alerts
+from modules.outbox.alert_rows import settle_server_alerts, write_server_alerts
 from modules.outbox.message import build_message
 from modules.outbox.models import SENT_COPIES, OutgoingMail, SentCopy
 
@@ -53,7 +53,8 @@ TELL_AFTER = 3
 def keep_copies() -> int:
     """Put the copies that are due into their folders, and return how many that were."""
     # A restored copy of the house writes into nobody's mailbox before a person says go.
-    if installation.verify() is not None or installation.copy_since() is not None:
+    installation.verify()
+    if installation.keeps_to_itself():
         return 0
     again(_forget_unwanted)
     until = time.monotonic() + JOB_SECONDS
@@ -244,12 +245,13 @@ def _put_off(server_id: int, mail_ids: Sequence[int], failure: Failure, *, tell:
             _say_why(row, failure)
         if folder is not None and tell and folder.told_at is None:
             folder.told_at = now
-            write_copy_alerts(session, server_id, failure)
+            words = failure.diagnostic
+            write_server_alerts(session, server_id, failure.kind, words, sent_folder=True)
 
 
 def _tell_that_it_works(server_id: int) -> None:
     with transaction() as session:
-        settle_copy_alerts(session, server_id)
+        settle_server_alerts(session, server_id, sent_folder=True)
 
 
 def _forget(mail_id: int) -> None:

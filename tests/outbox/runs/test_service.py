@@ -37,6 +37,7 @@ from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
 from modules.outbox.runs import filling, looking, service, work, writing
 from modules.outbox.runs.counts import counts_of
+from modules.outbox.runs.service import preparing
 from modules.outbox.service import resend
 from modules.outbox.service import submit as send_mail
 from modules.outbox.states import MailState
@@ -471,7 +472,7 @@ def test_it_begins_at_its_time(
 def test_nothing_is_started_that_is_not_looked_through_or_anothers(
     app: Flask, seller: User, quote: Quote, partner: MakePartner, make_user: Callable[..., User], monkeypatch
 ) -> None:
-    monkeypatch.setattr(service, "LOOKED_AT_ONCE", 1)
+    monkeypatch.setattr(preparing, "LOOKED_AT_ONCE", 1)
     run = service.prepare(select_quotations([quote(partner()).id, quote(partner()).id]), seller)
     assert sorted(outcomes(run)) == ["ready", "unchecked"]
     with pytest.raises(UserError, match="being looked through"):

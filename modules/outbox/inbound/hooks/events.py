@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core import clock
 from core.mail.bounces.diagnosis import diagnose
 from core.mail.bounces.model import About, Action, Nature, Notice, Reading
 from core.mail.bounces.ses import read_ses
@@ -274,7 +275,6 @@ def _moment(value: Any) -> dt.datetime | None:
     try:
         if isinstance(value, int | float) or (isinstance(value, str) and value.replace(".", "", 1).isdigit()):
             return dt.datetime.fromtimestamp(float(value), dt.UTC)
-        at = dt.datetime.fromisoformat(str(value))
-        return at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC)
+        return clock.in_utc(dt.datetime.fromisoformat(str(value)))
     except (ValueError, OverflowError, OSError):
         return parse_date(str(value)) if value else None

@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from core import clock
+
 OLDEST = dt.timedelta(hours=26)
 """How old a signature may be: providers that reach nobody try again for a day. Within it, each event counts once."""
 AHEAD = dt.timedelta(minutes=5)
@@ -167,9 +169,8 @@ def check_sns_envelope(told: Mapping[str, Any], topic: str, now: dt.datetime) ->
     if not is_of_sns(url) or not urlsplit(url).path.endswith(".pem"):
         raise HookRefusedError(Refusal.FORGED)
     try:
-        at = dt.datetime.fromisoformat(str(told.get("Timestamp")))
-        _check_moment(at if at.tzinfo is not None else at.replace(tzinfo=dt.UTC), now)
-    except ValueError as error:
+        _check_moment(clock.in_utc(dt.datetime.fromisoformat(str(told.get("Timestamp")))), now)
+    except (ValueError, OverflowError) as error:
         raise HookRefusedError(Refusal.MALFORMED) from error
     return url
 
