@@ -18,6 +18,7 @@ from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from modules.mail_config.account_models import MailAccount, OAuthClient, PendingConsent
 from modules.mail_config.mailbox_models import Encryption, SentFolder
+from modules.mail_config.variable_models import TemplateVariable
 
 __all__ = [
     "Encryption",
@@ -25,6 +26,7 @@ __all__ = [
     "OAuthClient",
     "PendingConsent",
     "SentFolder",
+    "TemplateVariable",
 ]  # the tables of this module, wherever they are declared
 
 SMTP = "mail_config.smtp"
