@@ -247,7 +247,7 @@ def test_a_formula_in_a_body_keeps_its_lines_and_is_no_markup() -> None:
         ("formule=[NUMFACT] [DATEFACT]", 10, "is not expected here"),
         ("formule=SI([NUMFACT]", 12, "Something is missing at the end"),
         ('formule="a"+{{ x }}', 4, "“{” may not stand here."),
-        ("formule=" + "(" * 400 + "1" + ")" * 400, 30, "too long"),
+        ("formule=" + "(" * 400 + "1" + ")" * 400, 31, "too long"),
     ],
 )
 @pytest.mark.usefixtures("app")

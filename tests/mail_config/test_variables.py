@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from html import unescape
 
 import pytest
@@ -31,7 +32,9 @@ from modules.mail_config.mail_templates.service import (
 )
 from modules.mail_config.mail_templates.variables import delete_variable, save_variable
 from modules.mail_config.models import MailTemplate, TemplateVariable
+from modules.mail_config.template_language import own_variables
 from modules.sales.models import Order
+from modules.sales.service.lines import LineValues
 
 KIND = "sales.quotation"
 PAGES = "/mail_config/templates/variables"
@@ -76,7 +79,7 @@ def test_a_variable_is_used_in_text_subject_and_file_name_and_stays_a_number_or_
     assert pdf_name_for(template, document).endswith("_paris.pdf")
     assert samples(KIND, document, "fr")["own.reminder"] == "26 mars 2026"
     # A code of an older system that is called as the variable means it.
-    assert legacy_fields.convert(KIND, "[HORAIRES] [PAYS DU CLIENT]") == (
+    assert legacy_fields.convert(KIND, "[HORAIRES] [PAYS DU CLIENT]", own=own_variables.stored(KIND)) == (
         "{{ own.horaires }} {{ own.pays_du_client }}"
     )
 
@@ -87,7 +90,7 @@ def test_a_variable_is_used_in_text_subject_and_file_name_and_stays_a_number_or_
         ("", "A field or a formula is needed."),
         ("customer.nobody", "There is no field “customer.nobody”."),
         ("customer.name }} {{ customer.city", "A variable is one formula"),
-        ("{% if customer.vat %}x{% endif %}", "A variable is one formula"),
+        ("{% if customer.vat %}x{% endif %}", "“%” is not expected here."),
         ("document.total > 5", "A comparison belongs into"),
         ("own.other", "A variable cannot use another variable"),
         ("customer", "is a group of fields"),
@@ -120,7 +123,8 @@ def test_that_of_a_company_goes_before_that_for_all_and_one_company_alone_is_tol
     make_variable("hours", "'nine to five'")
     own = make_variable("hours", "'ten to six'", company_id=other.id)
     template = make_template(texts={"en": ("{{ own.hours }}", "<p>Hello</p>")})
-    documents = [make_order().document, make_order(issuer=other).document]
+    lines = [LineValues("Lampe", Decimal(2), Decimal(5))]
+    documents = [make_order().document, make_order(issuer=other, lines=lines).document]
     assert [render_for(template, one).subject for one in documents] == ["nine to five", "ten to six"]
     with force_locale("en"), pytest.raises(UserError, match="a variable of this code already: “Hours”"):
         make_variable("hours", "'x'")
@@ -236,9 +240,10 @@ def test_a_variable_is_made_tried_and_deleted_on_its_pages(
     told = boss.post(f"{PAGES}/{row.id}/delete", follow_redirects=True)
     assert "Templates use this variable: “Ours”" in unescape(told.text)
     delete_template(template)
-    boss.post(f"{PAGES}/{row.id}/delete")
+    number = row.id
+    boss.post(f"{PAGES}/{number}/delete")
     assert db.session.scalar(select(TemplateVariable)) is None
-    assert boss.get(f"{PAGES}/{row.id}").status_code == 404
+    assert boss.get(f"{PAGES}/{number}").status_code == 404
     seller = sign_in(make_user("salesperson", login="s2@maison.example.com"))
     assert seller.get(PAGES).status_code == 403
 
