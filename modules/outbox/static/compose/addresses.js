@@ -43,7 +43,8 @@ export function begin(composer) {
       for (const one of all.closest(".book-entry").querySelectorAll("[data-book-chip]")) {
         const there = chips.find(one.dataset.bookChip);
         // Whoever is in another field was put there.
-        if (!there) chips.add([one.querySelector("template").content.firstElementChild.cloneNode(true)], field);
+        if (!there)
+          chips.add([one.querySelector("template").content.firstElementChild.cloneNode(true)], field);
       }
       news.textContent = composer.word("allThere", { name: all.dataset.bookAll });
     } else if (actions) {
