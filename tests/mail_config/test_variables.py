@@ -153,6 +153,18 @@ def test_that_of_a_company_goes_before_that_for_all_and_one_company_alone_is_tol
     delete_variable(single)
 
 
+def test_a_formula_with_which_a_template_could_not_be_used_is_refused(
+    make_template: Callable[..., MailTemplate], make_variable: Callable[..., TemplateVariable]
+) -> None:
+    row = make_variable("deposit", "document.total * 0.3")
+    make_template("Half", texts={"en": ("{{ own.deposit / 2 }}", "<p>Hello</p>")})
+    with force_locale("en"), pytest.raises(UserError, match="The template “Half” could not be used any more"):
+        make_variable("deposit", "customer.name", row=row)
+    db.session.refresh(row)
+    assert row.formula == "document.total * 0.3"
+    make_variable("deposit", "document.total * 0.4", row=row)
+
+
 def test_a_variable_whose_field_is_gone_is_told_at_saving_and_at_sending(
     document: Document,
     make_template: Callable[..., MailTemplate],

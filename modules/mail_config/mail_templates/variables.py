@@ -14,6 +14,7 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import one_line
+from modules.mail_config.mail_templates.validation import check_template
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateVariable
 from modules.mail_config.template_language.fields import (
     SAMPLE_CURRENCY,
@@ -123,9 +124,29 @@ def save_variable(
             _refuse_while_used(row, [])
         elif row.company_id != company_id:
             _refuse_while_used(row, [Variable(code, label, formula, company_id)])
+        usable = [one for one in templates_using(kind, code) if not _problem_of(one)]
         row.code, row.label, row.formula, row.company_id = code, label, formula, company_id
         session.flush()
+        for template in usable:
+            if problem := _problem_of(template):
+                raise UserError(
+                    _l(
+                        "The template “%(name)s” could not be used any more: %(why)s",
+                        name=gettext(template.name),
+                        why=problem,
+                    ),
+                    "formula",
+                )
     return row
+
+
+def _problem_of(template: MailTemplate) -> str:
+    """Return what is wrong with a template, a text in place of an amount for example; "" for nothing."""
+    texts = {text.language: (text.subject, text.body) for text in template.texts}
+    found = check_template(
+        template.kind, texts, template.attachment_name or "", company_id=template.company_id
+    )
+    return next((sentences[0] for sentences in found.values()), "")
 
 
 def delete_variable(row: TemplateVariable) -> None:
