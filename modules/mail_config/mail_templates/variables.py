@@ -96,13 +96,7 @@ def save_variable(
     """
     if kind not in template_kinds():
         raise UserError(_l("There is no kind of document “%(kind)s” here.", kind=kind))
-    code, label, formula = checked_code(code), one_line(label), tidy_formula(formula)
-    if not label:
-        raise UserError(_l("A name is needed."), "label")
-    if len(label) > _LABEL_AT_MOST:
-        raise UserError(_l("The name has at most %(most)s characters.", most=_LABEL_AT_MOST), "label")
-    for problem in problems_of(kind, formula):
-        raise UserError(problem, "formula")
+    code, label, formula = checked_code(code), _checked_label(label), _checked_formula(kind, formula)
     with transaction() as session:
         if company_id is not None and session.get(Company, company_id) is None:
             raise UserError(_l("This company does not exist any more."), "company_id")
@@ -127,17 +121,37 @@ def save_variable(
         usable = [one for one in templates_using(kind, code) if not _problem_of(one)]
         row.code, row.label, row.formula, row.company_id = code, label, formula, company_id
         session.flush()
-        for template in usable:
-            if problem := _problem_of(template):
-                raise UserError(
-                    _l(
-                        "The template “%(name)s” could not be used any more: %(why)s",
-                        name=gettext(template.name),
-                        why=problem,
-                    ),
-                    "formula",
-                )
+        _refuse_unusable(usable)
     return row
+
+
+def _checked_label(typed: str) -> str:
+    label = one_line(typed)
+    if not label:
+        raise UserError(_l("A name is needed."), "label")
+    if len(label) > _LABEL_AT_MOST:
+        raise UserError(_l("The name has at most %(most)s characters.", most=_LABEL_AT_MOST), "label")
+    return label
+
+
+def _checked_formula(kind: str, typed: str) -> str:
+    formula = tidy_formula(typed)
+    for problem in problems_of(kind, formula):
+        raise UserError(problem, "formula")
+    return formula
+
+
+def _refuse_unusable(templates: Iterable[MailTemplate]) -> None:
+    for template in templates:
+        if problem := _problem_of(template):
+            raise UserError(
+                _l(
+                    "The template “%(name)s” could not be used any more: %(why)s",
+                    name=gettext(template.name),
+                    why=problem,
+                ),
+                "formula",
+            )
 
 
 def _problem_of(template: MailTemplate) -> str:
