@@ -111,6 +111,7 @@ def save_variable(
             raise UserError(
                 _l("There is a variable of this code already: “%(label)s”.", label=other.label), "code"
             )
+        usable = [one for one in templates_using(kind, code) if not _problem_of(one)]
         if row is None:
             row = TemplateVariable(kind=kind)
             session.add(row)
@@ -118,7 +119,6 @@ def save_variable(
             _refuse_while_used(row, [])
         elif row.company_id != company_id:
             _refuse_while_used(row, [Variable(code, label, formula, company_id)])
-        usable = [one for one in templates_using(kind, code) if not _problem_of(one)]
         row.code, row.label, row.formula, row.company_id = code, label, formula, company_id
         session.flush()
         _refuse_unusable(usable)
