@@ -54,7 +54,8 @@ def demo(app: Flask) -> None:
     developer mode. Every other server must pass its test.
     """
     for kind in template_kinds():
-        if "document.total" in {spec.name for spec in plain_catalogue(kind)}:
+        # A deposit is asked for with what is offered.
+        if {"document.total", "document.validity"} <= {spec.name for spec in plain_catalogue(kind)}:
             save_variable(
                 None, kind=kind, code="deposit", label="Deposit of 30 %", formula="document.total * 0.3"
             )
