@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, false, true
+from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy.orm import aliased
 
 from core.i18n import N_
 from core.matching import matching
 from core.partners.facets import FACETS
 from core.partners.lists.service import LIST_FACET
-from core.partners.models import MailConsent, Partner
+from core.partners.models import MailConsent, Partner, PartnerType
 from core.web.criteria import Filter, ListSpec, SortKey
 
 
@@ -16,6 +17,17 @@ def _found(text: str) -> ColumnElement[bool]:
     return and_(
         true(), *matching(text, Partner.name, Partner.email, Partner.city, Partner.number, Partner.vat)
     )
+
+
+_contact = aliased(Partner)
+
+
+def _without(kind: PartnerType) -> ColumnElement[bool]:
+    """Return the condition that a customer has no contact of a kind with an address."""
+    there = select(_contact.id).where(
+        _contact.parent_id == Partner.id, _contact.type == kind, _contact.email != "", _contact.active
+    )
+    return and_(Partner.parent_id.is_(None), ~there.exists())
 
 
 PARTNERS = ListSpec(
@@ -29,7 +41,10 @@ PARTNERS = ListSpec(
     filters=(
         Filter("customers", N_("Customers"), Partner.parent_id.is_(None), "type"),
         Filter("contacts", N_("Contacts"), Partner.parent_id.is_not(None), "type"),
-        Filter("no-address", N_("Without address"), Partner.email == ""),
+        Filter("no-address", N_("Without address"), Partner.email == "", "lacks"),
+        Filter("no-billing", N_("Without billing address"), _without(PartnerType.BILLING), "lacks"),
+        Filter("no-delivery", N_("Without delivery address"), _without(PartnerType.DELIVERY), "lacks"),
+        Filter("no-contact", N_("Without contact address"), _without(PartnerType.CONTACT), "lacks"),
         Filter("opted-out", N_("Wants no emails"), Partner.consent == MailConsent.NONE),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),

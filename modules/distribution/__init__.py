@@ -45,7 +45,7 @@ module = Module(
     jobs=(
         JobSpec("distribution.go", "modules.distribution.jobs:go", timeout=1800, every=15),
         JobSpec("distribution.print", "modules.distribution.jobs:make_print", timeout=3600),
-        JobSpec("distribution.retention", "modules.distribution.jobs:forget_prints", timeout=300, every=3600),
+        JobSpec("distribution.retention", "modules.distribution.jobs:forget_old", timeout=300, every=3600),
     ),
     receivers=(
         Receiver("document_distribution_asked", "modules.distribution.decisions:wishes_for"),

@@ -39,6 +39,10 @@ class ArchiveError(EnvoiError):
     """A file could not be archived; says why."""
 
 
+class AwayError(ArchiveError):
+    """The archive cannot take any file at this moment: it is away, full, or not writable."""
+
+
 def root() -> Path | None:
     """Return the folder below which files are archived, or None where the installation has set none."""
     folder: str = current_app.config["DISTRIBUTION_ARCHIVE_DIR"]
@@ -88,9 +92,18 @@ def check_pattern(text: str, field: str, *, folder: bool) -> str:
     return "/".join(part.strip() for part in parts if part.strip() not in {"", "."})
 
 
-def path_of(document: Document, folder: str, name: str) -> tuple[Path, str]:
-    """Return the folder below the root, and the name without its extension, of the file of a document."""
+def path_of(document: Document, folder: str, name: str, *, usual: str = "") -> tuple[Path, str]:
+    """Return the folder below the root, and the name without its extension, of the file of a document.
+
+    Args:
+        document: The document.
+        folder: The pattern of the folder.
+        name: The pattern of the name, or "".
+        usual: What it is called where there is no pattern, without an extension; "" for kind and number.
+    """
     parts = [_part(_filled(part, document)) for part in folder.split("/") if part]
+    if not name and usual:
+        return Path(*parts), _part(usual)
     return Path(*parts), _part(_filled(name or "{kind}_{number}", document))
 
 
@@ -126,6 +139,20 @@ def is_there(path: str, sha256: str) -> bool:
     return False
 
 
+def remove(path: str, sha256: str) -> bool:
+    """Delete a file of ours from the archive; return False where it is not there, or says something else by now."""
+    base = root()
+    if base is None or not is_there(path, sha256):
+        return False
+    file = base / path
+    if not file.resolve().is_relative_to(base.resolve()):
+        return False
+    with suppress(OSError):
+        file.unlink()
+        return True
+    return False
+
+
 def store(folder: Path, name: str, data: bytes, note: Callable[[str, str], None]) -> str:
     """Write a file, and return its path below the root.
 
@@ -142,7 +169,7 @@ def store(folder: Path, name: str, data: bytes, note: Callable[[str, str], None]
     base = root()
     why = problem()
     if base is None or why:
-        raise ArchiveError(why)
+        raise AwayError(why)
     where = base / folder
     temporary = where / f".{secrets.token_hex(8)}.tmp"
     try:
@@ -161,7 +188,7 @@ def store(folder: Path, name: str, data: bytes, note: Callable[[str, str], None]
             if error.errno in {errno.ENOSPC, errno.EDQUOT}
             else gettext("The archive could not be written to (%(why)s).", why=error.strerror or "?")
         )
-        raise ArchiveError(words) from error
+        raise AwayError(words) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

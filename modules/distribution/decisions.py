@@ -49,7 +49,11 @@ def decisions_about(cases: Sequence[Case]) -> list[Decision]:
     customers = {customer for _company, _kind, customer in cases if customer is not None} if rules else set()
     contacts = _contacts_of(customers)
     codes = _codes() if rules else {}
-    problem = archive.problem() if any(rule.archived for found in rules.values() for rule in found) else ""
+    problem = (
+        archive.problem()
+        if any(rule.archived or rule.archive_sent for found in rules.values() for rule in found)
+        else ""
+    )
     return [
         decide(
             Facts(

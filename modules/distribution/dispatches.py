@@ -28,7 +28,7 @@ from core.installation import service as installation
 from core.jobs import enqueue_after_commit
 from core.partners.service import customer_of
 from core.registry import current_registry
-from modules.distribution import archive
+from modules.distribution import archive, sent_files
 from modules.distribution.decisions import decision_for
 from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 from modules.distribution.permissions import DISTRIBUTE
@@ -139,6 +139,7 @@ def want(documents: Iterable[Document], way: Way, by: User) -> int:
         Dispatch.document_id.in_([row.id for row in rows]),
         Dispatch.way == way,
         Dispatch.state.in_(OPEN),
+        Dispatch.attachment_id.is_(None),
     )
     with transaction() as session:
         there = set(session.scalars(waiting))
@@ -191,6 +192,7 @@ def go() -> None:
     """Let go what is due; runs as a job. Paper waits for whoever prints."""
     if installation.verify() is not None:
         return _ask_restored()
+    sent_files.note_sent()
     due = (
         select(Dispatch.id)
         .where(
@@ -259,6 +261,8 @@ def _why_not(row: Dispatch) -> str:
     document = row.document
     if document is None or document.kind not in current_registry().kinds:
         return str(gettext("The document is no longer there."))
+    if row.attachment_id is not None:
+        return ""  # it was sent: what becomes of document and customer does not change that
     customer = customer_of(document.partner) if document.partner is not None else None
     if customer is not None and not customer.active:
         return str(gettext("%(name)s is archived.", name=customer.name))
@@ -315,15 +319,25 @@ def _archive(row: Dispatch) -> None:
         return None
     if archive.is_there(row.path, row.sha256):
         return _end(row.id, DispatchState.DONE)
-    rule = row.rule or decision_for(document).rule
+    rule, file = row.rule or decision_for(document).rule, row.attachment
     try:
-        data = render_document(document)
+        data = render_document(document) if file is None else sent_files.octets_of(file)
         with force_locale(document.company.language):
             folder, name = archive.path_of(
-                document, rule.archive_folder if rule else "", rule.archive_name if rule else ""
+                document,
+                rule.archive_folder if rule else "",
+                rule.archive_name if rule else "",
+                usual=file.name.removesuffix(".pdf") if file is not None else "",
             )
         end_reading()
         path = archive.store(folder, name, data, lambda path, sha256: _note(row.id, path, sha256))
+    except archive.AwayError as error:
+        if file is None:
+            return _end(row.id, DispatchState.HELD, str(error))
+        # Nobody waits for it: it goes by itself once the archive is back.
+        with transaction() as session:
+            again = session.get_one(Dispatch, row.id)
+            again.due_at, again.detail = clock.now() + sent_files.AGAIN, str(error)[:500]
     except (archive.ArchiveError, UserError, RenderError) as error:
         _end(row.id, DispatchState.HELD, str(error))
     else:

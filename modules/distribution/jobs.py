@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.pulse import process_name
-from modules.distribution import dispatches, paper
+from modules.distribution import dispatches, paper, sent_files
 from modules.outbox.transitions import acting_as
 
 
@@ -19,6 +19,7 @@ def make_print(print_id: int) -> None:
     paper.run(print_id)
 
 
-def forget_prints() -> None:
-    """Throw away the PDFs that are kept no longer."""
+def forget_old() -> None:
+    """Throw away the prints, and the files of the archive, that are kept no longer."""
     paper.forget_old()
+    sent_files.forget_old()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from enum import StrEnum
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core import clock
@@ -15,7 +15,7 @@ from core.db import Base, StrEnumType, UtcDateTime
 from core.documents.models import Document
 from core.partners.labels import PartnerLabel
 from core.partners.models import Partner
-from modules.outbox.models import OutgoingMail
+from modules.outbox.models import MailAttachment, OutgoingMail
 
 # Conditions of partial indexes: word for word those of the queries, or the index is not used.
 DUE = "state = 'due'"
@@ -73,6 +73,12 @@ class Rule(Base):
     """Below that folder; with the fields of `archive.FIELDS`."""
     archive_name: Mapped[str] = mapped_column(String(200), default="")
     """Of the file, without its extension; with the same fields."""
+    archive_sent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """The PDF of each email that was accepted is written there, as it was sent; `archived` need not be."""
+    archive_sent_after: Mapped[int | None]
+    """The step of an email (`outbox_event`) up to which that was looked through; None where it is not wanted."""
+    archive_keep_days: Mapped[int | None]
+    """After so many days a file is deleted from the archive; None for never."""
     ask_first: Mapped[bool] = mapped_column(default=False)
     """A person decides before anything goes by itself."""
     automatic: Mapped[bool] = mapped_column(default=False)
@@ -207,6 +213,10 @@ class Dispatch(Base):
     """The file in the archive, below its folder; written down before the file appears."""
     sha256: Mapped[str] = mapped_column(String(64), default="")
     """Of that file: by it a file that appeared before a crash is known again."""
+    attachment_id: Mapped[int | None] = mapped_column(
+        ForeignKey("outbox_attachment.id", ondelete="SET NULL"), unique=True
+    )
+    """The PDF of an email that goes to the archive as it was sent, once; None where the document is made anew."""
     print_id: Mapped[int | None] = mapped_column(
         ForeignKey("distribution_print.id", ondelete="SET NULL"), index=True
     )
@@ -221,3 +231,4 @@ class Dispatch(Base):
     rule: Mapped[Rule | None] = relationship()
     by_user: Mapped[User | None] = relationship()
     mail: Mapped[OutgoingMail | None] = relationship()
+    attachment: Mapped[MailAttachment | None] = relationship()

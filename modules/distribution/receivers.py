@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from flask import Flask
-from flask_babel import gettext
-from sqlalchemy import select
+from flask_babel import gettext, ngettext
+from sqlalchemy import func, select
 
 from core.db import db
 from core.partners.labels import LabelKind, PartnerLabel
 from modules.distribution import archive
-from modules.distribution.models import Rule
+from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 
 
 def problems(_app: Flask) -> list[str]:
@@ -21,6 +21,21 @@ def problems(_app: Flask) -> list[str]:
         gettext("A distribution rule names the function code %(code)s, which there is not.", code=code)
         for code in gone
     ]
-    if any(rule.archived for rule in rules):
+    if any(rule.archived or rule.archive_sent for rule in rules):
         found += [why] if (why := archive.problem()) else []
+    waiting = db.session.scalar(
+        select(func.count()).where(
+            Dispatch.way == Way.ARCHIVE,
+            (Dispatch.state == DispatchState.HELD)
+            | ((Dispatch.state == DispatchState.DUE) & (Dispatch.detail != "")),
+        )
+    )
+    if waiting:
+        found.append(
+            ngettext(
+                "%(num)d PDF could not be written to the archive: Sales › Distribution says why.",
+                "%(num)d PDFs could not be written to the archive: Sales › Distribution says why.",
+                waiting,
+            )
+        )
     return found

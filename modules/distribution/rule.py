@@ -77,7 +77,7 @@ def decide(facts: Facts) -> Decision:
             recipients.setdefault(*one)
     wanted = {Way.MAIL: rule.mailed, Way.PAPER: rule.on_paper, Way.ARCHIVE: rule.archived}
     problems = [] if customer.active else [gettext("%(name)s is archived.", name=customer.name)]
-    if rule.archived and facts.archive_problem:
+    if (rule.archived or rule.archive_sent) and facts.archive_problem:
         problems.append(facts.archive_problem)
     return Decision(
         rule,
@@ -112,6 +112,8 @@ def _ways(rule: Rule, recipients: Mapping[Partner, str]) -> Iterator[str]:
         yield gettext("On paper, and not by email unless a person wants it.")
     if rule.archived:
         yield gettext("To the archive.")
+    if rule.archive_sent:
+        yield gettext("The PDF of each email to the archive.")
 
 
 def _rank(rule: Rule, customer: Partner, kind: str) -> tuple[int, bool, int] | None:

@@ -18,9 +18,14 @@ from core.partners.reach import reachable
 from modules.distribution.archive import check_pattern
 from modules.distribution.models import Rule
 from modules.distribution.permissions import EDIT, READ
+from modules.distribution.sent_files import newest_step
 
 LONGEST_GRACE = 7 * 24 * 60
 """Minutes for which a document can be stopped at most: a week."""
+
+
+LONGEST_KEPT = 36_500
+"""Days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,8 @@ class RuleValues:
     archived: bool = False
     archive_folder: str = ""
     archive_name: str = ""
+    archive_sent: bool = False
+    archive_keep_days: int | None = None
     ask_first: bool = False
     automatic: bool = False
     grace_minutes: int = 15
@@ -90,10 +97,13 @@ def save_rule(rule: Rule | None, values: RuleValues) -> Rule:
     """
     if values.partner_id is not None and values.label_id is not None:
         raise UserError(_l("Choose a customer, or a family or tag, not both."), "label_id")
-    if not (values.on_paper or values.to_main or values.function_codes or values.archived):
+    archives = values.archived or values.archive_sent
+    if not (values.on_paper or values.to_main or values.function_codes or archives):
         raise UserError(_l("Say at least one way: email, paper or archive."), "to_main")
     if not 0 <= values.grace_minutes <= LONGEST_GRACE:
         raise UserError(_l("Between 0 minutes and a week (10080)."), "grace_minutes")
+    if values.archive_keep_days is not None and not 1 <= values.archive_keep_days <= LONGEST_KEPT:
+        raise UserError(_l("Between 1 day and 100 years (36500)."), "archive_keep_days")
     folder = check_pattern(values.archive_folder, "archive_folder", folder=True)
     name = check_pattern(values.archive_name, "archive_name", folder=False)
     with transaction() as session:
@@ -112,6 +122,10 @@ def save_rule(rule: Rule | None, values: RuleValues) -> Rule:
         for column in RuleValues.__dataclass_fields__:
             setattr(rule, column, getattr(values, column))
         rule.archive_folder, rule.archive_name = folder, name
+        if not values.archive_sent:
+            rule.archive_sent_after = None
+        elif rule.archive_sent_after is None:
+            rule.archive_sent_after = newest_step()  # what was sent before stays where it is
         session.add(rule)
         session.flush()
     return rule

@@ -20,6 +20,7 @@ from core.partners.models import Partner
 from modules.mail_config.account_models import MailAccount, OAuthClient, PendingConsent
 from modules.mail_config.mailbox_models import Encryption, SentFolder
 from modules.mail_config.signing_models import DomainKey
+from modules.mail_config.variable_models import TemplateVariable
 
 __all__ = [
     "DomainKey",
@@ -28,6 +29,7 @@ __all__ = [
     "OAuthClient",
     "PendingConsent",
     "SentFolder",
+    "TemplateVariable",
 ]  # the tables of this module, wherever they are declared
 
 SMTP = "mail_config.smtp"

@@ -14,7 +14,7 @@ from tests.journeys.composing import hold, until_held
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.variants import EITHER_LANGUAGE, NARROW, opposite_corners
+from tests.journeys.variants import EITHER_LANGUAGE, NARROW, WIDE, opposite_corners
 from tests.journeys.words import ADMIN, Reader
 
 TYPING_MS = 30  # the editor takes a moment for a chip
@@ -503,3 +503,40 @@ def test_the_pages_are_usable_by_everybody(enter: Callable[..., Desk], language:
         desk.go(path)
         found += [f"{path}: {words}" for words in complaints(desk, language)]
     assert not found, "\n".join(found)
+
+
+@opposite_corners("language, viewport", ["en", "fr"], [NARROW, WIDE])
+def test_a_variable_is_made_of_a_field_and_used_as_one(
+    enter: Callable[..., Desk], language: str, viewport: dict[str, int]
+) -> None:
+    desk = enter(language, viewport=viewport)
+    page = desk.page
+    desk.go("/mail_config/templates/variables/new/sales.quotation")
+    page.locator("#label").fill("Journey deposit")
+    page.locator("#code").fill("Journey deposit")
+    # Found by its name and taken by Enter; then more is typed behind it.
+    page.locator("#field-search").fill("document.total")
+    fields(page, "document.total").click()
+    expect(page.locator("#formula")).to_have_value("document.total")
+    page.locator("#formula").press("End")
+    page.keyboard.type(" * 0.")
+    expect(page.locator("#variable-value .text-note-danger")).to_be_visible()
+    page.keyboard.type("3")
+    expect(page.locator("#variable-value .text-note-success strong")).to_have_text(re.compile(r"\d"))
+    wide, narrow = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= narrow
+    desk.button("Save").click()
+    expect(page.get_by_text("own.journey_deposit")).to_be_visible()
+    begin(desk)
+    subject(page).fill("")
+    subject(page).focus()
+    fields(page, "own.journey_deposit").evaluate(
+        "choice => choice.click()"
+    )  # a narrow page shows them on demand
+    expect(subject(page)).to_have_value("{{ own.journey_deposit }}")
+    expect(page.locator("#template-preview")).to_contain_text(re.compile(r"\d"))
+    page.on("dialog", lambda dialog: dialog.accept())
+    desk.go("/mail_config/templates/variables")
+    page.get_by_role("link", name="Journey deposit").click()
+    desk.button("Delete").click()
+    expect(page.get_by_text("own.journey_deposit")).to_have_count(0)

@@ -16,7 +16,7 @@ from core.partners.service import save_contact, save_partner
 from modules.mail_config.mail_templates import selection, service
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CATALOGUE, CUSTOMER, CustomerMail
-from modules.mail_config.template_language.fields import template_kinds, values_of
+from modules.mail_config.template_language.fields import plain_values_of, template_kinds
 
 TEXTS = {
     "en": ("Hello {{ customer.name }}", "<div>{{ company.name }}, {{ sender.name }}</div>"),
@@ -37,11 +37,11 @@ def test_every_field_has_a_value_for_a_contact_a_customer_and_nobody(company: Co
     contact = save_contact(customer, "Claire", "claire@example.com")
     for partner, name, person in ((customer, "Dupont", ""), (contact, "Dupont", "Claire"), (None, "", "")):
         with force_locale("fr"):
-            values = values_of(CustomerMail(company, seller, partner))
+            values = plain_values_of(CustomerMail(company, seller, partner))
         assert set(values) == {spec.name for spec in CATALOGUE}
         assert (values["customer.name"], values["contact.name"]) == (name, person)
         assert all(spec.fits(values[spec.name]) for spec in CATALOGUE)
-    values = values_of(CustomerMail(company, seller, contact))
+    values = plain_values_of(CustomerMail(company, seller, contact))
     assert (values["customer.family"], values["sender.name"], values["company.name"]) == (
         "Trade", "Sophie", "Maison Test",
     )  # fmt: skip

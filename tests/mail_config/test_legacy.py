@@ -15,7 +15,8 @@ from core.errors import UserError
 from core.registry import current_registry
 from core.testing.fixtures import running_app, test_settings
 from modules.mail_config.from_mail.legacy_fields import MAX_TEXT, convert, find
-from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.from_mail.legacy_formula import FormulaUnreadableError, is_formula, read_formula
+from modules.mail_config.template_language.fields import plain_catalogue
 from modules.mail_config.template_language.linter import find_problems
 
 INVOICE = "sales.invoice"
@@ -149,7 +150,7 @@ def test_every_field_that_is_chosen_exists(app: Flask) -> None:
     for kind in current_registry().kinds:
         found = find(kind, words)
         assert [legacy.found for legacy in found] == words.split()
-        known = [spec.name for spec in catalogue(kind)]
+        known = [spec.name for spec in plain_catalogue(kind)]
         assert {legacy.field for legacy in found} - {None} <= set(known)
         assert not find_problems(convert(kind, words), known, field="subject")
 
@@ -198,3 +199,60 @@ def test_no_text_is_without_an_end(app: Flask, text: str) -> None:
     # What grows with the square of the length does not end within pytest's time limit.
     found = find(INVOICE, text)
     assert len(found) == text[:MAX_TEXT].count("NUMFACT")
+
+
+# -------------------------------------------------------------------------------------------------- formule=
+
+
+@pytest.mark.parametrize(
+    ("formula", "made"),
+    [
+        (
+            'formule="Facture "+[NUMFACT]+" du "+[DATEFACT]',
+            "Facture {{ document.number }} du {{ document.date }}",
+        ),
+        ("FORMULE : 'L''avoir ' & NUMFACT", "L'avoir {{ document.number }}"),
+        ("formule=[NUMFACT]", "{{ document.number }}"),
+        ('formule= MAJUSCULE([NOM CLIENT]) + " !"', "{{ customer.name | upper }} !"),
+        ("formule=[TOTALTTC] - [TOTALHT] * 2", "{{ document.total - (document.untaxed * 2) }}"),
+        ("formule=ARRONDI([TOTALTTC]*0,3;2)", "{{ (document.total * 0.3) | round(2) }}"),
+        (
+            'formule=SI([TOTALTTC]>1000 ET [NOMCLIENT]<>"";"Grand "+[NOMCLIENT];"Petit")',
+            "{{ ('Grand ' ~ customer.name) if (document.total > 1000) and (customer.name != '') else 'Petit' }}",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("app")
+def test_a_formula_of_an_older_system_is_read_into_ours(formula: str, made: str) -> None:
+    assert is_formula(formula)
+    assert read_formula(INVOICE, formula, is_html=False) == made
+    assert find_problems(made, [spec.name for spec in plain_catalogue(INVOICE)], field="subject_fr") == []
+
+
+@pytest.mark.usefixtures("app")
+def test_a_formula_in_a_body_keeps_its_lines_and_is_no_markup() -> None:
+    body = '<div>formule="Bonjour &lt;b&gt;<br>"&amp;[NOMCLIENT]</div>'
+    assert read_formula(INVOICE, body, is_html=True) == "<p>Bonjour &lt;b&gt;<br>{{ customer.name }}</p>"
+    for no_formula in ("La formule= est belle", "formules: deux", "", "<p>Bonjour formule=1</p>"):
+        assert not is_formula(no_formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "position", "said"),
+    [
+        ("formule=", 0, "Nothing stands in this formula."),
+        ('formule="a"+[INCONNU]', 4, "Only you know what it stood for"),
+        ("formule=[NUMFACT]+", 10, "Something is missing at the end"),
+        ("formule=LOOKUP([NUMFACT])", 0, "There is no function “LOOKUP” here."),
+        ("formule=[NUMFACT] [DATEFACT]", 10, "is not expected here"),
+        ("formule=SI([NUMFACT]", 12, "Something is missing at the end"),
+        ('formule="a"+{{ x }}', 4, "“{” may not stand here."),
+        ("formule=" + "(" * 400 + "1" + ")" * 400, 31, "too long"),
+    ],
+)
+@pytest.mark.usefixtures("app")
+def test_what_cannot_be_read_of_it_is_told_with_its_place(formula: str, position: int, said: str) -> None:
+    with force_locale("en"), pytest.raises(FormulaUnreadableError) as refused:
+        read_formula(INVOICE, formula, is_html=False)
+    assert said in str(refused.value)
+    assert refused.value.position == position

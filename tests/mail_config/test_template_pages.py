@@ -571,3 +571,30 @@ def test_forms_carry_a_token(app, boss, template):
     app.config["WTF_CSRF_ENABLED"] = True
     for url in (path(template), path(template, "delete"), PREVIEW, f"/outbox/template-test/{KIND}"):
         assert boss.post(url, data=typed(template)).status_code == 400, url
+
+
+def test_a_missing_language_and_codes_that_are_left_are_told_at_saving(boss, template):
+    complete = boss.post(path(template), data=typed(template), follow_redirects=True).text
+    assert "The template was saved." in complete
+    assert "It has no text in" not in complete
+    left = typed(
+        template,
+        body_en="<p>Dear [XYZ], [NOM&nbsp;CLIENT] {{ customer.name }}</p>",
+        subject_fr="",
+        body_fr="",
+    )
+    told = unescape(boss.post(path(template), data=left, follow_redirects=True).text)
+    assert "It has no text in French: whoever reads that gets the email in another language." in told
+    assert "“[XYZ]”, “[NOM\u00a0CLIENT]”: these fields of an older system" in told
+
+
+def test_a_pasted_formula_is_read_when_it_is_saved_or_refused_with_its_place(boss, template):
+    pasted = typed(template, subject_en='formule="About "+[NUMDEVIS]', body_en="<p>Dear</p>")
+    boss.post(path(template), data=pasted)
+    db.session.refresh(template.text("en"))
+    assert template.text("en").subject == "About {{ document.number }}"
+    wrong = typed(template, body_en='<div>formule: "a" + LOOKUP([NUMDEVIS])</div>')
+    refused = boss.post(path(template), data=wrong)
+    assert refused.status_code == 422
+    assert "cannot be read at character 7: There is no function “LOOKUP” here." in unescape(refused.text)
+    assert "LOOKUP([NUMDEVIS])" in unescape(refused.text)

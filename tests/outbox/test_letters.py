@@ -265,3 +265,32 @@ def test_a_test_of_it_goes_to_whoever_writes_it(company: Company, make_user, sig
     mail = newest()
     assert [row.addr_spec for row in mail.recipients] == [boss.login]
     assert (mail.subject, mail.attachments) == ("[Test] Bonjour Dupont", [])
+
+
+def test_in_a_mail_program_it_is_a_link_without_a_file_and_a_file_with_one(
+    browser: FlaskClient, customer: Partner
+) -> None:
+    address = f"{NEW}?partner={customer.id}"
+    page = browser.get(address).text
+    program = f"/outbox/compose/new/mail-program?partner={customer.id}"
+    assert f'formaction="{program}"' in page
+    form = changed(
+        composer_of(page), subject="Rendez-vous & café", body="<div>Bonjour,<br><b>à lundi</b></div>"
+    )
+    link = browser.post(program, data=form).json["link"]
+    assert link.startswith(
+        "mailto:client@example.com?subject=Rendez-vous%20%26%20caf%C3%A9&body=Bonjour%2C%0D%0A"
+    )
+    assert "lundi" in link
+    long = changed(form, body=f"<div>{'long ' * 500}</div>")
+    assert browser.post(program, data=long).mimetype == "message/rfc822"
+    token = browser.post("/outbox/compose/file", data={"file": (io.BytesIO(b"plan"), "plan.txt")}).json[
+        "token"
+    ]
+    with_file = MultiDict([*changed(form).items(multi=True), ("file", token)])
+    made = browser.post(program, data=with_file)
+    assert made.mimetype == "message/rfc822"
+    assert b"plan.txt" in made.data
+    refused = browser.post(program, data=changed(form, to="nobody@"))
+    assert refused.status_code == 422
+    assert count() == 0

@@ -104,6 +104,14 @@ def test_the_form_says_which_address_the_contact_has(browser, send, seller, cust
     assert "Correct it on the contact" not in shown
 
 
+def test_what_has_failed_can_be_sent_by_hand(browser, quotation, send, seller):
+    mail = send("one@example.com", by=seller, document=quotation)
+    assert "Send it by hand" not in page(browser, mail)
+    shown = page(browser, refused(mail), "reason")
+    assert "Send it by hand" in shown
+    assert f'href="/documents/{quotation.id}/pdf"' in shown  # none was made for it yet
+
+
 # -- the message ---------------------------------------------------------------------------------------
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
+from io import BytesIO
 
-from flask import abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import force_locale, gettext
 from sqlalchemy import select
 from wtforms import BooleanField, SelectChoice, SelectField, SelectMultipleField, StringField
+from wtforms.validators import Optional
 
 from core.auth.permissions import requires, signed_in_user
 from core.companies.service import current_company
 from core.db import db
+from core.documents.models import Document
+from core.documents.pdf import render_document
+from core.documents.service import file_name, readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.matching import Named, found_in
@@ -25,6 +30,7 @@ from core.registry import current_registry
 from core.web.forms import WholeNumberField, at_most, required, submit
 from core.web.listing import Filter, ListSpec, SortKey, paginate
 from core.web.record_form import RecordForm, record_form
+from core.web.security import for_viewer
 from modules.distribution import archive, service
 from modules.distribution.blueprint import blueprint
 from modules.distribution.decisions import decisions_about
@@ -62,12 +68,21 @@ class RuleForm(RecordForm):
         _l("Email to the contacts with a function code"), render_kw={"data-search": ""}
     )
     on_paper = BooleanField(_l("Print"), description=_l("Without an email: the customer wants paper."))
-    archived = BooleanField(_l("Archive"))
+    archived = BooleanField(_l("Archive"), description=_l("A file when the document is distributed."))
+    archive_sent = BooleanField(
+        _l("Archive what was sent"),
+        description=_l("The PDF of each email that a server has accepted, as it was sent, from now on."),
+    )
     archive_folder = StringField(
         _l("Folder of the archive"), [at_most(200)], description=_l("For example {company}/{year}/{month}")
     )
     archive_name = StringField(
         _l("File name format"), [at_most(200)], description=_l("For example {number} {customer}")
+    )
+    archive_keep_days = WholeNumberField(
+        _l("Keep in the archive for … days"),
+        [Optional()],
+        description=_l("Then the file is deleted, unless somebody has changed it. Empty: for ever."),
     )
     automatic = BooleanField(
         _l("By itself"), description=_l("Once an order is confirmed, an invoice posted, a sale closed.")
@@ -105,7 +120,7 @@ def _form(row: Rule | None, **how: None) -> RuleForm:
         *(SelectChoice(code, gettext("%(code)s (no longer there)", code=code)) for code in gone),
     ]
     if "archive_folder" in form and archive.root() is None:
-        form.archived.description = archive.problem()
+        form.archived.description = form.archive_sent.description = archive.problem()
     return form
 
 
@@ -121,6 +136,8 @@ def _values(form: RuleForm) -> service.RuleValues:
         archived=form.archived.data,
         archive_folder=form.archive_folder.data or "",
         archive_name=form.archive_name.data or "",
+        archive_sent=form.archive_sent.data,
+        archive_keep_days=form.archive_keep_days.data,
         ask_first=form.ask_first.data,
         automatic=form.automatic.data,
         grace_minutes=form.grace_minutes.data or 0,
@@ -218,6 +235,30 @@ def rule(rule_id: int) -> ResponseReturnValue:
     return render_template(
         "distribution/rule.html", form=form, rule=row, title=gettext("Rule"), crumbs=_crumbs()
     )
+
+
+@blueprint.get("/rules/<int:rule_id>/test-pdf")
+@requires(EDIT)
+def rule_test_pdf(rule_id: int) -> ResponseReturnValue:
+    """Open the newest document that the rule is for as a PDF, under the name that it would have in the archive."""
+    user = signed_in_user()
+    row = service.rule_for(user, rule_id, EDIT) or abort(404)
+    query = select(Document).where(
+        Document.company_id == row.company_id, Document.number != "", readable_by(user)
+    )
+    if row.kind:
+        query = query.where(Document.kind == row.kind)
+    document = db.session.scalar(query.order_by(Document.id.desc()).limit(1))
+    if document is None:
+        flash(gettext("There is no document yet to try it on."), "warning")
+        return redirect(url_for("distribution.rule", rule_id=row.id))
+    # As it is called in an email, where the rule names none.
+    usual = file_name(document, document.language).removesuffix(".pdf") if row.archive_sent else ""
+    with force_locale(document.company.language):
+        _folder, name = archive.path_of(document, row.archive_folder, row.archive_name, usual=usual)
+    data = render_document(document)
+    response = send_file(BytesIO(data), "application/pdf", download_name=f"{name}.pdf")
+    return for_viewer(response)
 
 
 def _shown(row: Rule, **how: None) -> RuleForm:

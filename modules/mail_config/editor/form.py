@@ -27,6 +27,7 @@ from core.pickers import PartnerField
 from core.web.formats import file_size
 from core.web.forms import WholeNumberField, at_most, required
 from modules.mail_config.editor.from_editor import from_editor
+from modules.mail_config.editor.older_formulas import read_older
 from modules.mail_config.editor.shown_problems import ShownProblem, located
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES, MAX_FILES
@@ -198,6 +199,7 @@ class TypedTemplate:
             )
             if one_line_each(stored) == one_line_each(text.body):
                 text.body = stored  # it was shown with a line for each paragraph, and is the same
+        typed._read_formulas()
         for token in sent.getlist("file")[:MAX_FILES]:
             typed._take_file(partial(read_file_token, token))
         for upload in request.files.getlist("files")[:MAX_FILES]:
@@ -208,6 +210,14 @@ class TypedTemplate:
                 "files", gettext("Together the files may have %(limit)s.", limit=file_size(MAX_FILE_BYTES))
             )
         return typed
+
+    def _read_formulas(self) -> None:
+        """Read what begins with `formule=`, as an older system writes it, or say where it cannot be read."""
+        for text in self.texts:
+            text.subject = read_older(self.kind, f"subject_{text.language}", text.subject, self._show)
+            text.body = read_older(self.kind, f"body_{text.language}", text.body, self._show)
+        field = self.form.attachment_name
+        field.data = read_older(self.kind, field.name, field.data or "", self._show)
 
     def _take_file(self, read: Callable[[], TypedFile]) -> None:
         try:
@@ -220,7 +230,10 @@ class TypedTemplate:
 
     def tell(self, name: str, message: str) -> None:
         """Say that something is wrong with a field."""
-        self.problems.setdefault(name, []).append(ShownProblem(message))
+        self._show(name, ShownProblem(message))
+
+    def _show(self, name: str, problem: ShownProblem) -> None:
+        self.problems.setdefault(name, []).append(problem)
 
     def text(self, language: str) -> TypedText:
         """Return the text in a language; the first where there is none."""
@@ -306,9 +319,10 @@ class TypedTemplate:
         places = {"attachment_name": name}
         for language, (subject, body) in self.sources.items():
             places |= {f"subject_{language}": subject, f"body_{language}": body}
-        for problem in check_in_detail(self.kind, self.sources, name):
-            shown = located(problem, places.get(problem.field, ""))
-            self.problems.setdefault(problem.field, []).append(shown)
+        for problem in check_in_detail(
+            self.kind, self.sources, name, company_id=self.form.company_id.data or None
+        ):
+            self._show(problem.field, located(problem, places.get(problem.field, "")))
         for row in self.recipients:
             row.error = _wrong_with(row)
         if any(row.error for row in self.recipients):

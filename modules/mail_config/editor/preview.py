@@ -131,5 +131,5 @@ def preview_of(typed: TypedTemplate, document: Subject | None, language: str) ->
 def _first_problem(template: MailTemplate, language: str) -> str:
     """Return what the check says about the text in a language: it knows the place."""
     texts = {text.language: (text.subject, text.body) for text in template.texts if text.language == language}
-    found = service.check_in_detail(template.kind, texts, "")
+    found = service.check_in_detail(template.kind, texts, "", company_id=template.company_id)
     return found[0].sentence if found else ""

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from html import escape
 
 from flask_babel import gettext
 from markupsafe import Markup
 
-from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.template_language.fields import plain_catalogue
+from modules.mail_config.template_language.own_variables import GROUP, stored
 from modules.mail_config.template_language.tree import (
     BLOCKS,
     INLINE,
@@ -89,15 +91,24 @@ class _Chips:
 
     def __init__(self, kind: str, samples: Mapping[str, str], wrong: Container[str] = ()) -> None:
         self.wrong = wrong
-        self.titles = {field.name: str(gettext(field.title)) for field in catalogue(kind)}
+        self.titles = {field.name: str(gettext(field.title)) for field in plain_catalogue(kind)}
         self.samples = samples
+        self._kind = kind
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """The variables of one's own; asked for once a text names one."""
+        return {variable.name: variable.label for variable in stored(self._kind)}
+
+    def _title_of(self, name: str) -> str | None:
+        return self._labels.get(name) if name.startswith(f"{GROUP}.") else self.titles.get(name)
 
     def label(self, formula: Formula) -> str:
         """Return a formula as a person reads it."""
         word, _, rest = formula.inside.partition(" ")
         if formula.is_expression:
             match = _FIELD.fullmatch(formula.source)
-            title = self.titles.get(match.group(1)) if match else None
+            title = self._title_of(match.group(1)) if match else None
             if title is None or match is None:
                 return self._readable(formula.inside)
             more = [part.strip() for part in match.group(2).split("|")[1:]]
@@ -116,7 +127,7 @@ class _Chips:
         """Put the titles of fields in the place of their names, but not into quoted words."""
         pieces = _QUOTED.split(code)
         pieces[::2] = [
-            _WORD.sub(lambda match: self.titles.get(match.group(), match.group()), piece)
+            _WORD.sub(lambda match: self._title_of(match.group()) or match.group(), piece)
             for piece in pieces[::2]
         ]
         text = " ".join("".join(pieces).split())

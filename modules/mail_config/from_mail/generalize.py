@@ -34,7 +34,12 @@ from modules.mail_config.from_mail.personal_values import (
 from modules.mail_config.mail_templates.selection import text_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language import render
-from modules.mail_config.template_language.fields import catalogue, values_of
+from modules.mail_config.template_language.fields import (
+    TemplateValue,
+    catalogue,
+    plain_values_of,
+    values_of,
+)
 from modules.mail_config.template_language.linter import find_problems, used_fields
 from modules.mail_config.template_language.sandbox import MAX_SOURCE
 from modules.mail_config.template_language.tags import tags_of
@@ -109,12 +114,12 @@ def generalize(
     if text is not None and text.language != language:
         text = None
     with speaking(document, language):
-        values = values_of(document)
+        values, seen = plain_values_of(document), values_of(document)
         preferred = used_fields(text.subject) | used_fields(text.body) if text else set()
         fields = _Fields(document, values, preferred)
         general = General("", "", for_customer=template is not None and is_for_customer(template, document))
-        general.subject = _subject(document, text.subject if text else "", values, subject, fields)
-        general.body = _body(document, text.body if text else "", values, body_html, fields, general)
+        general.subject = _subject(document, text.subject if text else "", seen, subject, fields)
+        general.body = _body(document, text.body if text else "", seen, body_html, fields, general)
         general.replaced = list(dict.fromkeys(fields.replaced))
         general.also = {
             value: others for value, name in general.replaced if (others := fields.others(value, name))
@@ -149,7 +154,7 @@ class _Fields:
 
     def __init__(self, document: Document, values: Mapping[str, FieldValue], preferred: set[str]) -> None:
         self.replaced: list[tuple[str, str]] = []
-        self.known = [spec.name for spec in catalogue(document.kind)]
+        self.known = [spec.name for spec in catalogue(document.kind, document.company_id)]
         self._forms: dict[str, list[tuple[str, str]]] = {}
         for name in sorted(values, key=lambda name: _rank(name, preferred)):
             for form, formula in _forms(name, values[name]):
@@ -223,7 +228,7 @@ def _literal(text: str, *, is_html: bool) -> str:
 
 
 def _subject(
-    document: Document, source: str, values: Mapping[str, FieldValue], subject: str, fields: _Fields
+    document: Document, source: str, values: Mapping[str, TemplateValue], subject: str, fields: _Fields
 ) -> str:
     """Return the template's subject where it says the same about this document, else the typed one with fields."""
     try:
@@ -238,7 +243,7 @@ def _subject(
 def _body(
     document: Document,
     source: str,
-    values: Mapping[str, FieldValue],
+    values: Mapping[str, TemplateValue],
     body_html: str,
     fields: _Fields,
     general: General,
@@ -267,7 +272,7 @@ def _body(
     return "".join(part.strip() for part in parts)
 
 
-def _keys(unit: str, values: Mapping[str, FieldValue], currency: str) -> list[str] | None:
+def _keys(unit: str, values: Mapping[str, TemplateValue], currency: str) -> list[str] | None:
     """Return the paragraphs that a piece of the template makes of this document; None where it fails."""
     if not _DELIMITER.search(unit):
         return [block.key for block in blocks_of(clean_html(unit))]

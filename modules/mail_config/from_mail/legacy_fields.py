@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext
@@ -17,7 +17,8 @@ from core.documents.behavior import FieldSpec
 from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from modules.mail_config.template_language.fields import catalogue
+from modules.mail_config.template_language.fields import with_variables
+from modules.mail_config.template_language.own_variables import GROUP, Variable
 
 MAX_TEXT = 60_000
 """Characters that are looked through; what follows is left as it is."""
@@ -168,7 +169,7 @@ _TOKEN = re.compile(rf"(?P<protected>{_PROTECTED})|{_FOUND}", re.DOTALL)
 _MARKS = ("entity", "angle", "square", "percent", "dollar", "hash", "curly")
 
 
-def find(kind: str, text: str) -> list[Legacy]:
+def find(kind: str, text: str, own: Sequence[Variable] = ()) -> list[Legacy]:
     """Return the fields of older systems in a text, in their order.
 
     Formulas, markup, addresses and colors are left alone.
@@ -176,8 +177,9 @@ def find(kind: str, text: str) -> list[Legacy]:
     Args:
         kind: Document kind of the template, whose catalogue says which fields there are.
         text: HTML or plain text.
+        own: Variables of one's own, which a code may be called as.
     """
-    specs = {spec.name: spec for spec in catalogue(kind)}
+    specs = {spec.name: spec for spec in with_variables(kind, own)}
     return list(_find(specs, text[:MAX_TEXT]))
 
 
@@ -190,7 +192,10 @@ def _find(specs: Mapping[str, FieldSpec], text: str) -> Iterator[Legacy]:
         known = _WORDS.get(_key(word)) or (_MARKED_WORDS.get(_key(word)) if bare is None else None)
         if bare is not None and known is None:
             continue  # an ordinary word in capitals
-        if index is not None or known is None:
+        if bare is None and (own := _own(word, specs)) is not None:
+            # Somebody has made this variable under the name that it had there.
+            field, meaning = own.name, own.title
+        elif index is not None or known is None:
             field, meaning = None, gettext("Only you know what it stood for: choose a field.")
         else:
             field = _field_of(known, specs)
@@ -202,6 +207,19 @@ def _key(word: str) -> str:
     """Return a name without blanks, signs and accents, as the words above are written."""
     plain = unicodedata.normalize("NFKD", word.replace("&nbsp;", "").replace("N°", "NUM"))
     return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())
+
+
+def _own(word: str, specs: Mapping[str, FieldSpec]) -> FieldSpec | None:
+    """Return the variable of one's own that is called as a field of an older system was."""
+    code = _key(word).lower()
+    return next(
+        (spec for spec in specs.values() if spec.group == GROUP and _code(spec).replace("_", "") == code),
+        None,
+    )
+
+
+def _code(spec: FieldSpec) -> str:
+    return spec.name.partition(".")[2]
 
 
 def _no_field(word: _Word) -> str:
@@ -216,6 +234,7 @@ def _field_of(word: _Word, specs: Mapping[str, FieldSpec]) -> str | None:
         if wanted.startswith("*."):
             for name, spec in specs.items():
                 if name.endswith(wanted[1:]) and spec.group not in {
+                    GROUP,
                     "customer",
                     "company",
                     "owner",
@@ -225,7 +244,9 @@ def _field_of(word: _Word, specs: Mapping[str, FieldSpec]) -> str | None:
     return None
 
 
-def convert(kind: str, text: str, choices: Mapping[str, str] | None = None) -> str:
+def convert(
+    kind: str, text: str, choices: Mapping[str, str] | None = None, own: Sequence[Variable] = ()
+) -> str:
     """Return a text with fields of ours in the place of those of older systems.
 
     Args:
@@ -233,12 +254,13 @@ def convert(kind: str, text: str, choices: Mapping[str, str] | None = None) -> s
         text: HTML or plain text.
         choices: By what was found, the field that the person has chosen, or "" to leave it as it stands. What has
             no choice and no field of its own is left as well.
+        own: As for `find`.
 
     Raises:
         UserError: A choice names a field that the kind does not have.
     """
     chosen = choices or {}
-    specs = {spec.name: spec for spec in catalogue(kind)}
+    specs = {spec.name: spec for spec in with_variables(kind, own)}
     for name in chosen.values():
         if name and name not in specs:
             raise UserError(_l("There is no field “%(name)s”.", name=name[:80]))

@@ -17,19 +17,17 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from core.auth.models import User
-from core.auth.permissions import acting_user
-from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
 from core.files import FileMissingError, FileStore, StoreFullError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftAttachment, Priority, RecipientField
-from core.partners.models import Partner
-from core.partners.reach import reachable
 from modules.mail_config.mail_templates.import_rows import (
     MAX_BYTES,
     BadValueError,
+    company_in,
+    customer_in,
     files_in,
     flag_in,
     recipients_in,
@@ -37,11 +35,14 @@ from modules.mail_config.mail_templates.import_rows import (
     texts_in,
     whole_in,
 )
+from modules.mail_config.mail_templates.import_variables import carried_by, make, new_ones, variables_in
 from modules.mail_config.mail_templates.service import checked_values, store_template
 from modules.mail_config.mail_templates.snapshot import contents_of
 from modules.mail_config.mail_templates.validation import RecipientChoice, check_template, checked_recipients
 from modules.mail_config.models import MailTemplate, RecipientRule
+from modules.mail_config.template_language import own_variables
 from modules.mail_config.template_language.fields import template_kinds
+from modules.mail_config.template_language.own_variables import Variable
 
 __all__ = [
     "FORMAT",
@@ -93,6 +94,7 @@ class Entry:
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     recipients: list[RecipientChoice] = field(default_factory=list)
     files: list[tuple[str, str, bytes]] = field(default_factory=list)
+    variables: list[Variable] = field(default_factory=list)
 
     @property
     def position(self) -> int | None:
@@ -145,6 +147,8 @@ def export_templates(templates: Iterable[MailTemplate]) -> bytes:
             raise UserError(
                 _l("A file of the template “%(name)s” is gone from the store.", name=template.name)
             ) from error
+        if variables := carried_by(template):
+            row["variables"] = variables
         rows.append(row)
     # Sorted and indented: people keep such files under version control, and read what has changed.
     written = {"format": FORMAT, "version": VERSION, "templates": rows}
@@ -206,11 +210,19 @@ def _entry(key: str, row: Any) -> Entry:
         entry.texts = texts_in(row)
         entry.recipients = recipients_in(row)
         entry.files = files_in(row)
+        brought = variables_in(entry.kind, row)
     except BadValueError as error:
         entry.problems.append(str(error))
         return entry
     # By the same checks as the form: a file may come from an installation with other fields.
-    found = check_template(entry.kind, entry.texts, entry.values["attachment_name"])
+    entry.variables, other = new_ones(entry.kind, brought)
+    found = check_template(
+        entry.kind,
+        entry.texts,
+        entry.values["attachment_name"],
+        company_id=company_in(row)[1] if row.get("company") is not None else None,
+        variables=[*own_variables.stored(entry.kind), *entry.variables],
+    )
     if found:
         entry.problems += [
             f"{name}: {sentence}" for name, sentences in found.items() for sentence in sentences
@@ -222,6 +234,10 @@ def _entry(key: str, row: Any) -> Entry:
     if _find_owners(entry, row):
         entry.replaces_id = _existing(entry)
         entry.action = Action.NEW if entry.replaces_id is None else Action.REPLACE
+    entry.problems += [
+        gettext("The variable “%(name)s” says something else here, and stays as it is.", name=name)
+        for name in other
+    ]
     return entry
 
 
@@ -268,18 +284,14 @@ def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
     company, customer = row.get("company"), row.get("customer")
     known = True
     if company is not None:
-        try:
-            name = text_in(row, "company", 120)
-        except BadValueError:
-            name = "?"
-        entry.values["company_id"] = db.session.scalar(select(Company.id).where(Company.name == name))
+        name, entry.values["company_id"] = company_in(row)
         if entry.values["company_id"] is None:
             known = False
             entry.problems.append(
                 gettext("There is no company “%(name)s” here: it is imported inactive, for all.", name=name)
             )
     if customer is not None:
-        name, entry.values["partner_id"] = _customer(customer)
+        name, entry.values["partner_id"] = customer_in(customer)
         if entry.values["partner_id"] is None:
             known = False
             entry.problems.append(
@@ -288,22 +300,6 @@ def _find_owners(entry: Entry, row: Mapping[str, Any]) -> bool:
     if not known:
         entry.values["active"] = False
     return known
-
-
-def _customer(customer: Any) -> tuple[str, int | None]:
-    """Return the name of a customer and its id; None when there is none here, or several."""
-    if not isinstance(customer, dict):
-        return "?", None
-    try:
-        name, email = text_in(customer, "name", 160), text_in(customer, "email", 254)
-    except BadValueError:
-        return "?", None
-    query = select(Partner.id).where(Partner.name == name, Partner.active, reachable(acting_user()))
-    if email:
-        query = query.where(Partner.email == email)
-    ids = list(db.session.scalars(query.limit(2)))
-    # Of two with the same name it could be either; a text for the wrong customer is worse than none.
-    return name, ids[0] if len(ids) == 1 else None
 
 
 def _existing(entry: Entry) -> int | None:
@@ -354,6 +350,7 @@ def apply_plan(plan: Plan, chosen: Collection[str], by: User | None) -> list[Mai
         for entry, files in entries:
             template = session.get(MailTemplate, entry.replaces_id) if entry.replaces_id else None
             try:
+                make(entry.kind, entry.variables)
                 saved.append(
                     store_template(
                         template,

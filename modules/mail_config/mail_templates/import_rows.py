@@ -14,9 +14,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_babel import gettext
+from sqlalchemy import select
 
+from core.auth.permissions import acting_user
+from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
+from core.db import db
 from core.mail.draft import RecipientField, safe_file_name
+from core.partners.models import Partner
+from core.partners.reach import reachable
 from modules.mail_config.mail_templates.service import MAX_FILE_BYTES, MAX_FILES
 from modules.mail_config.mail_templates.validation import RecipientChoice
 from modules.mail_config.models import RecipientRule
@@ -125,3 +131,28 @@ def _media_type(text: str, name: str) -> str:
     return (
         text if _MEDIA_TYPE.fullmatch(text) else mimetypes.guess_type(name)[0] or "application/octet-stream"
     )
+
+
+def company_in(row: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Return the company that a row names, and its id; None for one that there is not here."""
+    try:
+        name = text_in(row, "company", 120)
+    except BadValueError:
+        return "?", None
+    return name, db.session.scalar(select(Company.id).where(Company.name == name))
+
+
+def customer_in(customer: Any) -> tuple[str, int | None]:
+    """Return the name of a customer and its id; None when there is none here, or several."""
+    if not isinstance(customer, dict):
+        return "?", None
+    try:
+        name, email = text_in(customer, "name", 160), text_in(customer, "email", 254)
+    except BadValueError:
+        return "?", None
+    query = select(Partner.id).where(Partner.name == name, Partner.active, reachable(acting_user()))
+    if email:
+        query = query.where(Partner.email == email)
+    ids = list(db.session.scalars(query.limit(2)))
+    # Of two with the same name it could be either; a text for the wrong customer is worse than none.
+    return name, ids[0] if len(ids) == 1 else None

@@ -157,7 +157,9 @@ def save_template(
         raise UserError(gettext("A template needs a text in at least one language."), "subject_en")
     kind = template.kind if template is not None else kind
     # Here as well, not in the form only: an import and the command line come this way.
-    for field, sentences in check_template(kind, texts, str(values.get("attachment_name") or "")).items():
+    company_id = values.get("company_id", template.company_id if template is not None else None)
+    found = check_template(kind, texts, str(values.get("attachment_name") or ""), company_id=company_id)
+    for field, sentences in found.items():
         raise UserError(sentences[0], field)
     return store_template(
         template,

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from core import clock
 from core.db import transaction
 from modules.mail_config.mail_templates.service import keep_revision, shipped_key
+from modules.mail_config.mail_templates.variables import save_variable
 from modules.mail_config.models import (
     Encryption,
     InstalledTemplate,
@@ -15,7 +16,7 @@ from modules.mail_config.models import (
     MailTemplate,
     MailTemplateText,
 )
-from modules.mail_config.template_language.fields import shipped_templates, template_kinds
+from modules.mail_config.template_language.fields import plain_catalogue, shipped_templates, template_kinds
 
 
 def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
@@ -47,11 +48,18 @@ def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
 
 
 def demo(app: Flask) -> None:
-    """Set up the playground's mailbox as the mail server of the demonstration.
+    """Set up the playground's mailbox as the mail server of the demonstration, and a variable to look at.
 
-    It counts as tested: it is ours, it runs on this machine, and a first try should not begin in
+    The server counts as tested: it is ours, it runs on this machine, and a first try should not begin in
     developer mode. Every other server must pass its test.
     """
+    for kind in template_kinds():
+        # A deposit is asked for with what is offered.
+        if {"document.total", "document.validity"} <= {spec.name for spec in plain_catalogue(kind)}:
+            save_variable(
+                None, kind=kind, code="deposit", label="Deposit of 30 %", formula="document.total * 0.3"
+            )
+            break
     port = app.config.get("PLAYGROUND_SMTP_PORT")
     if port is None:
         return

@@ -36,7 +36,7 @@ def told_by_name(template: MailTemplate) -> Iterator[None]:
 
 def gone_fields(template: MailTemplate) -> str:
     """Return a sentence with the fields that a template uses and its kind no longer has; "" for none."""
-    known = {spec.name for spec in catalogue(template.kind)}
+    known = {spec.name for spec in catalogue(template.kind, template.company_id)}
     sources = [template.attachment_name or ""]
     sources += [source for text in template.texts for source in (text.subject, text.body)]
     gone = sorted({name for source in sources for name in used_fields(source)} - known)
@@ -66,7 +66,7 @@ def unusable(_sender: Any) -> list[str]:
             found.append(gone)
             continue
         texts = {text.language: (text.subject, text.body) for text in row.texts}
-        problems = check_template(row.kind, texts, row.attachment_name or "")
+        problems = check_template(row.kind, texts, row.attachment_name or "", company_id=row.company_id)
         found += [
             f"“{gettext(row.name)}” ({row.kind}), {field}: {sentence}"
             for field, sentences in problems.items()

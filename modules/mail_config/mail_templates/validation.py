@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import force_locale, gettext
+from sqlalchemy import select
 
+from core.companies.models import Company
+from core.db import db
+from core.documents.behavior import FieldValue
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import InvalidAddressError, one_line, parse_address
 from core.mail.draft import RecipientField
 from modules.mail_config.models import RecipientRule
+from modules.mail_config.template_language import own_variables
 from modules.mail_config.template_language.fields import (
     SAMPLE_CURRENCY,
-    catalogue,
+    TemplateValue,
     empty_values,
+    plain_catalogue,
     sample_values,
 )
-from modules.mail_config.template_language.linter import find_problems, try_out
+from modules.mail_config.template_language.linter import find_problems, try_out, used_fields
+from modules.mail_config.template_language.own_variables import Variable
 from modules.mail_config.template_language.problems import Problem
 from modules.mail_config.template_language.tags import normalize
 
@@ -43,7 +50,14 @@ class RecipientChoice:
     value: str = ""
 
 
-def check_in_detail(kind: str, texts: Mapping[str, tuple[str, str]], attachment_name: str) -> list[Problem]:
+def check_in_detail(
+    kind: str,
+    texts: Mapping[str, tuple[str, str]],
+    attachment_name: str,
+    *,
+    company_id: int | None = None,
+    variables: Sequence[Variable] | None = None,
+) -> list[Problem]:
     """Return what is wrong with the texts of a template, each thing at its place.
 
     Every formula is read, then tried with the values of a made-up document and with those of an empty one.
@@ -52,8 +66,11 @@ def check_in_detail(kind: str, texts: Mapping[str, tuple[str, str]], attachment_
         kind: Its document kind, whose catalogue says which fields there are.
         texts: Subject and body by language.
         attachment_name: Pattern of the PDF's file name.
+        company_id: The company that it is for, whose variables it may use; None for all.
+        variables: The variables of the kind, or None for those that are stored.
     """
     problems: list[Problem] = []
+    known = _Known(kind, company_id, own_variables.stored(kind) if variables is None else variables)
     for language, (subject, body) in texts.items():
         if not subject.strip():
             problems.append(Problem(f"subject_{language}", gettext("A subject is needed.")))
@@ -64,34 +81,73 @@ def check_in_detail(kind: str, texts: Mapping[str, tuple[str, str]], attachment_
                     gettext("The subject has at most %(most)s characters.", most=_MAX_SUBJECT),
                 )
             )
-        problems += _try(kind, normalize(subject, is_html=False), f"subject_{language}", [language])
-        problems += _try(kind, normalize(body, is_html=True), f"body_{language}", [language])
+        problems += known.problems_of(normalize(subject, is_html=False), f"subject_{language}", [language])
+        problems += known.problems_of(normalize(body, is_html=True), f"body_{language}", [language])
     if len(attachment_name) > _MAX_PATTERN:
         sentence = gettext("The file name has at most %(most)s characters.", most=_MAX_PATTERN)
         problems.append(Problem("attachment_name", sentence))
-    problems += _try(kind, normalize(attachment_name, is_html=False), "attachment_name", list(texts))
+    problems += known.problems_of(normalize(attachment_name, is_html=False), "attachment_name", list(texts))
     return problems
 
 
 def check_template(
-    kind: str, texts: Mapping[str, tuple[str, str]], attachment_name: str
+    kind: str,
+    texts: Mapping[str, tuple[str, str]],
+    attachment_name: str,
+    *,
+    company_id: int | None = None,
+    variables: Sequence[Variable] | None = None,
 ) -> dict[str, list[str]]:
     """Return what is wrong, by form field (`subject_en`, `body_fr`, `attachment_name`); {} for nothing."""
     found: dict[str, list[str]] = {}
-    for problem in check_in_detail(kind, texts, attachment_name):
+    for problem in check_in_detail(kind, texts, attachment_name, company_id=company_id, variables=variables):
         found.setdefault(problem.field, []).append(problem.sentence)
     return found
 
 
-def _try(kind: str, source: str, field: str, languages: Sequence[str]) -> list[Problem]:
-    problems = find_problems(source, [spec.name for spec in catalogue(kind)], field=field)
-    for language in languages if not problems else []:
-        with force_locale(language):
-            filled, empty = sample_values(kind), empty_values(kind)
-        problems = try_out(source, filled, empty, currency=SAMPLE_CURRENCY, field=field, language=language)
-        if problems:
-            break
-    return problems
+class _Known:
+    """What the texts of a template may use: the fields of its kind, and the variables of its company."""
+
+    def __init__(self, kind: str, company_id: int | None, variables: Sequence[Variable]) -> None:
+        self._kind = kind
+        self._variables = variables
+        self._of_all = company_id is None
+        self._counting = own_variables.that_count(variables, company_id)
+        self._names = [
+            *(spec.name for spec in plain_catalogue(kind)),
+            *(variable.name for variable in self._counting.values()),
+        ]
+
+    def problems_of(self, source: str, field: str, languages: Sequence[str]) -> list[Problem]:
+        """Return what is wrong with one text."""
+        problems = find_problems(source, self._names, field=field)
+        if not problems and self._of_all:
+            problems = self._missing_somewhere(source, field)
+        for language in languages if not problems else []:
+            with force_locale(language):
+                filled, empty = self._with_variables(sample_values), self._with_variables(empty_values)
+            problems = try_out(
+                source, filled, empty, currency=SAMPLE_CURRENCY, field=field, language=language
+            )
+            if problems:
+                break
+        return problems
+
+    def _with_variables(self, make: Callable[[str], dict[str, FieldValue]]) -> dict[str, TemplateValue]:
+        values = make(self._kind)
+        group = own_variables.group_of(self._counting, values, currency=SAMPLE_CURRENCY)
+        return {**values, own_variables.GROUP: group}
+
+    def _missing_somewhere(self, source: str, field: str) -> list[Problem]:
+        used = [name for name in sorted(used_fields(source)) if name.startswith(f"{own_variables.GROUP}.")]
+        if not used:
+            return []
+        companies = list(db.session.scalars(select(Company.id).where(Company.active)))
+        return [
+            Problem(field, own_variables.not_in_all_companies(name))
+            for name in used
+            if own_variables.missing_in(name, self._variables, companies)
+        ]
 
 
 def checked_recipients(recipients: Sequence[RecipientChoice]) -> list[RecipientChoice]:

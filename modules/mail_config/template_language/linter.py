@@ -37,7 +37,7 @@ from modules.mail_config.template_language.tags import (
     stray_delimiters,
     tags_of,
 )
-from modules.mail_config.template_language.values import DATE_STYLES, FILTERS, FormulaError
+from modules.mail_config.template_language.values import DATE_STYLES, FILTERS, FormulaError, LazyGroup
 
 _TRUTHS = (nodes.Compare, nodes.Not, nodes.Test)
 _STATEMENTS = {"if", "elif", "else", "endif", "raw", "endraw"}
@@ -231,8 +231,8 @@ def _names(tree: nodes.Template) -> Iterator[tuple[str, nodes.Node]]:
 
 def try_out(
     source: str,
-    filled: Mapping[str, FieldValue],
-    empty: Mapping[str, FieldValue],
+    filled: Mapping[str, FieldValue | LazyGroup],
+    empty: Mapping[str, FieldValue | LazyGroup],
     *,
     currency: str,
     field: str,

@@ -16,7 +16,13 @@ from core.documents.behavior import FieldValue
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import one_line
 from modules.mail_config.template_language.sandbox import MAX_SOURCE, BadTemplateError, compiled
-from modules.mail_config.template_language.values import CURRENCY, EMPTY, FormulaError, bounded_work
+from modules.mail_config.template_language.values import (
+    CURRENCY,
+    EMPTY,
+    FormulaError,
+    LazyGroup,
+    bounded_work,
+)
 
 __all__ = ["MAX_OUTPUT", "MAX_SOURCE", "BadTemplateError", "Rendered", "render", "render_line"]
 
@@ -32,7 +38,9 @@ class Rendered:
     body_html: str
 
 
-def render(subject: str, body: str, fields: Mapping[str, FieldValue], *, currency: str = "") -> Rendered:
+def render(
+    subject: str, body: str, fields: Mapping[str, FieldValue | LazyGroup], *, currency: str = ""
+) -> Rendered:
     """Return subject and body of a template for the fields of one document, in the current locale.
 
     Args:
@@ -51,7 +59,11 @@ def render(subject: str, body: str, fields: Mapping[str, FieldValue], *, currenc
 
 
 def render_line(
-    pattern: str, fields: Mapping[str, FieldValue], *, currency: str = "", field: str = "attachment_name"
+    pattern: str,
+    fields: Mapping[str, FieldValue | LazyGroup],
+    *,
+    currency: str = "",
+    field: str = "attachment_name",
 ) -> str:
     """Return one line of plain text, such as a file name.
 
@@ -66,7 +78,7 @@ def is_html(field: str) -> bool:
     return field.partition("_")[0] == "body"
 
 
-def values_for(fields: Mapping[str, FieldValue], currency: str) -> dict[str, Any]:
+def values_for(fields: Mapping[str, FieldValue | LazyGroup], currency: str) -> dict[str, Any]:
     """Return what a template sees: `{"customer": {"name": …}}` for `{"customer.name": …}`."""
     tree: dict[str, Any] = {}
     for name, value in fields.items():

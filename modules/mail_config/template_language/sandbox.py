@@ -5,7 +5,8 @@ No loops, assignments, calls, items or attributes of values: what a formula cost
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -18,7 +19,14 @@ from markupsafe import Markup, escape
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from modules.mail_config.template_language.tags import MAX_TAGS, TagKind, tags_of
-from modules.mail_config.template_language.values import FILTERS, Rows, compute, negate, shown
+from modules.mail_config.template_language.values import (
+    FILTERS,
+    LazyGroup,
+    Rows,
+    compute,
+    negate,
+    shown,
+)
 
 MAX_SOURCE = 50_000
 MAX_FORMULA = 4_000
@@ -77,6 +85,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         """Return a field of a group; a value has no attributes."""
         if isinstance(obj, dict) and attribute in obj:
             return obj[attribute]
+        if isinstance(obj, LazyGroup):
+            with suppress(KeyError):
+                return obj.value(attribute)
         return self.undefined(obj=None, name=attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ARG002
@@ -144,6 +155,42 @@ def compiled_formula(inner: str, is_condition: bool) -> Template:
     return _made_of(read_formula(inner, is_condition=is_condition), _PLAIN)
 
 
+_RESULT = "_result"
+"""The name, which no template can write, under which a formula alone leaves its value."""
+
+
+def value_of_formula(inner: str, values: Mapping[str, Any]) -> object:
+    """Return what a formula without its delimiters comes to: a number or date stays what it is.
+
+    Raises:
+        BadTemplateError: It is not one formula, or uses what it may not.
+        FormulaError: It cannot be computed.
+    """
+    try:
+        template = _compiled_value(inner)
+    except BadTemplateError:
+        raise
+    except Exception as error:
+        raise BadTemplateError(_l("This formula cannot be read.")) from error
+    context = template.new_context(dict(values))
+    for _ in template.root_render_func(context):
+        pass
+    return context.vars[_RESULT]
+
+
+@lru_cache(maxsize=512)
+def _compiled_value(inner: str) -> Template:
+    if len(inner) > MAX_FORMULA:
+        raise BadTemplateError(_l("This formula is too long."))
+    tree = _checked(read_formula(inner, is_condition=False))
+    (output,) = tree.body
+    if not isinstance(output, nodes.Output) or len(output.nodes) != 1:
+        raise BadTemplateError(_l("This formula cannot be read."))
+    (formula,) = output.nodes
+    tree.body = [nodes.Assign(nodes.Name(_RESULT, "store"), formula, lineno=1)]
+    return _ready(tree, _PLAIN)
+
+
 @lru_cache(maxsize=64)
 def compiled(source: str, is_html: bool) -> Template:
     """Return a template ready to be rendered.
@@ -167,7 +214,17 @@ def compiled(source: str, is_html: bool) -> Template:
 
 
 def _made_of(tree: nodes.Template, environment: _Sandbox) -> Template:
-    """Check a syntax tree node by node, and compile it; raises `BadTemplateError`."""
+    """Check a syntax tree, and compile it; raises `BadTemplateError`."""
+    return _ready(_checked(tree), environment)
+
+
+def _ready(tree: nodes.Template, environment: _Sandbox) -> Template:
+    tree.set_environment(environment)
+    return Template.from_code(environment, environment.compile(tree), {})
+
+
+def _checked(tree: nodes.Template) -> nodes.Template:
+    """Return a syntax tree, checked node by node; raises `BadTemplateError`."""
     for count, (node, depth) in enumerate(nodes_of(tree)):
         if count > MAX_NODES * MAX_TAGS or depth > MAX_DEPTH + 2 * MAX_OPEN:
             raise BadTemplateError(_l("The template is nested too deeply."))
@@ -182,8 +239,7 @@ def _made_of(tree: nodes.Template, environment: _Sandbox) -> Template:
             node.nodes = [
                 nodes.Filter(part, _SHOWN, [], [], None, None, lineno=part.lineno) for part in node.nodes
             ]
-    tree.set_environment(environment)
-    return Template.from_code(environment, environment.compile(tree), {})
+    return tree
 
 
 def _is_plain_name(name: str) -> bool:

@@ -102,6 +102,24 @@ class Empty(str):
 EMPTY = Empty()
 
 
+class LazyGroup:
+    """A group of values that are computed where a text uses them: whoever uses none pays for none."""
+
+    __slots__ = ("_value_of",)
+
+    def __init__(self, value_of: Callable[[str], object]) -> None:
+        self._value_of = value_of
+
+    def value(self, name: str) -> object:
+        """Return the value of a name in the group.
+
+        Raises:
+            KeyError: There is none of this name.
+            FormulaError: It cannot be computed.
+        """
+        return self._value_of(name)
+
+
 def shown(value: object) -> str:
     """Return a value as text, numbers and dates by locale.
 
@@ -119,7 +137,7 @@ def shown(value: object) -> str:
     # Shown as "True" it would reach a customer.
     if isinstance(value, bool) or value is None:
         return ""  # a comparison that is written as if it were a value
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict | list | tuple | LazyGroup):
         raise FormulaError(_l("A group or a list cannot be shown: choose one value."))
     return _bounded(str(value))
 

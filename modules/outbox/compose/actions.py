@@ -1,4 +1,4 @@
-"""The steps of the composer between opening and sending: refill, make the PDF, keep, take along, send."""
+"""The steps of the composer between opening and sending: refill, make the PDF, keep, send."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from core.documents.models import Document
 from core.documents.pdf import render_for_reader
 from core.documents.service import keeps_addresses_private
 from core.errors import UserError
-from core.i18n import lazy_gettext as _l
 from core.jobs import enqueue_after_commit
-from core.mail.draft import DraftDocument, MailDraft, safe_file_name
+from core.mail.draft import MailDraft, safe_file_name
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.senders.rule import Route
@@ -48,8 +47,7 @@ from modules.outbox.compose.further import read_further
 from modules.outbox.compose.recipients import Proposal, default_recipients
 from modules.outbox.compose.uploads import FormFile, Origin, put, store_upload
 from modules.outbox.limits import attachment_limit
-from modules.outbox.message import file_store, unsent_message
-from modules.outbox.models import EmlExport, OutgoingMail
+from modules.outbox.models import OutgoingMail
 from modules.outbox.service import cancel, submit
 from modules.outbox.service import replace as replace_waiting
 from modules.outbox.states import MailState
@@ -402,40 +400,3 @@ def call_back(mail: OutgoingMail, by: User) -> bool:
         True when it was canceled; its composer opens again with everything.
     """
     return mail.state is MailState.SCHEDULED and bool(cancel([mail.id], by=by))
-
-
-def take_along(form: ComposeForm) -> bytes:
-    """Return the mail as a draft for a mail program, and note in the history of the document that it was taken.
-
-    Raises:
-        UserError: Something of it is gone, or its PDF could not be made.
-    """
-    for field, sentences in form.errors.items():
-        raise UserError(sentences[0], field)
-    draft = complete_draft(form)
-    pdf = None
-    if form.document is not None:
-        shown = draft.pdf or make_pdf(form.document, draft.pdf_name, draft.language).attachment
-        pdf = file_store().get(shown.sha256)
-        draft = replace(draft, further=[_with_pdf(one, draft.language) for one in draft.further])
-    route = route_of(form)
-    if not route.header_from.addr_spec:
-        raise UserError(_l("The company has no email address to write from."))
-    data = unsent_message(draft, route.header_from, route.reply_to, pdf)
-    if form.document is not None:
-        with transaction() as session:
-            session.add_all(
-                EmlExport(
-                    document_id=document_id,
-                    by_user_id=form.user.id,
-                    subject=draft.subject[:500],
-                    recipient_count=len(draft.recipients),
-                )
-                for document_id in (form.document.id, *(one.document_id for one in draft.further))
-            )
-    return data
-
-
-def _with_pdf(one: DraftDocument, language: str) -> DraftDocument:
-    document = db.session.get_one(Document, one.document_id)
-    return replace(one, pdf=make_pdf(document, one.pdf_name, language).attachment)

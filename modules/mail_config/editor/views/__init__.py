@@ -1,5 +1,5 @@
 """The pages on which a template is edited."""
 
-from modules.mail_config.editor.views import fields, page, text
+from modules.mail_config.editor.views import fields, page, text, variables
 
-__all__ = ["fields", "page", "text"]
+__all__ = ["fields", "page", "text", "variables"]

@@ -26,6 +26,7 @@ from modules.mail_config.editor.views.writers import for_writers
 from modules.mail_config.mail_templates import service
 from modules.mail_config.template_language.customer_mail import Subject
 from modules.mail_config.template_language.fields import OF_CUSTOMERS
+from modules.mail_config.template_language.own_variables import GROUP
 from modules.mail_config.template_language.tree import Formula, split_formulas
 
 DOCUMENTS_AT_MOST = 20  # offered for a preview, the newest
@@ -39,6 +40,7 @@ GROUP_TITLES = {
     "owner": N_("Salesperson"),
     "sender": N_("Sender"),
     "cashier": N_("Cashier"),
+    GROUP: N_("Own variables"),
 }
 
 

@@ -15,6 +15,7 @@ from core.errors import ConcurrentChangeError, UserError
 from core.web.forms import submit
 from core.web.record_form import Conflict
 from modules.mail_config.blueprint import blueprint
+from modules.mail_config.editor.after_saving import notes_about
 from modules.mail_config.editor.form import (
     TypedTemplate,
     newest_change,
@@ -80,6 +81,8 @@ def _edit(row: MailTemplate | None, kind: str) -> ResponseReturnValue:
 
     if submit(typed.form, save) and saved:
         flash(gettext("The template was saved."), "success")
+        for note in notes_about(saved[0]):
+            flash(note, "warning")
         return redirect(url_for("mail_config.template", template_id=saved[0].id))
     return show(typed, others), 422
 

@@ -23,6 +23,7 @@ from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.mail_templates.uploads import store_upload
 from modules.mail_config.mail_templates.views.listing import kind_or_404
 from modules.mail_config.mail_templates.word_diff import readable
+from modules.mail_config.template_language import own_variables
 
 
 @blueprint.post("/templates/preview/<kind>")
@@ -72,11 +73,11 @@ def template_text(kind: str, language: str) -> ResponseReturnValue:
 def template_legacy(kind: str, language: str) -> ResponseReturnValue:
     """Look for fields of another system; show what would become of them, or convert them."""
     typed, text = _typed_text(kind, language)
-    do = request.form.get("do", "show")
+    do, own = request.form.get("do", "show"), own_variables.stored(kind)
     found = {
         entry.found: entry
         for source in (text.subject, text.body)
-        for entry in legacy_fields.find(kind, source)
+        for entry in legacy_fields.find(kind, source, own)
     }
     shown = {name: unescape(name) for name in found}
     if do == "look":  # after pasting: a line that tells of them, nothing where there are none
@@ -87,7 +88,9 @@ def template_legacy(kind: str, language: str) -> ResponseReturnValue:
     choices |= dict(
         zip(request.form.getlist("legacy_found"), request.form.getlist("legacy_field"), strict=False)
     )
-    subject, body = (legacy_fields.convert(kind, source, choices) for source in (text.subject, text.body))
+    subject, body = (
+        legacy_fields.convert(kind, source, choices, own) for source in (text.subject, text.body)
+    )
     if do == "convert":
         text.subject, text.body = subject, body
         return _panel(typed, text, converted=True)

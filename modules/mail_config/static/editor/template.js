@@ -1,4 +1,5 @@
 // The page of a mail template: what has changed, the live preview, and the fields that go into its texts.
+import { begin as beginFields } from "./field_list.js";
 import { begin as beginFiles } from "./files.js";
 import { begin as beginFormulas } from "./formulas.js";
 import { begin as beginRecipients } from "./recipients.js";
@@ -96,21 +97,6 @@ function start(form) {
       showTarget();
     }
   });
-  const choices = () => [...list.querySelectorAll(".field-choice")];
-  const shown = () => choices().filter((choice) => !choice.closest("li").hidden);
-  const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  function filter() {
-    const words = folded(search.value).split(/\s+/).filter(Boolean);
-    for (const choice of choices()) {
-      const text = folded(`${choice.textContent} ${choice.dataset.field}`);
-      choice.closest("li").hidden = !words.every((word) => text.includes(word));
-    }
-    list.querySelectorAll("[data-field-group]").forEach((group) => {
-      group.hidden = !group.querySelector("li:not([hidden])");
-    });
-    list.querySelector("[data-no-field]").hidden = shown().length > 0;
-  }
-  search.addEventListener("input", filter);
   function showSamples(samples) {
     for (const choice of choices())
       choice.querySelector("[data-sample]").textContent = samples[choice.dataset.field] ?? "";
@@ -130,37 +116,7 @@ function start(form) {
     const element = target();
     if (element) element.focus();
   }
-  function takeBest(there) {
-    // What was typed may be the whole name of a field, and the beginning of others.
-    const named = there.find(
-      (choice) => folded(choice.querySelector(".field-title").textContent) === folded(search.value.trim()),
-    );
-    const best = named || there[0];
-    if (best) insert(best);
-  }
-  panel.addEventListener("keydown", (event) => {
-    const there = shown();
-    const at = there.indexOf(document.activeElement);
-    if (event.key === "Escape") {
-      event.preventDefault();
-      closeFields();
-    } else if (event.key === "ArrowDown") {
-      event.preventDefault();
-      (there[at + 1] || there[0])?.focus();
-    } else if (event.key === "ArrowUp") {
-      event.preventDefault();
-      (at > 0 ? there[at - 1] : search).focus();
-    } else if (event.key === "Enter" && event.target === search) {
-      event.preventDefault();
-      takeBest(there);
-    }
-  });
   document.addEventListener("click", (event) => {
-    const choice = event.target.closest(".field-choice");
-    if (choice) {
-      insert(choice);
-      return;
-    }
     const button = event.target.closest("[data-fields-for]");
     if (button) {
       lastTarget = document.getElementById(button.dataset.fieldsFor);
@@ -170,6 +126,8 @@ function start(form) {
     if (event.target.closest("[data-close-fields]")) closeFields();
   });
 
+  const { choices } = beginFields({ panel, list, search, insert, close: closeFields });
+
   // -- into the text ------------------------------------------------------------------------------------
   const chipOf = (choice) => JSON.parse(choice.dataset.chip);
   function insert(choice) {
@@ -177,8 +135,6 @@ function start(form) {
     if (!element) return;
     panel.classList.remove("open");
     insertInto(element, choice.dataset.formula, chipOf(choice));
-    search.value = "";
-    filter();
     tell("inserted", element.dataset.name);
   }
   function insertInto(element, formula, chip) {

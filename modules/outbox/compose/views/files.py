@@ -17,6 +17,7 @@ from core.web.formats import file_size
 from core.web.security import for_viewer
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose import actions
+from modules.outbox.compose.mail_program import take_along
 from modules.outbox.compose.uploads import Origin, picture_size, read_token, store_upload
 from modules.outbox.compose.views.page import sendable, show
 from modules.outbox.message import file_store
@@ -99,7 +100,7 @@ def compose_eml(document_id: int) -> ResponseReturnValue:
     document = sendable(document_id)
     form = actions.posted_form(document, request.form, signed_in_user())
     try:
-        data = actions.take_along(form)
+        data = take_along(form)
     except UserError as error:
         form.error(error.field or "", error.message)
         return show(document, form), 422

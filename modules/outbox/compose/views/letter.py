@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
-from flask import abort, render_template, request, url_for
+from flask import abort, jsonify, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
@@ -12,7 +13,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.config import SUPPORTED_LANGUAGES
 from core.errors import UserError
 from core.mail.addresses import InvalidAddressError, parse_addresses
-from core.mail.draft import RecipientField
+from core.mail.draft import RecipientField, safe_file_name
 from core.partners.reach import partner_for
 from modules.mail_config.mail_templates.selection import language_name, offered
 from modules.mail_config.template_language.customer_mail import CustomerMail
@@ -27,6 +28,7 @@ from modules.outbox.compose.letters import (
     template_of,
     told_too_early,
 )
+from modules.outbox.compose.mail_program import link_of, take_along
 from modules.outbox.compose.recipient_chips import chips_of
 from modules.outbox.compose.recipients import recognize
 from modules.outbox.compose.views.page import add_posted_files, go, show, tell_sent
@@ -111,6 +113,23 @@ def compose_new_discard() -> ResponseReturnValue:
     letter = _letter()
     autosave.discard(_about(letter), signed_in_user(), request.form.get("token", "")[:64])
     return go(_back(letter), stay=True)
+
+
+@blueprint.post("/compose/new/mail-program")
+@requires("outbox.mail.send")
+def compose_new_mail_program() -> ResponseReturnValue:
+    """Hand the mail over to the person's own mail program: as a link where it has no file, else as a file."""
+    letter = _letter()
+    form = posted_letter(letter, request.form, signed_in_user())
+    try:
+        if link := link_of(form):
+            return jsonify(link=link)
+        data = take_along(form)
+    except UserError as error:
+        form.error(error.field or "", error.message)
+        return _show(letter, form), 422
+    name = safe_file_name(f"{form.draft.subject.strip()[:80]}.eml", fallback="mail.eml")
+    return send_file(BytesIO(data), mimetype="message/rfc822", as_attachment=True, download_name=name)
 
 
 @blueprint.get("/compose/new/addresses")
@@ -205,6 +224,7 @@ def _show(letter: CustomerMail, form: ComposeForm, kept: KeptDraft | None = None
         url_check=_url(letter, "outbox.compose_new_check"),
         url_chips=_url(letter, "outbox.compose_new_chips"),
         url_template=_url(letter, "outbox.compose_new_template"),
+        url_mail_program=_url(letter, "outbox.compose_new_mail_program"),
         offers=offered(letter, signed_in_user()),
         companies=companies_of(signed_in_user(), letter.partner),
         languages=[(code, language_name(code)) for code in SUPPORTED_LANGUAGES],

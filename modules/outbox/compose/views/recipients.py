@@ -130,7 +130,7 @@ def _entry(customer: Partner, *, of_customer: bool) -> dict[str, object]:
     for person, recipient in people:
         column = person.type.value if person.type.value in columns else "contact"
         columns[column].append({"person": person, "chip": next(chips) if recipient is not None else None})
-    return {"customer": customer, "columns": columns, "more": more}
+    return {"customer": customer, "columns": columns, "more": more, "several": len(shown) > 1}
 
 
 @blueprint.post("/compose/<int:document_id>/contact")

@@ -207,6 +207,8 @@ def _of_the_tab(
     if whole is not None and whole.kind not in {reason.kind for reason in shared}:
         shared = {whole: [], **shared}  # what keeps the mail as a whole, for example its server
     return {
+        # Whoever waits for it need not wait for the repair.
+        "by_hand": row.contents_erased_at is None and row.state in FAILED | {MailState.DEFERRED},
         "reasons": [
             SharedReason(
                 recipients,
@@ -222,7 +224,7 @@ def _of_the_tab(
                 _bounced(recipients, came),
             )
             for reason, recipients in shared.items()
-        ]
+        ],
     }
 
 

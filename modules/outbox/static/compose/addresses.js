@@ -33,11 +33,20 @@ export function begin(composer) {
   root.addEventListener("compose-recipients", sync);
   dialog.addEventListener("click", (event) => {
     const actions = event.target.closest("[data-book-chip]");
+    const all = event.target.closest("[data-book-all]");
     const field = target();
     if (event.target.closest("[data-book-clear]")) {
       for (const chip of [...chips.list(field).children]) chips.takeOut(chip, { focus: false });
       news.textContent = composer.word("cleared");
       dialog.querySelector("[name=book-field]:checked").focus();
+    } else if (all) {
+      for (const one of all.closest(".book-entry").querySelectorAll("[data-book-chip]")) {
+        const there = chips.find(one.dataset.bookChip);
+        // Whoever is in another field was put there.
+        if (!there)
+          chips.add([one.querySelector("template").content.firstElementChild.cloneNode(true)], field);
+      }
+      news.textContent = composer.word("allThere", { name: all.dataset.bookAll });
     } else if (actions) {
       const there = chips.find(actions.dataset.bookChip);
       const chip = there || actions.querySelector("template").content.firstElementChild.cloneNode(true);

@@ -130,7 +130,7 @@ export function begin(composer) {
   });
   showWhen();
 
-  // One's own mail program: a draft as a file, so that the page stays.
+  // One's own mail program: a draft as a link, or as a file; the page stays.
   form.querySelector("[data-eml]")?.addEventListener("click", async (event) => {
     event.preventDefault();
     const button = event.currentTarget;
@@ -152,6 +152,11 @@ export function begin(composer) {
       window.htmx.swap("#composer", made.html, { swapStyle: "outerHTML" }, { select: "#composer" });
       return;
     }
+    if (made.link) {
+      window.location.href = made.link; // the page stays: it is a program that opens
+      composer.tell(composer.word("linked"));
+      return;
+    }
     const address = URL.createObjectURL(made.file);
     Object.assign(document.createElement("a"), { href: address, download: made.name }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
@@ -163,6 +168,7 @@ async function fetchDraft(url, data) {
   const { answer, status, text } = await post(url, data);
   if (status === 422) return { html: text };
   if (status !== 200) return null;
+  if (answer.headers.get("Content-Type").startsWith("application/json")) return JSON.parse(text);
   const name =
     /filename\*?=(?:UTF-8'')?"?([^";]+)/i.exec(answer.headers.get("Content-Disposition") || "")?.[1] ||
     "mail.eml";
