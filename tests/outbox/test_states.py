@@ -54,6 +54,7 @@ LEGAL = {
     *(("replace", before, "canceled") for before in ("scheduled", "queued", "deferred")),
     *(("resend", before, "queued") for before in ("failed", "partial", "uncertain", "canceled")),
     *(("mark", "uncertain", after) for after in ("sent", "partial", "failed")),
+    *(("unmark", before, "uncertain") for before in ("sent", "partial", "failed")),
     # What was accepted may come back; what was uncertain may be told to have arrived.
     *(
         ("report", before, after)

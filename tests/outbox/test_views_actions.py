@@ -72,11 +72,12 @@ def test_each_state_offers_what_it_allows(browser, mail):
     assert buttons(browser, become(mail, state=MailState.SCHEDULED)) == ["Send now", *waits]
     assert buttons(browser, become(mail, state=MailState.CANCELED)) == [*again, "Duplicate"]
     become(mail, sender_address="sales@maison.example.com")
-    assert buttons(browser, refused(mail)) == [*again, "Duplicate", "Download .eml"]
+    assert buttons(browser, refused(mail)) == [*again, "Dismiss", "Duplicate", "Download .eml"]
     assert buttons(browser, uncertain(mail)) == [
         "Mark as sent",
         "Mark as not received",
         *again,
+        "Dismiss",
         "Duplicate",
         "Download .eml",
     ]

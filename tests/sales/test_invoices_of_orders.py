@@ -132,5 +132,5 @@ def test_what_nobody_can_accept_is_told_before_it_is_sent(
     assert ["valid until Mar 11, 2026 only" in words for words in warnings_of(expired.document)] == [True]
     assert ["no lines" in words for words in warnings_of(empty.document)] == [True]
     assert warnings_of(make_quotation(validity_date=TODAY).document) == []
-    html = sign_in(salesperson).get(f"/outbox/documents/{expired.document_id}/compose").text
-    assert "was valid until" in html
+    # The composer asks by the same sentences.
+    assert "was valid until" in sign_in(salesperson).get(f"/sales/orders/{expired.document_id}").text

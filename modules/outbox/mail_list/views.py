@@ -234,18 +234,29 @@ def mails_live() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/mails/<int:mail_id>/<any(previous, next):way>")
+@blueprint.get("/mails/<int:mail_id>/previous")
 @requires(READ)
-def mail_neighbor(mail_id: int, way: str) -> ResponseReturnValue:
-    """Lead to the mail before or after one, in the list that it was opened from."""
+def mail_previous(mail_id: int) -> ResponseReturnValue:
+    """Lead to the mail before one, in the list that it was opened from."""
+    return _neighbor(mail_id, before=True)
+
+
+@blueprint.get("/mails/<int:mail_id>/next")
+@requires(READ)
+def mail_next(mail_id: int) -> ResponseReturnValue:
+    """Lead to the mail after one, in the list that it was opened from."""
+    return _neighbor(mail_id, before=False)
+
+
+def _neighbor(mail_id: int, *, before: bool) -> ResponseReturnValue:
     user, come_from = signed_in_user(), list_come_from()
     row = mail_or_404(mail_id)
     arguments = MultiDict(parse_qsl(come_from.get("in", "")))
-    found = neighbor(select(OutgoingMail), mail_list(user), arguments, row, before=way == "previous")
+    found = neighbor(select(OutgoingMail), mail_list(user), arguments, row, before=before)
     if found is None:
         flash(
             gettext("This is the first email of the list.")
-            if way == "previous"
+            if before
             else gettext("This is the last email of the list."),
             "info",
         )
