@@ -87,6 +87,8 @@ def test_the_lines_follow_the_customer_and_the_rule_and_a_choice_by_hand_stays(
 ) -> None:
     reduced = save_tax(None, {"name": "TVA 5,5 %", "rate": Decimal("5.5"), "company_id": company.id})
     book = save_product(None, {"name": "Livre", "tax_id": reduced.id, "company_id": company.id})
+    for name in ("Lampe", "Applique"):  # so that the usual tax is theirs
+        save_product(None, {"name": name, "tax_id": vat.id, "company_id": company.id})
     products = ["", str(book.id), ""]
     taxes = [str(vat.id), str(reduced.id), ""]
 

@@ -252,7 +252,7 @@ def taxes_by_rule(company_id: int) -> ResponseReturnValue:
     lines = typed_lines(request.form, keep_blank=True)
     wanted = {line.values.product_id for line in lines if line.values is not None and line.values.product_id}
     theirs = select(Product.id, Product.tax_id).where(Product.id.in_(wanted), of_company(Product, company_id))
-    of_products: dict[int, int | None] = dict(db.session.execute(theirs).tuples().all()) if wanted else {}
+    of_products: dict[int, int | None] = dict(db.session.execute(theirs).all()) if wanted else {}
     taxes = []
     for line in lines:
         product_id = line.values.product_id if line.values is not None else None
