@@ -36,11 +36,8 @@ from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
-LOCK_SECONDS = 60
-"""How long a migration waits for a table that somebody else uses."""
-
+LOCK_SECONDS = 60  # a migration waits so long for a table that somebody else uses
 LOCK_NOT_AVAILABLE = "55P03"  # appendix A of PostgreSQL's manual
-
 LOCKED_ADVICE = " Somebody else uses them: stop the processes of the former release, and call this again."
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
