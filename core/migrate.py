@@ -36,11 +36,8 @@ from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
-LOCK_SECONDS = 60
-"""How long a migration waits for a table that somebody else uses."""
-
+LOCK_SECONDS = 60  # a migration waits so long for a table that somebody else uses
 LOCK_NOT_AVAILABLE = "55P03"  # appendix A of PostgreSQL's manual
-
 LOCKED_ADVICE = " Somebody else uses them: stop the processes of the former release, and call this again."
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
@@ -147,7 +144,7 @@ def upgrade_module(module: Module, lock_seconds: int = LOCK_SECONDS, version: st
         folder = versions_folder(module)
         files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
         migration = next((file for file in files if file.is_relative_to(folder)), None)
-        if migration is None:
+        if migration is None and not _waited_in_vain(error):
             raise  # the database itself is away
         raise MigrationError(module, migration, error) from error
 
@@ -157,17 +154,21 @@ class MigrationError(EnvoiError):
 
     Args:
         module: Whose migration.
-        migration: Its file.
+        migration: Its file, or None where not even the first was begun.
         error: What the database said.
     """
 
-    def __init__(self, module: Module, migration: Path, error: DBAPIError) -> None:
+    def __init__(self, module: Module, migration: Path | None, error: DBAPIError) -> None:
         words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
+        what = f"the migration {migration.stem}" if migration is not None else "a migration"
         super().__init__(
-            f"Module {module.name}: the migration {migration.stem} cannot be applied ({words}). "
-            "The tables of the module are as they were before."
-            + (LOCKED_ADVICE if getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE else "")
+            f"Module {module.name}: {what} cannot be applied ({words}). "
+            f"The tables of the module are as they were before.{LOCKED_ADVICE if _waited_in_vain(error) else ''}"
         )
+
+
+def _waited_in_vain(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", "") == LOCK_NOT_AVAILABLE
 
 
 @contextmanager

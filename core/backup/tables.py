@@ -125,13 +125,16 @@ def shapes(connection: Connection) -> list[Shape]:
         ).all()
         begins = tuple(f"{name}_" for name in virtual)
         names = [name for name in names if name not in virtual and not (begins and name.startswith(begins))]
-    return [_shape(found, name) for name in names]
+    # All at once: a question for each table would cost as much as its rows.
+    columns = {place[1]: said for place, said in found.get_multi_columns(filter_names=names).items()}
+    keys = {place[1]: said for place, said in found.get_multi_pk_constraint(filter_names=names).items()}
+    return [_shape(name, columns[name], keys.get(name)) for name in names]
 
 
-def _shape(found: sa.Inspector, name: str) -> Shape:
-    columns = {one["name"]: _kind(one["type"]) for one in found.get_columns(name)}
-    key = tuple(found.get_pk_constraint(name)["constrained_columns"]) or tuple(columns)
-    return Shape(name, columns, key)
+def _shape(name: str, said: Sequence[Any], primary: Any) -> Shape:
+    columns = {one["name"]: _kind(one["type"]) for one in said}
+    key = tuple(primary["constrained_columns"]) if primary else ()
+    return Shape(name, columns, key or tuple(columns))
 
 
 def _kind(type_: Any) -> Kind:

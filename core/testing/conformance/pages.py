@@ -120,7 +120,7 @@ class PageRules:
                     continue
             if status >= 500:
                 problems.append(f"The page {rule.endpoint} answers {status} at {address}.")
-            if not rule.arguments and status >= 400:
+            if not rule.arguments and status >= 400 and rule.endpoint not in self.untried:
                 problems.append(
                     f"The page {rule.endpoint} answers an administrator with {status} at {address}."
                 )
