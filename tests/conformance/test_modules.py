@@ -25,8 +25,8 @@ class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through many
     # mails, has added a file to one, imports customers or prepares a mailing; no mailbox is there to be read; a preview
     # needs the document of the template's own kind; a print is open to who has made it alone; a provider of accounts is
-    # in no page, a domain is named and no number; nobody makes up a link to unsubscribe. Each has tests of its own, and so have the lists, which are
-    # asked for by their names.
+    # in no page; nobody makes up a domain, or a link to unsubscribe. Each has tests of its own, and so have the lists,
+    # which are asked for by their names.
     same_everywhere = frozenset({"CSV", "TXT", "XLSX"})
     untried = frozenset(
         {
