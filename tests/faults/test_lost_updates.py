@@ -31,6 +31,7 @@ from core.products.service import save_payment_terms, save_product, save_tax
 from core.products.tax_rules import save_tax_rule
 from core.testing.fixtures import PASSWORD
 from modules.distribution.service import RuleValues, save_rule
+from modules.mail_config.mail_templates.variables import save_variable
 from modules.mail_config.models import CompanySender, Encryption, MailServer
 from modules.mail_config.servers import circuit_breaker
 from modules.mail_config.servers.service import save_server
@@ -215,6 +216,13 @@ CASES = {
         lambda c: save_rule(None, RuleValues(c.id, on_paper=True)),
         "/distribution/rules/{}", "archive_name", "{number}", "{number} {customer}", "grace_minutes", "30",
         _columns("archive_name", "grace_minutes"), ("", 15),
+    ),
+    "variable": Case(
+        lambda _: save_variable(
+            None, kind="sales.quotation", code="deposit", label="Deposit", formula="document.total * 0.3"
+        ),
+        "/mail_config/templates/variables/{}", "label", "Down payment", "Advance", "code", "advance",
+        _columns("label", "code"), ("Deposit", "deposit"),
     ),
     "sender of a company": Case(
         lambda c: c,
