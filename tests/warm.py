@@ -187,23 +187,30 @@ def _become(request: Mapping[str, Any]) -> None:
         os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def _ended(pid: int) -> int | None:
-    found, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if found else None
+def _ended(pid: int, ended: dict[int, int]) -> int | None:
+    """Return the exit code of a process; two threads may ask for it, and the system tells it once."""
+    if pid not in ended:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if not found:
+            return None
+        ended[pid] = os.waitstatus_to_exitcode(status)
+    return ended[pid]
 
 
 def serve() -> None:
     """Answer one request after the other."""
     answers = os.fdopen(os.dup(1), "w")
     cli.application()
+    ended: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "ended" in request:
-            answer = _ended(request["ended"])
+            answer = _ended(request["ended"], ended)
         else:
             answer = os.fork()
             if answer == 0:
                 _become(request)
+            ended.pop(answer, None)  # of one before that had the same number
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.embedded import die_with_parent, free_port
+from core.supervisor import RESTART_SECONDS
 from tests.journeys.house import STOP_SECONDS, House, running_house, wait_until
 
 pytestmark = [
@@ -171,6 +173,7 @@ def test_ctrl_c_ends_all_in_their_order_and_a_second_start_is_refused(tmp_path: 
             "ENVOI_PLAYGROUND_SMTP_PORT": str(taken.getsockname()[1]),
             "ENVOI_WORKRES": "2",
         }
+        begun = time.monotonic()
         first = subprocess.Popen(
             [*die_with_parent(), sys.executable, "-m", "core", "up", "--no-demo"],
             env=environ,
@@ -187,9 +190,11 @@ def test_ctrl_c_ends_all_in_their_order_and_a_second_start_is_refused(tmp_path: 
             wait_until("a second try of the mailbox", lambda: said().count("mailbox ended") > 1)
             os.killpg(first.pid, signal.SIGINT)
             assert first.wait(STOP_SECONDS) == 0
+            lasted = time.monotonic() - begun
         finally:
             first.kill()
             first.wait()
     assert "Traceback" not in said()
     assert "Is ENVOI_WORKERS meant?" in said()
-    assert said().count("mailbox ended") < 4, "tried less and less often"
+    # Each pause is twice as long as the one before, however long all of it has taken.
+    assert RESTART_SECONDS * (2 ** said().count("mailbox ended") - 1) < lasted, "tried less and less often"
