@@ -187,19 +187,18 @@ def copy_database(url: str, told: Told) -> Mapping[str, Figures]:
         found = [shape for shape in shapes(connection) if not shape.name.startswith(VERSIONS)]
         versions = _versions(connection, shapes(connection))
         expected = {shape.name: _expected(connection, shape) for shape in found}
-        with target.app_context(), alone():
+        incoming = {
+            shape.name: Incoming(list(shape.columns), partial(read_rows, connection, shape))
+            for shape in found
+        }
+        with target.app_context():
             try:
-                demand_empty()
-                make_tables(versions)
-                load(
-                    {
-                        shape.name: Incoming(list(shape.columns), partial(read_rows, connection, shape))
-                        for shape in found
-                    },
-                    expected,
-                    lambda _connection: None,
-                )
+                with alone():
+                    demand_empty()
+                    make_tables(versions)
+                    load(incoming, expected, lambda _connection: None)
             finally:
+                # Behind the lock, which has a connection of its own.
                 db.session.remove()
                 db.engine.dispose()
     told(
