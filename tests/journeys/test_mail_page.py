@@ -122,6 +122,7 @@ def test_what_is_uncertain_is_settled_by_a_person(sit_down: Callable[..., Desk],
 
     elsewhere = page.context.new_page()
     elsewhere.goto(page.url)
+    elsewhere.on("dialog", lambda dialog: dialog.accept())
     desk.button("Mark as not received").click()
     expect(flash(page)).to_contain_text("Noted: the email has not arrived.")
     expect(state(page)).to_contain_text("failed")
