@@ -25,7 +25,7 @@ from core.companies.service import current_company
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
-from core.products.models import Tax, TaxRule
+from core.products.models import CustomerGroup, Tax, TaxRule
 from core.products.tax_rules import GROUP_TITLES, can_ship, save_tax_rule, ship
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES
@@ -140,6 +140,7 @@ def _name(tax: Tax) -> str:
 
 def _values(form: FlaskForm) -> dict[str, Any]:
     values = spoken_values(form)
+    values["customers"] = CustomerGroup(values["customers"])
     known = {str(number) for number in db.session.scalars(select(Tax.id))}
     values["replacements"] = {
         int(row["tax_id"]): int(row["instead_id"])
