@@ -250,6 +250,8 @@ def test_totals_never_stand_alone_on_a_page(make_quotation: MakeOrder, line: Lin
         page = next(page for page in pages if "Total without tax" in page or "Total HT" in page)
         assert f"Article {count - 1} " in page, (count, page)
         on_the_last.add(page.count("Article "))
+        if 1 in on_the_last:
+            break
     assert 1 in on_the_last, "the last line alone has gone with them, below its heads"
 
 
