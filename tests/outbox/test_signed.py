@@ -91,7 +91,7 @@ def test_what_a_real_exim_passes_on_is_verified_by_others(company: Company, send
         )
         for mail in (
             sent(send, "bob@far.example"),
-            sent(send, "bob@far.example", subject="", body_html=""),
+            sent(send, "bob@far.example", subject="-", body_html="<p> </p>"),
             service.submit(attached, None),
         ):
             deliver([mail.id])
