@@ -27,6 +27,7 @@ __all__ = [
     "ngettext",
     "number_locale",
     "pgettext",
+    "quoted",
 ]
 
 # CLDR lists groups of countries, and codes for tests, beside the countries of ISO 3166.
@@ -119,6 +120,11 @@ _NUMBERS = {"fr_CH": "de_CH"}
 def number_locale(locale: object) -> str:
     """Return the locale by which Babel writes and reads the numbers and amounts of a locale; None is English."""
     return _NUMBERS.get(str(locale or "en"), str(locale or "en"))
+
+
+def quoted(*names: str) -> str:
+    """Return names between the quotation marks of the language, one after the other."""
+    return ", ".join(gettext("“%(name)s”", name=name) for name in names)
 
 
 def N_(message: str) -> str:  # noqa: N802 (the customary name of the marker)

@@ -21,6 +21,7 @@ from sqlalchemy import Column, LargeBinary, bindparam, case, func, inspect, lite
 from core import clock
 from core.db import Base, Encrypted, again, db, empty_journal, end_reading, transaction
 from core.errors import EnvoiError
+from core.i18n import quoted
 from core.installation.turns import alone
 from core.key_ring import MARK_BEGINS, MARK_LENGTH, Key, KeyRing, named_in, new_key, write_keys
 from core.mail.outcomes import printable
@@ -61,8 +62,7 @@ class Unreadable:
         """What cannot be read, why, and what to do."""
         what = str(gettext(self.what))
         if self.rows:
-            names = [gettext("“%(name)s”", name=printable(name)) for name in self.rows]
-            what = f"{what} {', '.join(names)}"
+            what = f"{what} {quoted(*map(printable, self.rows))}"
         if not self.rows or self.count > len(self.rows):
             what = f"{what} ({self.count})"
         if self.key:

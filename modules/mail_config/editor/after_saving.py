@@ -9,6 +9,7 @@ from html import unescape
 from flask_babel import gettext
 
 from core.config import SUPPORTED_LANGUAGES
+from core.i18n import quoted
 from modules.mail_config.from_mail import legacy_fields
 from modules.mail_config.mail_templates.selection import language_name
 from modules.mail_config.models import MailTemplate
@@ -38,5 +39,5 @@ def notes_about(template: MailTemplate) -> Iterator[str]:
     if left:
         yield gettext(
             "%(codes)s: these fields of an older system were not converted, and reach customers as they stand.",
-            codes=", ".join(f"“{unescape(code)}”" for code in list(left)[:_MOST_NAMED]),
+            codes=quoted(*(unescape(code) for code in list(left)[:_MOST_NAMED])),
         )

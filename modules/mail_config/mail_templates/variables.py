@@ -13,6 +13,7 @@ from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.i18n import quoted
 from core.mail.addresses import one_line
 from modules.mail_config.mail_templates.validation import check_template
 from modules.mail_config.models import MailTemplate, MailTemplateText, TemplateVariable
@@ -225,7 +226,7 @@ def _covered(company_id: int | None, there: Collection[int | None], companies: S
 def _refuse_while_used(row: TemplateVariable, instead: Sequence[Variable]) -> None:
     used = left_without(row, instead)
     if used:
-        names = ", ".join(f"“{gettext(template.name)}”" for template in used)
+        names = quoted(*(gettext(template.name) for template in used))
         raise UserError(
             _l(
                 "Templates use this variable: %(names)s. Take it out of them first.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flask_babel import gettext
 
+from core.i18n import quoted
 from core.mail.dkim import record_name
 from core.web.formats import day
 from modules.mail_config.domains.findings import Finding, Record, Topic, Verdict, trouble_sentence
@@ -58,10 +59,9 @@ def look_at_dkim(
 
 
 def _unsigned(domain: str, servers: Sequence[SendingServer], *, waiting: bool) -> Finding:
-    which = ", ".join(f"“{server.name}”" for server in servers)
     words = gettext(
         "Emails by %(servers)s are not signed: nobody can prove that they are yours once they are forwarded.",
-        servers=which,
+        servers=quoted(*(server.name for server in servers)),
     )
     step = (
         gettext("Let a key sign, as soon as its record is found.")
