@@ -10,7 +10,7 @@ import datetime as dt
 import logging
 
 from flask_babel import force_locale, gettext, ngettext
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 
 from core import clock
 from core.db import db, end_reading, transaction
@@ -21,7 +21,7 @@ from modules.distribution import archive
 from modules.distribution.decisions import decisions_for
 from modules.distribution.models import Dispatch, DispatchState, Rule, Way
 from modules.outbox.message import file_store
-from modules.outbox.models import MailAttachment, MailEvent, OutgoingMail
+from modules.outbox.models import FurtherDocument, MailAttachment, MailEvent, OutgoingMail
 from modules.outbox.states import MailState
 
 logger = logging.getLogger(__name__)
@@ -80,13 +80,23 @@ def _wanted(steps: dict[int, int]) -> list[Dispatch]:
     if not steps:
         return []
     known = select(Dispatch.id).where(Dispatch.attachment_id == MailAttachment.id).exists()
+    # Of a mail about several documents, each PDF has the position of its document.
+    own = or_(OutgoingMail.further_count == 0, MailAttachment.position == 0)
+    about = case((own, OutgoingMail.document_id), else_=FurtherDocument.document_id)
+    revision = case((own, OutgoingMail.document_revision), else_=FurtherDocument.document_revision)
     found = db.session.execute(
-        select(MailAttachment, OutgoingMail, Document)
+        select(MailAttachment, OutgoingMail, Document, revision)
         .join(OutgoingMail, OutgoingMail.id == MailAttachment.mail_id)
-        .join(Document, Document.id == OutgoingMail.document_id)
+        .outerjoin(
+            FurtherDocument,
+            and_(
+                FurtherDocument.mail_id == OutgoingMail.id,
+                FurtherDocument.position == MailAttachment.position,
+            ),
+        )
+        .join(Document, Document.id == about)
         .where(
             OutgoingMail.id.in_(steps),
-            OutgoingMail.further_count == 0,
             # A walk-in's receipt is not kept anywhere.
             OutgoingMail.private.is_(False),
             MailAttachment.generated,
@@ -94,9 +104,9 @@ def _wanted(steps: dict[int, int]) -> list[Dispatch]:
             ~known,
         )
     ).all()
-    decisions = decisions_for([document for _file, _mail, document in found])
+    decisions = decisions_for([document for _file, _mail, document, _revision in found])
     rows = []
-    for file, mail, document in found:
+    for file, mail, document, sent in found:
         rule = decisions[document.id].rule
         if rule is None or not rule.archive_sent or steps[mail.id] <= (rule.archive_sent_after or 0):
             continue
@@ -106,7 +116,7 @@ def _wanted(steps: dict[int, int]) -> list[Dispatch]:
                 company_id=document.company_id,
                 partner_id=customer_of(document.partner).id if document.partner is not None else None,
                 kind=document.kind,
-                revision=mail.document_revision,
+                revision=sent,
                 way=Way.ARCHIVE,
                 state=DispatchState.DUE,
                 rule_id=rule.id,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask_babel import force_locale
+from sqlalchemy import select
 
 from core import clock
 from core.auth.models import User
 from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
+from core.mail.draft import DraftDocument
 from modules.distribution import dispatches as verbs
 from modules.distribution import sent_files
 from modules.distribution.models import Rule
@@ -32,24 +35,27 @@ pytestmark = pytest.mark.both_databases
 SentMail = Callable[..., OutgoingMail]
 
 
+def note_as_sent(mail: OutgoingMail, *pdfs: bytes) -> None:
+    """Leave what a delivery leaves: the PDFs that it has made, and its step."""
+    with transaction() as session:
+        made = session.scalars(
+            select(MailAttachment)
+            .filter_by(mail_id=mail.id, generated=True)
+            .order_by(MailAttachment.position)
+        )
+        for file, octets in zip(made, pdfs, strict=True):
+            file.sha256, file.size = file_store().put(octets), len(octets)
+        before, after = MailState.SENDING, MailState.SENT
+        session.add(MailEvent(mail_id=mail.id, at=clock.now(), verb="settle", before=before, after=after))
+
+
 @pytest.fixture
 def sent(posted: Callable[..., Document], seller: User) -> SentMail:
     """An invoice that was accepted, with its PDF."""
 
     def make(octets: bytes = b"%PDF-1.7 as it was sent", **values: object) -> OutgoingMail:
         mail = outbox.submit(draft_for(posted(), None, seller), seller)
-        with transaction() as session:
-            file = session.query(MailAttachment).filter_by(mail_id=mail.id, generated=True).one()
-            file.sha256, file.size = file_store().put(octets), len(octets)
-            session.add(
-                MailEvent(
-                    mail_id=mail.id,
-                    at=clock.now(),
-                    verb="settle",
-                    before=MailState.SENDING,
-                    after=MailState.SENT,
-                )
-            )
+        note_as_sent(mail, octets)
         return become(accepted(mail), **values)
 
     return make
@@ -93,6 +99,21 @@ def test_each_pdf_that_was_accepted_is_kept_as_it_was_sent_and_once(
     third = sent(b"%PDF-three")
     verbs.go()
     assert f"{year}/{third.attachments[0].name}" in files(archive_dir)
+
+
+def test_of_an_email_about_several_documents_each_is_kept_as_its_own(
+    app: Flask, rule: Callable[..., Rule], posted: Callable[..., Document], seller: User, archive_dir: Path
+) -> None:
+    rule(kind="sales.invoice", archive_sent=True, archive_name="{number}")
+    first, second = posted(), posted()
+    carried = DraftDocument(second.id, second.revision, "second.pdf")
+    draft = replace(draft_for(first, None, seller), further=[carried], zip_name="both.zip")
+    mail = outbox.submit(draft, seller)
+    note_as_sent(mail, b"%PDF-first", b"%PDF-second")
+    become(accepted(mail))
+    verbs.go()
+    kept = {row.document_id: (archive_dir / row.path).read_bytes() for row in dispatches()}
+    assert kept == {first.id: b"%PDF-first", second.id: b"%PDF-second"}
 
 
 def test_an_archive_that_is_away_is_told_and_takes_the_file_once_it_is_back(
