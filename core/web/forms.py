@@ -133,6 +133,6 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
 
 
 def _conflicting(response: Response) -> Response:
-    if response.status_code in {200, 422}:  # the form again, as views show it for whatever is wrong
+    if response.status_code == 200:
         response.status_code = 409
     return response

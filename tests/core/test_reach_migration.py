@@ -22,6 +22,7 @@ from modules.mail_config.models import MailTemplate
 
 FORMER = {
     "distribution": "base",
+    "sales": "c41b7e90d25a",
     "outbox": "9b60d4e7c315",
     "mail_config": "9d2e61c7f048",
     "core": "8a4c61e07d52",

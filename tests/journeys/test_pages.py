@@ -22,7 +22,7 @@ CHECK = """async () => {
         .flatMap((violation) => violation.nodes.map((node) => `${violation.id}: ${node.target.join(" ")}`));
 }"""
 # Pages that are reached from a list or its actions, one of each kind.
-NOT_PAGES = re.compile(r"/(pdf|eml|html|source|export)(\?|$)|/attachments/|#")
+NOT_PAGES = re.compile(r"/(pdf|test-pdf|report|eml|html|source|export)(\?|$)|/attachments/|#")
 
 
 @pytest.fixture(scope="module")

@@ -184,7 +184,7 @@ def test_who_did_not_get_it_gets_it_after_a_correction_and_nobody_twice(
         "aria-current", "page"
     )
     tab = page.locator(".tab-body")
-    expect(tab.get_by_role("heading", level=3)).to_have_text(desk("Address unknown"))
+    expect(tab.get_by_role("heading", level=3).first).to_have_text(desk("Address unknown"))
     expect(tab).to_contain_text(
         desk(
             "The recipient's mail server says that this mailbox does not exist. Ask the customer for the right "

@@ -69,7 +69,7 @@ def test_the_reason_says_how_long_after_its_acceptance_a_mail_came_back(
     ("language", "words"),
     [
         ("en", "a server still tries until Tuesday, 1 December 2026. Nothing is lost."),
-        ("fr", "un serveur essaie encore jusqu’au mardi 1 décembre 2026. Rien n’est perdu."),
+        ("fr", "un serveur essaie encore jusqu’au mardi 1er décembre 2026. Rien n’est perdu."),
     ],
 )
 def test_a_delay_says_until_when_and_is_no_alarm(

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from core.companies.models import Company
-from core.db import db, transaction
+from core.db import Sealed, db, transaction
 from core.mail.dkim import Algorithm
 from core.testing.services import SmtpLab
 from modules.mail_config.models import DomainKey, MailServer
@@ -169,7 +169,7 @@ def test_only_the_domain_of_the_from_signs_and_where_the_server_does_not(server,
     sent(send, "ann@example.com")
     with transaction():
         server.signs_itself = None
-        own.secret = b"encrypted otherwise"
+        own.secret = Sealed(b"encrypted otherwise")
     sent(send, "ann@example.com")
     assert [selectors_of(one.data) for one in lab.accepted] == [[], [own.selector], [], []]
 

@@ -121,7 +121,7 @@ def _edit(row: TemplateVariable | None, kind: str) -> ResponseReturnValue:
         (title, [field for field in fields if field.name in plain])
         for title, fields in field_groups(kind, service.samples(kind, None, signed_in_user().language))
     ]
-    page = render_template(
+    return render_template(
         "mail_config/mail_templates/variable.html",
         form=form,
         row=row,
@@ -130,7 +130,6 @@ def _edit(row: TemplateVariable | None, kind: str) -> ResponseReturnValue:
         used_by=variables.templates_using(kind, row.code) if row is not None else [],
         title=row.label if row is not None else gettext("New variable"),
     )
-    return page, 422 if request.method == "POST" else 200
 
 
 @blueprint.post("/templates/variables/value/<kind>")
