@@ -68,9 +68,10 @@ def begin() -> ResponseReturnValue:
     language = str(get_locale() or "en").partition("_")[0]
     form = AdministratorForm(token=request.args.get("token", ""), language=language)
     if not administrator.is_token(form.token.data or ""):
+        tried = bool(form.token.data)
         return render_template(
-            "core/begin/closed.html", tried=bool(form.token.data)
-        ), 403 if form.token.data else 200
+            "core/begin/closed.html", tried=tried, command="envoi begin"
+        ), 403 if tried else 200
 
     def make() -> None:
         sessions.begin(
