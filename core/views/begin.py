@@ -188,7 +188,7 @@ def first_company() -> ResponseReturnValue:
 @requires(MAY_BEGIN)
 def first_company_brought() -> ResponseReturnValue:
     """Fill in what another country brings."""
-    country = request.args.get("country", "")
+    country = request.args.get("country") or _country_of_browser()
     if not is_country(country):
         abort(404)
     brought = brought_by(country, signed_in_user().language)
