@@ -18,9 +18,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-VERSIONS = "core_version_"
-"""With what begins the name of a table in which a module keeps its version."""
-
 BATCH = 1000
 """Rows that are read, and written, at once."""
 

@@ -249,10 +249,7 @@ def undo(pages: ImportPages, import_id: int) -> ResponseReturnValue:
 
 def _done(pages: ImportPages, row: Import, verb: Any) -> ResponseReturnValue:
     number = row.id
-    try:
-        verb()
-    except UserError as error:
-        flash(str(error.message), "danger")
+    verb()
     return redirect(pages.url("", import_id=number))
 
 
@@ -260,11 +257,7 @@ def discard(pages: ImportPages, import_id: int) -> ResponseReturnValue:
     """Forget a file that was not imported."""
     row = _import(pages, import_id)
     name = row.file_name
-    try:
-        service.discard(row)
-    except UserError as error:
-        flash(str(error.message), "danger")
-        return redirect(pages.url("", import_id=import_id))
+    service.discard(row)
     flash(gettext("%(name)s was discarded; nothing was imported.", name=name), "success")
     return redirect(pages.url("s"))
 

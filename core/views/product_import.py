@@ -10,7 +10,6 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import select
-from wtforms import SelectField
 
 from core.auth.models import User
 from core.auth.permissions import requires
@@ -19,13 +18,13 @@ from core.db import db
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.imports.models import ImportRow
+from core.pickers import CompanyField
 from core.products.export import products_table
 from core.products.imports.columns import COLUMNS
 from core.products.models import Product, Tax
 from core.views.blueprint import blueprint
 from core.views.imports import ImportPages, UploadForm, register
 from core.views.products import EDIT, PRODUCTS
-from core.views.spoken import company_choices, offered_companies
 from core.web.criteria import narrow, read_criteria
 from core.web.downloads import TableFile, table_download
 from core.web.formats import number
@@ -37,17 +36,15 @@ _NAMED = {"tax_id": "tax", "company_id": "company"}
 class ProductsForm(UploadForm):
     """A file, and which company sells its new products."""
 
-    company_id = SelectField(_l("New products are sold by"))
+    company_id = CompanyField(_l("New products are sold by"))
 
 
 def _form(user: User) -> ProductsForm:
-    form = ProductsForm(company_id=str(user.company_id or ""))
-    form.company_id.choices = company_choices(offered_companies(user.company_id))
-    return form
+    return ProductsForm(company_id=user.company_id)
 
 
 def _whose(form: ProductsForm) -> dict[str, Any]:
-    return {"company_id": int(form.company_id.data) if form.company_id.data else None}
+    return {"company_id": form.company_id.data}
 
 
 def _links(rows: Sequence[ImportRow]) -> dict[int, tuple[str, str]]:
