@@ -105,8 +105,8 @@ CORE = Module(
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
     ),
     jobs=(
-        JobSpec("core.import_partners", "core.partners.imports.service:work", timeout=1800),
-        JobSpec("core.sweep_imports", "core.partners.imports.service:sweep", timeout=300, every=60),
+        JobSpec("core.import_rows", "core.imports.service:work", timeout=1800),
+        JobSpec("core.sweep_imports", "core.imports.service:sweep", timeout=300, every=60),
     ),
     lists=(
         SelectableList(

@@ -6,8 +6,8 @@ from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
+from core.imports.models import Import, ImportRow
 from core.installation.models import Installation
-from core.partners.imports.models import ImportRow, PartnerImport
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
@@ -20,11 +20,11 @@ __all__ = [
     "FirstStep",
     "Follower",
     "Grant",
+    "Import",
     "ImportRow",
     "Installation",
     "KnownPermission",
     "Partner",
-    "PartnerImport",
     "PartnerLabel",
     "PartnerList",
     "Product",

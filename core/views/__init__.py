@@ -18,6 +18,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     partner_quick,
     partners,
     people,
+    product_import,
     products,
     queue,
     roles,
