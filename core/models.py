@@ -4,6 +4,7 @@ from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
 from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
+from core.files.models import FileStoreMark, StoredChunk, StoredFile
 from core.followers.models import Follower
 from core.installation.models import Installation
 from core.partners.imports.models import ImportRow, PartnerImport
@@ -16,6 +17,7 @@ __all__ = [
     "Change",
     "Company",
     "Document",
+    "FileStoreMark",
     "Follower",
     "Grant",
     "ImportRow",
@@ -29,6 +31,8 @@ __all__ = [
     "Role",
     "Sequence",
     "SignInAttempt",
+    "StoredChunk",
+    "StoredFile",
     "Tax",
     "User",
 ]
