@@ -26,13 +26,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from core import loader
 from core.contract import Module
-from core.db import Base, db, guards
+from core.db import VERSION_TABLES, Base, db, guards
 from core.errors import EnvoiError
 from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
-from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -351,7 +350,7 @@ def _is_version_table(difference: Any) -> bool:
     return (
         isinstance(difference, tuple)
         and difference[0] == "remove_table"
-        and str(difference[1].name).startswith("core_version_")
+        and str(difference[1].name).startswith(VERSION_TABLES)
     )
 
 
@@ -380,7 +379,7 @@ def only_tables_of(module: Module) -> Any:
             return False
         if type_ != "table" or name is None:
             return True
-        return name.startswith(prefix) and not name.startswith((*of_others, "core_version_"))
+        return name.startswith(prefix) and not name.startswith((*of_others, VERSION_TABLES))
 
     return include
 

@@ -1,6 +1,7 @@
 """Every model of core, for migrations."""
 
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
+from core.begin.models import FirstStep
 from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
@@ -18,6 +19,7 @@ __all__ = [
     "Company",
     "Document",
     "FileStoreMark",
+    "FirstStep",
     "Follower",
     "Grant",
     "ImportRow",

@@ -20,9 +20,6 @@ from sqlalchemy import Connection
 
 from core.files.models import STORE_TABLES
 
-VERSIONS = "core_version_"
-"""With what begins the name of a table in which a module keeps its version."""
-
 BATCH = 1000
 """Rows that are read, and written, at once."""
 

@@ -26,6 +26,8 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
+VERSION_TABLES = "core_version_"  # with what begins the table in which a migrated module keeps its version
+
 SQLITE_BUSY_SECONDS = 15.0  # how long a writer waits for another; longer than any transaction of ours takes
 
 

@@ -2,6 +2,7 @@
 
 from core.views import (  # noqa: F401 (they register their pages)
     account,
+    begin,
     companies,
     documents,
     followers,

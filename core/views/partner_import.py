@@ -245,10 +245,7 @@ def partner_import_undo(import_id: int) -> ResponseReturnValue:
 
 def _done(row: PartnerImport, verb: Any) -> ResponseReturnValue:
     number = row.id
-    try:
-        verb()
-    except UserError as error:
-        flash(str(error.message), "danger")
+    verb()
     return redirect(url_for("core.partner_import", import_id=number))
 
 
@@ -258,11 +255,7 @@ def partner_import_discard(import_id: int) -> ResponseReturnValue:
     """Forget a file that was not imported."""
     row = _import(import_id)
     name = row.file_name
-    try:
-        service.discard(row)
-    except UserError as error:
-        flash(str(error.message), "danger")
-        return redirect(url_for("core.partner_import", import_id=import_id))
+    service.discard(row)
     flash(gettext("%(name)s was discarded; nothing was imported.", name=name), "success")
     return redirect(url_for("core.partner_imports"))
 

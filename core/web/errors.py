@@ -92,7 +92,8 @@ def _is_from_here() -> bool:
     return request.headers.get("Origin") == own and not any("password" in name for name in request.form)
 
 
-def _user_error(error: UserError) -> ResponseReturnValue:
+def tell(error: UserError) -> ResponseReturnValue:
+    """Answer with the sentence of an error: on the page where something was pressed, or on one of its own."""
     db.session.rollback()
     if request.headers.get("HX-Request"):
         return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
@@ -188,7 +189,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(UserError, _user_error)
+    app.register_error_handler(UserError, tell)
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(IntegrityError, _conflict)
     app.register_error_handler(StoreAwayError, _files_away)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "b5e2f70c91d4"
-down_revision = "7d20b6e94f15"
+down_revision = "3f8a51c07e92"
 branch_labels = None
 depends_on = None
 
