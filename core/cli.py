@@ -27,6 +27,7 @@ from core.config import PRIVATE_UMASK, open_to_others
 from core.db import again, db
 from core.errors import EnvoiError
 from core.inbound import inbound
+from core.installation import file_probe
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.pulse import outdated_processes
@@ -241,6 +242,7 @@ def checks() -> list[str]:
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found
             ]
             problems += [found.sentence for found in rotation.look().unreadable]
+            problems += file_probe.problems()
     except DBAPIError as error:
         problems = [database_problem(error)]
     problems += loader.unknown_settings(current_settings())

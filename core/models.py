@@ -5,6 +5,7 @@ from core.begin.models import FirstStep
 from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
+from core.files.models import FileStoreMark, StoredChunk, StoredFile
 from core.followers.models import Follower
 from core.imports.models import Import, ImportRow
 from core.installation.models import Installation
@@ -17,6 +18,7 @@ __all__ = [
     "Change",
     "Company",
     "Document",
+    "FileStoreMark",
     "FirstStep",
     "Follower",
     "Grant",
@@ -31,6 +33,8 @@ __all__ = [
     "Role",
     "Sequence",
     "SignInAttempt",
+    "StoredChunk",
+    "StoredFile",
     "Tax",
     "User",
 ]

@@ -136,6 +136,13 @@ A receiver that takes the task writes the mail in that transaction and returns i
 or raises a `UserError`, whose sentence the sender shows, and which must not cost the sender its own rows.
 """
 
+files_in_use_asked = _signals.signal("files-in-use-asked")
+"""Sent before files are removed from the store; outside a transaction.
+
+Sender: the Flask application. Keywords: `hashes`, SHA-256 of files that nobody has touched lately. A receiver returns
+the set of those that rows of its module refer to.
+"""
+
 first_steps_asked = _signals.signal("first-steps-asked")
 """Sent to learn what there is to do on the first day of an installation; may run inside a transaction.
 
@@ -191,6 +198,7 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "document_distribution_asked": (),
     "document_issued": ("by",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
+    "files_in_use_asked": ("hashes",),
     "first_steps_asked": ("user",),
     "mail_routes_changed": (),
     "inbound_message": ("octets",),

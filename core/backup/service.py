@@ -22,7 +22,10 @@ from core.backup.loading import Incoming, demand_empty, load, make_tables
 from core.backup.tables import Figures, Shape, figures_of, last_id, read_rows, shapes
 from core.db import VERSION_TABLES, db, end_reading
 from core.errors import EnvoiError
+from core.file_place import PlaceKind
 from core.files import FileStore
+from core.files.copying import copy_files
+from core.files.database import DatabaseStore
 from core.installation.models import THE_ROW, Installation, Sign
 from core.installation.turns import alone
 from core.pulse import pulse
@@ -72,7 +75,7 @@ def backup(folder: Path, keys_into: Path | None, told: Told) -> Manifest:
     migrate.demand_schema()
     folders.begin(folder)
     # Most of them before the rows, so that the rest is quick; once more behind them, for what came meanwhile.
-    folders.copy_files(store, folder)
+    copy_files(store, folders.files_of(folder))
     found = look()
     keys = [key.name for key in found.ring.keys if found.counts[key.name]]
     end_reading()
@@ -87,7 +90,10 @@ def backup(folder: Path, keys_into: Path | None, told: Told) -> Manifest:
                 tables[shape.name] = TableEntry(
                     columns, figures.rows, figures.checksum, last_id(connection, shape)
                 )
-    files = folders.copy_files(store, folder)
+    copied = copy_files(store, folders.files_of(folder))
+    for sha256 in copied.damaged:
+        told(f"The file {sha256} is damaged in {store.name}, and not in the backup.")
+    files = copied.there
     manifest = Manifest(
         clock.now().isoformat(), __version__, db.engine.dialect.name, versions, tables, files, keys
     )
@@ -196,6 +202,11 @@ def copy_database(url: str, told: Told) -> Mapping[str, Figures]:
                 with alone():
                     demand_empty()
                     make_tables(versions)
+                    if settings.files.kind is PlaceKind.DATABASE:
+                        copied = copy_files(DatabaseStore(engine=source), DatabaseStore(engine=db.engine))
+                        told(f"{copied.there} files are there, each as it is here.")
+                        for sha256 in copied.damaged:
+                            told(f"The file {sha256} is damaged here, and not there.")
                     load(incoming, expected, lambda _connection: None)
             finally:
                 # Behind the lock, which has a connection of its own.

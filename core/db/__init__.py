@@ -4,7 +4,7 @@ from core.db.base import VERSION_TABLES, Base, db, empty_journal, mappers
 from core.db.conflicts import again
 from core.db.guards import FrozenError, Guard
 from core.db.references import foreign_keys_to, named_elsewhere
-from core.db.transaction import end_reading, on_commit, transaction
+from core.db.transaction import apart, end_reading, on_commit, transaction
 from core.db.types import DecimalsByDecimal, Encrypted, ExactDecimal, Sealed, StrEnumType, UtcDateTime
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "StrEnumType",
     "UtcDateTime",
     "again",
+    "apart",
     "db",
     "empty_journal",
     "end_reading",
