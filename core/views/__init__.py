@@ -9,6 +9,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     keys,
     links,
     lists,
+    live,
     modules,
     partner_import,
     partner_labels,
