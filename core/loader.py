@@ -292,7 +292,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
-    paths.append(module.config_check)
+    paths += [module.config_check, module.changes]
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]

@@ -10,6 +10,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     keys,
     links,
     lists,
+    live,
     modules,
     partner_import,
     partner_labels,
