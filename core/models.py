@@ -5,7 +5,7 @@ from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
 from core.followers.models import Follower
-from core.installation.models import Installation
+from core.installation.models import Installation, OldestProgram
 from core.partners.imports.models import ImportRow, PartnerImport
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
@@ -21,6 +21,7 @@ __all__ = [
     "ImportRow",
     "Installation",
     "KnownPermission",
+    "OldestProgram",
     "Partner",
     "PartnerImport",
     "PartnerLabel",
