@@ -8,7 +8,7 @@ from core.documents.models import Document
 from core.files.models import FileStoreMark, StoredChunk, StoredFile
 from core.followers.models import Follower
 from core.imports.models import Import, ImportRow
-from core.installation.models import Installation
+from core.installation.models import Installation, OldestProgram
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
@@ -26,6 +26,7 @@ __all__ = [
     "ImportRow",
     "Installation",
     "KnownPermission",
+    "OldestProgram",
     "Partner",
     "PartnerLabel",
     "PartnerList",

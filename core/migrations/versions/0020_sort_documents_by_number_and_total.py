@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "b8e2f50c7a61"
-down_revision = "7d20b6e94f15"
+down_revision = "b7c40d9e1a35"
 branch_labels = None
 depends_on = None
 
