@@ -45,7 +45,7 @@ PARTNERS = ListSpec(
         Filter("no-billing", N_("Without billing address"), _without(PartnerType.BILLING), "lacks"),
         Filter("no-delivery", N_("Without delivery address"), _without(PartnerType.DELIVERY), "lacks"),
         Filter("no-contact", N_("Without contact address"), _without(PartnerType.CONTACT), "lacks"),
-        Filter("opted-out", N_("Wants no emails"), Partner.consent == MailConsent.NONE),
+        Filter("opted-out", N_("Opted out of emails"), Partner.consent == MailConsent.NONE),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),
     search=_found,
