@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from core import embedded, loader, migrate, rotation
 from core.config import Settings, open_to_others
 from core.db import db, end_reading
+from core.installation import file_probe
 from core.jobs import queue_for, queue_problem
 from core.mail.outcomes import printable
 from core.pulse import Part, outdated_processes, pulse
@@ -55,6 +56,7 @@ def _of_database(app: Flask) -> Iterator[str]:
         if not found:
             found += [sentence for _receiver, said in check_asked.send(app) for sentence in said]
             found += [one.sentence for one in rotation.look().unreadable]
+            found += file_probe.problems()
         if db.engine.dialect.name == "postgresql":
             at = db.session.scalar(text("SELECT extract(epoch FROM clock_timestamp())"))
             found += _apart("the database", float(at or 0))

@@ -22,6 +22,7 @@ from core import __version__, demonstration, loader, logs, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
+from core.begin import administrator
 from core.checks import checks, database_problem
 from core.companies.models import Company
 from core.config import PRIVATE_UMASK, Settings
@@ -169,6 +170,18 @@ def up(demo: bool) -> None:
     for sentence in loader.unknown_settings(app.extensions["envoi_settings"]):
         click.echo(f"envoi: {sentence}", err=True)
     run_all(app, main, demo=demo)
+
+
+@cli.command()
+@with_app
+def begin() -> None:
+    """Print the link by which the first administrator begins."""
+    if not administrator.nobody_yet():
+        raise EnvoiError(
+            "There are users already: sign in. `envoi user password LOGIN` gives a new password, `envoi user list` "
+            "shows who there is."
+        )
+    click.echo(f"The first administrator begins here:\n\n  {administrator.link()}\n")
 
 
 @cli.command("prepare", hidden=True)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from core.contract import Scope
 from core.errors import ConfigError
+from core.file_place import FilePlace, FilePlaceError, PlaceKind, read_place
 from core.key_ring import SHORTEST, KeyFileError, read_keys
 from core.logs import Level, LogFormat
 
@@ -62,9 +63,14 @@ class Settings:
         metrics_token: What a program says that reads figures; "" lets nobody read them.
         log_format: How lines of logs are written.
         log_level: Which of them.
+        files: Where files are kept.
+        files_region: Of the object storage.
+        files_key: Names us there, or "".
+        files_secret: Proves it.
     """
 
     data_dir: Path
+    files: FilePlace
     database_url: str
     redis_url: str
     redis_embedded: bool
@@ -88,6 +94,9 @@ class Settings:
     metrics_token: str = field(default="", repr=False)
     log_format: LogFormat = LogFormat.TEXT
     log_level: Level = Level.INFO
+    files_region: str = ""
+    files_key: str = field(default="", repr=False)
+    files_secret: str = field(default="", repr=False)
 
     @property
     def keys_file(self) -> Path:
@@ -293,6 +302,21 @@ def _metrics_token(reader: _Reader) -> str:
     return token
 
 
+def _files(reader: _Reader) -> dict[str, Any]:
+    """Return where files are kept, and what is wrong with it; no key is ever repeated in a complaint."""
+    text = reader.value("ENVOI_FILES", "")
+    try:
+        place = read_place(text)
+    except FilePlaceError as error:
+        reader.problems.append(f"ENVOI_FILES {error}, not “{_without_password(text)}”.")
+        place = FilePlace(PlaceKind.FOLDER)
+    key, secret = reader.value("ENVOI_FILES_KEY", ""), reader.value("ENVOI_FILES_SECRET", "")
+    if bool(key) != bool(secret):
+        reader.problems.append("Set both ENVOI_FILES_KEY and ENVOI_FILES_SECRET, or none of them.")
+    region = reader.value("ENVOI_FILES_REGION", "us-east-1")
+    return {"files": place, "files_region": region, "files_key": key, "files_secret": secret}
+
+
 def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
     """Make the data folder, and that of a socket with a short path, and return what is wrong with them."""
     try:
@@ -373,6 +397,7 @@ def read_settings(
         "log_level": Level(reader.checked("ENVOI_LOG_LEVEL", Level.INFO, _one_of(Level))),
         "encryption_keys": encryption_keys,
         "encryption_keys_file": keys_file,
+        **_files(reader),
     }
     module_settings = {
         name.removeprefix("ENVOI_"): value

@@ -26,13 +26,12 @@ from sqlalchemy.exc import DBAPIError
 
 from core import compatibility, loader
 from core.contract import Module
-from core.db import Base, db, guards
+from core.db import VERSION_TABLES, Base, db, guards
 from core.errors import EnvoiError
 from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
-from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -269,7 +268,7 @@ def present_version(module: Module, connection: Connection | None = None) -> str
 def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
     """Return what is wrong with the tables of a module, or None when this program can work with them.
 
-    Newer ones are no problem while no migration has taken away what this program needs (docs/adr/0018).
+    Newer ones are no problem while no migration has taken away what this program needs (docs/adr/0019).
 
     Args:
         module: The module.
@@ -343,7 +342,7 @@ def _is_version_table(difference: Any) -> bool:
     return (
         isinstance(difference, tuple)
         and difference[0] == "remove_table"
-        and str(difference[1].name).startswith("core_version_")
+        and str(difference[1].name).startswith(VERSION_TABLES)
     )
 
 
@@ -372,7 +371,7 @@ def only_tables_of(module: Module) -> Any:
             return False
         if type_ != "table" or name is None:
             return True
-        return name.startswith(prefix) and not name.startswith((*of_others, "core_version_"))
+        return name.startswith(prefix) and not name.startswith((*of_others, VERSION_TABLES))
 
     return include
 

@@ -129,12 +129,8 @@ def _shown() -> dict[str, object]:
 def domain_keys_make(domain: str) -> ResponseReturnValue:
     """Make a pair of keys: RSA, which everybody knows, and Ed25519 beside it."""
     name = _domain(domain)
-    try:
-        keys.make_keys(name, tuple(Algorithm))
-    except UserError as error:
-        flash(str(error.message), "danger")
-    else:
-        flash(gettext("The keys are made. Publish their records; they sign nothing before."), "success")
+    keys.make_keys(name, tuple(Algorithm))
+    flash(gettext("The keys are made. Publish their records; they sign nothing before."), "success")
     return _back(name)
 
 
@@ -159,8 +155,6 @@ def domain_key_sign(key_id: int) -> ResponseReturnValue:
             )
     except NameServiceError as error:
         flash(trouble_sentence(error), "danger")
-    except UserError as error:
-        flash(str(error.message), "danger")
     return _back(name)
 
 
@@ -181,10 +175,6 @@ def domain_key_delete(key_id: int) -> ResponseReturnValue:
     """Delete a key that signs nothing."""
     key = _key(key_id)
     name = key.domain
-    try:
-        keys.delete_key(key)
-    except UserError as error:
-        flash(str(error.message), "danger")
-    else:
-        flash(gettext("The key was deleted."), "success")
+    keys.delete_key(key)
+    flash(gettext("The key was deleted."), "success")
     return _back(name)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "5f0c8a91d3e7"
-down_revision = "7d20b6e94f15"
+down_revision = "b5e2f70c91d4"
 branch_labels = None
 depends_on = None
 
