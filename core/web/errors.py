@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
+from core import logs
 from core.db import db
 from core.db.conflicts import is_conflict
 from core.errors import UserError
@@ -176,7 +177,7 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
     """Answer a fault of ours with a reference that the log holds as well (500)."""
     db.session.rollback()
     # Leads from what the person reads to the line of the log, and tells nothing about the inside.
-    reference = secrets.token_hex(4)
+    reference = logs.known("request") or secrets.token_hex(4)
     logger.error("Unexpected error %s at %s", reference, request.url_rule, exc_info=error)
     return _page(
         500,
