@@ -6,17 +6,16 @@ from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import aliased
 
 from core.i18n import N_
-from core.matching import matching
 from core.partners.facets import FACETS
 from core.partners.lists.service import LIST_FACET
 from core.partners.models import MailConsent, Partner, PartnerType
+from core.partners.search_index import matching_partners
 from core.web.criteria import Filter, ListSpec, SortKey
 
 
 def _found(text: str) -> ColumnElement[bool]:
-    return and_(
-        true(), *matching(text, Partner.name, Partner.email, Partner.city, Partner.number, Partner.vat)
-    )
+    places = (Partner.name, Partner.email, Partner.city, Partner.number, Partner.vat)
+    return and_(true(), *matching_partners(text, *places))
 
 
 _contact = aliased(Partner)
