@@ -122,17 +122,30 @@ def _bounded_connection(settings: Settings) -> Redis:
     )
 
 
-def get_ready(app: Flask) -> migrate.SchemaWatch:
+def get_ready(app: Flask, *, sends: bool = True) -> migrate.SchemaWatch:
     """Make sure that a process may work with its database, waiting for it while it is away, and return its watch.
+
+    Args:
+        app: The application.
+        sends: False for a process by which nothing leaves: it has no reason to wait for the queue.
 
     Raises:
         SchemaError: Its tables are not those of this program.
     """
+    told = False
     while True:
         try:
             with app.app_context():
                 migrate.demand_schema()
                 installation.verify()
+                if sends and installation.must_wait():
+                    if not told:
+                        logger.warning(
+                            "The queue is away, and this host has not seen the database; it waits."
+                        )
+                    told = True
+                    time.sleep(RESTART_SECONDS)
+                    continue
                 tell_file_problems()
                 return migrate.SchemaWatch()
         except OperationalError as error:
