@@ -31,6 +31,7 @@ from core.documents.service import kind_title
 from core.files import open_store
 from core.i18n import number_locale
 from core.kept import kept
+from core.live.watching import remember_what_is_known, watched
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
 from core.selection import found_elsewhere
@@ -89,8 +90,10 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     security.register(app)
     errors.register(app)
     app.before_request(refuse_other_tables)
+    app.before_request(remember_what_is_known)
     app.before_request(guard)
     app.context_processor(shell_context)
+    app.jinja_env.globals["watched"] = watched
     loader.mount(app, registry)
     for view in filter(taken_from_anywhere, app.view_functions.values()):
         csrf.exempt(view)

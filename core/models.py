@@ -7,8 +7,8 @@ from core.db.changes import Change
 from core.documents.models import Document
 from core.files.models import FileStoreMark, StoredChunk, StoredFile
 from core.followers.models import Follower
-from core.installation.models import Installation
-from core.partners.imports.models import ImportRow, PartnerImport
+from core.imports.models import Import, ImportRow
+from core.installation.models import Installation, OldestProgram
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
@@ -22,11 +22,12 @@ __all__ = [
     "FirstStep",
     "Follower",
     "Grant",
+    "Import",
     "ImportRow",
     "Installation",
     "KnownPermission",
+    "OldestProgram",
     "Partner",
-    "PartnerImport",
     "PartnerLabel",
     "PartnerList",
     "Product",

@@ -34,6 +34,7 @@ from core.installation.file_probe import tell_problems as tell_file_problems
 from core.logs import told
 from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, process_name, pulse
 from core.registry import current_registry
+from core.schema_watch import SchemaWatch
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class EnvoiWorker(SimpleWorker):
     # After Redis comes back, a worker must notice within seconds, not a minute.
     max_connection_wait_time = 5.0
 
-    schema: migrate.SchemaWatch | None = None
+    schema: SchemaWatch | None = None
     """Looked at before each job."""
     refusal = ""
     """Why it does not go on, once it does not."""
@@ -122,35 +123,38 @@ def _bounded_connection(settings: Settings) -> Redis:
     )
 
 
-def get_ready(app: Flask, *, sends: bool = True) -> migrate.SchemaWatch:
-    """Make sure that a process may work with its database, waiting for it while it is away, and return its watch.
+def get_ready(app: Flask, *, sends: bool = True) -> SchemaWatch:
+    """Make sure that a process may work with its database, and return its watch.
+
+    It waits for a database that is away, and for tables that somebody is about to bring up to date.
 
     Args:
         app: The application.
         sends: False for a process by which nothing leaves: it has no reason to wait for the queue.
 
     Raises:
-        SchemaError: Its tables are not those of this program.
+        SchemaError: Its tables are those of a newer release, which this program cannot work with.
     """
-    told = False
+    said = ""
     while True:
         try:
             with app.app_context():
                 migrate.demand_schema()
                 installation.verify()
-                if sends and installation.must_wait():
-                    if not told:
-                        logger.warning(
-                            "The queue is away, and this host has not seen the database; it waits."
-                        )
-                    told = True
-                    time.sleep(RESTART_SECONDS)
-                    continue
-                tell_file_problems()
-                return migrate.SchemaWatch()
+                if not (sends and installation.must_wait()):
+                    tell_file_problems()
+                    return SchemaWatch()
+            now = "The queue is away, and this host has not seen the database yet. Waiting for it."
+        except migrate.SchemaError as error:
+            if error.newer:
+                raise
+            now = f"{error} Waiting for it."
         except OperationalError as error:
-            logger.warning("The database is locked or away (%s); trying again.", error.orig)
-            time.sleep(RESTART_SECONDS)
+            now = f"The database is locked or away ({error.orig}); trying again."
+        if now != said:
+            logger.warning("%s", now)
+        said = now
+        time.sleep(RESTART_SECONDS)
 
 
 class _Vigil:
@@ -232,7 +236,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
                 if worker is not None:
                     worker.connection.close()
             if worker is not None and worker.refusal:
-                raise migrate.SchemaError([worker.refusal])
+                raise migrate.SchemaError([worker.refusal], newer=True)
             if burst or (worker is not None and worker.was_told_to_stop):
                 return
             time.sleep(RESTART_SECONDS)

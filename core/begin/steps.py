@@ -128,7 +128,10 @@ def _own(user: User) -> Iterable[Step]:
             gettext("Your products"),
             gettext("What you sell, with prices and taxes. Documents can be written without any."),
             done=known,
-            links=(StepLink(gettext("New product"), "core.product_new"),),
+            links=(
+                StepLink(gettext("Import products"), "core.product_imports"),
+                StepLink(gettext("New product"), "core.product_new"),
+            ),
             order=50,
         )
 

@@ -118,7 +118,8 @@ class Applications:
 def _move(app: Flask, settings: Settings) -> None:
     """Give an application other places for its data, as `create_app` does for a new one."""
     # A thread that a test has left behind may have made them meanwhile, by the settings before.
-    for name in [name for name in app.extensions if name == "envoi_queue" or name.startswith("envoi_kept_")]:
+    made = {"envoi_queue", "envoi_changes"}
+    for name in [name for name in app.extensions if name in made or name.startswith("envoi_kept_")]:
         del app.extensions[name]
     app.extensions["envoi_settings"] = settings
     app.extensions["envoi_files"] = open_store(settings)

@@ -68,9 +68,10 @@ def begin() -> ResponseReturnValue:
     language = str(get_locale() or "en").partition("_")[0]
     form = AdministratorForm(token=request.args.get("token", ""), language=language)
     if not administrator.is_token(form.token.data or ""):
+        tried = bool(form.token.data)
         return render_template(
-            "core/begin/closed.html", tried=bool(form.token.data)
-        ), 403 if form.token.data else 200
+            "core/begin/closed.html", tried=tried, command="envoi begin"
+        ), 403 if tried else 200
 
     def make() -> None:
         sessions.begin(
@@ -187,7 +188,7 @@ def first_company() -> ResponseReturnValue:
 @requires(MAY_BEGIN)
 def first_company_brought() -> ResponseReturnValue:
     """Fill in what another country brings."""
-    country = request.args.get("country", "")
+    country = request.args.get("country") or _country_of_browser()
     if not is_country(country):
         abort(404)
     brought = brought_by(country, signed_in_user().language)

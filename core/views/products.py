@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -162,7 +163,16 @@ class PaymentTermsForm(SpokenForm):
 def products() -> ResponseReturnValue:
     """List products."""
     page = paginate(select(Product), PRODUCTS, default_filters=("active",))
-    return render_template("core/products/products.html", page=page)
+    chosen: dict[str, Any] = {
+        "q": page.search or None,
+        "f": list(page.active),
+        "all": None if page.active else 1,
+    }
+    return render_template(
+        "core/products/products.html",
+        page=page,
+        export_url=lambda form: url_for("core.products_export", form=form, **chosen),
+    )
 
 
 def _product_form(row: Product | None, **how: None) -> ProductForm:

@@ -161,7 +161,7 @@ def test_a_new_host_that_comes_while_redis_is_away_waits_and_holds_nobody_back(
     assert installation.verify() is None
     assert installation.must_wait()
     new = hire()
-    eventually(lambda: "it waits" in new.log, "the new one has said that it waits")
+    eventually(lambda: "Waiting for it" in new.log, "the new one has said that it waits")
     redis.start()
     eventually(all_sent([send("b@example.com").id]), "it works")
     assert not held()

@@ -20,6 +20,7 @@ ADDRESS = "bonjour@fontaine.example.com"
 CUSTOMERS = (
     "Nom;E-mail;Ville\nAtelier Dumas;compta@dumas.example.com;Lyon\nMaison Petit;petit@example.com;Nantes\n"
 )
+PRODUCTS = "Référence;Désignation;Prix HT;TVA\nFON-1;Fontaine en pierre;1 200,00;20\n"
 
 
 @pytest.fixture
@@ -116,17 +117,24 @@ def test_the_first_day_ends_with_a_quotation_that_was_sent(
         )
 
         desk.link("Back to the first steps").click()
-        desk.link("Import customers").click()
-        page.locator("input[type=file]").set_input_files(
-            {"name": "clients.csv", "mimeType": "text/csv", "buffer": CUSTOMERS.encode()}
+        for button, name, text in (
+            ("Import customers", "clients.csv", CUSTOMERS),
+            ("Import products", "articles.csv", PRODUCTS),
+        ):
+            desk.link(button).click()
+            page.locator("input[type=file]").set_input_files(
+                {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+            )
+            desk.button("Read the file").click()
+            desk.button("Compare").click()
+            page.once("dialog", lambda dialog: dialog.accept())
+            desk.button("Import").click()
+            expect(page.locator("main")).to_contain_text(desk("Imported"))
+            desk.link("Back to the first steps").click()
+        expect(page.locator(".first-step-done")).to_have_count(5)
+        expect(page.locator("main")).to_contain_text(
+            desk("All is set up. Write your first quotation, and send it by email.")
         )
-        desk.button("Read the file").click()
-        desk.button("Compare").click()
-        page.once("dialog", lambda dialog: dialog.accept())
-        desk.button("Import").click()
-        expect(page.locator("main")).to_contain_text(desk("Imported"))
-        desk.link("Back to the first steps").click()
-        expect(page.locator(".first-step-done")).to_have_count(4)
 
         desk.go("/sales/quotations/new")
         customer = page.get_by_role("combobox", name=desk("Customer"))
@@ -134,8 +142,12 @@ def test_the_first_day_ends_with_a_quotation_that_was_sent(
         customer.press("Enter")
         expect(page.locator("form#editor")).to_contain_text("Atelier Dumas")
         line = page.locator("#lines [data-line]").first
-        line.get_by_label(desk("Description")).fill("Fontaine en pierre")
-        line.get_by_label(desk("Unit price")).fill("1200")
+        line.get_by_role("combobox", name=desk("Product")).focus()
+        expect(line.locator(".option", has_text="[").first).to_be_visible()  # the list has come
+        page.keyboard.type("FON-1")
+        expect(line.locator(".option.active")).to_contain_text("Fontaine en pierre")
+        page.keyboard.press("Enter")
+        expect(line.get_by_label(desk("Description"))).to_have_value("Fontaine en pierre")
         page.keyboard.press("Control+s")
         expect(page.locator("tr.grand")).to_contain_text("440,00")
         composer = open_composer(desk)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "b5e2f70c91d4"
-down_revision = "3f8a51c07e92"
+down_revision = "b8e2f50c7a61"
 branch_labels = None
 depends_on = None
 
