@@ -203,7 +203,7 @@ def test_a_limit_that_makes_no_sense_is_refused(server, boss, typed):
     values = form_values(server) | {"rate_per_minute": typed}
     answer = boss.post(f"/mail_config/servers/{server.id}/edit", data=values)
     assert answer.status_code == 200
-    assert "Some fields need another look" in answer.text
+    assert "Please correct the marked fields" in answer.text
 
 
 def form_values(server: MailServer) -> dict[str, str]:
