@@ -47,18 +47,21 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     titles = {
         403: gettext("Not allowed"),
         404: gettext("Not found"),
-        405: gettext("Not possible this way"),
+        405: gettext("Not available here"),
         413: gettext("Too large"),
     }
     texts = {
         403: gettext("Your roles do not allow this. An administrator can give you the permission."),
         404: gettext("There is no such page or record, or it is not yours to see."),
-        405: gettext("This page cannot be used that way."),
+        405: gettext("Go back and use the button of the page."),
     }
     return _page(
         code,
         titles.get(code, gettext("Something is wrong")),
-        texts.get(code, gettext("The request was not understood; nothing was changed.")),
+        texts.get(
+            code,
+            gettext("The request was not understood; nothing was changed. Reload the page and try again."),
+        ),
     )
 
 
