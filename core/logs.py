@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 QUOTING = ("xhtml2pdf", "reportlab", "svglib", "html5lib", "pypdf")
 """Libraries whose warnings quote what they read: the texts of customers. What fails is told by an exception."""
 
-OWN = ("core", "modules", "envoi", "alembic.runtime.migration")
+OWN = ("core", "modules", "envoi")
 """Whose lines are written from the level that is set; those of libraries from warnings on."""
 
 _make_record = logging.getLogRecordFactory()

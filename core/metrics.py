@@ -7,8 +7,8 @@ itself would tell a part, since several answer.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask, current_app
@@ -23,6 +23,7 @@ from core.kept import kept
 from core.pulse import Part, pulse
 from core.registry import current_settings
 from core.signals import metrics_asked
+from core.timings import BOUNDS, Timing, timing
 
 KEPT_SECONDS = 10.0
 """For so long an answer is given again, however often somebody asks."""
@@ -39,12 +40,14 @@ class Metric:
         help: What it counts, and in which unit.
         values: By the value of the label; of a figure without one, by "".
         label: Its name, or "".
+        timing: How long something takes, in place of values.
     """
 
     name: str
     help: str
-    values: Mapping[str, float]
+    values: Mapping[str, float] = field(default_factory=dict)
     label: str = ""
+    timing: Timing | None = None
 
 
 def _escaped(words: str) -> str:
@@ -59,11 +62,23 @@ def written(metrics: Iterable[Metric]) -> str:
     """Return figures as Prometheus reads them."""
     lines = []
     for metric in metrics:
-        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} gauge"]
+        kind = "gauge" if metric.timing is None else "histogram"
+        lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {kind}"]
+        if metric.timing is not None:
+            lines += _histogram(metric.name, metric.timing)
         for value, figure in metric.values.items():
             of = f'{{{metric.label}="{_escaped(value)}"}}' if metric.label else ""
             lines.append(f"{metric.name}{of} {_number(figure)}")
     return "\n".join(lines) + "\n"
+
+
+def _histogram(name: str, timing: Timing) -> Iterator[str]:
+    count = 0
+    for bound, more in zip([*(f"{one:g}" for one in BOUNDS), "+Inf"], timing.counts, strict=True):
+        count += more
+        yield f'{name}_bucket{{le="{bound}"}} {count}'
+    yield f"{name}_sum {_number(timing.seconds)}"
+    yield f"{name}_count {count}"
 
 
 def page() -> str:
@@ -84,6 +99,7 @@ def _all() -> list[Metric]:
         ),
         Metric("envoi_queue_up", "1 where the queue (Redis) answers.", {"": float(waiting is not None)}),
         Metric("envoi_queue_jobs", "Jobs that wait on the queue.", {"": waiting or 0}),
+        Metric("envoi_pdf_seconds", "How long it took to make a PDF.", timing=timing("pdf")),
         Metric("envoi_disk_free_bytes", "Room on the disk of the data folder.", {"": disk.free}),
         Metric("envoi_disk_size_bytes", "Size of that disk.", {"": disk.total}),
     ]

@@ -36,7 +36,8 @@ from core.registry import current_registry, resolve_function
 logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60  # a migration waits so long for a table that somebody else uses
-LOCK_NOT_AVAILABLE = "55P03"  # appendix A of PostgreSQL's manual
+LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"  # appendix A of PostgreSQL's manual
+DEADLOCK_TURNS = 5  # a migration begins anew where it and somebody else wait for each other
 LOCKED_ADVICE = " Somebody else uses them: stop the processes of the former release, and call this again."
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
@@ -93,13 +94,14 @@ def plan() -> list[Step]:
         SchemaError: The tables of a module are newer than this program.
     """
     _refuse_newer()
+    with db.engine.connect() as connection:
+        aware = compatibility.oldest(connection, loader.CORE.name)
     steps = []
     for module in migrated_modules():
         script = ScriptDirectory.from_config(alembic_config(module))
         present = present_version(module)
         for one in reversed(list(script.iterate_revisions("heads", present or "base"))):
-            # Where there are no tables, nobody works with them.
-            contract = compatibility.contract_of(one) if present else ""
+            contract = (compatibility.contract_of(one) if aware else "no rule yet") if present else ""
             steps.append(Step(module.name, Path(one.path).stem, one.doc, contract))
     return steps
 
@@ -143,15 +145,21 @@ def upgrade_module(module: Module, lock_seconds: int = LOCK_SECONDS, version: st
     """
     config = alembic_config(module)
     config.attributes["lock_seconds"] = lock_seconds
-    try:
-        command.upgrade(config, version)
-    except DBAPIError as error:
-        folder = versions_folder(module)
-        files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-        migration = next((file for file in files if file.is_relative_to(folder)), None)
-        if migration is None and not _waited_in_vain(error):
-            raise  # the database itself is away
-        raise MigrationError(module, migration, error) from error
+    for turns in reversed(range(DEADLOCK_TURNS)):
+        try:
+            command.upgrade(config, version)
+        except DBAPIError as error:
+            # Former processes go on meanwhile. All of a module is one transaction, so nothing is left of it.
+            if turns and getattr(error.orig, "sqlstate", "") == DEADLOCK:
+                continue
+            folder = versions_folder(module)
+            files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+            migration = next((file for file in files if file.is_relative_to(folder)), None)
+            if migration is None and not _waited_in_vain(error):
+                raise  # the database itself is away
+            raise MigrationError(module, migration, error) from error
+        else:
+            return
 
 
 class MigrationError(EnvoiError):

@@ -12,6 +12,7 @@ from core.backup import service
 from core.checks import unusable_database
 from core.cli import application, echo_rows, with_app
 from core.errors import EnvoiError
+from core.loader import CORE
 from core.registry import current_registry
 
 
@@ -53,6 +54,8 @@ def _tell(steps: list[migrate.Step]) -> None:
         for step in steps
     ]
     echo_rows(rows, as_json=False)
+    if migrate.present_version(CORE) is None:
+        return  # nobody works here yet
     if any(step.contract for step in steps):
         click.echo(
             "Stop workers, scheduler and web servers of the former release first, then call it without --plan."

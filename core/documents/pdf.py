@@ -30,6 +30,7 @@ from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
+from core.timings import timed
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +238,8 @@ def render_document(document: Document, *, language: str | None = None, patience
     with _kept_lock:
         data = _kept.get(page)
     if data is None:
-        data = html_to_pdf(html, patience=patience)
+        with timed("pdf"):
+            data = html_to_pdf(html, patience=patience)
         # One that alone is larger than all may be is not kept.
         with _kept_lock, suppress(ValueError):
             _kept[page] = data

@@ -7,7 +7,7 @@ from sqlalchemy import func, select, union_all
 from core import clock
 from core.db import db
 from core.metrics import Metric
-from modules.outbox.models import FAILS, MAILS, WAITS
+from modules.outbox.models import FAILS, MAILS, WAITS, DeliveryAttempt
 from modules.outbox.standstill import oldest_due
 from modules.outbox.states import MailState
 
@@ -23,12 +23,18 @@ def metrics(_sender: object) -> list[Metric]:
     failed = select(MAILS.c.state, func.count()).where(*asks).group_by(MAILS.c.state)
     counts = {str(state): int(count) for state, count in db.session.execute(union_all(waiting, failed))}
     oldest = db.session.scalar(oldest_due())
-    last = db.session.scalar(select(func.max(MAILS.c.id)))
+    last, tried = db.session.execute(
+        select(
+            select(func.max(MAILS.c.id)).scalar_subquery(),
+            select(func.max(DeliveryAttempt.id)).scalar_subquery(),
+        )
+    ).one()
     late = (clock.now() - oldest).total_seconds() if oldest is not None else 0.0
     states = [state for state in MailState if state not in {MailState.SENT, MailState.CANCELED}]
     return [
         Metric("envoi_mails", "Emails by state.", {state: counts.get(state, 0) for state in states}, "state"),
         Metric("envoi_mails_submitted", "Emails that were ever submitted.", {"": last or 0}),
+        Metric("envoi_attempts_made", "Attempts to send that were ever made.", {"": tried or 0}),
         Metric(
             "envoi_oldest_waiting_seconds",
             "For how long the email that should have left first is late.",

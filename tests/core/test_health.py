@@ -10,7 +10,10 @@ from flask import Flask
 from sqlalchemy.exc import OperationalError
 
 from core.db import db, end_reading
+from core.kept import forget
+from core.metrics import Metric, written
 from core.testing.fixtures import running_app
+from core.timings import timed, timing
 from modules.outbox import service
 from tests.outbox.conftest import draft, lab, server  # noqa: F401 (fixtures)
 from tests.statements import statements
@@ -44,7 +47,7 @@ def test_figures_tell_what_waits_and_are_for_whoever_has_the_token(app: Flask, c
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
     said = figures(answer.text)
     assert said['envoi_mails{state="queued"}'] + said['envoi_mails{state="scheduled"}'] == 3
-    assert said["envoi_mails_submitted"] == 3
+    assert (said["envoi_mails_submitted"], said["envoi_attempts_made"]) == (3, 0)
     assert said['envoi_processes{part="worker"}'] == 0
     assert (said["envoi_database_up"], said["envoi_queue_up"], said["envoi_servers"]) == (1, 0, 1)
     assert said["envoi_database_bytes"] > 0
@@ -76,3 +79,15 @@ def test_a_process_is_alive_without_its_database_and_not_ready(app: Flask, monke
     assert client.get("/health/ready").text == "not ready: tables of another release\n"
     assert client.get("/health/live").status_code == 200
     assert client.get("/sign-in").status_code == 503
+
+
+@pytest.mark.smtp
+def test_how_long_pdfs_take_is_added_up(app_with_queue: Flask) -> None:
+    forget("pulse")
+    for _ in range(2):
+        with timed("pdf"):
+            pass
+    said = figures(written([Metric("envoi_pdf_seconds", "x", timing=timing("pdf"))]))
+    assert said['envoi_pdf_seconds_bucket{le="0.1"}'] == said["envoi_pdf_seconds_count"] == 2
+    assert said['envoi_pdf_seconds_bucket{le="+Inf"}'] == 2
+    assert 0 < said["envoi_pdf_seconds_sum"] + 0.001 < 1

@@ -9,6 +9,8 @@ revision = "5f0c8a91d3e7"
 down_revision = "b5e2f70c91d4"
 branch_labels = None
 depends_on = None
+# See docs/adr/0019.
+contract = "Programs from before stop whenever their tables change."
 
 
 def upgrade() -> None:
