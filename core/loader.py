@@ -107,6 +107,7 @@ CORE = Module(
     jobs=(
         JobSpec("core.import_rows", "core.imports.service:work", timeout=1800),
         JobSpec("core.sweep_imports", "core.imports.service:sweep", timeout=300, every=60),
+        JobSpec("core.index_partners", "core.partners.search_index:index_missing", timeout=600, every=600),
     ),
     lists=(
         SelectableList(

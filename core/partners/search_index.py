@@ -6,19 +6,36 @@ The index rules out the others, and nothing more: whoever searches asks `core.ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeVarTuple, cast
 
-from sqlalchemy import ColumnElement, ForeignKey, SQLColumnExpression, Table, Text, event
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Select,
+    SQLColumnExpression,
+    Table,
+    Text,
+    event,
+    exists,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, UOWTransaction, mapped_column
 
-from core.db import Base, db
+from core.db import Base, db, transaction
 from core.matching import Named, fold, folded, matching, words
 from core.partners.models import Partner
 from core.trigrams import TRIGRAM, hits
 
+Ts = TypeVarTuple("Ts")
+
 FEW = 500
 """So many are handed to the query one by one; a word that more have is soon found among all of them."""
+
+
+BATCH = 500
+"""So many of those that were missing are written in one transaction."""
 
 
 class PartnerSearch(Base):
@@ -59,6 +76,22 @@ def matching_partners(
     return found if few is None else [Partner.id.in_(few), *found]
 
 
+def by_name(query: Select[*Ts], text: str, *places: SQLColumnExpression[str]) -> Select[*Ts]:
+    """Return a query over `Partner` kept to those whom a text fits, in the order of their names.
+
+    Args:
+        query: Without an order.
+        text: What was typed.
+        places: Columns of `PartnerSearch.text`.
+    """
+    few = few_partners(text)
+    query = query.where(*matching(text, *places))
+    if few is None:
+        return query.order_by(Partner.name, Partner.id)
+    # What is computed has no index: to walk that of the names would be to look at everybody for the few.
+    return query.where(Partner.id.in_(few)).order_by(func.coalesce(Partner.name, ""), Partner.id)
+
+
 def few_partners(text: str, *, begins: bool = False) -> list[int] | None:
     """Return all whom a text can mean; None where those are many, or it is too short to be looked for by the index.
 
@@ -95,13 +128,37 @@ def _write(session: Session, _context: UOWTransaction) -> None:
     changed = [row for row in (*session.new, *session.dirty) if isinstance(row, Partner)]
     if not changed:
         return
+    _write_texts(session, changed)
+
+
+def index_missing() -> None:
+    """Let those be found whom somebody has written past the models: plain SQL, a process of the former release.
+
+    Runs as a job, in steps that keep nobody waiting.
+    """
+    last = 0
+    while True:
+        with transaction() as session:
+            rows = session.scalars(
+                select(Partner)
+                .where(Partner.id > last, ~exists().where(PARTNER_SEARCH.c.partner_id == Partner.id))
+                .order_by(Partner.id)
+                .limit(BATCH)
+            ).all()
+            if not rows:
+                return
+            _write_texts(session, rows)
+            last = rows[-1].id
+
+
+def _write_texts(session: Session, partners: Sequence[Partner]) -> None:
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     statement = (postgresql.insert if is_postgresql else sqlite.insert)(PARTNER_SEARCH)
     session.connection().execute(
         statement.on_conflict_do_update(
             index_elements=[PARTNER_SEARCH.c.partner_id], set_={"text": statement.excluded.text}
         ),
-        [{"partner_id": row.id, "text": _text_of(row)} for row in changed],
+        [{"partner_id": row.id, "text": _text_of(row)} for row in partners],
     )
 
 

@@ -21,7 +21,7 @@ from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import reachable
 from core.partners.search import Person, search_people
-from core.partners.search_index import matching_partners
+from core.partners.search_index import by_name
 from core.vat import checked_vat
 
 __all__ = [
@@ -278,10 +278,8 @@ def find_partners(
     """
     # Archived ones are left out: they must not be chosen for something new.
     within = reachable(user, company_id=company_id)
-    query = select(Partner).where(
-        Partner.active, within, *matching_partners(text, Partner.name, Partner.email)
-    )
-    return list(db.session.scalars(query.order_by(Partner.name, Partner.id).limit(limit)))
+    query = by_name(select(Partner).where(Partner.active, within), text, Partner.name, Partner.email)
+    return list(db.session.scalars(query.limit(limit)))
 
 
 def customer_of(partner: Partner) -> Partner:

@@ -10,7 +10,6 @@ from sqlalchemy import (
     Select,
     Subquery,
     bindparam,
-    func,
     literal_column,
     or_,
     select,
@@ -19,6 +18,7 @@ from sqlalchemy import (
 
 from core.auth.models import User
 from core.db import db
+from core.db.aside import aside
 from core.documents.models import Document
 from core.documents.service import readable_by
 from modules.outbox.models import MAILS, FurtherDocument, OutgoingMail
@@ -37,8 +37,8 @@ def pairs(*conditions: ColumnElement[bool], everywhere: bool = False) -> Subquer
     own_document: list[ColumnElement[bool]] = [OutgoingMail.document_id.in_(DOCUMENTS)]
     further_document: list[ColumnElement[bool]] = [FurtherDocument.document_id.in_(DOCUMENTS)]
     if everywhere:
-        # Not by itself, or SQLite would walk all mails by the index of this column, and leave the one of the few.
-        own_document = [func.coalesce(OutgoingMail.document_id, 0) != 0]
+        # Or SQLite would walk all mails by the index of this column, and leave the one of the few.
+        own_document = [aside(OutgoingMail.document_id).is_not(None)]
         further_document = [FurtherDocument.document_id.is_not(None)]
     own = select(
         OutgoingMail.document_id.label("document_id"),

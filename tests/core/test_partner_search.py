@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from alembic import command
 from flask import Flask
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, insert, select, text
 
 from core import migrate
 from core.db import db, end_reading, transaction
 from core.partners import search_index
 from core.partners.models import Partner
 from core.partners.search import search_people
-from core.partners.search_index import PARTNER_SEARCH, matching_partners
+from core.partners.search_index import PARTNER_SEARCH, index_missing, matching_partners
 from core.partners.service import save_partner
 from core.trigrams import hits
 
@@ -90,6 +90,18 @@ def test_the_index_follows_what_is_saved_and_deleted(kestrel: Partner) -> None:
     if db.engine.dialect.name == "sqlite":
         check = "INSERT INTO core_partner_search_index (core_partner_search_index, rank) VALUES ('integrity-check', 1)"
         db.session.execute(text(check))
+
+
+def test_whoever_was_written_past_the_models_is_found_after_a_while(
+    kestrel: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search_index, "BATCH", 2)
+    with transaction() as session:
+        session.execute(insert(Partner), [{"name": f"Wren {number}"} for number in range(5)])
+    assert _found("wren") == []
+    index_missing()
+    assert _found("wren") == [f"Wren {number}" for number in range(5)]
+    index_missing()
 
 
 def test_those_that_were_there_before_are_found(app: Flask, kestrel: Partner) -> None:

@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, or_, select
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from core.auth.models import User, user_company
 from core.companies.models import Company
 from core.contract import Scope
 from core.db import db
+from core.db.aside import aside
 from core.mail.explanations import FailureKind
 from core.web.listing import Criteria, Narrowed
 from modules.outbox import search_index
@@ -42,28 +40,6 @@ FEW_TO_SORT = 15_000
 _FAILED_STATES = ("failed", "partial", "uncertain")
 _DUE_STATES = ("queued", "deferred", "scheduled", "sending")
 _SETTLED_STATES = ("canceled", "failed", "partial", "sent", "uncertain")
-
-
-class aside(FunctionElement[Any]):  # noqa: N801 (it reads like a function of SQL)
-    """A column that no index is used for; only SQLite, which has no statistics, has to be told."""
-
-    inherit_cache = True
-    name = "aside"
-
-    def __init__(self, column: InstrumentedAttribute[Any]) -> None:
-        super().__init__(column)
-        self.type = column.type
-
-
-@compiles(aside)
-def _compile_aside(element: aside, compiler: SQLCompiler, **options: Any) -> str:
-    return compiler.process(element.clauses, **options)
-
-
-@compiles(aside, "sqlite")
-def _compile_aside_on_sqlite(element: aside, compiler: SQLCompiler, **options: Any) -> str:
-    # SQLite's documented way to keep an index from being used (The Query Optimizer, unary plus).
-    return "+" + compiler.process(element.clauses, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from core.mail.mistyped import TRUE_NEIGHBORS, USUAL_DOMAINS, USUAL_ENDINGS
 from core.numbers import marks_of
 from core.partners.models import MailConsent, Partner
 from core.partners.reach import reachable
-from core.partners.search_index import matching_partners
+from core.partners.search_index import by_name
 from core.products.models import Product, Tax
 from core.products.service import find_products, of_company
 from core.totals import gross_price
@@ -118,7 +118,9 @@ def till_data(register_id: int) -> ResponseReturnValue:
         .order_by(Product.category, Product.name, Product.id)
         .limit(MAX_PRODUCTS + 1)
     ).all()
-    customers = db.session.execute(_customers(company.id).limit(MAX_CUSTOMERS + 1)).all()
+    customers = db.session.execute(
+        _customers(company.id).order_by(Partner.name, Partner.id).limit(MAX_CUSTOMERS + 1)
+    ).all()
     locale = str(get_locale() or "en")
     settings = settings_of(company.id)
     return jsonify(
@@ -175,14 +177,10 @@ def _products(company_id: int) -> Select[*tuple[Any, ...]]:
 
 
 def _customers(company_id: int) -> Select[int, str, str, str, MailConsent]:
-    return (
-        select(Partner.id, Partner.name, Partner.city, Partner.email, Partner.consent)
-        .where(
-            Partner.active,
-            Partner.parent_id.is_(None),
-            reachable(signed_in_user(), company_id=company_id),
-        )
-        .order_by(Partner.name, Partner.id)
+    return select(Partner.id, Partner.name, Partner.city, Partner.email, Partner.consent).where(
+        Partner.active,
+        Partner.parent_id.is_(None),
+        reachable(signed_in_user(), company_id=company_id),
     )
 
 
@@ -230,9 +228,7 @@ def till_find(register_id: int) -> ResponseReturnValue:
     if not words or "\0" in words:
         return jsonify([])
     if posted.get("what") == "customers":
-        found = db.session.execute(
-            _customers(company.id).where(*matching_partners(words, Partner.name)).limit(MAX_FOUND)
-        )
+        found = db.session.execute(by_name(_customers(company.id), words, Partner.name).limit(MAX_FOUND))
         return jsonify(_customer_data(found.all(), company.id))
     products = find_products(company.id, words, MAX_FOUND, over_the_counter=True)
     rows = db.session.execute(
