@@ -2,6 +2,7 @@
 
 from core.views import (  # noqa: F401 (they register their pages)
     account,
+    begin,
     companies,
     documents,
     followers,
@@ -18,6 +19,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     partner_quick,
     partners,
     people,
+    product_import,
     products,
     queue,
     roles,
