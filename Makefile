@@ -109,6 +109,7 @@ lock: ## Pin the newest versions anew (LOCK_ARGS=--upgrade) or what pyproject.to
 		-o requirements/runtime.lock
 	$(UV_LOCK) --extra bench -c requirements/dev.lock pyproject.toml -o requirements/bench.lock
 	$(UV_LOCK) -c requirements/dev.lock requirements/node.in -o requirements/node.lock
+	$(UV_LOCK) -c requirements/dev.lock requirements/icons.in -o requirements/icons.lock
 	@if grep -nE '://|^-|index-url' requirements/*.lock; then \
 		echo 'A lock file names a place to fetch from; it must not.' >&2; exit 1; fi
 
@@ -160,7 +161,7 @@ $(STAMPS)/project: pyproject.toml $(STAMPS)/runtime
 	@touch $@
 
 # It writes this stamp itself; newer than its sources even when they turned out to hold nothing new.
-$(VENDOR): package.json package-lock.json tools/vendor.py | $(STAMPS)/project
+$(VENDOR): package.json package-lock.json tools/vendor.py tools/icons.py tools/icons.txt | $(STAMPS)/project
 	$(BIN)/python tools/vendor.py
 	@touch $@
 

@@ -26,9 +26,11 @@ logger = logging.getLogger(__name__)
 
 HOLD_SECONDS = 45.0
 """So long a question is held back: proxies give up after a minute, some after 50 seconds."""
-AT_ONCE = 6
+FEW = 20
+"""What so many pages show is told to all of them at once; what more do, to `AT_ONCE` after the other, while nobody else
+asks anything: each of them asks for more then."""
+AT_ONCE = 3
 STAGGER_SECONDS = 0.25
-"""So many pages are told at once of what concerns them all, then so many more after a moment: they ask for more."""
 TROUBLE_SECONDS = 5.0
 """Until the next look where the database was away."""
 MOST_OCTETS = 256 * 1024  # of a question that is read here
@@ -55,20 +57,21 @@ class Held(Protocol):
 
 
 class WaitingPages:
-    """Those of one web server. All but the thread that looks runs in the server's loop.
+    """Those of one web server. All but the thread that looks runs in the server's loop."""
 
-    Attributes:
-        due: What is told soon, in this order.
-    """
-
-    def __init__(self, app: Flask, call: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self, app: Flask, call: Callable[[Callable[[], None]], None], idle: Callable[[], bool]
+    ) -> None:
         """Make it for an application.
 
         Args:
             app: Whose pages.
             call: Lets the server's loop call something soon, from any thread.
+            idle: Says whether nobody is being answered.
         """
-        self.due: deque[Held] = deque()
+        self._soon: deque[Held] = deque()
+        self._later: deque[Held] = deque()
+        self._idle = idle
         self._app = app
         self._call = call
         self._held: dict[Held, tuple[float, Sequence[Watched]]] = {}
@@ -118,14 +121,20 @@ class WaitingPages:
         self._someone.set()
         return True
 
+    @property
+    def due(self) -> bool:
+        """True while some are to be answered soon."""
+        return bool(self._soon or self._later)
+
     def released(self) -> Iterator[Held]:
-        """Return whose turn it is to be answered, a few at a time."""
+        """Return whose turn it is to be answered."""
+        turn = list(self._soon)
+        self._soon.clear()
         now = time.monotonic()
-        if not self.due or now < self._next_turn:
-            return
-        self._next_turn = now + STAGGER_SECONDS
-        for _ in range(min(AT_ONCE, len(self.due))):
-            channel = self.due.popleft()
+        if self._later and now >= self._next_turn and self._idle():
+            self._next_turn = now + STAGGER_SECONDS
+            turn += [self._later.popleft() for _ in range(min(AT_ONCE, len(self._later)))]
+        for channel in turn:
             if self._held.pop(channel, None) is not None:
                 yield channel
 
@@ -135,7 +144,7 @@ class WaitingPages:
             if channel.left:
                 self._close(channel)
             elif until <= now:
-                self.due.append(channel)
+                self._soon.append(channel)
         if not self._held:
             self._someone.clear()
 
@@ -151,20 +160,18 @@ class WaitingPages:
         channel.handle_close()
 
     def _tell(self, topics: frozenset[str], everybody: bool) -> None:
-        """Let those be answered soon who show what has changed: first what few show, last what concerns them all."""
+        """Let those be answered who show what has changed."""
         concerned = {
             channel: [topic for piece in pieces for topic in piece.topics & topics]
             for channel, (_until, pieces) in self._held.items()
         }
         shared = Counter(topic for several in concerned.values() for topic in several)
-        waiting = set(self.due)
-        told = [
-            channel
-            for channel, several in concerned.items()
-            if channel not in waiting and (several or everybody)
-        ]
-        told.sort(key=lambda channel: min((shared[topic] for topic in concerned[channel]), default=len(told)))
-        self.due.extend(told)
+        waiting = {*self._soon, *self._later}
+        for channel, several in concerned.items():
+            if several and min(shared[topic] for topic in several) <= FEW:
+                self._soon.append(channel)
+            elif (several or everybody) and channel not in waiting:
+                self._later.append(channel)
 
     def _watch(self) -> None:
         while not self._ended.is_set():

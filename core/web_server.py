@@ -127,7 +127,10 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
             connection_limit=1 << 30,
             asyncore_use_poll=True,
         )
-        self.pages = WaitingPages(app, self.trigger.pull_trigger)
+        self.pages = WaitingPages(app, self.trigger.pull_trigger, self._idle)
+
+    def _idle(self) -> bool:
+        return not self.task_dispatcher.queue and not self.task_dispatcher.active_count
 
     def add_task(self, task: Held) -> None:
         """Let a thread answer a request, or hold it back while there is nothing to answer."""

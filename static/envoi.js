@@ -104,6 +104,50 @@
     }
   });
 
+  // What only some pages load: a piece that comes in later may be the first that needs it.
+  const needed = {};
+  function need(name) {
+    needed[name] ??= Promise.all(text(name).split(" ").map(loadFile)).catch((error) => {
+      delete needed[name];
+      toast(text("messageLost"));
+      throw error;
+    });
+    return needed[name];
+  }
+  window.envoiNeed = need;
+  function loadFile(url) {
+    if (document.querySelector(`head [src="${url}"], head [href="${url}"]`)) return Promise.resolve();
+    const isStyle = url.endsWith(".css");
+    const file = document.createElement(isStyle ? "link" : "script");
+    const loaded = new Promise((done, failed) => {
+      file.onload = done;
+      file.onerror = () => {
+        file.remove();
+        failed(new Error(url));
+      };
+    });
+    if (isStyle) {
+      file.rel = "stylesheet";
+      file.href = url;
+    } else {
+      file.async = false; // one after the other, as the page names them
+      file.src = url;
+    }
+    // Our own style comes last.
+    document.head.querySelector("[data-shell]").before(file);
+    return loaded;
+  }
+
+  // The font of a page has the icons that our own source names; a module by others may show any.
+  const known = new Set();
+  function completeIcons(root) {
+    for (const icon of root.querySelectorAll(".bi")) {
+      if (known.has(icon.className)) continue;
+      known.add(icon.className);
+      if (getComputedStyle(icon, "::before").content === "none") need("filesIcons");
+    }
+  }
+
   function noResults() {
     const line = document.createElement("div");
     line.className = "no-results";
@@ -113,8 +157,14 @@
 
   // Selects with search: in what the page has, or, with the address in data-people, in what the server finds.
   function enhance(root) {
-    root.querySelectorAll("select[data-search]").forEach((select) => {
-      if (!select.tomselect && window.TomSelect) {
+    if (root.querySelector("trix-editor")) need("filesEditor");
+    const selects = [...root.querySelectorAll("select[data-search]")];
+    if (selects.length && !window.TomSelect) {
+      need("filesSearch").then(() => enhance(root));
+      return;
+    }
+    selects.forEach((select) => {
+      if (!select.tomselect) {
         const settings = {
           // Without a pause: Enter right after typing must take what was typed, not what was marked before.
           maxOptions: 1000,
@@ -252,8 +302,12 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     enhance(document.body);
+    completeIcons(document.body);
   });
-  document.addEventListener("htmx:load", (event) => enhance(event.detail.elt));
+  document.addEventListener("htmx:load", (event) => {
+    enhance(event.detail.elt);
+    completeIcons(event.detail.elt);
+  });
 
   // The port that is usual for an encryption follows it, unless somebody has typed one of their own.
   document.addEventListener("change", ({ target }) => {

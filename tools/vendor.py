@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import icons
+
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "static" / "vendor"
 STAMP = ".complete"
@@ -64,7 +66,8 @@ WOFF_FALLBACK = re.compile(rb',\s*url\("?[^")]*\.woff(?:\?[^")]*)?"?\)\s*format\
 def fingerprint() -> str:
     """The hash of everything that decides what static/vendor holds."""
     digest = hashlib.sha256()
-    for path in (ROOT / "package.json", ROOT / "package-lock.json", Path(__file__)):
+    sources = (ROOT / "package.json", ROOT / "package-lock.json", Path(__file__))
+    for path in (*sources, Path(icons.__file__), icons.NAMES, icons.LOCK):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -121,6 +124,7 @@ def assemble(modules: Path, folder: Path) -> None:
             origin, _, renamed = entry.partition(" -> ")
             copy(modules / package / origin, folder / name / (renamed or Path(origin).name))
         copy(modules / package / "LICENSE", folder / name / "LICENSE")
+    icons.take_used(folder / "bootstrap-icons")
 
 
 def main() -> None:

@@ -20,9 +20,13 @@ from core.kept import kept
 
 FOLDER = "static"
 """The folder of a module's package, and of the shell, that browsers may read."""
+ICON_STYLES = ("vendor/bootstrap-icons/used.css", "vendor/bootstrap-icons/bootstrap-icons.min.css")
+"""The icons that pages show, as set-up takes them from all of them (`tools/icons.py`); or all, where it could not."""
 FOR_EVER_SECONDS = 365 * 24 * 3600
 LOOKED_AT_SECONDS = 5.0
 """So often is looked whether somebody has changed a file."""
+_SPARED = ("Expires", "Last-Modified", "Content-Disposition")
+"""Lines of a head that the version and the ETag make needless: a page loads twenty files, and waits for each line."""
 _VERSION = f"/{FOLDER}/~<version>"
 _FOLDERS = "envoi_static"
 
@@ -45,6 +49,8 @@ def register(app: Flask) -> None:
     app.url_defaults(_name_version)
     app.url_value_preprocessor(_take_version)
     app.after_request(_let_keep)
+    used = next((name for name in ICON_STYLES if (folder / name).is_file()), ICON_STYLES[-1])
+    app.jinja_env.globals["icon_style"] = used
 
 
 def serve(app: Flask, module: str, folder: Path) -> None:
@@ -105,7 +111,8 @@ def _let_keep(response: Response) -> Response:
     if asked is None or response.status_code not in {200, 206, 304}:
         return response
     cache = response.cache_control
-    response.headers.pop("Expires", None)
+    for name in _SPARED:
+        response.headers.pop(name, None)
     if asked == version():
         cache.max_age, cache.immutable = FOR_EVER_SECONDS, True
     else:

@@ -107,7 +107,6 @@ def test_the_shell_names_no_file_of_a_module(tmp_path: Path, monkeypatch: pytest
         "documents.css",
         "envoi.css",
         "envoi.js",
-        "editor.js",
         "live.js",
         "selection.js",
     }

@@ -1,5 +1,5 @@
 // The door of the composer: its parts are fetched when a page may open one, and begin with every form that comes in.
-const parts = () => import("./form.js");
+const parts = async () => (await Promise.all([import("./form.js"), window.envoiNeed("filesEditor")]))[0];
 
 async function begin(root) {
   const place = root.matches?.("[data-composer]") ? root : root.querySelector?.("[data-composer]");
@@ -10,8 +10,12 @@ async function begin(root) {
 
 document.addEventListener("htmx:load", (event) => begin(event.detail.elt));
 begin(document.body);
-// Fetched before the button is pressed, so that nobody waits for them.
-if (document.querySelector("a[hx-target='#dialog-content']")) parts();
+// Fetched before the button is pressed, so that nobody waits for them; in a list, when somebody comes near one.
+const OPENER = "a[hx-target='#dialog-content']";
+if (document.querySelector(`.control ${OPENER}`)) parts();
+else
+  for (const name of ["pointerover", "focusin"])
+    document.addEventListener(name, (event) => event.target.closest?.(OPENER) && parts());
 
 // What was closed a moment ago is being kept: whoever opens it again waits for that.
 let keeping = null;
