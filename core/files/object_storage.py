@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from core.file_place import FilePlace
 from core.files.store import FileStore, away, is_hash
 
 _TRIES = 5
+_OF_THE_HOST = "169.254.169.254"
+"""Where a host in a cloud is told what it may; it is asked where there is no key."""
 _MARK_SECONDS = 10.0
 """For so long it is not asked again whether the store bears its mark."""
 
@@ -81,7 +84,7 @@ class ObjectStore(FileStore):
             yield
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise away(self.name, "there is no such bucket") from error
+                raise away(self.name, _why(error)) from error
             raise
         except (BaseError, OSError) as error:
             raise away(self.name, _why(error)) from error
@@ -184,8 +187,14 @@ def _moment(name: str) -> float:
 
 def _why(error: Exception) -> str:
     """Return the first words of an error, which are about the request; what follows is for who writes the library."""
-    words = str(error).partition("\n")[0]
-    for code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"):
-        if code in str(error):
+    said = str(error)
+    if "NoSuchBucket" in said:
+        return "there is no such bucket"
+    for code in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
+        if code in said:
             return code
-    return words.rpartition("HTTP error: ")[2][:200]
+    if _OF_THE_HOST in said:
+        return "there is no key: set ENVOI_FILES_KEY and ENVOI_FILES_SECRET"
+    # What the system has said, or, where it has said nothing, the library.
+    system = re.search(r'message: "([^"]+)"', said)
+    return (system[1] if system else said.partition("\n")[0].rpartition("HTTP error: ")[2])[:200]

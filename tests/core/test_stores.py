@@ -159,12 +159,16 @@ def test_an_object_storage_that_is_away_or_has_no_such_bucket_says_so_without_it
     settings: Settings,
     object_storage: str,
 ) -> None:
-    for place in (f"s3:http://127.0.0.1:{free_port()}/bucket", f"s3:{object_storage}/no-such-bucket"):
+    for place, why in (
+        (f"s3:http://127.0.0.1:{free_port()}/bucket", "Connection refused"),
+        (f"s3:{object_storage}/no-such-bucket", "bucket"),
+    ):
         store = opened(settings, place)
         for act in (store.get, store.touch, store.remove):
             with pytest.raises(StoreAwayError, match="cannot be reached") as caught:
                 act(SHA256)
             assert place in str(caught.value)
+            assert why in str(caught.value).rpartition("(")[2]
             assert not any(value in f"{caught.value!r}{store!r}" for value in KEY.values())
         with pytest.raises(StoreAwayError, match="cannot be reached"):
             store.put(DATA)
