@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
 
@@ -38,6 +40,9 @@ from core.web_server import serve_web
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 LEAST_FREE = 200_000_000
 """Octets on the disk of the data folder; less is told."""
+
+_M_ARENA_MAX = -8
+"""How many heaps a process has, by the number that glibc's `mallopt` knows it by."""
 
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
@@ -128,6 +133,16 @@ def take_in(octets: bytes) -> list[str]:
     return [str(sentence) for _receiver, sentence in answers]
 
 
+def _allocate_from_one_heap() -> None:
+    """Let the threads of a process share one heap where the C library is glibc.
+
+    It would give each thread its own, which saves waiting that Python's lock has done already, and keep what each has
+    needed at some time: 20 MB of a worker with its lanes, 10 of the web server.
+    """
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an expected error is a sentence, not a traceback.
 
@@ -135,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What follows `envoi`; None for those of this process.
     """
     os.umask(PRIVATE_UMASK)
+    _allocate_from_one_heap()
     try:
         cli(arguments)
     except EnvoiError as error:
