@@ -28,9 +28,10 @@ from core.companies.service import companies_for, locale_of_user
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import again, db
 from core.documents.service import kind_title
-from core.files import FileStore
+from core.files import open_store
 from core.i18n import number_locale
 from core.kept import kept
+from core.live.watching import remember_what_is_known, watched
 from core.pulse import tell_outdated
 from core.registry import Registry, current_registry, current_settings
 from core.selection import found_elsewhere
@@ -42,6 +43,19 @@ logger = logging.getLogger(__name__)
 
 SCHEMA_SECONDS = 5.0
 """How often a web process looks whether its tables are still those that it was started with."""
+
+
+NOTICE_SILENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""How PostgreSQL's client notices within half a minute that the line is dead (libpq, "Connection Parameters").
+
+By the system's own values it would wait for a quarter of an hour for what it has sent, and two hours for an answer.
+"""
 
 
 def create_app(settings: Settings | None = None, *, testing: bool = False) -> Flask:
@@ -64,7 +78,7 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     app.url_map.converters["int"] = RecordIdConverter
     app.extensions["envoi_settings"] = settings
     app.extensions["envoi_registry"] = registry
-    app.extensions["envoi_files"] = FileStore(settings.data_dir / "files")
+    app.extensions["envoi_files"] = open_store(settings)
     db.init_app(app)
     Mail(app)
     csrf = CSRFProtect(app)
@@ -76,8 +90,10 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
     security.register(app)
     errors.register(app)
     app.before_request(refuse_other_tables)
+    app.before_request(remember_what_is_known)
     app.before_request(guard)
     app.context_processor(shell_context)
+    app.jinja_env.globals["watched"] = watched
     loader.mount(app, registry)
     for view in filter(taken_from_anywhere, app.view_functions.values()):
         csrf.exempt(view)
@@ -130,6 +146,11 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
         # What a statement was to write is nobody's business who reads about its failure.
         "hide_parameters": True,
     }
+    if url.get_backend_name() == "postgresql":
+        # What the URL says itself counts.
+        engine_options["connect_args"] = {
+            name: value for name, value in NOTICE_SILENCE.items() if name not in url.query
+        }
     app.config.update(
         TESTING=testing,
         SECRET_KEY=settings.secret_key,

@@ -23,11 +23,13 @@ from core import demonstration, embedded, loader, migrate, rotation, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
+from core.begin import administrator
 from core.companies.models import Company
 from core.config import PRIVATE_UMASK, open_to_others
 from core.db import again, db
 from core.errors import EnvoiError
 from core.inbound import inbound
+from core.installation import file_probe
 from core.jobs import queue_length
 from core.mail.outcomes import printable
 from core.pulse import outdated_processes
@@ -190,6 +192,18 @@ def up(demo: bool) -> None:
     run_all(app, main, demo=demo)
 
 
+@cli.command()
+@with_app
+def begin() -> None:
+    """Print the link by which the first administrator begins."""
+    if not administrator.nobody_yet():
+        raise EnvoiError(
+            "There are users already: sign in. `envoi user password LOGIN` gives a new password, `envoi user list` "
+            "shows who there is."
+        )
+    click.echo(f"The first administrator begins here:\n\n  {administrator.link()}\n")
+
+
 @cli.command("prepare", hidden=True)
 @click.option("--demo/--no-demo", default=True)
 def prepare_command(demo: bool) -> None:
@@ -244,6 +258,7 @@ def checks() -> list[str]:
                 sentence for _receiver, found in check_asked.send(application()) for sentence in found
             ]
             problems += [found.sentence for found in rotation.look().unreadable]
+            problems += file_probe.problems()
     except DBAPIError as error:
         problems = [database_problem(error)]
     problems += loader.unknown_settings(current_settings())

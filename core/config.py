@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from core.contract import Scope
 from core.errors import ConfigError
+from core.file_place import FilePlace, FilePlaceError, PlaceKind, read_place
 from core.key_ring import SHORTEST, KeyFileError, read_keys
 
 SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
@@ -59,9 +60,14 @@ class Settings:
         encryption_keys: Keys that encrypt secrets, the newest first; () for those of the file.
         encryption_keys_file: The file of these keys, or None for the one in the data folder.
         metrics_token: What a program says that reads figures; "" lets nobody read them.
+        files: Where files are kept.
+        files_region: Of the object storage.
+        files_key: Names us there, or "".
+        files_secret: Proves it.
     """
 
     data_dir: Path
+    files: FilePlace
     database_url: str
     redis_url: str
     redis_embedded: bool
@@ -83,6 +89,9 @@ class Settings:
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     encryption_keys_file: Path | None = None
     metrics_token: str = field(default="", repr=False)
+    files_region: str = ""
+    files_key: str = field(default="", repr=False)
+    files_secret: str = field(default="", repr=False)
 
     @property
     def keys_file(self) -> Path:
@@ -292,6 +301,21 @@ def _metrics_token(reader: _Reader) -> str:
     return token
 
 
+def _files(reader: _Reader) -> dict[str, Any]:
+    """Return where files are kept, and what is wrong with it; no key is ever repeated in a complaint."""
+    text = reader.value("ENVOI_FILES", "")
+    try:
+        place = read_place(text)
+    except FilePlaceError as error:
+        reader.problems.append(f"ENVOI_FILES {error}, not “{_without_password(text)}”.")
+        place = FilePlace(PlaceKind.FOLDER)
+    key, secret = reader.value("ENVOI_FILES_KEY", ""), reader.value("ENVOI_FILES_SECRET", "")
+    if bool(key) != bool(secret):
+        reader.problems.append("Set both ENVOI_FILES_KEY and ENVOI_FILES_SECRET, or none of them.")
+    region = reader.value("ENVOI_FILES_REGION", "us-east-1")
+    return {"files": place, "files_region": region, "files_key": key, "files_secret": secret}
+
+
 def _problems_of_folders(data_dir: Path, *, embedded: bool) -> list[str]:
     """Make the data folder, and that of a socket with a short path, and return what is wrong with them."""
     try:
@@ -370,6 +394,7 @@ def read_settings(
         "metrics_token": _metrics_token(reader),
         "encryption_keys": encryption_keys,
         "encryption_keys_file": keys_file,
+        **_files(reader),
     }
     module_settings = {
         name.removeprefix("ENVOI_"): value

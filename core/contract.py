@@ -261,6 +261,8 @@ class Module:
             of the default is the type of the setting. Numbers are greater than 0, unless the default is 0.
         config_check: Dotted path of a function that takes the settings of the module, in their types, and returns a
             sentence for each that makes no sense; called at start, so that nothing finds out later.
+        changes: Dotted path of a `core.live.changes.ChangeSource`: a table that tells what has changed, so that open
+            pages show it at once; or None.
     """
 
     name: str
@@ -291,3 +293,4 @@ class Module:
     shared: Mapping[str, str] = field(default_factory=dict)
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)
     config_check: str | None = None
+    changes: str | None = None

@@ -60,6 +60,7 @@ CORE = Module(
             N_("Configuration"),
             40,
         ),
+        MenuItem(N_("First steps"), "core.first_steps", "core.company.edit", N_("Configuration"), 45),
         MenuItem(N_("Modules"), "core.modules", "core.developer", N_("Configuration"), 900, technical=True),
         MenuItem(N_("Queue"), "core.queue", "core.developer", N_("Configuration"), 910, technical=True),
         MenuItem(
@@ -104,8 +105,8 @@ CORE = Module(
         Permission("core.developer", N_("Use developer mode"), granted={"administrator": Scope.ALL}),
     ),
     jobs=(
-        JobSpec("core.import_partners", "core.partners.imports.service:work", timeout=1800),
-        JobSpec("core.sweep_imports", "core.partners.imports.service:sweep", timeout=300, every=60),
+        JobSpec("core.import_rows", "core.imports.service:work", timeout=1800),
+        JobSpec("core.sweep_imports", "core.imports.service:sweep", timeout=300, every=60),
     ),
     lists=(
         SelectableList(
@@ -134,7 +135,10 @@ CORE = Module(
             start=10,
         )
     ),
-    slots=(SlotFill("list.actions", "core.views.partner_lists:add_selected", order=150),),
+    slots=(
+        SlotFill("list.actions", "core.views.partner_lists:add_selected", order=150),
+        SlotFill("shell.banner", "core.views.begin:banner", order=200),
+    ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
     shared={
@@ -288,7 +292,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
-    paths.append(module.config_check)
+    paths += [module.config_check, module.changes]
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]

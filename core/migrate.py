@@ -21,18 +21,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection, MetaData, column, literal, select, table, union_all
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.exc import DBAPIError
 
-from core import loader
+from core import compatibility, loader
 from core.contract import Module
-from core.db import Base, db, guards
+from core.db import VERSION_TABLES, Base, db, guards
 from core.errors import EnvoiError
 from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
 from core.registry import current_registry, resolve_function
-from core.rotation import VERSION_TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +77,13 @@ class Step:
         module: Whose tables.
         migration: The name of its file.
         words: What it does.
+        contract: Why processes of the former release must be stopped first; "" where they can go on.
     """
 
     module: str
     migration: str
     words: str
+    contract: str = ""
 
 
 def plan() -> list[Step]:
@@ -95,15 +96,19 @@ def plan() -> list[Step]:
     steps = []
     for module in migrated_modules():
         script = ScriptDirectory.from_config(alembic_config(module))
-        wanted = reversed(list(script.iterate_revisions("heads", present_version(module) or "base")))
-        steps += [Step(module.name, Path(one.path).stem, one.doc) for one in wanted]
+        present = present_version(module)
+        for one in reversed(list(script.iterate_revisions("heads", present or "base"))):
+            # Where there are no tables, nobody works with them.
+            contract = compatibility.contract_of(one) if present else ""
+            steps.append(Step(module.name, Path(one.path).stem, one.doc, contract))
     return steps
 
 
 def _refuse_newer() -> None:
-    newer = [problem.sentence for problem in schema_problems() if problem.newer]
+    versions = [(module, present_version(module)) for module in migrated_modules()]
+    newer = [_newer(module, at).sentence for module, at in versions if at and not knows(module, at)]
     if newer:
-        raise SchemaError(newer)
+        raise SchemaError(newer, newer=True)
 
 
 def upgrade(app: Flask, lock_seconds: int = LOCK_SECONDS) -> None:
@@ -216,10 +221,12 @@ class SchemaError(EnvoiError):
 
     Args:
         sentences: One for each module whose tables differ.
+        newer: True where a newer release has made some of them, so that no migration of this program helps.
     """
 
-    def __init__(self, sentences: Sequence[str]) -> None:
+    def __init__(self, sentences: Sequence[str], *, newer: bool) -> None:
         super().__init__(" ".join(sentences))
+        self.newer = newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +266,9 @@ def present_version(module: Module, connection: Connection | None = None) -> str
 
 
 def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
-    """Return what is wrong with the tables of a module, or None when they are those of this program.
+    """Return what is wrong with the tables of a module, or None when this program can work with them.
+
+    Newer ones are no problem while no migration has taken away what this program needs (docs/adr/0018).
 
     Args:
         module: The module.
@@ -272,6 +281,13 @@ def schema_problem(module: Module, connection: Connection | None = None) -> Sche
     if version is None or version in known:
         words = f"Migrations of {module.name} have not been applied: run `envoi db upgrade`."
         return SchemaProblem(words, newer=False)
+    with nullcontext(connection) if connection is not None else db.engine.connect() as asked:
+        if compatibility.oldest(asked, module.name) in known:
+            return None
+    return _newer(module, version)
+
+
+def _newer(module: Module, version: str) -> SchemaProblem:
     words = (
         f"The tables of {module.name} are newer than this program (version {printable(version)}): "
         "start the release that made them, or restore the backup from before."
@@ -296,38 +312,13 @@ def pending(module: Module, connection: Connection | None = None) -> bool:
 
 
 def demand_schema() -> None:
-    """Make sure that the tables are those of this program.
+    """Make sure that this program can work with the tables.
 
     Raises:
         SchemaError: They are older or newer; whoever went on would write what others cannot read, or fail halfway.
     """
     if found := schema_problems():
-        raise SchemaError([problem.sentence for problem in found])
-
-
-class SchemaWatch:
-    """Notices, at the price of one small query, that the tables were migrated under a process that runs."""
-
-    def __init__(self) -> None:
-        tables = [table(version_table(module), column("version_num")) for module in migrated_modules()]
-        self._query = union_all(*(select(literal(one.name), one.c.version_num) for one in tables))
-        self._known = self._versions()
-
-    def _versions(self) -> frozenset[tuple[str, str]]:
-        with db.engine.connect() as connection:
-            return frozenset((name, version) for name, version in connection.execute(self._query))
-
-    def problem(self) -> str:
-        """Return what is wrong with the tables now, in a sentence; "" while they are as they were."""
-        try:
-            if self._versions() == self._known:
-                return ""
-        except DBAPIError:
-            pass  # a table of versions is gone, or the database is away
-        try:
-            return " ".join(problem.sentence for problem in schema_problems())
-        except OperationalError:
-            return ""  # away: whoever needs it waits for it
+        raise SchemaError([one.sentence for one in found], newer=any(one.newer for one in found))
 
 
 def differences(module: Module) -> list[Any]:
@@ -351,7 +342,7 @@ def _is_version_table(difference: Any) -> bool:
     return (
         isinstance(difference, tuple)
         and difference[0] == "remove_table"
-        and str(difference[1].name).startswith("core_version_")
+        and str(difference[1].name).startswith(VERSION_TABLES)
     )
 
 
@@ -380,7 +371,7 @@ def only_tables_of(module: Module) -> Any:
             return False
         if type_ != "table" or name is None:
             return True
-        return name.startswith(prefix) and not name.startswith((*of_others, "core_version_"))
+        return name.startswith(prefix) and not name.startswith((*of_others, VERSION_TABLES))
 
     return include
 

@@ -1,12 +1,14 @@
 """Every model of core, for migrations."""
 
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User
+from core.begin.models import FirstStep
 from core.companies.models import Company, Sequence
 from core.db.changes import Change
 from core.documents.models import Document
+from core.files.models import FileStoreMark, StoredChunk, StoredFile
 from core.followers.models import Follower
-from core.installation.models import Installation
-from core.partners.imports.models import ImportRow, PartnerImport
+from core.imports.models import Import, ImportRow
+from core.installation.models import Installation, OldestProgram
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
@@ -16,19 +18,24 @@ __all__ = [
     "Change",
     "Company",
     "Document",
+    "FileStoreMark",
+    "FirstStep",
     "Follower",
     "Grant",
+    "Import",
     "ImportRow",
     "Installation",
     "KnownPermission",
+    "OldestProgram",
     "Partner",
-    "PartnerImport",
     "PartnerLabel",
     "PartnerList",
     "Product",
     "Role",
     "Sequence",
     "SignInAttempt",
+    "StoredChunk",
+    "StoredFile",
     "Tax",
     "User",
 ]

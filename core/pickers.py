@@ -1,4 +1,4 @@
-"""Fields of forms that find a customer, a product or a colleague while somebody types, and that say whose a row is.
+"""Fields of forms that find a customer, a product or a colleague while somebody types, or say which company it is for.
 
 One line in a form is enough: `partner_id = PartnerField(_l("Customer"), required())`. Its data is the id of the row,
 its `row` the row itself. The page needs no script of its own.
@@ -11,7 +11,7 @@ from typing import Any
 from flask import url_for
 from flask_babel import gettext
 from sqlalchemy import select
-from wtforms import SelectField
+from wtforms import SelectChoice, SelectField
 
 from core.auth.models import User, user_company
 from core.auth.permissions import signed_in_user
@@ -150,6 +150,35 @@ class UserField(_OfCompany):
             if row.active
             else str(gettext("%(name)s is deactivated. Choose another colleague.", name=row.name))
         )
+
+
+def _number(value: object) -> int | None:
+    return int(str(value or 0)) or None
+
+
+class CompanyField(SelectField):  # type: ignore[misc]
+    """The company that a row of the configuration is for, by its id; None where it is for all.
+
+    Archived companies are not offered, but for the one that the form was opened with: saving would take it away.
+
+    Args:
+        everybody: False where a row is always one company's.
+    """
+
+    def __init__(
+        self, label: Any = None, validators: Any = None, *, everybody: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(label, validators, coerce=_number, choices=self._offered, **kwargs)
+        self.type = "SelectField"  # how the macros show it
+        self.everybody = everybody
+
+    def _offered(self) -> list[SelectChoice]:
+        offered = Company.active | (Company.id == _number(self.object_data))
+        rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
+        return [
+            *([SelectChoice("", gettext("All companies"))] if self.everybody else []),
+            *(SelectChoice(str(number), name) for number, name in rows),
+        ]
 
 
 class ReachField(SelectField):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from flask_babel import gettext
 from sqlalchemy import Column, LargeBinary, bindparam, case, func, inspect, literal, select, update
 
 from core import clock
-from core.db import Base, Encrypted, again, db, empty_journal, end_reading, transaction
+from core.db import VERSION_TABLES, Base, Encrypted, again, db, empty_journal, end_reading, transaction
 from core.errors import EnvoiError
 from core.i18n import quoted
 from core.installation.turns import alone
@@ -33,9 +33,6 @@ BATCH = 100
 
 MOST_NAMED = 20
 """Rows that are named; of a column that has more the rest is counted."""
-
-VERSION_TABLES = "core_version_"
-"""With what begins the name of the table in which a module that was migrated keeps its version."""
 
 SETTLED = dt.timedelta(hours=1)
 """Whatever was being written when a key was replaced is there after so long."""

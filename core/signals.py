@@ -22,6 +22,7 @@ __all__ = [
     "document_distribution_asked",
     "document_issued",
     "document_mail_wanted",
+    "first_steps_asked",
     "inbound_message",
     "mail_routes_changed",
     "mail_server_paused",
@@ -135,6 +136,20 @@ A receiver that takes the task writes the mail in that transaction and returns i
 or raises a `UserError`, whose sentence the sender shows, and which must not cost the sender its own rows.
 """
 
+files_in_use_asked = _signals.signal("files-in-use-asked")
+"""Sent before files are removed from the store; outside a transaction.
+
+Sender: the Flask application. Keywords: `hashes`, SHA-256 of files that nobody has touched lately. A receiver returns
+the set of those that rows of its module refer to.
+"""
+
+first_steps_asked = _signals.signal("first-steps-asked")
+"""Sent to learn what there is to do on the first day of an installation; may run inside a transaction.
+
+Sender: the Flask application. Keywords: `user`, who looks. A receiver reads only, by a few quick statements, and
+returns a list of `core.begin.steps.Step`, of those that the user may take, in the language that is set.
+"""
+
 mail_routes_changed = _signals.signal("mail-routes-changed")
 """Sent after somebody has changed who mails are from or which server they leave by, outside a transaction.
 
@@ -183,6 +198,8 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "document_distribution_asked": (),
     "document_issued": ("by",),
     "document_mail_wanted": ("addresses", "by", "private", "keep_days"),
+    "files_in_use_asked": ("hashes",),
+    "first_steps_asked": ("user",),
     "mail_routes_changed": (),
     "inbound_message": ("octets",),
     "mail_server_paused": ("server_id",),

@@ -34,6 +34,7 @@ from sqlalchemy.orm import configure_mappers
 
 from core import demonstration, embedded, migrate
 from core.auth.models import User
+from core.begin import administrator
 from core.config import EVERYWHERE, Settings, redis_socket
 from core.db import db
 from core.errors import EnvoiError
@@ -286,6 +287,9 @@ def _greet(app: Flask, bound: socket.socket) -> None:
     click.echo(f"\n  Envoi is at {settings.base_url}\n")
     with app.app_context():
         logins = set(db.session.scalars(select(User.login)))
+        begin = "" if logins else administrator.link()
+    if begin:
+        click.echo(f"  Nobody can sign in yet. The first administrator begins here:\n    {begin}\n")
     shown: list[Any] = [login for login in sorted(logins) if login.endswith("@demo.example.com")]
     if shown:
         click.echo("  Sign in with one of these, password “envoi-demo-2026”:")

@@ -20,6 +20,7 @@ from waitress.server import TcpWSGIServer
 
 from core.config import Settings
 from core.errors import EnvoiError
+from core.waiting_pages import STAGGER_SECONDS, Held, WaitingPages
 
 CONNECTIONS = 1000  # at once; beyond, who has waited longest makes room
 SPARE_FILES = 200  # for the database, logs and files of the application
@@ -56,6 +57,24 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         else:
             self.taken += len(data)
         return took
+
+    def hold(self) -> None:
+        """Stand aside, with a request that nobody answers yet: the loop looks at this connection no more."""
+        self.del_channel()
+
+    def go_on(self) -> None:
+        """Come back, to be answered."""
+        self.set_socket(self.socket, self.server._map)
+
+    @property
+    def left(self) -> bool:
+        """True when the other side has gone while this stood aside."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def handle_close(self) -> None:
         """Close the connection, and the file of a request that is not complete."""
@@ -108,6 +127,12 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
             connection_limit=1 << 30,
             asyncore_use_poll=True,
         )
+        self.pages = WaitingPages(app, self.trigger.pull_trigger)
+
+    def add_task(self, task: Held) -> None:
+        """Let a thread answer a request, or hold it back while there is nothing to answer."""
+        if not self.pages.hold(task):
+            super().add_task(task)
 
     def maintenance(self, now: float) -> None:
         """Do nothing: waitress would close a connection only when it can be written to."""
@@ -120,9 +145,14 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve; after `stop`, answer what has been asked and end."""
+        self.pages.start()
         while not self.stopping:
             self._tidy()
+            for channel in self.pages.released():
+                channel.go_on()
+                super().add_task(channel)
             self._turn()
+        self.pages.stop()
         self.accepting = False
         self.del_channel()
         self.socket.close()
@@ -138,7 +168,8 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
 
     def _turn(self) -> None:
         # The poll of waitress sees no signal before its time is over, so `stop` wakes it.
-        self.asyncore.loop(timeout=1.0, map=self._map, use_poll=True, count=1)
+        timeout = STAGGER_SECONDS if self.pages.due else 1.0
+        self.asyncore.loop(timeout=timeout, map=self._map, use_poll=True, count=1)
 
     def _tidy(self) -> None:
         """Close what has been waited for too long, and whoever has waited longest where there is no room."""
@@ -149,8 +180,11 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
                 if channel.overdue(now):
                     channel.handle_close()
             self._bound_bodies()
-        while len(self.active_channels) >= self.connections:
+            self.pages.tidy(now)
+        while len(self.active_channels) + len(self.pages) >= self.connections:
             waiting = [channel for channel in self.active_channels.values() if channel.waits]
+            if not waiting and self.pages.let_go():
+                continue
             if not waiting:
                 return
             min(waiting, key=lambda channel: channel.since).handle_close()

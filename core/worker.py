@@ -28,10 +28,13 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 
 from core import clock, jobs, migrate
+from core.config import Settings
 from core.installation import service as installation
+from core.installation.file_probe import tell_problems as tell_file_problems
 from core.logs import told
 from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, process_name, pulse
 from core.registry import current_registry
+from core.schema_watch import SchemaWatch
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ MAINTENANCE_SECONDS = 60  # how soon a job of a worker that died is seen
 WORKER_TTL_SECONDS = 60
 RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 STOP_SECONDS = 6.0  # for the thread beside a worker to end
+ANSWER_SECONDS = 5.0  # for Redis; it is asked for nothing that takes long
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
 
@@ -54,7 +58,7 @@ class EnvoiWorker(SimpleWorker):
     # After Redis comes back, a worker must notice within seconds, not a minute.
     max_connection_wait_time = 5.0
 
-    schema: migrate.SchemaWatch | None = None
+    schema: SchemaWatch | None = None
     """Looked at before each job."""
     refusal = ""
     """Why it does not go on, once it does not."""
@@ -112,21 +116,39 @@ class EnvoiWorker(SimpleWorker):
             thread.stop()
 
 
-def get_ready(app: Flask) -> migrate.SchemaWatch:
-    """Make sure that a process may work with its database, waiting for it while it is away, and return its watch.
+def _bounded_connection(settings: Settings) -> Redis:
+    """Return a connection that gives up on a server that it is cut off from, which else takes a quarter of an hour."""
+    return Redis.from_url(
+        settings.redis_url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS
+    )
+
+
+def get_ready(app: Flask) -> SchemaWatch:
+    """Make sure that a process may work with its database, and return its watch.
+
+    It waits for a database that is away, and for tables that somebody is about to bring up to date.
 
     Raises:
-        SchemaError: Its tables are not those of this program.
+        SchemaError: Its tables are those of a newer release, which this program cannot work with.
     """
+    said = ""
     while True:
         try:
             with app.app_context():
                 migrate.demand_schema()
                 installation.verify()
-                return migrate.SchemaWatch()
+                tell_file_problems()
+                return SchemaWatch()
+        except migrate.SchemaError as error:
+            if error.newer:
+                raise
+            now = f"{error} Waiting for it."
         except OperationalError as error:
-            logger.warning("The database is locked or away (%s); trying again.", error.orig)
-            time.sleep(RESTART_SECONDS)
+            now = f"The database is locked or away ({error.orig}); trying again."
+        if now != said:
+            logger.warning("%s", now)
+        said = now
+        time.sleep(RESTART_SECONDS)
 
 
 class _Vigil:
@@ -134,7 +156,7 @@ class _Vigil:
 
     def __init__(self, app: Flask) -> None:
         settings = app.extensions["envoi_settings"]
-        connection = Redis.from_url(settings.redis_url, socket_connect_timeout=5, socket_timeout=5)
+        connection = _bounded_connection(settings)
         self._connection = connection
         self._heart = Heart(connection, settings.queue, Part.WORKER, process_name())
         self._stand_in = _new_scheduler(app)
@@ -208,7 +230,7 @@ def work(app: Flask, *, burst: bool = False) -> None:
                 if worker is not None:
                     worker.connection.close()
             if worker is not None and worker.refusal:
-                raise migrate.SchemaError([worker.refusal])
+                raise migrate.SchemaError([worker.refusal], newer=True)
             if burst or (worker is not None and worker.was_told_to_stop):
                 return
             time.sleep(RESTART_SECONDS)
@@ -300,7 +322,7 @@ class EnvoiScheduler(CronScheduler):
 def _new_scheduler(app: Flask) -> EnvoiScheduler:
     """Return a scheduler that knows the periodic jobs of every enabled module."""
     settings = app.extensions["envoi_settings"]
-    scheduler = EnvoiScheduler(Redis.from_url(settings.redis_url), settings.queue)
+    scheduler = EnvoiScheduler(_bounded_connection(settings), settings.queue)
     with app.app_context():
         for name, every in jobs.periodic_jobs():
             timeout = app.extensions["envoi_registry"].jobs[name].timeout

@@ -27,6 +27,7 @@ from core import cli
 ANSWER_SECONDS = 180
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x40000000
 
 
 class WarmEnvoi:
@@ -50,6 +51,7 @@ class WarmEnvoi:
         err: Path | None = None,
         environ: Mapping[str, str] | None = None,
         script: Path | None = None,
+        namespace: Path | None = None,
     ) -> WarmProcess:
         """Start a command.
 
@@ -59,6 +61,7 @@ class WarmEnvoi:
             err: The file that its errors go into, None for the same.
             environ: All its variables, None for the usual ones.
             script: A Python program to run instead of `envoi`.
+            namespace: The network that it is in, None for the usual one.
         """
         files = {"out": str(out), "err": str(err or out)}
         for file in files.values():
@@ -68,6 +71,7 @@ class WarmEnvoi:
             **files,
             "environ": environ and dict(environ),
             "script": script and str(script),
+            "namespace": namespace and str(namespace),
         }
         return WarmProcess(self, int(self._ask(request)), arguments)
 
@@ -162,6 +166,12 @@ class WarmProcess:
 def _become(request: Mapping[str, Any]) -> None:
     """Run a command in this forked process, and end it."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if request["namespace"]:
+        # `os.setns` comes with Python 3.12.
+        descriptor = os.open(request["namespace"], os.O_RDONLY)
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET):
+            os._exit(1)
+        os.close(descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, request["out"]), (2, request["err"])):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)

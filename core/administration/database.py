@@ -33,13 +33,33 @@ def upgrade(plan: bool, lock_timeout: int) -> None:
     """Apply every migration of every enabled module. Of several hosts at once one does it, and the others wait."""
     try:
         if plan:
-            rows = [{"module": s.module, "migration": s.migration, "does": s.words} for s in migrate.plan()]
-            echo_rows(rows, as_json=False)
+            _tell(migrate.plan())
             return
         migrate.upgrade(application(), lock_timeout)
     except DBAPIError as error:
         # Without the advice to run what was just run.
         raise EnvoiError(unusable_database(error)) from error
+
+
+def _tell(steps: list[migrate.Step]) -> None:
+    rows = [
+        {
+            "module": step.module,
+            "migration": step.migration,
+            "does": step.words,
+            "former_processes": "stop" if step.contract else "go on",
+        }
+        for step in steps
+    ]
+    echo_rows(rows, as_json=False)
+    if any(step.contract for step in steps):
+        click.echo(
+            "Stop workers, scheduler and web servers of the former release first, then call it without --plan."
+        )
+    elif steps:
+        click.echo(
+            "Processes of the former release go on: start the new ones beside them, then stop the former ones."
+        )
 
 
 @database.command()

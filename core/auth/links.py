@@ -13,6 +13,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -30,6 +31,7 @@ from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import format_datetime
 from core.i18n import lazy_gettext as _l
+from core.mail.addresses import Address
 from core.mail.draft import LINK_MARK
 from core.registry import current_settings
 from core.signals import account_mail_wanted
@@ -48,6 +50,10 @@ LIFETIMES = {
     Purpose.RESET: dt.timedelta(hours=1),  # somebody sits and waits for it
     Purpose.INVITATION: dt.timedelta(days=7),  # over a holiday
 }
+
+
+MOST_AT_ONCE = 50
+"""How many people are invited by one press: the page waits for all of them."""
 
 
 class LinkVoidError(UserError):
@@ -193,6 +199,73 @@ def invite(
             by=by,
         )
         return user, _mail(user, by)
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """What became of an address that was invited.
+
+    Attributes:
+        login: The address.
+        problem: Why nobody was invited at it, or "".
+        hindrance: Why the email does not leave at this moment, or "".
+    """
+
+    login: str
+    problem: object = ""
+    hindrance: str = ""
+
+
+def invite_many(
+    addresses: Sequence[Address],
+    *,
+    roles: Sequence[str],
+    company_ids: Sequence[int],
+    language: str,
+    timezone: str,
+    by: User,
+) -> list[Invited]:
+    """Invite several people alike, each for themselves: one that cannot be invited keeps no other from it.
+
+    Args:
+        addresses: At most `MOST_AT_ONCE`; who has no name is called as the address does.
+        roles: Codes of roles.
+        company_ids: Companies that they work for.
+        language: Of their pages and of the email.
+        timezone: IANA name.
+        by: Who invites.
+
+    Raises:
+        UserError: There are none, or too many.
+    """
+    if not addresses:
+        raise UserError(_l("Enter at least one address."), "addresses")
+    if len(addresses) > MOST_AT_ONCE:
+        raise UserError(_l("Invite at most %(count)s people at once.", count=MOST_AT_ONCE), "addresses")
+    found: list[Invited] = []
+    for address in addresses:
+        login = address.addr_spec
+        try:
+            _user, hindrance = invite(
+                login=login,
+                name=address.display_name or _name_in(login),
+                roles=roles,
+                company_ids=company_ids,
+                language=language,
+                timezone=timezone,
+                by=by,
+            )
+        except UserError as error:
+            found.append(Invited(login, problem=_l("%(title)s: %(value)s", title=login, value=error.message)))
+        else:
+            found.append(Invited(login, hindrance=hindrance))
+    return found
+
+
+def _name_in(login: str) -> str:
+    """Return what an address calls whoever it belongs to: Sophie Bernard of `sophie.bernard@…`."""
+    words = login.partition("@")[0].replace("_", ".").replace("+", ".").split(".")
+    return " ".join(word.capitalize() for word in words if word)[:120] or login
 
 
 def send_link(user: User, by: User) -> str:

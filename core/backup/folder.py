@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +15,8 @@ from typing import Any
 
 from core.backup.tables import Figures, Kind, Shape
 from core.errors import EnvoiError
-from core.files import FileMissingError, FileStore
+from core.files import FileStore, FolderStore
+from core.files.copying import copy_files
 
 FORMAT = 1
 """Raised when a former program could not read it any more."""
@@ -122,29 +121,9 @@ def _rows_of(folder: Path, name: str) -> Path:
     return folder / ROWS / f"{name}.jsonl.gz"
 
 
-def copy_files(store: FileStore, folder: Path) -> int:
-    """Copy what the store holds and the folder does not, and return how many files the folder has then.
-
-    What is erased meanwhile is left out.
-    """
-    count = 0
-    for path in sorted(store.root.glob("[0-9a-f][0-9a-f]/*")):
-        target = folder / FILES / path.parent.name / path.name
-        try:
-            _ = store.path(path.name)
-        except FileMissingError:
-            continue  # one that is just being written
-        if not target.exists():
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            try:
-                shutil.copyfile(path, target)
-            except FileNotFoundError:
-                target.unlink(missing_ok=True)
-                continue
-            with target.open("rb") as copied:
-                _to_disk(copied.fileno())
-        count += 1
-    return count
+def files_of(folder: Path) -> FolderStore:
+    """Return the files of a backup: a store like any other."""
+    return FolderStore(folder / FILES)
 
 
 def put_files(folder: Path, store: FileStore) -> int:
@@ -152,18 +131,15 @@ def put_files(folder: Path, store: FileStore) -> int:
 
     Raises:
         NoBackupError: One is damaged.
-        StoreFullError: The disk is full.
+        StoreError: The store cannot be reached, or takes no more.
     """
-    count = 0
-    for path in sorted((folder / FILES).glob("*/*")):
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != path.name:
-            raise NoBackupError(
-                f"{path} is damaged: use another backup. Nothing was written to the database."
-            )
-        store.put(data)
-        count += 1
-    return count
+    source = files_of(folder)
+    copied = copy_files(source, store, anew=True)
+    if copied.damaged:
+        raise NoBackupError(
+            f"{source.path(copied.damaged[0])} is damaged: use another backup. Nothing was written to the database."
+        )
+    return copied.there
 
 
 def finish(folder: Path, manifest: Manifest) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from core import migrate
-from core.backup.tables import VERSIONS, Figures, Shape, figures_of, set_last_id, shapes, write_rows
-from core.db import db, guards
+from core.backup.tables import Figures, Shape, figures_of, set_last_id, shapes, write_rows
+from core.db import VERSION_TABLES, db, guards
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
 
@@ -107,7 +107,9 @@ def load(
         connection.begin(),
     ):
         strangers = guards.remove(connection)
-        there = {shape.name: shape for shape in shapes(connection) if not shape.name.startswith(VERSIONS)}
+        there = {
+            shape.name: shape for shape in shapes(connection) if not shape.name.startswith(VERSION_TABLES)
+        }
         if missing := sorted(set(incoming) - set(there)):
             raise EnvoiError(f"These tables are not there: {', '.join(missing)}. Nothing was written.")
         with _references_off(connection):

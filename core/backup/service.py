@@ -19,10 +19,13 @@ from core.app import create_app
 from core.backup import folder as folders
 from core.backup.folder import Manifest, TableEntry
 from core.backup.loading import Incoming, demand_empty, load, make_tables
-from core.backup.tables import VERSIONS, Figures, Shape, figures_of, last_id, read_rows, shapes
-from core.db import db, end_reading
+from core.backup.tables import Figures, Shape, figures_of, last_id, read_rows, shapes
+from core.db import VERSION_TABLES, db, end_reading
 from core.errors import EnvoiError
+from core.file_place import PlaceKind
 from core.files import FileStore
+from core.files.copying import copy_files
+from core.files.database import DatabaseStore
 from core.installation.models import THE_ROW, Installation, Sign
 from core.installation.turns import alone
 from core.pulse import pulse
@@ -44,9 +47,9 @@ def _as_it_is_now(engine: Engine) -> Iterator[Connection]:
 
 def _versions(connection: Connection, all_shapes: list[Shape]) -> dict[str, str]:
     query: dict[str, Any] = {
-        one.name.removeprefix(VERSIONS): sa.select(sa.column("version_num")).select_from(one.table)
+        one.name.removeprefix(VERSION_TABLES): sa.select(sa.column("version_num")).select_from(one.table)
         for one in all_shapes
-        if one.name.startswith(VERSIONS)
+        if one.name.startswith(VERSION_TABLES)
     }
     found = {name: connection.scalar(asked) for name, asked in query.items()}
     return {name: str(version) for name, version in found.items() if version is not None}
@@ -72,7 +75,7 @@ def backup(folder: Path, keys_into: Path | None, told: Told) -> Manifest:
     migrate.demand_schema()
     folders.begin(folder)
     # Most of them before the rows, so that the rest is quick; once more behind them, for what came meanwhile.
-    folders.copy_files(store, folder)
+    copy_files(store, folders.files_of(folder))
     found = look()
     keys = [key.name for key in found.ring.keys if found.counts[key.name]]
     end_reading()
@@ -81,13 +84,16 @@ def backup(folder: Path, keys_into: Path | None, told: Told) -> Manifest:
         all_shapes = shapes(connection)
         versions = _versions(connection, all_shapes)
         for shape in all_shapes:
-            if not shape.name.startswith(VERSIONS):
+            if not shape.name.startswith(VERSION_TABLES):
                 figures = folders.write_table(folder, shape, read_rows(connection, shape))
                 columns = {name: kind.value for name, kind in shape.columns.items()}
                 tables[shape.name] = TableEntry(
                     columns, figures.rows, figures.checksum, last_id(connection, shape)
                 )
-    files = folders.copy_files(store, folder)
+    copied = copy_files(store, folders.files_of(folder))
+    for sha256 in copied.damaged:
+        told(f"The file {sha256} is damaged in {store.name}, and not in the backup.")
+    files = copied.there
     manifest = Manifest(
         clock.now().isoformat(), __version__, db.engine.dialect.name, versions, tables, files, keys
     )
@@ -184,7 +190,7 @@ def copy_database(url: str, told: Told) -> Mapping[str, Figures]:
         raise EnvoiError("That is the database that is in use.")
     target = create_app(dataclasses.replace(settings, database_url=url))
     with _as_it_is_now(source) as connection:
-        found = [shape for shape in shapes(connection) if not shape.name.startswith(VERSIONS)]
+        found = [shape for shape in shapes(connection) if not shape.name.startswith(VERSION_TABLES)]
         versions = _versions(connection, shapes(connection))
         expected = {shape.name: _expected(connection, shape) for shape in found}
         incoming = {
@@ -196,6 +202,11 @@ def copy_database(url: str, told: Told) -> Mapping[str, Figures]:
                 with alone():
                     demand_empty()
                     make_tables(versions)
+                    if settings.files.kind is PlaceKind.DATABASE:
+                        copied = copy_files(DatabaseStore(engine=source), DatabaseStore(engine=db.engine))
+                        told(f"{copied.there} files are there, each as it is here.")
+                        for sha256 in copied.damaged:
+                            told(f"The file {sha256} is damaged here, and not there.")
                     load(incoming, expected, lambda _connection: None)
             finally:
                 # Behind the lock, which has a connection of its own.

@@ -18,8 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-VERSIONS = "core_version_"
-"""With what begins the name of a table in which a module keeps its version."""
+from core.files.models import STORE_TABLES
 
 BATCH = 1000
 """Rows that are read, and written, at once."""
@@ -116,9 +115,12 @@ class Figures:
 
 
 def shapes(connection: Connection) -> list[Shape]:
-    """Return the tables of a database, but those in which SQLite keeps what is found by other tables."""
+    """Return the tables of a database, but those in which SQLite keeps what is found by other tables.
+
+    Nor those of the file store: its files are copied as files, from whatever store into whatever other.
+    """
     found = sa.inspect(connection)
-    names = sorted(found.get_table_names())
+    names = sorted(set(found.get_table_names()) - STORE_TABLES)
     if connection.dialect.name == "sqlite":
         virtual = connection.scalars(
             sa.text("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%'")

@@ -133,13 +133,17 @@ def locale_of_user(user: User) -> str:
     return locale_of_reader(user.language, user.country, user.company_country or "")
 
 
+class NoCompanyError(UserError):
+    """A user who works for no active company asks for what only a company has."""
+
+
 def current_company(user: User) -> Company:
     """Return the company that the user works for at the moment.
 
     Raises:
-        UserError: The user works for none.
+        NoCompanyError: The user works for none; who may make one is led there.
     """
     company = db.session.get(Company, user.company_id) if user.company_id else None
     if company is None or not company.active:
-        raise UserError(_l("You do not work for any active company. Ask an administrator."))
+        raise NoCompanyError(_l("You do not work for any active company. Ask an administrator."))
     return company

@@ -26,6 +26,8 @@ NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 
+VERSION_TABLES = "core_version_"  # with what begins the table in which a migrated module keeps its version
+
 SQLITE_BUSY_SECONDS = 15.0  # how long a writer waits for another; longer than any transaction of ours takes
 
 
@@ -115,6 +117,22 @@ def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
         dbapi_connection.execute(f"PRAGMA {pragma}")
     path = str(dbapi_connection.execute("PRAGMA database_list").fetchone()[2])
     record.info["envoi_file"] = path, _inode(path)
+
+
+@event.listens_for(Engine, "connect")
+def _let_postgresql_notice_silence(dbapi_connection: Any, _record: Any) -> None:
+    """Let the server end, within half a minute, what a host has begun that is dead or cut off.
+
+    Until then nobody else gets the rows that it has locked; by the system's own values for two hours.
+    """
+    if not hasattr(dbapi_connection, "pgconn"):
+        return
+    before, dbapi_connection.autocommit = dbapi_connection.autocommit, True
+    dbapi_connection.execute(
+        "SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;"
+        "SET tcp_user_timeout = 30000"
+    )
+    dbapi_connection.autocommit = before
 
 
 def _inode(path: str) -> int | None:

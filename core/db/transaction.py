@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
 from core.db.base import db
@@ -81,3 +82,25 @@ def end_reading() -> None:
     if session.info.get(_DEPTH):
         raise RuntimeError("A transaction must not stay open across the network.")
     session.commit()
+
+
+@contextmanager
+def apart(*, write: bool = True, engine: Engine | None = None) -> Iterator[Connection]:
+    """Run a block as a transaction of its own, beside the one that may be running, and commit it at the end.
+
+    On SQLite, where one writes at a time, it joins a running `transaction()`.
+
+    Args:
+        write: False where the block only reads.
+        engine: Of the database; None for that of the application.
+
+    Yields:
+        The connection.
+    """
+    own = db.engine
+    session = db.session()
+    if (engine or own) is own and own.dialect.name == "sqlite" and session.info.get(_DEPTH):
+        yield session.connection()
+        return
+    with (engine or own).connect().execution_options(envoi_write=write) as connection, connection.begin():
+        yield connection

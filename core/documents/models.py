@@ -31,7 +31,10 @@ class Document(Base):
             sqlite_where=text("number <> ''"),
             postgresql_where=text("number <> ''"),
         ),
+        # The orders of the lists.
         Index("ix_core_document_kind_date_id", "kind", "date", "id"),
+        Index("ix_core_document_kind_number_id", "kind", "number", "id"),
+        Index("ix_core_document_kind_total_id", "kind", "total", "id"),
         Index("ix_core_document_owner_id_kind", "owner_id", "kind"),
         # Who has bought in a period, and whose documents those are, is read here and in no row.
         Index("ix_core_document_buyers", "kind", "date", "partner_id", "company_id", "owner_id", "id"),

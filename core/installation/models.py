@@ -40,3 +40,14 @@ class Installation(Base):
     """Why, while it is held."""
     copy_since: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Since when a person has said that this is a copy beside the real one, so that nothing leaves; else None."""
+
+
+class OldestProgram(Base):
+    """Which programs can work with the tables of a module: those that know this version, or a later one."""
+
+    __tablename__ = "core_oldest_program"
+
+    module: Mapped[str] = mapped_column(String(63), primary_key=True)
+    """Its name; it may not be enabled here."""
+    version: Mapped[str] = mapped_column(String(32))
+    """Of the last migration that took away something former programs use."""

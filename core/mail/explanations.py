@@ -38,6 +38,7 @@ class FailureKind(StrEnum):
     RENDER_FAILED = "render_failed"  # no PDF could be made of the document
     TEMPLATE_ERROR = "template_error"  # a formula of the template cannot be worked out
     ATTACHMENT_MISSING = "attachment_missing"  # a file is no longer in the store, or damaged
+    STORE_AWAY = "store_away"  # the store that holds its files cannot be reached at the moment
     DOCUMENT_MISSING = "document_missing"  # the document is gone, or its module is disabled
     SERVER_MISSING = "server_missing"  # no server is set up for this company and address
     SERVER_UNTESTED = "server_untested"  # there is one, but it has not passed its test
@@ -57,6 +58,7 @@ FOUND_HERE = frozenset(
         FailureKind.RENDER_FAILED,
         FailureKind.TEMPLATE_ERROR,
         FailureKind.ATTACHMENT_MISSING,
+        FailureKind.STORE_AWAY,
         FailureKind.DOCUMENT_MISSING,
         FailureKind.SERVER_MISSING,
         FailureKind.SERVER_UNTESTED,
@@ -249,6 +251,16 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
         _l("A file of this email is gone from the store or is damaged. Attach it again in a new email."),
         Actor.ADMINISTRATOR,
         Repair.MAIL,
+    ),
+    FailureKind.STORE_AWAY: Explanation(
+        _l("Files cannot be reached"),
+        _l(
+            "The place where the files of emails are kept cannot be reached from the sending process at the moment. "
+            "Nothing is lost: the email is tried again by itself. If it goes on, whoever looks after the installation "
+            "has to see to it: `envoi check` says what is wrong."
+        ),
+        Actor.ADMINISTRATOR,
+        Repair.NONE,
     ),
     FailureKind.DOCUMENT_MISSING: Explanation(
         _l("Document missing"),

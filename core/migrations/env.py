@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from alembic import context
+from alembic.script import ScriptDirectory
 from sqlalchemy.types import TypeDecorator
 
+from core.compatibility import note
 from core.db import db, guards
 from core.migrate import (
     foreign_keys_off,
@@ -14,6 +16,7 @@ from core.migrate import (
     only_objects_of,
     only_tables_of,
     pending,
+    present_version,
     version_table,
 )
 
@@ -55,8 +58,12 @@ with db.engine.connect().execution_options(envoi_write=True) as connection, fore
             # Whoever waits for a table lets all others wait who come later.
             seconds = int(context.config.attributes.get("lock_seconds", 0))
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
-        strangers = guards.remove(connection) if _moves() else {}
+        moves = _moves()
+        strangers = guards.remove(connection) if moves else {}
         context.run_migrations()
+        if moves:
+            script = ScriptDirectory.from_config(context.config)
+            note(connection, module.name, script, present_version(module, connection))
         # Taken back to a former version, the tables are not those that the guards are about.
         if not pending(module, connection):
             guards.install(connection, strangers.values())

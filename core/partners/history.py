@@ -27,7 +27,7 @@ from core import clock
 from core.auth.models import User
 from core.auth.permissions import acting_user
 from core.db import Base, StrEnumType, UtcDateTime, db, transaction
-from core.partners.imports.models import ImportRow
+from core.imports.models import ImportRow
 from core.partners.models import MailConsent, Partner
 
 SHOWN = 20  # changes on the page of a customer, the last ones

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +32,11 @@ def save_product(product: Product | None, values: dict[str, Any]) -> Product:
         # Two people who give one code at once: the second waits here and then finds the first. The unique indexes
         # alone would not do, since a product of all companies shares its codes with those of each.
         session.execute(select(Company.id).order_by(Company.id).with_for_update(key_share=True))
+        check_product(product, values)
         product = product or Product()
         with session.no_autoflush:
             for name, value in values.items():
                 setattr(product, name, value)
-            _check_codes(product)
-            tax = session.get(Tax, product.tax_id) if product.tax_id else None
-            if tax is not None and tax.company_id not in {None, product.company_id}:
-                raise UserError(_l("This tax belongs to another company."), "tax_id")
         session.add(product)
         session.flush()
     return product
@@ -139,19 +136,31 @@ def payment_terms_of(company_id: int) -> list[PaymentTerms]:
     return list(db.session.scalars(query.order_by(PaymentTerms.name, PaymentTerms.id)))
 
 
-def _check_codes(product: Product) -> None:
-    """Raise `UserError` where another product that is sold has the code or barcode."""
-    if product.active is False:
+def check_product(product: Product | None, values: Mapping[str, Any]) -> None:
+    """Look whether a product may get some values; nothing is written.
+
+    Raises:
+        UserError: As `save_product`.
+    """
+
+    def after(name: str) -> Any:
+        return values.get(name, getattr(product, name) if product is not None else None)
+
+    company_id = after("company_id")
+    tax = db.session.get(Tax, after("tax_id")) if after("tax_id") else None
+    if tax is not None and tax.company_id not in {None, company_id}:
+        raise UserError(_l("This tax belongs to another company."), "tax_id")
+    if after("active") is False:
         return
     for column, message in (
         (Product.code, _l("Another product has this code.")),
         (Product.barcode, _l("Another product has this barcode.")),
     ):
-        text = getattr(product, column.key)
+        text = after(column.key)
         same = select(Product.id).where(column == text, Product.active)
-        if product.company_id is not None:
-            same = same.where((Product.company_id == product.company_id) | Product.company_id.is_(None))
-        if product.id is not None:
+        if company_id is not None:
+            same = same.where((Product.company_id == company_id) | Product.company_id.is_(None))
+        if product is not None:
             same = same.where(Product.id != product.id)
         if text and db.session.scalar(same.limit(1)) is not None:
             raise UserError(message, column.key)

@@ -20,7 +20,7 @@ from core import jobs, loader
 from core.app import configure, create_app
 from core.config import Settings
 from core.db import db
-from core.files import FileStore
+from core.files import open_store
 
 
 class _Browser(FlaskClient):
@@ -78,6 +78,7 @@ def _make(settings: Settings) -> Flask:
 # Where the data of a test are; in everything else the applications of most tests are the same.
 _PLACES: dict[str, Any] = {
     "data_dir": Path(),
+    "files": None,
     "database_url": "",
     "redis_url": "",
     "redis_embedded": False,
@@ -117,10 +118,11 @@ class Applications:
 def _move(app: Flask, settings: Settings) -> None:
     """Give an application other places for its data, as `create_app` does for a new one."""
     # A thread that a test has left behind may have made them meanwhile, by the settings before.
-    for name in [name for name in app.extensions if name == "envoi_queue" or name.startswith("envoi_kept_")]:
+    made = {"envoi_queue", "envoi_changes"}
+    for name in [name for name in app.extensions if name in made or name.startswith("envoi_kept_")]:
         del app.extensions[name]
     app.extensions["envoi_settings"] = settings
-    app.extensions["envoi_files"] = FileStore(settings.data_dir / "files")
+    app.extensions["envoi_files"] = open_store(settings)
     configure(app, settings, testing=True)
     options = {"url": settings.database_url, "echo": False, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
     db._apply_driver_defaults(options, app)

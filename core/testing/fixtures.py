@@ -40,6 +40,15 @@ from core.testing.services import create_database, postgres_server, redis_server
 PASSWORD = "correct horse battery"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a module be tried in a smaller house."""
+    parser.addini(
+        "envoi_modules",
+        "The modules of the house in which the conformance suite tries pages; every installed one without it.",
+        type="args",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks."""
     config.addinivalue_line("markers", "both_databases: runs on SQLite and on PostgreSQL")

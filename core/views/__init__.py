@@ -2,6 +2,7 @@
 
 from core.views import (  # noqa: F401 (they register their pages)
     account,
+    begin,
     companies,
     documents,
     followers,
@@ -9,6 +10,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     keys,
     links,
     lists,
+    live,
     modules,
     partner_import,
     partner_labels,
@@ -17,6 +19,7 @@ from core.views import (  # noqa: F401 (they register their pages)
     partner_quick,
     partners,
     people,
+    product_import,
     products,
     queue,
     roles,

@@ -16,6 +16,8 @@ from core import clock
 from core.auth import service, sessions
 from core.auth.models import User
 from core.auth.permissions import public, signed_in, signed_in_user
+from core.begin.administrator import nobody_yet
+from core.begin.steps import are_open
 from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
 from core.db import db
@@ -52,6 +54,8 @@ def sign_in() -> ResponseReturnValue:
     """Let somebody in."""
     if current_user.is_authenticated:
         return redirect(url_for("core.home"))
+    if nobody_yet():
+        return redirect(url_for("core.begin"))
     form = SignInForm()
 
     def enter() -> None:
@@ -77,7 +81,9 @@ def sign_out() -> ResponseReturnValue:
 @blueprint.get("/")
 @signed_in
 def home() -> ResponseReturnValue:
-    """Lead to the first page that the user's roles know."""
+    """Lead to what is left of the first day, or to the first page that the user's roles know."""
+    if are_open(signed_in_user()):
+        return redirect(url_for("core.first_steps"))
     for section in menu_for(signed_in_user()):
         for link in section.links:
             return redirect(link.url)

@@ -124,7 +124,7 @@ def _form(company: Company | None, **how: None) -> CompanyForm:
     return form
 
 
-def _values(form: CompanyForm) -> dict[str, Any]:
+def company_values(form: CompanyForm) -> dict[str, Any]:
     """Return the column values of the form.
 
     Raises:
@@ -155,7 +155,7 @@ def companies() -> ResponseReturnValue:
 def company_new() -> ResponseReturnValue:
     """Make a company."""
     form = _form(None)
-    if submit(form, lambda: save_company(None, _values(form))):
+    if submit(form, lambda: save_company(None, company_values(form))):
         flash(
             gettext("%(name)s was saved. Now choose who works for it, among the users.", name=form.name.data),
             "success",
@@ -173,7 +173,7 @@ def company_edit(company_id: int) -> ResponseReturnValue:
     row = db.session.get(Company, company_id) or abort(404)
     title = row.name
     form = record_form(row, partial(_form, row), behind=lambda: {"logo": row.logo, "remove_logo": row.logo})
-    if submit(form, lambda: save_company(row, _values(form))):
+    if submit(form, lambda: save_company(row, company_values(form))):
         flash(gettext("%(name)s was saved.", name=row.name), "success")
         return redirect(url_for("core.companies"))
     # The address of the picture changes with it, so that no browser shows the one before.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -25,6 +26,7 @@ from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
 from core.matching import found_in
+from core.pickers import CompanyField
 from core.products.models import PaymentTerms, Product, Tax
 from core.products.service import save_payment_terms, save_product, save_tax
 from core.views.blueprint import blueprint
@@ -32,8 +34,6 @@ from core.views.choices import LANGUAGE_CHOICES
 from core.views.spoken import (
     IN_OTHER_LANGUAGES,
     SpokenForm,
-    company_choices,
-    offered_companies,
     one_language_a_line,
     spoken_values,
     words_of,
@@ -114,7 +114,7 @@ class ProductForm(SpokenForm):
     unit_price = LocalDecimalField(_l("Unit price"), required(), description=_l("Without tax"))
     unit = StringField(_l("Unit"), [at_most(20)])
     tax_id = SelectField(_l("Tax"))
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"))
     description = TextAreaField(
         _l("Description"), [at_most(2000)], description=_l("Below the name, on documents")
     )
@@ -122,8 +122,8 @@ class ProductForm(SpokenForm):
     active = BooleanField(_l("Active"), default=True)
     words = FieldList(FormField(ProductWordsForm), **IN_OTHER_LANGUAGES)
 
-    def offer(self, taxes: Iterable[Tax], companies: Iterable[tuple[int, str]]) -> None:
-        """Set the taxes and companies to choose from."""
+    def offer(self, taxes: Iterable[Tax]) -> None:
+        """Set the taxes to choose from."""
         self.tax_id.choices = [
             SelectChoice("", _l("No tax")),
             *(
@@ -131,7 +131,6 @@ class ProductForm(SpokenForm):
                 for tax in taxes
             ),
         ]
-        self.company_id.choices = company_choices(companies)
 
 
 class TaxForm(SpokenForm):
@@ -141,13 +140,9 @@ class TaxForm(SpokenForm):
         _l("Name"), [*required(), at_most(60)], description=_l("As printed, for example “VAT 20 %”")
     )
     rate = LocalDecimalField(_l("Rate in percent"), required(), minimum=Decimal(0), maximum=Decimal(100))
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
     words = FieldList(FormField(TaxWordsForm), **IN_OTHER_LANGUAGES)
-
-    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
-        """Set the companies to choose from."""
-        self.company_id.choices = company_choices(companies)
 
 
 class PaymentTermsForm(SpokenForm):
@@ -158,13 +153,9 @@ class PaymentTermsForm(SpokenForm):
         [*required(), at_most(200)],
         description=_l("As printed, for example “30 days net”"),
     )
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"))
     active = BooleanField(_l("Active"), default=True)
     words = FieldList(FormField(PaymentTermsWordsForm), **IN_OTHER_LANGUAGES)
-
-    def offer(self, companies: Iterable[tuple[int, str]]) -> None:
-        """Set the companies to choose from."""
-        self.company_id.choices = company_choices(companies)
 
 
 @blueprint.get("/products")
@@ -172,18 +163,25 @@ class PaymentTermsForm(SpokenForm):
 def products() -> ResponseReturnValue:
     """List products."""
     page = paginate(select(Product), PRODUCTS, default_filters=("active",))
-    return render_template("core/products/products.html", page=page)
+    chosen: dict[str, Any] = {
+        "q": page.search or None,
+        "f": list(page.active),
+        "all": None if page.active else 1,
+    }
+    return render_template(
+        "core/products/products.html",
+        page=page,
+        export_url=lambda form: url_for("core.products_export", form=form, **chosen),
+    )
 
 
 def _product_form(row: Product | None, **how: None) -> ProductForm:
-    tax_id, company_id = (row.tax_id, row.company_id) if row else (None, None)
-    shown = Shown(row, tax_id=str(tax_id or ""), company_id=str(company_id or ""), words=words_of(row))
+    tax_id = row.tax_id if row else None
+    shown = Shown(row, tax_id=str(tax_id or ""), words=words_of(row))
     form = ProductForm(obj=shown, **how)
     one_language_a_line(form)
     offered = Tax.active | (Tax.id == tax_id)
-    form.offer(
-        db.session.scalars(select(Tax).where(offered).order_by(Tax.name)), offered_companies(company_id)
-    )
+    form.offer(db.session.scalars(select(Tax).where(offered).order_by(Tax.name)))
     return form
 
 
@@ -220,10 +218,8 @@ def taxes() -> ResponseReturnValue:
 
 
 def _tax_form(row: Tax | None, **how: None) -> TaxForm:
-    company_id = row.company_id if row else None
-    form = TaxForm(obj=Shown(row, company_id=str(company_id or ""), words=words_of(row)), **how)
+    form = TaxForm(obj=Shown(row, words=words_of(row)), **how)
     one_language_a_line(form)
-    form.offer(offered_companies(company_id))
     return form
 
 
@@ -260,10 +256,8 @@ def payment_terms() -> ResponseReturnValue:
 
 
 def _payment_terms_form(row: PaymentTerms | None, **how: None) -> PaymentTermsForm:
-    company_id = row.company_id if row else None
-    form = PaymentTermsForm(obj=Shown(row, company_id=str(company_id or ""), words=words_of(row)), **how)
+    form = PaymentTermsForm(obj=Shown(row, words=words_of(row)), **how)
     one_language_a_line(form)
-    form.offer(offered_companies(company_id))
     return form
 
 

@@ -25,6 +25,7 @@ from core.companies.service import current_company
 from core.db import db
 from core.i18n import N_, gettext
 from core.i18n import lazy_gettext as _l
+from core.pickers import CompanyField
 from core.products.models import CustomerGroup, Tax, TaxRule
 from core.products.tax_rules import GROUP_TITLES, can_ship, save_tax_rule, ship
 from core.views.blueprint import blueprint
@@ -33,8 +34,6 @@ from core.views.products import EDIT
 from core.views.spoken import (
     IN_OTHER_LANGUAGES,
     SpokenForm,
-    company_choices,
-    offered_companies,
     one_language_a_line,
     spoken_values,
     words_of,
@@ -80,7 +79,7 @@ class TaxRuleForm(SpokenForm):
         choices=[SelectChoice(group.value, _l(title)) for group, title in GROUP_TITLES.items()],
         description=_l("The first rule made for them applies by itself; others are chosen in the document."),
     )
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"))
     mention = StringField(
         _l("Printed on documents"),
         [at_most(300)],
@@ -112,7 +111,6 @@ def _form(row: TaxRule | None, **how: None) -> TaxRuleForm:
     )
     shown = Shown(
         row,
-        company_id=str(company_id or ""),
         customers=row.customers.value if row else None,
         words=words_of(row),
         replacements=[
@@ -123,7 +121,6 @@ def _form(row: TaxRule | None, **how: None) -> TaxRuleForm:
     )
     form = TaxRuleForm(obj=shown, **how)
     one_language_a_line(form)
-    form.company_id.choices = company_choices(offered_companies(company_id))
     names = {str(tax.id): _name(tax) for tax in taxes}
     for entry in form.replacements:
         entry.form.tax.data = names.get(entry.form.tax_id.data or "", "")

@@ -8,6 +8,7 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import login_user
+from flask_wtf import FlaskForm
 from sqlalchemy import false, select, true
 from wtforms import (
     BooleanField,
@@ -17,6 +18,7 @@ from wtforms import (
     SelectField,
     SelectMultipleField,
     StringField,
+    TextAreaField,
 )
 
 from core.auth import links
@@ -28,8 +30,9 @@ from core.auth.service import companies_of, save_user, set_active
 from core.companies.models import Company
 from core.db import db
 from core.db.changes import note_change
-from core.i18n import N_, format_datetime
+from core.i18n import N_, format_datetime, ngettext
 from core.i18n import lazy_gettext as _l
+from core.mail.addresses import parse_addresses
 from core.matching import found_in
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
@@ -198,6 +201,77 @@ def user_new() -> ResponseReturnValue:
         flash(gettext("%(name)s may sign in now.", name=form.name.data), "success")
         return redirect(url_for("core.users"))
     return render_template("core/users/user.html", form=form, title=gettext("New user"), row=None)
+
+
+class InviteForm(FlaskForm):  # type: ignore[misc]
+    """Several people who are invited alike."""
+
+    addresses = TextAreaField(
+        _l("Email addresses"),
+        [*required(), at_most(8000)],
+        description=_l("One or several, as they are in your email program or a spreadsheet"),
+        render_kw={"rows": 4, "spellcheck": "false", "autocomplete": "off", "autofocus": True},
+    )
+    roles = SelectMultipleField(_l("Roles"), render_kw={"data-search": ""})
+    companies = SelectMultipleField(_l("Companies"), coerce=int, render_kw={"data-search": ""})
+    language = SelectField(_l("Language"), choices=LANGUAGE_CHOICES)
+
+
+def _invite_form() -> InviteForm:
+    me = signed_in_user()
+    present = [me.company_id] if me.company_id else []
+    form = InviteForm(roles=["salesperson"], companies=present, language=me.language)
+    form.roles.choices = [
+        SelectChoice(role.code, gettext(role.name)) for role in _all_roles() if may_hand_on(me, role)
+    ]
+    offered = select(Company).where(Company.active).order_by(Company.name)
+    form.companies.choices = [SelectChoice(row.id, row.name) for row in db.session.scalars(offered)]
+    return form
+
+
+@blueprint.route("/users/invite", methods=["GET", "POST"])
+@requires("core.user.edit")
+def users_invite() -> ResponseReturnValue:
+    """Invite one or many by email; what cannot be stays in the field, with the reason."""
+    form = _invite_form()
+    found: list[links.Invited] = []
+
+    def invite() -> None:
+        addresses, wrong = parse_addresses(form.addresses.data)
+        found.extend(links.Invited(error.text, problem=error.message) for error in wrong)
+        if addresses or not wrong:
+            found.extend(
+                links.invite_many(
+                    addresses,
+                    roles=form.roles.data,
+                    company_ids=form.companies.data,
+                    language=form.language.data,
+                    timezone=signed_in_user().timezone,
+                    by=signed_in_user(),
+                )
+            )
+
+    if submit(form, invite):
+        invited = [one for one in found if not one.problem]
+        refused = [one for one in found if one.problem]
+        _tell_of_invitations(invited)
+        if not refused:
+            return redirect(url_for("core.users"))
+        form.addresses.data = "\n".join(one.login for one in refused)
+        form.addresses.errors = [str(one.problem) for one in refused]
+    status = 422 if request.method == "POST" else 200
+    return render_template("core/users/invite.html", form=form), status
+
+
+def _tell_of_invitations(invited: list[links.Invited]) -> None:
+    waiting = next((one.hindrance for one in invited if one.hindrance), "")
+    if waiting:
+        words = gettext("The link of each is on the page of the user, “Link to copy”: hand it over yourself.")
+        flash(f"{waiting} {words}", "warning")
+    elif invited:
+        flash(
+            ngettext("%(num)d person was invited.", "%(num)d people were invited.", len(invited)), "success"
+        )
 
 
 @blueprint.route("/users/<int:user_id>", methods=["GET", "POST"])

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityEr
 from core.db import db
 from core.db.conflicts import is_conflict
 from core.errors import UserError
+from core.files import StoreAwayError
 from core.i18n import lazy_gettext as _l
 from core.web.formats import file_size
 from core.web.redirects import local_path
@@ -91,7 +92,8 @@ def _is_from_here() -> bool:
     return request.headers.get("Origin") == own and not any("password" in name for name in request.form)
 
 
-def _user_error(error: UserError) -> ResponseReturnValue:
+def tell(error: UserError) -> ResponseReturnValue:
+    """Answer with the sentence of an error: on the page where something was pressed, or on one of its own."""
     db.session.rollback()
     if request.headers.get("HX-Request"):
         return str(error.message), 409, {"Content-Type": "text/plain; charset=utf-8"}
@@ -139,6 +141,17 @@ def _busy_page() -> ResponseReturnValue:
     )
 
 
+def _files_away(error: StoreAwayError) -> ResponseReturnValue:
+    """Answer while the store of files cannot be reached (503)."""
+    db.session.rollback()
+    logger.error("%s", error)
+    return _page(
+        503,
+        gettext("Files cannot be reached"),
+        gettext("The file store is unavailable. Nothing was changed. Wait a moment, go back and try again."),
+    )
+
+
 def upgraded() -> ResponseReturnValue:
     """Answer everything once the tables were migrated under this process (503)."""
     # Nobody is asked for: the tables of users may have changed as well.
@@ -176,9 +189,10 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(UserError, _user_error)
+    app.register_error_handler(UserError, tell)
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(IntegrityError, _conflict)
+    app.register_error_handler(StoreAwayError, _files_away)
     # A test must see the error itself.
     if not app.testing:
         app.register_error_handler(Exception, _unexpected)

@@ -51,6 +51,7 @@ module = Module(
         Receiver("document_distribution_asked", "modules.distribution.decisions:wishes_for"),
         Receiver("document_issued", "modules.distribution.dispatches:issued"),
         Receiver("check_asked", "modules.distribution.receivers:problems"),
+        Receiver("files_in_use_asked", "modules.distribution.receivers:files_in_use"),
     ),
     lists=(
         SelectableList(

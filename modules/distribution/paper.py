@@ -47,7 +47,8 @@ KEEP = dt.timedelta(days=30)
 
 def store() -> FileStore:
     """Return where the PDFs are kept."""
-    return FileStore(current_app.extensions["envoi_settings"].data_dir / "distribution")
+    found: FileStore = current_app.extensions["envoi_files"]
+    return found
 
 
 def waiting(user: User) -> Select[Document]:
@@ -236,7 +237,10 @@ def resume_lost() -> None:
 
 
 def forget_old() -> None:
-    """Throw away PDFs that are older than `KEEP`, and prints that nobody has made."""
+    """Let go of PDFs that are older than `KEEP`, and of prints that nobody has made.
+
+    The store forgets a day later what nothing refers to.
+    """
     old = Print.touched_at < clock.now() - KEEP
     with transaction() as session:
         rows = list(
@@ -244,13 +248,8 @@ def forget_old() -> None:
                 select(Print).where(old, or_(Print.sha256 != "", Print.state == PrintState.CHOSEN)).limit(200)
             )
         )
-        hashes = {row.sha256 for row in rows} - {""}
         for row in rows:
             row.sha256, row.state = "", PrintState.FAILED
-        session.flush()
-        used = set(session.scalars(select(Print.sha256).where(Print.sha256.in_(hashes))))
-    for sha256 in hashes - used:
-        store().remove(sha256, unless_touched_after=clock.now() - KEEP)
 
 
 # -- printed ------------------------------------------------------------------------------------------------

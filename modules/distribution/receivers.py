@@ -1,6 +1,8 @@
-"""What `envoi check` is told."""
+"""What `envoi check` is told, and whoever removes files."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from flask import Flask
 from flask_babel import gettext, ngettext
@@ -9,7 +11,7 @@ from sqlalchemy import func, select
 from core.db import db
 from core.partners.labels import LabelKind, PartnerLabel
 from modules.distribution import archive
-from modules.distribution.models import Dispatch, DispatchState, Rule, Way
+from modules.distribution.models import Dispatch, DispatchState, Print, Rule, Way
 
 
 def problems(_app: Flask) -> list[str]:
@@ -39,3 +41,8 @@ def problems(_app: Flask) -> list[str]:
             )
         )
     return found
+
+
+def files_in_use(_app: Flask, *, hashes: Sequence[str]) -> set[str]:
+    """Answer `core.signals.files_in_use_asked`: PDFs to be printed."""
+    return set(db.session.scalars(select(Print.sha256).where(Print.sha256.in_(hashes))))

@@ -15,7 +15,7 @@ from sqlalchemy import and_, case, func, or_, select, update
 from core import clock
 from core.db import db, end_reading, transaction
 from core.documents.models import Document
-from core.files import FileMissingError
+from core.files import FileMissingError, StoreAwayError
 from core.partners.service import customer_of
 from modules.distribution import archive
 from modules.distribution.decisions import decisions_for
@@ -138,6 +138,8 @@ def octets_of(file: MailAttachment) -> bytes:
         return file_store().get(file.sha256)
     except FileMissingError as error:
         raise archive.ArchiveError(gettext("This file is gone from the store.")) from error
+    except StoreAwayError as error:
+        raise archive.ArchiveError(str(error)) from error
 
 
 def forget_old() -> int:

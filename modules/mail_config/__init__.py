@@ -129,6 +129,8 @@ module = Module(
     ),
     receivers=(
         Receiver("mail_templates_asked", "modules.mail_config.mail_templates.selection:choices_for"),
+        Receiver("check_asked", "modules.mail_config.servers.playground:in_production"),
+        Receiver("first_steps_asked", "modules.mail_config.servers.first_step:steps"),
         Receiver("check_asked", "modules.mail_config.mail_templates.unusable:unusable"),
         Receiver("metrics_asked", "modules.mail_config.servers.figures:metrics"),
     ),

@@ -202,4 +202,5 @@ module = Module(
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
     config_check="modules.outbox.states:problems_of_retries",
+    changes="modules.outbox.changes:source",
 )

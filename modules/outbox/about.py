@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     bindparam,
+    func,
     literal_column,
     or_,
     select,
@@ -36,7 +37,8 @@ def pairs(*conditions: ColumnElement[bool], everywhere: bool = False) -> Subquer
     own_document: list[ColumnElement[bool]] = [OutgoingMail.document_id.in_(DOCUMENTS)]
     further_document: list[ColumnElement[bool]] = [FurtherDocument.document_id.in_(DOCUMENTS)]
     if everywhere:
-        own_document = [OutgoingMail.document_id.is_not(None)]
+        # Not by itself, or SQLite would walk all mails by the index of this column, and leave the one of the few.
+        own_document = [func.coalesce(OutgoingMail.document_id, 0) != 0]
         further_document = [FurtherDocument.document_id.is_not(None)]
     own = select(
         OutgoingMail.document_id.label("document_id"),

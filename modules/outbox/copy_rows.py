@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import ColumnElement, Insert, exists, insert, literal, select
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.jobs import enqueue_after_commit
 from modules.mail_config.mailbox_models import SENT_FOLDERS
-from modules.outbox.models import MAILS, SENT_COPIES, OutgoingMail
+from modules.outbox.models import MAILS, SENT_COPIES
 
 _WANTED = (
     *("mail_id", "server_id", "wanted_at", "next_try_at"),
@@ -53,9 +55,9 @@ def insert_wanted(
     )
 
 
-def want_copy(session: Session, mail: OutgoingMail) -> None:
-    """Want a copy of a mail of which it is known only now that its server took it, inside the running transaction."""
+def want_copies(session: Session, mail_ids: Sequence[int]) -> None:
+    """Want copies of mails of which it is known only now that their server took them, in the running transaction."""
     now = literal(clock.now(), SENT_COPIES.c.wanted_at.type)
     session.flush()
-    session.execute(insert_wanted(MAILS.c.server_id, now, MAILS.c.id == mail.id))
+    session.execute(insert_wanted(MAILS.c.server_id, now, MAILS.c.id.in_(mail_ids)))
     enqueue_after_commit("outbox.keep_copies")

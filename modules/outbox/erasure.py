@@ -1,23 +1,27 @@
 """Erasing what mails and the answers to them said: text, dialogues and files. The line with its hashes stays.
 
 Bytes in the store are shared by everything with the same hash, so they go at once when nothing refers to them – no mail
-with contents, no kept draft, no template present or former – and nobody has stored or touched them since the last use
-that is over: whoever did that is about to write a row. A form that carries a file touches it again before its mail is
-written, so between the look at the rows and the removal nobody can begin to refer to bytes that go. The store
-belongs to the outbox alone.
+with contents, no kept draft, no template present or former, no row of another module – and nobody has stored or touched
+them since the last use that is over: whoever did that is about to write a row. A form that carries a file touches it
+again before its mail is written, so between the look at the rows and the removal nobody can begin to refer to bytes
+that go.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Mapping, Sequence
 
+from flask import current_app
 from sqlalchemy import ColumnElement, Select, case, delete, func, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
 from core.db import db, empty_journal, end_reading, transaction
+from core.files import StoreAwayError
+from core.signals import files_in_use_asked
 from modules.mail_config.models import TemplateFile, TemplateRevision
 from modules.outbox.message import file_store
 from modules.outbox.models import (
@@ -35,6 +39,8 @@ from modules.outbox.models import (
 )
 from modules.outbox.states import SETTLED, MailState
 from modules.outbox.transitions import INSERT_EVENT, event_values
+
+logger = logging.getLogger(__name__)
 
 LOOK_UP = 500  # hashes asked about in one query; SQLite bounds the parameters
 JUST_STORED = dt.timedelta(minutes=15)
@@ -198,6 +204,8 @@ def _in_use(hashes: Sequence[str]) -> set[str]:
     of_templates = select(TemplateFile.sha256).where(TemplateFile.sha256.in_(hashes))
     # Asked after the commit that let them go; a file that is taken up in between was touched, and stays by that.
     used = set(db.session.scalars(union(of_mails, of_answers, of_drafts, of_templates)))
+    for _receiver, others in files_in_use_asked.send(current_app._get_current_object(), hashes=hashes):  # type: ignore[attr-defined]
+        used |= others
     return used | {sha256 for sha256 in hashes if sha256 not in used and _in_history(sha256)}
 
 
@@ -224,11 +232,15 @@ def remove_files(last_used: Mapping[str, dt.datetime]) -> int:
         some = wanted[start : start + LOOK_UP]
         used = _in_use(some)
         end_reading()
-        gone += sum(
-            store.remove(sha256, unless_touched_after=last_used[sha256])
-            for sha256 in some
-            if sha256 not in used
-        )
+        try:
+            gone += sum(
+                store.remove(sha256, unless_touched_after=last_used[sha256])
+                for sha256 in some
+                if sha256 not in used
+            )
+        except StoreAwayError as error:
+            logger.warning("%s Files that nothing refers to any more are removed later.", error)
+            break
     return gone
 
 

@@ -176,6 +176,21 @@ class PanelMails:
         """True while something changes within seconds."""
         return any(mail.state in {MailState.QUEUED, MailState.SENDING} for mail in self.mails)
 
+    @property
+    def looks_again(self) -> str:
+        """How often the panel looks again by itself."""
+        return looks_again(waiting=self.waiting, moving=self.moving)
+
+
+def looks_again(*, waiting: bool, moving: bool) -> str:
+    """Return how often a piece looks again that is told of changes: for what no event tells, as that nobody sends.
+
+    It continues the `hx-trigger` of the piece.
+    """
+    if moving:
+        return ", every 10s"
+    return ", every 60s" if waiting else ""
+
 
 def _panel(condition: ColumnElement[bool], user: User) -> PanelMails:
     found = list(

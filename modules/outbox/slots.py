@@ -25,7 +25,7 @@ from core.partners.models import Partner
 from core.partners.reach import partner_for
 from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
-from modules.outbox import queries
+from modules.outbox import changes, queries
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.autosave import About, kept_draft
 from modules.outbox.compose.draft import can_send, may_send
@@ -165,6 +165,7 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
         may_take_back=may_send(document, user),
         kept=kept_draft(About(document.id), user) if can_send(document, user) else None,
         answers=answers_in_panel(panel.people),
+        topics=[changes.document(document.id), *(changes.mail(mail.id) for mail in panel.mails)],
         oob=badge_beside,
         **(_badge_context(document) if badge_beside else {"document": document}),
     )
@@ -191,6 +192,10 @@ def partner_panel(partner: Partner) -> str:
         partner=partner,
         panel=panel,
         answers=answers_in_panel(panel.people),
+        topics=[
+            *(changes.partner(person.id) for person in people),
+            *(changes.mail(mail.id) for mail in panel.mails),
+        ],
         dead=dead_among(addresses),
         complained=complained_among(addresses),
     )

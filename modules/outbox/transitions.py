@@ -1,7 +1,7 @@
 """The only place where a mail changes its state; every change is recorded with who and when.
 
-One mail at a time goes by `move`; many at once by `moving`, which builds the UPDATE, and `record`. An
-attribute guard refuses any other way.
+One mail at a time goes by `move`, many that have to be looked at by `Steps`; many at once by `moving`, which builds the
+UPDATE, and `record`. An attribute guard refuses any other way.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Update, bindparam, event, insert, literal, or_, select, update
-from sqlalchemy.orm import Session, object_session
+from sqlalchemy.orm import Session, object_session, selectinload
 
 from core import clock
 from core.auth.models import User
@@ -69,6 +69,53 @@ def move(
     Raises:
         IllegalTransitionError: The verb does not lead from the mail's state to that one; nothing is changed.
     """
+    before = _lead(mail, verb, after)
+    note(mail, verb, by, before=before, detail=detail)
+    return before
+
+
+class Steps:
+    """One verb done to many mails, recorded by one statement.
+
+    Args:
+        verb: Key of `states.TRANSITIONS`.
+        by: The person who does it, or None for the process.
+        detail: What else the record should say.
+    """
+
+    def __init__(self, verb: str, by: User | None = None, *, detail: str = "") -> None:
+        self._verb = verb
+        self._said = {"by_user_id": by.id if by else None, "actor": "" if by else actor(), "detail": detail}
+        self._done: list[tuple[OutgoingMail, MailState]] = []
+
+    @property
+    def ids(self) -> list[int]:
+        """The mails whose state was changed."""
+        return [mail.id for mail, _before in self._done]
+
+    def move(self, mail: OutgoingMail, after: MailState) -> None:
+        """Change the state of a mail, which is locked by the running transaction.
+
+        Raises:
+            IllegalTransitionError: The verb does not lead from the mail's state to that one; nothing is changed.
+        """
+        self._done.append((mail, _lead(mail, self._verb, after)))
+
+    def write(self, session: Session) -> None:
+        """Write the mails and the record of what was done to them."""
+        session.flush()
+        # Objects would be written one by one: SQLite gives back no ids of many in their order.
+        rows = [
+            {**event_values(mail.id, self._verb, before, mail.state), **self._said}
+            for mail, before in self._done
+        ]
+        if rows:
+            session.execute(INSERT_EVENT, rows)
+        for mail, _before in self._done:
+            session.expire(mail, ["events"])
+
+
+def _lead(mail: OutgoingMail, verb: str, after: MailState) -> MailState:
     before = mail.state
     check_transition(verb, before, after)
     # Of this thread and task only: another one's assignments are refused meanwhile.
@@ -77,7 +124,6 @@ def move(
         mail.state = after
     finally:
         _moving.reset(token)
-    note(mail, verb, by, before=before, detail=detail)
     return before
 
 
@@ -180,13 +226,17 @@ def record_claim(session: Session | Connection, token: str) -> None:
 
 
 def locked_mails(mail_ids: Sequence[int]) -> list[OutgoingMail]:
-    """Return mails for a change, as they are now, in one order so that two people cannot block each other."""
+    """Return mails for a change with their recipients, as they are now.
+
+    In one order, so that two people cannot block each other, and with as many statements for many mails as for one.
+    """
     return list(
         db.session.scalars(
             select(OutgoingMail)
             .where(OutgoingMail.id.in_(mail_ids))
             .order_by(OutgoingMail.id)
             .with_for_update(of=OutgoingMail)
+            .options(selectinload(OutgoingMail.recipients))
             .execution_options(populate_existing=True)
         )
     )

@@ -17,6 +17,7 @@ from wtforms import (
 from wtforms.validators import NumberRange, Optional
 
 from core.i18n import lazy_gettext as _l
+from core.pickers import CompanyField
 from core.web.forms import MoneyField, WholeNumberField, at_most, required
 from core.web.record_form import RecordForm
 from modules.pos.models import FILE_PATTERN
@@ -37,7 +38,7 @@ class RegisterForm(RecordForm):
 
     code = StringField(_l("Code"), [*required(), at_most(8)], description=_l("Begins its numbers: C9-000123"))
     name = StringField(_l("Name"), [*required(), at_most(60)])
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"), everybody=False)
     receipt_format = SelectField(_l("Paper of receipts"))
     file_pattern = StringField(
         _l("File name of receipts"),
@@ -55,7 +56,7 @@ class MethodForm(RecordForm):
     kind = SelectField(
         _l("Kind"), choices=_titled((value.value, title) for value, title in PAYMENT_TITLES.items())
     )
-    company_id = SelectField(_l("Company"))
+    company_id = CompanyField(_l("Company"))
     position = WholeNumberField(_l("Position"), [NumberRange(0, 9999)], default=10)
     active = BooleanField(_l("Active"), default=True)
 

@@ -145,8 +145,11 @@ class Invoice(Base, Spoken):
     """Its header in `core_document`; the same id."""
     state: Mapped[InvoiceState] = mapped_column(StrEnumType(InvoiceState), default=InvoiceState.DRAFT)
     """Draft, posted or canceled."""
-    order_id: Mapped[int | None] = mapped_column(ForeignKey("sales_order.document_id"))
-    """The order that is invoiced, or None."""
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("sales_order.document_id"), index=True)
+    """The order that is invoiced, or None.
+
+    Its unique index is no help to whoever asks for the invoice of an order: SQLite does not see that it has all.
+    """
     superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True for a canceled draft whose order was canceled later: what it says holds no longer, so it stays canceled."""
     credited: Mapped[bool] = mapped_column(default=False, server_default=false(), info={"content": False})

@@ -17,7 +17,7 @@ import pytest
 from core import config
 from core.config import embedded_redis_url, read_settings, redis_socket
 from core.errors import ConfigError
-from core.files import FileStore
+from core.files import FolderStore
 
 LONG = (
     "a-folder-with-a-name-that-is-too-long-for-a-socket-and-goes-on-and-on/and-there-is-still-more-of-it/data"
@@ -100,7 +100,7 @@ def test_whatever_the_command_line_writes_is_for_its_user_alone(tmp_path):
 def test_whatever_the_store_writes_is_for_its_user_alone(tmp_path):
     before = os.umask(config.PRIVATE_UMASK)
     try:
-        FileStore(tmp_path / "files").put(b"customers")
+        FolderStore(tmp_path / "files").put(b"customers")
     finally:
         os.umask(before)
     assert not [path for path in everything(tmp_path / "files") if path.stat().st_mode & 0o077]

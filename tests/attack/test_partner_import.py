@@ -18,9 +18,10 @@ from core.companies.models import Company
 from core.companies.service import save_company
 from core.db import db
 from core.errors import UserError
-from core.partners.imports import service
-from core.partners.imports.models import ImportRow, MatchBy
-from core.partners.imports.reading import MAX_ROWS, read_sheet
+from core.imports import service
+from core.imports.models import ImportRow
+from core.imports.reading import MAX_ROWS, read_sheet
+from core.partners.imports.judging import MatchBy
 from core.partners.models import Partner
 from core.partners.service import save_partner
 
@@ -101,7 +102,7 @@ def test_more_rows_than_are_taken_are_refused(app: Flask, lines: int) -> None:
 def test_strange_cells_do_no_harm(app: Flask, make_user: Callable[..., User], text: str) -> None:
     seller = make_user("salesperson")
     with app.test_request_context(), suppress(UserError):
-        of = service.read_file(text.encode(), "../../x\n<b>.csv", seller)
+        of = service.read_file("partners", text.encode(), "../../x\n<b>.csv", seller)
         service.check(of, of.mapping, MatchBy.EMAIL)
         service.start(of)
     for partner in db.session.scalars(select(Partner)):
@@ -127,7 +128,7 @@ def test_a_file_changes_nobody_of_others_and_tells_nothing_of_them(
     text = "Number;Name;Email;VAT;Contact of\nS-1;Mine;s@example.com;FR40303265045;\n;Anna;a@example.com;;Secret SA\n"
     for way in MatchBy:
         with app.test_request_context():
-            of = service.read_file(text.encode(), "x.csv", seller)
+            of = service.read_file("partners", text.encode(), "x.csv", seller)
             service.check(of, of.mapping, way)
         first, second = db.session.scalars(
             select(ImportRow).where(ImportRow.import_id == of.id).order_by(ImportRow.id)

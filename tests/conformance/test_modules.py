@@ -23,7 +23,7 @@ from modules.mail_config.mail_templates.service import check_template
 
 class TestModules(ModuleConformance):
     # The playground has no mail without a worker; the PDF of a mail is made when it leaves; nobody works through many
-    # mails, has added a file to one, imports customers or prepares a mailing; no mailbox is there to be read; a preview
+    # mails, has added a file to one, imports anything or prepares a mailing; no mailbox is there to be read; a preview
     # needs the document of the template's own kind; a print is open to who has made it alone; a provider of accounts is
     # in no page, a domain is named and no number; nobody makes up a link to unsubscribe; figures need a token.
     # Each has tests of its own, and so have the lists, which are asked for by their names.
@@ -35,6 +35,9 @@ class TestModules(ModuleConformance):
             "core.partner_import",
             "core.partner_import_progress",
             "core.partner_import_refused",
+            "core.product_import",
+            "core.product_import_progress",
+            "core.product_import_refused",
             "distribution.print",
             "distribution.print_pdf",
             "distribution.print_progress",

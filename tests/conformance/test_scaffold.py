@@ -125,6 +125,7 @@ def test_it_passes_the_conformance_suite_and_its_own_tests(installed: Installati
     env = {name: value for name, value in installed.env.items() if name != "ENVOI_DATA_DIR"}
     said = run(
         *(installed.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs", "-k", "not postgresql"),
+        *("-o", "envoi_modules=delivery_note mail_config outbox"),
         env=env,
         cwd=installed.folder,
         within=SUITE_SECONDS,

@@ -195,6 +195,8 @@ def test_it_passes_the_conformance_suite(installation: Installation, source: Pat
         "-rs",
         "-k",
         "not postgresql",
+        "-o",
+        "envoi_modules=toy mail_config outbox",
         env=env,
         cwd=source,
         within=SUITE_SECONDS,

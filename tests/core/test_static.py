@@ -101,7 +101,16 @@ def test_every_page_loads_what_modules_bring_to_it(
 def test_the_shell_names_no_file_of_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = application(tmp_path, monkeypatch).test_client().get("/sign-in").text
     named = set(re.findall(r'="/static/~[0-9a-f]{12}/([^"/]+)', page))
-    assert named == {"vendor", "img", "documents.css", "envoi.css", "envoi.js", "editor.js", "selection.js"}
+    assert named == {
+        "vendor",
+        "img",
+        "documents.css",
+        "envoi.css",
+        "envoi.js",
+        "editor.js",
+        "live.js",
+        "selection.js",
+    }
 
 
 def test_a_file_that_is_not_there_is_said_at_start(

@@ -22,7 +22,9 @@ from core.config import Settings
 from core.db import Base, db, end_reading
 from core.documents.models import Document
 from core.errors import EnvoiError
+from core.file_place import read_place
 from core.files import FileStore
+from core.files.models import STORE_TABLES
 from core.installation import service as installation
 from core.key_ring import read_keys
 from core.partners.models import Partner
@@ -56,6 +58,11 @@ def other(backend: str, tmp_path: Path, settings: Settings, request: pytest.Fixt
     )
 
 
+def in_database(settings: Settings) -> Settings:
+    """The same, with its files in the database."""
+    return dataclasses.replace(settings, files=read_place("database"))
+
+
 @contextmanager
 def entered(settings: Settings) -> Iterator[Flask]:
     end_reading()
@@ -75,7 +82,7 @@ def contents() -> dict[str, int]:
     found = {
         name: db.session.scalar(select(func.count()).select_from(table)) or 0
         for name, table in Base.metadata.tables.items()
-        if not name.startswith("toy")
+        if not name.startswith("toy") and name not in STORE_TABLES
     }
     end_reading()
     return found
@@ -106,7 +113,7 @@ def test_what_was_backed_up_is_there_in_the_other_database_and_leaves_on_a_perso
     for file in (tmp_path / "backup").rglob("*"):
         assert not file.is_file() or key.encode() not in file.read_bytes()
 
-    with entered(other) as restored:
+    with entered(in_database(other)) as restored:
         with pytest.raises(EnvoiError, match=manifest.keys[0]):
             backups.restore(restored, tmp_path / "backup", silent)
         shutil.copy(tmp_path / "keys" / "encryption.keys", other.data_dir / "encryption.keys")
@@ -129,6 +136,19 @@ def test_what_was_backed_up_is_there_in_the_other_database_and_leaves_on_a_perso
         )
         with pytest.raises(EnvoiError, match="not empty"):
             backups.restore(restored, tmp_path / "backup", silent)
+
+
+@pytest.mark.both_databases
+def test_files_in_the_database_are_copied_with_it(app: Flask, other: Settings, settings: Settings) -> None:
+    data, told = bytes(range(256)) * 5000, []
+    with entered(in_database(settings)) as here:
+        sha256 = here.extensions["envoi_files"].put(data)
+        end_reading()
+        backups.copy_database(other.database_url, told.append)
+    assert "1 files are there" in told[0]
+    with entered(in_database(other)) as there:
+        assert there.extensions["envoi_files"].get(sha256) == data
+    assert not (other.data_dir / "files").exists()
 
 
 @pytest.mark.both_databases

@@ -1,9 +1,10 @@
-"""A process whose database has other tables than its program refuses to start, or stops, in words."""
+"""A process whose database has tables it cannot work with waits for them, or stops, in words."""
 
 from __future__ import annotations
 
 import http.client
 import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from sqlalchemy import text
 
 from core import cli, jobs, migrate
 from core.db import db, transaction
+from core.embedded import free_port
 from core.kept import forget
+from core.schema_watch import SchemaWatch
 from tests.outbox.processes import eventually, states_of
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
@@ -25,30 +28,52 @@ def head_of_outbox() -> str:
 
 
 def set_version(version: str) -> None:
-    """Let the tables of the outbox be of another release."""
+    """Let the tables of the outbox be of another release, which former programs cannot work with."""
     with transaction() as session:
         session.execute(text("UPDATE core_version_outbox SET version_num = :version"), {"version": version})
+        session.execute(
+            text("UPDATE core_oldest_program SET version = :version WHERE module = 'outbox'"),
+            {"version": version},
+        )
     db.session.rollback()
 
 
 @pytest.mark.parametrize("command", ["worker", "scheduler", "web"])
-@pytest.mark.parametrize(
-    ("version", "words"),
-    [("ffffffffffff", "The tables of outbox are newer than this program"), ("older", "envoi db upgrade")],
-)
-def test_no_process_starts_on_tables_of_another_release(app: Flask, hire, send, lab, command, version, words):
-    older = migrate.ScriptDirectory.from_config(
-        migrate.alembic_config(next(m for m in migrate.migrated_modules() if m.name == "outbox"))
-    ).get_bases()[0]
+def test_no_process_starts_on_tables_of_a_newer_release(app: Flask, hire, send, lab, command):
     mail = send("a@example.com")
-    set_version(older if version == "older" else version)
+    set_version("ffffffffffff")
     process = hire(command, PORT=1)
     eventually(lambda: not process.alive(), "it has ended")
     assert process.process.poll() == 1
-    assert words in process.log
+    assert "The tables of outbox are newer than this program" in process.log
     assert "Traceback" not in process.log
     assert not lab.accepted
     assert states_of([mail.id]) == ["queued"]
+
+
+def test_processes_wait_for_tables_that_are_not_brought_up_to_date_yet(app: Flask, hire, send, lab):
+    outbox = next(m for m in migrate.migrated_modules() if m.name == "outbox")
+    script = migrate.ScriptDirectory.from_config(migrate.alembic_config(outbox))
+    head = head_of_outbox()
+    mail = send("a@example.com")
+    set_version(script.get_bases()[0])
+    port = free_port()
+    processes = [hire(command, PORT=port) for command in ("worker", "scheduler", "web")]
+    words = "Migrations of outbox have not been applied: run `envoi db upgrade`. Waiting for it."
+    eventually(lambda: all(words in one.log for one in processes), "all say what they wait for")
+    assert not lab.accepted
+    set_version(head)
+    eventually(lambda: states_of([mail.id]) == ["sent"], "the worker works")
+    eventually(lambda: answers(port), "the web server answers")
+    assert all(one.alive() and one.log.count(words) == 1 for one in processes)
+
+
+def answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=30) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_a_worker_whose_tables_are_migrated_under_it_claims_nothing_more(app: Flask, hire, send, lab):
@@ -73,7 +98,7 @@ def test_an_upgrade_by_an_older_program_changes_nothing(app: Flask):
 
 
 def test_a_table_of_versions_that_is_gone_is_a_sentence(app: Flask):
-    watch = migrate.SchemaWatch()
+    watch = SchemaWatch()
     assert watch.problem() == ""
     with transaction() as session:
         session.execute(text("DROP TABLE core_version_outbox"))
@@ -117,11 +142,7 @@ def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothi
     assert ask("/sign-in", **{"HX-Request": "true"})[1].startswith("It has to be started again")
     assert ask("/static/envoi.css")[0] == 200
     # Whoever looks by the program of the new release is told which process is left.
-    with transaction() as session:
-        session.execute(
-            text("UPDATE core_version_outbox SET version_num = :head"), {"head": head_of_outbox()}
-        )
-    db.session.rollback()
+    set_version(head_of_outbox())
     monkeypatch.setattr(cli, "_application", [app])
     assert any("works with tables that are not there any more" in sentence for sentence in cli.checks())
     # Tables that were put back are its own again.
@@ -130,7 +151,7 @@ def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothi
 
 def test_a_web_process_looks_at_its_tables_now_and_then_and_not_for_each_request(app: Flask):
     client = app.test_client()
-    watch = migrate.SchemaWatch()
+    watch = SchemaWatch()
     asked: list[int] = []
 
     def problem() -> str:

@@ -12,9 +12,11 @@ from sqlalchemy import func, select
 from core import clock
 from core.auth.models import User
 from core.db import db, end_reading, transaction
+from core.imports import service
+from core.imports.models import Import, ImportRow, ImportState, Undone
 from core.jobs import queue_for
-from core.partners.imports import service
-from core.partners.imports.models import ImportRow, ImportState, MatchBy, PartnerImport, Undone
+from core.partners.imports import subject
+from core.partners.imports.judging import MatchBy
 from core.partners.models import Partner
 
 ROWS = 450
@@ -25,9 +27,9 @@ def app(app_with_queue: Flask) -> Flask:
     return app_with_queue
 
 
-def _read(user: User) -> PartnerImport:
+def _read(user: User) -> Import:
     lines = "".join(f"N-{number};Customer {number}\n" for number in range(ROWS))
-    return service.read_file(f"Number;Name\n{lines}".encode(), "many.csv", user)
+    return service.read_file("partners", f"Number;Name\n{lines}".encode(), "many.csv", user)
 
 
 @pytest.mark.both_databases
@@ -41,13 +43,13 @@ def test_a_killed_import_goes_on_and_does_nothing_twice(
     assert of.state is ImportState.CHECKING, "more than a person waits for"
     assert queue.count == 1
     service.work(number)
-    assert db.session.get_one(PartnerImport, number).state is ImportState.CHECKED
-    service.start(db.session.get_one(PartnerImport, number))
+    assert db.session.get_one(Import, number).state is ImportState.CHECKED
+    service.start(db.session.get_one(Import, number))
 
     class KilledError(BaseException):
         """The process ends here."""
 
-    saved = service.save_partner
+    saved = subject.save_partner
     calls = []
 
     def dies(*args: object) -> Partner:
@@ -56,10 +58,10 @@ def test_a_killed_import_goes_on_and_does_nothing_twice(
             raise KilledError
         return saved(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(service, "save_partner", dies)
+    monkeypatch.setattr(subject, "save_partner", dies)
     with pytest.raises(KilledError):
         service.work(number)
-    monkeypatch.setattr(service, "save_partner", saved)
+    monkeypatch.setattr(subject, "save_partner", saved)
     db.session.rollback()
     assert db.session.scalar(select(func.count(Partner.id))) == 200, (
         "whole steps, and nothing of the one that died"
@@ -74,10 +76,10 @@ def test_a_killed_import_goes_on_and_does_nothing_twice(
     assert queue.count == 1
     service.work(number)
     service.work(number)  # a second job of the same
-    assert db.session.get_one(PartnerImport, number).state is ImportState.DONE
+    assert db.session.get_one(Import, number).state is ImportState.DONE
     assert db.session.scalar(select(func.count(Partner.id))) == ROWS
     assert db.session.scalar(select(func.count(func.distinct(Partner.number)))) == ROWS
-    service.undo(db.session.get_one(PartnerImport, number))
+    service.undo(db.session.get_one(Import, number))
     service.step(number)
     service.step(number)
     db.session.rollback()
@@ -96,7 +98,7 @@ def test_what_a_crash_left_half_read_and_what_is_over_is_deleted(
         half.state = ImportState.READING
     monkeypatch.setattr(clock, "now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(hours=2))
     service.sweep()
-    assert db.session.scalars(select(PartnerImport.id)).all() == [old.id]
+    assert db.session.scalars(select(Import.id)).all() == [old.id]
     monkeypatch.setattr(clock, "now", lambda: dt.datetime.now(dt.UTC) + service.KEPT_FOR * 1.1)
     service.sweep()
     assert db.session.scalars(select(ImportRow.id)).all() == []

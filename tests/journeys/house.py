@@ -109,7 +109,8 @@ class House:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=2)
         try:
             connection.request("GET", "/sign-in")
-            return connection.getresponse().status == HTTPStatus.OK
+            # Where nobody can sign in yet, it leads to where the first administrator begins.
+            return connection.getresponse().status in {HTTPStatus.OK, HTTPStatus.FOUND}
         except OSError:
             return False
         finally:
@@ -123,6 +124,7 @@ def running_house(
     *,
     ports: tuple[int, int] | None = None,
     python: Path | None = None,
+    demo: bool = True,
     **settings: str,
 ) -> Iterator[House]:
     """Start `envoi up` with demonstration data, and stop it with everything it started.
@@ -131,6 +133,7 @@ def running_house(
         folder: Where its data go; one that was there before goes on with them.
         redis_url: A Redis that others may use as well.
         ports: Of the web server and of the mailbox, or None for free ones.
+        demo: Whether it begins with demonstration data.
         python: The interpreter of the environment that Envoi is installed in, or None for that of the tests.
         settings: Further variables of its environment.
     """
@@ -154,7 +157,14 @@ def running_house(
     with path.open("ab") as log:
         process = subprocess.Popen(
             # A test that stands still is ended with its process: its house must not stay and load the machine.
-            [*die_with_parent(), str(python or sys.executable), "-m", "core", "up"],
+            [
+                *die_with_parent(),
+                str(python or sys.executable),
+                "-m",
+                "core",
+                "up",
+                *([] if demo else ["--no-demo"]),
+            ],
             env=environ,
             cwd=folder if python else None,
             stdin=subprocess.DEVNULL,

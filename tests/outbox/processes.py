@@ -102,6 +102,7 @@ class Worker:
             "PGAPPNAME": self._name,
         }
         environment |= {f"ENVOI_{name}": str(value) for name, value in settings.items()}
+        self.environment = environment
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
         self.process = _envoi(environment).start(

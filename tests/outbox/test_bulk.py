@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections import Counter
 
 import pytest
 from sqlalchemy import select, update
@@ -21,6 +22,7 @@ from modules.outbox.models import BulkRun, MailRecipient, OutgoingMail
 from modules.outbox.service import decisions
 from modules.outbox.states import MailState
 from tests.outbox.many import write
+from tests.statements import statements
 
 pytestmark = pytest.mark.both_databases
 
@@ -146,6 +148,41 @@ def test_uncertain_ones_are_decided_together_and_taken_back_one_by_one(company, 
     assert [event.verb for event in mail.events[-2:]] == ["mark", "unmark"]
     assert mail.events[-1].by_user is not None
     assert "nothing to take back" in client.post(f"/outbox/mails/{ids[1]}/unmark", follow_redirects=True).text
+
+
+def test_who_decides_meanwhile_ends_no_step(company, support, monkeypatch):
+    ids = write(company, [UNCERTAIN] * 3)
+    mark = decisions.mark
+
+    def after_a_colleague(mail_ids, **given):
+        mark(mail_ids[:1], accepted=False)
+        return mark(mail_ids, **given)
+
+    monkeypatch.setattr(bulk_actions.service, "mark", after_a_colleague)
+    assert bulk_actions.act(Action.ARRIVED, ids, support) == Done(2, why={Left.CERTAIN: 1})
+    # Of a recipient to whom nothing was handed over the word says nothing: these were not even begun.
+    assert set(states()) == {MailState.FAILED}
+    assert [event.by_user is not None for event in db.session.get_one(OutgoingMail, ids[0]).events] == [False]
+
+
+@pytest.mark.parametrize(
+    ("action", "values"),
+    [
+        (Action.ARRIVED, UNCERTAIN),
+        (Action.LOST, UNCERTAIN),
+        (Action.CANCEL, DEFERRED),
+        (Action.RETRY, FAILED),
+        (Action.NOW, DEFERRED),
+    ],
+)
+def test_many_cost_as_many_statements_as_few(company, support, action, values):
+    asked = []
+    for count in (2, 2, 40):  # the first time something is looked up that is known then
+        ids = write(company, [values] * count)
+        with statements() as seen:
+            assert bulk_actions.act(action, ids, support).changed == count
+        asked.append(len(seen))
+    assert asked[2] <= asked[1], Counter(seen).most_common(3)
 
 
 def test_sending_many_again_can_be_called_back(app, company, client, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import resource
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,8 +13,9 @@ from core import clock
 from core.db import db, transaction
 from core.db.group_commit import GroupCommit
 from core.files import FileStore
+from core.files.opening import establish
 from core.mail.outcomes import FailureKind
-from modules.outbox import service
+from modules.outbox import erasure, service
 from modules.outbox.delivery import claims, lane
 from modules.outbox.delivery import run as delivery
 from modules.outbox.delivery.shared import Shared
@@ -21,7 +23,7 @@ from modules.outbox.delivery.sweep import sweep
 from modules.outbox.message import file_store
 from modules.outbox.models import MailAttachment, OutgoingMail
 from modules.outbox.states import MailState
-from tests.outbox.conftest import draft
+from tests.outbox.conftest import draft, with_file
 
 pytestmark = [pytest.mark.smtp, pytest.mark.both_databases]
 
@@ -152,3 +154,36 @@ def test_a_pdf_that_cannot_be_stored_puts_its_mail_off_and_nothing_is_half_writt
     delivery.deliver([mail.id])
     assert state(mail.id) == MailState.SENT
     assert len(lab.accepted) == 1
+
+
+def test_a_mail_whose_files_cannot_be_reached_waits_and_says_why(
+    monkeypatch, server, send, company, lab, make_user, sign_in
+):
+    store = file_store()
+    establish(store)
+    monkeypatch.setattr(lane, "render_pdf", lambda _mail, _position: b"%PDF-1.4")
+    made = with_file(draft(company, "a@example.com"))
+    ids = [service.submit(made, None).id, send("b@example.com").id]
+    with transaction() as session:
+        session.add(
+            MailAttachment(mail_id=ids[1], name="b.pdf", media_type="application/pdf", generated=True)
+        )
+    away = store.root.rename(store.root.with_name("elsewhere"))  # as a folder that is not mounted any more
+    delivery.deliver(ids)
+    for mail in map(partial(db.session.get_one, OutgoingMail), ids):
+        assert (mail.state, mail.failure_kind) == ("deferred", FailureKind.STORE_AWAY)
+        assert mail.attempts == 0
+        assert "does not reach the file store of the installation" in mail.failure_reason
+    browser = sign_in(make_user("administrator"))
+    assert "Files cannot be reached" in browser.get(f"/outbox/mails/{ids[0]}").text
+    file = f"/outbox/mails/{ids[0]}/attachments/{db.session.get_one(OutgoingMail, ids[0]).attachments[0].id}"
+    response = browser.get(file)
+    assert (response.status_code, "The file store is unavailable" in response.text) == (503, True)
+    assert erasure.remove_files({made.attachments[0].sha256: clock.now()}) == 0
+
+    away.rename(store.root)
+    assert browser.get(file).data == b"some bytes"
+    assert set(service.retry_now(ids)) == set(ids)
+    delivery.deliver(ids)
+    assert [state(one) for one in ids] == ["sent", "sent"]
+    assert len(lab.accepted) == 2

@@ -390,9 +390,9 @@ def test_a_limited_rate_says_when_it_leaves(browser, lab, mail):
     )
 
 
-def test_the_page_asks_again_while_it_waits_and_no_longer(browser, mail):
-    assert 'hx-trigger="every 2s"' in page(browser, mail)
-    assert "hx-trigger" not in page(browser, accepted(mail), "recipients")
+def test_the_page_asks_by_the_clock_while_it_waits_and_no_longer(browser, mail):
+    assert 'hx-trigger="live, every 10s"' in page(browser, mail)
+    assert 'hx-trigger="live"' in page(browser, accepted(mail), "recipients")
 
 
 def test_asking_again_answers_only_when_something_has_changed(browser, mail):

@@ -124,14 +124,14 @@ def test_a_waiting_mail_says_what_it_waits_for(browser, quotation, about):
     become(about("one@example.com"), state=MailState.DEFERRED, failure_kind=FailureKind.SERVER_MISSING)
     panel = document_panel(browser, quotation)
     assert "It waits for a mail server that may send from sales@maison.example.com" in words(panel)
-    assert 'hx-trigger="every 20s"' in panel
+    assert 'hx-trigger="live, every 60s"' in panel
 
 
-def test_the_panel_asks_again_only_while_something_waits(browser, quotation, about):
+def test_the_panel_asks_by_the_clock_only_while_something_waits(browser, quotation, about):
     mail = about("one@example.com")
-    assert 'hx-trigger="every 1s"' in document_panel(browser, quotation)
+    assert 'hx-trigger="live, every 10s"' in document_panel(browser, quotation)
     accepted(mail)
-    assert "hx-trigger" not in document_panel(browser, quotation)
+    assert 'hx-trigger="live"' in document_panel(browser, quotation)
 
 
 def test_more_than_twenty_lead_to_the_list(browser, quotation, about):

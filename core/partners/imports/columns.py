@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from sqlalchemy import String
 
@@ -15,35 +14,11 @@ from core.config import SUPPORTED_LANGUAGES
 from core.errors import UserError
 from core.i18n import N_, countries, gettext
 from core.i18n import lazy_gettext as _l
+from core.imports.subject import NO, YES, FileColumn, folded_head, one_line, yes_or_no
 from core.matching import folded
 from core.partners.labels import LabelKind
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.titles import CONSENT_TITLES, PARTNER_TITLES
-
-Value = Any
-
-
-@dataclass(frozen=True, slots=True)
-class FileColumn:
-    """A column that a file may have.
-
-    Attributes:
-        name: Of the column of a customer, or of what stands for it.
-        title: English, marked with `N_`; the head of an export.
-        heads: Other heads that mean it, folded.
-        write: Returns what an export says of a customer.
-        read: Returns the value of a cell that is not empty.
-    """
-
-    name: str
-    title: str
-    heads: tuple[str, ...]
-    write: Callable[[Partner], str]
-    read: Callable[[str], Value] = str
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _country(text: str) -> str:
@@ -51,7 +26,7 @@ def _country(text: str) -> str:
     code = text.upper()
     if code in countries("en"):
         return code
-    found = _countries_by_name().get(folded(_one_line(text)).replace("-", " "))
+    found = _countries_by_name().get(folded(one_line(text)).replace("-", " "))
     if found is None:
         raise UserError(_l("There is no such country."), "country")
     return found
@@ -75,27 +50,19 @@ def _language(text: str) -> str:
     return found
 
 
-_YES = {"1", "yes", "y", "true", "x", "oui", "o", "vrai"}
-_NO = {"0", "no", "n", "false", "non", "faux"}
-
-
 def _active(text: str) -> bool:
-    if folded(text) in _YES:
-        return True
-    if folded(text) in _NO:
-        return False
-    raise UserError(_l("Write yes or no."), "active")
+    return yes_or_no(text, "active")
 
 
 def _consent(text: str) -> MailConsent:
     """Return a consent by its title in one of our languages; yes opts in, no does not opt out of what is necessary."""
-    word = _head(text).replace("’", "'")
+    word = folded_head(text).replace("’", "'")
     known = {
         **dict.fromkeys(
-            (*_YES, "also promotional emails", "aussi les e-mails promotionnels"), MailConsent.PROMOTIONAL
+            (*YES, "also promotional emails", "aussi les e-mails promotionnels"), MailConsent.PROMOTIONAL
         ),
         **dict.fromkeys(
-            (*_NO, "only what concerns their own orders", "uniquement ce qui concerne ses propres commandes"),
+            (*NO, "only what concerns their own orders", "uniquement ce qui concerne ses propres commandes"),
             MailConsent.NECESSARY,
         ),
         **dict.fromkeys(("wants no emails", "ne veut pas d'e-mails"), MailConsent.NONE),
@@ -123,7 +90,7 @@ def _type(text: str) -> PartnerType:
             ("delivery contact", "delivery", "contact de livraison", "livraison"), PartnerType.DELIVERY
         ),
     }
-    found = known.get(folded(_one_line(text)))
+    found = known.get(folded(one_line(text)))
     if found is None:
         words = ", ".join(str(title) for title in PARTNER_TITLES.values())
         raise UserError(_l("Write one of: %(words)s.", words=words), "type")
@@ -149,7 +116,7 @@ def _day(text: str) -> dt.datetime:
 
 def names_in(text: str) -> list[str]:
     """Return the names in a cell that may have several, between commas, semicolons or lines."""
-    return list(dict.fromkeys(name for part in re.split(r"[,;|\n]", text) if (name := _one_line(part))))
+    return list(dict.fromkeys(name for part in re.split(r"[,;|\n]", text) if (name := one_line(part))))
 
 
 def _labels(kind: LabelKind, attribute: str) -> Callable[[Partner], str]:
@@ -163,7 +130,7 @@ _TYPE_TITLES: Mapping[PartnerType, str] = {
     PartnerType.DELIVERY: N_("Delivery contact"),
 }
 
-COLUMNS: tuple[FileColumn, ...] = (
+_COLUMNS: tuple[FileColumn, ...] = (
     FileColumn(
         "type",
         N_("Kind"),
@@ -176,48 +143,48 @@ COLUMNS: tuple[FileColumn, ...] = (
         N_("Customer number"),
         ("number", "no", "numero", "n°", "numero client", "code client", "client no", "customer no", "customer code",
          "code", "account", "compte"),
-        lambda p: p.number, _one_line,
+        lambda p: p.number, one_line,
     ),
     FileColumn(
         "parent",
         N_("Contact of"),
         ("customer", "parent", "company", "client", "societe", "contact de", "rattache a"),
-        lambda p: (p.parent.number or p.parent.name) if p.parent is not None else "", _one_line,
+        lambda p: (p.parent.number or p.parent.name) if p.parent is not None else "", one_line,
     ),
     FileColumn(
         "name",
         N_("Name"),
         ("full name", "company name", "nom", "nom complet", "raison sociale", "denomination", "customer name",
          "nom du client"),
-        lambda p: p.name, _one_line,
+        lambda p: p.name, one_line,
     ),
     FileColumn(
         "email",
         N_("Email address"),
         ("email", "e-mail", "mail", "e-mail address", "adresse e-mail", "adresse mail", "courriel", "adresse email"),
-        lambda p: p.email, _one_line,
+        lambda p: p.email, one_line,
     ),
     FileColumn(
         "phone", N_("Phone"), ("telephone", "tel", "tel.", "phone number", "mobile", "portable"),
-        lambda p: p.phone, _one_line,
+        lambda p: p.phone, one_line,
     ),
-    FileColumn("function", N_("Function"), ("job", "job title", "fonction", "poste"), lambda p: p.function, _one_line),
+    FileColumn("function", N_("Function"), ("job", "job title", "fonction", "poste"), lambda p: p.function, one_line),
     FileColumn("street", N_("Street"), ("address", "adresse", "rue", "address 1", "adresse 1"), lambda p: p.street),
     FileColumn(
         "zip_code", N_("Postal code"),
-        ("zip", "zip code", "postcode", "post code", "cp", "code postal"), lambda p: p.zip_code, _one_line,
+        ("zip", "zip code", "postcode", "post code", "cp", "code postal"), lambda p: p.zip_code, one_line,
     ),
-    FileColumn("city", N_("City"), ("town", "ville", "localite", "commune"), lambda p: p.city, _one_line),
+    FileColumn("city", N_("City"), ("town", "ville", "localite", "commune"), lambda p: p.city, one_line),
     FileColumn("country", N_("Country"), ("pays", "country code", "code pays"), lambda p: p.country, _country),
     FileColumn(
         "vat", N_("VAT number"),
         ("vat", "vat no", "vat id", "tva", "n° tva", "numero de tva", "numero tva", "tva intracommunautaire"),
-        lambda p: p.vat, _one_line,
+        lambda p: p.vat, one_line,
     ),
     FileColumn("language", N_("Language"), ("langue", "lang"), lambda p: p.language, _language),
     FileColumn(
         "family", N_("Family"), ("famille", "category", "categorie", "group", "groupe"),
-        lambda p: p.family.name if p.family is not None else "", _one_line,
+        lambda p: p.family.name if p.family is not None else "", one_line,
     ),
     FileColumn(
         "tags", N_("Tags"), ("tag", "etiquettes", "etiquette", "labels"), _labels(LabelKind.TAG, "name"), names_in,
@@ -237,57 +204,17 @@ COLUMNS: tuple[FileColumn, ...] = (
     ),
     FileColumn(
         "consent_source", N_("How it is known"), ("opt-in source", "source", "origine", "source opt-in"),
-        lambda p: p.consent_source, _one_line,
+        lambda p: p.consent_source, one_line,
     ),
     FileColumn(
         "active", N_("Active"), ("actif",), lambda p: gettext("yes") if p.active else gettext("no"), _active,
     ),
 )  # fmt: skip
-"""All columns, in the order of an export."""
 
-BY_NAME: Mapping[str, FileColumn] = {column.name: column for column in COLUMNS}
 _LENGTHS = {
     column.name: column.type.length
     for column in Partner.__table__.columns
     if isinstance(column.type, String) and column.type.length
 }
-
-
-def guess(header: Sequence[str]) -> list[str]:
-    """Return what the columns of a file are by their heads, in English or French; "" where nobody knows.
-
-    Of two that could be one column, the first is.
-    """
-    heads: dict[str, str] = {}
-    for column in COLUMNS:
-        for head in (column.title, gettext(column.title), *column.heads):
-            heads.setdefault(_head(head), column.name)
-        heads.setdefault(_head(column.name), column.name)
-    found: list[str] = []
-    for head in header:
-        name = heads.get(_head(head), "")
-        found.append("" if name in found else name)
-    return found
-
-
-def _head(text: str) -> str:
-    # Decomposed, a hyphen that does not break is the one that says no more than that it is none of the keyboard.
-    return " ".join(re.sub(r"[_*:]+", " ", folded(text)).replace("\N{HYPHEN}", "-").split())
-
-
-def read_cells(cells: Sequence[str], mapping: Iterable[str]) -> dict[str, Value]:
-    """Return the values of a row by the names of their columns; an empty cell is left out.
-
-    Raises:
-        UserError: A cell makes no sense, or is too long; `field` is the name of its column.
-    """
-    values: dict[str, Value] = {}
-    for name, cell in zip(mapping, cells, strict=False):
-        if not name or not cell:
-            continue
-        value = BY_NAME[name].read(cell.replace("\0", ""))
-        longest = _LENGTHS.get(name)
-        if isinstance(value, str) and longest is not None and len(value) > longest:
-            raise UserError(_l("At most %(max)d characters.", max=longest), name)
-        values[name] = value
-    return values
+COLUMNS = tuple(replace(column, longest=_LENGTHS.get(column.name)) for column in _COLUMNS)
+"""All columns, in the order of an export."""

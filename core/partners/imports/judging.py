@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, func, or_, select
@@ -14,9 +13,10 @@ from core.auth.models import User
 from core.db import db
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.imports.models import Import, ImportRow, ImportState, Verdict
+from core.imports.subject import NEW_LABELS, Judgement, read_cells, refuse_twice
 from core.mail.addresses import InvalidAddressError, normalize
-from core.partners.imports.columns import read_cells
-from core.partners.imports.models import ImportRow, ImportState, MatchBy, PartnerImport, Verdict
+from core.partners.imports.columns import COLUMNS
 from core.partners.labels import LabelKind, PartnerLabel, save_label
 from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
@@ -25,40 +25,17 @@ from core.partners.service import checked_values
 
 LABELS = "core.company.edit"
 """Who may make families, tags and codes that are not there."""
-NEW_LABELS = "new_labels"
-"""Beside the columns that a row changes: names of labels that will be made."""
 
 
-@dataclass(slots=True)
-class Judgement:
-    """What becomes of a row.
+class MatchBy(StrEnum):
+    """What a row and a customer have in common when they are the same."""
 
-    Attributes:
-        verdict: The verdict.
-        key: What it is matched by, "" for nothing.
-        name: The name in small letters.
-        number: The number.
-        partner: The customer that it is, or None.
-        values: What `save_partner` gets.
-        before: Of the columns that change, what they were.
-        after: And what they become, as JSON has it.
-        field: The column that is the trouble.
-        problem: Why it cannot be.
-    """
-
-    verdict: Verdict = Verdict.NEW
-    key: str = ""
-    name: str = ""
-    number: str = ""
-    partner: Partner | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
-    field: str = ""
-    problem: object = ""
+    NUMBER = "number"
+    VAT = "vat"
+    EMAIL = "email"
 
 
-def judge(row: ImportRow, of: PartnerImport, user: User) -> Judgement:
+def judge(row: ImportRow, of: Import, user: User) -> Judgement:
     """Return what becomes of a row; labels that are not there are made where the import says so."""
     found = Judgement()
     try:
@@ -69,14 +46,14 @@ def judge(row: ImportRow, of: PartnerImport, user: User) -> Judgement:
     return found
 
 
-def _judge(found: Judgement, row: ImportRow, of: PartnerImport, user: User) -> None:
-    values = read_cells(row.cells, of.mapping)
+def _judge(found: Judgement, row: ImportRow, of: Import, user: User) -> None:
+    values = read_cells(COLUMNS, row.cells, of.mapping)
     found.name, found.number = str(values.get("name", "")).casefold()[:160], values.get("number", "")
     parent = _parent(values, row, of, user)
     found.key = _key(values, of, parent)
     if of.state is ImportState.CHECKING:
-        _refuse_twice(found, row, of)
-    found.partner = partner = _match(values, found, of, user, parent)
+        refuse_twice(found.key, row, of)
+    found.entity = partner = _match(values, found, of, user, parent)
     _put_type(values, partner, parent)
     missing = _put_labels(values, of, user, partner)
     values.pop("parent", None)
@@ -115,7 +92,7 @@ def _put_type(values: dict[str, Any], partner: Partner | None, parent: Partner |
         values["type"] = PartnerType.CONTACT
 
 
-def _put_source(values: dict[str, Any], partner: Partner | None, of: PartnerImport) -> None:
+def _put_source(values: dict[str, Any], partner: Partner | None, of: Import) -> None:
     """Say of an opt-in how it is known; a file never takes back that somebody has opted out."""
     if values.get("consent") is not MailConsent.PROMOTIONAL:
         return
@@ -135,7 +112,7 @@ def _put_source(values: dict[str, Any], partner: Partner | None, of: PartnerImpo
     )
 
 
-def _of_a_new_one(values: dict[str, Any], of: PartnerImport, parent: Partner | None) -> dict[str, Any]:
+def _of_a_new_one(values: dict[str, Any], of: Import, parent: Partner | None) -> dict[str, Any]:
     if not values.get("name"):
         raise UserError(_l("A new customer or contact needs a name."), "name")
     if parent is not None:
@@ -178,36 +155,21 @@ def compact(column: SQLColumnExpression[str]) -> ColumnElement[str]:
     return bare
 
 
-def _key(values: dict[str, Any], of: PartnerImport, parent: Partner | None) -> str:
+def _key(values: dict[str, Any], of: Import, parent: Partner | None) -> str:
     """Return what a row is matched by, or "" where its column is empty: then by name and postal code."""
     within = f"{parent.id or parent.name.casefold()}/" if parent is not None else ""
-    value = str(values.get(of.match_by.value, ""))
-    if of.match_by is MatchBy.EMAIL and value:
+    value = str(values.get(of.match_by, ""))
+    if of.match_by == MatchBy.EMAIL and value:
         return f"{within}{normalize(value).casefold()}"
-    if of.match_by is MatchBy.VAT and value:
+    if of.match_by == MatchBy.VAT and value:
         return f"{within}{''.join(letter for letter in value if letter.isalnum()).upper()}"
     if value:
         return f"{within}{value}"
     return f"{within}{str(values.get('name', '')).casefold()}\n{values.get('zip_code', '')}"
 
 
-def _refuse_twice(found: Judgement, row: ImportRow, of: PartnerImport) -> None:
-    line = db.session.scalar(
-        select(ImportRow.line)
-        .where(
-            ImportRow.import_id == of.id,
-            ImportRow.key == found.key[:300],
-            ImportRow.id < row.id,
-            ImportRow.verdict != Verdict.REFUSED,
-        )
-        .limit(1)
-    )
-    if line is not None:
-        raise UserError(_l("Line %(line)s is about the same.", line=line), of.match_by.value)
-
-
 def _match(
-    values: dict[str, Any], found: Judgement, of: PartnerImport, user: User, parent: Partner | None
+    values: dict[str, Any], found: Judgement, of: Import, user: User, parent: Partner | None
 ) -> Partner | None:
     """Return the customer or contact that a row is, of those whom the user may edit.
 
@@ -226,17 +188,17 @@ def _match(
     several = list(db.session.scalars(query.order_by(Partner.id).limit(2)))
     if len(several) > 1:
         raise UserError(
-            _l("Several customers fit. Match by something else, or merge them first."), of.match_by.value
+            _l("Several customers fit. Match by something else, or merge them first."), of.match_by
         )
     return several[0] if several else None
 
 
-def _same(values: dict[str, Any], found: Judgement, of: PartnerImport) -> ColumnElement[bool] | None:
-    value = str(values.get(of.match_by.value, ""))
+def _same(values: dict[str, Any], found: Judgement, of: Import) -> ColumnElement[bool] | None:
+    value = str(values.get(of.match_by, ""))
     name = str(values.get("name", ""))
-    if value and of.match_by is MatchBy.NUMBER:
+    if value and of.match_by == MatchBy.NUMBER:
         return Partner.number == value
-    if value and of.match_by is MatchBy.VAT:
+    if value and of.match_by == MatchBy.VAT:
         return compact(Partner.vat) == found.key.rpartition("/")[2]
     if value:
         return Partner.email_key == address_key(normalize(value))
@@ -248,7 +210,7 @@ def _alike(column: SQLColumnExpression[str], text: str) -> ColumnElement[bool]:
     return or_(column == text, func.lower(column) == text.lower())
 
 
-def _parent(values: dict[str, Any], row: ImportRow, of: PartnerImport, user: User) -> Partner | None:
+def _parent(values: dict[str, Any], row: ImportRow, of: Import, user: User) -> Partner | None:
     """Return the customer that a contact belongs to, by its number or its name; None for a customer.
 
     Raises:
@@ -279,7 +241,7 @@ def _parent(values: dict[str, Any], row: ImportRow, of: PartnerImport, user: Use
     raise UserError(_l("There is no customer of this name or number."), "parent")
 
 
-def _further_up(named: str, row: ImportRow, of: PartnerImport) -> bool:
+def _further_up(named: str, row: ImportRow, of: Import) -> bool:
     found = db.session.scalar(
         select(ImportRow.id)
         .where(
@@ -296,7 +258,7 @@ def _further_up(named: str, row: ImportRow, of: PartnerImport) -> bool:
 # ---------------------------------------------------------------------------------------------------------- labels
 
 
-def _put_labels(values: dict[str, Any], of: PartnerImport, user: User, partner: Partner | None) -> list[str]:
+def _put_labels(values: dict[str, Any], of: Import, user: User, partner: Partner | None) -> list[str]:
     """Put ids in the place of names of families, tags and codes; a list that the file has replaces the former one.
 
     Returns:
@@ -320,7 +282,7 @@ def _put_labels(values: dict[str, Any], of: PartnerImport, user: User, partner: 
 
 
 def _labels(
-    kind: LabelKind, names: list[str], column: str, of: PartnerImport, user: User, missing: list[str]
+    kind: LabelKind, names: list[str], column: str, of: Import, user: User, missing: list[str]
 ) -> list[PartnerLabel]:
     found: list[PartnerLabel] = []
     for name in names:

@@ -132,9 +132,10 @@ def changes_of_the_database() -> Iterator[list[str]]:
 
 
 @pytest.fixture(scope="session")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """Every installed module, with its demonstration data; only read from."""
-    app = make_app(test_settings(tmp_path_factory.mktemp("demonstration")))
+def demonstration(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Flask]:
+    """Every module, or those that `envoi_modules` names, with its demonstration data; only read from."""
+    modules = tuple(pytestconfig.getini("envoi_modules")) or None
+    app = make_app(test_settings(tmp_path_factory.mktemp("demonstration"), modules=modules))
     # Whoever tries ids that may not be there gets mostly this; the page that people see costs more than asking.
     app.register_error_handler(404, lambda _error: ("", 404))
     with app.app_context():

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect as inspect_database
 
-from core import migrate
+from core import compatibility, loader, migrate
 from core.contract import Module
 from core.db import Base, Encrypted, db
-from core.testing.conformance.house import fail_if, tables_of
+from core.testing.applications import make_app
+from core.testing.conformance.compatible import losses, tables_as_they_are
+from core.testing.conformance.house import fail_if, tables_of, with_what_it_needs
+from core.testing.fixtures import test_settings
 
 
 class MigrationRules:
@@ -43,6 +48,40 @@ class MigrationRules:
         assert module.migrations, f"The module {module.name} has models and no migrations."
         assert not migrate.pending(module), f"Not every migration of {module.name} was applied."
         fail_if([f"{module.name}: {difference}" for difference in migrate.differences(module)])
+
+    def test_a_former_program_lives_with_each_migration(self, module: Module, tmp_path: Path) -> None:
+        """A migration takes nothing from processes of the release before it, unless it says why as `contract`."""
+        if not _has_migrations(module):
+            return
+        script = ScriptDirectory.from_config(migrate.alembic_config(module))
+        head = str(script.get_current_head())
+        start = compatibility.last_contract(script, head)
+        if start == head:
+            return
+        needed = tuple(one.name for one in with_what_it_needs(module) if one.name != loader.CORE.name)
+        app = make_app(test_settings(tmp_path, modules=needed or None))
+        problems = []
+        with app.app_context():
+            try:
+                for other in migrate.migrated_modules():
+                    if other.name == module.name:
+                        break
+                    migrate.upgrade_module(other)
+                migrate.upgrade_module(module, version=start)
+                before = tables_as_they_are(db.engine, f"{module.name}_")
+                for step in reversed(list(script.iterate_revisions(head, start))):
+                    migrate.upgrade_module(module, version=step.revision)
+                    after = tables_as_they_are(db.engine, f"{module.name}_")
+                    problems += [f"{step.doc} ({step.revision}): {one}." for one in losses(before, after)]
+                    before = after
+            finally:
+                db.session.remove()
+                db.engine.dispose()
+        if problems:
+            problems.append(
+                "Former programs cannot go on beside it: change it, or say why as `contract` in it."
+            )
+        fail_if(problems)
 
     def test_what_is_encrypted_can_be_encrypted_under_another_key(self, module: Module, app: Flask) -> None:
         """A change of keys finds each value by the one column of its table's key, and people by the name of the row."""

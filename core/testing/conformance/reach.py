@@ -288,8 +288,9 @@ def leaks(demonstration: Flask, tour: Tour, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("copy") / "data"
     with demonstration.app_context():
         db.engine.dispose()
-    shutil.copytree(demonstration.extensions["envoi_settings"].data_dir, folder)
-    copy = make_app(test_settings(folder))
+    settings = demonstration.extensions["envoi_settings"]
+    shutil.copytree(settings.data_dir, folder)
+    copy = make_app(test_settings(folder, modules=settings.modules))
     copy.config["WTF_CSRF_ENABLED"] = False
     # Nearly every answer is this one, and the page that people see costs more than asking.
     copy.register_error_handler(404, lambda _error: ("", 404))

@@ -154,6 +154,12 @@ class PostgresServer:
             stop_process(self._process)
             raise
 
+    def admit(self, network: str) -> None:
+        """Let in whoever comes from a network and knows the password of an account."""
+        with (self._cluster / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {network} scram-sha-256\n")
+        self._process.send_signal(signal.SIGHUP)
+
     def crash(self) -> None:
         """End it at once, as "immediate" does: every session breaks off, nothing is said goodbye to."""
         self._process.send_signal(signal.SIGQUIT)

@@ -18,7 +18,7 @@ from core.mail.dkim import Algorithm
 from core.vault import readable
 from core.web.forms import at_most, required, submit
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.domains.check import check_domain, name_service
+from modules.mail_config.domains.check import check_domain
 from modules.mail_config.domains.findings import (
     TOPIC_TITLES,
     Record,
@@ -30,7 +30,7 @@ from modules.mail_config.models import DomainKey
 from modules.mail_config.servers.place import SET_UP
 from modules.mail_config.signing import keys
 from modules.mail_config.signing_models import KeyState
-from modules.mail_config.transports.name_service import NameServiceError
+from modules.mail_config.transports.name_service import NameServiceError, name_service
 
 ALGORITHM_TITLES: Mapping[Algorithm, str] = {Algorithm.RSA: "RSA 2048", Algorithm.ED25519: "Ed25519"}
 
@@ -129,12 +129,8 @@ def _shown() -> dict[str, object]:
 def domain_keys_make(domain: str) -> ResponseReturnValue:
     """Make a pair of keys: RSA, which everybody knows, and Ed25519 beside it."""
     name = _domain(domain)
-    try:
-        keys.make_keys(name, tuple(Algorithm))
-    except UserError as error:
-        flash(str(error.message), "danger")
-    else:
-        flash(gettext("The keys are made. Publish their records; they sign nothing before."), "success")
+    keys.make_keys(name, tuple(Algorithm))
+    flash(gettext("The keys are made. Publish their records; they sign nothing before."), "success")
     return _back(name)
 
 
@@ -159,8 +155,6 @@ def domain_key_sign(key_id: int) -> ResponseReturnValue:
             )
     except NameServiceError as error:
         flash(trouble_sentence(error), "danger")
-    except UserError as error:
-        flash(str(error.message), "danger")
     return _back(name)
 
 
@@ -181,10 +175,6 @@ def domain_key_delete(key_id: int) -> ResponseReturnValue:
     """Delete a key that signs nothing."""
     key = _key(key_id)
     name = key.domain
-    try:
-        keys.delete_key(key)
-    except UserError as error:
-        flash(str(error.message), "danger")
-    else:
-        flash(gettext("The key was deleted."), "success")
+    keys.delete_key(key)
+    flash(gettext("The key was deleted."), "success")
     return _back(name)

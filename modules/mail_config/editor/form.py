@@ -16,14 +16,13 @@ from werkzeug.datastructures import MultiDict
 from wtforms import BooleanField, EmailField, Field, SelectField, StringField
 from wtforms.validators import NumberRange, Optional, ValidationError
 
-from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import InvalidAddressError, normalize
 from core.mail.draft import DraftAttachment, Priority, RecipientField
-from core.pickers import PartnerField
+from core.pickers import CompanyField, PartnerField
 from core.web.formats import file_size
 from core.web.forms import WholeNumberField, at_most, required
 from modules.mail_config.editor.from_editor import from_editor
@@ -58,7 +57,7 @@ class TemplateForm(FlaskForm):  # type: ignore[misc]
     """The fields of a template beside its texts, recipients and files."""
 
     name = StringField(_l("Name"), [*required(), at_most(120)])
-    company_id = SelectField(_l("Company"), coerce=int)
+    company_id = CompanyField(_l("Company"))
     owner_id = SelectField(
         _l("Saved by"),
         coerce=int,
@@ -160,7 +159,7 @@ class TypedTemplate:
             form.priority.data = Priority.NORMAL.value
         else:
             form.priority.data = row.priority.value
-            form.company_id.data, form.owner_id.data = row.company_id or 0, row.owner_id or 0
+            form.owner_id.data = row.owner_id or 0
         texts = []
         for language in SUPPORTED_LANGUAGES:
             text = next((text for text in row.texts if text.language == language), None) if row else None
@@ -182,10 +181,11 @@ class TypedTemplate:
     ) -> TypedTemplate:
         """Return what the page has posted, or posted once and is kept; what is wrong stands in `problems`."""
         sent = request.form if kept is None else kept
+        present = {"company_id": row.company_id, "partner_id": row.partner_id} if row else None
         typed = cls(
             kind,
             row,
-            _with_choices(TemplateForm(sent, data={"partner_id": row.partner_id if row else None}), row),
+            _with_choices(TemplateForm(sent, data=present), row),
             [_read_text(sent, language) for language in SUPPORTED_LANGUAGES],
             _read_recipients(sent),
             seen_revision=sent.get("seen_revision", 0, type=int),
@@ -257,7 +257,7 @@ class TypedTemplate:
             "name": (form.name.data or "").strip(),
             "attachment_name": (form.attachment_name.data or "").strip(),
             "reply_to": (form.reply_to.data or "").strip(),
-            "company_id": form.company_id.data or None,
+            "company_id": form.company_id.data,
             "owner_id": form.owner_id.data or None,
             "partner_id": form.partner_id.data,
             "priority": Priority(form.priority.data or Priority.NORMAL),
@@ -319,9 +319,7 @@ class TypedTemplate:
         places = {"attachment_name": name}
         for language, (subject, body) in self.sources.items():
             places |= {f"subject_{language}": subject, f"body_{language}": body}
-        for problem in check_in_detail(
-            self.kind, self.sources, name, company_id=self.form.company_id.data or None
-        ):
+        for problem in check_in_detail(self.kind, self.sources, name, company_id=self.form.company_id.data):
             self._show(problem.field, located(problem, places.get(problem.field, "")))
         for row in self.recipients:
             row.error = _wrong_with(row)
@@ -347,8 +345,6 @@ def newest_change(row: MailTemplate | None) -> int:
 
 
 def _with_choices(form: TemplateForm, row: MailTemplate | None) -> TemplateForm:
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     form.priority.choices = [(key.value, str(title)) for key, title in PRIORITIES.items()]
     keeper = row.owner if row is not None else None
     form.owner_id.choices = [

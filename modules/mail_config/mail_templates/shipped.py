@@ -5,17 +5,11 @@ from __future__ import annotations
 from flask import Flask
 from sqlalchemy import select
 
-from core import clock
 from core.db import transaction
 from modules.mail_config.mail_templates.service import keep_revision, shipped_key
 from modules.mail_config.mail_templates.variables import save_variable
-from modules.mail_config.models import (
-    Encryption,
-    InstalledTemplate,
-    MailServer,
-    MailTemplate,
-    MailTemplateText,
-)
+from modules.mail_config.models import InstalledTemplate, MailTemplate, MailTemplateText
+from modules.mail_config.servers import playground
 from modules.mail_config.template_language.fields import plain_catalogue, shipped_templates, template_kinds
 
 
@@ -47,12 +41,8 @@ def install(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
                 keep_revision(template, None)
 
 
-def demo(app: Flask) -> None:
-    """Set up the playground's mailbox as the mail server of the demonstration, and a variable to look at.
-
-    The server counts as tested: it is ours, it runs on this machine, and a first try should not begin in
-    developer mode. Every other server must pass its test.
-    """
+def demo(app: Flask) -> None:  # noqa: ARG001 (signature of the signal)
+    """Set up the playground's mailbox as the mail server of the demonstration, and a variable to look at."""
     for kind in template_kinds():
         # A deposit is asked for with what is offered.
         if {"document.total", "document.validity"} <= {spec.name for spec in plain_catalogue(kind)}:
@@ -60,19 +50,5 @@ def demo(app: Flask) -> None:
                 None, kind=kind, code="deposit", label="Deposit of 30 %", formula="document.total * 0.3"
             )
             break
-    port = app.config.get("PLAYGROUND_SMTP_PORT")
-    if port is None:
-        return
-    with transaction() as session:
-        server = MailServer(
-            name="Playground",
-            host="127.0.0.1",
-            port=int(port),
-            encryption=Encryption.NONE,
-            from_filter="",
-            priority=100,
-        )
-        session.add(server)
-        session.flush()
-        server.tested_fingerprint = server.fingerprint
-        server.tested_at = clock.now()
+    if playground.is_there():
+        playground.use()

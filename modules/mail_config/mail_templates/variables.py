@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 
-from flask_babel import force_locale, get_locale, gettext
+from flask_babel import get_locale, gettext
 from sqlalchemy import or_, select
 
 from core.companies.models import Company
@@ -65,8 +65,7 @@ def problems_of(kind: str, formula: str) -> list[str]:
     problems = find_problems(source, known, field="formula")
     language = str(get_locale() or "en")
     if not problems:
-        with force_locale(language):
-            filled, empty = sample_values(kind), empty_values(kind)
+        filled, empty = sample_values(kind), empty_values(kind)
         problems = try_out(
             source, filled, empty, currency=SAMPLE_CURRENCY, field="formula", language=language
         )

@@ -18,6 +18,7 @@ from core.vault import decrypt
 from modules.mail_config.accounts.clients import base_url_of
 from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.models import Encryption, MailServer
+from modules.mail_config.servers import playground
 from modules.mail_config.transports.account_api import AccountApi
 from modules.mail_config.transports.base import ServerAccess, Transport
 from modules.mail_config.transports.capture import CAPTURE, Capture
@@ -63,9 +64,6 @@ def access_to(
         UserError: The saved password cannot be read.
     """
     config = current_app.config
-    # The mailbox of the demonstration, if it is there: it takes every mail and hands on none.
-    playground = config.get("PLAYGROUND_SMTP_PORT")
-    is_playground = playground is not None and (server.host, server.port) == ("127.0.0.1", int(playground))
     return ServerAccess(
         host=server.host,
         port=server.port,
@@ -74,7 +72,8 @@ def access_to(
         password=decrypt(server.secret) if server.secret else "",
         ca_file=current_app.config["MAIL_CONFIG_CA_FILE"] or None,
         ca_certificate=ca_certificate,
-        allow_local=is_playground or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
+        allow_local=playground.is_it(server.host, server.port)
+        or bool(config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"]),
         only_public=only_public,
         timeout=timeout,
         own_name=str(config["MAIL_CONFIG_EHLO_NAME"]),

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from flask import url_for
 from flask_babel import gettext
 from flask_wtf import FlaskForm
-from sqlalchemy import select
 from wtforms import (
     BooleanField,
     EmailField,
@@ -20,10 +19,9 @@ from wtforms import (
 )
 from wtforms.validators import NumberRange, Optional
 
-from core.companies.models import Company
 from core.contract import TransportSpec
-from core.db import db
 from core.i18n import lazy_gettext as _l
+from core.pickers import CompanyField
 from core.web.forms import WholeNumberField, at_most, required
 from core.web.record_form import RecordForm, Shown
 from modules.mail_config.models import Encryption, MailServer
@@ -122,7 +120,7 @@ class ServerForm(ConnectionForm):
     """A server that an administrator sets up."""
 
     name = StringField(_l("Name"), [*required(), at_most(80)])
-    company_id = SelectField(_l("Company"), coerce=int)
+    company_id = CompanyField(_l("Company"))
     from_filter = TextAreaField(
         _l("From filter"),
         render_kw={"rows": 2},
@@ -223,16 +221,12 @@ def server_form(
         how: What WTForms takes besides.
     """
     size = server.size_limit // 1_000_000 if server and server.size_limit else None
-    company_id = server.company_id or 0 if server else 0
     shown = {
         "size_limit_mb": size,
-        "company_id": company_id,
         **_of_kind(server, spec),
         **(filled or {}),
     }
     form = ServerForm(obj=Shown(server, **shown), **how)
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
     if server is None:
         usual = gettext("As usual with this server")
     elif usually_signs(server):
@@ -311,6 +305,4 @@ def values_of(form: ConnectionForm) -> tuple[dict[str, Any], str | None]:
     if "size_limit_mb" in data:
         size = data.pop("size_limit_mb")
         data["size_limit"] = size * 1_000_000 if size else None
-    if "company_id" in data:
-        data["company_id"] = data["company_id"] or None
     return data, "" if forget else password

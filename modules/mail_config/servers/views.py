@@ -20,7 +20,14 @@ from core.web.record_form import record_form
 from modules.mail_config.accounts import clients
 from modules.mail_config.blueprint import blueprint
 from modules.mail_config.models import SMTP, MailServer, ServerHealth
-from modules.mail_config.servers import circuit_breaker, connecting, connection_limit, health, service
+from modules.mail_config.servers import (
+    circuit_breaker,
+    connecting,
+    connection_limit,
+    health,
+    playground,
+    service,
+)
 from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.envelopes import signs_itself
 from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
@@ -99,6 +106,17 @@ def _save(row: MailServer | None, spec: TransportSpec, form: ServerForm) -> Mail
 
 def _provider(spec: TransportSpec, form: ServerForm) -> Provider | None:
     return provider_of((form.host.data or "") if "host" in form else spec.host)
+
+
+@blueprint.post("/servers/playground")
+@requires(SET_UP)
+def server_playground() -> ResponseReturnValue:
+    """Send by the mailbox of the playground, to try things out: it takes every email and delivers none."""
+    if not playground.is_there():
+        abort(404)
+    playground.use()
+    flash(gettext("Emails go to the test mailbox now, and reach nobody."), "success")
+    return redirect(url_for("core.first_steps"))
 
 
 @blueprint.get("/servers/<int:server_id>")

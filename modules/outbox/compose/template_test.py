@@ -8,7 +8,7 @@ from core.auth.models import User
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
 from core.errors import UserError
-from core.files import StoreFullError
+from core.files import StoreError
 from core.mail.addresses import Address, normalize
 from core.mail.draft import DraftAttachment, DraftRecipient, MailDraft, Reason
 from modules.mail_config.editor.preview import Preview
@@ -65,5 +65,5 @@ def _pdf(document: Document, name: str, language: str) -> DraftAttachment:
     try:
         data = render_document(document, language=language, patience=PATIENCE_SECONDS)
         return DraftAttachment(name, "application/pdf", file_store().put(data), len(data))
-    except (RenderError, StoreFullError) as error:
+    except (RenderError, StoreError) as error:
         raise UserError(gettext("The PDF could not be made: %(why)s", why=str(error))) from error

@@ -208,7 +208,7 @@ def _put_picture(name: str, data: bytes) -> FormFile:
 
 def picture_size(file: DraftAttachment) -> tuple[int, int] | None:
     """Return width and height of a picture of the store, or None for what is none."""
-    return size_of(file_store().path(file.sha256))
+    return size_of(BytesIO(file_store().get(file.sha256)))
 
 
 def put(

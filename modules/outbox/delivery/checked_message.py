@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 
-from core.files import FileMissingError
+from core import clock
+from core.files import FileMissingError, StoreAwayError
 from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
-from modules.outbox.delivery.errors import UndeliverableError
+from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
+from modules.outbox.delivery.settlement import with_jitter
 from modules.outbox.message import build_message
 from modules.outbox.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
+
+WHILE_AWAY = dt.timedelta(minutes=1)
+"""How long a mail waits whose files cannot be reached: no server was asked, and none is burdened."""
 
 
 def checked_message(mail: OutgoingMail, size_limit: int | None, return_address: str = "") -> bytes:
@@ -25,9 +31,12 @@ def checked_message(mail: OutgoingMail, size_limit: int | None, return_address: 
 
     Raises:
         UndeliverableError: A file is gone, the message is too large for the server, or it cannot be built.
+        MustWaitError: The store of the files cannot be reached.
     """
     try:
         message = build_message(mail, with_link=True, return_address=return_address)
+    except StoreAwayError as error:
+        raise store_away(error) from error
     except FileMissingError as error:
         raise UndeliverableError(Failure(FailureKind.ATTACHMENT_MISSING, False, detail=str(error))) from error
     except (ValueError, LookupError, TypeError) as error:
@@ -45,3 +54,10 @@ def checked_message(mail: OutgoingMail, size_limit: int | None, return_address: 
         logger.warning("Mail %s is not octet for octet what it was at its first attempt.", mail.id)
     mail.message_sha256 = sha256
     return message
+
+
+def store_away(error: StoreAwayError) -> MustWaitError:
+    """Return that a mail waits since the store of its files cannot be reached; that is no attempt."""
+    logger.warning("%s", error)
+    failure = Failure(FailureKind.STORE_AWAY, True, detail=str(error))
+    return MustWaitError(failure, clock.now() + with_jitter(WHILE_AWAY))

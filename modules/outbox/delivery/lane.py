@@ -17,7 +17,7 @@ from core import clock
 from core.db import end_reading
 from core.db.group_commit import Part
 from core.db.prepared import Batch, Count
-from core.files import StoreFullError
+from core.files import StoreAwayError, StoreFullError
 from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind, RecipientState
 from modules.mail_config.models import MailServer
@@ -26,7 +26,7 @@ from modules.mail_config.servers.access import UnusableServerError
 from modules.mail_config.servers.return_path import return_path
 from modules.mail_config.transports.base import Envelope, LostClaimError, Submission, Transport
 from modules.outbox.delivery import claims, ledger
-from modules.outbox.delivery.checked_message import checked_message
+from modules.outbox.delivery.checked_message import checked_message, store_away
 from modules.outbox.delivery.connections import Loan, pool
 from modules.outbox.delivery.errors import MustWaitError, NoConnectionError, UndeliverableError
 from modules.outbox.delivery.pdf import render_pdf
@@ -147,6 +147,9 @@ class Lane:
         """Make the PDF of a mail that another lane delivers; return False when there can be none, and it is settled."""
         try:
             self._freeze_attachments(mail)
+        except MustWaitError as error:
+            self._write_apart(mail, waiting(mail, error.failure, error.until))
+            return False
         except UndeliverableError as error:
             self.fail(mail, error.failure)
             return False
@@ -165,7 +168,9 @@ class Lane:
 
     def fail(self, mail: OutgoingMail, failure: Failure) -> None:
         """Settle a mail that no server was asked about, and write it down."""
-        settlement = failed(mail, failure, self.shared.policy)
+        self._write_apart(mail, failed(mail, failure, self.shared.policy))
+
+    def _write_apart(self, mail: OutgoingMail, settlement: Settlement) -> None:
         self.flush()
         self.unwritten = _Unwritten(mail, settlement, "", clock.now(), ())
         self.flush()
@@ -207,6 +212,8 @@ class Lane:
     def _freeze(self, attachment: MailAttachment, data: bytes) -> None:
         try:
             sha256 = file_store().put(data)
+        except StoreAwayError as error:
+            raise store_away(error) from error
         except StoreFullError as error:
             raise UndeliverableError(Failure(FailureKind.RENDER_FAILED, True, detail=str(error))) from error
         attachment.sha256, attachment.size = sha256, len(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core.files import StoreFullError
+from core.files import StoreError
 from core.mail.addresses import Address, InvalidAddressError, normalize
 from core.mail.html import clean_html, plain_text
 from core.mail.reader import ReadAttachment, ReadMessage, read_message
@@ -91,5 +91,5 @@ def _kept(message: ReadMessage) -> tuple[list[AnswerFile], int]:
 def _stored(file: ReadAttachment) -> str:
     try:
         return file_store().put(file.data)
-    except (StoreFullError, OSError):
+    except (StoreError, OSError):
         return ""

@@ -13,7 +13,7 @@ from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.service import stop_promotions
 from modules.outbox.alert_rows import write_alerts
-from modules.outbox.copy_rows import want_copy
+from modules.outbox.copy_rows import want_copies
 from modules.outbox.models import (
     InboundMessage,
     MailEvent,
@@ -154,7 +154,7 @@ def _derive(session: Session, mail: OutgoingMail, bounced: Sequence[MailRecipien
         # What a worker that was only stopped may still learn is known by now.
         mail.claim_token, mail.in_flight = None, False
         if mail.accepted_count:
-            want_copy(session, mail)
+            want_copies(session, [mail.id])
     # A step for each, so that the record of one person's mails names nobody else.
     named = [recipient.addr_spec for recipient in bounced]
     if after is not mail.state:

@@ -46,6 +46,9 @@ STEP = 500
 COUNTED = 10_000
 """So far mails are counted; beyond, it says "10,000+"."""
 
+TOTAL_UP_TO = 1_000_000
+"""So far the mails of a run are counted, once, so that its page can say how far it is."""
+
 STEPS_A_JOB = 40
 """After so many steps a run lets other jobs pass."""
 
@@ -83,9 +86,7 @@ def act(action: Action, mail_ids: Sequence[int], by: User) -> Done:
             changed = service.cancel(mine, by=by)
             return Done(len(changed), why=why(set(mine) - set(changed)))
         if action in {Action.ARRIVED, Action.LOST}:
-            changed = [mail_id for mail_id in mine if states[mail_id] is MailState.UNCERTAIN]
-            for mail_id in changed:
-                service.mark_uncertain(mail_id, accepted=action is Action.ARRIVED, by=by)
+            changed = service.mark(mine, accepted=action is Action.ARRIVED, by=by)
             return Done(len(changed), why=why(set(mine) - set(changed)))
         front = action is Action.NOW
         again = service.resend(mine, by=by, uncertain=False, front=front)
@@ -171,7 +172,7 @@ def act_on_all(action: Action, criteria: Criteria, by: User) -> Done | BulkRun:
     run.begins_at = _held_until(action, len(ids))
     if len(ids) <= STEP and run.begins_at is None:
         return act(action, ids, by)
-    counts = [count_up_to(found.statement, COUNTED) for found in _candidates(action, by, criteria)]
+    counts = [count_up_to(found.statement, TOTAL_UP_TO) for found in _candidates(action, by, criteria)]
     # A total that is not known to the last mail is no total.
     run.total = sum(count.found for count in counts) if all(count.exact for count in counts) else 0
     return _begin(run)

@@ -17,7 +17,7 @@ from core.auth.permissions import requires, signed_in_user
 from core.db import db
 from core.web.listing import Count, Criteria, ListPage, count_up_to, neighbor, paginate, read_criteria
 from modules.mail_config.servers.circuit_breaker import paused_among
-from modules.outbox import search_index
+from modules.outbox import changes, search_index
 from modules.outbox.access import MAX_LIST_LENGTH, list_come_from, mail_or_404
 from modules.outbox.blueprint import blueprint
 from modules.outbox.mail_list import bulk_actions, bulk_words, date_ranges, facet_counts
@@ -56,6 +56,10 @@ def mails() -> ResponseReturnValue:
         lines=lines_of(page.rows, user),
         within=request.query_string.decode("ascii", "ignore")[:MAX_LIST_LENGTH],
         newest=db.session.scalar(select(func.max(OutgoingMail.id))) or 0,
+        topics=[
+            *changes.new_mails(user),
+            *(changes.mail(row.id) for row in page.rows),
+        ],
         **_frame(page, user),
     )
 

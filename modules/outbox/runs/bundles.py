@@ -15,7 +15,7 @@ from core.db import db
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
 from core.errors import UserError
-from core.files import StoreFullError
+from core.files import StoreError
 from core.mail.draft import DraftAttachment, DraftDocument, MailDraft, Purpose, safe_file_name
 from core.partners.service import customer_of
 from modules.mail_config.mail_templates.service import language_of, templates_for
@@ -219,8 +219,9 @@ def _pdf(part: Part, language: str) -> DraftAttachment:
     try:
         data = render_document(part.document, language=language)
         return DraftAttachment(part.draft.pdf_name, "application/pdf", file_store().put(data), len(data))
-    except (UserError, RenderError, StoreFullError) as error:
-        words = error.message if isinstance(error, UserError) else gettext("The PDF could not be made.")
+    except (UserError, RenderError, StoreError) as error:
+        own = isinstance(error, UserError | StoreError)
+        words = error.message if own else gettext("The PDF could not be made.")
         raise HeldError(HeldReason.REFUSED, str(words)) from error
 
 

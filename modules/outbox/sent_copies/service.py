@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from core import clock
 from core.db import again, db, end_reading, transaction
 from core.errors import UserError
-from core.files import FileMissingError
+from core.files import FileMissingError, StoreAwayError
 from core.i18n import lazy_gettext as _l
 from core.installation import service as installation
 from core.jobs import enqueue_after_commit
@@ -163,6 +163,10 @@ def _keep_one(box: SentMailbox, mail_id: int) -> None:
     message_id, moment = mail.message_id, mail.submitted_at
     try:
         message = build_message(mail, for_sender=True)
+    except StoreAwayError as error:
+        end_reading()
+        again(partial(_refused, mail_id, Failure(FailureKind.STORE_AWAY, True, detail=str(error))))
+        return
     except (FileMissingError, ValueError, LookupError, TypeError) as error:
         end_reading()
         logger.warning("The copy of mail %s cannot be built (%s).", mail_id, kind_of(error))

@@ -16,7 +16,7 @@ from core.mail.addresses import normalize
 from core.mail.outcomes import FailureKind, RecipientState
 from core.partners.reach import EDIT, partner_for
 from modules.outbox.alert_rows import settle_alerts
-from modules.outbox.copy_rows import want_copy
+from modules.outbox.copy_rows import want_copies
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.private_addresses import encrypt_address, hash_in
@@ -24,7 +24,7 @@ from modules.outbox.queries import marked_recipients
 from modules.outbox.search_index import index_mail
 from modules.outbox.service.queue import enqueue_delivery
 from modules.outbox.states import CANCELABLE, FAILED, RESENDABLE, MailState, summarise
-from modules.outbox.transitions import locked_mails, move, note
+from modules.outbox.transitions import MAX_DETAIL_LENGTH, Steps, locked_mails, move, note
 
 
 def resend(
@@ -45,7 +45,7 @@ def resend(
     Returns:
         The ids of the mails that were put on the queue.
     """
-    done: list[int] = []
+    steps = Steps("resend", by)
     with transaction() as session:
         # Silently: of two people who press at once, the second has what they wanted.
         mails = [
@@ -59,7 +59,7 @@ def resend(
         for mail in mails:
             if mail.id in outdated:
                 continue
-            move(mail, "resend", MailState.QUEUED, by)
+            steps.move(mail, MailState.QUEUED)
             if mail.accepted_count == 0:
                 # Nobody has this message yet: who it is from may be decided anew.
                 mail.sender_address = mail.sender_name = mail.message_sha256 = ""
@@ -67,11 +67,10 @@ def resend(
                 if recipient.state is not RecipientState.ACCEPTED:
                     _reset(recipient)
             _requeue(mail)
-            done.append(mail.id)
-        session.flush()
-        settle_alerts(session, done)
-        enqueue_delivery(done, front=front)
-    return done
+        steps.write(session)
+        settle_alerts(session, steps.ids)
+        enqueue_delivery(steps.ids, front=front)
+    return steps.ids
 
 
 def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = False) -> list[int]:
@@ -87,21 +86,20 @@ def retry_now(mail_ids: Sequence[int], *, by: User | None = None, front: bool = 
     Returns:
         The ids of the mails that were put on the queue.
     """
-    done: list[int] = []
+    steps = Steps("release", by)
     with transaction() as session:
         waiting = {MailState.DEFERRED, MailState.SCHEDULED}
         mails = [mail for mail in locked_mails(mail_ids) if mail.state in waiting]
         outdated = document_problems(mails)
         for mail in mails:
             if mail.id not in outdated:
-                move(mail, "release", MailState.QUEUED, by)
+                steps.move(mail, MailState.QUEUED)
                 mail.next_attempt_at = clock.now()
                 mail.slot_at = mail.slot_server_id = None
                 mail.edit_token = mail.edit_until = None
-                done.append(mail.id)
-        session.flush()
-        enqueue_delivery(done, front=front)
-    return done
+        steps.write(session)
+        enqueue_delivery(steps.ids, front=front)
+    return steps.ids
 
 
 def cancel(mail_ids: Sequence[int], *, by: User | None = None, detail: str = "") -> list[int]:
@@ -117,13 +115,13 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None, detail: str = "")
     Returns:
         The ids of the mails that were canceled.
     """
-    done: list[int] = []
-    with transaction():
+    steps = Steps("cancel", by, detail=detail[:MAX_DETAIL_LENGTH])
+    with transaction() as session:
         for mail in locked_mails(mail_ids):
             if mail.state in CANCELABLE:
                 # Whoever has got it already has got it: then canceling means to stop trying for the others.
                 state = MailState.PARTIAL if mail.accepted_count else MailState.CANCELED
-                move(mail, "cancel", state, by, detail=detail)
+                steps.move(mail, state)
                 mail.claim_token, mail.lease_until, mail.settled_at = None, None, clock.now()
                 mail.edit_token = mail.edit_until = None
                 given_up = {RecipientState.DEFERRED, RecipientState.PENDING} if mail.accepted_count else set()
@@ -131,11 +129,11 @@ def cancel(mail_ids: Sequence[int], *, by: User | None = None, detail: str = "")
                     if recipient.state in given_up:
                         recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
                 show_worst(mail)
-                done.append(mail.id)
-        if done:
+        steps.write(session)
+        if steps.ids:
             # Or a database from before would send what was called back.
             note_decision()
-    return done
+    return steps.ids
 
 
 def correct_recipient(
@@ -230,33 +228,56 @@ def _refuse_correcting(mail: OutgoingMail, recipient: MailRecipient) -> None:
         raise UserError(_l("The email is on its way at this moment; wait until it has settled."))
 
 
+def mark(mail_ids: Sequence[int], *, accepted: bool, by: User | None = None) -> list[int]:
+    """Settle uncertain mails by the word of a person who has asked.
+
+    Those that are not uncertain, or not any more since a server or somebody else has said what became of them, are
+    left alone.
+
+    Args:
+        mail_ids: The mails.
+        accepted: True where their uncertain recipients have them.
+        by: The person.
+
+    Returns:
+        The ids of the mails that were settled.
+    """
+    steps = Steps("mark", by)
+    with transaction() as session:
+        for mail in locked_mails(mail_ids):
+            if mail.state is MailState.UNCERTAIN:
+                _settle_by_word(mail, accepted=accepted)
+                states = [recipient.state for recipient in mail.recipients]
+                steps.move(mail, summarise(states))
+                mail.claim_token, mail.in_flight = None, False
+                mail.accepted_count = states.count(RecipientState.ACCEPTED)
+                show_worst(mail)
+        steps.write(session)
+        settle_alerts(session, steps.ids)
+        if accepted and steps.ids:
+            want_copies(session, steps.ids)
+    return steps.ids
+
+
+def _settle_by_word(mail: OutgoingMail, *, accepted: bool) -> None:
+    for recipient in mail.recipients:
+        if recipient.state is RecipientState.UNCERTAIN:
+            recipient.by_word = True
+            recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
+            recipient.failure_kind = None if accepted else FailureKind.GIVEN_UP
+            recipient.settled_at = clock.now()
+        elif recipient.state in {RecipientState.DEFERRED, RecipientState.PENDING}:
+            recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
+
+
 def mark_uncertain(mail_id: int, *, accepted: bool, by: User | None = None) -> None:
     """Settle an uncertain mail by the word of a person who has asked.
 
     Raises:
         UserError: The mail is not uncertain any more.
     """
-    with transaction() as session:
-        (mail,) = locked_mails([mail_id])
-        if mail.state is not MailState.UNCERTAIN:
-            raise UserError(_l("This email is no longer uncertain."))
-        for recipient in mail.recipients:
-            if recipient.state is RecipientState.UNCERTAIN:
-                recipient.by_word = True
-                recipient.state = RecipientState.ACCEPTED if accepted else RecipientState.REFUSED
-                recipient.failure_kind = None if accepted else FailureKind.GIVEN_UP
-                recipient.settled_at = clock.now()
-            elif recipient.state in {RecipientState.DEFERRED, RecipientState.PENDING}:
-                recipient.state, recipient.failure_kind = RecipientState.REFUSED, FailureKind.GIVEN_UP
-        states = [recipient.state for recipient in mail.recipients]
-        state = summarise(states)
-        move(mail, "mark", state, by)
-        mail.claim_token, mail.in_flight = None, False
-        mail.accepted_count = states.count(RecipientState.ACCEPTED)
-        show_worst(mail)
-        settle_alerts(session, [mail.id])
-        if accepted:
-            want_copy(session, mail)
+    if not mark([mail_id], accepted=accepted, by=by):
+        raise UserError(_l("This email is no longer uncertain."))
 
 
 def take_mark_back(mail_id: int, *, by: User | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -25,6 +26,22 @@ from modules.pos.service.registers import (
 from modules.pos.service.sale import Sale
 
 logger = logging.getLogger(__name__)
+
+
+class Named(Protocol):
+    """Whoever has a name and an address: a customer, or what was asked of one."""
+
+    @property
+    def id(self) -> int:
+        """Of the customer or contact."""
+
+    @property
+    def name(self) -> str:
+        """As receipts are addressed."""
+
+    @property
+    def email(self) -> str:
+        """The address, or ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +67,24 @@ def usual_addresses(company_id: int, partner: Partner | None) -> Usual:
     return _usual(settings, partner, main)
 
 
-def usual_of_all(company_id: int, customers: Sequence[Partner]) -> dict[int, Usual]:
-    """Return the same for many customers, by their ids, with one query."""
+def usual_of_all(company_id: int, customers: Sequence[Any]) -> dict[int, Usual]:
+    """Return the same for many customers, by their ids, with one query.
+
+    Args:
+        company_id: The company.
+        customers: Their ids, names and addresses.
+    """
     settings = settings_of(company_id)
-    mains = {
-        contact.parent_id: contact
-        for contact in db.session.scalars(select(Partner).where(Partner.is_main, Partner.active))
-    }
+    mains: dict[int | None, Any] = {}
+    if settings.to_main_contact:
+        asked = select(Partner.parent_id, Partner.id, Partner.name, Partner.email).where(
+            Partner.is_main, Partner.active, Partner.parent_id.in_([row.id for row in customers])
+        )
+        mains = {row.parent_id: row for row in db.session.execute(asked)}
     return {row.id: _usual(settings, row, mains.get(row.id)) for row in customers}
 
 
-def _usual(settings: TillSettings, partner: Partner | None, main: Partner | None) -> Usual:
+def _usual(settings: TillSettings, partner: Named | None, main: Named | None) -> Usual:
     wanted = [partner if settings.to_customer else None, main if settings.to_main_contact else None]
     people: dict[str, Address] = {}
     for person in wanted:

@@ -14,7 +14,6 @@ from wtforms import SelectChoice
 from core.auth.permissions import requires, signed_in_user
 from core.auth.service import sign_in
 from core.auth.throttle import SignInError
-from core.companies.models import Company
 from core.companies.service import current_company
 from core.db import db
 from core.errors import UserError
@@ -38,18 +37,8 @@ from modules.pos.states import FORMAT_TITLES, PAYMENT_TITLES, PaymentKind, Recei
 from modules.pos.views.blueprint import blueprint
 
 
-def _companies(present: int | None, *, everybody: bool) -> list[SelectChoice]:
-    """Return the companies to choose from; the present one stays, archived or not, or saving would take it away."""
-    offered = Company.active | (Company.id == present)
-    rows = db.session.execute(select(Company.id, Company.name).where(offered).order_by(Company.name))
-    first = [SelectChoice("", gettext("All companies"))] if everybody else []
-    return [*first, *(SelectChoice(str(number), name) for number, name in rows)]
-
-
 def _values(form: FlaskForm) -> dict[str, Any]:
     values = {name: value for name, value in form.data.items() if name != "csrf_token"}
-    if "company_id" in values:
-        values["company_id"] = int(values["company_id"]) if values["company_id"] else None
     return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
 
 
@@ -76,8 +65,7 @@ def registers() -> ResponseReturnValue:
 def _register_form(row: Register | None, **how: None) -> RegisterForm:
     company_id = row.company_id if row else current_company(signed_in_user()).id
     paper = row.receipt_format.value if row and row.receipt_format else ""
-    form = RegisterForm(obj=Shown(row, company_id=str(company_id), receipt_format=paper), **how)
-    form.company_id.choices = _companies(company_id, everybody=False)
+    form = RegisterForm(obj=Shown(row, company_id=company_id, receipt_format=paper), **how)
     form.receipt_format.choices = [
         SelectChoice("", gettext("As the settings of the company say")),
         *format_choices(),
@@ -126,10 +114,8 @@ def methods() -> ResponseReturnValue:
 
 
 def _method_form(row: PaymentMethod | None, **how: None) -> MethodForm:
-    kind, company_id = (row.kind, row.company_id) if row else (PaymentKind.CASH, None)
-    form = MethodForm(obj=Shown(row, kind=kind.value, company_id=str(company_id or "")), **how)
-    form.company_id.choices = _companies(company_id, everybody=True)
-    return form
+    kind = row.kind if row else PaymentKind.CASH
+    return MethodForm(obj=Shown(row, kind=kind.value), **how)
 
 
 def _method_page(row: PaymentMethod | None) -> ResponseReturnValue:

@@ -7,15 +7,14 @@ from functools import partial
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import select
-from wtforms import SelectField, StringField, TextAreaField
+from wtforms import StringField, TextAreaField
 
 from core.auth.permissions import requires, signed_in_user
-from core.companies.models import Company
 from core.db import db
 from core.documents.locale import speaking
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.pickers import CompanyField
 from core.web.forms import at_most, required, submit
 from core.web.record_form import RecordForm, record_form
 from modules.mail_config.blueprint import blueprint
@@ -41,9 +40,8 @@ class VariableForm(RecordForm):
         [*required(), at_most(60)],
         description=_l("Templates write it as own.code; for example opening_hours"),
     )
-    company_id = SelectField(
+    company_id = CompanyField(
         _l("Company"),
-        coerce=int,
         description=_l("One of a company goes before the one for all under the same code."),
     )
     formula = TextAreaField(
@@ -55,15 +53,6 @@ class VariableForm(RecordForm):
             "contact.name | default(customer.name)"
         ),
     )
-
-
-def _form(row: TemplateVariable | None, **how: None) -> VariableForm:
-    form = VariableForm(obj=row, **how)
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    form.company_id.choices = [(0, gettext("All companies")), *((one.id, one.name) for one in rows)]
-    if form.company_id.data is None:
-        form.company_id.data = (row.company_id if row is not None else None) or 0
-    return form
 
 
 @blueprint.get("/templates/variables")
@@ -101,7 +90,7 @@ def template_variable(variable_id: int) -> ResponseReturnValue:
 
 
 def _edit(row: TemplateVariable | None, kind: str) -> ResponseReturnValue:
-    form = _form(None) if row is None else record_form(row, partial(_form, row))
+    form = VariableForm() if row is None else record_form(row, partial(VariableForm, obj=row))
 
     def save() -> None:
         variables.save_variable(
@@ -110,7 +99,7 @@ def _edit(row: TemplateVariable | None, kind: str) -> ResponseReturnValue:
             code=form.code.data or "",
             label=form.label.data or "",
             formula=form.formula.data or "",
-            company_id=form.company_id.data or None,
+            company_id=form.company_id.data,
         )
 
     if submit(form, save):
@@ -166,10 +155,6 @@ def template_variable_value(kind: str) -> ResponseReturnValue:
 def template_variable_delete(variable_id: int) -> ResponseReturnValue:
     """Delete a variable that no template uses."""
     row = db.session.get(TemplateVariable, variable_id) or abort(404)
-    try:
-        variables.delete_variable(row)
-    except UserError as error:
-        flash(str(error.message), "danger")
-        return redirect(url_for("mail_config.template_variable", variable_id=variable_id))
+    variables.delete_variable(row)
     flash(gettext("The variable was deleted."), "success")
     return redirect(url_for("mail_config.template_variables"))

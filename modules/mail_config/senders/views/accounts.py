@@ -10,14 +10,13 @@ from flask import abort, flash, redirect, render_template, request, session, url
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
-from sqlalchemy import select
-from wtforms import BooleanField, EmailField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, EmailField, PasswordField, StringField
 
 from core.auth.permissions import requires, signed_in, signed_in_user
-from core.companies.models import Company
 from core.db import db
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.pickers import CompanyField
 from core.web.forms import at_most, required, submit
 from core.web.record_form import RecordForm, Shown, record_form
 from modules.mail_config.account_models import AccountProvider, OAuthClient
@@ -62,7 +61,7 @@ class HouseConnectForm(ConnectForm):
 class NewHouseConnectForm(HouseConnectForm):
     """The same, for a company or for all."""
 
-    company_id = SelectField(_l("Company"), coerce=int)
+    company_id = CompanyField(_l("Company"))
 
 
 class ClientForm(RecordForm):
@@ -154,10 +153,7 @@ def house_account_connect(provider: str) -> ResponseReturnValue:
             address=server.account.address, api=server.transport != SMTP, reads=may_be_read(server.account)
         )
         return _leave(form, which, own=False, server=server)
-    house_form = NewHouseConnectForm()
-    rows = db.session.execute(select(Company.id, Company.name).order_by(Company.name))
-    house_form.company_id.choices = [(0, gettext("All companies")), *((row.id, row.name) for row in rows)]
-    return _leave(house_form, which, own=False, server=None)
+    return _leave(NewHouseConnectForm(), which, own=False, server=None)
 
 
 def _leave(
@@ -165,7 +161,7 @@ def _leave(
 ) -> ResponseReturnValue:
     """Show what is about to happen, or send the person to the provider."""
     places: list[str] = []
-    company_id = form.company_id.data or None if isinstance(form, NewHouseConnectForm) else None
+    company_id = form.company_id.data if isinstance(form, NewHouseConnectForm) else None
     reads = form.reads.data if isinstance(form, HouseConnectForm) else False
 
     def begin() -> None:

@@ -26,7 +26,7 @@ from core.partners.models import Partner
 from core.partners.reach import reachable
 from core.web.formats import harmless
 from core.web.security import for_viewer, foreign_html
-from modules.outbox import queries
+from modules.outbox import changes, queries
 from modules.outbox.about import documents_of
 from modules.outbox.access import list_come_from, mail_or_404
 from modules.outbox.blueprint import blueprint
@@ -129,9 +129,11 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
     may_duplicate = may_copy(row, user)
     people = queries.visible_recipients([row], user)[row.id]
     outdated = document_problem(row) is not None
+    sentence = waits_for(row, outdated=outdated)
     return render_template(
         "outbox/mail_page/mail.html",
         mail=row,
+        topics=[changes.mail(row.id)],
         tab=tab,
         come_from=list_come_from(),
         turns=turns,
@@ -140,12 +142,14 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         whole=len(people) == len(row.recipients),
         version=version_of(row),
         badge=queries.badge_of(row),
-        sentence=waits_for(row, outdated=outdated),
+        sentence=sentence,
         route=route_text(row),
         copy=copy_of(row),
         advice=ADVICE,
         advices=frozenset(Advice),
-        moving=row.state in {MailState.QUEUED, MailState.SENDING},
+        looks_again=queries.looks_again(
+            waiting=bool(sentence), moving=row.state in {MailState.QUEUED, MailState.SENDING}
+        ),
         erasure=_last(row, "erase") if row.contents_erased_at else None,
         dismissal=_last(row, "dismiss") if row.dismissed_at else None,
         choices=queries.choices_for(row, outdated=outdated),

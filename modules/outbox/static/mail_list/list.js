@@ -28,11 +28,6 @@
     former = null;
     window.envoiCountSelected(list);
   });
-  // Nobody looks: nothing is asked.
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.detail.elt.id === "live" && document.hidden) event.preventDefault();
-  });
-
   // The button of the panel says in its address whether it is open, for a page that is loaded anew.
   document
     .getElementById("filters")

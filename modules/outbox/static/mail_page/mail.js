@@ -1,6 +1,7 @@
 // A mail and its panels: what refreshes by itself leaves alone whoever is using it, and keeps open what was opened.
 (() => {
   "use strict";
+  const LATER_MS = 2000;
 
   // True while somebody types inside, or has a menu of it open.
   function inUse(root) {
@@ -21,6 +22,7 @@
     if (!root.matches("#mail-view, #mail-panel") || !event.detail.elt.matches("[data-quiet]")) return;
     if (inUse(root)) {
       event.detail.shouldSwap = false;
+      setTimeout(() => window.htmx.trigger(root, "live"), LATER_MS);
       return;
     }
     opened = [...root.querySelectorAll("details[open][id]")].map((details) => details.id);

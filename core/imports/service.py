@@ -18,19 +18,14 @@ from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
+from core.companies.service import locale_of_user
 from core.db import db, end_reading, transaction
 from core.errors import EnvoiError, UserError
 from core.i18n import lazy_gettext as _l
+from core.imports.models import Import, ImportRow, ImportState, Undone, Verdict
+from core.imports.reading import read_sheet
+from core.imports.subject import NEW_LABELS, by_name, guess, subject_of
 from core.jobs import enqueue, enqueue_after_commit, lost
-from core.partners.history import on_behalf_of
-from core.partners.imports.columns import BY_NAME, guess
-from core.partners.imports.judging import NEW_LABELS, judge, stored
-from core.partners.imports.models import ImportRow, ImportState, MatchBy, PartnerImport, Undone, Verdict
-from core.partners.imports.reading import read_sheet
-from core.partners.models import Partner
-from core.partners.reach import EDIT
-from core.partners.references import is_named
-from core.partners.service import save_partner
 
 logger = logging.getLogger(__name__)
 
@@ -54,16 +49,23 @@ _NEXT = {
 
 
 def read_file(
-    data: bytes, file_name: str, by: User, *, company_id: int | None = None, owner_id: int | None = None
-) -> PartnerImport:
+    subject: str,
+    data: bytes,
+    file_name: str,
+    by: User,
+    *,
+    company_id: int | None = None,
+    owner_id: int | None = None,
+) -> Import:
     """Read a file, keep its rows, and guess what its columns are, or remember what they were in such a file.
 
     Args:
+        subject: What is imported, a name of `core.imports.subject`.
         data: The file.
         file_name: Its name.
         by: Who imports.
-        company_id: Whose new customers are, as in `core.partners.reach`.
-        owner_id: Who alone sees them.
+        company_id: Whose new ones are.
+        owner_id: Who alone sees them, of customers.
 
     Raises:
         UserError: It is no table, or too large.
@@ -71,23 +73,27 @@ def read_file(
     sheet = read_sheet(data)
     header = [title[:100] for title in sheet.header]
     former = db.session.scalar(
-        select(PartnerImport)
-        .where(PartnerImport.by_user_id == by.id, PartnerImport.state != ImportState.READING)
-        .order_by(PartnerImport.id.desc())
+        select(Import)
+        .where(Import.by_user_id == by.id, Import.subject == subject, Import.state != ImportState.READING)
+        .order_by(Import.id.desc())
         .limit(1)
     )
     same = former is not None and former.header == header
-    row = PartnerImport(
+    kind = subject_of(subject)
+    mapping = former.mapping if same and former is not None else guess(kind, header)
+    usual = next((way for way in kind.ways if way in mapping), kind.ways[0])
+    row = Import(
+        subject=subject,
         by_user_id=by.id,
         file_name=file_name[-160:],
         form=sheet.form,
         header=header,
-        mapping=former.mapping if same and former is not None else guess(header),
+        mapping=mapping,
+        match_by=former.match_by if same and former is not None else usual,
         total=len(sheet.rows),
         company_id=company_id,
         owner_id=owner_id,
     )
-    row.match_by = former.match_by if same and former is not None else _usual(row.mapping)
     with transaction() as session:
         session.add(row)
     # In pieces: nobody else waits for fifty thousand rows.
@@ -109,30 +115,28 @@ _BLANK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _usual(mapping: Sequence[str]) -> MatchBy:
-    return next((way for way in MatchBy if way.value in mapping), MatchBy.EMAIL)
-
-
-def import_of(user: User, import_id: int) -> PartnerImport | None:
+def import_of(user: User, import_id: int, subject: str) -> Import | None:
     """Return an import of the user, or None."""
     return db.session.scalar(
-        select(PartnerImport).where(PartnerImport.id == import_id, PartnerImport.by_user_id == user.id)
+        select(Import).where(Import.id == import_id, Import.by_user_id == user.id, Import.subject == subject)
     )
 
 
-def imports_of(user: User) -> list[PartnerImport]:
+def imports_of(user: User, subject: str) -> list[Import]:
     """Return the last imports of the user, the newest first."""
     return list(
         db.session.scalars(
-            select(PartnerImport)
-            .where(PartnerImport.by_user_id == user.id, PartnerImport.state != ImportState.READING)
-            .order_by(PartnerImport.id.desc())
+            select(Import)
+            .where(
+                Import.by_user_id == user.id, Import.subject == subject, Import.state != ImportState.READING
+            )
+            .order_by(Import.id.desc())
             .limit(20)
         )
     )
 
 
-def counts(of: PartnerImport) -> dict[Verdict, int]:
+def counts(of: Import) -> dict[Verdict, int]:
     """Return how many rows have which verdict."""
     rows = db.session.execute(
         select(ImportRow.verdict, func.count())
@@ -142,7 +146,7 @@ def counts(of: PartnerImport) -> dict[Verdict, int]:
     return {verdict: count for verdict, count in rows}  # noqa: C416 (rows are not pairs for mypy)
 
 
-def counts_of_undone(of: PartnerImport) -> dict[Undone, int]:
+def counts_of_undone(of: Import) -> dict[Undone, int]:
     """Return how many rows were taken back, and how many kept."""
     rows = db.session.execute(
         select(ImportRow.undone, func.count())
@@ -152,30 +156,32 @@ def counts_of_undone(of: PartnerImport) -> dict[Undone, int]:
     return {undone: count for undone, count in rows}  # noqa: C416
 
 
-def check(of: PartnerImport, mapping: Sequence[str], match_by: MatchBy, *, make_labels: bool = False) -> None:
+def check(of: Import, mapping: Sequence[str], match_by: str, *, make_labels: bool = False) -> None:
     """Compare the rows with what there is, by what the columns are.
 
     Raises:
         UserError: A column is named twice, what rows are matched by has none, or the import has gone on meanwhile.
     """
+    kind = subject_of(of.subject)
+    columns = by_name(kind)
     names = [name for name in mapping if name]
-    if len(mapping) != len(of.header) or any(name not in BY_NAME for name in names):
+    if len(mapping) != len(of.header) or any(name not in columns for name in names):
         raise UserError(_l("The columns are not those of this file. Read it again."))
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UserError(
-            _l("“%(title)s” is chosen for two columns.", title=gettext(BY_NAME[twice].title)), "mapping"
+            _l("“%(title)s” is chosen for two columns.", title=gettext(columns[twice].title)), "mapping"
         )
-    if match_by.value not in names:
+    if match_by not in names or match_by not in kind.ways:
         raise UserError(
             _l(
                 "Rows cannot be matched by “%(title)s”: no column is one.",
-                title=gettext(BY_NAME[match_by.value].title),
+                title=gettext(columns[match_by].title),
             ),
             "match_by",
         )
 
-    def set_up(session: Session, row: PartnerImport) -> None:
+    def set_up(session: Session, row: Import) -> None:
         row.mapping, row.match_by, row.make_labels = list(mapping), match_by, make_labels
         session.execute(
             update(ImportRow)
@@ -186,7 +192,7 @@ def check(of: PartnerImport, mapping: Sequence[str], match_by: MatchBy, *, make_
     _begin(of, {ImportState.MAPPING, ImportState.CHECKED}, ImportState.CHECKING, set_up)
 
 
-def start(of: PartnerImport) -> None:
+def start(of: Import) -> None:
     """Import the rows that were looked at.
 
     Raises:
@@ -195,7 +201,7 @@ def start(of: PartnerImport) -> None:
     _begin(of, {ImportState.CHECKED}, ImportState.IMPORTING)
 
 
-def back_to_columns(of: PartnerImport) -> None:
+def back_to_columns(of: Import) -> None:
     """Let the person say anew what the columns are.
 
     Raises:
@@ -205,7 +211,7 @@ def back_to_columns(of: PartnerImport) -> None:
         _demand(session, of, {ImportState.CHECKED}).state = ImportState.MAPPING
 
 
-def undo(of: PartnerImport) -> None:
+def undo(of: Import) -> None:
     """Take everything back that the import has done; rows that were changed since are kept, and told.
 
     Raises:
@@ -214,7 +220,7 @@ def undo(of: PartnerImport) -> None:
     _begin(of, {ImportState.DONE, ImportState.FAILED}, ImportState.UNDOING)
 
 
-def discard(of: PartnerImport) -> None:
+def discard(of: Import) -> None:
     """Delete an import that has done nothing.
 
     Raises:
@@ -225,7 +231,7 @@ def discard(of: PartnerImport) -> None:
         session.delete(_demand(session, of, states))
 
 
-def _begin(of: PartnerImport, before: set[ImportState], state: ImportState, set_up: Any = None) -> None:
+def _begin(of: Import, before: set[ImportState], state: ImportState, set_up: Any = None) -> None:
     with transaction() as session:
         row = _demand(session, of, before)
         if set_up is not None:
@@ -233,13 +239,13 @@ def _begin(of: PartnerImport, before: set[ImportState], state: ImportState, set_
         row.state, row.done, row.last_id, row.touched_at = state, 0, 0, clock.now()
         few = row.total <= AT_ONCE
         if not few:
-            enqueue_after_commit("core.import_partners", row.id)
+            enqueue_after_commit("core.import_rows", row.id)
     if few:
         while step(of.id):
             pass
 
 
-def _demand(session: Session, of: PartnerImport, states: set[ImportState]) -> PartnerImport:
+def _demand(session: Session, of: Import, states: set[ImportState]) -> Import:
     """Return an import as it is now, locked, once it is sure that it is in one of some states."""
     row = _locked(session, of.id)
     if row is None or row.state not in states:
@@ -247,10 +253,8 @@ def _demand(session: Session, of: PartnerImport, states: set[ImportState]) -> Pa
     return row
 
 
-def _locked(session: Session, import_id: int) -> PartnerImport | None:
-    return session.get(
-        PartnerImport, import_id, with_for_update={"of": PartnerImport}, populate_existing=True
-    )
+def _locked(session: Session, import_id: int) -> Import | None:
+    return session.get(Import, import_id, with_for_update={"of": Import}, populate_existing=True)
 
 
 # ------------------------------------------------------------------------------------------------------------ steps
@@ -261,7 +265,7 @@ def work(import_id: int) -> None:
     for _ in range(STEPS_A_JOB):
         if not step(import_id):
             return
-    enqueue("core.import_partners", import_id)
+    enqueue("core.import_rows", import_id)
 
 
 def step(import_id: int) -> bool:
@@ -272,11 +276,12 @@ def step(import_id: int) -> bool:
             if of is None or of.state not in _WORKING:
                 return False
             user = session.get_one(User, of.by_user_id)
-            if not user.active or user.scope(EDIT) is None:
+            kind = subject_of(of.subject)
+            if not user.active or user.scope(kind.permission) is None:
                 of.state = ImportState.FAILED
                 return False
             rows = _next_rows(session, of)
-            with on_behalf_of(user.id), force_locale(user.language), session.no_autoflush:
+            with kind.acting(user), force_locale(locale_of_user(user)), session.no_autoflush:
                 for row in rows:
                     _VERBS[of.state](session, row, of, user)
                     session.flush()
@@ -291,13 +296,13 @@ def step(import_id: int) -> bool:
         # The step was rolled back, those before it stand. Trying it again and again would help nobody.
         logger.exception("Import %d failed.", import_id)
         with transaction() as session:
-            session.get_one(PartnerImport, import_id).state = ImportState.FAILED
+            session.get_one(Import, import_id).state = ImportState.FAILED
         return False
     finally:
         end_reading()
 
 
-def _next_rows(session: Session, of: PartnerImport) -> list[ImportRow]:
+def _next_rows(session: Session, of: Import) -> list[ImportRow]:
     rows = select(ImportRow).where(ImportRow.import_id == of.id).limit(STEP)
     if of.state is ImportState.UNDOING:  # backwards: contacts before the customers that were made for them
         rows = rows.where(ImportRow.applied, ImportRow.undone == Undone.NOT)
@@ -309,61 +314,52 @@ def _next_rows(session: Session, of: PartnerImport) -> list[ImportRow]:
     return list(session.scalars(rows.where(ImportRow.id > of.last_id).order_by(ImportRow.id)))
 
 
-def _look(session: Session, row: ImportRow, of: PartnerImport, user: User) -> None:
-    found = judge(row, of, user)
+def _look(session: Session, row: ImportRow, of: Import, user: User) -> None:
+    kind = subject_of(of.subject)
+    found = kind.judge(row, of, user)
     row.key, row.name, row.number = found.key[:300], found.name, found.number
     row.verdict, row.field, row.problem = found.verdict, found.field[:32], str(found.problem)[:400]
-    row.partner_id = found.partner.id if found.partner is not None else None
+    setattr(row, kind.row_column, found.entity.id if found.entity is not None else None)
     row.before, row.after = found.before, found.after
     _ = session
 
 
-def _apply(session: Session, row: ImportRow, of: PartnerImport, user: User) -> None:
+def _apply(session: Session, row: ImportRow, of: Import, user: User) -> None:
     # Looked at anew: what it was compared with may have changed since.
-    found = judge(row, of, user)
+    kind = subject_of(of.subject)
+    found = kind.judge(row, of, user)
     row.verdict, row.field, row.problem = found.verdict, found.field[:32], str(found.problem)[:400]
     row.before, row.after = found.before, {k: v for k, v in found.after.items() if k != NEW_LABELS}
     if found.verdict in {Verdict.NEW, Verdict.CHANGES}:
-        partner = save_partner(found.partner, found.values)
+        entity = kind.save(found.entity, found.values)
         session.flush()
-        row.partner_id, row.applied = partner.id, True
-        row.after = stored(partner, list(row.after))
+        setattr(row, kind.row_column, entity.id)
+        row.applied = True
+        row.after = kind.stored(entity, list(row.after))
 
 
-def _take_back(session: Session, row: ImportRow, of: PartnerImport, user: User) -> None:
-    partner = session.get(Partner, row.partner_id) if row.partner_id is not None else None
+def _take_back(session: Session, row: ImportRow, of: Import, user: User) -> None:
+    kind = subject_of(of.subject)
+    entity = session.get(kind.model, row.entity_id) if row.entity_id is not None else None
     problem: object = ""
-    if partner is None:
+    if entity is None:
         row.undone = Undone.TAKEN_BACK  # somebody has deleted it
         return
-    if partner.merged_into_id is not None or stored(partner, list(row.after)) != row.after:
+    if kind.is_gone(entity) or kind.stored(entity, list(row.after)) != row.after:
         problem = _l("Changed since the import.")
-    elif row.verdict is Verdict.NEW and is_named(partner):
+    elif row.verdict is Verdict.NEW and kind.is_used(entity):
         problem = _l("Used since the import, by a document, an email or a contact.")
     elif row.verdict is Verdict.NEW:
         try:
             with session.begin_nested():
-                session.delete(partner)
+                session.delete(entity)
         except IntegrityError:
             problem = _l("Used since the import, by a document, an email or a contact.")
     else:
-        _restore(session, partner, row.before)
+        kind.restore(entity, row.before)
+        session.flush()
     row.undone, row.problem = (Undone.KEPT, str(problem)) if problem else (Undone.TAKEN_BACK, "")
     _ = of, user
-
-
-def _restore(session: Session, partner: Partner, before: dict[str, Any]) -> None:
-    """Put former values back as they were, also those that nobody could enter today."""
-    from_json = dict(before)
-    labels = from_json.pop("label_ids", None)
-    if from_json.get("consent_at"):
-        from_json["consent_at"] = dt.datetime.fromisoformat(from_json["consent_at"])
-    for name, value in from_json.items():
-        column = Partner.__table__.c[name].type
-        setattr(partner, name, column.enum(value) if hasattr(column, "enum") else value)
-    session.flush()
-    if labels is not None:
-        save_partner(partner, {"label_ids": labels})
 
 
 _VERBS = {
@@ -377,15 +373,13 @@ def sweep() -> None:
     """Ask again for imports that nobody works on any more, and delete what is over; runs as a periodic job."""
     now = clock.now()
     with transaction() as session:
-        left = select(PartnerImport).where(
-            PartnerImport.state.in_(_WORKING), lost(PartnerImport.touched_at, LOST_AFTER)
-        )
+        left = select(Import).where(Import.state.in_(_WORKING), lost(Import.touched_at, LOST_AFTER))
         for row in session.scalars(left).all():
             row.touched_at = now
-            enqueue_after_commit("core.import_partners", row.id)
+            enqueue_after_commit("core.import_rows", row.id)
         over = or_(
-            PartnerImport.at < now - KEPT_FOR,
-            (PartnerImport.state == ImportState.READING) & (PartnerImport.at < now - dt.timedelta(hours=1)),
+            Import.at < now - KEPT_FOR,
+            (Import.state == ImportState.READING) & (Import.at < now - dt.timedelta(hours=1)),
         )
-        session.execute(delete(PartnerImport).where(over, PartnerImport.state.not_in(_WORKING)))
+        session.execute(delete(Import).where(over, Import.state.not_in(_WORKING)))
     end_reading()

@@ -13,11 +13,14 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from babel.numbers import get_decimal_symbol
+from flask_babel import get_locale
 from openpyxl import load_workbook
 from openpyxl.utils.exceptions import InvalidFileException
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.i18n import number_locale
 from core.spreadsheets import unguarded
 
 MAX_OCTETS = 10_000_000
@@ -246,6 +249,9 @@ def _as_text(cell: object) -> str:
         return "1" if cell else "0"
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # a postal code or a number that Excel took for one
+    if isinstance(cell, float):
+        # As whoever imports writes it: whatever reads it later goes by their marks.
+        return repr(cell).replace(".", get_decimal_symbol(number_locale(get_locale())))
     if isinstance(cell, dt.datetime):
         return cell.date().isoformat() if cell.time() == dt.time() else cell.isoformat(sep=" ")
     return "".join(letter for letter in str(cell) if letter >= " " or letter in "\t\n\r")

@@ -1,4 +1,4 @@
-"""The content-addressed store of files: bytes are found by their SHA-256, written once, never changed."""
+"""Files in a folder, which several hosts may share."""
 
 from __future__ import annotations
 
@@ -6,38 +6,33 @@ import contextlib
 import datetime as dt
 import errno
 import fcntl
-import hashlib
 import os
-import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 
 from core import clock
-from core.errors import EnvoiError
+from core.files.store import FileStore, StoreFullError, away, demand_hash, is_hash
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class FileMissingError(EnvoiError):
-    """The bytes of a hash are not in the store, or no longer have that hash."""
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
-class StoreFullError(EnvoiError):
-    """The bytes cannot be written, for example because the disk is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileStore:
+class FolderStore(FileStore):
     """A folder of files named by their SHA-256.
 
     Attributes:
-        root: The folder; several hosts may share it.
+        root: The folder.
     """
 
-    root: Path
+    def __init__(self, root: Path, mark: Callable[[], str] | None = None) -> None:
+        super().__init__(mark)
+        self.root = root
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.root)
 
     def path(self, sha256: str) -> Path:
         """Return where the bytes of a hash are kept.
@@ -45,24 +40,16 @@ class FileStore:
         Raises:
             FileMissingError: The text is not a SHA-256.
         """
-        if not _SHA256.fullmatch(sha256):
-            raise FileMissingError(f"{sha256!r} is not a SHA-256.")
         # 256 folders: some file systems, and every person, mind a million names in one.
-        return self.root / sha256[:2] / sha256
+        return self.root / demand_hash(sha256)[:2] / sha256
 
-    def put(self, data: bytes) -> str:
-        """Store bytes durably and return their SHA-256; the same bytes are stored once.
-
-        Raises:
-            StoreFullError: The disk is full or not writable; nothing is left behind.
-        """
-        sha256 = hashlib.sha256(data).hexdigest()
+    def _write(self, sha256: str, data: bytes) -> None:
         path = self.path(sha256)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
         try:
             # Read, not only looked at: what is damaged is mended by storing the same bytes again.
-            if self.touch(sha256) and path.read_bytes() == data:
-                return sha256
+            if self._touch(sha256) and path.read_bytes() == data:
+                return
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("xb") as file:
                 file.write(data)
@@ -76,48 +63,29 @@ class FileStore:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise StoreFullError(f"The file could not be stored: {error.strerror}.") from error
-        return sha256
 
-    def get(self, sha256: str) -> bytes:
-        """Return the bytes of a hash.
-
-        Raises:
-            FileMissingError: They are gone or damaged.
-        """
-        if not _SHA256.fullmatch(sha256):
-            raise FileMissingError(f"{sha256!r} is not a SHA-256.")
+    def _read(self, sha256: str) -> bytes | None:
         try:
             # One read of the whole file, without the objects of a path and of a buffer: each mail comes here.
             with FileIO(f"{self.root}/{sha256[:2]}/{sha256}") as file:
-                data = file.readall()
+                return file.readall()
         except OSError as error:
-            raise FileMissingError(f"The file {sha256} is not in the store.") from error
-        # 0.02 ms for a PDF; a damaged invoice that is sent is worse.
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise FileMissingError(f"The file {sha256} in the store is damaged.")
-        return data
+            if error.errno in _GONE:
+                return None
+            raise away(self.name, error.strerror or "") from error
 
-    def touch(self, sha256: str) -> bool:
-        """Say that somebody is about to refer to the bytes of a hash; False when they are gone.
-
-        From here on `remove` leaves them alone for as long as it is asked to.
-        """
+    def _touch(self, sha256: str) -> bool:
         path = self.path(sha256)
         try:
             with held(path.parent, exclusive=False):
                 os.utime(path, ns=_now())
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise away(self.name, error.strerror or "") from error
         return True
 
-    def remove(self, sha256: str, *, unless_touched_after: dt.datetime | None = None) -> bool:
-        """Forget the bytes of a hash that nothing refers to any more; True when they are gone.
-
-        Args:
-            sha256: The hash.
-            unless_touched_after: Bytes that were stored or touched after this moment stay: whoever did that may be
-                about to refer to them.
-        """
+    def _remove(self, sha256: str, unless_touched_after: dt.datetime | None) -> bool:
         path = self.path(sha256)
         try:
             with held(path.parent, exclusive=True):
@@ -126,29 +94,55 @@ class FileStore:
                 path.unlink()
         except (FileNotFoundError, NotADirectoryError):
             pass
+        except OSError as error:
+            raise away(self.name, error.strerror or "") from error
         return True
 
-    def folders(self) -> list[str]:
-        """Return the names of the folders that the store is divided into."""
-        return [f"{number:02x}" for number in range(256)]
-
-    def names(self, folder: str, *, untouched_for: float) -> Iterator[tuple[str, bool]]:
-        """Return what lies in a folder and was not touched for so many seconds.
-
-        Yields:
-            The name, and True where it is a hash, False for what a crash has left behind.
-        """
-        latest = clock.now().timestamp() - untouched_for
+    def names(self, folder: str, *, untouched_for: float | None = None) -> Iterator[tuple[str, bool]]:
+        """Return what lies in a folder; see `FileStore.names`."""
+        latest = None if untouched_for is None else clock.now().timestamp() - untouched_for
         with contextlib.suppress(FileNotFoundError), os.scandir(self.root / folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if entry.is_file(follow_symlinks=False) and entry.stat().st_mtime <= latest:
-                        yield entry.name, bool(_SHA256.fullmatch(entry.name))
+                    if not entry.is_file(follow_symlinks=False):
+                        continue
+                    if latest is None or entry.stat().st_mtime <= latest:
+                        yield entry.name, is_hash(entry.name)
 
     def discard_leftover(self, folder: str, name: str) -> None:
         """Remove a temporary file that a crash has left behind."""
         if name.endswith(".tmp"):
             (self.root / folder / Path(name).name).unlink(missing_ok=True)
+
+    def _mark(self, mark: str) -> Path:
+        return self.root / f"store-{mark}"
+
+    def has_mark(self, mark: str) -> bool:
+        """Return True when the folder bears a mark; see `FileStore.has_mark`."""
+        try:
+            # Asked of the folder each time: it may have been mounted, or not any more.
+            self._mark(mark).stat()
+        except OSError as error:
+            if error.errno in _GONE:
+                return False
+            raise away(self.name, error.strerror or "") from error
+        return True
+
+    def set_mark(self, mark: str) -> None:
+        """Let the folder bear a mark; see `FileStore.set_mark`."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._mark(mark).touch()
+            _sync_folder(self.root)
+        except OSError as error:
+            raise StoreFullError(f"{self.root} cannot be written: {error.strerror}.") from error
+
+    def clear_mark(self, mark: str) -> None:
+        """Take a mark from the folder; see `FileStore.clear_mark`."""
+        try:
+            self._mark(mark).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreFullError(f"{self.root} cannot be written: {error.strerror}.") from error
 
 
 def _now() -> tuple[int, int]:

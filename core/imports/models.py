@@ -1,4 +1,4 @@
-"""An import of customers, and its rows: what the file says, what is made of it, and what was there before."""
+"""An import, and its rows: what the file says, what is made of it, and what was there before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from core import clock
 from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime
-from core.partners.models import Partner
 
 
 class ImportState(StrEnum):
@@ -28,14 +27,6 @@ class ImportState(StrEnum):
     UNDOING = "undoing"
     UNDONE = "undone"
     FAILED = "failed"  # stopped by an error; what was done before stands, and can be undone
-
-
-class MatchBy(StrEnum):
-    """What a row and a customer have in common when they are the same."""
-
-    NUMBER = "number"
-    VAT = "vat"
-    EMAIL = "email"
 
 
 class Verdict(StrEnum):
@@ -56,12 +47,14 @@ class Undone(StrEnum):
     KEPT = "kept"  # it was changed, or used, since
 
 
-class PartnerImport(Base):
+class Import(Base):
     """An import."""
 
-    __tablename__ = "core_partner_import"
+    __tablename__ = "core_import"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(16), default="partners")
+    """What is imported, a name of `core.imports.subject`."""
     by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
     """Who imports, and alone sees it."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -73,13 +66,13 @@ class PartnerImport(Base):
     header: Mapped[list[str]] = mapped_column(JSON)
     """The names of its columns."""
     mapping: Mapped[list[str]] = mapped_column(JSON)
-    """What each column is, a name of `core.partners.imports.columns`, or "" for a column that is left out."""
-    match_by: Mapped[MatchBy] = mapped_column(StrEnumType(MatchBy), default=MatchBy.EMAIL)
-    """How rows are matched."""
+    """What each column is, a name of a column of the subject, or "" for a column that is left out."""
+    match_by: Mapped[str] = mapped_column(String(16))
+    """The column that a row and what it is have in common."""
     make_labels: Mapped[bool] = mapped_column(default=False)
     """True to make families, tags and codes that are not in their lists."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="CASCADE"))
-    """Whose new customers are; see `core.partners.reach`."""
+    """Whose new customers or products are; of customers see `core.partners.reach`."""
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"))
     """Who alone sees new customers."""
     state: Mapped[ImportState] = mapped_column(
@@ -102,22 +95,22 @@ class PartnerImport(Base):
 class ImportRow(Base):
     """A row of the file."""
 
-    __tablename__ = "core_partner_import_row"
+    __tablename__ = "core_import_row"
     __table_args__ = (
-        Index("ix_core_partner_import_row_import_id_verdict_id", "import_id", "verdict", "id"),
-        Index("ix_core_partner_import_row_import_id_key", "import_id", "key"),
-        Index("ix_core_partner_import_row_import_id_name", "import_id", "name"),
+        Index("ix_core_import_row_import_id_verdict_id", "import_id", "verdict", "id"),
+        Index("ix_core_import_row_import_id_key", "import_id", "key"),
+        Index("ix_core_import_row_import_id_name", "import_id", "name"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    import_id: Mapped[int] = mapped_column(ForeignKey("core_partner_import.id", ondelete="CASCADE"))
+    import_id: Mapped[int] = mapped_column(ForeignKey("core_import.id", ondelete="CASCADE"))
     """Its import; rows are in the order of the file by their id."""
     line: Mapped[int]
     """Its line in the file."""
     cells: Mapped[list[str]] = mapped_column(JSON)
     """What the file says."""
     key: Mapped[str] = mapped_column(String(300), default="")
-    """What it is matched by, as `judging` writes it; of two rows with one key the second is refused."""
+    """What it is matched by, as its subject writes it; of two rows with one key the second is refused."""
     name: Mapped[str] = mapped_column(String(160), default="")
     """The name in small letters: contacts further down find their customer by it."""
     number: Mapped[str] = mapped_column(String(40), default="")
@@ -132,6 +125,10 @@ class ImportRow(Base):
         ForeignKey("core_partner.id", ondelete="SET NULL"), index=True
     )
     """The customer or contact that it is."""
+    product_id: Mapped[int | None] = mapped_column(
+        ForeignKey("core_product.id", ondelete="SET NULL"), index=True
+    )
+    """Or the product."""
     before: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """Of the columns that change: what they were; empty for a new one."""
     after: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
@@ -141,4 +138,7 @@ class ImportRow(Base):
     undone: Mapped[Undone] = mapped_column(StrEnumType(Undone), default=Undone.NOT)
     """What undoing has made of it."""
 
-    partner: Mapped[Partner | None] = relationship()
+    @property
+    def entity_id(self) -> int | None:
+        """What it is, of whatever subject."""
+        return self.partner_id if self.partner_id is not None else self.product_id

@@ -1,0 +1,1 @@
+"""Rows from a file: read, matched with what there is, looked at, imported, and taken back; of whatever subject."""

@@ -1,0 +1,182 @@
+"""Pages that wait for a change: their questions stand aside of the web server's threads until there is an answer.
+
+A page that waits costs an open connection and a few hundred octets, and no thread; the loop does not look at it. One
+thread looks for changes, by a statement for all of them (`core.live.changes`), while anybody waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.live.changes import LOOK_SECONDS, current_changes
+from core.live.watching import PATH, Watched, watched_in
+from core.logs import kind_of
+
+logger = logging.getLogger(__name__)
+
+HOLD_SECONDS = 45.0
+"""So long a question is held back: proxies give up after a minute, some after 50 seconds."""
+AT_ONCE = 6
+STAGGER_SECONDS = 0.25
+"""So many pages are told at once of what concerns them all, then so many more after a moment: they ask for more."""
+TROUBLE_SECONDS = 5.0
+"""Until the next look where the database was away."""
+MOST_OCTETS = 256 * 1024  # of a question that is read here
+
+
+class Held(Protocol):
+    """A connection that can stand aside, as `core.web_server.Channel`."""
+
+    requests: list[Any]
+    socket: socket.socket
+
+    def hold(self) -> None:
+        """Stand aside."""
+
+    def go_on(self) -> None:
+        """Come back, to be answered."""
+
+    @property
+    def left(self) -> bool:
+        """Whether the other side has gone."""
+
+    def handle_close(self) -> None:
+        """Close it."""
+
+
+class WaitingPages:
+    """Those of one web server. All but the thread that looks runs in the server's loop.
+
+    Attributes:
+        due: What is told soon, in this order.
+    """
+
+    def __init__(self, app: Flask, call: Callable[[Callable[[], None]], None]) -> None:
+        """Make it for an application.
+
+        Args:
+            app: Whose pages.
+            call: Lets the server's loop call something soon, from any thread.
+        """
+        self.due: deque[Held] = deque()
+        self._app = app
+        self._call = call
+        self._held: dict[Held, tuple[float, Sequence[Watched]]] = {}
+        self._next_turn = 0.0
+        self._someone = threading.Event()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def start(self) -> None:
+        """Begin to look for changes; only an application of Envoi has any."""
+        self._loop = threading.get_ident()
+        if "envoi_registry" in self._app.extensions:
+            self._thread = threading.Thread(target=self._watch, name="changes", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End, and close what waits: the pages ask the next server."""
+        self._ended.set()
+        self._someone.set()
+        for channel in list(self._held):
+            self._close(channel)
+        if self._thread is not None:
+            self._thread.join(TROUBLE_SECONDS)
+
+    def hold(self, channel: Held) -> bool:
+        """Hold back the request of a channel; False where it is another one, or there is something to answer."""
+        request = channel.requests[0]
+        # A second request that came with the first is handed on by the thread of that one.
+        if self._thread is None or threading.get_ident() != self._loop or request.error:
+            return False
+        # A page that must not wait, since its browser has others that do, says so in the query.
+        if (request.command, request.path, request.query) != ("POST", PATH, ""):
+            return False
+        stream = request.get_body_stream()
+        body = stream.read(MOST_OCTETS)
+        stream.seek(0)
+        with self._app.app_context():
+            pieces = watched_in(body)
+            if not pieces or any(piece.fired() for piece in pieces):
+                return False
+        channel.hold()
+        self._held[channel] = time.monotonic() + HOLD_SECONDS, pieces
+        self._someone.set()
+        return True
+
+    def released(self) -> Iterator[Held]:
+        """Return whose turn it is to be answered, a few at a time."""
+        now = time.monotonic()
+        if not self.due or now < self._next_turn:
+            return
+        self._next_turn = now + STAGGER_SECONDS
+        for _ in range(min(AT_ONCE, len(self.due))):
+            channel = self.due.popleft()
+            if self._held.pop(channel, None) is not None:
+                yield channel
+
+    def tidy(self, now: float) -> None:
+        """Answer who has waited long enough, and forget who has gone."""
+        for channel, (until, _pieces) in list(self._held.items()):
+            if channel.left:
+                self._close(channel)
+            elif until <= now:
+                self.due.append(channel)
+        if not self._held:
+            self._someone.clear()
+
+    def let_go(self) -> bool:
+        """Close who has waited longest, to make room for others; False where nobody waits."""
+        for channel in self._held:
+            self._close(channel)
+            return True
+        return False
+
+    def _close(self, channel: Held) -> None:
+        del self._held[channel]
+        channel.handle_close()
+
+    def _tell(self, topics: frozenset[str], everybody: bool) -> None:
+        """Let those be answered soon who show what has changed: first what few show, last what concerns them all."""
+        concerned = {
+            channel: [topic for piece in pieces for topic in piece.topics & topics]
+            for channel, (_until, pieces) in self._held.items()
+        }
+        shared = Counter(topic for several in concerned.values() for topic in several)
+        waiting = set(self.due)
+        told = [
+            channel
+            for channel, several in concerned.items()
+            if channel not in waiting and (several or everybody)
+        ]
+        told.sort(key=lambda channel: min((shared[topic] for topic in concerned[channel]), default=len(told)))
+        self.due.extend(told)
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            pause = LOOK_SECONDS
+            try:
+                with self._app.app_context():
+                    topics, everybody = current_changes().look()
+            except SQLAlchemyError as error:
+                logger.warning("Open pages hear of changes later: %s.", kind_of(error))
+                pause = TROUBLE_SECONDS
+            else:
+                if topics or everybody:
+                    self._call(partial(self._tell, frozenset(topics), everybody))
+            self._ended.wait(pause)
+            self._someone.wait()
