@@ -1,7 +1,8 @@
 """`python -m bench.chaos`: workers killed at random while thousands of mails leave, judged by the server's record.
 
 Several real workers with several connections each, a slow SMTP server that hangs up on all of them now and then, and
-SIGKILL again and again at any moment. At the end nothing may be missing and nothing doubled:
+SIGKILL again and again at any moment; with `--rough` it also fails in the middle of what is said at once. At the end
+nothing may be missing and nothing doubled:
 
 - delivered + uncertain = submitted, by the mails' own states;
 - no recipient has got the same mail twice;
