@@ -1,7 +1,8 @@
 """`python -m bench.chaos`: workers killed at random while thousands of mails leave, judged by the server's record.
 
 Several real workers with several connections each, a slow SMTP server that hangs up on all of them now and then, and
-SIGKILL again and again at any moment. At the end nothing may be missing and nothing doubled:
+SIGKILL again and again at any moment; with `--rough` it also fails in the middle of what is said at once. At the end
+nothing may be missing and nothing doubled:
 
 - delivered + uncertain = submitted, by the mails' own states;
 - no recipient has got the same mail twice;
@@ -15,6 +16,7 @@ It talks to loopback only, ends by itself, and exits with 1 when a promise is br
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import secrets
 import sys
@@ -24,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -49,6 +52,42 @@ from tests.outbox.processes import (
 )
 
 WAITING = {"queued", "sending", "deferred", "scheduled"}
+HANG_SECONDS = 4.0
+"""How long a rough server keeps silent."""
+
+
+class RoughLab(WatchedLab):
+    """A server that now and then does not go on, in the middle of what was said to it at once: it says 421 where 354 is
+    due, hangs up there or behind it, or keeps silent for a while.
+    """
+
+    def __init__(self, *, share: float, chance: random.Random, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.share = share
+        self.chance = chance
+        self.rough = Counter[str]()
+
+    def _protocol(self) -> Any:
+        protocol = super()._protocol()
+        push = protocol.push
+
+        async def pushed(status: Any) -> None:
+            if not str(status).startswith("354") or self.chance.random() >= self.share:
+                await push(status)
+                return
+            how = self.chance.choice(("421", "drop", "drop behind", "hang"))
+            self.rough[how] += 1
+            if how == "hang":
+                await asyncio.sleep(HANG_SECONDS)
+            if how == "421":
+                await push("421 4.3.0 Closing the connection")
+            if how in {"drop behind", "hang"}:
+                await push(status)
+            if how != "hang":
+                protocol.hang_up()
+
+        protocol.push = pushed
+        return protocol
 
 
 def slow(verb: str, _arg: str, stage: str) -> None:
@@ -119,6 +158,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--connections", type=int, default=9, help="Of all workers, at once.")
     parser.add_argument("--drops", type=int, default=3, help="How often the server hangs up on all.")
+    parser.add_argument(
+        "--rough", type=float, default=0, help="Percent of mails in whose middle the server fails."
+    )
     parser.add_argument("--seconds", type=int, default=900, help="After which it gives up.")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--postgres", action="store_true", help="On PostgreSQL instead of SQLite.")
@@ -131,7 +173,8 @@ def main() -> int:
         changes = {"redis_url": stack.enter_context(redis_server(folder / "redis")), "queue": "chaos"}
         if options.postgres:
             changes["database_url"] = stack.enter_context(postgres_server(folder / "postgres"))
-        lab = stack.enter_context(WatchedLab(on_command=slow))
+        chance = random.Random(options.seed)  # noqa: S311 (no secret)
+        lab = stack.enter_context(RoughLab(share=options.rough / 100, chance=chance, on_command=slow))
         for app in running_app(test_settings(folder, **changes)):
             app.config["OUTBOX_LEASE_SECONDS"] = str(LEASE_SECONDS)
             migrate.upgrade(app)
@@ -148,14 +191,16 @@ def main() -> int:
             with workforce(app, folder / "workers") as hire:
                 kills = kill_at_random(ids, lab, hire, options)
             seconds, states = time.monotonic() - began, states_of(ids)
-            most_uncertain = options.connections * (2 * kills + options.drops)
+            # A server that hangs up behind its 354 has perhaps got the text that was on its way.
+            hung_up = lab.rough["drop behind"]
+            most_uncertain = options.connections * (2 * kills + options.drops) + hung_up
             problems = broken_promises(ids, states, most_uncertain, lab)
             database = database_name(postgres=options.postgres)
             return verdict(
                 app,
                 problems,
                 f"{database}, seed {options.seed}: {options.mails} mails, {options.workers} workers with"
-                f" {options.connections} connections, {kills} kills, {options.drops} hang-ups,",
+                f" {options.connections} connections, {kills} kills, {options.drops} hang-ups, {dict(lab.rough)},",
                 f"{seconds:.0f} s; {dict(Counter(states))}; the server took {len(lab.accepted)} messages.",
             )
     return 1

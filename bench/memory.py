@@ -131,7 +131,11 @@ def main() -> None:
                 while installation.unsettled():
                     assert time.monotonic() < until
                     time.sleep(0.2)
-                sizes = {one: (megabytes(one), called) for one, called in family(pid).items()}
+                sizes: dict[int, tuple[tuple[float, float], str]] = {}
+                for one, called in family(pid).items():
+                    # One may end at this moment, such as what a job has started.
+                    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                        sizes[one] = (megabytes(one), called)
             print(f"{workers} worker(s): first page after {seconds:.1f} s ({cpu:.1f} s of CPU)")
             for (pss, alone), called in sizes.values():
                 print(f"  {pss:6.1f} MB, {alone:6.1f} of it its own  {called}")

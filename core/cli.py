@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import logging
@@ -9,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
 
@@ -39,6 +41,9 @@ from core.web_server import serve_web
 logger = logging.getLogger(__name__)
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+_M_ARENA_MAX = -8
+"""How many heaps a process has, by the number that glibc's `mallopt` knows it by."""
+
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
 
@@ -139,6 +144,16 @@ def take_in(octets: bytes) -> list[str]:
     return [str(sentence) for _receiver, sentence in answers]
 
 
+def _allocate_from_one_heap() -> None:
+    """Let the threads of a process share one heap where the C library is glibc.
+
+    It would give each thread its own, which saves waiting that Python's lock has done already, and keep what each has
+    needed at some time: 20 MB of a worker with its lanes, 10 of the web server.
+    """
+    with suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an expected error is a sentence, not a traceback.
 
@@ -146,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What follows `envoi`; None for those of this process.
     """
     os.umask(PRIVATE_UMASK)
+    _allocate_from_one_heap()
     try:
         cli(arguments)
     except EnvoiError as error:

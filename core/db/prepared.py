@@ -18,23 +18,34 @@ class _Compiled:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql: str = compiled.string
         self.order: Sequence[str] | None = compiled.positiontup
-        self.fixed: dict[str, Any] = {}
-        self.processors: list[tuple[str, Callable[[Any], Any] | None]] = []
-        given = set(names)
+        places = {name: [n for n, other in enumerate(self.order or ()) if other == name] for name in names}
+        self._fixed: dict[str, Any] = {}
+        self._given: list[tuple[str, Callable[[Any], Any] | None, list[int]]] = []
         for name in dict.fromkeys(self.order or compiled.binds):
             processor = compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)
-            if name in given:
-                self.processors.append((name, processor))
+            if name in places:
+                self._given.append((name, processor, places[name]))
             else:
                 value = compiled.binds[name].effective_value
-                self.fixed[name] = processor(value) if processor is not None else value
+                self._fixed[name] = processor(value) if processor is not None else value
+        self._row = [self._fixed.get(name) for name in self.order or ()]
 
     def arguments(self, values: Mapping[str, Any]) -> Any:
-        found = dict(self.fixed)
-        for name, processor in self.processors:
+        """Return values as the driver takes them: in the order of the statement, or by name."""
+        if self.order is None:
+            found = self._fixed.copy()
+            for name, processor, _places in self._given:
+                value = values[name]
+                found[name] = processor(value) if processor is not None else value
+            return found
+        row = self._row.copy()
+        for name, processor, places in self._given:
             value = values[name]
-            found[name] = processor(value) if processor is not None else value
-        return tuple(found[name] for name in self.order) if self.order is not None else found
+            if processor is not None:
+                value = processor(value)
+            for place in places:
+                row[place] = value
+        return row
 
 
 class Prepared:

@@ -6,7 +6,8 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -15,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from core import jobs
 from core.db import db, transaction
 from core.db.group_commit import GroupCommit
+from core.db.prepared import Batch, Count, Ledger, Prepared
 from core.mail.outcomes import Failure, FailureKind
 from core.pulse import Pulse
 from modules.mail_config.models import ServerHealth
@@ -39,6 +41,7 @@ from tests.outbox.processes import (
     sweep_until,
     workforce,
 )
+from tests.statements import statements
 
 pytestmark = pytest.mark.smtp
 
@@ -56,6 +59,41 @@ def submit(company) -> Callable[..., list[int]]:
 
 
 # ----------------------------------------------------------------------------------------------- how many at once
+
+
+@pytest.mark.both_databases
+def test_each_further_mail_of_a_claim_costs_five_statements_and_one_commit(app, submit, monkeypatch):
+    """The mark, the step, its recipient, the attempt, the state; all else is asked once for all."""
+    # What comes with time, on a busy machine, is no mail's.
+    app.config["OUTBOX_LEASE_SECONDS"] = "600"
+    monkeypatch.setattr(run, "IDLE_SECONDS", 600.0)
+    written, committed = list[Prepared](), list[Ledger]()
+    run_statement, transaction_of = Batch.run, Ledger.transaction
+
+    def counted(batch: Batch, prepared: Prepared, values: Mapping[str, Any]) -> Count:
+        written.append(prepared)
+        return run_statement(batch, prepared, values)
+
+    def begun(ledger: Ledger) -> contextlib.AbstractContextManager[Batch]:
+        committed.append(ledger)
+        return transaction_of(ledger)
+
+    monkeypatch.setattr(Batch, "run", counted)
+    monkeypatch.setattr(Ledger, "transaction", begun)
+
+    def cost(mails: int) -> tuple[int, int, int]:
+        ids = submit(mails)
+        written.clear()
+        committed.clear()
+        with statements() as asked:
+            assert deliver(ids) == mails
+        return sum(not text.startswith("BEGIN") for text in asked), len(written), len(committed)
+
+    with far_server(offered=1):
+        cost(1)  # what is asked once in a process
+        few, more = cost(2), cost(12)
+    assert [after - before for before, after in zip(few, more, strict=True)] == [0, 50, 10]
+    assert few[0] <= 20
 
 
 @pytest.mark.both_databases
