@@ -51,6 +51,7 @@ class Advice(StrEnum):
     NETWORK_UNREACHABLE = "network_unreachable"
     DNS_UNAVAILABLE = "dns_unavailable"
     HOST_FORBIDDEN = "host_forbidden"
+    OTHER_SERVICE = "other_service"
     NO_API = "no_api"
     # Who sends.
     RELAY_DENIED = "relay_denied"
@@ -274,6 +275,12 @@ ADVICE: dict[Advice, AdviceText] = {
     ),
     Advice.DNS_UNAVAILABLE: AdviceText(
         _l("The name of the host could not be looked up just now. Check the name service of this machine.")
+    ),
+    Advice.OTHER_SERVICE: AdviceText(
+        _l(
+            "What answers there is no server to send by, but a web server, a mailbox (IMAP, POP) or another service. "
+            "Check host and port: usually 465 with TLS, or 587 with STARTTLS."
+        )
     ),
     Advice.HOST_FORBIDDEN: AdviceText(
         _l(

@@ -14,6 +14,7 @@ import unicodedata
 from dataclasses import replace
 from functools import lru_cache
 
+from core.mail.advice import Advice
 from core.mail.explanations import FailureKind
 from core.mail.outcomes import Failure, Reply, Stage
 from core.mail.rules import (
@@ -118,6 +119,8 @@ _PUNCTUATION = str.maketrans(
     {"-": " ", "_": " ", '"': "", "“": "", "”": "", "«": "", "»": "", "’": "'", "`": "'"}
 )
 _SPACES = re.compile(r"\s+")
+# How those begin to speak who are something else: web servers, IMAP (RFC 3501), POP (RFC 1939), SSH.
+_OTHER_SERVICES = ("HTTP/", "<!", "<html", "* OK", "* PREAUTH", "* BYE", "+OK", "-ERR", "SSH-")
 # No server needs more words to say what is wrong; what goes on may be made to keep the rules busy.
 _MAX_WORDS = 800
 
@@ -129,7 +132,8 @@ def explain_reply(reply: Reply, stage: Stage) -> Failure:
     rate, a quota of the day, greylisting. What is neither makes no sense, and may pass.
     """
     if not 400 <= reply.code < 600 and not (reply.code == 334 and stage is Stage.AUTH):
-        return Failure(FailureKind.SERVER_ERROR, temporary=True, reply=reply)
+        advice = Advice.OTHER_SERVICE if reply.text.startswith(_OTHER_SERVICES) else None
+        return Failure(FailureKind.SERVER_ERROR, temporary=True, reply=reply, advice=advice)
     words, quoted_stage = plain_words(reply.text)
     rule = _rule_for(reply.code, reply.enhanced.partition(".")[2], words, quoted_stage or stage)
     temporary = rule.temporary if rule.temporary is not None and not reply.temporary else reply.code < 500

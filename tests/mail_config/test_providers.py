@@ -15,6 +15,7 @@ from modules.mail_config.models import Encryption
 from modules.mail_config.servers.guess import guess
 from modules.mail_config.servers.providers import provider_of, providers
 from modules.mail_config.transports.autoconfig import outgoing_server
+from tests.mail_config.dns_lab import DnsLab
 from tools import provider_table
 
 FILE = """<?xml version="1.0"?>
@@ -69,6 +70,7 @@ def test_no_domain_and_no_host_belongs_to_two():
         ("email-smtp.eu-west-3.amazonaws.com", ("email-smtp.eu-west-3.amazonaws.com", 587, "", None)),
         ("w0123.kasserver.com", ("w0123.kasserver.com", 465, "", None)),
         ("gmail.com", ("smtp.gmail.com", 465, "", 500)),
+        ("jean@contoso.onmicrosoft.com", ("smtp.office365.com", 587, "jean@contoso.onmicrosoft.com", 10_000)),
         ("me@sendgrid.example.com", None),
         ("nothing known", None),
         ("a@b@c", None),
@@ -86,6 +88,32 @@ def test_what_is_typed_fills_in_the_form(app, typed, expected):
 def test_an_address_becomes_the_one_that_the_server_may_send_from(app):
     values = guess("sophie@orange.fr").values
     assert (values["own_address"], values["from_filter"]) == ("sophie@orange.fr", "sophie@orange.fr")
+
+
+@pytest.mark.parametrize(
+    ("exchangers", "host"),
+    [
+        (["10 firm-example.mail.protection.outlook.com."], "smtp.office365.com"),
+        (["5 alt1.aspmx.l.google.com.", "1 aspmx.l.google.com."], "smtp.gmail.com"),
+        (["1 mx1.mail.ovh.net.", "100 mx3.mail.ovh.net."], "ssl0.ovh.net"),
+        (["10 mail.firm.example."], None),
+        (["0 ."], None),
+        ([], None),
+    ],
+)
+def test_the_mailboxes_of_a_domain_tell_its_provider(app, exchangers, host):
+    with DnsLab() as lab:
+        app.config["MAIL_CONFIG_DNS_SERVERS"] = lab.where
+        lab.zone["firm.example", "MX"] = exchangers
+        found = guess("sophie@firm.example")
+    assert (found.values.get("host"), found.by_mx) == (host, host is not None)
+    assert lab.asked == [("firm.example", "MX")]
+    assert guess("sophie@firm.example", ask=False).values == {}
+
+
+def test_no_two_providers_take_the_mail_of_one_domain():
+    names = [name for provider in providers() for name in provider.mx]
+    assert len(names) == len(set(names)) > 40
 
 
 def test_what_helps_at_a_provider_belongs_to_the_failure(app):

@@ -233,7 +233,6 @@ def test_the_sentences_say_why():
         facts(server(1, from_filter=COMPANY), MINE, own={**OWN, "own_server": True}, paused={9: None})
     )
     assert route.why == (
-        "From: the own address of Sophie Bernard.",
         f"“S1” may not send from {SOPHIE}, so From is {COMPANY} with the name “Sophie Bernard via Maison”.",
         f"Answers go to {SOPHIE}.",
         "Server “S1”: the first by priority whose From filter takes this address.",

@@ -239,7 +239,12 @@ def test_a_failed_test_is_never_told_as_a_mail_that_waits(company, boss):
 
 
 # What only a mail can end with, never the test of a server.
-OF_MAILS = {FailureKind.PACED, FailureKind.GIVEN_UP, FailureKind.DOCUMENT_CHANGED}
+OF_MAILS = {
+    FailureKind.PACED,
+    FailureKind.GIVEN_UP,
+    FailureKind.DOCUMENT_CHANGED,
+    FailureKind.STORE_AWAY,
+}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind not in OF_MAILS])

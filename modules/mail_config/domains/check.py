@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import current_app
 from flask_babel import gettext
 
 from core.db import db, end_reading
@@ -17,7 +16,7 @@ from modules.mail_config.domains.looks.servers import look_at_server
 from modules.mail_config.domains.looks.spf import look_at_spf
 from modules.mail_config.domains.senders import servers_for
 from modules.mail_config.signing.keys import keys_of
-from modules.mail_config.transports.name_service import Names, NameService
+from modules.mail_config.transports.name_service import Names, name_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,6 @@ class Report:
     def troubles(self) -> int:
         """How many of them are missing or wrong."""
         return sum(one.verdict in {Verdict.MISSING, Verdict.WRONG} for one in self.findings)
-
-
-def name_service() -> NameService:
-    """Return what asks the DNS of this installation, for the time of one check."""
-    return NameService(str(current_app.config["MAIL_CONFIG_DNS_SERVERS"]).split())
 
 
 def check_domain(domain: str, names: Names | None = None) -> Report:

@@ -18,7 +18,7 @@ from core.mail.dkim import Algorithm
 from core.vault import readable
 from core.web.forms import at_most, required, submit
 from modules.mail_config.blueprint import blueprint
-from modules.mail_config.domains.check import check_domain, name_service
+from modules.mail_config.domains.check import check_domain
 from modules.mail_config.domains.findings import (
     TOPIC_TITLES,
     Record,
@@ -30,7 +30,7 @@ from modules.mail_config.models import DomainKey
 from modules.mail_config.servers.place import SET_UP
 from modules.mail_config.signing import keys
 from modules.mail_config.signing_models import KeyState
-from modules.mail_config.transports.name_service import NameServiceError
+from modules.mail_config.transports.name_service import NameServiceError, name_service
 
 ALGORITHM_TITLES: Mapping[Algorithm, str] = {Algorithm.RSA: "RSA 2048", Algorithm.ED25519: "Ed25519"}
 

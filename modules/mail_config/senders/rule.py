@@ -120,7 +120,7 @@ def decide(facts: Facts) -> Route:
     reply_to, answers = _answers(facts, header_from)
     rewritten = _rewritten(facts, chosen)
     problem = _problem(facts, server)
-    why = [*_about_sender(facts, header_from), *([rewritten] if rewritten else []), *answers]
+    why = [*_not_as_wanted(facts), rewritten or _about_from(facts, header_from), *answers]
     why.append(_about_server(facts, server))
     if chosen is not options[0] and problem is None:
         why.append(_passed_over(facts, options[0].server))
@@ -140,7 +140,7 @@ def _without_server(facts: Facts) -> Route:
     if not header_from.addr_spec:
         why = [gettext("%(company)s has no email address to send from.", company=facts.company.name)]
         return Route(None, "", header_from, reply_to, tuple(why), FailureKind.SENDER_MISSING)
-    why = [*_about_sender(facts, header_from), *answers]
+    why = [*_not_as_wanted(facts), _about_from(facts, header_from), *answers]
     why.append(gettext("No active mail server may send from %(address)s.", address=header_from.addr_spec))
     return Route(None, "", header_from, reply_to, tuple(why), FailureKind.SERVER_MISSING)
 
@@ -239,7 +239,7 @@ def _answers(facts: Facts, header_from: Address) -> tuple[Address | None, list[s
 # -- why -----------------------------------------------------------------------------------------------
 
 
-def _about_sender(facts: Facts, header_from: Address) -> Iterator[str]:
+def _not_as_wanted(facts: Facts) -> Iterator[str]:
     name = facts.user.name if facts.user is not None else ""
     if facts.own is not None and facts.person is None:
         yield (
@@ -247,21 +247,29 @@ def _about_sender(facts: Facts, header_from: Address) -> Iterator[str]:
             if facts.user is not None and not facts.user.active
             else gettext("The own address of %(name)s is used for single emails only.", name=name)
         )
+
+
+def _about_from(facts: Facts, header_from: Address) -> str:
+    """Return why From is what it is, where no server has it otherwise."""
     if facts.fixed is not None:
-        yield gettext(
-            "From: %(address)s, fixed by an earlier attempt, since every attempt sends the same message.",
-            address=header_from.addr_spec,
+        return str(
+            gettext(
+                "From: %(address)s, fixed by an earlier attempt, since every attempt sends the same message.",
+                address=header_from.addr_spec,
+            )
         )
-    elif facts.person is not None:
-        yield gettext("From: the own address of %(name)s.", name=name)
-    elif facts.company_sender is not None and (facts.company_sender.address or facts.company_sender.name):
-        yield gettext(
-            "From: what %(company)s has set for this purpose (%(purpose)s).",
-            company=facts.company.name,
-            purpose=PURPOSES[facts.purpose],
+    if facts.person is not None:
+        name = facts.user.name if facts.user is not None else ""
+        return str(gettext("From: the own address of %(name)s.", name=name))
+    if facts.company_sender is not None and (facts.company_sender.address or facts.company_sender.name):
+        return str(
+            gettext(
+                "From: what %(company)s has set for this purpose (%(purpose)s).",
+                company=facts.company.name,
+                purpose=PURPOSES[facts.purpose],
+            )
         )
-    else:
-        yield gettext("From: the address of %(company)s.", company=facts.company.name)
+    return str(gettext("From: the address of %(company)s.", company=facts.company.name))
 
 
 def _rewritten(facts: Facts, chosen: _Option) -> str:

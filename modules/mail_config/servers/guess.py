@@ -10,8 +10,11 @@ from flask import current_app
 from core.errors import UserError
 from core.mail.addresses import normalize
 from modules.mail_config.models import Encryption
-from modules.mail_config.servers.providers import Provider, provider_of
+from modules.mail_config.servers.providers import Provider, provider_by_mx, provider_of
 from modules.mail_config.transports.autoconfig import OutgoingServer, look_up
+from modules.mail_config.transports.name_service import NameServiceError, name_service
+
+MX_SECONDS = 3.0  # somebody waits before the page
 
 _ENCRYPTION = {"SSL": Encryption.TLS, "STARTTLS": Encryption.STARTTLS, "plain": Encryption.NONE}
 
@@ -24,17 +27,23 @@ class Guess:
         values: Column values to fill in; none where nothing is known.
         provider: The provider, or None.
         by_domain: True where the domain itself says so, in Thunderbird's format.
+        by_mx: True where the DNS says that the provider takes the mail of the domain.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     provider: Provider | None = None
     by_domain: bool = False
+    by_mx: bool = False
 
 
-def guess(text: str) -> Guess:
+def guess(text: str, *, ask: bool = True) -> Guess:
     """Return what is known of the server of an address, or of a host.
 
-    Asks the domain of an address that no provider is known for, where `ENVOI_MAIL_CONFIG_AUTOCONFIG` names places.
+    Args:
+        text: As somebody types it.
+        ask: True to ask about an address that no provider is known for: its domain, where
+            `ENVOI_MAIL_CONFIG_AUTOCONFIG` names places, and the DNS, which says who takes its mail. Takes seconds at
+            most.
     """
     text = text.strip()
     try:
@@ -44,14 +53,23 @@ def guess(text: str) -> Guess:
     provider = provider_of(address or text)
     if provider is not None:
         return Guess(_values_of(provider, address, host="" if address else text.lower()), provider)
-    if not address:
+    if not address or not ask:
         return Guess()
     places = str(current_app.config["MAIL_CONFIG_AUTOCONFIG"]).split()
     allow_local = bool(current_app.config["MAIL_CONFIG_ALLOW_LOCAL_SERVERS"])
     found = look_up(address, places, allow_local=allow_local)
-    return (
-        Guess(_values_from(found, address), provider_of(found.host), True) if found is not None else Guess()
-    )
+    if found is not None:
+        return Guess(_values_from(found, address), provider_of(found.host), by_domain=True)
+    provider = _where_its_mailboxes_are(address)
+    return Guess(_values_of(provider, address, host=""), provider, by_mx=True) if provider else Guess()
+
+
+def _where_its_mailboxes_are(address: str) -> Provider | None:
+    domain = address.rpartition("@")[2].encode("idna").decode()
+    try:
+        return provider_by_mx(name_service(MX_SECONDS).exchangers(domain))
+    except NameServiceError:
+        return None
 
 
 def _values_of(provider: Provider, address: str, host: str) -> dict[str, Any]:

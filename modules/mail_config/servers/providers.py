@@ -6,7 +6,7 @@ The table is `providers.toml`. Its figures are proposed, never applied by themse
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -38,7 +38,7 @@ class Provider:
         name: As people call it.
         region: `world`, or the country it is of: `fr`, `be`, `ch`, `de`.
         hosts: What the name of a server of it is, or ends with after a dot.
-        domains: What follows the @ of addresses there.
+        domains: What follows the @ of addresses there, or stands at its end after a dot.
         host: The server to send by, or "" where each customer has another.
         port: TCP port.
         encryption: How the connection is encrypted.
@@ -47,6 +47,7 @@ class Provider:
         trouble: What usually goes wrong there.
         link: A page of the provider about it.
         note: Something to know, by language, or nothing.
+        mx: What the names end with of the hosts that take mail for a customer's own domain there.
         imap: The server that its mailboxes are read at (TLS, port 993), `=` for the one to send by, or "".
         keeps_sent: True where it puts what it sends into the Sent folder by itself.
         spf: What the SPF record of a customer's own domain includes for it, or "".
@@ -74,6 +75,7 @@ class Provider:
     trouble: tuple[Trouble, ...]
     link: str
     note: Mapping[str, str]
+    mx: tuple[str, ...] = ()
     imap: str = ""
     keeps_sent: bool = False
     spf: str = ""
@@ -163,6 +165,7 @@ def providers() -> tuple[Provider, ...]:
                 "encryption": Encryption(row["encryption"]),
                 "trouble": tuple(troubles[name] for name in row["trouble"]),
                 "note": row.get("note", {}),
+                "mx": tuple(row.get("mx", ())),
                 "selectors": tuple(row.get("selectors", ())),
             }
         )
@@ -174,13 +177,21 @@ def provider_of(text: str) -> Provider | None:
     """Return the provider that a host, or the domain of an address, belongs to; None for one that is not known."""
     name = text.strip().rstrip(".").lower()
     if "@" in name:
-        domain = name.rpartition("@")[2]
-        return next((provider for provider in providers() if domain in provider.domains), None)
+        return _below(name.rpartition("@")[2], lambda provider: provider.domains)
+    return _below(name, lambda provider: (*provider.hosts, *provider.domains))
+
+
+def provider_by_mx(exchangers: Sequence[str]) -> Provider | None:
+    """Return the provider at which a domain has its mailboxes, by the hosts that take mail for it (MX)."""
+    return _below(exchangers[0].rstrip(".").lower(), lambda provider: provider.mx) if exchangers else None
+
+
+def _below(name: str, suffixes: Callable[[Provider], Iterable[str]]) -> Provider | None:
     # The longest name that fits: the relay of a provider may lie below the name of its mailboxes.
     found = [
         (len(suffix), provider)
         for provider in providers()
-        for suffix in (*provider.hosts, *provider.domains)
+        for suffix in suffixes(provider)
         if name == suffix or name.endswith(f".{suffix}")
     ]
     return max(found, key=lambda pair: pair[0], default=(0, None))[1]

@@ -13,6 +13,7 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 import dns.reversename
+from flask import current_app
 
 from core.errors import EnvoiError
 from core.mail.outcomes import printable
@@ -67,6 +68,11 @@ class Names(Protocol):
 
     def names_of(self, address: str) -> list[str]:
         """Return the names of an address (PTR)."""
+
+
+def name_service(seconds: float = TOTAL_SECONDS) -> NameService:
+    """Return what asks the DNS of this installation, for the time of one check."""
+    return NameService(str(current_app.config["MAIL_CONFIG_DNS_SERVERS"]).split(), seconds)
 
 
 class NameService:

@@ -76,9 +76,9 @@ class PatientSMTP(smtplib.SMTP):
         while True:
             line = self._line(deadline, octets)
             octets += len(line)
-            lines.append(line[4:].strip(b" \t\r\n"))
             if not line[:3].isdigit():
-                return -1, b"\n".join(lines)
+                return -1, b"\n".join([*lines, line.strip()])
+            lines.append(line[4:].strip(b" \t\r\n"))
             if line[3:4] != b"-":
                 return int(line[:3]), b"\n".join(lines)
             if len(lines) >= MAX_REPLY_LINES:

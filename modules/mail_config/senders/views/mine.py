@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from flask import abort, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -26,7 +25,7 @@ from modules.mail_config.senders import service as senders
 from modules.mail_config.servers import circuit_breaker, connecting, health, service
 from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.forms import OwnServerForm, own_server_form, values_of
-from modules.mail_config.servers.guess import guess
+from modules.mail_config.servers.guess import Guess, guess
 from modules.mail_config.servers.place import TEST_NOW, kinds_for
 from modules.mail_config.servers.providers import provider_of
 from modules.mail_config.servers.status import status_of
@@ -129,6 +128,7 @@ def my_server() -> ResponseReturnValue:
         return redirect(url_for("mail_config.my_mail"))
     offered = offered_transports(personal=True)
     kinds = kinds_for(row, offered) if row is not None else offered
+    asked, known = request.args.get("for", "")[:254].strip(), Guess()
     spec = kinds.get(request.args.get("kind", row.transport if row is not None else SMTP)) or abort(404)
     if row is not None:
         form = record_form(
@@ -137,7 +137,8 @@ def my_server() -> ResponseReturnValue:
             behind=lambda: {"password": row.secret, "forget": row.secret},
         )
     else:
-        form = own_server_form(None, spec, _known_of(user) if request.method == "GET" else None)
+        known = (guess(asked) if asked else _known_of(user)) if request.method == "GET" else Guess()
+        form = own_server_form(None, spec, known.values)
     if submit(form, lambda: _save_server(user, row, spec, form)):
         flash(gettext("Your mail server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.my_mail", _anchor="test"))
@@ -150,13 +151,15 @@ def my_server() -> ResponseReturnValue:
         kinds=[(one, url_for("mail_config.my_server", kind=one.name)) for one in kinds.values()],
         provider=provider_of((form.host.data or "") if "host" in form else spec.host),
         by_api="host" not in spec.fields,
+        asked=asked,
+        known=known,
     )
 
 
-def _known_of(user: User) -> dict[str, Any]:
+def _known_of(user: User) -> Guess:
     """Return what is known of the server of a user's own address: then only the password is left to type."""
     sender = senders.own_sender(user)
-    return guess(sender.address if sender else user.login).values
+    return guess(sender.address if sender else user.login, ask=False)
 
 
 def _save_server(user: User, row: MailServer | None, spec: TransportSpec, form: OwnServerForm) -> None:
