@@ -20,9 +20,7 @@ FORMER = "3f8a51c07e92"
 
 
 @pytest.mark.both_databases
-def test_an_import_is_undone_after_the_tables_were_made_anew(
-    app: Flask, make_user: Callable[..., User]
-) -> None:
+def test_an_import_of_before_is_undone(app: Flask, make_user: Callable[..., User]) -> None:
     user = make_user("administrator")
     of = service.read_file("partners", b"Number;Name\nC-1;Ada\nC-2;Ben\n", "a.csv", user)
     service.check(of, of.mapping, "number")
