@@ -52,7 +52,7 @@ wheel: setup-run ## Build a wheel with everything in it, front end and French in
 	$(BIN)/hatchling build --target wheel
 	@echo "Install it with its dependencies: pip install -r requirements/runtime.lock, then pip install --no-deps the wheel."
 
-notices: setup-run ## Write THIRD-PARTY.md from the lock files
+notices: setup-run ## Write THIRD-PARTY.md and sbom.cdx.json from the lock files
 	$(BIN)/python tools/notices.py
 
 test: setup-dev browser ## Run the tests

@@ -229,7 +229,7 @@ def _database(url: str, name: str) -> str:
 Figures = dict[tuple[str, str], Cost]
 
 
-def measure(app: Flask, pages: list[Address], only: str, roles: Sequence[str]) -> Figures:
+def measure(app: Flask, pages: list[Address], only: Sequence[str], roles: Sequence[str]) -> Figures:
     """Return what each page costs each role, by role and address."""
     figures: Figures = {}
     with app.app_context():
@@ -241,7 +241,7 @@ def measure(app: Flask, pages: list[Address], only: str, roles: Sequence[str]) -
             continue
         client = browser_of(app, identity)
         for address in pages:
-            if only and only not in address[0]:
+            if only and not any(part in address[0] for part in only):
                 continue
             cost = watch.ask(client, address)
             if cost is not None:
@@ -296,7 +296,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL, not on SQLite")
     parser.add_argument("--server", default="", help="URL of a PostgreSQL that keeps what was filled")
-    parser.add_argument("--only", default="", help="part of the addresses that matter")
+    parser.add_argument("--only", action="append", default=[], help="part of addresses that matter")
     parser.add_argument("--role", action="append", choices=ROLES, help="this one only")
     parser.add_argument("--all", action="store_true", help="also what keeps to the goal")
     options = parser.parse_args()

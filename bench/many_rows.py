@@ -41,7 +41,10 @@ class Part:
 
 _TICKETS = "SELECT document_id FROM pos_ticket"
 PARTS = {
-    "people": Part(0.25, {"core_partner": "merged_into_id IS NULL", "core_partner_labeled": ""}),
+    "people": Part(
+        0.25,
+        {"core_partner": "merged_into_id IS NULL", "core_partner_labeled": "", "core_partner_search": ""},
+    ),
     "products": Part(0.02, {"core_product": ""}),
     "tickets": Part(
         0.3,
@@ -65,11 +68,15 @@ PARTS = {
     ),
 }
 
+# Names are spread over the alphabet, as those of real people are.
+_PREFIX = (
+    "substr('BCDFGHJKLMNPRSTV', 1 + k % 16, 1) || substr('aeiou', 1 + k / 16 % 5, 1) "
+    "|| substr('lmnrstv', 1 + k / 80 % 7, 1) || 'o ' || k || ' '"
+)
 # What a copy says otherwise, in SQL; `k` is the number of the copy, `copies` of how many.
 _OTHERWISE = {
-    # Names are spread over the alphabet, as those of real people are.
-    "core_partner.name": "substr('BCDFGHJKLMNPRSTV', 1 + k % 16, 1) || substr('aeiou', 1 + k / 16 % 5, 1) "
-    "|| substr('lmnrstv', 1 + k / 80 % 7, 1) || 'o ' || k || ' ' || name",
+    "core_partner.name": f"{_PREFIX} || name",
+    "core_partner_search.text": f"lower({_PREFIX}) || text",
     "core_partner.number": "CASE number WHEN '' THEN '' ELSE number || '-' || k END",
     "core_partner.email": "CASE email WHEN '' THEN '' ELSE 'k' || k || '.' || email END",
     "core_partner.email_key": "CASE email_key WHEN '' THEN '' ELSE 'k' || k || '.' || email_key END",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app, has_request_context, request, session
+from flask import Flask, Response, current_app, has_request_context, request, session
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel, get_locale
@@ -102,6 +103,14 @@ def create_app(settings: Settings | None = None, *, testing: bool = False) -> Fl
 
 class Envoi(Flask):
     """An application whose pages are done anew where somebody else was faster: nothing was answered yet."""
+
+    def full_dispatch_request(self) -> Response:
+        """Answer a request under an id, which its lines of the log and the head of the answer have."""
+        reference = secrets.token_hex(4)
+        with logs.about(request=reference):
+            response = super().full_dispatch_request()
+        response.headers["X-Request-Id"] = reference
+        return response
 
     def dispatch_request(self) -> ResponseReturnValue:
         """Answer a request by its view; see `core.db.conflicts.again`."""

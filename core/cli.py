@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -15,32 +15,30 @@ from typing import Any
 import click
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from core import demonstration, embedded, loader, migrate, rotation, worker
+from core import __version__, demonstration, loader, logs, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
 from core.begin import administrator
+from core.checks import checks, database_problem
 from core.companies.models import Company
-from core.config import PRIVATE_UMASK, open_to_others
+from core.config import PRIVATE_UMASK, Settings
 from core.db import again, db
 from core.errors import EnvoiError
 from core.inbound import inbound
-from core.installation import file_probe
-from core.jobs import queue_length
 from core.mail.outcomes import printable
-from core.pulse import outdated_processes
-from core.registry import current_registry, current_settings, resolve
+from core.registry import current_registry, resolve
 from core.scaffold.commands import module
-from core.signals import check_asked, inbound_message
+from core.signals import inbound_message
 from core.supervisor import prepare, run_all
 from core.web_server import serve_web
 
-_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
-LEAST_FREE = 200_000_000
-"""Octets on the disk of the data folder; less is told."""
+logger = logging.getLogger(__name__)
 
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
 
@@ -103,6 +101,17 @@ def application() -> Flask:
     return _application[0]
 
 
+def long_running(what: str) -> Flask:
+    """Return the application for a command that goes on running, which writes a log as it is set."""
+    app = application()
+    settings: Settings = app.extensions["envoi_settings"]
+    logs.write(settings.log_format, settings.log_level)
+    database = make_url(settings.database_url).get_backend_name()
+    names = ", ".join(one.name for one in app.extensions["envoi_registry"].modules)
+    logger.info("Envoi %s: %s starts; %s; modules: %s.", __version__, what, database, names)
+    return app
+
+
 def with_app(function: Callable[..., Any]) -> Callable[..., Any]:
     """Run a command inside the application, and anew where somebody else was faster."""
 
@@ -153,19 +162,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def database_problem(error: DBAPIError) -> str:
-    """Return in a sentence why the database could not be used."""
-    if "disk is full" in str(error.orig) or "No space left" in str(error.orig):
-        return f"{unusable_database(error)} Make room on the disk; nothing that was saved before is lost."
-    return f"{unusable_database(error)} If it is there, `envoi db upgrade` makes its tables."
-
-
-def unusable_database(error: DBAPIError) -> str:
-    """Return the same without advice."""
-    words = printable(str(error.orig)).strip().partition("\n")[0].rstrip(".")
-    return f"The database cannot be used ({words})."
-
-
 @cli.command()
 @click.option("--demo/--no-demo", default=True, help="Load demonstration data into an empty database.")
 def up(demo: bool) -> None:
@@ -198,8 +194,8 @@ def prepare_command(demo: bool) -> None:
 @cli.command()
 def web() -> None:
     """Start the web server."""
-    app = application()
-    app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
+    app = long_running("web")
+    app.extensions["envoi_schema_problem"] = worker.get_ready(app, sends=False).problem
     serve_web(app, app.extensions.get("envoi_web_socket"))
 
 
@@ -207,65 +203,27 @@ def web() -> None:
 @click.option("--burst", is_flag=True, help="End when the queue is empty.")
 def worker_command(burst: bool) -> None:
     """Start a worker; start as many as you like, on as many hosts."""
-    worker.work(application(), burst=burst)
+    worker.work(long_running("worker"), burst=burst)
 
 
 @cli.command()
 def scheduler() -> None:
     """Start the scheduler of periodic jobs; one is enough."""
-    worker.schedule(application())
+    worker.schedule(long_running("scheduler"))
 
 
 @cli.command()
+@click.option("--stopped", is_flag=True, help="Miss no worker and no scheduler: nothing is to run now.")
 @with_app
-def check() -> None:
-    """Check settings, modules, database and queue; say everything that is wrong."""
-    from_checks = list(checks())
-    for problem in from_checks:
+def check(stopped: bool) -> None:
+    """Check settings, modules, database, queue and processes; say everything that is wrong, and end with 1."""
+    problems = checks(application(), stopped=stopped)
+    for problem in problems:
         click.echo(f"- {problem}", err=True)
-    if from_checks:
+    if problems:
         sys.exit(1)
     names = ", ".join(module.name for module in current_registry().modules)
     click.echo(f"All is well. Modules: {names}.")
-
-
-def checks() -> list[str]:
-    """Return everything that would keep Envoi from working, one sentence each."""
-    try:
-        problems = [problem.sentence for problem in migrate.schema_problems()]
-        problems += [
-            f"The process {printable(name)} works with tables that are not there any more: start it again."
-            for name in outdated_processes()
-        ]
-        if not problems:
-            problems += [
-                sentence for _receiver, found in check_asked.send(application()) for sentence in found
-            ]
-            problems += [found.sentence for found in rotation.look().unreadable]
-            problems += file_probe.problems()
-    except DBAPIError as error:
-        problems = [database_problem(error)]
-    problems += loader.unknown_settings(current_settings())
-    settings = current_settings()
-    problems += open_to_others(settings)
-    if settings.base_url.startswith("https:") and not settings.trusted_proxies:
-        problems.append(
-            "ENVOI_BASE_URL says https, but ENVOI_TRUSTED_PROXIES is 0: whoever signs in has the address of the "
-            "proxy, and wrong passwords of one lock out all. Set it to the number of proxies in front."
-        )
-    free = shutil.disk_usage(settings.data_dir).free
-    if free < LEAST_FREE:
-        problems.append(f"The disk of {settings.data_dir} is nearly full: {free // 1_000_000} MB are left.")
-    if jobs_away():
-        problems.append("Redis cannot be reached: mails are kept and wait.")
-        foreign = embedded.foreign_data(settings.data_dir / "redis") if settings.redis_embedded else ""
-        problems += [foreign] if foreign else []
-    return problems
-
-
-def jobs_away() -> bool:
-    """Return True when the queue cannot be reached."""
-    return queue_length() is None
 
 
 @cli.command()

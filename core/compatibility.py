@@ -2,7 +2,7 @@
 
 A migration adds, or takes away: what it adds, processes of the former release do not see, so they go on beside the new
 ones. One that takes away something a former program uses says so by its variable `contract`, and why. The last of
-these that was applied is written down with the tables, and a program that does not know it stops. See docs/adr/0018.
+these that was applied is written down with the tables, and a program that does not know it stops. See docs/adr/0019.
 """
 
 from __future__ import annotations

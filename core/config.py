@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from core.contract import Scope
 from core.errors import ConfigError
 from core.file_place import FilePlace, FilePlaceError, PlaceKind, read_place
 from core.key_ring import SHORTEST, KeyFileError, read_keys
+from core.logs import Level, LogFormat
 
 SUPPORTED_LANGUAGES = ("en", "fr")  # those with a complete catalogue; a check of the tests holds it
 MINIMUM_SECRET_LENGTH = 32  # characters; less could be guessed from one signed cookie
@@ -60,6 +61,8 @@ class Settings:
         encryption_keys: Keys that encrypt secrets, the newest first; () for those of the file.
         encryption_keys_file: The file of these keys, or None for the one in the data folder.
         metrics_token: What a program says that reads figures; "" lets nobody read them.
+        log_format: How lines of logs are written.
+        log_level: Which of them.
         files: Where files are kept.
         files_region: Of the object storage.
         files_key: Names us there, or "".
@@ -89,6 +92,8 @@ class Settings:
     encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     encryption_keys_file: Path | None = None
     metrics_token: str = field(default="", repr=False)
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: Level = Level.INFO
     files_region: str = ""
     files_key: str = field(default="", repr=False)
     files_secret: str = field(default="", repr=False)
@@ -176,12 +181,8 @@ def _check_base_url(text: str) -> str | None:
     return None
 
 
-def _check_language(text: str) -> str | None:
-    return None if text in SUPPORTED_LANGUAGES else f"must be one of {', '.join(SUPPORTED_LANGUAGES)}"
-
-
-def _check_reach(text: str) -> str | None:
-    return None if text in list(Scope) else f"must be one of {', '.join(Scope)}"
+def _one_of(choices: Iterable[str]) -> Callable[[str], str | None]:
+    return lambda text: None if text in list(choices) else f"must be one of {', '.join(choices)}"
 
 
 def _check_secret(text: str) -> str | None:
@@ -387,11 +388,13 @@ def read_settings(
         "web_threads": reader.whole_number("ENVOI_WEB_THREADS", 16, 1, 256),
         "queue": reader.value("ENVOI_QUEUE", "envoi"),
         "max_upload_bytes": reader.whole_number("ENVOI_MAX_UPLOAD_MB", 40, 1, 1024) * 1024 * 1024,
-        "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _check_language),
-        "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _check_reach)),
+        "default_language": reader.checked("ENVOI_DEFAULT_LANGUAGE", "en", _one_of(SUPPORTED_LANGUAGES)),
+        "customer_reach": Scope(reader.checked("ENVOI_CUSTOMER_REACH", Scope.ALL, _one_of(Scope))),
         "trusted_hosts": _trusted_hosts(reader, host),
         "trusted_proxies": reader.whole_number("ENVOI_TRUSTED_PROXIES", 0, 0, 8),
         "metrics_token": _metrics_token(reader),
+        "log_format": LogFormat(reader.checked("ENVOI_LOG_FORMAT", LogFormat.TEXT, _one_of(LogFormat))),
+        "log_level": Level(reader.checked("ENVOI_LOG_LEVEL", Level.INFO, _one_of(Level))),
         "encryption_keys": encryption_keys,
         "encryption_keys_file": keys_file,
         **_files(reader),

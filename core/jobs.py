@@ -15,7 +15,7 @@ from typing import Any, cast
 from flask import Flask, current_app
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 from rq import Queue
 from rq.job import Job
@@ -24,7 +24,7 @@ from rq.timeouts import BaseTimeoutException
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from core import clock
+from core import clock, logs
 from core.db import end_reading, on_commit
 from core.registry import current_registry, resolve_function
 
@@ -166,13 +166,25 @@ def queue_length() -> int | None:
         return None
 
 
+def queue_problem() -> str:
+    """Return in a sentence why the queue cannot be used; "" where it can."""
+    app = cast("Flask", current_app._get_current_object())  # type: ignore[attr-defined]
+    try:
+        _ = queue_for(app).count
+    except AuthenticationError:
+        return "Redis refuses the password of ENVOI_REDIS_URL: mails are kept and wait."
+    except (RedisError, OSError):
+        return "Redis cannot be reached: mails are kept and wait."
+    return ""
+
+
 def run(name: str, *args: JobArgument) -> None:
     """Run a job; this is the one function that RQ calls.
 
     A name that no enabled module declares is left alone with a warning: its module was disabled while the
     job was waiting.
     """
-    with process_app().app_context():
+    with process_app().app_context(), logs.about(job=name):
         spec = current_registry().jobs.get(name)
         if spec is None:
             logger.warning("No enabled module declares the job %s; it was dropped.", name)

@@ -7,8 +7,16 @@ files and the lines of the program. Messages of our own name ids.
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import logging
+import sys
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -16,7 +24,81 @@ from sqlalchemy.exc import DBAPIError
 QUOTING = ("xhtml2pdf", "reportlab", "svglib", "html5lib", "pypdf")
 """Libraries whose warnings quote what they read: the texts of customers. What fails is told by an exception."""
 
+OWN = ("core", "modules", "envoi", "alembic.runtime.migration")
+"""Whose lines are written from the level that is set; those of libraries from warnings on."""
+
 _make_record = logging.getLogRecordFactory()
+_about: ContextVar[Mapping[str, str]] = ContextVar("about", default=MappingProxyType({}))
+
+
+class LogFormat(StrEnum):
+    """How lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Level(StrEnum):
+    """From which kind of line on they are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@contextmanager
+def about(**ids: object) -> Iterator[None]:
+    """Let each line that is written inside name what it is about: a request, a job, a mail, by its id."""
+    token = _about.set({**_about.get(), **{name: str(value) for name, value in ids.items()}})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+def known(name: str) -> str:
+    """Return an id that lines are written with at this moment, or ""."""
+    return _about.get().get(name, "")
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        ids = " ".join(f"{name}={value}" for name, value in getattr(record, "about", {}).items())
+        record.ids = f" [{ids}]" if ids else ""
+        return super().format(record)
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        said: dict[str, Any] = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "about", {}),
+        }
+        if record.exc_text:
+            said["traceback"] = record.exc_text
+        return json.dumps(said, ensure_ascii=False)
+
+
+_FORMATTERS = {
+    LogFormat.TEXT: _Text("%(asctime)s %(levelname)s %(process)d %(name)s:%(ids)s %(message)s"),
+    LogFormat.JSON: _Json(),
+}
+
+
+def write(form: LogFormat, level: Level) -> None:
+    """Write the lines of this process to its standard error; for commands that go on running."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_FORMATTERS[form])
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.getLevelName(level.upper()), logging.WARNING))
+    for name in OWN:
+        logging.getLogger(name).setLevel(level.upper())
 
 
 def told(error: BaseException) -> str:
@@ -44,6 +126,7 @@ def kind_of(error: BaseException) -> str:
 
 def _record(*args: Any, **keywords: Any) -> logging.LogRecord:
     record = _make_record(*args, **keywords)
+    record.about = _about.get()
     if record.exc_info and record.exc_info[1] is not None:
         # Every formatter takes this text where it is there.
         record.exc_text = told(record.exc_info[1])

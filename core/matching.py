@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -29,11 +30,13 @@ class Named:
         key: Refers to the row; may be NULL.
         identity: What it refers to.
         columns: The columns of that row.
+        narrowed: Returns for a folded word a condition that all rows keep to in which it stands, by an index; or None.
     """
 
     key: Any
     identity: Any
     columns: tuple[SQLColumnExpression[str], ...]
+    narrowed: Callable[[str], ColumnElement[bool] | None] | None = None
 
 
 def matching(
@@ -65,7 +68,9 @@ def _stands(
         return like(place, word, begins=begins)
     # The few rows of that name are found once, and not for each row of the list.
     named = or_(*(like(column, word, begins=begins) for column in place.columns))
-    found: ColumnElement[bool] = place.key.in_(select(place.identity).where(named))
+    few = place.narrowed(word) if place.narrowed is not None else None
+    among = select(place.identity).where(named if few is None else and_(few, named))
+    found: ColumnElement[bool] = place.key.in_(among)
     return found
 
 

@@ -268,7 +268,7 @@ def present_version(module: Module, connection: Connection | None = None) -> str
 def schema_problem(module: Module, connection: Connection | None = None) -> SchemaProblem | None:
     """Return what is wrong with the tables of a module, or None when this program can work with them.
 
-    Newer ones are no problem while no migration has taken away what this program needs (docs/adr/0018).
+    Newer ones are no problem while no migration has taken away what this program needs (docs/adr/0019).
 
     Args:
         module: The module.

@@ -12,6 +12,7 @@ from core.installation.models import Installation, OldestProgram
 from core.partners.labels import PartnerLabel
 from core.partners.lists.models import PartnerList
 from core.partners.models import Partner
+from core.partners.search_index import PartnerSearch
 from core.products.models import Product, Tax
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Partner",
     "PartnerLabel",
     "PartnerList",
+    "PartnerSearch",
     "Product",
     "Role",
     "Sequence",

@@ -1,4 +1,4 @@
-"""Make sure of what tests need of Debian: a browser, a font to draw text, an IMAP server, one that returns mail.
+"""Make sure of what tests need of Debian: a browser and a font, an IMAP server, one that returns mail, a proxy.
 
 Debian builds the browser twice from one source: `chromium-headless-shell` has the engine without the frame of a
 desktop, and takes a third less time; `chromium` serves where the shell is not there and cannot be installed.
@@ -16,6 +16,7 @@ FONT = "fonts-dejavu-core"
 SERVERS = {
     Path("/usr/sbin/dovecot"): "dovecot-imapd",
     Path("/usr/sbin/exim4"): "exim4-daemon-light",
+    Path("/usr/sbin/nginx"): "nginx-light",
 }
 """Where what tests start stands once its package is installed."""
 APT_TIMEOUT = 900

@@ -1,5 +1,6 @@
-"""Write THIRD-PARTY.md: what Envoi is installed with, and by which licenses, from the lock files.
+"""Write THIRD-PARTY.md and sbom.cdx.json: what Envoi is installed with, and by which licenses, from the lock files.
 
+The one is for people, the other (CycloneDX 1.6, ECMA-424) for programs that look for known weaknesses.
 Names and versions come from requirements/runtime.lock and package-lock.json, licenses from what is installed: the
 environment must be the one of the lock (`make setup`).
 """
@@ -11,9 +12,11 @@ import re
 import sys
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "THIRD-PARTY.md"
+BILL = ROOT / "sbom.cdx.json"
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)")
 
 HEAD = """# Third-party software
@@ -67,10 +70,35 @@ def text() -> str:
     return f"{HEAD}## Python\n\n{_table(python_packages())}\n## Front end\n\n{_table(front_end())}"
 
 
+def _component(kind: str, package: tuple[str, str, str]) -> dict[str, Any]:
+    name, version, words = package
+    # Of a name with a scope the sign is written by its number (purl).
+    place = f"pkg:{kind}/{name.lower() if kind == 'pypi' else name.replace('@', '%40')}@{version}"
+    known = {} if words.startswith("(") else {"licenses": [{"license": {"name": words}}]}
+    return {"type": "library", "bom-ref": place, "name": name, "version": version, **known, "purl": place}
+
+
+def bill() -> str:
+    """Return the same for programs. It has no date and no number of its own: it changes when the lock files do."""
+    components = [_component("pypi", one) for one in python_packages()]
+    components += [_component("npm", one) for one in front_end()]
+    document = {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": {"type": "application", "bom-ref": "envoi", "name": "envoi"}},
+        "components": components,
+        "dependencies": [{"ref": "envoi", "dependsOn": [one["bom-ref"] for one in components]}],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
-    """Write the file."""
+    """Write the files."""
     TARGET.write_text(text(), encoding="utf-8")
-    print(f"{TARGET.name} is written.")
+    BILL.write_text(bill(), encoding="utf-8")
+    print(f"{TARGET.name} and {BILL.name} are written.")
     return 0
 
 

@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from core import migrate
 from core.backup import service
-from core.cli import application, echo_rows, unusable_database, with_app
+from core.checks import unusable_database
+from core.cli import application, echo_rows, with_app
 from core.errors import EnvoiError
 from core.registry import current_registry
 

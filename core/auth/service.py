@@ -17,7 +17,7 @@ from core import clock
 from core.auth.granting import refuse_wider_account, refuse_wider_grants
 from core.auth.models import Grant, KnownPermission, Role, SignInAttempt, User, user_company
 from core.auth.passwords import refuse_weak
-from core.auth.throttle import SignInError, count_sign_in, plain_login
+from core.auth.throttle import SignInError, count_sign_in, note_refusal, plain_login
 from core.contract import Scope
 from core.db import db, transaction
 from core.errors import UserError
@@ -71,6 +71,7 @@ def sign_in(login: str, password: str, remote: str, device: str = "") -> User:
     except (VerificationError, InvalidHashError):
         user = None
     if user is None or not user.active or user.invited:
+        note_refusal("wrong", login, remote)
         raise SignInError(_l("The email address or the password is wrong."))
     with transaction() as session:
         theirs = SignInAttempt.remote == attempt.remote if device else SignInAttempt.login == login

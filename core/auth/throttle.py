@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 
 from sqlalchemy import delete, func, select
 
 from core import clock
-from core.auth.models import SignInAttempt
+from core.auth.models import SignInAttempt, User
 from core.db import db, transaction
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
+from core.mail.outcomes import printable
+
+logger = logging.getLogger(__name__)
 
 ATTEMPT_WINDOW = dt.timedelta(minutes=15)  # failed sign-ins are counted for so long
 ATTEMPTS_PER_LOGIN = 8  # more than a person mistypes, far fewer than a guesser needs
 _DEVICE = "device "  # no address begins so
 _REQUEST = "link "  # the same
 REQUESTS_PER_LOGIN = 3  # emails to somebody who may not have asked for any
-ATTEMPTS_PER_REMOTE = 40  # a whole office may share an address, so this is generous
+LOGINS_PER_REMOTE = 20
+"""From one address: who guesses tries many logins, and a person their own. An office may share one, so what somebody
+mistypes, however often, counts once."""
 
 
 class SignInError(UserError):
@@ -52,8 +58,19 @@ def count_sign_in(login: str, remote: str, device: str) -> SignInAttempt:
         if device
         else SignInAttempt(login=login, remote=remote.replace("\0", "")[:64])
     )
-    _count(attempt)
+    try:
+        _count(attempt)
+    except SignInError:
+        note_refusal("too many attempts", login, remote)
+        raise
     return attempt
+
+
+def note_refusal(why: str, login: str, remote: str) -> None:
+    """Write a line by which fail2ban finds the address (docs/operating/fail2ban), and that names nobody."""
+    user_id = db.session.scalar(select(User.id).where(User.login == login))
+    whose = f"user {user_id}" if user_id is not None else "nobody here"
+    logger.warning("Sign-in refused from %s: %s (%s).", printable(remote) or "?", why, whose)
 
 
 def plain_login(login: str) -> str:
@@ -74,12 +91,17 @@ def _count(attempt: SignInAttempt, per_login: int = ATTEMPTS_PER_LOGIN) -> None:
         session.execute(delete(SignInAttempt).where(SignInAttempt.at <= since))
         session.add(attempt)
     known = attempt.remote.startswith(_DEVICE)
-    limits = [(SignInAttempt.remote == attempt.remote, ATTEMPTS_PER_LOGIN if known else ATTEMPTS_PER_REMOTE)]
+    times, logins = func.count(), func.count(SignInAttempt.login.distinct())
+    limits = [
+        (times, SignInAttempt.remote == attempt.remote, ATTEMPTS_PER_LOGIN)
+        if known
+        else (logins, SignInAttempt.remote == attempt.remote, LOGINS_PER_REMOTE)
+    ]
     if not known:
-        limits.append((SignInAttempt.login == attempt.login, per_login))
-    for those, limit in limits:
+        limits.append((times, SignInAttempt.login == attempt.login, per_login))
+    for counted, those, limit in limits:
         count = db.session.scalar(
-            select(func.count()).select_from(SignInAttempt).where(those, SignInAttempt.at > since)
+            select(counted).select_from(SignInAttempt).where(those, SignInAttempt.at > since)
         )
         if (count or 0) > limit:
             with transaction() as session:

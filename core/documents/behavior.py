@@ -128,4 +128,7 @@ class DocumentBehavior(Protocol):
     # And `warnings(document) -> Sequence[object]`: what is probably wrong in it, a sentence each; it is told
     # before it is sent.
     #
+    # And `rows_of(documents) -> Sequence[object]`: its own rows of many documents, read at once. Whoever is about to
+    # ask about each of them holds these meanwhile, so that `Session.get` finds them.
+    #
     # And `preferred_template(document) -> int | None`: the id of the mail template that settings of the module name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from flask_babel import gettext
@@ -142,6 +142,22 @@ def _ask_behavior(document: Document, question: str) -> object | None:
     """Return what the behavior of a document's kind answers, or None where it has no such question."""
     asked = getattr(behavior_of(document), question, None)
     return asked(document) if asked is not None else None
+
+
+def rows_of_many(documents: Iterable[Document]) -> list[object]:
+    """Return what the modules of some documents keep about them, with a statement for each kind.
+
+    Whoever asks about many documents one by one holds it meanwhile: then nobody asks the database for each.
+    """
+    by_kind: dict[str, list[Document]] = {}
+    for document in documents:
+        by_kind.setdefault(document.kind, []).append(document)
+    found: list[object] = []
+    for kind, several in by_kind.items():
+        known = current_registry().kinds.get(kind)
+        asked = getattr(resolve(known.behavior), "rows_of", None) if known is not None else None
+        found += asked(several) if asked is not None else ()
+    return found
 
 
 def keeps_addresses_private(document: Document) -> bool:

@@ -6,17 +6,16 @@ from sqlalchemy import ColumnElement, and_, false, select, true
 from sqlalchemy.orm import aliased
 
 from core.i18n import N_
-from core.matching import matching
 from core.partners.facets import FACETS
 from core.partners.lists.service import LIST_FACET
 from core.partners.models import MailConsent, Partner, PartnerType
+from core.partners.search_index import matching_partners
 from core.web.criteria import Filter, ListSpec, SortKey
 
 
 def _found(text: str) -> ColumnElement[bool]:
-    return and_(
-        true(), *matching(text, Partner.name, Partner.email, Partner.city, Partner.number, Partner.vat)
-    )
+    places = (Partner.name, Partner.email, Partner.city, Partner.number, Partner.vat)
+    return and_(true(), *matching_partners(text, *places))
 
 
 _contact = aliased(Partner)
@@ -45,7 +44,7 @@ PARTNERS = ListSpec(
         Filter("no-billing", N_("Without billing address"), _without(PartnerType.BILLING), "lacks"),
         Filter("no-delivery", N_("Without delivery address"), _without(PartnerType.DELIVERY), "lacks"),
         Filter("no-contact", N_("Without contact address"), _without(PartnerType.CONTACT), "lacks"),
-        Filter("opted-out", N_("Wants no emails"), Partner.consent == MailConsent.NONE),
+        Filter("opted-out", N_("Opted out of emails"), Partner.consent == MailConsent.NONE),
         Filter("archived", N_("Archived"), Partner.active == false()),
     ),
     search=_found,

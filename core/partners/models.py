@@ -68,6 +68,16 @@ class Partner(Base):
         Index("ix_core_partner_country_name_id", "country", "name", "id"),
         Index("ix_core_partner_language_name_id", "language", "name", "id"),
         Index("ix_core_partner_consent_name_id", "consent", "name", "id"),
+        # Nearly all have none: an index over those would tempt SQLite to read all of them by it, and to sort them.
+        *(
+            Index(
+                f"ix_core_partner_{name}",
+                name,
+                sqlite_where=text(f"{name} IS NOT NULL"),
+                postgresql_where=text(f"{name} IS NOT NULL"),
+            )
+            for name in ("parent_id", "merged_into_id", "company_id", "owner_id")
+        ),
         Index(
             "uq_core_partner_parent_id_main",
             "parent_id",
@@ -86,9 +96,7 @@ class Partner(Base):
     """Of the customer in the books or another program, or "". Not unique: companies may number by themselves."""
     type: Mapped[PartnerType] = mapped_column(StrEnumType(PartnerType), default=PartnerType.CUSTOMER)
     """Customer, or what kind of contact."""
-    parent_id: Mapped[int | None] = mapped_column(
-        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
-    )
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id", ondelete="CASCADE"))
     """The customer that a contact belongs to."""
     email: Mapped[str] = mapped_column(String(254), default="", active_history=True)
     """One address, or "". Not unique: a household and a small firm share a mailbox."""
@@ -113,11 +121,9 @@ class Partner(Base):
     """VAT number of a customer as `core.vat` writes it, or ""; older rows may hold anything."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
-    company_id: Mapped[int | None] = mapped_column(
-        ForeignKey("core_company.id", ondelete="RESTRICT"), index=True
-    )
+    company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="RESTRICT"))
     """The company whose people see it, or None; see `core.partners.reach`. A contact has what its customer has."""
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="RESTRICT"), index=True)
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="RESTRICT"))
     """Who alone sees it, where it is of no company; None for everybody. RESTRICT: else it would become everybody's."""
     is_main: Mapped[bool] = mapped_column(default=False)
     """True for the contact that mails go to where a rule names the main contact; one of a customer at most."""
@@ -136,9 +142,7 @@ class Partner(Base):
     """The one family of a customer, or None."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: offered nowhere any more. Documents keep pointing at it."""
-    merged_into_id: Mapped[int | None] = mapped_column(
-        ForeignKey("core_partner.id", ondelete="CASCADE"), index=True
-    )
+    merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id", ondelete="CASCADE"))
     """The customer or contact that this one was merged into: it is archived then, and its address leads there."""
     match_key: Mapped[str] = mapped_column(String(260), default="", server_default="", index=True)
     """Name and city as duplicates have them in common; written by itself."""

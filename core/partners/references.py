@@ -12,6 +12,7 @@ OWN = {
     "core_partner_change",
     "core_partner_import_row",
     "core_partner_list_member",
+    "core_partner_search",
 }
 """What goes with a customer: it says something of the customer and of nothing else."""
 

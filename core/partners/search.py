@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from core.auth.models import User
@@ -15,6 +15,7 @@ from core.i18n import gettext
 from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
 from core.partners.reach import partner_for, reachable
+from core.partners.search_index import few_partners
 
 COLLEAGUES_AT_MOST = 6  # they come after customers, and must not push them off the list
 
@@ -93,24 +94,31 @@ def search_people(
 
 
 def _partners(text: str, begins: bool, customers_only: bool) -> Select[Partner]:
+    few = few_partners(text, begins=begins)
     # Of a text that few rows fit, walking the index of names would look at every row of the table in turn.
-    name = Partner.name if not text.strip() else func.coalesce(Partner.name, "")
+    name = Partner.name if few is None else func.coalesce(Partner.name, "")
     query = select(Partner).where(Partner.active).order_by(name, Partner.id)
     query = query.options(joinedload(Partner.parent))
     if customers_only:
         query = query.where(Partner.parent_id.is_(None))
     if begins or customers_only:
+        if few is not None:
+            query = query.where(Partner.id.in_(few))
         return query.where(*matching(text, Partner.name, Partner.email, begins=begins))
+    return query.where(*(_fits_row(word) for word in words(text)))
+
+
+def _fits_row(word: str) -> ColumnElement[bool]:
+    """Return the condition that a word occurs in a name or an address, or in the name of a contact's customer."""
     owner = aliased(Partner)
-    return query.where(
-        *(
-            or_(
-                like(Partner.name, word),
-                like(Partner.email, word),
-                Partner.parent_id.in_(select(owner.id).where(like(owner.name, word))),
-            )
-            for word in words(text)
-        )
+    own = or_(like(Partner.name, word), like(Partner.email, word))
+    named = few_partners(word)
+    if named is None:
+        # Many have it: the first of them are soon found, and only of those before them the customer is asked for.
+        return or_(own, exists().where(owner.id == Partner.parent_id, like(owner.name, word)))
+    owners = select(owner.id).where(owner.id.in_(named), like(owner.name, word))
+    return and_(
+        or_(Partner.id.in_(named), Partner.parent_id.in_(named)), or_(own, Partner.parent_id.in_(owners))
     )
 
 

@@ -16,12 +16,12 @@ from core.errors import UserError
 from core.i18n import is_country
 from core.i18n import lazy_gettext as _l
 from core.mail.addresses import normalize
-from core.matching import matching
 from core.partners.labels import PartnerLabel
 from core.partners.match_key import address_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import reachable
 from core.partners.search import Person, search_people
+from core.partners.search_index import matching_partners
 from core.vat import checked_vat
 
 __all__ = [
@@ -278,7 +278,9 @@ def find_partners(
     """
     # Archived ones are left out: they must not be chosen for something new.
     within = reachable(user, company_id=company_id)
-    query = select(Partner).where(Partner.active, within, *matching(text, Partner.name, Partner.email))
+    query = select(Partner).where(
+        Partner.active, within, *matching_partners(text, Partner.name, Partner.email)
+    )
     return list(db.session.scalars(query.order_by(Partner.name, Partner.id).limit(limit)))
 
 

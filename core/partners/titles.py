@@ -20,6 +20,6 @@ PARTNER_TITLES: Mapping[PartnerType, object] = {PartnerType.CUSTOMER: _l("Custom
 CONSENT_TITLES: Mapping[MailConsent, object] = {
     MailConsent.PROMOTIONAL: _l("Also promotional emails"),
     MailConsent.NECESSARY: _l("Only what concerns their own orders"),
-    MailConsent.NONE: _l("Wants no emails"),
+    MailConsent.NONE: _l("Opted out of emails"),
 }
 """Which emails somebody wants, translated when shown."""

@@ -143,7 +143,7 @@ def candidate_detail(found: following.Candidate) -> str:
     elif found.removed:
         notes.append(gettext("was removed before"))
     if found.person.opted_out:
-        notes.append(gettext("wants no emails"))
+        notes.append(gettext("opted out of emails"))
     return " · ".join(str(note) for note in notes)
 
 

@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, SecurityError
 
+from core import logs
 from core.db import db
 from core.db.conflicts import is_conflict
 from core.errors import UserError
@@ -46,18 +47,21 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     titles = {
         403: gettext("Not allowed"),
         404: gettext("Not found"),
-        405: gettext("Not possible this way"),
+        405: gettext("Not available here"),
         413: gettext("Too large"),
     }
     texts = {
         403: gettext("Your roles do not allow this. An administrator can give you the permission."),
         404: gettext("There is no such page or record, or it is not yours to see."),
-        405: gettext("This page cannot be used that way."),
+        405: gettext("Go back and use the button of the page."),
     }
     return _page(
         code,
         titles.get(code, gettext("Something is wrong")),
-        texts.get(code, gettext("The request was not understood; nothing was changed.")),
+        texts.get(
+            code,
+            gettext("The request was not understood; nothing was changed. Reload the page and try again."),
+        ),
     )
 
 
@@ -173,7 +177,7 @@ def _unexpected(error: Exception) -> ResponseReturnValue:
     """Answer a fault of ours with a reference that the log holds as well (500)."""
     db.session.rollback()
     # Leads from what the person reads to the line of the log, and tells nothing about the inside.
-    reference = secrets.token_hex(4)
+    reference = logs.known("request") or secrets.token_hex(4)
     logger.error("Unexpected error %s at %s", reference, request.url_rule, exc_info=error)
     return _page(
         500,

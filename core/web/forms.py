@@ -108,7 +108,7 @@ def submit(form: FlaskForm, action: Callable[[], Any]) -> bool:
     """
     if not form.validate_on_submit():
         if form.errors:
-            flash(gettext("Some fields need another look."), "danger")
+            flash(gettext("Please correct the marked fields."), "danger")
             if "csrf_token" in form.errors:
                 flash(gettext("The page was open for too long. Try again."), "danger")
         return False

@@ -10,8 +10,8 @@ from core.auth.models import User
 from core.documents.models import Document
 from core.documents.service import kind_title
 from core.i18n import N_
-from core.matching import Named, found_in
-from core.partners.models import Partner
+from core.matching import found_in
+from core.partners.search_index import partner_named
 from core.partners.service import customer_of
 from core.selection import ListSource
 from core.spreadsheets import Cell, Column, Format
@@ -24,9 +24,7 @@ SPEC = ListSpec(
         SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
         SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),
     ),
-    search=lambda text: found_in(
-        text, Document.number, Named(Document.partner_id, Partner.id, (Partner.name,))
-    ),
+    search=lambda text: found_in(text, Document.number, partner_named(Document.partner_id)),
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import behavior_of
+from core.documents.service import behavior_of, rows_of_many
 from core.errors import UserError
 from core.mail.outcomes import Failure, FailureKind
 from core.partners.consent import promotional_among
@@ -46,7 +46,9 @@ def document_problems(mails: Iterable[OutgoingMail]) -> dict[int, Failure]:
         some = select(Document).where(Document.id.in_(ids[start : start + _AT_ONCE]))
         found = db.session.scalars(some.execution_options(populate_existing=True))
         documents |= {document.id: document for document in found}
+    held = rows_of_many(documents.values())
     unsendable = {number: _unsendable(document) for number, document in documents.items()}
+    del held
     problems: dict[int, Failure] = {}
     for mail in about:
         carried: list[OutgoingMail | FurtherDocument] = [mail, *further.get(mail.id, ())]

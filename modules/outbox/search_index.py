@@ -16,27 +16,22 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
-    SQLColumnExpression,
     and_,
     any_,
     bindparam,
-    column,
     delete,
     false,
     func,
     select,
-    table,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from core.db import db
 from core.matching import fold
+from core.trigrams import TRIGRAM, contain, hits
 from modules.outbox.about import numbers_of
 from modules.outbox.models import MAIL_SEARCH, OutgoingMail
-
-TRIGRAM = 3
-"""Shorter words have no trigram to be found by."""
 
 WINDOW = 5000
 """How many of the newest mails decide whether a word is common, and where words without a trigram are looked for."""
@@ -48,8 +43,6 @@ FEW = WINDOW * 2
 """So many mails found by the index are handed to the list one by one; what is not common finds hardly more."""
 
 MAX_WORDS = 12  # each is looked up by itself
-
-_FTS = table("outbox_search_index", column("rowid"), column("outbox_search_index"))
 
 
 def searchable_text(mail: OutgoingMail, numbers: Sequence[str]) -> str:
@@ -132,43 +125,21 @@ def narrowing(typed: str) -> tuple[list[int] | None, ColumnElement[bool] | None]
         return None, None
     session = db.session()
     newest = select(MAIL_SEARCH).order_by(MAIL_SEARCH.c.mail_id.desc()).limit(WINDOW).subquery()
-    seen = select(newest.c.mail_id).where(*_contain(newest.c.text, words))
+    seen = select(newest.c.mail_id).where(*contain(newest.c.text, words))
     # Rare words by the index, common ones by walking the list: each way is slow for the other.
     if len(session.scalars(seen.limit(COMMON)).all()) < COMMON:
-        found = seen if only_newest(typed) else _from_index(session, words)
+        found = seen if only_newest(typed) else _from_index(words)
         ids: list[int] = list(session.scalars(found))
         if len(ids) <= FEW:
             return ids, None
     # A scalar subquery, since a join would tempt the planner to read all texts before the first page is full.
     own_text = select(MAIL_SEARCH.c.text).where(MAIL_SEARCH.c.mail_id == OutgoingMail.id).scalar_subquery()
     # PostgreSQL takes such a comparison for rare and would sort all mails; of this it knows nothing.
-    return None, func.coalesce(and_(*_contain(own_text, words)), false())
+    return None, func.coalesce(and_(*contain(own_text, words)), false())
 
 
-def _contain(place: SQLColumnExpression[str], words: Sequence[str]) -> list[ColumnElement[bool]]:
-    return [place.contains(word, autoescape=True) for word in words]
-
-
-def _from_index(session: Session, words: Sequence[str]) -> Select[tuple[int]]:
-    """Return what asks the trigram index for the newest mails; words without a trigram are compared."""
-    if _is_postgresql(session):
-        # Planned as a whole, not for its first rows: a scan of all texts would look cheap for those.
-        hits = select(MAIL_SEARCH.c.mail_id).where(*_contain(MAIL_SEARCH.c.text, words)).cte("hits")
-        hits = hits.prefix_with("MATERIALIZED", dialect="postgresql")
-        return select(hits.c.mail_id).limit(FEW + 1)
-    # In double quotes everything is plain text, but for the quote itself, which is doubled.
-    phrase = " ".join('"' + word.replace('"', '""') + '"' for word in words if len(word) >= TRIGRAM)
-    statement = (
-        select(_FTS.c.rowid)
-        .where(_FTS.c.outbox_search_index.op("MATCH")(phrase))
-        .order_by(_FTS.c.rowid.desc())
-        .limit(FEW + 1)
-    )
-    short = [word for word in words if len(word) < TRIGRAM]
-    if short:
-        own = select(MAIL_SEARCH.c.text).where(MAIL_SEARCH.c.mail_id == _FTS.c.rowid).scalar_subquery()
-        statement = statement.where(*_contain(own, short))
-    return statement
+def _from_index(words: Sequence[str]) -> Select[int]:
+    return hits(MAIL_SEARCH.c.mail_id, MAIL_SEARCH.c.text, "outbox_search_index", words, FEW + 1)
 
 
 def _is_postgresql(session: Session) -> bool:

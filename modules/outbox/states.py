@@ -204,7 +204,7 @@ STATE_TONES = {
 RECIPIENT_TITLES = {
     RecipientState.PENDING: _l("to be sent"),
     RecipientState.ACCEPTED: _l("accepted"),
-    RecipientState.DEFERRED: _l("deferred"),
+    RecipientState.DEFERRED: _l("waiting"),
     RecipientState.REFUSED: _l("refused"),
     RecipientState.INVALID: _l("invalid address"),
     RecipientState.UNCERTAIN: _l("uncertain"),

@@ -1,6 +1,6 @@
 """A mail server for trying Envoi out: it takes every mail, delivers none, and shows them in the browser."""
 
-from core.contract import MenuItem, Module, Permission, Scope
+from core.contract import MenuItem, Module, Permission, Receiver, Scope
 from core.i18n import N_
 
 module = Module(
@@ -42,6 +42,7 @@ module = Module(
             granted={"support": Scope.ALL, "administrator": Scope.ALL},
         ),
     ),
+    receivers=(Receiver("check_asked", "modules.playground.mailbox:problems"),),
     cli="modules.playground.cli:mailbox",
     processes=("mailbox",),
     migrations=False,

@@ -48,6 +48,12 @@ def smtp_port() -> int:
     return int(current_app.config["PLAYGROUND_SMTP_PORT"])
 
 
+def problems(_sender: object) -> list[str]:
+    """Answer `core.signals.check_asked`: who has an address by https works, and does not try."""
+    words = "The module playground, a mailbox for trying out, is enabled: name the others in ENVOI_MODULES."
+    return [words] if current_settings().base_url.startswith("https:") else []
+
+
 def settings_problems(settings: Mapping[str, str | int | float]) -> list[str]:
     """Return what is wrong with the settings of the playground; called at start."""
     port = settings["PLAYGROUND_SMTP_PORT"]

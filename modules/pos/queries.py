@@ -15,7 +15,7 @@ from core.documents.models import Document
 from core.i18n import N_
 from core.matching import Named, found_in
 from core.numbers import read_decimal
-from core.partners.models import Partner
+from core.partners.search_index import partner_named
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.pos.models import Register, Session, Ticket
 from modules.pos.states import SessionState
@@ -99,7 +99,7 @@ def _finds(text: str) -> ColumnElement[bool]:
     found = found_in(
         text,
         Document.number,
-        Named(Document.partner_id, Partner.id, (Partner.name,)),
+        partner_named(Document.partner_id),
         Named(Document.owner_id, User.id, (User.name,)),
     )
     try:

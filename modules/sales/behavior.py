@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sqlalchemy import select
+
 from core.db import db
 from core.documents.behavior import FieldSpec, FieldType, FieldValue, ShippedTemplate
 from core.documents.models import Document
@@ -49,6 +51,11 @@ class OrderBehavior:
         """Return a sentence for each thing that is probably wrong in the document."""
         return warnings(document)
 
+    def rows_of(self, documents: Sequence[Document]) -> Sequence[Order]:
+        """Return the rows of many documents."""
+        ids = [document.id for document in documents]
+        return db.session.scalars(select(Order).where(Order.document_id.in_(ids))).all()
+
     def why_not_sendable(self, document: Document) -> object | None:
         """Return a sentence when the document has been canceled."""
         order = db.session.get(Order, document.id)
@@ -89,6 +96,11 @@ class InvoiceBehavior:
     def warnings(self, document: Document) -> Sequence[object]:
         """Return a sentence for each thing that is probably wrong in the document."""
         return warnings(document)
+
+    def rows_of(self, documents: Sequence[Document]) -> Sequence[Invoice]:
+        """Return the rows of many documents."""
+        ids = [document.id for document in documents]
+        return db.session.scalars(select(Invoice).where(Invoice.document_id.in_(ids))).all()
 
     def why_not_sendable(self, document: Document) -> object | None:
         """Return a sentence while it is a draft, or when it has been canceled."""

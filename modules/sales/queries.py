@@ -17,8 +17,9 @@ from core.documents.filters import document_filters
 from core.documents.models import Document
 from core.followers.service import followed_by
 from core.i18n import N_
-from core.matching import Named, found_in
+from core.matching import found_in
 from core.partners.models import Partner
+from core.partners.search_index import partner_named
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.sales.models import Invoice, Order
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
@@ -162,7 +163,5 @@ def list_spec(user: User, kind: str) -> ListSpec:
             SortKey("total", N_("Total"), Document.total, lambda row: row.total, descending=True),
         ),
         filters=filters,
-        search=lambda text: found_in(
-            text, Document.number, Named(Document.partner_id, Partner.id, (Partner.name,)), *printed
-        ),
+        search=lambda text: found_in(text, Document.number, partner_named(Document.partner_id), *printed),
     )

@@ -136,7 +136,7 @@ def test_nor_does_the_throttle(app, server, make_user):
 
 
 def test_one_address_asks_for_so_many(app, server, make_user, monkeypatch):
-    monkeypatch.setattr(throttle, "ATTEMPTS_PER_REMOTE", 5)
+    monkeypatch.setattr(throttle, "LOGINS_PER_REMOTE", 5)
     client = app.test_client()
     answers = [ask(client, f"nobody{number}@example.com").status_code for number in range(6)]
     assert answers == [200] * 5 + [422]

@@ -130,8 +130,14 @@ def test_guessing_from_one_place_is_slowed_down(
     app: Flask, make_user: MakeUser, moment: Callable[[dt.timedelta], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = make_user()
-    monkeypatch.setattr(throttle, "ATTEMPTS_PER_REMOTE", 5)
-    for number in range(5):
+    monkeypatch.setattr(throttle, "LOGINS_PER_REMOTE", 5)
+    for _ in range(throttle.ATTEMPTS_PER_LOGIN + 1):
+        fail("clumsy@example.com")  # counts once, however often
+    for number in range(3):
+        fail(f"nobody{number}@example.com")
+    other = make_user("cashier")
+    assert service.sign_in(other.login, PASSWORD, "192.0.2.1")
+    for number in range(3, 5):
         fail(f"nobody{number}@example.com")
     with pytest.raises(SignInError, match="Too many attempts"):
         service.sign_in(user.login, PASSWORD, "192.0.2.1")

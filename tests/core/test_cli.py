@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from core import cli
+from core.checks import database_problem
 from core.db import db
 from core.signals import check_asked
 
@@ -70,7 +71,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_is_well_is_said_with_the_modules(installation: Path, redis_url: str) -> None:
-    said = envoi(installation, "check", ENVOI_REDIS_URL=redis_url, ENVOI_MODULES="outbox,mail_config")
+    said = envoi(
+        installation, "check", "--stopped", ENVOI_REDIS_URL=redis_url, ENVOI_MODULES="outbox,mail_config"
+    )
     assert said == Said(0, "All is well. Modules: core, mail_config, outbox.\n", "")
 
 
@@ -159,7 +162,7 @@ def test_a_check_tells_of_places_that_others_read_and_of_a_key_that_opens_nothin
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = DBAPIError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
-    assert "Make room on the disk" in cli.database_problem(full)
+    assert "Make room on the disk" in database_problem(full)
     monkeypatch.setattr(cli, "checks", mock.Mock(side_effect=OSError(errno.ENOSPC, "No space left")))
     said = envoi(tmp_path, "check")
     assert (said.code, said.err) == (1, "envoi: Nothing can be written: No space left.\n")

@@ -288,7 +288,7 @@ def test_the_panel_says_who_follows_why_where_and_how(
         "salesperson@maison.example.com owner",
         "added by Sophie Bernard on 12 Nov 2026",
         "no address",
-        "Wants no emails",
+        "Opted out of emails",
         "by email",
         "in the application only",
     ):

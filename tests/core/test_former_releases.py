@@ -1,7 +1,7 @@
 """The data of former releases come into this one, by their backups, and everything can be done with them.
 
 `releases/` has a backup of each: a demonstration with emails that wait, made by the program of that day. A new one is
-added when a migration takes away what a former program needs (docs/adr/0018).
+added when a migration takes away what a former program needs (docs/adr/0019).
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from core.cli import checks
 from core.db import db, end_reading
 from core.testing.fixtures import running_app
 from modules.outbox import service
@@ -77,10 +76,3 @@ def test_a_process_is_alive_without_its_database_and_not_ready(app: Flask, monke
     assert client.get("/health/ready").text == "not ready: tables of another release\n"
     assert client.get("/health/live").status_code == 200
     assert client.get("/sign-in").status_code == 503
-
-
-def test_a_check_tells_of_https_whose_proxy_is_not_trusted(app: Flask) -> None:
-    app.extensions["envoi_settings"] = dataclasses.replace(
-        app.extensions["envoi_settings"], base_url="https://envoi.example.com"
-    )
-    assert [one for one in checks() if "ENVOI_TRUSTED_PROXIES" in one]

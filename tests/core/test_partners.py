@@ -102,12 +102,12 @@ def test_since_when_somebody_wants_no_mails_is_kept(
 
 def test_the_form_and_the_list_show_who_wants_no_mails(client: FlaskClient, kestrel: Partner) -> None:
     page = f"/partners/{kestrel.id}"
-    assert "Wants no emails" not in client.get(page).text
+    assert "Opted out of emails" not in client.get(page).text
     form = {"name": "Kestrel Ltd", "email": kestrel.email, "language": "en", "active": "y", "country": "GB"}
     assert client.post(f"{page}/edit", data={**form, "consent": "none"}).status_code == 302
     db.session.expire_all()
     assert kestrel.opted_out_at is not None
-    assert "Wants no emails since" in client.get(page).text
+    assert "Opted out of emails since" in client.get(page).text
     assert '<option selected value="none">' in client.get(f"{page}/edit").text
     assert "Kestrel Ltd" in client.get("/partners?f=opted-out").text
     client.post(f"{page}/edit", data={**form, "consent": "necessary"}, follow_redirects=True)

@@ -12,7 +12,8 @@ from alembic import command
 from flask import Flask
 from sqlalchemy import text
 
-from core import cli, jobs, migrate
+from core import jobs, migrate
+from core.checks import checks
 from core.db import db, transaction
 from core.embedded import free_port
 from core.kept import forget
@@ -129,7 +130,7 @@ def serving(app: Flask, hire):
     return process, ask
 
 
-def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothing(app, serving, monkeypatch):
+def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothing(app, serving):
     process, ask = serving
     set_version("ffffffffffff")
     eventually(lambda: ask()[0] == 503, "it has noticed")
@@ -143,8 +144,7 @@ def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothi
     assert ask("/static/envoi.css")[0] == 200
     # Whoever looks by the program of the new release is told which process is left.
     set_version(head_of_outbox())
-    monkeypatch.setattr(cli, "_application", [app])
-    assert any("works with tables that are not there any more" in sentence for sentence in cli.checks())
+    assert any("works with tables that are not there any more" in sentence for sentence in checks(app))
     # Tables that were put back are its own again.
     eventually(lambda: ask()[0] == 200, "it goes on")
 

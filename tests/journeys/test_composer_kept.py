@@ -105,7 +105,7 @@ def test_a_reload_and_a_closed_tab_lose_nothing(sit_down: Callable[..., Desk], r
     desk.page.reload()  # within the second in which nothing was kept yet
     composer = desk.page.locator("[data-composer][data-ready]")
     expect(composer).to_be_attached()
-    newer = composer.get_by_role("button", name=desk("Take it"))
+    newer = composer.get_by_role("button", name=desk("Restore it"))
     if newer.is_visible():
         newer.click()
     is_there(desk, composer, f"reload-{reader.language}")
@@ -153,7 +153,7 @@ def test_what_never_reached_the_server_is_offered_when_one_comes_back(
     page.unroute("**/keep")
     desk.go(path)
     composer = open_page(desk, path)
-    composer.get_by_role("button", name="Take it").press("Enter")
+    composer.get_by_role("button", name="Restore it").press("Enter")
     is_there(desk, composer, "crash")
     kept(desk, composer)
 

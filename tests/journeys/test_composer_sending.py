@@ -243,7 +243,7 @@ def test_what_is_wrong_is_told_while_one_writes_and_blocks(
     expect(blocking).to_have_count(0)
     nobody(dialog)
     expect(blocking).to_contain_text(desk("Nobody would get this email: add a recipient."))
-    blocking.get_by_role("button", name=desk("Show the place")).press("Enter")
+    blocking.get_by_role("button", name=desk("Go to the field")).press("Enter")
     expect(dialog.locator("#compose-to")).to_be_focused()
     dialog.get_by_role("button", name=re.compile(f"^{re.escape(desk('Put back'))}")).first.click()
     expect(blocking).to_have_count(0)

@@ -262,10 +262,12 @@ def test_a_customer_with_a_main_contact_who_wants_no_mails(
     desk.link("Edit").click()
     desk.field("Emails wanted").select_option("none")
     desk.button("Save").click()
-    expect(page.locator(".sheet-title")).to_contain_text(desk("Wants no emails"))
+    expect(page.locator(".sheet-title")).to_contain_text(desk("Opted out of emails"))
     is_sound(desk)
     desk.go("/partners")
-    page.get_by_role("group", name=desk("Filters")).get_by_role("link", name=desk("Wants no emails")).click()
+    page.get_by_role("group", name=desk("Filters")).get_by_role(
+        "link", name=desk("Opted out of emails")
+    ).click()
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
     is_sound(desk)
 

@@ -90,7 +90,7 @@ def test_from_the_reason_to_the_corrected_address_in_place(
     desk.link("Timeline").click()
     steps = page.locator(".timeline .step")
     expect(steps).to_have_count(7)
-    expect(steps.nth(0)).to_contain_text(desk("Submitted"))
+    expect(steps.nth(0)).to_contain_text(desk("Send pressed"))
     expect(steps.nth(2)).to_contain_text("550 5.1.1")
     expect(steps.nth(3)).to_contain_text(f"{wrong} → {right}")
     expect(steps.nth(6)).to_contain_text(desk("Accepted for every recipient"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select, update
@@ -21,6 +22,8 @@ from modules.outbox.mail_list.jobs import sweep
 from modules.outbox.models import BulkRun, MailRecipient, OutgoingMail
 from modules.outbox.service import decisions
 from modules.outbox.states import MailState
+from modules.sales.service import orders
+from modules.sales.service.lines import LineValues
 from tests.outbox.many import write
 from tests.statements import statements
 
@@ -181,6 +184,23 @@ def test_many_cost_as_many_statements_as_few(company, support, action, values):
         ids = write(company, [values] * count)
         with statements() as seen:
             assert bulk_actions.act(action, ids, support).changed == count
+        asked.append(len(seen))
+    assert asked[2] <= asked[1], Counter(seen).most_common(3)
+
+
+def test_the_documents_of_many_are_asked_about_at_once(company, customer, seller, support):
+    asked = []
+    for count in (2, 2, 20):
+        values = []
+        for _ in range(count):
+            quoted = orders.QuotationValues(
+                customer.id, clock.day_in("UTC"), [LineValues("Lamp", Decimal(1), Decimal(5))]
+            )
+            document = orders.create_quotation(company, quoted, seller).document
+            values.append({**FAILED, "document_id": document.id, "document_kind": document.kind})
+        ids = write(company, values)
+        with statements() as seen:
+            assert bulk_actions.act(Action.RETRY, ids, support).changed == count
         asked.append(len(seen))
     assert asked[2] <= asked[1], Counter(seen).most_common(3)
 

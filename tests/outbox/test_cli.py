@@ -142,7 +142,7 @@ def test_show_tells_everything(run, server, send, company):
         "who acts: The sender",
         "550 5.1.1",
         "Failed: nobody has got it",
-        "Taken by a worker",
+        "Taken by a sending process",
         mail.attachments[0].sha256,
         "note.txt",
     ):
@@ -151,8 +151,8 @@ def test_show_tells_everything(run, server, send, company):
     assert "RCPT TO" in run("show", mail.id, "--transcript").output
     data = json.loads(run("show", mail.id, "--json", "--transcript").stdout)
     assert [event["what"] for event in data["events"]] == [
-        "Submitted",
-        "Taken by a worker",
+        "Send pressed",
+        "Taken by a sending process",
         "Failed: nobody has got it",
     ]
     assert "RCPT TO" in data["attempts"][0]["transcript"]

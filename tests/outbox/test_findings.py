@@ -75,8 +75,8 @@ def test_who_wants_no_mails_is_asked_about_also_when_typed(browser, quotation, c
         customer.consent, customer.consent_at = MailConsent.NONE, clock.now()
     save_partner(None, {"name": "Out", "email": "out@example.com", "consent": "none"})
     page = check(browser, quotation, changed(opened(browser, quotation), cc_typed="out@example.com"))
-    assert "Client SA wants no emails" in page
-    assert "Out wants no emails" in page
+    assert "Client SA has opted out of emails" in page
+    assert "Out has opted out of emails" in page
     assert questions(page) == ["opted_out:client@example.com", "opted_out:out@example.com"]
 
 

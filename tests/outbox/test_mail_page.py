@@ -416,12 +416,12 @@ def test_the_timeline_tells_who_did_what(browser, server, send, seller, make_use
     become(mail)
     titles = [step.title for step in story_of(mail)]
     assert titles == [
-        "Submitted",
-        "Taken by a worker",
+        "Send pressed",
+        "Taken by a sending process",
         "Failed: nobody has got it",
         "Address corrected",
         "Put on the queue again",
-        "Taken by a worker",
+        "Taken by a sending process",
         "Accepted for every recipient",
     ]
     who = [step.who for step in story_of(mail)]

@@ -43,6 +43,7 @@ def everything() -> str:
         "outbox_alert",
         "outbox_search",
         "outbox_bulk_run",
+        "core_partner_search",
     )
     return "\n".join(
         str(row)

@@ -136,7 +136,7 @@ def test_thousands_of_hits_are_the_newest_ones(send, monkeypatch):
 def test_a_rare_word_is_found_by_the_trigram_index(send, words):
     send("a@example.com", subject="roof")
     db.session.commit()
-    statement = search_index._from_index(db.session(), search_index.words_of(words))
+    statement = search_index._from_index(search_index.words_of(words))
     sql = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True})).replace("%%", "%")
     if db.engine.dialect.name == "sqlite":
         plan = "\n".join(str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))

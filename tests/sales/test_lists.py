@@ -3,11 +3,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import insert, select, text
+from sqlalchemy import Select, insert, select, text
 
 from core.auth.models import User
 from core.companies.models import Company
@@ -65,21 +66,49 @@ def _fill(company: Company, customer: Partner, count: int = 1500) -> None:
         session.execute(text("ANALYZE"))
 
 
+def _plan(statement: Select[Any]) -> str:
+    sql = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True}))
+    return "\n".join(str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("role", ["salesperson", "administrator"])
-def test_the_default_list_walks_its_index(
+def test_each_order_of_the_documents_walks_its_index(
     company: Company, customer: Partner, make_user: Callable[..., User], kind: str, role: str
 ) -> None:
     _fill(company, customer)
     user = make_user(role)
     spec = queries.list_spec(user, kind)
-    sort = spec.sorts[0]
-    statement = queries.documents(user, kind).order_by(sort.expression.desc(), spec.identity.desc()).limit(41)
-    sql = str(statement.compile(db.engine, compile_kwargs={"literal_binds": True}))
-    plan = "\n".join(str(row[3]) for row in db.session.execute(text(f"EXPLAIN QUERY PLAN {sql}")))
-    assert "ix_core_document_kind_date_id (kind=?)" in plan, plan
-    assert "TEMP B-TREE" not in plan, plan
-    assert "SCAN core_document" not in plan, plan
+    for sort in spec.sorts:
+        if sort.name == "customer":
+            continue  # whose name stands in another table
+        statement = queries.documents(user, kind).order_by(sort.expression.desc(), spec.identity.desc())
+        plan = _plan(statement.limit(41))
+        assert f"ix_core_document_kind_{sort.name}_id (kind=?)" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
+        assert "SCAN core_document" not in plan, plan
+        assert "SCAN sales_" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "index"),
+    [
+        (ORDER, "invoiced", "ix_sales_invoice_order_id"),
+        (ORDER, "to-invoice", "ix_sales_invoice_order_id"),
+        (INVOICE, "outbox.failed", "ix_outbox_mail_failed"),
+    ],
+)
+def test_a_filter_reads_what_it_asks_for(
+    company: Company, customer: Partner, make_user: Callable[..., User], kind: str, name: str, index: str
+) -> None:
+    _fill(company, customer)
+    with transaction() as session:
+        session.execute(text("DELETE FROM sqlite_stat1"))  # none of these is of an order
+    db.engine.dispose()
+    user = make_user("administrator")
+    condition = next(entry.condition for entry in queries.list_spec(user, kind).filters if entry.name == name)
+    plan = _plan(queries.documents(user, kind).where(condition).limit(41))
+    assert index in plan, plan
     assert "SCAN sales_" not in plan, plan
 
 

@@ -9,7 +9,7 @@ revision = "7d20b6e94f15"
 down_revision = "c41a9e07d2b8"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 

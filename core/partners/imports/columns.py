@@ -65,7 +65,10 @@ def _consent(text: str) -> MailConsent:
             (*NO, "only what concerns their own orders", "uniquement ce qui concerne ses propres commandes"),
             MailConsent.NECESSARY,
         ),
-        **dict.fromkeys(("wants no emails", "ne veut pas d'e-mails"), MailConsent.NONE),
+        **dict.fromkeys(
+            ("opted out of emails", "désinscrit", "wants no emails", "ne veut pas d'e-mails"),
+            MailConsent.NONE,
+        ),
         **{consent.value: consent for consent in MailConsent},
     }
     if word not in known:

@@ -9,7 +9,7 @@ revision = "b93f06d4e172"
 down_revision = "c06ec5ce8cd0"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 

@@ -20,10 +20,11 @@ from core.documents.pdf import render_document
 from core.documents.service import file_name, readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
-from core.matching import Named, found_in
+from core.matching import found_in
 from core.partners.labels import LabelKind, PartnerLabel, labels_of
 from core.partners.models import Partner
 from core.partners.reach import partner_for
+from core.partners.search_index import partner_named
 from core.partners.service import customer_of
 from core.pickers import PartnerField
 from core.registry import current_registry
@@ -50,7 +51,7 @@ RULES = ListSpec(
         Filter("customers", N_("For single customers"), Rule.partner_id.is_not(None), "for"),
         Filter("automatic", N_("By itself"), Rule.automatic.is_(True)),
     ),
-    search=lambda text: found_in(text, Named(Rule.partner_id, Partner.id, (Partner.name,))),
+    search=lambda text: found_in(text, partner_named(Rule.partner_id)),
 )
 
 

@@ -9,7 +9,7 @@ revision = "a7d20c95e418"
 down_revision = "7be2d04c91f6"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 _FOR_ALL = sa.text("company_id IS NULL")

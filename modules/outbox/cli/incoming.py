@@ -6,9 +6,8 @@ import signal
 import threading
 
 import click
-from flask import current_app
 
-from core.cli import with_app
+from core.cli import long_running, with_app
 from modules.outbox.inbound.waiting import wait_at_mailboxes
 
 
@@ -19,7 +18,8 @@ def incoming() -> None:
 
     Without it each is read once a minute. One such process is enough for an installation.
     """
+    app = long_running("incoming")
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    wait_at_mailboxes(current_app._get_current_object(), stopped)  # type: ignore[attr-defined]
+    wait_at_mailboxes(app, stopped)

@@ -135,7 +135,7 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
         yield Finding(
             f"opted_out:{key}",
             Severity.ASK,
-            gettext("%(name)s wants no emails.", name=partner.name),
+            gettext("%(name)s has opted out of emails.", name=partner.name),
             repair_url=url_for("core.partner", partner_id=partner.id),
             repair_label=gettext("Open %(name)s", name=partner.name),
             field="to",

@@ -79,7 +79,7 @@ def _problem(
 ) -> str:
     if recipient.address.addr_spec in dead:
         return str(gettext("address unknown"))
-    return str(gettext("wants no emails")) if recipient.address.key in opted_out else ""
+    return str(gettext("opted out of emails")) if recipient.address.key in opted_out else ""
 
 
 def _reached(recipients: Sequence[DraftRecipient], user: User) -> set[int]:

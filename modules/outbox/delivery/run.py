@@ -15,7 +15,7 @@ from typing import cast
 from flask import Flask, current_app
 from sqlalchemy.exc import OperationalError
 
-from core import clock, jobs
+from core import clock, jobs, logs
 from core.db import db
 from core.db.group_commit import GroupCommit
 from core.jobs import JobTimeoutError
@@ -149,7 +149,8 @@ class DeliveryRun:
                 if lane.make_pdf(mail):
                     self._ready.append(mail)
             else:
-                lane.deliver(mail)
+                with logs.about(mail=mail.id):
+                    lane.deliver(mail)
         except NoConnectionError as error:
             self._full[error.server_id] = time.monotonic() + FULL_SECONDS
             self._ready.appendleft(mail)

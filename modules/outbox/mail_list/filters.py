@@ -46,9 +46,7 @@ FILTERS = tuple(
 )
 
 SORTS = (
-    SortKey(
-        "sent", N_("Submitted"), OutgoingMail.submitted_at, lambda row: row.submitted_at, descending=True
-    ),
+    SortKey("sent", N_("Sent on"), OutgoingMail.submitted_at, lambda row: row.submitted_at, descending=True),
     SortKey("subject", N_("Subject"), OutgoingMail.subject, lambda row: row.subject),
     SortKey(
         "next",
@@ -106,7 +104,7 @@ def facets_of(user: User) -> list[Facet]:
         facet("server", N_("Mail server"), _server_choices),
         *([facet("company", N_("Company"), lambda: companies)] if len(companies) > 1 else []),
         facet("document", N_("Document"), _document_choices, kind_title),
-        facet("period", N_("Submitted"), date_ranges.choices, date_ranges.label),
+        facet("period", N_("Sent on"), date_ranges.choices, date_ranges.label),
     ]
 
 

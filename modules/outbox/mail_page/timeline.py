@@ -47,15 +47,15 @@ class Step:
 
 
 _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
-    ("submit", MailState.QUEUED): _l("Submitted"),
-    ("submit", MailState.SCHEDULED): _l("Submitted, to leave later"),
+    ("submit", MailState.QUEUED): _l("Send pressed"),
+    ("submit", MailState.SCHEDULED): _l("Send pressed, to leave later"),
     ("settle", MailState.SENT): _l("Accepted for every recipient"),
     ("settle", MailState.PARTIAL): _l("Accepted for some recipients, not for others"),
     ("settle", MailState.FAILED): _l("Failed: nobody has got it"),
     ("settle", MailState.DEFERRED): _l("Could not leave yet; it waits"),
     ("settle", MailState.UNCERTAIN): _l("Handed over, but the server never said whether it took it"),
-    ("lose", MailState.QUEUED): _l("Its worker fell silent before anything had gone out; back on the queue"),
-    ("lose", MailState.UNCERTAIN): _l("Its worker fell silent while the message was going out"),
+    ("lose", MailState.QUEUED): _l("The sending process stopped before sending; the email is queued again"),
+    ("lose", MailState.UNCERTAIN): _l("The sending process stopped while the message was going out"),
     ("doubt", MailState.UNCERTAIN): _l(
         "Set aside after a restore: it may have been sent after the backup was made"
     ),
@@ -67,7 +67,7 @@ _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
     ("report", MailState.SENT): _l("Has arrived after all, says a server"),
 }
 _BY_VERB: Mapping[str, Any] = {
-    "claim": _l("Taken by a worker"),
+    "claim": _l("Taken by a sending process"),
     "unmark": _l("Taken back: nobody knows again whether it has arrived"),
     "dismiss": _l("Failure dismissed: nothing has to be done"),
     "undismiss": _l("Dismissal taken back"),
@@ -75,7 +75,7 @@ _BY_VERB: Mapping[str, Any] = {
     "put_back": _l("Left as it was"),
     "replace": _l("Changed: another email has taken its place"),
     "reschedule": _l("Moved to another time"),
-    "return": _l("Given back to the queue by a worker that ended"),
+    "return": _l("Queued again by a sending process that ended"),
     "resend": _l("Put on the queue again"),
     "correct": _l("Address corrected"),
     "erase": _l("Contents erased"),
@@ -195,9 +195,9 @@ def _step(event: MailEvent) -> Step:
 def _title(event: MailEvent, by_person: bool) -> str:
     if event.verb == "release":
         if by_person:
-            return str(gettext("Let go at once"))
+            return str(gettext("Released"))
         if event.before is MailState.SCHEDULED:
-            return str(gettext("Its time has come; on the queue"))
+            return str(gettext("Scheduled time reached; queued"))
         return str(gettext("Its waiting is over; on the queue"))
     title = _BY_OUTCOME.get((event.verb, event.after)) or _BY_VERB.get(event.verb)
     return str(title) if title is not None else event.verb

@@ -9,7 +9,7 @@ revision = "d3b65f0a42c8"
 down_revision = "e4a91c7f30d2"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 SECRETS = (

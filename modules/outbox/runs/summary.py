@@ -19,8 +19,9 @@ from core.documents.service import readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.draft import DraftRecipient, Purpose
-from core.matching import found_in, matching
+from core.matching import found_in
 from core.partners.models import Partner
+from core.partners.search_index import matching_partners
 from core.spreadsheets import Cell, Column, Table
 from core.web.criteria import Filter, ListSpec, SortKey
 from modules.mail_config.mail_templates.selection import language_of
@@ -166,7 +167,9 @@ def list_of_items(run: Run) -> ListSpec:
         ),
         search=lambda text: or_(
             _is_or_has(run, RunItem.document_id.in_(_numbered(text))),
-            RunItem.partner_id.in_(select(Partner.id).where(*matching(text, Partner.name, Partner.email))),
+            RunItem.partner_id.in_(
+                select(Partner.id).where(*matching_partners(text, Partner.name, Partner.email))
+            ),
         ),
         one_of_group=True,
     )

@@ -9,7 +9,7 @@ revision = "4e81b7d6a052"
 down_revision = "9a2c64e8f15b"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 

@@ -40,7 +40,7 @@ def original_of(register: Register, sale: Sale) -> Ticket | None:
         sold = {line.id: line for line in ticket.lines}
         for number, line in back.items():
             if number not in sold or -line.quantity > left[number] or line.quantity >= 0:
-                raise UserError(_l("More would be taken back than was sold."))
+                raise UserError(_l("The quantity returned is more than was sold."))
             # The till sends the price; a page that is out of date, or changed by hand, must not set it.
             if (line.unit_price, line.discount) != (sold[number].unit_price, sold[number].discount):
                 raise UserError(_l("Goods are taken back at the price at which they were sold."))

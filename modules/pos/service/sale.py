@@ -133,7 +133,7 @@ def count_sale(sale: Sale, currency: str, amounts_back: Mapping[int, Decimal]) -
     try:
         for position, line in enumerate(sale.lines, 1):
             if not _makes_sense(line):
-                raise UserError(_l("Line %(number)d makes no sense.", number=position))
+                raise UserError(_l("Line %(number)d: check the quantity and the product.", number=position))
             total = (
                 line_subtotal(line.quantity, line.unit_price, line.discount, currency)
                 if line.refunds_id is None
@@ -181,7 +181,7 @@ def _change(sale: Sale, total: Decimal, currency: str) -> Decimal:
     if any(payment.amount != round_money(payment.amount, currency) for payment in sale.payments):
         raise UserError(_l("A payment has more decimals than the currency."))
     if any((payment.amount < 0) is not (total < 0) for payment in sale.payments if payment.amount):
-        raise UserError(_l("A payment goes in the wrong direction."))
+        raise UserError(_l("A refund cannot be paid in, nor a sale paid out: check the sign of the amount."))
     paid = sum((payment.amount for payment in sale.payments), Decimal(0))
     if total < 0:
         # To the cent: there is no change from a refund.

@@ -270,7 +270,7 @@ def refund(
         if quantities.get(line.id)
     ]
     if not lines:
-        raise UserError(_l("Say how much of what is taken back."))
+        raise UserError(_l("Enter the quantity returned for at least one line."))
     total = -sum(amounts_for(ticket, quantities).values(), Decimal(0))
     sale = Sale(
         client_id=client_id,

@@ -97,7 +97,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         register = next((r for r in registers if str(r.id) == request.form.get("register")), None)
         method = next((m for m in methods if str(m.id) == request.form.get("method")), None)
         if errors or register is None or method is None:
-            flash(gettext("Some fields need another look."), "danger")
+            flash(gettext("Please correct the marked fields."), "danger")
         else:
             try:
                 cashier = _cashier(register, shifts.get(register.id, user))

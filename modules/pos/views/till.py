@@ -27,10 +27,10 @@ from core.documents.models import Document
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.mail.mistyped import TRUE_NEIGHBORS, USUAL_DOMAINS, USUAL_ENDINGS
-from core.matching import matching
 from core.numbers import marks_of
 from core.partners.models import MailConsent, Partner
 from core.partners.reach import reachable
+from core.partners.search_index import matching_partners
 from core.products.models import Product, Tax
 from core.products.service import find_products, of_company
 from core.totals import gross_price
@@ -231,7 +231,7 @@ def till_find(register_id: int) -> ResponseReturnValue:
         return jsonify([])
     if posted.get("what") == "customers":
         found = db.session.execute(
-            _customers(company.id).where(*matching(words, Partner.name)).limit(MAX_FOUND)
+            _customers(company.id).where(*matching_partners(words, Partner.name)).limit(MAX_FOUND)
         )
         return jsonify(_customer_data(found.all(), company.id))
     products = find_products(company.id, words, MAX_FOUND, over_the_counter=True)

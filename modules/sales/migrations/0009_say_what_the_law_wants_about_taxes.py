@@ -9,7 +9,7 @@ revision = "91e5c4a7d03b"
 down_revision = "c41b7e90d25a"
 branch_labels = None
 depends_on = None
-# See docs/adr/0018.
+# See docs/adr/0019.
 contract = "Programs from before stop whenever their tables change."
 
 

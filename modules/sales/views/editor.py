@@ -91,7 +91,7 @@ class Editor:
             return False
         if any(line.errors for line in self.lines):
             self.form.validate()
-            flash(gettext("Some fields need another look."), "danger")
+            flash(gettext("Please correct the marked fields."), "danger")
             return False
         return submit(
             self.form, lambda: action([line.values for line in self.lines if line.values is not None])

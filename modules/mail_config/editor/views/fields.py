@@ -15,9 +15,10 @@ from core.db import db
 from core.documents.models import Document
 from core.documents.service import kind_title, readable_by
 from core.i18n import N_
-from core.matching import Named, found_in
+from core.matching import found_in
 from core.partners.models import Partner
 from core.partners.reach import reachable
+from core.partners.search_index import partner_named
 from core.partners.service import find_partners
 from core.web.formats import day
 from modules.mail_config.blueprint import blueprint
@@ -106,7 +107,7 @@ def template_documents() -> ResponseReturnValue:
     if kind:
         query = query.where(Document.kind == kind)
     if words:
-        customer = Named(Document.partner_id, Partner.id, (Partner.name,))
+        customer = partner_named(Document.partner_id)
         query = query.where(found_in(words, Document.number, customer))
     found = [
         {"value": str(row.id), "text": document_label(row), "detail": document_detail(row)}

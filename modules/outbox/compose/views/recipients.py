@@ -84,7 +84,7 @@ def compose_people() -> ResponseReturnValue:
                 "name": person.name,
                 "email": person.email,
                 "detail": person.detail,
-                "problem": gettext("wants no emails") if person.opted_out else "",
+                "problem": gettext("opted out of emails") if person.opted_out else "",
             }
             for person in people
             if person.email
