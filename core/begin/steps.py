@@ -23,6 +23,8 @@ from core.signals import first_steps_asked
 
 MAY_BEGIN = "core.company.edit"
 """Who is shown the steps."""
+LED = "begin"
+"""In the cookie of whoever is in the midst of the steps: a bar above every page leads back to them."""
 
 
 @dataclass(frozen=True, slots=True)

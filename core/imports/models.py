@@ -50,11 +50,11 @@ class Undone(StrEnum):
 class Import(Base):
     """An import."""
 
-    __tablename__ = "core_import"
+    __tablename__ = "core_partner_import"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    subject: Mapped[str] = mapped_column(String(16), default="partners")
-    """What is imported, a name of `core.imports.subject`."""
+    subject: Mapped[str] = mapped_column(String(16), default="partners", server_default="partners")
+    """What is imported, a name of `core.imports.subject`. Customers alone at first, hence the names of the tables."""
     by_user_id: Mapped[int] = mapped_column(ForeignKey("core_user.id", ondelete="CASCADE"), index=True)
     """Who imports, and alone sees it."""
     at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
@@ -67,7 +67,7 @@ class Import(Base):
     """The names of its columns."""
     mapping: Mapped[list[str]] = mapped_column(JSON)
     """What each column is, a name of a column of the subject, or "" for a column that is left out."""
-    match_by: Mapped[str] = mapped_column(String(16))
+    match_by: Mapped[str] = mapped_column(String(32))
     """The column that a row and what it is have in common."""
     make_labels: Mapped[bool] = mapped_column(default=False)
     """True to make families, tags and codes that are not in their lists."""
@@ -95,15 +95,15 @@ class Import(Base):
 class ImportRow(Base):
     """A row of the file."""
 
-    __tablename__ = "core_import_row"
+    __tablename__ = "core_partner_import_row"
     __table_args__ = (
-        Index("ix_core_import_row_import_id_verdict_id", "import_id", "verdict", "id"),
-        Index("ix_core_import_row_import_id_key", "import_id", "key"),
-        Index("ix_core_import_row_import_id_name", "import_id", "name"),
+        Index("ix_core_partner_import_row_import_id_verdict_id", "import_id", "verdict", "id"),
+        Index("ix_core_partner_import_row_import_id_key", "import_id", "key"),
+        Index("ix_core_partner_import_row_import_id_name", "import_id", "name"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    import_id: Mapped[int] = mapped_column(ForeignKey("core_import.id", ondelete="CASCADE"))
+    import_id: Mapped[int] = mapped_column(ForeignKey("core_partner_import.id", ondelete="CASCADE"))
     """Its import; rows are in the order of the file by their id."""
     line: Mapped[int]
     """Its line in the file."""

@@ -17,7 +17,7 @@ from core.partners.references import foreign_keys
 
 UNITED = {"core_follower", "core_partner_labeled", "core_partner_list_member"}
 """Tables where a row of the one says the same as a row of the other: that of the former goes."""
-STAY = {"core_import_row", "core_partner_search"}
+STAY = {"core_partner_import_row", "core_partner_search"}
 """Tables whose rows go on naming the former one: what was imported was that one, and it is found by its own name."""
 _FILLED = ("number", "email", "phone", "function", "street", "zip_code", "city", "vat", "family_id")
 

@@ -10,7 +10,7 @@ from core.partners.models import Partner
 OWN = {
     "core_partner_labeled",
     "core_partner_change",
-    "core_import_row",
+    "core_partner_import_row",
     "core_partner_list_member",
     "core_partner_search",
 }

@@ -22,6 +22,7 @@ from core.companies.models import Company
 from core.config import SUPPORTED_LANGUAGES
 from core.db import db
 from core.i18n import lazy_gettext as _l
+from core.views.begin import nobody_page
 from core.views.blueprint import blueprint
 from core.views.choices import LANGUAGE_CHOICES, region_choices, timezone_choices
 from core.web.forms import required, submit
@@ -54,8 +55,8 @@ def sign_in() -> ResponseReturnValue:
     """Let somebody in."""
     if current_user.is_authenticated:
         return redirect(url_for("core.home"))
-    if nobody_yet():
-        return redirect(url_for("core.begin"))
+    if request.method == "GET" and nobody_yet():
+        return nobody_page()
     form = SignInForm()
 
     def enter() -> None:

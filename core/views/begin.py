@@ -17,7 +17,7 @@ from core.auth.passwords import MINIMUM_PASSWORD_LENGTH
 from core.auth.permissions import public, requires, signed_in_user
 from core.begin import administrator, steps
 from core.begin.company import Brought, brought_by, companies_to_join, found_company, join_company
-from core.begin.steps import MAY_BEGIN
+from core.begin.steps import LED, MAY_BEGIN
 from core.companies.service import NoCompanyError, companies_for
 from core.i18n import is_country
 from core.i18n import lazy_gettext as _l
@@ -26,9 +26,6 @@ from core.views.choices import LANGUAGE_CHOICES, country_choices, currency_choic
 from core.views.companies import CompanyForm, company_values
 from core.web.errors import tell
 from core.web.forms import at_most, required, submit
-
-LED = "begin"
-"""In the cookie: a bar above every page leads back to the steps."""
 
 
 class AdministratorForm(FlaskForm):  # type: ignore[misc]
@@ -59,6 +56,11 @@ class FirstCompanyForm(CompanyForm):
     website = active = legal_line = late_payment_line = bank_line = accent = remove_logo = None
 
 
+def nobody_page(*, tried: bool = False) -> str:
+    """Return what whoever comes before the first administrator sees; `tried`: with a wrong code."""
+    return render_template("core/begin/closed.html", tried=tried, command="envoi begin")
+
+
 @blueprint.route("/begin", methods=["GET", "POST"])
 @public
 def begin() -> ResponseReturnValue:
@@ -69,9 +71,7 @@ def begin() -> ResponseReturnValue:
     form = AdministratorForm(token=request.args.get("token", ""), language=language)
     if not administrator.is_token(form.token.data or ""):
         tried = bool(form.token.data)
-        return render_template(
-            "core/begin/closed.html", tried=tried, command="envoi begin"
-        ), 403 if tried else 200
+        return nobody_page(tried=tried), 403 if tried else 200
 
     def make() -> None:
         sessions.begin(

@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from babel.numbers import format_decimal
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from sqlalchemy import select
 
 from core.auth.models import User
 from core.auth.permissions import requires
 from core.companies.models import Company
 from core.db import db
-from core.i18n import N_
+from core.i18n import N_, number_locale
 from core.i18n import lazy_gettext as _l
 from core.imports.models import ImportRow
 from core.pickers import CompanyField
@@ -27,7 +28,6 @@ from core.views.imports import ImportPages, UploadForm, register
 from core.views.products import EDIT, PRODUCTS
 from core.web.criteria import narrow, read_criteria
 from core.web.downloads import TableFile, table_download
-from core.web.formats import number
 
 _TITLES = {column.name: column.title for column in COLUMNS}
 _NAMED = {"tax_id": "tax", "company_id": "company"}
@@ -68,7 +68,8 @@ def _words(rows: Sequence[ImportRow]) -> tuple[Callable[[str, Any], str], Callab
         if name == "company_id":
             return companies.get(value, "?") if value else str(gettext("All companies"))
         if name == "unit_price":
-            return number(Decimal(value))
+            # As prices are written, with further decimals where there are any.
+            return str(format_decimal(Decimal(value), "#,##0.00##", locale=number_locale(get_locale())))
         if isinstance(value, bool):
             return str(gettext("yes") if value else gettext("no"))
         return str(value or "") or "–"

@@ -111,7 +111,7 @@ def test_every_table_that_names_a_customer_is_known_to_the_merge() -> None:
     """A new one has to say here what becomes of its rows: moved as they are, or united by a rule."""
     assert {f"{column.table}.{column.name}" for column in foreign_keys()} >= {
         "core_document.partner_id", "core_follower.partner_id", "core_partner.parent_id",
-        "core_partner.merged_into_id", "core_partner_change.partner_id", "core_import_row.partner_id",
+        "core_partner.merged_into_id", "core_partner_change.partner_id", "core_partner_import_row.partner_id",
         "core_partner_labeled.partner_id", "mail_config_template.partner_id", "outbox_recipient.partner_id",
     }  # fmt: skip
     loose = [

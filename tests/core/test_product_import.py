@@ -172,7 +172,7 @@ def test_the_pages_lead_from_the_file_to_the_products_and_back(
     client.post(f"{place}/check", data={"column": columns, "match_by": "code"})
     page = client.get(place)
     assert "TVA 20" in page.text
-    assert "1\N{NARROW NO-BREAK SPACE}249,5" in page.text
+    assert "1\N{NARROW NO-BREAK SPACE}249,50" in page.text
     assert client.get(f"{place}/refused.csv").text.count("LUM-") == 3
     client.post(f"{place}/start")
     page = client.get(place)

@@ -193,12 +193,12 @@ def test_two_hosts_name_the_same_files_alike(
 @pytest.mark.parametrize(
     ("path", "site", "encoding"),
     [
-        ("/sign-in", "same-origin", "br"),
-        ("/sign-in", "none", "br"),
+        ("/password/forgotten", "same-origin", "br"),
+        ("/password/forgotten", "none", "br"),
         # Who could make a browser ask, and sees how long the answers are, would guess what they hold (BREACH).
-        ("/sign-in", "cross-site", None),
-        ("/sign-in", "same-site", None),
-        ("/sign-in", None, None),
+        ("/password/forgotten", "cross-site", None),
+        ("/password/forgotten", "same-site", None),
+        ("/password/forgotten", None, None),
         ("/static/envoi.css", "cross-site", "br"),
         ("/static/envoi.css", None, "br"),
         ("/static/vendor/fonts/DejaVuSans.ttf", None, "br"),

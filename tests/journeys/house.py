@@ -109,8 +109,7 @@ class House:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=2)
         try:
             connection.request("GET", "/sign-in")
-            # Where nobody can sign in yet, it leads to where the first administrator begins.
-            return connection.getresponse().status in {HTTPStatus.OK, HTTPStatus.FOUND}
+            return connection.getresponse().status == HTTPStatus.OK
         except OSError:
             return False
         finally:

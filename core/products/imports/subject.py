@@ -45,7 +45,7 @@ class Products:
 
     def is_used(self, entity: Product) -> bool:
         """Return True when a line of a document or of a sale names it."""
-        return named_elsewhere(Product.__table__, entity.id, without={"core_import_row"})
+        return named_elsewhere(Product.__table__, entity.id, without={"core_partner_import_row"})
 
     def restore(self, entity: Product, before: dict[str, Any]) -> None:
         """Put former values back; a tax that was deleted since is none."""

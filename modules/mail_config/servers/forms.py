@@ -249,6 +249,8 @@ def server_form(
     return form
 
 
+FIRST_ASKED = ("name", "host", "port", "encryption", "username", "password")
+"""What has to be known of a server before anything leaves by it."""
 _BY_KIND = (
     *("host", "port", "encryption", "username", "password", "forget", "ca_certificate"),
     *("bounce_address", "bounce_tokens", CHOICE),

@@ -10,6 +10,7 @@ from flask_babel import gettext
 from sqlalchemy import select
 
 from core.auth.permissions import requires, signed_in_user
+from core.begin.steps import LED
 from core.companies.models import Company
 from core.contract import TransportSpec
 from core.db import db
@@ -30,7 +31,7 @@ from modules.mail_config.servers import (
 )
 from modules.mail_config.servers.access import offered_transports
 from modules.mail_config.servers.envelopes import signs_itself
-from modules.mail_config.servers.forms import ServerForm, TestForm, server_form, values_of
+from modules.mail_config.servers.forms import FIRST_ASKED, ServerForm, TestForm, server_form, values_of
 from modules.mail_config.servers.guess import Guess, guess
 from modules.mail_config.servers.place import SET_UP, TEST_NOW, kind_of, kinds_for
 from modules.mail_config.servers.providers import Provider, provider_of
@@ -81,11 +82,16 @@ def server_new() -> ResponseReturnValue:
     )
     made: list[MailServer] = []
     if submit(form, lambda: made.append(_save(None, spec, form))):
-        flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
+        if session.get(LED):
+            session[TEST_NOW] = made[0].id
+        else:
+            flash(gettext("The server was saved. Test it: until it passes, it sends nothing."), "warning")
         return redirect(url_for("mail_config.server", server_id=made[0].id))
     return render_template(
         "mail_config/servers/form.html",
         form=form,
+        # On the first day only what a provider tells; what else there is can wait.
+        first=FIRST_ASKED if session.get(LED) else (),
         title=gettext("New mail server"),
         server=None,
         connectable=clients.TITLES,
