@@ -204,6 +204,7 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
     about = letter_of(run, sender, partner) if partner is not None else document
     if about is None or not told:
         return Row(item, document, (), (), None, "", None, reason)
+    choices: Sequence[DraftRecipient]
     try:
         found = (
             shown(item, about, facts, run, sender)
@@ -214,7 +215,7 @@ def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[in
         choices = held.proposal.choices if held.proposal is not None else ()
         return Row(item, document, (), choices, None, "", None, reason)
     addresses = [recipient.address.addr_spec for recipient in found.recipients]
-    choices: Sequence[DraftRecipient] = ()
+    choices = ()
     if item.reason is HeldReason.DEAD_ADDRESS:
         choices = [*found.proposal.recipients, *found.proposal.choices]
     language = language_of(found.template, about)
@@ -226,7 +227,7 @@ def state_words(row: Row) -> str:
     if row.badge is not None:
         return row.badge.word
     if row.item.run.state is RunState.STOPPED and row.item.state in {ItemState.READY, ItemState.UNCHECKED}:
-        return gettext("not sent: stopped")
+        return str(gettext("not sent: stopped"))
     words: dict[ItemState, str] = {
         ItemState.UNCHECKED: gettext("not looked at yet"),
         ItemState.READY: gettext("would go"),

@@ -62,16 +62,17 @@ def badge_of_run(run: Run) -> tuple[str, str, str]:
 
 def deed_words(run: Run) -> str:
     """Return who has last paused, continued or stopped a run; "" where nobody has."""
-    if run.acted_at is None:
+    # One that has paused by itself says why.
+    if run.acted_at is None or (run.state is RunState.PAUSED and run.paused_why):
         return ""
     name = run.acted_by.name if run.acted_by is not None else "–"
     match run.state:
         case RunState.PAUSED:
-            return gettext("Paused by %(name)s", name=name)
+            return str(gettext("Paused by %(name)s", name=name))
         case RunState.STOPPED:
-            return gettext("Stopped by %(name)s", name=name)
+            return str(gettext("Stopped by %(name)s", name=name))
         case _:
-            return gettext("Continued by %(name)s", name=name)
+            return str(gettext("Continued by %(name)s", name=name))
 
 
 def unsent_words(run: Run, counts: Counts) -> str:
@@ -80,8 +81,8 @@ def unsent_words(run: Run, counts: Counts) -> str:
     if not unsent:
         return ""
     if run.of_customers:
-        return ngettext("%(num)d customer got none.", "%(num)d customers got none.", unsent)
-    return ngettext("%(num)d document was not sent.", "%(num)d documents were not sent.", unsent)
+        return str(ngettext("%(num)d customer got none.", "%(num)d customers got none.", unsent))
+    return str(ngettext("%(num)d document was not sent.", "%(num)d documents were not sent.", unsent))
 
 
 def progress_words(run: Run, counts: Counts) -> list[str]:
