@@ -108,7 +108,14 @@ def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
         text for row in rows if row.item.reason is HeldReason.DEAD_ADDRESS for text in row.recipients
     )
     return [
-        replace(row, detail=_detail(row, dead), repair=_repair(row, facts, run, user)) if row.reason else row
+        replace(
+            row,
+            detail=_detail(row, dead),
+            repair=_repair(row, facts, run, user),
+            choices=[one for one in row.choices if one.address.addr_spec not in dead],
+        )
+        if row.reason
+        else row
         for row in rows
     ]
 
