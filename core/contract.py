@@ -130,7 +130,7 @@ class SelectableList:
         title: English, marked with `N_`.
         permission: That of its page.
         source: Dotted path of a function that takes the user and returns a `core.selection.ListSource`.
-        of: What its rows are: `document` for rows of `core_document`, `partner` for customers.
+        of: What its rows are: `document` for rows of `core_document`, `partner` for customers, `mail` for emails.
     """
 
     name: str

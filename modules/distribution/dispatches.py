@@ -36,7 +36,7 @@ from modules.outbox import service as outbox
 from modules.outbox.models import HeldReason, Run, RunItem
 from modules.outbox.runs.drafting import draft_of, facts_of, sent_as_they_are
 from modules.outbox.runs.held import HeldError
-from modules.outbox.runs.summary import REASON_TITLES
+from modules.outbox.runs.words import REASON_TITLES
 
 logger = logging.getLogger(__name__)
 

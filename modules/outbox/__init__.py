@@ -1,6 +1,16 @@
 """Outgoing mail: the composer, the queue, outcomes, failures, resending."""
 
-from core.contract import DocumentFilter, JobSpec, MenuItem, Module, Permission, Receiver, Scope, SlotFill
+from core.contract import (
+    DocumentFilter,
+    JobSpec,
+    MenuItem,
+    Module,
+    Permission,
+    Receiver,
+    Scope,
+    SelectableList,
+    SlotFill,
+)
 from core.i18n import N_
 
 _REACH = (Scope.OWN, Scope.COMPANY, Scope.ALL)
@@ -160,6 +170,15 @@ module = Module(
             "outbox.mail.read",
             "outbox",
             30,
+        ),
+    ),
+    lists=(
+        SelectableList(
+            "outbox.mails",
+            N_("Emails"),
+            "outbox.mail.read",
+            "modules.outbox.mail_list.tables:mails",
+            of="mail",
         ),
     ),
     slots=(

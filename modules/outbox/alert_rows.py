@@ -35,7 +35,7 @@ from core.followers.models import Follower
 from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer
 from modules.outbox.about import all_ids
-from modules.outbox.models import ALERTS, MAILS, AlertPreference
+from modules.outbox.models import ALERTS, MAILS, AlertPreference, Run
 from modules.outbox.permissions import READ
 
 MAX_WORDS = 500  # characters, as the column has
@@ -69,6 +69,12 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
     )
     reached = reaching(READ, user, owner=MAILS.c.submitted_by_id, company=MAILS.c.company_id)
     everything = wants_all.exists() & reached
+    # Whoever has started a batch is told once, at its end, how many were not accepted.
+    told_at_its_end = (
+        select(Run.id)
+        .where(Run.id == MAILS.c.run_id, Run.by_user_id == user, Run.ended_at.is_(None))
+        .exists()
+    )
     values = {name: bindparam(name, type_=ALERTS.c[name].type) for name in _TOLD}
     # A server's words may name a blind copy, which is not everybody's who may read the document.
     words = case((or_(user == MAILS.c.submitted_by_id, everything), values["words"]), else_=literal(""))
@@ -79,9 +85,7 @@ def insert_alerts(*conditions: ColumnElement[bool]) -> Insert:
             users.c.active,
             MAILS.c.is_alert.is_(False),
             or_(
-                user == MAILS.c.submitted_by_id,
-                user.in_(owner),
-                user.in_(following),
+                or_(user == MAILS.c.submitted_by_id, user.in_(owner), user.in_(following)) & ~told_at_its_end,
                 everything,
             ),
             *conditions,

@@ -184,6 +184,22 @@ def test_the_list_keeps_to_the_reach(company, make_user, sign_in):
     assert len(shown(sign_in(everything))) == 4
 
 
+def test_what_is_selected_is_taken_away_as_a_table_as_far_as_it_may_be_read(company, make_user, sign_in):
+    anna = make_user("salesperson")
+    subjects = {"=1+1": MailState.SENT, "Second": MailState.SENT, "Third": MailState.FAILED}
+    of_anna = [{"subject": it, "state": state, "submitted_by_id": anna.id} for it, state in subjects.items()]
+    mine, theirs = write(company, of_anna), write(company, [{"subject": "Theirs"}])
+    clerk = sign_in(anna)
+
+    def taken(**form):
+        answer = clerk.post("/lists/outbox.mails/table", data={"as": "csv", **form})
+        return [row.split(",")[1] for row in answer.data.decode("utf-8-sig").splitlines()[1:]]
+
+    assert sorted(taken(id=[mine[0], mine[1], *theirs])) == ["'=1+1", "Second"]
+    assert taken(all=1, criteria="f=failed") == ["Third"]
+    assert "Theirs" not in taken(all=1)
+
+
 def client_count(client, address):
     return int(re.search(r"Select all (\d+)", client.get(address).text)[1])
 

@@ -71,6 +71,7 @@ class HeldReason(StrEnum):
     SEVERAL_ADDRESSES = "several_addresses"  # a person chooses
     OPTED_OUT = "opted_out"
     WANTS_PAPER = "wants_paper"  # the customer, and no mail
+    DEAD_ADDRESS = "dead_address"  # somebody's: what was sent there came back
     SENT_BEFORE = "sent_before"  # as it is now
     NOT_SENDABLE = "not_sendable"  # a draft, or canceled
     NOT_ALLOWED = "not_allowed"  # the person who sends may not
@@ -137,11 +138,23 @@ class Run(Base):
     """When Start was pressed."""
     ended_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """When nothing was left to do."""
+    acted_by_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
+    """Who has last paused, continued, moved or stopped it; None where nobody has, or the account is gone."""
+    acted_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When they did; None where nobody has."""
     touched_at: Mapped[dt.datetime] = mapped_column(UtcDateTime, default=clock.now)
     """When a step of it was last done; one that nobody touches is asked for again by the sweep."""
 
-    by_user: Mapped[User | None] = relationship()
+    by_user: Mapped[User | None] = relationship(foreign_keys=[by_user_id])
+    acted_by: Mapped[User | None] = relationship(foreign_keys=[acted_by_id])
     company: Mapped[Company | None] = relationship()
+
+    @property
+    def scheduled(self) -> bool:
+        """True where it was started and its time has not come: it can be moved."""
+        return (
+            self.state is RunState.RUNNING and self.not_before is not None and self.not_before > clock.now()
+        )
 
     @property
     def packs(self) -> bool:
@@ -202,6 +215,8 @@ class RunItem(Base):
     """True where a person wants it sent although it was before."""
     despite_opt_out: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True where a person wants it sent to somebody who wants no mails. A yes belongs to one question."""
+    despite_dead: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True where a person wants it sent to an address from which a mail came back. A yes belongs to one question."""
     seen_template: Mapped[str] = mapped_column(String(32), default="", server_default="")
     """Id and revision of the template by which it would have been written when it was looked through; or ""."""
     seen_recipients: Mapped[str] = mapped_column(String(64), default="", server_default="")

@@ -38,6 +38,7 @@ _ONE_REPAIR = frozenset(
         HeldReason.SEVERAL_ADDRESSES,
         HeldReason.OPTED_OUT,
         HeldReason.WANTS_PAPER,
+        HeldReason.DEAD_ADDRESS,
     }
 )
 """Reasons that are the customer's, and not the document's: one answer holds for all that are held for it."""

@@ -42,6 +42,11 @@ class Counts:
         return sum(self.items.values())
 
     @property
+    def unsent(self) -> int:
+        """How many documents have no mail, and not since a person has left them out."""
+        return self.of(ItemState.HELD) + self.of(ItemState.READY) + self.of(ItemState.UNCHECKED)
+
+    @property
     def accepted(self) -> int:
         """How many mails everybody has got."""
         return self.mails.get(MailState.SENT, 0)
@@ -100,6 +105,19 @@ def counts_of(run_id: int) -> Counts:
     counts.under_way = _documents_in(run_id, WAITING)
     counts.carried = counts.of(ItemState.SUBMITTED) - _documents_in(run_id, {MailState.CANCELED})
     return counts
+
+
+def results_of(run_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Return how many mails of each of some runs were accepted, and how many were not."""
+    rows = db.session.execute(
+        select(OutgoingMail.run_id, OutgoingMail.state, func.count())
+        .where(OutgoingMail.run_id.in_(run_ids))
+        .group_by(OutgoingMail.run_id, OutgoingMail.state)
+    )
+    found: dict[int, Counts] = {}
+    for run_id, state, count in rows:
+        found.setdefault(run_id or 0, Counts()).mails[state] = count
+    return {run_id: (counts.accepted, counts.failed) for run_id, counts in found.items()}
 
 
 def _documents_in(run_id: int, states: Collection[MailState]) -> int:

@@ -27,6 +27,7 @@ from modules.outbox.compose.around import Around, around, around_each
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
 from modules.outbox.compose.recipients import default_recipients, recognize
+from modules.outbox.dead_addresses import dead_among
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.queries import WAY_TITLES, handed_over
@@ -197,7 +198,31 @@ def draft_of(item: RunItem, facts: Facts, run: Run, user: User) -> tuple[MailDra
         draft = blank_draft(document)
         fill_in(draft, found.template, document, user)
     except UserError as error:
-        raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message)) from error
+        raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message), template=found.template) from error
     draft.recipients = found.recipients
     draft = replace(draft, private=keeps_addresses_private(document), purpose=Purpose.BATCH)
     return draft, found
+
+
+def drafts_of(
+    items: Sequence[RunItem], facts: Facts, run: Run, user: User
+) -> dict[int, tuple[MailDraft, Destination] | HeldError]:
+    """Return for each of some items what `draft_of` does, or why there is none; asked at once is who is dead."""
+    found: dict[int, tuple[MailDraft, Destination] | HeldError] = {}
+    for item in items:
+        try:
+            found[item.id] = draft_of(item, facts, run, user)
+        except HeldError as error:
+            found[item.id] = error
+    drafts = {number: made for number, made in found.items() if not isinstance(made, HeldError)}
+    dead = dead_among(
+        recipient.address.addr_spec for draft, _where in drafts.values() for recipient in draft.recipients
+    )
+    for item in items if dead else ():
+        draft, where = drafts.get(item.id, (None, None))
+        if draft is None or where is None or item.despite_dead:
+            continue
+        if any(recipient.address.addr_spec in dead for recipient in draft.recipients):
+            # The page names the address; nothing is written down of it here.
+            found[item.id] = HeldError(HeldReason.DEAD_ADDRESS, "", where.proposal, where.template)
+    return found

@@ -28,8 +28,9 @@ def packed(ids: Sequence[int]) -> bytes | None:
     return zlib.compress(b"".join(number.to_bytes(_BYTES, "big") for number in ids), 1) if ids else None
 
 
-def _unpacked(kept: bytes) -> list[int]:
-    plain = zlib.decompress(kept)
+def unpacked(kept: bytes | None) -> list[int]:
+    """Return the ids that `packed` was given."""
+    plain = zlib.decompress(kept) if kept is not None else b""
     return [int.from_bytes(plain[start : start + _BYTES], "big") for start in range(0, len(plain), _BYTES)]
 
 
@@ -46,7 +47,7 @@ def add_some(run_id: int) -> bool:
         )
         if run is None or run.to_add is None:
             return True
-        ids = _unpacked(run.to_add)
+        ids = unpacked(run.to_add)
         some, rest = ids[:ADDED_AT_ONCE], ids[ADDED_AT_ONCE:]
         if run.of_customers:
             there = dict.fromkeys(

@@ -14,7 +14,7 @@ from core.companies.service import locale_of_user
 from core.db import db, transaction
 from modules.outbox.models import ItemState, Run, RunItem
 from modules.outbox.runs.bundles import bundle_of, held_bundle_of, hold_without_template
-from modules.outbox.runs.drafting import draft_of, facts_of
+from modules.outbox.runs.drafting import drafts_of, facts_of
 from modules.outbox.runs.held import HeldError
 
 
@@ -82,15 +82,16 @@ def _found(run: Run, items: Sequence[RunItem], user: User) -> dict[int, _Seen]:
     facts = facts_of(items, user)
     found: dict[int, _Seen] = {}
     with force_locale(locale_of_user(user)):
+        drafts = drafts_of(items, facts, run, user)
         for item in items:
             document = facts.documents.get(item.document_id or 0)
             revision = document.revision if document is not None else 0
-            try:
-                draft, where = draft_of(item, facts, run, user)
-            except HeldError as error:
-                bundle = held_bundle_of(document, error) if run.packs else ""
-                found[item.id] = _Seen(error, revision, error.seen_template, bundle=bundle)
+            made = drafts[item.id]
+            if isinstance(made, HeldError):
+                bundle = held_bundle_of(document, made) if run.packs else ""
+                found[item.id] = _Seen(made, revision, made.seen_template, bundle=bundle)
             else:
+                draft, where = made
                 bundle = bundle_of(draft, document, where) if run.packs and document is not None else ""
                 found[item.id] = _Seen(None, revision, where.seen_template, where.seen_recipients, bundle)
     return found

@@ -130,6 +130,6 @@ def written(run: Run, template: MailTemplate, partner: Partner, user: User, foun
     try:
         draft = draft_by(template, letter_of(run, user, partner), user)
     except UserError as error:
-        raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message)) from error
+        raise HeldError(HeldReason.TEMPLATE_BROKEN, str(error.message), template=template) from error
     draft.recipients = found.recipients
     return replace(draft, promotional=run.promotional, purpose=Purpose.BATCH)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy.orm import Session
 
 from core import clock
 from core.auth.models import User
@@ -19,6 +20,7 @@ from core.jobs import enqueue, enqueue_after_commit, lost
 from modules.outbox import service
 from modules.outbox.models import ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.runs import filling
+from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.looking import look
 from modules.outbox.runs.telling import tell
 from modules.outbox.runs.writing import write_some
@@ -112,14 +114,15 @@ def _end(run_id: int) -> dt.datetime | None:
         if run.ended_at is not None or run.state not in {RunState.RUNNING, RunState.STOPPED}:
             return None
         run.ended_at = clock.now()
-        # Choices of what was not sent are of no use any more.
-        for item in session.scalars(
-            select(RunItem).where(RunItem.run_id == run_id, RunItem.encrypted_choice.is_not(None))
-        ):
-            item.encrypted_choice = None
-        if run.state is RunState.RUNNING:
-            run.state = RunState.DONE
-            tell(run, None)
+        if run.state is RunState.STOPPED:
+            # Its rest may be sent yet, to the addresses that were chosen: these are kept as long as a draft.
+            # Whoever has stopped it knows; of what failed before, nothing else tells them.
+            if run.acted_by_id != run.by_user_id or counts_of(run_id).failed:
+                tell(run, None)
+            return None
+        _forget_choices(session, RunItem.run_id == run_id)
+        run.state = RunState.DONE
+        tell(run, None)
     return None
 
 
@@ -149,11 +152,23 @@ def resume_lost() -> int:
     return len(runs)
 
 
+def _forget_choices(session: Session, condition: ColumnElement[bool]) -> None:
+    """Forget addresses that were chosen for what was not sent."""
+    chosen = select(RunItem).where(condition, RunItem.encrypted_choice.is_not(None))
+    for item in session.scalars(chosen):
+        item.encrypted_choice = None
+
+
 def forget_drafts() -> int:
-    """Forget the runs that nobody has started or touched for long, with the addresses chosen for them."""
+    """Forget the runs that nobody has started or touched for long, with the addresses chosen for them.
+
+    Of those that were stopped as long ago, the addresses alone.
+    """
     old = Run.touched_at < clock.now() - KEEP_DRAFTS
     with transaction() as session:
         ids = list(session.scalars(select(Run.id).where(Run.state == RunState.DRAFT, old).limit(100)))
         session.execute(delete(RunItem).where(RunItem.run_id.in_(ids)))
         session.execute(delete(Run).where(Run.id.in_(ids)))
+        stopped = select(Run.id).where(Run.state == RunState.STOPPED, Run.ended_at.is_not(None), old)
+        _forget_choices(session, RunItem.run_id.in_(stopped))
     return len(ids)

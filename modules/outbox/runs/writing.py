@@ -23,8 +23,8 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox import service
 from modules.outbox.models import HeldReason, ItemState, OutgoingMail, Run, RunItem, RunState
 from modules.outbox.runs.bundles import Letter, Part, gathered, packed
-from modules.outbox.runs.drafting import Facts, draft_of, facts_of, sent_as_they_are
-from modules.outbox.runs.held import HeldError
+from modules.outbox.runs.drafting import Facts, drafts_of, facts_of, sent_as_they_are
+from modules.outbox.runs.held import Destination, HeldError
 from modules.outbox.runs.looking import hold
 from modules.outbox.runs.telling import tell
 
@@ -57,13 +57,15 @@ def write_some(run_id: int) -> bool:
     if not items:
         return False
     groups = gathered(run, items, WRITTEN_AT)
-    facts = facts_of([item for group in groups for item in group], user)
+    every = [item for group in groups for item in group]
+    facts = facts_of(every, user)
     letters: list[Letter] = []
     # Outside of a transaction: a text takes its time, and nobody should wait for it.
     with force_locale(locale_of_user(user)):
+        made = drafts_of(every, facts, run, user)
         for group in groups:
             try:
-                letters += _letters(group, facts, run, user)
+                letters += _letters(group, made, facts, run, user)
             except _TemplateChangedError:
                 if not letters:
                     return _pause(run_id, TEMPLATE_CHANGED)
@@ -72,9 +74,15 @@ def write_some(run_id: int) -> bool:
     return True
 
 
-def _letters(group: Sequence[RunItem], facts: Facts, run: Run, user: User) -> list[Letter]:
+def _letters(
+    group: Sequence[RunItem],
+    made: Mapping[int, tuple[MailDraft, Destination] | HeldError],
+    facts: Facts,
+    run: Run,
+    user: User,
+) -> list[Letter]:
     """Return the mails of what goes together, and why what of it does not go."""
-    drafts = {item.id: _draft(item, facts, run, user) for item in group}
+    drafts = {item.id: _draft(item, made[item.id], run) for item in group}
     letters: list[Letter] = []
     parts: list[Part] = []
     for item in group:
@@ -86,11 +94,10 @@ def _letters(group: Sequence[RunItem], facts: Facts, run: Run, user: User) -> li
     return [*letters, *packed(run, parts, user)]
 
 
-def _draft(item: RunItem, facts: Facts, run: Run, user: User) -> MailDraft | HeldError:
-    try:
-        draft, where = draft_of(item, facts, run, user)
-    except HeldError as error:
-        return error
+def _draft(item: RunItem, made: tuple[MailDraft, Destination] | HeldError, run: Run) -> MailDraft | HeldError:
+    if isinstance(made, HeldError):
+        return made
+    draft, where = made
     if draft.document_revision != item.revision:
         return HeldError(HeldReason.CHANGED)
     # What was looked through by a former release has shown neither.
@@ -166,7 +173,7 @@ def _write_letter(
     if before or len(rows) < len(letter.items):
         return None  # the others are written by the next step, in a mail that names them alone
     try:
-        mail = service.write_mail(draft, user, hold_dead=not any(row.anyway for row in rows))
+        mail = service.write_mail(draft, user)
     except ConcurrentChangeError:
         changed = [row for row in rows if _is_changed(row, documents)]
         for row in changed or rows:

@@ -239,7 +239,7 @@ def test_without_a_template_for_several_a_document_alone_still_goes(
     work.work(run.id)
     db.session.refresh(run)
     assert (run.state, run.paused_why) == (RunState.PAUSED, writing.TEMPLATE_CHANGED)
-    service.go_on(run)
+    service.go_on(run, seller)
     written(app, run)
     assert outcomes(run) == ["no_template", "submitted", "no_template"]
 

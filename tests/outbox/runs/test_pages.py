@@ -74,9 +74,57 @@ def test_from_the_list_to_the_end_by_forms(
     assert client.get(f"{here}/progress?seen=running").headers["HX-Refresh"] == "true"
     client.post(f"{here}/continue")
     client.post(f"{here}/stop")
+    work.work(_run().id)
     assert {mail.state for mail in mails(_run())} == {MailState.CANCELED}
-    assert "2 emails were canceled." in client.get(here).text
+    stopped = client.get(here).text
+    assert "2 emails were canceled." in stopped
+    assert "Stopped by" in stopped
     assert here.rpartition("/")[2] in client.get("/outbox/runs").text
+    rest = client.post(f"{here}/rest").headers["Location"]
+    assert rest != here
+    assert "Send 2 emails" in client.get(rest).text
+    client.post(f"{rest}/discard")
+    assert client.get(rest).status_code == 404
+
+
+def test_one_that_is_scheduled_says_when_and_can_be_moved_or_sent_now(
+    app: Flask, client: FlaskClient, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    run = prepared(seller, [quote(partner()).id, quote(partner("")).id])
+    here = f"/outbox/runs/{run.id}"
+    year = clock.now().year + 1
+    day = (clock.now() + dt.timedelta(days=9)).date()
+    client.post(f"{here}/start", data={"not_before": f"{day}T09:00"})
+    for page in (client.get(here).text, client.get("/outbox/runs").text):
+        assert "scheduled" in page
+    shown = client.get(here).text
+    assert "was not sent" not in shown
+    assert f'value="{day}T09:00"' in shown
+    client.post(f"{here}/move", data={"not_before": ""})
+    client.post(f"{here}/move", data={"not_before": f"{year + 9}-01-01T00:00"})
+    client.post(f"{here}/move", data={"not_before": f"{day}T10:30"})
+    assert f'value="{day}T10:30"' in client.get(here).text
+    assert not written(app, _run())
+    client.post(f"{here}/move", data={"now": "1", "not_before": f"{day}T10:30"})
+    assert len(written(app, _run())) == 1
+    assert "scheduled" not in client.get(f"{here}/progress").text
+
+
+def test_a_line_that_is_held_leads_to_what_mends_it(
+    client: FlaskClient, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    nobody = partner("")
+    run = prepared(seller, [quote(nobody).id])
+    here = f"/outbox/runs/{run.id}"
+    shown = client.get(here).text
+    assert f'href="/partners/{nobody.id}"' in shown
+    assert f"Open {nobody.name}" in shown
+    save_partner(nobody, {"email": "now@example.com"})
+    client.post(f"{here}/items/{items(run)[0].id}/decide", data={"decision": "look"})
+    assert outcomes(run) == ["ready"]
+    save_partner(nobody, {"email": ""})
+    client.post(f"{here}/look")  # nothing is held
+    assert outcomes(run) == ["ready"]
 
 
 def test_what_became_of_each_is_exported_harmlessly(
@@ -109,7 +157,8 @@ def test_a_run_of_others_is_not_there(
     clerk = sign_in(make_user(login="clerk@other.example.com", company_ids=[other.id]))
     for address in ("", "/progress"):
         assert clerk.get(f"/outbox/runs/{run.id}{address}").status_code == 404
-    for action in ("start", "pause", "continue", "stop", "template", "resend", "table", "items/1/decide"):
+    actions = "start pause continue stop template resend table move look rest discard items/1/decide"
+    for action in actions.split():
         assert clerk.post(f"/outbox/runs/{run.id}/{action}", data={"as": "csv"}).status_code == 404
     assert client.post("/outbox/runs/of/core.partners", data={"id": 1}).status_code == 404
     assert client.post(f"/outbox/runs/{run.id}/items/1/decide", data={"decision": "x"}).status_code == 400

@@ -29,16 +29,16 @@ from core.partners.service import save_contact, save_partner
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox import service as mail_service
+from modules.outbox.alert_rows import write_alerts
 from modules.outbox.inbound.intake import take
 from modules.outbox.mail_list.jobs import sweep
 from modules.outbox.models import MAILS, Alert, Run, RunItem, RunState
 from modules.outbox.privacy.person import erase
 from modules.outbox.private_addresses import chosen_addresses
 from modules.outbox.restored import service as restored
-from modules.outbox.runs import filling, looking, service, work, writing
+from modules.outbox.runs import filling, lines, looking, service, work, writing
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.service import preparing
-from modules.outbox.service import resend
 from modules.outbox.service import submit as send_mail
 from modules.outbox.states import MailState
 from modules.sales.models import Order
@@ -78,7 +78,7 @@ def test_every_document_is_written_once_and_the_person_is_told(
     work.work(run.id)
     assert _state(run) is RunState.DONE
     (alert,) = db.session.scalars(select(Alert).where(Alert.user_id == seller.id))
-    assert (alert.run_id, alert.words) == (run.id, "4 emails were accepted.")
+    assert (alert.run_id, alert.words) == (run.id, "Quotations: 4 – 4 emails were accepted.")
     work.work(run.id)
     assert len(mails()) == 4
 
@@ -125,19 +125,123 @@ def test_a_customer_without_an_address_is_told_although_a_colleague_would_get_it
     assert outcomes(run) == ["no_address"]
 
 
-def test_an_address_that_is_dead_is_held_told_and_sent_by_one_press(
+def test_an_address_that_is_dead_is_told_before_and_mended_or_sent_all_the_same(
     app: Flask, company: Company, seller: User, quote: Quote, partner: MakePartner
 ) -> None:
     dead = accepted(send_mail(draft(company, "dead@example.com"), seller))
     take(report(dead, ("dead@example.com", "failed")))
-    run = prepared(seller, [quote(partner("dead@example.com")).id, quote(partner()).id])
+    customer = partner("dead@example.com")
+    run = prepared(seller, [quote(customer).id, quote(customer).id, quote(customer).id, quote(partner()).id])
+    assert outcomes(run) == ["dead_address"] * 3 + ["ready"]
+    first, _second, third, _fine = items(run)
+    with app.test_request_context():
+        (row,) = lines.rows_of(run, [first], seller)
+    assert row.detail.startswith("dead@example.com came back on")
+    service.choose(first, ["dead@example.com"], seller)  # the same again is no other
+    assert outcomes(run)[0] == "dead_address"
+    service.choose(items(run)[0], ["alive@example.com"], seller)
+    service.send_anyway(items(run)[1])
+    assert outcomes(run) == ["ready", "ready", "dead_address", "ready"]
     service.start(run, seller)
-    found = {mail.recipients[0].addr_spec: mail for mail in written(app, run)}
-    held = found.pop("dead@example.com")
-    assert (held.state, held.failure_kind) == (MailState.FAILED, FailureKind.ADDRESS_HELD)
-    assert [mail.state for mail in found.values()] == [MailState.QUEUED]
-    assert db.session.scalars(select(Alert).where(Alert.mail_id == held.id)).one().user_id == seller.id
-    assert resend([held.id], by=seller) == [held.id]
+    found = sorted(mail.recipients[0].addr_spec for mail in written(app, run))
+    assert found[:2] == ["alive@example.com", "c1@example.com"]
+    assert found[2:] == ["dead@example.com"]
+    assert {mail.state for mail in mails(run)} == {MailState.QUEUED}
+    assert third.id not in {item.id for item in items(run) if item.mail_id}
+
+
+def test_an_address_that_dies_after_the_dry_run_is_held_when_it_is_written(
+    app: Flask, company: Company, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    run = prepared(seller, [quote(partner("dead@example.com")).id])
+    assert outcomes(run) == ["ready"]
+    dead = accepted(send_mail(draft(company, "dead@example.com"), seller))
+    take(report(dead, ("dead@example.com", "failed")))
+    service.start(run, seller)
+    assert not written(app, run)
+    assert outcomes(run) == ["dead_address"]
+
+
+def test_what_was_mended_elsewhere_is_looked_at_again(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner
+) -> None:
+    first, second, third = partner(""), partner(""), partner("")
+    run = prepared(seller, [quote(row).id for row in (first, second, third)])
+    for row in (first, second):
+        save_partner(row, {"email": f"now{row.id}@example.com"})
+    service.look_at_held(run, items(run)[0])
+    assert outcomes(run) == ["ready", "no_address", "no_address"]
+    service.look_at_held(run)
+    assert outcomes(run) == ["ready", "ready", "no_address"]
+    service.stop(run, seller)
+    with pytest.raises(UserError):
+        service.look_at_held(run)
+
+
+def test_whoever_prepared_it_is_told_what_somebody_else_does_and_the_rest_can_be_sent(
+    app: Flask,
+    seller: User,
+    quote: Quote,
+    partner: MakePartner,
+    make_user: Callable[..., User],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writing, "WRITTEN_AT", 1)
+    monkeypatch.setattr(work, "STEPS_A_JOB", 1)
+    boss = make_user("administrator", name="Boss")
+    run = prepared(seller, [quote(row).id for row in (partner(""), partner(), partner(""), partner())])
+    service.choose(items(run)[0], ["typed@example.com"], seller)
+    service.leave_out(items(run)[1])
+    service.start(run, seller)
+    work.work(run.id)  # the last of the list is the first to go
+    _sent(run)
+    service.pause(run, boss)
+    service.go_on(run, boss)
+    service.stop(run, boss)
+    written(app, run)
+    assert _state(run) is RunState.STOPPED
+    told = db.session.scalars(select(Alert.words).where(Alert.user_id == seller.id).order_by(Alert.id))
+    assert [words.partition(" – ")[2] for words in told] == [
+        "Boss has paused it.",
+        "Boss has continued it.",
+        "Boss has stopped it. 1 email was accepted. 2 documents were not sent.",
+    ]
+    assert (run.acted_by, bool(run.acted_at)) == (boss, True)
+    rest = service.send_rest(run, seller)
+    assert outcomes(rest) == ["ready", "no_address"]
+    assert chosen_addresses(items(rest)[0].encrypted_choice) == ["typed@example.com"]
+    service.discard(rest)
+    assert not db.session.scalars(select(RunItem).where(RunItem.run_id == rest.id)).all()
+    for act in (lambda: service.discard(run), lambda: service.send_rest(prepared(seller), seller)):
+        with pytest.raises(UserError):
+            act()
+    # The addresses are kept as long as a draft.
+    later = clock.now() + work.KEEP_DRAFTS + dt.timedelta(days=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    work.forget_drafts()
+    assert all(item.encrypted_choice is None for item in items(run))
+
+
+def test_what_fails_in_a_batch_is_told_once_at_its_end(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, make_user: Callable[..., User]
+) -> None:
+    document = quote(partner())
+    colleague = make_user("salesperson", login="colleague@example.com")
+    follow(document.id, user_id=colleague.id, by=seller)
+    run = prepared(seller, [document.id])
+    service.start(run, seller)
+    (mail,) = written(app, run)
+    with transaction() as session:
+        write_alerts(session, mail.id, FailureKind.MAILBOX_FULL, "")
+    told = select(Alert.user_id).where(Alert.mail_id == mail.id)
+    assert list(db.session.scalars(told)) == [colleague.id]
+    _sent(run, MailState.FAILED)
+    work.work(run.id)
+    (alert,) = db.session.scalars(select(Alert).where(Alert.user_id == seller.id))
+    assert alert.words == "Quotations: 1 – 0 emails were accepted. 1 was not."
+    with transaction() as session:  # one that comes back later
+        write_alerts(session, mail.id, FailureKind.MAILBOX_FULL, "")
+    assert set(db.session.scalars(told)) == {colleague.id, seller.id}
 
 
 def test_what_was_not_accepted_is_offered_again_and_nothing_else(
@@ -356,7 +460,7 @@ def test_a_template_that_nobody_has_chosen_may_change_as_well(
         return
     assert _state(run) is RunState.PAUSED
     assert db.session.get_one(Run, run.id).paused_why == writing.TEMPLATE_CHANGED
-    service.go_on(run)
+    service.go_on(run, seller)
     assert len(written(app, run)) == 2
 
 
@@ -401,7 +505,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
             with transaction() as session:
                 session.get_one(Order, ids[0]).note = "Another note"
         else:
-            service.pause(run) if meanwhile == "pause" else service.stop(run, seller)
+            service.pause(run, seller) if meanwhile == "pause" else service.stop(run, seller)
         write(run_id, user_id, drafts)
 
     monkeypatch.setattr(writing, "_submit", after)
@@ -428,12 +532,12 @@ def test_a_run_is_paused_continued_and_stopped_once_however_often_it_is_pressed(
     run = prepared(seller, [quote(partner()).id for _ in range(7)])
     service.start(run, seller)
     work.work(run.id)
-    service.pause(run)
-    service.pause(run)
+    service.pause(run, seller)
+    service.pause(run, seller)
     work.work(run.id)
     assert len(mails(run)) == 2
-    service.go_on(run)
-    service.go_on(run)
+    service.go_on(run, seller)
+    service.go_on(run, seller)
     work.work(run.id)
     assert len(mails(run)) == 4
     with transaction() as session:
@@ -446,7 +550,7 @@ def test_a_run_is_paused_continued_and_stopped_once_however_often_it_is_pressed(
     for act in (lambda: service.start(run, seller), lambda: service.leave_out(items(run)[6])):
         with pytest.raises(UserError):
             act()
-    service.go_on(run)
+    service.go_on(run, seller)
     assert _state(run) is RunState.STOPPED
     # Another run offers what has not gone.
     again = prepared(seller, [item.document_id or 0 for item in items(run)])
@@ -463,10 +567,17 @@ def test_it_begins_at_its_time(
     service.start(run, seller, not_before=at)
     assert not written(app, run)
     assert work.resume_lost() == 0
+    assert run.scheduled
+    with pytest.raises(UserError):
+        service.move(run, seller, clock.now() - dt.timedelta(minutes=1))
+    service.move(run, seller, at + dt.timedelta(hours=1))
     later = at + dt.timedelta(minutes=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    assert work.resume_lost() == 1
+    assert not written(app, run)
+    service.move(run, seller, None)  # now
     assert len(written(app, run)) == 1
+    with pytest.raises(UserError):
+        service.move(run, seller, None)
 
 
 def test_nothing_is_started_that_is_not_looked_through_or_anothers(
@@ -522,7 +633,7 @@ def test_a_run_in_a_restored_copy_writes_nothing_until_a_person_says_so(
     assert not written(app, run)
     assert _state(run) is RunState.PAUSED
     assert db.session.get_one(Run, run.id).paused_why == restored.RESTORED
-    service.go_on(run)
+    service.go_on(run, seller)
     assert len(written(app, run)) == 1
 
 
@@ -553,10 +664,10 @@ def test_a_template_that_goes_or_changes_in_the_middle_pauses_the_run(
     assert db.session.get_one(Run, run.id).paused_why in {writing.TEMPLATE_GONE, writing.TEMPLATE_CHANGED}
     if fate == "deleted":
         with pytest.raises(UserError):
-            service.go_on(run)
+            service.go_on(run, seller)
         service.choose_template(run, None)
     if fate != "deactivated":
-        service.go_on(run)
+        service.go_on(run, seller)
         assert len(written(app, run)) in {1, 2}
 
 

@@ -17,10 +17,17 @@ from core.mail.addresses import normalize
 from core.partners.reach import EDIT as EDIT_PARTNERS
 from core.partners.reach import partner_for
 from core.partners.service import ContactExistsError, save_contact, save_partner
-from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, RunItem, RunState
+from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, Run, RunItem, RunState
 from modules.outbox.private_addresses import encrypted_choice
 from modules.outbox.runs import looking
-from modules.outbox.runs.service.rows import LOOKED_AT_ONCE, demand, locked_run, look_again, look_anew
+from modules.outbox.runs.service.rows import (
+    LOOKED_AT_ONCE,
+    demand,
+    locked_run,
+    look_again,
+    look_anew,
+    look_soon,
+)
 
 _WISHES = (HeldReason.OPTED_OUT, HeldReason.WANTS_PAPER)
 """What a customer does not want."""
@@ -63,7 +70,7 @@ def leave_out(*items: RunItem, out: bool = True) -> None:
 
 
 def send_anyway(*items: RunItem) -> None:
-    """Send documents although they were sent before, have changed, go to others now, or somebody wants no mails.
+    """Send documents although something speaks against it: they were sent before, an address is dead, and so on.
 
     The yes is one to what the page has said, and to nothing else: the documents are looked through again.
 
@@ -75,8 +82,22 @@ def send_anyway(*items: RunItem) -> None:
             row = _open_item(item)
             row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
             row.despite_opt_out = row.despite_opt_out or row.reason in _WISHES
+            row.despite_dead = row.despite_dead or row.reason is HeldReason.DEAD_ADDRESS
             row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
     _look_at(items)
+
+
+def look_at_held(run: Run, *items: RunItem) -> None:
+    """Look through what is held again, since it was mended elsewhere: some items, or all that are held.
+
+    Raises:
+        UserError: The run has ended.
+    """
+    with transaction():
+        demand(locked_run(run.id), RunState.DRAFT, RunState.PAUSED, RunState.RUNNING)
+        some = [RunItem.id.in_([item.id for item in items])] if items else []
+        look_again(run.id, RunItem.state == ItemState.HELD, *some)
+    look_soon(run.id)
 
 
 def _look_at(items: Sequence[RunItem]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask_babel import gettext
 from sqlalchemy import select
 
 from core import clock
@@ -33,8 +32,7 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
             somebody else's.
     """
     now = clock.now()
-    if not_before is not None and not now < not_before <= now + LONGEST_AHEAD:
-        raise UserError(_l("Choose a moment within a year."), "not_before")
+    _check_moment(not_before)
     with transaction():
         locked = locked_run(run.id)
         if locked.state is RunState.RUNNING:
@@ -56,20 +54,48 @@ def start(run: Run, by: User, *, not_before: dt.datetime | None = None) -> None:
         enqueue_after_commit("outbox.run", locked.id, at=not_before)
 
 
+def _check_moment(not_before: dt.datetime | None) -> None:
+    now = clock.now()
+    if not_before is not None and not now < not_before <= now + LONGEST_AHEAD:
+        raise UserError(_l("Choose a moment within a year."), "not_before")
+
+
+def move(run: Run, by: User, not_before: dt.datetime | None) -> None:
+    """Let a run that waits for its time begin at another one, or now.
+
+    Raises:
+        UserError: It has begun, or the moment is none.
+    """
+    _check_moment(not_before)
+    with transaction():
+        locked = locked_run(run.id)
+        if not locked.scheduled:
+            raise UserError(_l("This has been started, or stopped, meanwhile. Reload the page to see it."))
+        locked.not_before, locked.touched_at = not_before, clock.now()
+        telling.tell_of(locked, by, telling.MOVED_BY)
+        enqueue_after_commit("outbox.run", locked.id, at=not_before)
+
+
 def _has(run_id: int, state: ItemState) -> bool:
     query = select(RunItem.id).where(RunItem.run_id == run_id, RunItem.state == state).limit(1)
     return db.session.scalar(query) is not None
 
 
-def pause(run: Run) -> None:
+def _acted(run: Run, by: User) -> None:
+    run.acted_by_id, run.acted_at = by.id, clock.now()
+
+
+def pause(run: Run, by: User) -> None:
     """Write no more mails of a run for now; those that are on the queue still leave."""
     with transaction():
         locked = locked_run(run.id)
         if locked.state is RunState.RUNNING:
             locked.state, locked.paused_why = RunState.PAUSED, ""
+            _acted(locked, by)
+            telling.tell_of(locked, by, telling.PAUSED_BY)
 
 
-def go_on(run: Run) -> None:
+def go_on(run: Run, by: User) -> None:
     """Go on with a run that is paused.
 
     Raises:
@@ -86,6 +112,8 @@ def go_on(run: Run) -> None:
             # By which template each goes now, and whether it can be, is found again.
             look_again(locked.id, RunItem.state == ItemState.READY)
         locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()
+        _acted(locked, by)
+        telling.tell_of(locked, by, telling.CONTINUED_BY)
         enqueue_after_commit("outbox.run", locked.id)
 
 
@@ -100,6 +128,7 @@ def stop(run: Run, by: User) -> int:
         if locked.state in {RunState.STOPPED, RunState.DONE}:
             return 0
         locked.state, locked.touched_at = RunState.STOPPED, clock.now()
+        _acted(locked, by)
         enqueue_after_commit("outbox.run", locked.id)
     return len(work.cancel_some(run.id, by))
 
@@ -128,9 +157,3 @@ def resend_failed(run: Run, by: User) -> int:
     for start in range(0, len(ids), work.CANCELED_AT_ONCE):
         done += len(service.resend(ids[start : start + work.CANCELED_AT_ONCE], by=by, uncertain=False))
     return done
-
-
-def name_of(run: Run) -> str:
-    """Return what a run is called: where its documents were selected, and how many they are."""
-    from_list = run.title or telling.title_of_list(run.list_name)
-    return str(gettext("%(list)s: %(count)s", list=from_list, count=run.item_count))

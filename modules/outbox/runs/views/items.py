@@ -35,7 +35,7 @@ def run_item_address(run_id: int, item_id: int) -> ResponseReturnValue:
 @blueprint.post("/runs/<int:run_id>/items/<int:item_id>/decide")
 @requires(SEND)
 def run_item_decide(run_id: int, item_id: int) -> ResponseReturnValue:
-    """Leave a document out, take it back in, or send it all the same."""
+    """Leave a document out, take it back in, look at it again, or send it all the same."""
     run, user = run_or_404(run_id, SEND), signed_in_user()
     item = service.item_for(user, run, item_id) or abort(404)
     # Of one line all that it names, unless one document of it was meant.
@@ -48,6 +48,8 @@ def run_item_decide(run_id: int, item_id: int) -> ResponseReturnValue:
                 service.leave_out(*chosen, out=False)
             case "anyway":
                 service.send_anyway(*chosen)
+            case "look":
+                service.look_at_held(run, *chosen)
             case _:
                 abort(400)
     except UserError as error:

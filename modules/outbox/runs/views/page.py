@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_timezone, ngettext
+from flask_babel import get_timezone, gettext, ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
@@ -21,10 +21,10 @@ from modules.mail_config.models import MailTemplate
 from modules.outbox.blueprint import blueprint
 from modules.outbox.models import OutgoingMail, Packing, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
-from modules.outbox.runs import mailing_text, service, summary
-from modules.outbox.runs.counts import counts_of
+from modules.outbox.runs import lines, mailing_text, service, summary, words
+from modules.outbox.runs.counts import counts_of, results_of
 from modules.outbox.runs.drafting import SEND
-from modules.outbox.typed_times import typed_moment
+from modules.outbox.typed_times import as_typed, typed_moment
 
 RUNS = ListSpec(
     identity=Run.id,
@@ -61,8 +61,8 @@ def runs() -> ResponseReturnValue:
     return render_template(
         "outbox/runs/runs.html",
         page=page,
-        titles=summary.RUN_TITLES,
-        tones=summary.RUN_TONES,
+        badge_of=words.badge_of_run,
+        results=results_of([row.id for row in page.rows]),
         name_of=service.name_of,
     )
 
@@ -101,11 +101,12 @@ def _frame(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "counts": counts,
-        "words": summary.progress_words(counts, packs=run.packs),
-        "reasons": summary.REASON_TITLES,
-        "title": summary.RUN_TITLES[run.state],
-        "tone": summary.RUN_TONES[run.state],
-        "packings": summary.PACKING_TITLES,
+        "words": words.progress_words(run, counts),
+        "reasons": words.REASON_TITLES,
+        "badge": words.badge_of_run(run),
+        "standing": words.standing_of(run),
+        "deed": words.deed_words(run),
+        "packings": words.PACKING_TITLES,
         "mine": run.by_user_id == user.id,
         "may_act": service.run_for(user, run.id, SEND) is not None,
         "may_resend": user.can(RESEND),
@@ -125,18 +126,20 @@ def run(run_id: int) -> ResponseReturnValue:
     page = paginate(statement, summary.list_of_items(row))
     frame = _frame(row)
     waiting = row.state in {RunState.DRAFT, RunState.PAUSED}
+    open_ = row.state in {RunState.DRAFT, RunState.PAUSED, RunState.RUNNING}
     return render_template(
         "outbox/runs/run.html",
         page=page,
-        rows=summary.packed_rows_of(row, page.rows, user),
-        state_words=summary.state_words,
-        forecast=summary.forecast(row, row.by_user or user) if frame["counts"].of("ready") else [],
+        rows=lines.packed_rows_of(row, page.rows, user),
+        state_words=lines.state_words,
+        forecast=summary.forecast(row, row.by_user or user) if frame["counts"].of("ready") and open_ else [],
         templates=service.templates_of(row) if waiting else [],
         template=db.session.get(MailTemplate, row.template_id) if row.template_id is not None else None,
         name=service.name_of(row),
         own_text=mailing_text.own_text(row, user) is not None,
         first_ready=service.neighbors(row, user)[1] if row.of_customers else None,
         timezone=user.timezone,
+        begins=as_typed(row.not_before, user),
         **frame,
     )
 
@@ -150,7 +153,7 @@ def run_progress(run_id: int) -> ResponseReturnValue:
     response = Response(render_template("outbox/runs/_progress.html", **frame))
     seen = request.args.get("seen")
     looked = request.args.get("looking") and not frame["counts"].of("unchecked")
-    if (seen and seen != row.state.value) or looked:
+    if (seen and seen != frame["standing"]) or looked:
         response.headers["HX-Refresh"] = "true"
     return response
 
@@ -161,10 +164,15 @@ def _act(run_id: int, action: str) -> ResponseReturnValue:
         if action == "start":
             typed = request.form.get("not_before", "").strip()[:40]
             service.start(row, user, not_before=typed_moment(typed, user) if typed else None)
+        elif action == "move":
+            typed = request.form.get("not_before", "").strip()[:40]
+            service.move(row, user, None if "now" in request.form else typed_moment(typed, user))
+        elif action == "look":
+            service.look_at_held(row)
         elif action == "pause":
-            service.pause(row)
+            service.pause(row, user)
         elif action == "go_on":
-            service.go_on(row)
+            service.go_on(row, user)
         else:
             canceled = service.stop(row, user)
             if canceled:
@@ -203,6 +211,46 @@ def run_continue(run_id: int) -> ResponseReturnValue:
 def run_stop(run_id: int) -> ResponseReturnValue:
     """Stop a run for good."""
     return _act(run_id, "stop")
+
+
+@blueprint.post("/runs/<int:run_id>/move")
+@requires(SEND)
+def run_move(run_id: int) -> ResponseReturnValue:
+    """Let a run that waits for its time begin at another one, or now."""
+    return _act(run_id, "move")
+
+
+@blueprint.post("/runs/<int:run_id>/look")
+@requires(SEND)
+def run_look(run_id: int) -> ResponseReturnValue:
+    """Look through all that is held again, since it was mended elsewhere."""
+    return _act(run_id, "look")
+
+
+@blueprint.post("/runs/<int:run_id>/rest")
+@requires(SEND)
+def run_rest(run_id: int) -> ResponseReturnValue:
+    """Make a run of what has not left of one that was stopped, and show what would be sent."""
+    row = run_or_404(run_id, SEND)
+    try:
+        return go_back(service.send_rest(row, signed_in_user()))
+    except UserError as error:
+        flash(str(error.message), "warning")
+        return go_back(row)
+
+
+@blueprint.post("/runs/<int:run_id>/discard")
+@requires(SEND)
+def run_discard(run_id: int) -> ResponseReturnValue:
+    """Discard a run that nobody has started."""
+    row = run_or_404(run_id, SEND)
+    try:
+        service.discard(row)
+    except UserError as error:
+        flash(str(error.message), "warning")
+        return go_back(row)
+    flash(gettext("The batch was discarded."), "success")
+    return redirect(url_for("outbox.runs"))
 
 
 @blueprint.post("/runs/<int:run_id>/template")
