@@ -136,6 +136,7 @@ module = Module(
         Receiver("account_mail_wanted", "modules.outbox.receivers:account_mail_wanted"),
         Receiver("captured_mails_asked", "modules.outbox.receivers:captured_mails_asked"),
         Receiver("check_asked", "modules.outbox.standstill:problems"),
+        Receiver("check_asked", "modules.outbox.inbound.failing:problems"),
         Receiver("document_mail_wanted", "modules.outbox.receivers:mail_wanted"),
         Receiver("mail_routes_changed", "modules.outbox.delivery.sweep:release_waiting"),
         Receiver("inbound_message", "modules.outbox.inbound.intake:message_came"),

@@ -40,6 +40,7 @@ from modules.outbox.permissions import READ
 
 MAX_WORDS = 500  # characters, as the column has
 MANAGES_SERVERS = "mail_config.server.edit"  # who is told of a server of the house
+MANAGES_MAILBOXES = "outbox.inbound.manage"  # who is told of a mailbox
 
 INSERT_ALERT: Insert = insert(ALERTS)
 
@@ -195,21 +196,53 @@ def write_server_alerts(
         sent_folder: True for copies.
         told_since: Whoever was told of the same since then is not told again; None to tell everybody.
     """
-    concerned = select(User.id).where(User.active, looks_after(server_id)).order_by(User.id)
+    told = of_server(server_id, sent_folder=sent_folder)
+    what = {"server_id": server_id, "mailbox_id": None, "sent_folder": sent_folder}
+    _write(session, looks_after(server_id), told, what, kind, words, told_since)
+
+
+def write_mailbox_alerts(
+    session: Session, mailbox_id: int, kind: FailureKind, words: str, *, told_since: dt.datetime
+) -> None:
+    """Tell whoever may set up mailboxes that one can no longer be read, unless they were told of that since then."""
+    manages = User.roles.any(Role.grants.any(Grant.permission == MANAGES_MAILBOXES))
+    what = {"server_id": None, "mailbox_id": mailbox_id, "sent_folder": False}
+    _write(session, manages, ALERTS.c.mailbox_id == mailbox_id, what, kind, words, told_since)
+
+
+def settle_mailbox_alerts(session: Session, mailbox_id: int) -> None:
+    """Let the bells be silent about a mailbox that can be read again, or is to be read no more."""
+    session.execute(
+        update(ALERTS)
+        .where(ALERTS.c.mailbox_id == mailbox_id, ALERTS.c.seen_at.is_(None))
+        .values(seen_at=clock.now())
+    )
+
+
+def _write(
+    session: Session,
+    concerned: ColumnElement[bool],
+    told: ColumnElement[bool],
+    what: dict[str, Any],
+    kind: FailureKind | None,
+    words: str,
+    told_since: dt.datetime | None,
+) -> None:
+    """Tell those concerned of something other than a mail, but nobody whom such an alert has told since then."""
+    users = select(User.id).where(User.active, concerned).order_by(User.id)
     if told_since is not None:
-        told = of_server(server_id, sent_folder=sent_folder) & (ALERTS.c.created_at >= told_since)
-        concerned = concerned.where(User.id.not_in(select(ALERTS.c.user_id).where(told)))
+        told &= ALERTS.c.created_at >= told_since
+        users = users.where(User.id.not_in(select(ALERTS.c.user_id).where(told)))
     values = {
+        **what,
         "mail_id": None,
-        "server_id": server_id,
-        "sent_folder": sent_folder,
         "failure_kind": kind,
         "words": words[:MAX_WORDS],
         "created_at": clock.now(),
         "seen_at": None,
         "mailed_at": None,
     }
-    if rows := [{**values, "user_id": user_id} for user_id in session.scalars(concerned)]:
+    if rows := [{**values, "user_id": user_id} for user_id in session.scalars(users)]:
         session.execute(INSERT_ALERT, rows)
 
 

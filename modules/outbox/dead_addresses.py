@@ -1,8 +1,9 @@
 """Addresses that nobody has: the last that servers have said of them is that the mailbox does not exist.
 
 No row says so: it is read from the recipients of mails, newest first, so an address that takes a mail again is alive by
-that, and an erased one is forgotten. A private address is not among them: nobody remembers it from one receipt to the
-next. Whoever asks learns the day and nothing of the mail: it may be somebody else's.
+that, and an erased one is forgotten. A person may release one, which is noted with what the server has said. A private
+address is not among them: nobody remembers it from one receipt to the next. Whoever asks learns the day and nothing of
+the mail: it may be somebody else's.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select, update
 
-from core.db import db
+from core import clock
+from core.db import db, transaction
 from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
@@ -29,8 +31,7 @@ def dead_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
     wanted = {address: _keys(address) for address in addresses}
     last: dict[str, tuple[int, dt.datetime | None]] = {}
     for keys in _some(wanted.values()):
-        for number, addr_spec, state, failure, left_at in db.session.execute(_last_said(keys)):
-            dead = state is not RecipientState.ACCEPTED and failure is FailureKind.RECIPIENT_UNKNOWN
+        for number, addr_spec, dead, left_at in db.session.execute(_last_said(keys)):
             last[addr_spec] = number, left_at if dead else None
     found: dict[str, dt.datetime] = {}
     for address, keys in wanted.items():
@@ -41,8 +42,8 @@ def dead_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
     return found
 
 
-def _last_said(keys: Sequence[str]) -> Select[int, str, RecipientState, FailureKind | None, dt.datetime]:
-    """Return what finds the last that servers have said of each of some addresses."""
+def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime]:
+    """Return what finds the last that servers have said of each of some addresses, and whether it is dead by that."""
     newest = (
         select(func.max(MailRecipient.id))
         .where(
@@ -60,13 +61,33 @@ def _last_said(keys: Sequence[str]) -> Select[int, str, RecipientState, FailureK
         select(
             MailRecipient.id,
             MailRecipient.addr_spec,
-            MailRecipient.state,
-            MailRecipient.failure_kind,
+            and_(
+                MailRecipient.state != RecipientState.ACCEPTED,
+                MailRecipient.failure_kind.is_not_distinct_from(FailureKind.RECIPIENT_UNKNOWN),
+                # The same mail may have been sent to it again since.
+                or_(
+                    MailRecipient.released_at.is_(None), MailRecipient.released_at < MailRecipient.settled_at
+                ),
+            ),
             left_at,
         )
         .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
         .where(MailRecipient.id.in_(newest))
     )
+
+
+def release(address: str) -> bool:
+    """Take the word of a person that somebody has an address, until a server says again that nobody has.
+
+    Returns:
+        Whether it was dead.
+    """
+    with transaction() as session:
+        dead = [number for number, _key, dead, _at in session.execute(_last_said(_keys(address))) if dead]
+        session.execute(
+            update(MailRecipient).where(MailRecipient.id.in_(dead)).values(released_at=clock.now())
+        )
+    return bool(dead)
 
 
 def complained_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import abort, current_app, g, render_template, url_for
+from flask import abort, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 from sqlalchemy import func, select
 
 from core.auth.permissions import requires, signed_in_user, within_reach
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import behavior_of, get_readable, kind_title
+from core.errors import UserError
+from core.i18n import lazy_gettext as _l
 from core.mail.outcomes import EXPLANATIONS, FailureKind
 from core.partners.models import Partner
 from core.partners.reach import partner_for
@@ -31,7 +34,7 @@ from modules.outbox.compose.autosave import About, kept_draft
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.conversation import answers_in_panel
-from modules.outbox.dead_addresses import complained_among, dead_among
+from modules.outbox.dead_addresses import complained_among, dead_among, release
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import WAITS, OutgoingMail
 from modules.outbox.permissions import RESEND
@@ -206,6 +209,25 @@ def partner_panel(partner: Partner) -> str:
 def partner_panel_now(partner_id: int) -> ResponseReturnValue:
     """Show the mails to a customer and its contacts."""
     return partner_panel(partner_for(signed_in_user(), partner_id) or abort(404))
+
+
+@blueprint.post("/partners/<int:partner_id>/release")
+@requires("outbox.mail.send")
+def partner_address_release(partner_id: int) -> ResponseReturnValue:
+    """Take the mark off an address of a customer, or of a contact, that came back."""
+    partner = partner_for(signed_in_user(), partner_id) or abort(404)
+    address = request.form.get("address", "")
+    if address not in {person.email for person in (partner, *partner.contacts)}:
+        raise UserError(_l("This address was changed meanwhile. Look at the customer again."))
+    if release(address):
+        flash(
+            gettext(
+                "%(address)s is no longer marked. What was held for it leaves by “Send again” on its page.",
+                address=address,
+            ),
+            "success",
+        )
+    return redirect(url_for("core.partner", partner_id=partner.id))
 
 
 @blueprint.app_context_processor

@@ -286,7 +286,7 @@ def test_what_was_seen_or_mended_needs_no_mail(app, server, make_user, send, run
     alerts.set_preference(seller, by_mail=True, every_failure=False)
     mail = send("a@example.com", by=seller)
     fail(mail)
-    alerts.seen_mail(seller.id, mail.id)
+    alerts.seen_about(seller.id, "mail_id", mail.id)
     run_jobs("outbox.mail_alerts")
     assert digests() == []
 

@@ -206,3 +206,24 @@ def test_three_hundred_addresses_are_asked_for_in_two_queries(
         found = ask(everybody)
     assert len(asked) <= 2
     assert set(found) == ({"ann@far.example"} if ask is dead_among else set())
+
+
+@pytest.mark.both_databases
+def test_a_person_releases_an_address_until_a_server_says_again_that_nobody_has_it(
+    send: Send, make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient], company: Company
+) -> None:
+    partner = save_partner(None, {"name": "Ann", "email": "ann@far.example", "language": "en"})
+    mail = bounced(send, "ann@far.example")
+    browser = sign_in(make_user())
+    page = browser.get(f"/partners/{partner.id}").text
+    assert "It works again" in page
+    url = f"/outbox/partners/{partner.id}/release"
+    browser.post(url, data={"address": "ANN@other.example"})
+    assert set(dead_among(["ann@far.example"])) == {"ann@far.example"}
+    page = browser.post(url, data={"address": "ann@far.example"}, follow_redirects=True).text
+    assert "ann@far.example is no longer marked." in page
+    assert "It works again" not in page
+    assert dead_among(["ann@far.example", "ANN@far.example"]) == {}
+    assert mail.state is MailState.FAILED
+    bounced(send, "ann@far.example", number=2)
+    assert set(dead_among(["ann@far.example"])) == {"ann@far.example"}

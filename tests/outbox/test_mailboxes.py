@@ -12,16 +12,22 @@ from sqlalchemy import select
 
 from core import clock
 from core.auth.models import User
+from core.companies.models import Company
 from core.db import db, transaction
 from core.errors import UserError
 from core.mail.bounces.model import Nature
-from core.mail.outcomes import FailureKind
+from core.mail.draft import Purpose
+from core.mail.outcomes import Failure, FailureKind
 from core.testing.services.limits import LOOPBACK
 from modules.mail_config.models import Encryption
+from modules.mail_config.senders.service import route_for
+from modules.mail_config.servers.test_advice import mailbox_sentences
+from modules.outbox.alerts import service as alerts
 from modules.outbox.inbound import mailboxes
+from modules.outbox.inbound.failing import problems
 from modules.outbox.inbound.mailboxes import read_mailboxes, save_mailbox
 from modules.outbox.inbound.mailboxes import test_mailbox as look
-from modules.outbox.models import AnswerFile, InboundMessage, Mailbox, OutgoingMail
+from modules.outbox.models import Alert, AnswerFile, InboundMessage, Mailbox, OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.coming_back import answer, report
 from tests.outbox.dovecot import PASSWORD, Dovecot, dovecot_server
@@ -299,3 +305,122 @@ def test_mailboxes_are_for_administrators(
     make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient]
 ) -> None:
     assert sign_in(make_user()).get("/outbox/mailboxes").status_code == 403
+
+
+@pytest.mark.both_databases
+def test_whoever_sets_up_mailboxes_is_told_once_of_one_that_is_no_longer_read(
+    app: Flask,
+    make_user: Callable[..., User],
+    sign_in: Callable[[User], FlaskClient],
+) -> None:
+    administrator = make_user("administrator", language="fr")
+    seller = make_user()
+    browser = sign_in(administrator)
+    values = {"name": "Retours", "host": LOOPBACK, "port": 9, "encryption": Encryption.TLS, "username": "ann"}
+    box = save_mailbox(None, values, PASSWORD)
+    read_now(box)
+    # It may pass by itself.
+    assert db.session.scalars(select(Alert)).all() == []
+    assert "Retours" in problems(app)[0]
+    with transaction():
+        box.failing_since = clock.now() - dt.timedelta(hours=1)
+    for _look in range(3):
+        read_now(box)
+    (alert,) = db.session.scalars(select(Alert))
+    assert (alert.user_id, alert.mailbox_id) == (administrator.id, box.id)
+    assert alerts.count_unseen(seller) == 0
+    page = browser.get("/outbox/alerts").text.replace("\u00a0", " ")
+    assert "La boîte « Retours » ne peut plus être lue" in page
+    assert "non lue" in page
+    assert "« Retours »" in str(alerts._line(alert, administrator)).replace("\u00a0", " ")
+    # Whoever has looked at the mailbox has seen it.
+    assert f"&#34;mailbox_id&#34;: {box.id}" in browser.get(f"/outbox/mailboxes/{box.id}").text
+    browser.post("/outbox/alerts/seen", data={"mailbox_id": box.id})
+    assert alerts.count_unseen(administrator) == 0
+    with transaction():
+        box.failing_since = clock.now() - dt.timedelta(minutes=30)
+        alert.created_at = clock.now() - dt.timedelta(days=1)
+    read_now(box)
+    assert alerts.count_unseen(administrator) == 1
+    # Saved anew it counts as well until it fails again.
+    save_mailbox(box, values, PASSWORD)
+    assert alerts.count_unseen(administrator) == 0
+    assert problems(app) == []
+    assert browser.post(f"/outbox/mailboxes/{box.id}/delete").status_code == 302
+    assert db.session.scalars(select(Alert)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("language", "before", "offer", "after"),
+    [
+        (
+            "en",
+            "come to no mailbox that is read here",
+            "Let them come to sales@gmail.com",
+            "go to sales@gmail.com",
+        ),
+        ("fr", "n’arrivent dans aucune boîte lue ici", "Les recevoir à sales@gmail.com", "à sales@gmail.com"),
+    ],
+)
+def test_answers_of_a_company_come_to_the_mailbox_that_is_read(
+    company: Company,
+    make_user: Callable[..., User],
+    sign_in: Callable[[User], FlaskClient],
+    language: str,
+    before: str,
+    offer: str,
+    after: str,
+) -> None:
+    browser, seller = sign_in(make_user("administrator", language=language)), make_user()
+    # Where it is, its provider says.
+    form = {
+        "name": "Sales",
+        "port": 993,
+        "encryption": "tls",
+        "username": "sales@gmail.com",
+        "folder": "INBOX",
+    }
+    form |= {"password": PASSWORD, "active": "y"}
+    assert browser.post("/outbox/mailboxes/new", data=form).status_code == 302
+    assert db.session.scalars(select(Mailbox.host)).all() == ["imap.gmail.com"]
+    page = browser.get("/outbox/mailboxes").text
+    assert before in page
+    assert offer in page
+    url = f"/outbox/mailboxes/answers/{company.id}"
+    page = browser.post(url, data={"address": "sales@gmail.com"}, follow_redirects=True).text
+    assert after in page
+    assert before not in page
+    for purpose in (Purpose.SINGLE, Purpose.BATCH, Purpose.RECEIPT):
+        answers = route_for(company, seller, purpose=purpose).reply_to
+        assert answers is not None
+        assert answers.addr_spec == "sales@gmail.com"
+    # Only to what is read.
+    assert browser.post(url, data={"address": "eve@evil.example"}).status_code in {302, 400, 409, 422}
+    assert route_for(company, seller).reply_to == answers
+    browser.post(url)
+    assert route_for(company, seller).reply_to != answers
+    assert before in browser.get("/outbox/mailboxes").text
+
+
+def test_a_provider_that_nobody_knows_wants_its_host(
+    make_user: Callable[..., User], sign_in: Callable[[User], FlaskClient]
+) -> None:
+    form = {
+        "name": "Sales",
+        "port": 993,
+        "encryption": "tls",
+        "username": "sales@far.example",
+        "folder": "INBOX",
+    }
+    browser = sign_in(make_user("administrator"))
+    page = browser.post("/outbox/mailboxes/new", data=form | {"password": PASSWORD, "active": "y"}).text
+    assert "The server of this address is not known here." in page
+    assert db.session.scalars(select(Mailbox)).all() == []
+
+
+def test_a_failed_test_says_what_helps_at_the_provider() -> None:
+    refused = Failure(FailureKind.AUTH_FAILED, True, detail="[AUTHENTICATIONFAILED] Invalid credentials")
+    said = " ".join(mailbox_sentences(refused, "imap.gmail.com", "sales@far.example"))
+    assert "IMAP" in said
+    assert "make an app password" in said
+    assert "From filter" not in said

@@ -32,6 +32,13 @@ _SUBJECT = re.compile(
     r"|自动回复|自動回覆|自動返信|自動応答|不在|자동 ?회신|부재 ?중)",
     re.IGNORECASE,
 )
+# The day of coming back is what is asked; the last day away, which `_BACK` finds as well, stands in for it.
+_RETURN = re.compile(
+    r"\b(?:back|return\w*|retour|revien\w*|reprend\w*|reprise|zurück|wieder|terug|weer|vuelv\w*|volver\w*|regres\w*"
+    r"|reincorpor\w*|torn\w*|rientr[oi]\w*|voltar\w*|de volta|de vuelta|tillbaka|tilbage|takaisin|wrac\w*|wróc\w*"
+    r"|zpět|di nuovo)\b",
+    re.IGNORECASE,
+)
 _BACK = re.compile(
     r"\b(?:back|return\w*|until|till|through|retour|revien\w*|rentr\w*|jusqu\w*|zurück|bis(?: zum)?|wieder"
     r"|terug|tot(?: en met)?"
@@ -46,6 +53,7 @@ _BACK = re.compile(
 _FROM = re.compile(
     r"\b(?:ab|am|vanaf|op|ich bin|ik ben)\b(?=[^\n]{0,60}\b(?:wieder|zurück|weer|terug)\b)", re.IGNORECASE
 )
+_UNTIL = re.compile(r"\b(?:until|till|through|jusqu\w*|bis|tot|hasta|fino|até|do)\b", re.IGNORECASE)
 _DAY_BEFORE = re.compile(
     r"(?:(?P<y>20\d\d)年)?(?P<m>\d{1,2})月(?P<d>\d{1,2})日(?=[^\d。\n]{0,12}(?:まで|戻|復帰|出社|返回|回来|回來))"
 )
@@ -134,12 +142,37 @@ def back_on(text: str, sent: dt.date | None) -> dt.date | None:
     before = _DAY_BEFORE.search(text)
     if before is not None:
         return _day(before.groupdict(), sent, day_first)
-    for words in (_BACK, _FROM):
-        for word in list(words.finditer(text))[:50]:
-            day = _first_day(text[word.start() : word.start() + 120], sent, day_first)
-            if day is not None:
-                return day
+    day = _day_of_return(text, sent, day_first)
+    if day is not None:
+        return day
+    for word in list(_BACK.finditer(text))[:50]:
+        day = _first_day(text[word.start() : word.start() + 120], sent, day_first)
+        if day is not None:
+            return day
     return _end_of_span(text, sent, day_first)
+
+
+def _day_of_return(text: str, sent: dt.date | None, day_first: bool) -> dt.date | None:
+    """Return the day that stands with a word for coming back: behind it, or before it where none is behind.
+
+    `Not back until` leads to a day by itself. A day before the word is its own only where a word like `from` opens it;
+    the last such word is the nearest.
+    """
+    for word in list(_RETURN.finditer(text))[:50]:
+        behind = text[word.end() : word.end() + 120]
+        day = None if _UNTIL.search(_to_first_day(behind)) else _first_day(behind, sent, day_first)
+        if day is not None:
+            return day
+    for word in reversed(list(_FROM.finditer(text))[:50]):
+        day = _first_day(text[word.start() : word.start() + 120], sent, day_first)
+        if day is not None:
+            return day
+    return None
+
+
+def _to_first_day(text: str) -> str:
+    """Return what stands before the first figure of a text."""
+    return re.split(r"\d", text, maxsplit=1)[0]
 
 
 def _first_day(text: str, sent: dt.date | None, day_first: bool) -> dt.date | None:

@@ -142,5 +142,28 @@ def save_company_sender(
         on_commit(tell_routes_changed)
 
 
+def let_answers_come_to(company: Company, address: str) -> None:
+    """Let the answers to what a company writes go to one address, whatever the purpose; "" for as usual.
+
+    Whoever writes from an own address gets the answers there as before.
+
+    Raises:
+        UserError: The address is invalid.
+    """
+    with transaction() as session:
+        for purpose in (Purpose.SINGLE, Purpose.BATCH, Purpose.RECEIPT):
+            row = session.get(
+                CompanySender, (company.id, purpose), with_for_update=True, populate_existing=True
+            )
+            save_company_sender(
+                company,
+                purpose,
+                address=row.address if row else "",
+                name=row.name if row else "",
+                reply_to=address,
+                server_id=row.server_id if row else None,
+            )
+
+
 def _address(text: str, field: str) -> str:
     return normalize(text, field) if text.strip() else ""

@@ -24,10 +24,12 @@ class Trouble:
     Attributes:
         failures: The kinds of failure by which it shows.
         texts: What helps, by language; `%(provider)s` stands for the provider's name.
+        mailbox: True where it keeps one from reading a mailbox as well.
     """
 
     failures: tuple[FailureKind, ...]
     texts: Mapping[str, str]
+    mailbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,12 @@ class Provider:
         """What usually goes wrong there, in sentences."""
         return [_spoken(trouble.texts) % {"provider": self.name} for trouble in self.trouble]
 
-    def helps(self, kind: FailureKind) -> list[str]:
-        """Return what helps at this provider when a mail, or a test, fails in a way."""
+    def helps(self, kind: FailureKind, *, mailbox: bool = False) -> list[str]:
+        """Return what helps at this provider when a mail, a test, or reading a mailbox fails in a way."""
         return [
             _spoken(trouble.texts) % {"provider": self.name}
             for trouble in self.trouble
-            if kind in trouble.failures
+            if kind in trouble.failures and (trouble.mailbox or not mailbox)
         ]
 
 
@@ -152,7 +154,9 @@ def providers() -> tuple[Provider, ...]:
     table = tomllib.loads(files("modules.mail_config.servers").joinpath("providers.toml").read_text("utf-8"))
     troubles = {
         name: Trouble(
-            tuple(FailureKind(kind) for kind in row["failures"]), {"en": row["en"], "fr": row["fr"]}
+            tuple(FailureKind(kind) for kind in row["failures"]),
+            {"en": row["en"], "fr": row["fr"]},
+            row.get("mailbox", False),
         )
         for name, row in table["trouble"].items()
     }

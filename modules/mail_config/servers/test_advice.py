@@ -133,6 +133,21 @@ def copy_sentences(failure: Failure) -> list[str]:
     return [str(_COPIES.get(failure.kind) or EXPLANATIONS[failure.kind].text)]
 
 
+def mailbox_sentences(failure: Failure, host: str, username: str) -> list[str]:
+    """Return what it means that a mailbox cannot be read, and what to do: in general, and at this provider."""
+    if failure.kind is FailureKind.AUTH_FAILED and failure.advice is None:
+        said = [
+            gettext(
+                "The mailbox does not take this user name and password. Some providers let programs read a mailbox "
+                "(IMAP) only once that is switched on in its settings, or want an app password."
+            )
+        ]
+    else:
+        said = copy_sentences(failure)
+    provider = provider_of(host) or provider_of(username)
+    return said + (provider.helps(failure.kind, mailbox=True) if provider is not None else [])
+
+
 def _about_settings(failure: Failure, server: MailServer) -> Iterator[str]:
     """Return what the settings themselves give away."""
     encrypted_at_once = server.encryption is Encryption.TLS

@@ -12,7 +12,12 @@ from modules.outbox.alert_rows import MANAGES_SERVERS
 from modules.outbox.alerts import service
 from modules.outbox.standstill import Standstill, standstill
 
-_TOLD_ABOUT = {"outbox.mail": "mail_id", "mail_config.server": "server_id", "outbox.run": "run_id"}
+_TOLD_ABOUT = {
+    "outbox.mail": "mail_id",
+    "mail_config.server": "server_id",
+    "outbox.run": "run_id",
+    "outbox.mailbox": "mailbox_id",
+}
 """The pages of what alerts are about, and the argument that names it."""
 
 

@@ -36,7 +36,7 @@ from modules.mail_config.senders.service import route_for
 from modules.mail_config.servers.place import endpoint_for
 from modules.outbox import service
 from modules.outbox.alert_rows import settle_server_alerts, write_server_alerts
-from modules.outbox.models import Alert, AlertPreference, OutgoingMail
+from modules.outbox.models import ALERTS, Alert, AlertPreference, OutgoingMail
 from modules.outbox.permissions import READ
 from modules.outbox.queries import readable
 from modules.outbox.states import FAILED
@@ -77,24 +77,20 @@ def count_unseen(user: User) -> int:
     return int(db.session.scalar(select(func.count()).select_from(some)) or 0)
 
 
-def has_unseen(
-    user_id: int, *, mail_id: int | None = None, server_id: int | None = None, run_id: int | None = None
-) -> bool:
-    """Return True when a person has not seen an alert about a mail, a server or a run."""
-    about = (
-        Alert.mail_id == mail_id
-        if mail_id is not None
-        else Alert.server_id == server_id
-        if server_id is not None
-        else Alert.run_id == run_id
-    )
-    query = select(Alert.id).where(about, Alert.user_id == user_id, Alert.seen_at.is_(None))
+def has_unseen(user_id: int, **about: int) -> bool:
+    """Return True when a person has not seen an alert about a mail, a server, a run or a mailbox.
+
+    Args:
+        user_id: Who.
+        about: `mail_id`, `server_id`, `run_id` or `mailbox_id`.
+    """
+    query = select(Alert.id).filter_by(**about).where(Alert.user_id == user_id, Alert.seen_at.is_(None))
     return db.session.scalar(query.limit(1)) is not None
 
 
 def newest_unseen(user: User, limit: int = 5) -> list[Alert]:
     """Return the newest alerts that a person has not seen."""
-    query = _unseen(user).options(joinedload(Alert.mail), joinedload(Alert.server))
+    query = _unseen(user).options(joinedload(Alert.mail), joinedload(Alert.server), joinedload(Alert.mailbox))
     return list(db.session.scalars(query.order_by(Alert.id.desc()).limit(limit)))
 
 
@@ -104,7 +100,7 @@ def alerts_of(user: User) -> Select[Alert]:
         select(Alert)
         .outerjoin(OutgoingMail, OutgoingMail.id == Alert.mail_id)
         .where(Alert.user_id == user.id, _openable(user))
-        .options(joinedload(Alert.mail), joinedload(Alert.server))
+        .options(joinedload(Alert.mail), joinedload(Alert.server), joinedload(Alert.mailbox))
     )
 
 
@@ -157,19 +153,22 @@ def _see(user_id: int, condition: ColumnElement[bool] | None = None) -> int:
     return seen
 
 
-def seen_mail(user_id: int, mail_id: int) -> int:
-    """Remember that a person has seen what became of a mail; return how many alerts that were."""
-    return _see(user_id, Alert.mail_id == mail_id)
+ABOUT = ("mail_id", "server_id", "run_id", "mailbox_id")
+"""What an alert may be about, by the column that names it."""
 
 
-def seen_server(user_id: int, server_id: int) -> int:
-    """Remember that a person has seen how a server fares; return how many alerts that were."""
-    return _see(user_id, Alert.server_id == server_id)
+def seen_about(user_id: int, name: str, row_id: int) -> int:
+    """Remember that a person has seen what they were told of a mail, a server, a run or a mailbox.
 
+    Args:
+        user_id: Who.
+        name: One of `ABOUT`.
+        row_id: Which.
 
-def seen_run(user_id: int, run_id: int) -> int:
-    """Remember that a person has seen what became of a run; return how many alerts that were."""
-    return _see(user_id, Alert.run_id == run_id)
+    Returns:
+        How many alerts that were.
+    """
+    return _see(user_id, ALERTS.c[name] == row_id)
 
 
 def seen_all(user_id: int) -> int:
@@ -279,7 +278,11 @@ def _mail_to(user_id: int) -> bool:
         # What was seen in the application needs no mail.
         news = _unseen(user).where(Alert.mailed_at.is_(None)).order_by(Alert.id.desc())
         alerts = list(
-            session.scalars(news.options(joinedload(Alert.mail), joinedload(Alert.server)).limit(1000))
+            session.scalars(
+                news.options(
+                    joinedload(Alert.mail), joinedload(Alert.server), joinedload(Alert.mailbox)
+                ).limit(1000)
+            )
         )
         if not alerts:
             return False
@@ -381,6 +384,9 @@ def _line(alert: Alert, user: User) -> Markup:
     elif alert.mail is not None:
         url = address_of_page("outbox.mail", mail_id=alert.mail.id, tab="reason")
         title = alert.mail.subject
+    elif alert.mailbox is not None:
+        url = address_of_page("outbox.mailbox", mailbox_id=alert.mailbox.id)
+        title = gettext("The mailbox “%(name)s” can no longer be read", name=alert.mailbox.name)
     elif alert.run_id is not None:
         url = address_of_page("outbox.run", run_id=alert.run_id)
         title, reason = gettext("Batch"), alert.words

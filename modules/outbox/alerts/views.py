@@ -42,20 +42,14 @@ def alerts() -> ResponseReturnValue:
 @blueprint.post("/alerts/seen")
 @signed_in
 def alerts_seen() -> ResponseReturnValue:
-    """Remember what the user has seen: one mail, one server, one run, or everything."""
+    """Remember what the user has seen: one mail, server, run or mailbox, or everything."""
     user = signed_in_user()
-    mail_id = request.form.get("mail_id", type=int)
-    server_id = request.form.get("server_id", type=int)
-    run_id = request.form.get("run_id", type=int)
-    numbers = [number or 0 for number in (mail_id, server_id, run_id)]
-    if max(numbers) >= 2**31 or min(numbers) < 0:
+    named = {name: request.form.get(name, type=int) for name in service.ABOUT}
+    if any(number is not None and not 0 <= number < 2**31 for number in named.values()):
         abort(404)
-    if mail_id is not None:
-        service.seen_mail(user.id, mail_id)
-    elif server_id is not None:
-        service.seen_server(user.id, server_id)
-    elif run_id is not None:
-        service.seen_run(user.id, run_id)
+    about = next(((name, number) for name, number in named.items() if number is not None), None)
+    if about is not None:
+        service.seen_about(user.id, *about)
     else:
         service.seen_all(user.id)
     if request.headers.get("HX-Request"):

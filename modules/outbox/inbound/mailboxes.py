@@ -25,10 +25,14 @@ from core.vault import encrypt
 from modules.mail_config.accounts.mailboxes import accounts_of_the_house, place_of
 from modules.mail_config.accounts.tokens import TokenOf
 from modules.mail_config.servers.access import access_to
+from modules.mail_config.servers.providers import provider_of
+from modules.mail_config.servers.sent_folder import imap_host_of
 from modules.mail_config.servers.spelling import clean_host
 from modules.mail_config.transports.base import ServerAccess
 from modules.mail_config.transports.imap import WINDOW, ImapMailbox, Listed
 from modules.mail_config.transports.imap_session import MAX_MESSAGE, MailboxError
+from modules.outbox.alert_rows import settle_mailbox_alerts
+from modules.outbox.inbound.failing import remember_failure
 from modules.outbox.inbound.intake import explain, take
 from modules.outbox.inbound.matching import ANSWERS, Match
 from modules.outbox.models import Mailbox, Verdict
@@ -80,7 +84,9 @@ def read_account(account_id: int) -> Mailbox:
             raise UserError(
                 _l("The mailbox of this account may not be read. Connect the account again and allow it.")
             )
-        mailbox = session.scalar(select(Mailbox).where(Mailbox.account_id == account_id).with_for_update())
+        mailbox = session.scalar(
+            select(Mailbox).where(Mailbox.account_id == account_id).with_for_update(of=Mailbox)
+        )
         if mailbox is None:
             host, port, encryption = place_of(account)
             mailbox = Mailbox(
@@ -107,7 +113,7 @@ def save_mailbox(mailbox: Mailbox | None, values: dict[str, Any], password: str 
     Raises:
         UserError: Host or address is malformed, or the password would go elsewhere than where it was saved for.
     """
-    host = clean_host(str(values.get("host", "")))
+    host = clean_host(str(values.get("host") or "") or _usual_host(values))
     values = {**values, "host": host, "folder": str(values.get("folder") or "").strip() or "INBOX"}
     address = str(values.get("address") or "").strip()
     values["address"] = normalize(address, "address") if address else ""
@@ -138,7 +144,27 @@ def save_mailbox(mailbox: Mailbox | None, values: dict[str, Any], password: str 
         mailbox.tried_at = mailbox.failing_since = mailbox.failure_kind = None
         mailbox.failure_words = ""
         session.add(mailbox)
+        if mailbox.id is not None:
+            settle_mailbox_alerts(session, mailbox.id)
     return mailbox
+
+
+def _usual_host(values: dict[str, Any]) -> str:
+    """Return the host at which mailboxes like this one are read.
+
+    Raises:
+        UserError: Nothing says it.
+    """
+    for address in (values.get("username"), values.get("address")):
+        provider = provider_of(str(address or "")) if "@" in str(address or "") else None
+        if host := imap_host_of(provider, provider.host if provider is not None else ""):
+            return host
+    raise UserError(
+        _l(
+            "The server of this address is not known here. Look for it in your mail program: incoming mail (IMAP)."
+        ),
+        "host",
+    )
 
 
 # -- the test ------------------------------------------------------------------------------------------
@@ -263,7 +289,7 @@ def _read(mailbox_id: int, until: float) -> int:
     try:
         access = access_of(mailbox)
     except UserError as error:
-        _remember_failure(mailbox_id, Failure(FailureKind.AUTH_FAILED, True, detail=str(error)))
+        remember_failure(mailbox_id, Failure(FailureKind.AUTH_FAILED, True, detail=str(error)))
         return 0
     folder, mark_seen, known = mailbox.folder, mailbox.mark_seen, mailbox.uid_validity
     last_uid, since = mailbox.last_uid, mailbox.read_from
@@ -294,7 +320,7 @@ def _read(mailbox_id: int, until: float) -> int:
                 place += WINDOW
             _remember(mailbox_id, box.uid_validity, last_uid, looked_at=clock.now())
     except MailboxError as error:
-        _remember_failure(mailbox_id, error.failure)
+        remember_failure(mailbox_id, error.failure)
     return looked
 
 
@@ -360,12 +386,5 @@ def _remember(
         values |= {"looked_at": looked_at, "failure_kind": None, "failure_words": "", "failing_since": None}
     with transaction() as session:
         session.execute(update(Mailbox).where(Mailbox.id == mailbox_id).values(**values))
-
-
-def _remember_failure(mailbox_id: int, failure: Failure) -> None:
-    with transaction() as session:
-        mailbox = session.get(Mailbox, mailbox_id, populate_existing=True)
-        if mailbox is not None:
-            mailbox.failure_kind, mailbox.failure_words = failure.kind, failure.diagnostic[:500]
-            mailbox.failing_since = mailbox.failing_since or clock.now()
-    logger.warning("Mailbox %s could not be read: %s.", mailbox_id, failure.kind)
+        if looked_at is not None:
+            settle_mailbox_alerts(session, mailbox_id)

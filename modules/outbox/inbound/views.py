@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import joinedload
 from wtforms import BooleanField, PasswordField, SelectChoice, SelectField, StringField
 
 from core.auth.permissions import requires
+from core.companies.models import Company
 from core.db import db, transaction
+from core.errors import UserError
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.mail.bounces.model import Nature
@@ -24,10 +26,13 @@ from core.web.record_form import RecordForm, record_form
 from modules.mail_config.accounts.clients import TITLES
 from modules.mail_config.accounts.mailboxes import accounts_of_the_house
 from modules.mail_config.models import Encryption
+from modules.mail_config.senders.service import let_answers_come_to
 from modules.mail_config.servers.forms import ENCRYPTION_TITLES, PORT_RANGE
+from modules.mail_config.servers.test_advice import mailbox_sentences
 from modules.outbox.blueprint import blueprint
 from modules.outbox.inbound import mailboxes as service
-from modules.outbox.models import InboundMessage, Mailbox, RelayHook, RelayProvider, Verdict
+from modules.outbox.inbound.coming_home import addresses_read, answers_of_companies
+from modules.outbox.models import Alert, InboundMessage, Mailbox, RelayHook, RelayProvider, Verdict
 
 MANAGE = "outbox.inbound.manage"
 
@@ -63,7 +68,9 @@ class MailboxForm(RecordForm):
 
     name = StringField(_l("Name"), [*required(), at_most(80)])
     host = StringField(
-        _l("Host"), [*required(), at_most(253)], description=_l("For example imap.example.com")
+        _l("Host"),
+        [at_most(253)],
+        description=_l("For example imap.example.com. Empty: as is usual at the provider of the user name"),
     )
     port = WholeNumberField(
         _l("Port"),
@@ -161,6 +168,8 @@ def mailboxes() -> ResponseReturnValue:
         ],
         account_titles=TITLES,
         page=paginate(came, _list()),
+        answers=answers_of_companies(rows) if rows else [],
+        addresses=addresses_read(rows),
         hooks={row.id: row for row in db.session.scalars(select(RelayHook).order_by(RelayHook.name))},
         providers=PROVIDERS,
         explanations=EXPLANATIONS,
@@ -195,6 +204,31 @@ def mailbox_of_account(account_id: int) -> ResponseReturnValue:
     return redirect(url_for("outbox.mailbox", mailbox_id=row.id))
 
 
+@blueprint.post("/mailboxes/answers/<int:company_id>")
+@requires(MANAGE)
+def mailbox_answers(company_id: int) -> ResponseReturnValue:
+    """Let the answers of a company come to a mailbox that is read, or as usual to whoever sends."""
+    company = db.session.get(Company, company_id) or abort(404)
+    address = request.form.get("address", "")
+    rows = db.session.scalars(select(Mailbox)).all()
+    if address and address not in addresses_read(rows):
+        raise UserError(_l("No mailbox of this address is read any more. Look at the list again."))
+    let_answers_come_to(company, address)
+    flash(
+        gettext(
+            "Answers to emails of %(company)s go to %(address)s from now on.",
+            company=company.name,
+            address=address,
+        )
+        if address
+        else gettext(
+            "Answers to emails of %(company)s go to whoever sends from now on.", company=company.name
+        ),
+        "success",
+    )
+    return redirect(url_for("outbox.mailboxes"))
+
+
 @blueprint.get("/mailboxes/<int:mailbox_id>")
 @requires(MANAGE)
 def mailbox(mailbox_id: int) -> ResponseReturnValue:
@@ -203,10 +237,12 @@ def mailbox(mailbox_id: int) -> ResponseReturnValue:
 
 
 def _page(row: Mailbox, report: service.TestReport | None = None) -> str:
+    failure = report.failure if report is not None else None
     return render_template(
         "outbox/inbound/mailbox.html",
         mailbox=row,
         report=report,
+        advice=mailbox_sentences(failure, row.host, row.username) if failure is not None else [],
         explanations=EXPLANATIONS,
         natures=NATURES,
         answers=(Nature.ORDINARY, Nature.AUTO_REPLY),
@@ -239,6 +275,7 @@ def mailbox_delete(mailbox_id: int) -> ResponseReturnValue:
     """Forget a mailbox; what was read from it stays with the emails."""
     row = _mailbox(mailbox_id)
     with transaction() as session:
+        session.execute(delete(Alert).where(Alert.mailbox_id == mailbox_id))
         session.delete(row)
     flash(gettext("The mailbox is no longer read. Nothing was changed in it."), "success")
     return redirect(url_for("outbox.mailboxes"))

@@ -6,17 +6,18 @@ import datetime as dt
 from typing import cast
 
 from sqlalchemy import ForeignKey, Index, String, Table, false
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from core import clock
 from core.db import Base, StrEnumType, UtcDateTime
 from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer
+from modules.outbox.models.inbound import Mailbox
 from modules.outbox.models.mails import OutgoingMail
 
 
 class Alert(Base):
-    """Something a person is told by the bell: a failure for good, an answer, a paused server, the end of a run."""
+    """Something a person is told by the bell: a failure for good, an answer, a server, a mailbox, a run."""
 
     __tablename__ = "outbox_alert"
     __table_args__ = (Index("ix_outbox_alert_user_id", "user_id", "seen_at", "id"),)
@@ -35,6 +36,8 @@ class Alert(Base):
     """True where the server works, and only copies for the Sent folder of its account do not get there."""
     run_id: Mapped[int | None]
     """The run (`outbox_run`) that has ended, or None where a mail or a server is meant."""
+    mailbox_id: Mapped[int | None]
+    """The mailbox (`outbox_mailbox`) that can no longer be read, or None where something else is meant."""
     inbound_id: Mapped[int | None]
     """The answer to the mail (`outbox_inbound`) that has come, or None where it has failed."""
     failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
@@ -50,6 +53,9 @@ class Alert(Base):
 
     mail: Mapped[OutgoingMail | None] = relationship()
     server: Mapped[MailServer | None] = relationship()
+    mailbox: Mapped[Mailbox | None] = relationship(
+        primaryjoin=lambda: foreign(Alert.mailbox_id) == Mailbox.id, viewonly=True
+    )
 
 
 class AlertPreference(Base):

@@ -362,6 +362,8 @@ class MailRecipient(Base):
     """When it was accepted or refused for good; None while it may change by itself."""
     by_word: Mapped[bool] = mapped_column(default=False, server_default=false())
     """True where a person has said whether it arrived, since no server had; that can be taken back."""
+    released_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
+    """When a person said that somebody has the address, although a server had said before that nobody has."""
 
     mail: Mapped[OutgoingMail] = relationship(back_populates="recipients")
 

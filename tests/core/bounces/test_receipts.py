@@ -99,6 +99,37 @@ def answer(subject: str, words: str, *, fields: str = "") -> bytes:
             "Ich bin ab dem 7. Dezember wieder zurück am 9. Dezember.",
             dt.date(2026, 12, 9),
         ),
+        (
+            "Out of office",
+            "I am out from 7 December until 11 December and will be back on Monday 14 December.",
+            dt.date(2026, 12, 14),
+        ),
+        (
+            "Absence du bureau",
+            "Je suis absente du 7 au 11 décembre. Je serai de retour le lundi 14 décembre.",
+            dt.date(2026, 12, 14),
+        ),
+        (
+            "Abwesenheitsnotiz",
+            "Ich bin bis zum 14.12.2026 nicht im Büro. Ab dem 15. Dezember 2026 bin ich wieder da.",
+            dt.date(2026, 12, 15),
+        ),
+        (
+            "Automatisch antwoord",
+            "Ik ben afwezig tot en met 11 december. Vanaf 14 december ben ik weer bereikbaar.",
+            dt.date(2026, 12, 14),
+        ),
+        (
+            "Risposta automatica",
+            "Sono fuori ufficio fino al 14 dicembre, rientro il 15 dicembre.",
+            dt.date(2026, 12, 15),
+        ),
+        (
+            "Automatic reply: Invoice",
+            "I get back to you soon. I am away until 11 December.",
+            dt.date(2026, 12, 11),
+        ),
+        ("Automatic reply: Invoice", "I will not be back until 14 December.", dt.date(2026, 12, 14)),
         ("Respuesta automática: factura", "Vuelvo el 9 de diciembre de 2026.", dt.date(2026, 12, 9)),
         ("Notification d’absence", "Absente du 1er au 12 décembre inclus.", dt.date(2026, 12, 12)),
         ("Automatische Antwort: Re", "Ab Montag, den 7. Dezember bin ich wieder da.", dt.date(2026, 12, 7)),
