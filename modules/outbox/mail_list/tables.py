@@ -27,9 +27,9 @@ def mails(user: User) -> ListSource[OutgoingMail]:
         Column(gettext("Sender"), width=24),
         Column(gettext("Company"), width=24),
         Column(gettext("Reason"), width=40),
-        Column(gettext("Tries"), Format.NUMBER),
+        Column(gettext("Attempts"), Format.NUMBER),
         Column(gettext("Next try"), Format.MOMENT),
-        Column(gettext("Submitted"), Format.MOMENT),
+        Column(gettext("Sent on"), Format.MOMENT),
     ]
     statement = rows().options(selectinload(OutgoingMail.recipients)).where(readable(user))
     return ListSource(statement, mail_list(user), columns, partial(_cells, user))

@@ -8,7 +8,7 @@ from alembic import op
 from core.db import UtcDateTime
 
 revision = "b81f6c27d905"
-down_revision = "d3b65f0a42c8"
+down_revision = "5e0c7b29d814"
 branch_labels = None
 depends_on = None
 
