@@ -7,9 +7,9 @@ added when a migration takes away what a former program needs (docs/adr/0019).
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import secrets
 import shutil
-import tarfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -37,14 +37,21 @@ from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 
 INSTALLATION = "core_installation"
-RELEASES = sorted(Path(__file__).with_name("releases").glob("*.tar.xz"))
+HEAD = "--- "  # before the name of each file; no line of them begins so
+RELEASES = sorted(Path(__file__).with_name("releases").glob("*.txt"))
 
 
 @pytest.fixture(params=RELEASES, ids=lambda path: path.name.partition(".")[0])
 def former(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A backup of a former release."""
-    with tarfile.open(request.param) as archive:
-        archive.extractall(tmp_path / "backup", filter="data")
+    """A backup of a former release, whose files stand one after the other in a text."""
+    for part in request.param.read_text("utf-8").split(HEAD)[1:]:
+        name, _, text = part.partition("\n")
+        path = tmp_path / "backup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".jsonl":
+            path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(text.encode()))
+        else:
+            path.write_text(text, "utf-8")
     return tmp_path / "backup"
 
 
