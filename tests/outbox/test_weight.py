@@ -88,4 +88,3 @@ def test_the_font_of_icons_has_those_that_the_source_names():
     known = re.findall(r"\.bi-([a-z0-9-]+)::before", style)
     missing = set(icons.named_in_source(known)) - set(icons.used())
     assert not missing, "python tools/icons.py, then make setup-run"
-    assert set(icons.used()) >= icons.EVERYDAY
