@@ -114,10 +114,10 @@ class Dialogue:
         return b"250 2.0.0 ok\r\n"
 
 
-def serve(port: int, delay: float) -> None:
+def serve(port: int, delay: float, host: str = "127.0.0.1") -> None:
     later = Later(delay)
     selector = selectors.DefaultSelector()
-    listener = socket.create_server(("127.0.0.1", port), backlog=64)
+    listener = socket.create_server((host, port), backlog=64)
     selector.register(listener, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select(later.send_due()):
@@ -135,4 +135,4 @@ def serve(port: int, delay: float) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), float(sys.argv[2]))
+    serve(int(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:4])

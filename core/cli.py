@@ -195,7 +195,7 @@ def prepare_command(demo: bool) -> None:
 def web() -> None:
     """Start the web server."""
     app = long_running("web")
-    app.extensions["envoi_schema_problem"] = worker.get_ready(app).problem
+    app.extensions["envoi_schema_problem"] = worker.get_ready(app, sends=False).problem
     serve_web(app, app.extensions.get("envoi_web_socket"))
 
 

@@ -54,13 +54,14 @@ def read_place(text: str) -> FilePlace:
     """Return the place that a text names.
 
     Args:
-        text: `folder:/path`, `database`, `s3:https://host/bucket` with a prefix or without; "" for the usual folder.
+        text: `folder:/path`, `database`, `s3:https://host/bucket` with a prefix or without; "" or `folder:` for the
+            usual folder.
 
     Raises:
         FilePlaceError: It names none.
     """
     kind, _, rest = text.partition(":")
-    if not text:
+    if text in {"", "folder:"}:
         return FilePlace(PlaceKind.FOLDER)
     if text == PlaceKind.DATABASE:
         return FilePlace(PlaceKind.DATABASE)

@@ -123,10 +123,14 @@ def _bounded_connection(settings: Settings) -> Redis:
     )
 
 
-def get_ready(app: Flask) -> SchemaWatch:
+def get_ready(app: Flask, *, sends: bool = True) -> SchemaWatch:
     """Make sure that a process may work with its database, and return its watch.
 
     It waits for a database that is away, and for tables that somebody is about to bring up to date.
+
+    Args:
+        app: The application.
+        sends: False for a process by which nothing leaves: it has no reason to wait for the queue.
 
     Raises:
         SchemaError: Its tables are those of a newer release, which this program cannot work with.
@@ -137,8 +141,10 @@ def get_ready(app: Flask) -> SchemaWatch:
             with app.app_context():
                 migrate.demand_schema()
                 installation.verify()
-                tell_file_problems()
-                return SchemaWatch()
+                if not (sends and installation.must_wait()):
+                    tell_file_problems()
+                    return SchemaWatch()
+            now = "The queue is away, and this host has not seen the database yet. Waiting for it."
         except migrate.SchemaError as error:
             if error.newer:
                 raise

@@ -153,10 +153,11 @@ class Network:
     Args:
         folder: For everything.
         apart: False to let all hosts be on loopback.
+        settings: Of all hosts, where they differ.
     """
 
-    def __init__(self, folder: Path, *, apart: bool) -> None:
-        self.apart, self.folder = apart, folder
+    def __init__(self, folder: Path, *, apart: bool, **settings: str) -> None:
+        self.apart, self.folder, self._common = apart, folder, settings
         self._bridge = f"ev{secrets.token_hex(3)}"
         self._net = f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(250)}"
         self._ends = contextlib.ExitStack()
@@ -219,9 +220,10 @@ class Network:
             "ENVOI_SECRET_KEY": self._secret,
             "ENVOI_FILES": "database",
             "ENVOI_QUEUE": self._queue,
-            "ENVOI_OUTBOX_LEASE_SECONDS": "4",
+            "ENVOI_OUTBOX_LEASE_SECONDS": "2",
             "ENVOI_MAIL_CONFIG_ALLOW_LOCAL_SERVERS": "1",
             "ENVOI_MAIL_CONFIG_DNS_SERVERS": "none",
+            **self._common,
             **more,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
@@ -16,6 +17,10 @@ Part = tuple[int, Callable[[Batch], Any]]
 """The number of a row, and what gives the statements about it to a batch."""
 
 
+TELL_SECONDS = 0.1
+"""How long whoever waits does so before it looks by itself: who was to tell it may have been interrupted."""
+
+
 class _Entry:
     """What one thread wants to write, and waits for."""
 
@@ -24,6 +29,17 @@ class _Entry:
         self.done = False
         self.results: list[Any] = [None] * len(parts)
         self.error: Exception | None = None
+        self._told = threading.Lock()
+        self._told.acquire()
+
+    def wait(self) -> None:
+        """Wait until this is written, or until it is its turn to write."""
+        self._told.acquire(timeout=TELL_SECONDS)
+
+    def tell(self) -> None:
+        """End the wait of its thread, or the next one."""
+        with suppress(RuntimeError):  # it was told already
+            self._told.release()
 
 
 class GroupCommit:
@@ -32,7 +48,8 @@ class GroupCommit:
     A commit costs a flush of the disk, however much is in it. Whoever comes while one is under way waits for its end,
     and then one of those who wait writes for all of them: a group grows by itself with the load, and a thread that is
     alone waits for nobody. What a thread was told is durable; of a commit that a crash interrupts, all is there or
-    nothing.
+    nothing. The next group is begun by one of those who wait for it before those of the last one go on, so that the
+    disk is flushed while they work.
 
     Args:
         engine: Of the database.
@@ -69,15 +86,24 @@ class GroupCommit:
             self._waiting.append(entry)
         try:
             while not entry.done:
-                # Whoever gets it may find that the one before has written for it.
+                # One is told, and not all who ask for the lock: each of them would be woken by the one before it.
+                if self._commit.locked():
+                    entry.wait()
+                    continue
+                group: Sequence[_Entry] = ()
                 with self._commit:
+                    # Whoever gets it may find that the one before has written for it.
                     if not entry.done:
-                        self._write_all()
+                        group = self._write_all()
+                self._tell_next()
+                for other in group:
+                    other.tell()
         finally:
             if not entry.done:
                 # Interrupted: what nobody waits for is not to be written any more, unless that is under way.
                 with self._list:
                     self._waiting = [other for other in self._waiting if other is not entry]
+                self._tell_next()
         if entry.error is not None:
             raise entry.error
         return entry.results
@@ -87,33 +113,51 @@ class GroupCommit:
         with self._commit:
             self._ledger.close()
 
-    def _write_all(self) -> None:
+    def _tell_next(self) -> None:
+        """Let one of those who wait write, for all of them."""
         with self._list:
-            group = list(self._waiting)
-        self._write(group)
-        with self._list:
-            # Those that an interruption leaves behind stay on the list.
-            self._waiting = [entry for entry in self._waiting if not entry.done]
+            following = self._waiting[0] if self._waiting else None
+        if following is not None:
+            following.tell()
 
-    def _write(self, group: Sequence[_Entry]) -> None:
-        parts = [
-            (row, entry, place, statements)
-            for entry in group
-            for place, (row, statements) in enumerate(entry.parts)
-        ]
+    def _write_all(self) -> Sequence[_Entry]:
+        """Write what all who wait have to say, and return them."""
+        try:
+            return self._write(None)
+        finally:
+            with self._list:
+                # Those that an interruption leaves behind stay on the list.
+                self._waiting = [entry for entry in self._waiting if not entry.done]
+
+    def _write(self, only: _Entry | None) -> Sequence[_Entry]:
+        """Write what one thread has to say, or what all who wait have."""
+        group: Sequence[_Entry] = ()
         try:
             with self._ledger.transaction() as batch:
+                # Asked now: on SQLite it begins once others have committed, and more have come meanwhile.
+                group = self._those(only)
+                parts = [
+                    (row, entry, place, statements)
+                    for entry in group
+                    for place, (row, statements) in enumerate(entry.parts)
+                ]
                 for _row, entry, place, statements in sorted(parts, key=itemgetter(0)):
                     entry.results[place] = statements(batch)
         except self._interrupts:
             raise
         except Exception as error:  # noqa: BLE001 (raised by each who waits for it)
+            group = group or self._those(only)
             if len(group) > 1 and not isinstance(error, OperationalError):
                 # One of them is at fault; the others shall not suffer from it.
                 for entry in group:
-                    self._write([entry])
-                return
+                    self._write(entry)
+                return group
             for entry in group:
                 entry.error = error
         for entry in group:
             entry.done = True
+        return group
+
+    def _those(self, only: _Entry | None) -> Sequence[_Entry]:
+        with self._list:
+            return list(self._waiting) if only is None else [only]

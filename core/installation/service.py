@@ -64,10 +64,17 @@ class Remembered:
     Attributes:
         marker: By the file of the data folder, or None.
         queue: By the queue: the name of the installation and its generation, or None.
+        away: True where the queue could not be asked.
     """
 
     marker: Marker | None
     queue: tuple[str, int] | None
+    away: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """True where nobody can say anything: this host has never seen the database, and the queue is away."""
+        return self.marker is None and self.away
 
 
 class HeldError(EnvoiError):
@@ -103,9 +110,23 @@ def remembered() -> Remembered:
     try:
         said = queue.connection.hgetall(f"envoi:{queue.name}:installation")
         by_queue = (said[b"name"].decode(), int(said[b"generation"])) if said else None
-    except (RedisError, OSError, KeyError, ValueError):
+    except (RedisError, OSError):
+        return Remembered(marker.read(_path()), None, away=True)
+    except (KeyError, ValueError):
         by_queue = None
     return Remembered(marker.read(_path()), by_queue)
+
+
+def must_wait() -> bool:
+    """Return True for a process that may not begin yet: nobody can say now whether the database was restored.
+
+    A host that comes while the queue is away has seen nothing of the others, who work well; as soon as the queue
+    answers it is known.
+    """
+    outside = remembered()
+    generation = db.session.scalar(select(Installation.generation).where(_ROW))
+    end_reading()
+    return outside.silent and bool(generation)
 
 
 def remember(name: str, generation: int, *, anew: bool = False) -> None:
@@ -201,6 +222,8 @@ def verify() -> Hold | None:
     end_reading()
     if row is not None and row.held_since is None:
         sign = _sign(row.name, row.generation, outside)
+        if sign is Sign.UNKNOWN and outside.silent:
+            return None  # see `must_wait`
         if sign is not None:
             hold_back(sign)
         elif _behind(row.name, row.generation, outside):

@@ -85,27 +85,54 @@ def test_those_who_come_during_a_commit_share_the_next_one(notes, monkeypatch):
     transaction = ledger.transaction
     waits, goes_on = threading.Event(), threading.Event()
 
-    def slow():
+    def counted():
         commits.append(1)
-        if len(commits) == 1:
-            waits.set()
-            goes_on.wait(WAIT_SECONDS)
         return transaction()
 
-    monkeypatch.setattr(ledger, "transaction", slow)
-    first = threading.Thread(target=lambda: writer.write(add(note, 0)))
+    def slow(batch: Batch) -> None:
+        waits.set()
+        goes_on.wait(WAIT_SECONDS)
+        batch.run(note, {"number": 0})
+
+    monkeypatch.setattr(ledger, "transaction", counted)
+    first = threading.Thread(target=lambda: writer.write((0, slow)))
     first.start()
     assert waits.wait(WAIT_SECONDS)
     others = [threading.Thread(target=lambda n=n: writer.write(add(note, n))) for n in range(1, 9)]
     for thread in others:
         thread.start()
-    while len(writer._waiting) < 8:
+    while len(writer._waiting) < 9:
         pass
     goes_on.set()
     for thread in [first, *others]:
         thread.join(WAIT_SECONDS)
     assert len(commits) == 2
     assert kept(table) == list(range(9))
+    writer.close()
+
+
+def test_those_who_come_while_a_transaction_waits_to_begin_are_in_it(notes, monkeypatch):
+    """As on SQLite while another process writes."""
+    table, note = notes
+    writer = GroupCommit(db.engine)
+    transaction = writer._ledger.transaction
+    commits: list[int] = []
+    writers = [threading.Thread(target=lambda n=n: writer.write(add(note, n))) for n in range(4)]
+
+    def waiting():
+        commits.append(1)
+        for thread in writers[1:]:
+            thread.start()
+        while len(writer._waiting) < len(writers):
+            pass
+        return transaction()
+
+    monkeypatch.setattr(writer._ledger, "transaction", waiting)
+    writers[0].start()
+    for thread in writers:
+        thread.join(WAIT_SECONDS)
+    assert len(commits) == 1
+    assert kept(table) == list(range(4))
     writer.close()
 
 

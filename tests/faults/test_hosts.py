@@ -126,6 +126,5 @@ def test_hosts_that_die_or_are_cut_off_lose_nothing_and_send_nothing_twice(
         workers.lose(number)
         assert set(check(submit(10))) <= {"sent", "uncertain"}
         workers.find(number)
-    more.kill()
-    eventually(lambda: pulse().alive.get(Part.WORKER) == 1, "the worker that lost the queue is back")
+    more.kill()  # nobody else is there to send
     assert set(check(submit(5))) == {"sent"}

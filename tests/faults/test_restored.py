@@ -150,6 +150,23 @@ def test_a_database_that_comes_alone_to_another_host_is_asked_about(app, setting
     assert hold.sign == "unknown"
 
 
+def test_a_new_host_that_comes_while_redis_is_away_waits_and_holds_nobody_back(
+    app, settings, redis, send, hire, lab
+):
+    worker = hire()
+    eventually(all_sent([send("a@example.com").id]), "it has left")
+    worker.kill()
+    (settings.data_dir / "installation").unlink()
+    redis.kill()
+    assert installation.verify() is None
+    assert installation.must_wait()
+    new = hire()
+    eventually(lambda: "Waiting for it" in new.log, "the new one has said that it waits")
+    redis.start()
+    eventually(all_sent([send("b@example.com").id]), "it works")
+    assert not held()
+
+
 def test_a_database_put_back_under_a_worker_that_runs_is_noticed_by_its_next_claim(
     app, backup, send, hire, lab
 ):
