@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import re
 from urllib.parse import urlencode
 
@@ -193,7 +195,7 @@ def test_what_is_selected_is_taken_away_as_a_table_as_far_as_it_may_be_read(comp
 
     def taken(**form):
         answer = clerk.post("/lists/outbox.mails/table", data={"as": "csv", **form})
-        return [row.split(",")[1] for row in answer.data.decode("utf-8-sig").splitlines()[1:]]
+        return [row[1] for row in list(csv.reader(io.StringIO(answer.data.decode("utf-8-sig"))))[1:]]
 
     assert sorted(taken(id=[mine[0], mine[1], *theirs])) == ["'=1+1", "Second"]
     assert taken(all=1, criteria="f=failed") == ["Third"]
