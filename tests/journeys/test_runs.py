@@ -110,6 +110,17 @@ def test_selected_documents_are_sent_together_and_each_is_told(
     desk.button("Send by email…").click()
     expect(lines).to_have_count(3)
     expect(page.get_by_text(desk("Sent already"), exact=True)).to_have_count(2)
+    # The one whose address came back is asked about; for later it is scheduled, and sent now.
+    expect(page.get_by_text(desk("The address no longer exists"), exact=True)).to_have_count(1)
+    lines.nth(1).get_by_role("button", name=desk("Send all the same")).click()
+    expect(page.get_by_text(desk("The address no longer exists"), exact=True)).to_have_count(0)
+    day = clock.day_in("UTC") + dt.timedelta(days=5)
+    page.locator("#run-time").fill(f"{day}T09:00")
+    page.locator("form.run-options .btn-primary").click()
+    expect(progress).to_contain_text(desk("scheduled"))
+    assert list(complaints(desk, reader.language)) == []
+    desk.button("Send now").click()
+    expect(progress).to_contain_text(desk("done"))
 
 
 @EITHER
