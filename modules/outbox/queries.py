@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from core.web.formats import harmless
 from modules.outbox.about import about, none_hidden, pairs
 from modules.outbox.document_check import document_problems
 from modules.outbox.models import (
+    CAME_BACK,
     FAILS,
     EmlExport,
     FurtherDocument,
@@ -406,8 +407,21 @@ def marked_recipients(mail: OutgoingMail) -> list[MailRecipient]:
     return [row for row in mail.recipients if row.by_word and row.state in known]
 
 
-def badge_of(mail: OutgoingMail | None) -> Badge | None:
-    """Return what a document shows whose latest mail this is; None for no mail."""
+def came_back_among(mails: Iterable[OutgoingMail]) -> set[int]:
+    """Return which of some mails have come back from a server behind the one that took them, by one query."""
+    failed = [mail.id for mail in mails if mail.state in FAILED]
+    if not failed:
+        return set()
+    return set(db.session.scalars(select(OutgoingMail.id).where(OutgoingMail.id.in_(failed), CAME_BACK)))
+
+
+def badge_of(mail: OutgoingMail | None, came_back: Collection[int] | None = None) -> Badge | None:
+    """Return what a document shows whose latest mail this is; None for no mail.
+
+    Args:
+        mail: The mail.
+        came_back: Ids of mails that have, see `came_back_among`, where somebody has asked about several.
+    """
     if mail is None:
         return None
     return state_badge(
@@ -417,6 +431,7 @@ def badge_of(mail: OutgoingMail | None) -> Badge | None:
         mail.failure_kind,
         captured=mail.captured,
         dismissed=mail.dismissed_at is not None,
+        came_back=mail.id in (came_back_among([mail]) if came_back is None else came_back),
     )
 
 
@@ -428,17 +443,24 @@ def state_badge(
     *,
     captured: bool,
     dismissed: bool = False,
+    came_back: bool = False,
 ) -> Badge:
-    """Return the badge of a mail: its state, how many of its recipients have it, and why the others have not."""
+    """Return the badge of a mail: its state, how many of its recipients have it, and why the others have not.
+
+    What was accepted and has come back is told as such: it failed later, and elsewhere, than what was refused.
+    """
     if captured and state is MailState.SENT:
         nobody = gettext("Kept in this installation, sent to nobody.")
         return Badge(gettext("captured"), "secondary", "inbox", False, title=nobody)
     tone, icon = STATE_TONES[state]
-    word = str(STATE_TITLES[state])
+    bounced = came_back and state is MailState.FAILED
+    word = str(RECIPIENT_TITLES[RecipientState.BOUNCED] if bounced else STATE_TITLES[state])
     some = gettext("%(accepted)s of %(count)s accepted", accepted=accepted, count=count)
     if state is MailState.PARTIAL or (state is MailState.DEFERRED and accepted):
         word = some
     why = str(EXPLANATIONS[failure].title) if failure is not None and state in FAILED else ""
+    if came_back and why and state is MailState.PARTIAL:
+        why = gettext("bounced: %(reason)s", reason=why)
     if dismissed:
         # What it says stays true; nobody has to look.
         tone, icon, some = "neutral", "archive", str(gettext("%(state)s, dismissed", state=word))
@@ -458,10 +480,11 @@ def badges_for(document_ids: Sequence[int]) -> dict[int, Badge]:
     badges: dict[int, Badge] = {}
     last: dict[int, int] = {}
     submitted: dict[int, dt.datetime] = {}
-    for document_id, mail_id, state, accepted, count, failure, captured, at, dismissed_at in rows:
+    for document_id, mail_id, state, accepted, count, failure, captured, at, dismissed_at, back in rows:
         if document_id is not None:
+            dismissed = dismissed_at is not None
             badges[document_id] = state_badge(
-                state, accepted, count, failure, captured=captured, dismissed=dismissed_at is not None
+                state, accepted, count, failure, captured=captured, dismissed=dismissed, came_back=back
             )
             last[document_id], submitted[document_id] = mail_id, at
     without: dict[int, list[_LeftOut]] = {}
@@ -516,7 +539,7 @@ def _left_out_badge(latest: Badge, people: Sequence[_LeftOut]) -> Badge:
 # Both are put together once: lists ask with each page, and doing so costs more than the answer.
 @cache
 def _latest() -> Select[
-    int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime, dt.datetime | None
+    int | None, int, MailState, int, int, FailureKind | None, bool, dt.datetime, dt.datetime | None, bool
 ]:
     """Return what finds the latest mail about each of some documents."""
     # An answer to what somebody wrote says nothing about who has got the document.
@@ -536,6 +559,7 @@ def _latest() -> Select[
         OutgoingMail.captured,
         OutgoingMail.submitted_at,
         OutgoingMail.dismissed_at,
+        (OutgoingMail.state.in_(sorted(FAILED)) & CAME_BACK).label("came_back"),
     ).join(latest, latest.c.mail_id == OutgoingMail.id)
 
 

@@ -40,7 +40,7 @@ def test_an_accepted_mail_that_bounces_turns_red_and_goes_to_the_right_address(
     desk.go(f"/outbox/mails/{mail_id}")
     expect(page.locator(".tab-body")).to_contain_text(desk("Address unknown"))
     expect(page.locator(".tab-body")).to_contain_text("User unknown")
-    expect(page.locator(".sheet-title .state")).to_contain_text(desk("failed"))
+    expect(page.locator(".sheet-title .state")).to_contain_text(desk("bounced"))
     desk.link("Correct the address").click()
     page.get_by_label(desk("Correct address")).fill(right)
     desk.button("Correct and send again").click()

@@ -15,8 +15,10 @@ from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
 from modules.outbox.inbound.intake import take
 from modules.outbox.models import OutgoingMail
+from modules.outbox.queries import badge_of, badges_for
+from modules.outbox.states import MailState
 from tests.outbox.coming_back import GIVEN_UP, read_receipt, report
-from tests.outbox.mails import accepted, recipient_becomes
+from tests.outbox.mails import accepted, become, recipient_becomes
 
 Send = Callable[..., OutgoingMail]
 
@@ -129,13 +131,27 @@ def test_where_a_server_gave_up_somebody_must_act_since_nobody_tries_again(
     assert "Envoi tries again by itself" not in text
 
 
-def test_the_panel_of_the_document_calls_it_bounced(
+@pytest.mark.both_databases
+def test_the_badge_calls_it_bounced_and_a_filter_finds_it(
     send: Send, quotation: Document, seller: User, sign_in: Callable[[User], FlaskClient]
 ) -> None:
     mail = accepted(send("ann@far.example", by=seller, document=quotation))
+    some = accepted(send("ann@far.example", "bob@far.example", by=seller, subject="Some have it"))
+    refused = become(send("carl@far.example", by=seller, subject="Refused at once"), state=MailState.FAILED)
     take(report(mail, ("ann@far.example", "failed")))
-    page = sign_in(seller).get(f"/documents/{quotation.id}", follow_redirects=True)
+    take(report(some, ("bob@far.example", "failed")))
+    badge = badges_for([quotation.id])[quotation.id]
+    assert (badge.word, badge.reason) == ("bounced", "Address unknown")
+    badge = badge_of(become(some))
+    assert badge is not None
+    assert (badge.word, badge.reason) == ("1 of 2 accepted", "bounced: Address unknown")
+    assert badge_of(refused).word == "failed"
+    browser = sign_in(seller)
+    page = browser.get(f"/documents/{quotation.id}", follow_redirects=True)
     assert "bounced: Address unknown" in " ".join(page.text.split())
+    listed = browser.get("/outbox/mails?f=bounced").text
+    assert "Some have it" in listed
+    assert "Refused at once" not in listed
 
 
 @pytest.mark.smtp

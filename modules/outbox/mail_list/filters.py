@@ -36,6 +36,7 @@ FILTERS = tuple(
     Filter(name, title, OutgoingMail.id.is_not(None), FILTER_GROUPS[name])
     for name, title in (
         ("failed", N_("Failed")),
+        ("bounced", N_("Bounced")),
         ("waiting", N_("Waiting")),
         ("uncertain", N_("Uncertain")),
         ("dismissed", N_("Dismissed")),

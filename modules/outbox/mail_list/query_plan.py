@@ -24,7 +24,7 @@ from core.mail.explanations import FailureKind
 from core.web.listing import Criteria, Narrowed
 from modules.outbox import search_index
 from modules.outbox.mail_list import date_ranges
-from modules.outbox.models import OutgoingMail
+from modules.outbox.models import CAME_BACK, OutgoingMail
 from modules.outbox.states import FAILED, WAITING, MailState
 
 NONE = "none"
@@ -114,9 +114,13 @@ def _period(value: str, user: User) -> Part | None:
 def part_of_filter(name: str, user: User) -> Part:
     """Return what a saved filter keeps."""
     match name:
-        case "failed" | "dismissed":
+        case "failed" | "dismissed" | "bounced":
             dismissed = OutgoingMail.dismissed_at
-            kept = dismissed.is_(None) if name == "failed" else dismissed.is_not(None)
+            kept = {
+                "failed": dismissed.is_(None),
+                "dismissed": dismissed.is_not(None),
+                "bounced": CAME_BACK,
+            }[name]
             check = aside(OutgoingMail.state).in_(_literal(_FAILED_STATES)) & kept
             return Part(check, failed_now() & kept, 0)
         case "waiting":
@@ -182,6 +186,7 @@ def _is_id(value: str) -> bool:
 
 FILTER_GROUPS = {
     "failed": "state",
+    "bounced": "state",
     "waiting": "state",
     "uncertain": "state",
     "dismissed": "state",

@@ -21,7 +21,7 @@ from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
 from modules.outbox.mail_list.query_plan import reach_parts
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.permissions import RESEND
-from modules.outbox.queries import Badge, state_badge
+from modules.outbox.queries import Badge, came_back_among, state_badge
 from modules.outbox.states import FAILED, WAITING, MailState
 
 
@@ -97,10 +97,14 @@ def lines_of(mails: Sequence[OutgoingMail], user: User) -> list[Line]:
         if user.can(RESEND)
         else ()
     )
-    return [_line(mail, recipients.get(mail.id, ""), paused, mail.id in selectable) for mail in mails]
+    back = came_back_among(mails)
+    return [
+        _line(mail, recipients.get(mail.id, ""), paused, mail.id in selectable, came_back=mail.id in back)
+        for mail in mails
+    ]
 
 
-def _line(mail: OutgoingMail, recipient: str, paused: set[int], selectable: bool) -> Line:
+def _line(mail: OutgoingMail, recipient: str, paused: set[int], selectable: bool, *, came_back: bool) -> Line:
     words, moment = _next(mail, paused)
     return Line(
         mail=mail,
@@ -110,6 +114,7 @@ def _line(mail: OutgoingMail, recipient: str, paused: set[int], selectable: bool
             mail.recipient_count,
             captured=mail.captured,
             dismissed=mail.dismissed_at is not None,
+            came_back=came_back,
         ),
         failed=mail.state in FAILED and mail.dismissed_at is None,
         recipient=recipient,

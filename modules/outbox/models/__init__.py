@@ -21,6 +21,7 @@ from modules.outbox.models.inbound import (
 from modules.outbox.models.mails import (
     ATTACHMENTS,
     ATTEMPTS,
+    CAME_BACK,
     EVENTS,
     FAILS,
     MAIL_SEARCH,
@@ -52,6 +53,7 @@ __all__ = [
     "ANSWER_FILES",
     "ATTACHMENTS",
     "ATTEMPTS",
+    "CAME_BACK",
     "EVENTS",
     "FAILS",
     "HAND_OVERS",

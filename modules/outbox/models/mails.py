@@ -35,6 +35,12 @@ WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 FAILS = cast("ColumnElement[bool]", text(f"outbox_mail.{_FAILED}"))
 """That a person must act, said likewise."""
+_BOUNCED = "state = 'bounced'"
+CAME_BACK = cast(
+    "ColumnElement[bool]",
+    text("outbox_mail.id IN (SELECT mail_id FROM outbox_recipient WHERE state = 'bounced')"),
+)
+"""That it was accepted for somebody and has come back; the few of whom that is true have an index."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 _OF_RUN = "run_id IS NOT NULL"
 _ANSWERS = "answers_id IS NOT NULL"
@@ -321,6 +327,12 @@ class MailRecipient(Base):
     __table_args__ = (
         Index("ix_outbox_recipient_addr_spec", "addr_spec"),
         Index("ix_outbox_recipient_partner_id", "partner_id", "mail_id"),
+        Index(
+            "ix_outbox_recipient_bounced",
+            "mail_id",
+            sqlite_where=text(_BOUNCED),
+            postgresql_where=text(_BOUNCED),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from flask import url_for
@@ -22,7 +22,7 @@ from modules.mail_config.mail_templates.selection import language_of
 from modules.mail_config.models import MailTemplate
 from modules.outbox.dead_addresses import dead_among
 from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, Run, RunItem, RunState
-from modules.outbox.queries import Badge, badge_of, visible_recipients
+from modules.outbox.queries import Badge, badge_of, came_back_among, visible_recipients
 from modules.outbox.runs.drafting import Facts, facts_of, shown
 from modules.outbox.runs.held import HeldError
 from modules.outbox.runs.mailing import customer_destination, letter_of
@@ -103,7 +103,8 @@ def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
     facts = facts_of(items, sender)
     mails = {item.mail_id: item.mail for item in items if item.mail is not None}
     people = visible_recipients(list(mails.values()), user)
-    rows = [_row(run, item, facts, sender, people) for item in items]
+    back = came_back_among(mails.values())
+    rows = [_row(run, item, facts, sender, people, back) for item in items]
     dead = dead_among(
         text for row in rows if row.item.reason is HeldReason.DEAD_ADDRESS for text in row.recipients
     )
@@ -196,14 +197,21 @@ def _template_of(item: RunItem, place: int) -> MailTemplate | None:
     return db.session.get(MailTemplate, int(number)) if number else None
 
 
-def _row(run: Run, item: RunItem, facts: Facts, sender: User, people: Mapping[int, Sequence[object]]) -> Row:
+def _row(
+    run: Run,
+    item: RunItem,
+    facts: Facts,
+    sender: User,
+    people: Mapping[int, Sequence[object]],
+    came_back: Collection[int],
+) -> Row:
     document = facts.documents.get(item.document_id or 0)
     reason = str(REASON_TITLES[item.reason]) if item.reason is not None else ""
     if item.mail is not None:
         addresses = [str(getattr(row, "addr_spec", "")) for row in people.get(item.mail.id, ())]
         template = _template_of(item, 0)
         language = item.mail.language if template is not None else ""
-        return Row(item, document, addresses, (), template, language, badge_of(item.mail), reason)
+        return Row(item, document, addresses, (), template, language, badge_of(item.mail, came_back), reason)
     # Of what was looked through only that is asked again which is shown: a page has forty of them.
     others = item.reason is HeldReason.RECIPIENTS_CHANGED
     told = item.state is ItemState.READY or item.reason in ADDRESSED or others
