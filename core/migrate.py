@@ -7,6 +7,8 @@ be disabled or uninstalled without its versions being missed. See docs/adr/0003.
 from __future__ import annotations
 
 import logging
+import math
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -37,7 +39,13 @@ logger = logging.getLogger(__name__)
 
 LOCK_SECONDS = 60  # a migration waits so long for a table that somebody else uses
 LOCK_NOT_AVAILABLE, DEADLOCK = "55P03", "40P01"  # appendix A of PostgreSQL's manual
-DEADLOCK_TURNS = 5  # a migration begins anew where it and somebody else wait for each other
+PAUSE_SECONDS = 0.5  # between two turns: those who had to wait go on
+TURN_SECONDS = 4
+"""A migration waits so long at a stretch, then lets everybody go on and begins anew.
+
+Whoever holds one table and asks for another waits behind it, and it for them. PostgreSQL does not see that where they
+are two connections of one process.
+"""
 LOCKED_ADVICE = " Somebody else uses them: stop the processes of the former release, and call this again."
 
 ENVIRONMENT = Path(__file__).parent / "migrations"
@@ -120,8 +128,7 @@ def upgrade(app: Flask, lock_seconds: int = LOCK_SECONDS) -> None:
 
     Args:
         app: The application.
-        lock_seconds: How long a migration waits for a table that somebody else uses; whoever comes later waits behind
-            it.
+        lock_seconds: How long a module's migrations wait for tables that somebody else uses, in all; 0: for ever.
 
     Raises:
         MigrationError: The database refused a migration; the tables of its module are as they were.
@@ -144,13 +151,16 @@ def upgrade_module(module: Module, lock_seconds: int = LOCK_SECONDS, version: st
         MigrationError: As for `upgrade`.
     """
     config = alembic_config(module)
-    config.attributes["lock_seconds"] = lock_seconds
-    for turns in reversed(range(DEADLOCK_TURNS)):
+    config.attributes["lock_seconds"] = min(TURN_SECONDS, lock_seconds or TURN_SECONDS)
+    until = time.monotonic() + lock_seconds if lock_seconds else math.inf
+    while True:
         try:
             command.upgrade(config, version)
         except DBAPIError as error:
             # Former processes go on meanwhile. All of a module is one transaction, so nothing is left of it.
-            if turns and getattr(error.orig, "sqlstate", "") == DEADLOCK:
+            met = getattr(error.orig, "sqlstate", "") in {DEADLOCK, LOCK_NOT_AVAILABLE}
+            if met and time.monotonic() < until:
+                time.sleep(PAUSE_SECONDS)
                 continue
             folder = versions_folder(module)
             files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]

@@ -28,7 +28,7 @@ def database() -> None:
     type=click.IntRange(0, 86400),
     default=migrate.LOCK_SECONDS,
     show_default=True,
-    help="Seconds that a migration waits for a table somebody else uses (PostgreSQL); 0: for ever.",
+    help="Seconds that migrations wait for tables somebody else uses, in all (PostgreSQL); 0: for ever.",
 )
 @with_app
 def upgrade(plan: bool, lock_timeout: int) -> None:

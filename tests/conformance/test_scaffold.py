@@ -88,7 +88,7 @@ def installed(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_it_is_installed_and_migrated(installed: Installation) -> None:
-    assert "delivery_note" in installed.envoi("check")
+    assert "delivery_note" in installed.envoi("check", "--stopped")
     assert installed.envoi("db", "check").strip() == "Models and migrations agree."
 
 

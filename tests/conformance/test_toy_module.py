@@ -224,7 +224,7 @@ def test_disabled_it_leaves_the_commands_working(
     installation: Installation, delivered: dict[str, Any]
 ) -> None:
     installation.envoi("db", "upgrade", modules=WITHOUT_TOY)
-    checked = installation.envoi("check", modules=WITHOUT_TOY)
+    checked = installation.envoi("check", "--stopped", modules=WITHOUT_TOY)
     assert "All is well." in checked
     assert "toy" not in checked
     shown = json.loads(installation.envoi("outbox", "list", "--json", modules=WITHOUT_TOY))

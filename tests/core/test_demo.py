@@ -132,7 +132,9 @@ def test_a_fault_in_the_pdf_is_told_with_its_names(
 ) -> None:
     assert demonstration.load_demo(app) is not None
     monkeypatch.setattr(TICKET, "pdf_html", lambda _self, document: answer(document))
-    document = db.session.scalars(select(Document).where(Document.kind == "pos.ticket")).first()
+    document = db.session.scalars(
+        select(Document).where(Document.kind == "pos.ticket").order_by(Document.id)
+    ).first()
     assert document is not None
     with pytest.raises(RenderError) as caught:
         render_document(document, language="en")
@@ -143,7 +145,9 @@ def test_a_fault_is_a_sentence_where_somebody_writes_a_mail(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert demonstration.load_demo(app) is not None
-    document = db.session.scalars(select(Document).where(Document.kind == "pos.ticket")).first()
+    document = db.session.scalars(
+        select(Document).where(Document.kind == "pos.ticket").order_by(Document.id)
+    ).first()
     assert document is not None
     assert fields_of(document)["customer.name"] is not None
     monkeypatch.setattr(TICKET, "fields", answering(fails))

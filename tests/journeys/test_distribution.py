@@ -165,11 +165,11 @@ def test_a_run_by_keys_alone_left_out_given_a_time_paused_continued_stopped_and_
     keyboard.press("Enter")
     expect(progress).to_contain_text(desk("It begins at its time:"))
     page.reload()
-    expect(progress).to_contain_text(desk("running"))
+    expect(progress).to_contain_text(desk("scheduled"))
     press("Pause")
     expect(progress).to_contain_text(desk("paused"))
     press("Continue")
-    expect(progress).to_contain_text(desk("running"))
+    expect(progress).to_contain_text(desk("scheduled"))
     press("Stop")
     expect(progress).to_contain_text(desk("stopped"))
 
