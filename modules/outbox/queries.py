@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, inspect, or_, select
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User
@@ -415,6 +415,13 @@ def came_back_among(mails: Iterable[OutgoingMail]) -> set[int]:
     return set(db.session.scalars(select(OutgoingMail.id).where(OutgoingMail.id.in_(failed), CAME_BACK)))
 
 
+def _has_come_back(mail: OutgoingMail) -> bool:
+    # Where its recipients are there already, nobody is asked.
+    if "recipients" in inspect(mail).unloaded:
+        return bool(came_back_among([mail]))
+    return any(recipient.state is RecipientState.BOUNCED for recipient in mail.recipients)
+
+
 def badge_of(mail: OutgoingMail | None, came_back: Collection[int] | None = None) -> Badge | None:
     """Return what a document shows whose latest mail this is; None for no mail.
 
@@ -431,7 +438,7 @@ def badge_of(mail: OutgoingMail | None, came_back: Collection[int] | None = None
         mail.failure_kind,
         captured=mail.captured,
         dismissed=mail.dismissed_at is not None,
-        came_back=mail.id in (came_back_among([mail]) if came_back is None else came_back),
+        came_back=_has_come_back(mail) if came_back is None else mail.id in came_back,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -13,7 +15,7 @@ from modules.outbox.alerts import service
 from modules.outbox.alerts.bell import failure_bell
 from modules.outbox.alerts.held_back import held_for
 from modules.outbox.blueprint import blueprint
-from modules.outbox.queries import badge_of
+from modules.outbox.queries import badge_of, came_back_among
 
 
 @blueprint.get("/alerts")
@@ -29,7 +31,7 @@ def alerts() -> ResponseReturnValue:
         page=page,
         unseen=service.count_unseen(user),
         explanations=EXPLANATIONS,
-        badge_of=badge_of,
+        badge_of=partial(badge_of, came_back=came_back_among(row.mail for row in page.rows if row.mail)),
         paused=service.paused_since(servers),
         failing_folders=service.folders_failing_since(servers),
         preference=preference,
