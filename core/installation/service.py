@@ -212,16 +212,13 @@ def verify() -> Hold | None:
 
     Every process does so when it starts, and the sweep again and again.
     """
-    outside = remembered()
-    # On SQLite a reading that began before would show the database as it was then: behind what others have claimed
-    # since, as a restored one is.
-    end_reading()
-    row = db.session.execute(
-        select(Installation.name, Installation.generation, Installation.held_since).where(_ROW)
-    ).one_or_none()
-    end_reading()
+    row, outside, sign = _look()
+    if sign is not None:
+        # Asked of the two in turn: others may have made the first claim of all in between, and nothing was remembered
+        # before it. Whoever claims has looked before and written down what it saw, so a second look meets that; what
+        # was restored looks the same again.
+        row, outside, sign = _look()
     if row is not None and row.held_since is None:
-        sign = _sign(row.name, row.generation, outside)
         if sign is Sign.UNKNOWN and outside.silent:
             return None  # see `must_wait`
         if sign is not None:
@@ -232,6 +229,19 @@ def verify() -> Hold | None:
             except OSError as error:
                 logger.warning("The file of the installation cannot be written: %s.", error)
     return hold()
+
+
+def _look() -> tuple[Any, Remembered, Sign | None]:
+    """Return the row, what is remembered outside, and the sign that the database was restored."""
+    outside = remembered()
+    # On SQLite a reading that began before would show the database as it was then: behind what others have claimed
+    # since, as a restored one is.
+    end_reading()
+    row = db.session.execute(
+        select(Installation.name, Installation.generation, Installation.held_since).where(_ROW)
+    ).one_or_none()
+    end_reading()
+    return row, outside, _sign(row.name, row.generation, outside) if row is not None else None
 
 
 def _behind(name: str, generation: int, outside: Remembered) -> bool:

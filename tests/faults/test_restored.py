@@ -403,3 +403,24 @@ def test_a_process_that_has_read_before_others_claimed_sees_no_restore(app):
         other.execute(update(Installation).values(generation=generation + 1))
     installation.remember(name, generation + 1)
     assert installation.verify() is None
+
+
+@pytest.mark.both_databases
+def test_a_process_that_starts_while_another_makes_the_first_claim_of_all_sees_no_restore(
+    app, settings, send, server, monkeypatch
+):
+    mail = send("a@example.com")
+    looked: list[installation.Remembered] = []
+
+    def remembered() -> installation.Remembered:
+        looked.append(seen := look())
+        if len(looked) == 1:
+            # Another process starts too, finds nothing amiss, and claims before this one reads the database.
+            assert installation.verify() is None
+            assert claims.claim([mail.id])
+        return seen
+
+    look = installation.remembered
+    monkeypatch.setattr(installation, "remembered", remembered)
+    assert installation.verify() is None
+    assert looked[0] == installation.Remembered(None, None)
