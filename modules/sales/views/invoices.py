@@ -8,27 +8,22 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
-from core.documents.following import follower_panel
-from core.documents.service import warnings_of
 from core.i18n import gettext
 from core.web.record_form import record_form
 from modules.sales import queries
-from modules.sales.forms import InvoiceForm, lines_to_edit
+from modules.sales.forms import InvoiceForm
 from modules.sales.models import FrozenError, Invoice
 from modules.sales.service import invoices as service
-from modules.sales.service.lines import LineValues, lines_of, totals_of
+from modules.sales.service.lines import LineValues
 from modules.sales.service.orders import invoice_of
 from modules.sales.states import InvoiceState
 from modules.sales.views.blueprint import blueprint
 from modules.sales.views.editor import Editor, ask_about_former, company_of_form
+from modules.sales.views.shared import seen_revision, shown_in_form, shown_on_page, typed_in_form
 
 
 def _editable(document_id: int) -> Invoice:
     return queries.get_invoice(signed_in_user(), document_id, queries.EDIT) or abort(404)
-
-
-def _seen() -> int | None:
-    return request.form.get("revision", type=int)
 
 
 def _page_of(invoice: Invoice) -> ResponseReturnValue:
@@ -48,16 +43,10 @@ def invoice(document_id: int) -> ResponseReturnValue:
     """Show an invoice or a credit note."""
     user = signed_in_user()
     row = queries.get_invoice(user, document_id) or abort(404)
-    lines = lines_of(document_id)
     return render_template(
         "sales/invoice.html",
         invoice=row,
-        document=row.document,
-        lines=lines,
-        totals=totals_of(row.document, lines),
-        editable=queries.may_edit(user, row.document),
-        panel=follower_panel(row.document),
-        warnings=warnings_of(row.document),
+        **shown_on_page(row),
         followed_by=invoice_of(row.order) if row.credited and row.order is not None else None,
         crumbs=[list_of(row)],
     )
@@ -65,16 +54,8 @@ def invoice(document_id: int) -> ResponseReturnValue:
 
 def _values(form: InvoiceForm, lines: list[LineValues]) -> service.InvoiceValues:
     return service.InvoiceValues(
-        partner_id=form.partner_id.data or 0,
-        date=form.date.data,
-        lines=lines,
-        language=form.language.data,
         due_date=form.due_date.data,
-        payment_terms=form.payment_terms.data or "",
-        tax_rule_id=form.rule_id,
-        note=form.note.data or "",
-        former_customer=form.former_customer.data,
-        former_contacts=form.former_contacts.data,
+        **typed_in_form(form, lines),
     )
 
 
@@ -94,18 +75,10 @@ def invoice_new() -> ResponseReturnValue:
 
 def _form(row: Invoice, **how: None) -> InvoiceForm:
     document = row.document
-    partner = document.partner
     form = InvoiceForm(
-        partner_id=document.partner_id,
         date=document.date if row.date_chosen else None,
         due_date=row.due_date,
-        language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.said("payment_terms", document.language),
-        tax_rule_id=str(row.tax_rule_id or ""),
-        note=row.note,
-        lines=lines_to_edit(lines_of(document.id), document),
-        company_id=document.company_id,
-        revision=document.revision,
+        **shown_in_form(row),
         **how,
     )
     form.of_company(document.company_id)
@@ -147,7 +120,7 @@ def invoice_edit(document_id: int) -> ResponseReturnValue:
 def invoice_post(document_id: int) -> ResponseReturnValue:
     """Post a draft."""
     row = _editable(document_id)
-    service.post(row, signed_in_user(), seen_revision=_seen())
+    service.post(row, signed_in_user(), seen_revision=seen_revision())
     words = (
         gettext("Credit note %(number)s was posted.", number=row.document.number)
         if row.is_credit_note
@@ -162,7 +135,7 @@ def invoice_post(document_id: int) -> ResponseReturnValue:
 def invoice_cancel(document_id: int) -> ResponseReturnValue:
     """Cancel a draft."""
     row = _editable(document_id)
-    service.cancel(row, seen_revision=_seen())
+    service.cancel(row, seen_revision=seen_revision())
     flash(gettext("The draft was canceled. You can make it a draft again."))
     return _page_of(row)
 
@@ -172,7 +145,7 @@ def invoice_cancel(document_id: int) -> ResponseReturnValue:
 def invoice_reopen(document_id: int) -> ResponseReturnValue:
     """Make a draft again of a canceled one."""
     row = _editable(document_id)
-    service.reopen(row, seen_revision=_seen())
+    service.reopen(row, seen_revision=seen_revision())
     return _page_of(row)
 
 

@@ -8,28 +8,22 @@ from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.auth.permissions import requires, signed_in_user
-from core.documents.following import follower_panel
-from core.documents.service import warnings_of
 from core.i18n import gettext
-from core.partners.models import Partner
 from core.web.record_form import record_form
 from modules.sales import queries
-from modules.sales.forms import QuotationForm, lines_to_edit
+from modules.sales.forms import QuotationForm
 from modules.sales.models import Order
 from modules.sales.service import invoices as invoice_service
 from modules.sales.service import orders as service
-from modules.sales.service.lines import LineValues, lines_of, totals_of
+from modules.sales.service.lines import LineValues
 from modules.sales.states import ORDER, OrderState
 from modules.sales.views.blueprint import blueprint
 from modules.sales.views.editor import Editor, ask_about_former, company_of_form
+from modules.sales.views.shared import seen_revision, shown_in_form, shown_on_page, typed_in_form
 
 
 def _editable(document_id: int) -> Order:
     return queries.get_order(signed_in_user(), document_id, queries.EDIT) or abort(404)
-
-
-def _seen() -> int | None:
-    return request.form.get("revision", type=int)
 
 
 def _page_of(order: Order) -> ResponseReturnValue:
@@ -49,34 +43,20 @@ def order(document_id: int) -> ResponseReturnValue:
     """Show a quotation or an order."""
     user = signed_in_user()
     row = queries.get_order(user, document_id) or abort(404)
-    lines = lines_of(document_id)
     return render_template(
         "sales/order.html",
         order=row,
-        document=row.document,
-        lines=lines,
-        totals=totals_of(row.document, lines),
         invoice=service.invoice_of(row),
-        editable=queries.may_edit(user, row.document),
-        panel=follower_panel(row.document),
-        warnings=warnings_of(row.document),
+        **shown_on_page(row),
         crumbs=[list_of(row)],
     )
 
 
 def _values(form: QuotationForm, lines: list[LineValues]) -> service.QuotationValues:
     return service.QuotationValues(
-        partner_id=form.partner_id.data or 0,
-        date=form.date.data,
-        lines=lines,
-        language=form.language.data,
         validity_date=form.validity_date.data,
         delivery_date=form.delivery_date.data,
-        payment_terms=form.payment_terms.data or "",
-        tax_rule_id=form.rule_id,
-        note=form.note.data or "",
-        former_customer=form.former_customer.data,
-        former_contacts=form.former_contacts.data,
+        **typed_in_form(form, lines),
     )
 
 
@@ -101,19 +81,11 @@ def quotation_new() -> ResponseReturnValue:
 
 def _form(row: Order, **how: None) -> QuotationForm:
     document = row.document
-    partner: Partner | None = document.partner
     form = QuotationForm(
-        partner_id=document.partner_id,
         date=document.date,
         validity_date=row.validity_date,
         delivery_date=row.delivery_date,
-        language="" if partner and partner.language == document.language else document.language,
-        payment_terms=row.said("payment_terms", document.language),
-        tax_rule_id=str(row.tax_rule_id or ""),
-        note=row.note,
-        lines=lines_to_edit(lines_of(document.id), document),
-        company_id=document.company_id,
-        revision=document.revision,
+        **shown_in_form(row),
         **how,
     )
     form.of_company(document.company_id)
@@ -152,7 +124,7 @@ def order_edit(document_id: int) -> ResponseReturnValue:
 def order_confirm(document_id: int) -> ResponseReturnValue:
     """Make an order of a quotation."""
     row = _editable(document_id)
-    service.confirm(row, signed_in_user(), seen_revision=_seen())
+    service.confirm(row, signed_in_user(), seen_revision=seen_revision())
     flash(gettext("%(number)s is an order now.", number=row.document.number), "success")
     return _page_of(row)
 
@@ -162,7 +134,7 @@ def order_confirm(document_id: int) -> ResponseReturnValue:
 def order_cancel(document_id: int) -> ResponseReturnValue:
     """Cancel a quotation or an order."""
     row = _editable(document_id)
-    service.cancel(row, seen_revision=_seen())
+    service.cancel(row, seen_revision=seen_revision())
     flash(gettext("%(number)s was canceled. You can make it a quotation again.", number=row.document.number))
     return _page_of(row)
 
@@ -172,7 +144,7 @@ def order_cancel(document_id: int) -> ResponseReturnValue:
 def order_reopen(document_id: int) -> ResponseReturnValue:
     """Make a quotation again of what was canceled."""
     row = _editable(document_id)
-    service.reopen(row, seen_revision=_seen())
+    service.reopen(row, seen_revision=seen_revision())
     return _page_of(row)
 
 
@@ -194,6 +166,6 @@ def order_duplicate(document_id: int) -> ResponseReturnValue:
 def order_invoice(document_id: int) -> ResponseReturnValue:
     """Make the draft invoice of an order."""
     row = _editable(document_id)
-    invoice = invoice_service.invoice_order(row, signed_in_user(), seen_revision=_seen())
+    invoice = invoice_service.invoice_order(row, signed_in_user(), seen_revision=seen_revision())
     flash(gettext("Check the draft, then post it."), "success")
     return redirect(url_for("sales.invoice", document_id=invoice.document_id))
