@@ -125,6 +125,7 @@ MAILBOX = {
     "username": "answers@example.com",
     "folder": "INBOX",
     "mark_seen": False,
+    "delete_reports": False,
     "active": True,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import imaplib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -58,6 +59,7 @@ def make(dovecot: Dovecot, user: str, **changes: object) -> Mailbox:
         "username": user,
         "folder": "INBOX",
         "mark_seen": False,
+        "delete_reports": False,
         "active": True,
     }
     return save_mailbox(None, values | changes, PASSWORD)
@@ -102,6 +104,49 @@ def test_only_what_is_about_a_mail_is_marked_as_read_where_that_is_wanted(
     read_mailboxes()
     assert dovecot.flags(mailbox.username) == {"", "S"}
     assert dovecot.count(mailbox.username) == 2
+
+
+def test_only_reports_about_mails_are_deleted_where_that_is_wanted(
+    dovecot: Dovecot, send: Send, mailbox: Mailbox
+) -> None:
+    with transaction():
+        mailbox.delete_reports = mailbox.mark_seen = True
+    first, second = accepted(send("ann@far.example")), accepted(send("bob@far.example"))
+    dovecot.deliver(mailbox.username, NEWSLETTER)
+    dovecot.deliver(mailbox.username, report(first, ("ann@far.example", "failed")))
+    dovecot.deliver(mailbox.username, answer(first))
+    dovecot.deliver(mailbox.username, report(second, ("bob@far.example", "failed"), number=2))
+    assert read_now(mailbox) == 4
+    db.session.expire_all()
+    assert {first.state, second.state} == {MailState.FAILED}
+    assert dovecot.count(mailbox.username) == 2
+    assert dovecot.flags(mailbox.username) == {""}
+    # What came behind what is gone is found all the same.
+    dovecot.deliver(mailbox.username, NEWSLETTER)
+    assert read_now(mailbox) == 1
+    assert mailbox.failing_since is None
+
+
+def test_a_server_that_cannot_delete_single_messages_keeps_what_others_have_marked(
+    dovecot: Dovecot, send: Send, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imaplib.IMAP4, "_get_capabilities", _without_uidplus(imaplib.IMAP4._get_capabilities))
+    with transaction():
+        mailbox.delete_reports = True
+    mail = accepted(send("ann@far.example"))
+    dovecot.deliver(mailbox.username, NEWSLETTER)
+    dovecot.deliver(mailbox.username, report(mail, ("ann@far.example", "failed")))
+    read_mailboxes()
+    assert dovecot.flags(mailbox.username) == {"", "T"}
+    assert mailbox.failing_since is None
+
+
+def _without_uidplus(told: Callable[[imaplib.IMAP4], None]) -> Callable[[imaplib.IMAP4], None]:
+    def tell(connection: imaplib.IMAP4) -> None:
+        told(connection)
+        connection.capabilities = tuple(one for one in connection.capabilities if one != "UIDPLUS")
+
+    return tell
 
 
 def test_under_another_uidvalidity_nothing_is_lost_and_nothing_counts_twice(

@@ -1,4 +1,4 @@
-"""Reading a mailbox by IMAP (RFC 9051, RFC 3501), without changing it."""
+"""Reading a mailbox by IMAP (RFC 9051, RFC 3501), without changing it but where that is wanted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import select
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import cast
@@ -50,7 +50,7 @@ class ImapMailbox(ImapSession):
         access: Host, port, encryption, user and password; its timeout is for each answer.
         folder: The name of the folder.
         seconds: How long all of it may take; then the connection is cut, whatever the server does.
-        writable: True to be able to mark messages as seen; else the folder is opened so that nothing can change.
+        writable: True to be able to mark or delete messages; else the folder is opened so that nothing can change.
 
     Raises:
         MailboxError: It cannot be opened.
@@ -162,6 +162,22 @@ class ImapMailbox(ImapSession):
         """
         with self._told():
             self._ok(self._imap.uid("STORE", str(uid), "+FLAGS.SILENT", r"(\Seen)"))
+
+    def delete(self, uids: Sequence[int]) -> None:
+        """Delete messages; the places of those behind them change by that.
+
+        A server without UIDPLUS (RFC 4315) could only expunge all that anybody has marked: there they are marked, and
+        go when somebody tidies up.
+
+        Raises:
+            MailboxError: The server does not do it.
+        """
+        with self._told():
+            for start in range(0, len(uids), WINDOW):
+                some = ",".join(str(uid) for uid in uids[start : start + WINDOW])
+                self._ok(self._imap.uid("STORE", some, "+FLAGS.SILENT", r"(\Deleted)"))
+                if "UIDPLUS" in self._imap.capabilities:
+                    self._ok(self._imap.uid("EXPUNGE", some))
 
 
 def _moment(text: bytes) -> dt.datetime | None:

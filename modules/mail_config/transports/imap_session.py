@@ -124,6 +124,8 @@ class ImapSession:
             self._begin(Step.SIGN_IN)
             self._sign_in(access)
             self._stage = Stage.MAIL
+            # What a server can do it tells whole only to whom it knows (RFC 9051 §6.1.1).
+            self._imap._get_capabilities()
 
     def _begin(self, step: Step, detail: str = "") -> None:
         """Remember that a step begins, and what the one before it has found."""

@@ -291,15 +291,20 @@ def _read(mailbox_id: int, until: float) -> int:
     except UserError as error:
         remember_failure(mailbox_id, Failure(FailureKind.AUTH_FAILED, True, detail=str(error)))
         return 0
-    folder, mark_seen, known = mailbox.folder, mailbox.mark_seen, mailbox.uid_validity
+    folder, mark_seen, delete = mailbox.folder, mailbox.mark_seen, mailbox.delete_reports
+    known = mailbox.uid_validity
     last_uid, since = mailbox.last_uid, mailbox.read_from
     if known is not None and mailbox.looked_at is not None:
         since = max(since, mailbox.looked_at - LOOK_BACK)
     end_reading()
     looked = 0
+    reports: list[int] = []
     try:
         with ImapMailbox(
-            access, folder, seconds=until - time.monotonic() + TIMEOUT_SECONDS, writable=mark_seen
+            access,
+            folder,
+            seconds=until - time.monotonic() + TIMEOUT_SECONDS,
+            writable=mark_seen or delete,
         ) as box:
             if box.uid_validity != known:
                 # The UIDs of before name other messages, or none. Those that were taken are known by their hash.
@@ -314,33 +319,38 @@ def _read(mailbox_id: int, until: float) -> int:
                         break
                     if listed.uid <= last_uid:
                         continue  # a server that lists what was not asked for, or does not count upwards
-                    _take_one(box, mailbox_id, listed, mark_seen=mark_seen)
+                    if _take_one(box, mailbox_id, listed):
+                        reports.append(listed.uid)
+                        # Deleted at the end: all that lies behind moves up by that.
+                        if mark_seen and not delete:
+                            box.mark_seen(listed.uid)
                     last_uid, looked = listed.uid, looked + 1
                     _remember(mailbox_id, box.uid_validity, last_uid)
                 place += WINDOW
             _remember(mailbox_id, box.uid_validity, last_uid, looked_at=clock.now())
+            if delete:
+                box.delete(reports)
     except MailboxError as error:
         remember_failure(mailbox_id, error.failure)
     return looked
 
 
-def _take_one(box: ImapMailbox, mailbox_id: int, listed: Listed, *, mark_seen: bool) -> None:
+def _take_one(box: ImapMailbox, mailbox_id: int, listed: Listed) -> bool:
+    """Take a message in, and return True for a report about a mail of ours: an answer is for a person to read."""
     if listed.size > MAX_MESSAGE:
         with transaction() as session:
             session.execute(
                 update(Mailbox).where(Mailbox.id == mailbox_id).values(skipped=Mailbox.skipped + 1)
             )
         logger.warning("Mailbox %s: a message of %d octets was not read.", mailbox_id, listed.size)
-        return
+        return False
     octets = box.octets(listed.uid, SMALL)
     if octets and listed.size > SMALL and _is_wanted(octets, listed.received_at):
         octets = box.octets(listed.uid)
     if not octets:
-        return
+        return False
     taken = again(partial(take, octets, mailbox_id=mailbox_id, received_at=listed.received_at))
-    # An answer stays new: a person has still to read it.
-    if mark_seen and taken.verdict in _REPORTS:
-        box.mark_seen(listed.uid)
+    return taken.verdict in _REPORTS
 
 
 def _is_wanted(beginning: bytes, received_at: dt.datetime | None) -> bool:

@@ -105,8 +105,13 @@ class MailboxForm(RecordForm):
     )
     mark_seen = BooleanField(
         _l("Mark bounces and receipts as read"),
+        description=_l("Answers stay unread."),
+    )
+    delete_reports = BooleanField(
+        _l("Delete bounces and receipts"),
         description=_l(
-            "Otherwise nothing changes there. Answers stay unread; nothing is ever deleted or moved."
+            "Only those about emails that were sent from here, once they are kept here. Answers and everything else "
+            "stay. Without these two nothing changes in the mailbox."
         ),
     )
     active = BooleanField(_l("Active"), default=True)

@@ -71,7 +71,9 @@ class Mailbox(Base):
     folder: Mapped[str] = mapped_column(String(200), default="INBOX")
     """The one folder that is read."""
     mark_seen: Mapped[bool] = mapped_column(default=False)
-    """True to mark as read the reports about mails of ours. Answers stay new; nothing is ever deleted or moved."""
+    """True to mark as read the reports about mails of ours. Answers stay new."""
+    delete_reports: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """True to delete them instead, once they are kept here. Answers, and what is none of ours, always stay."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: it is not looked at."""
     uid_validity: Mapped[int | None] = mapped_column(BigInteger)
