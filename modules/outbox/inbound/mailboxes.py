@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -312,27 +312,32 @@ def _read(mailbox_id: int, until: float) -> int:
                 place = _first_since(box, since)
             else:
                 place = _first_after(box, last_uid)
-            while place <= box.count and time.monotonic() < until:
-                window = box.listed(place, min(place + WINDOW - 1, box.count))
-                for listed in window:
-                    if time.monotonic() >= until:
-                        break
-                    if listed.uid <= last_uid:
-                        continue  # a server that lists what was not asked for, or does not count upwards
-                    if _take_one(box, mailbox_id, listed):
-                        reports.append(listed.uid)
-                        # Deleted at the end: all that lies behind moves up by that.
-                        if mark_seen and not delete:
-                            box.mark_seen(listed.uid)
-                    last_uid, looked = listed.uid, looked + 1
-                    _remember(mailbox_id, box.uid_validity, last_uid)
-                place += WINDOW
+            for listed in _behind(box, place, last_uid, until):
+                if _take_one(box, mailbox_id, listed):
+                    reports.append(listed.uid)
+                    # Deleted at the end: all that lies behind moves up by that.
+                    if mark_seen and not delete:
+                        box.mark_seen(listed.uid)
+                last_uid, looked = listed.uid, looked + 1
+                _remember(mailbox_id, box.uid_validity, last_uid)
             _remember(mailbox_id, box.uid_validity, last_uid, looked_at=clock.now())
             if delete:
                 box.delete(reports)
     except MailboxError as error:
         remember_failure(mailbox_id, error.failure)
     return looked
+
+
+def _behind(box: ImapMailbox, place: int, uid: int, until: float) -> Iterator[Listed]:
+    """Return the messages from a place on that are behind a UID, as far as the time allows."""
+    while place <= box.count and time.monotonic() < until:
+        for listed in box.listed(place, min(place + WINDOW - 1, box.count)):
+            if time.monotonic() >= until:
+                return
+            if listed.uid > uid:  # else a server lists what was not asked for, or does not count upwards
+                uid = listed.uid
+                yield listed
+        place += WINDOW
 
 
 def _take_one(box: ImapMailbox, mailbox_id: int, listed: Listed) -> bool:
