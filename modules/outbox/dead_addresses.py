@@ -2,14 +2,15 @@
 
 No row says so: it is read from the recipients of mails, newest first, so an address that takes a mail again is alive by
 that, and an erased one is forgotten. A person may release one, which is noted with what the server has said. A private
-address is not among them: nobody remembers it from one receipt to the next. Whoever asks learns the day and nothing of
-the mail: it may be somebody else's.
+address is not among them: nobody remembers it from one receipt to the next. Whoever asks learns the day, what the
+server said of the address, and nothing of the mail: it may be somebody else's.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Select, and_, func, or_, select, update
 
@@ -23,26 +24,39 @@ _SAID = (RecipientState.ACCEPTED, RecipientState.BOUNCED, RecipientState.REFUSED
 _AT_ONCE = 900  # SQLite takes a bounded number of parameters
 
 
-def dead_among(addresses: Iterable[str]) -> dict[str, dt.datetime]:
-    """Return those of some addresses that are dead, each with the day on which the mail left that showed it.
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """That an address is dead.
+
+    Attributes:
+        since: The day on which the mail left that showed it.
+        words: What the server said, or ours where it had no words.
+    """
+
+    since: dt.datetime
+    words: str
+
+
+def dead_among(addresses: Iterable[str]) -> dict[str, Dead]:
+    """Return those of some addresses that are dead.
 
     By a number of queries that grows with the thousands of addresses, not with each.
     """
     wanted = {address: _keys(address) for address in addresses}
-    last: dict[str, tuple[int, dt.datetime | None]] = {}
+    last: dict[str, tuple[int, Dead | None]] = {}
     for keys in _some(wanted.values()):
-        for number, addr_spec, dead, left_at in db.session.execute(_last_said(keys)):
-            last[addr_spec] = number, left_at if dead else None
-    found: dict[str, dt.datetime] = {}
+        for number, addr_spec, dead, left_at, words in db.session.execute(_last_said(keys)):
+            last[addr_spec] = number, Dead(left_at, words) if dead else None
+    found: dict[str, Dead] = {}
     for address, keys in wanted.items():
         said = [last[key] for key in keys if key in last]
-        since = max(said, key=lambda one: one[0])[1] if said else None
-        if since is not None:
-            found[address] = since
+        newest = max(said, key=lambda one: one[0])[1] if said else None
+        if newest is not None:
+            found[address] = newest
     return found
 
 
-def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime]:
+def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime, str]:
     """Return what finds the last that servers have said of each of some addresses, and whether it is dead by that."""
     newest = (
         select(func.max(MailRecipient.id))
@@ -70,6 +84,7 @@ def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime]:
                 ),
             ),
             left_at,
+            MailRecipient.diagnostic,
         )
         .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
         .where(MailRecipient.id.in_(newest))
@@ -83,7 +98,7 @@ def release(address: str) -> bool:
         Whether it was dead.
     """
     with transaction() as session:
-        dead = [number for number, _key, dead, _at in session.execute(_last_said(_keys(address))) if dead]
+        dead = [number for number, _key, dead, *_ in session.execute(_last_said(_keys(address))) if dead]
         session.execute(
             update(MailRecipient).where(MailRecipient.id.in_(dead)).values(released_at=clock.now())
         )

@@ -217,6 +217,7 @@ def test_a_person_releases_an_address_until_a_server_says_again_that_nobody_has_
     browser = sign_in(make_user())
     page = browser.get(f"/partners/{partner.id}").text
     assert "It works again" in page
+    assert "words: 550 5.1.1" in page.replace("&#39;", "'")
     url = f"/outbox/partners/{partner.id}/release"
     browser.post(url, data={"address": "ANN@other.example"})
     assert set(dead_among(["ann@far.example"])) == {"ann@far.example"}

@@ -147,14 +147,14 @@ def _about_addresses(form: ComposeForm) -> Iterator[Finding]:
 def _came_back(form: ComposeForm) -> Iterator[Finding]:
     """Ask about addresses that nobody has, and tell of those who have complained."""
     fields = {recipient.address.addr_spec: recipient.field for recipient in form.draft.recipients}
-    for address, since in dead_among(fields).items():
+    for address, dead in dead_among(fields).items():
         yield Finding(
             f"dead:{address}",
             Severity.ASK,
             gettext(
                 "%(address)s came back on %(day)s: the mailbox does not exist.",
                 address=address,
-                day=day(since),
+                day=day(dead.since),
             ),
             field=fields[address].value,
         )

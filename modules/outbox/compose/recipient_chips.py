@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext
@@ -74,9 +73,7 @@ def chips_of(recipients: Sequence[DraftRecipient], user: User, *, of_customer: b
     ]
 
 
-def _problem(
-    recipient: DraftRecipient, opted_out: Mapping[str, Partner], dead: Mapping[str, dt.datetime]
-) -> str:
+def _problem(recipient: DraftRecipient, opted_out: Mapping[str, Partner], dead: Collection[str]) -> str:
     if recipient.address.addr_spec in dead:
         return str(gettext("address unknown"))
     return str(gettext("opted out of emails")) if recipient.address.key in opted_out else ""

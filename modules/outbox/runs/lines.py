@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from core.partners.models import Partner
 from core.web.formats import day
 from modules.mail_config.mail_templates.selection import language_of
 from modules.mail_config.models import MailTemplate
-from modules.outbox.dead_addresses import dead_among
+from modules.outbox.dead_addresses import Dead, dead_among
 from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, Run, RunItem, RunState
 from modules.outbox.queries import Badge, badge_of, came_back_among, visible_recipients
 from modules.outbox.runs.drafting import Facts, facts_of, shown
@@ -121,14 +120,14 @@ def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
     ]
 
 
-def _detail(row: Row, dead: Mapping[str, dt.datetime]) -> str:
+def _detail(row: Row, dead: Mapping[str, Dead]) -> str:
     if row.item.reason is not HeldReason.DEAD_ADDRESS:
         return row.item.detail
     return " ".join(
         gettext(
             "%(address)s came back on %(day)s: the mailbox does not exist.",
             address=address,
-            day=day(dead[address]),
+            day=day(dead[address].since),
         )
         for address in row.recipients
         if address in dead
