@@ -151,6 +151,9 @@
   function noResults() {
     const line = document.createElement("div");
     line.className = "no-results";
+    // A list of choices holds nothing but choices; this one cannot be taken.
+    line.setAttribute("role", "option");
+    line.setAttribute("aria-disabled", "true");
     line.textContent = text("messageNone");
     return line;
   }
@@ -187,6 +190,13 @@
   // then it opens what may have been closed meanwhile.
   function newChoice(select, settings) {
     const choice = new window.TomSelect(select, settings);
+    // What was marked may have been taken, and is not among the choices any more.
+    choice.hook("after", "refreshOptions", () => {
+      const marked = choice.focus_node.getAttribute("aria-activedescendant");
+      if (marked && !document.getElementById(marked)) choice.clearActiveOption();
+    });
+    // What was typed has found what it was typed for: the others are offered again.
+    choice.on("item_add", () => choice.setTextboxValue(""));
     choice.hook("instead", "focus", () => {
       if (choice.isDisabled || choice.isReadOnly) return;
       const target = choice.control_input.offsetWidth ? choice.control_input : choice.focus_node;

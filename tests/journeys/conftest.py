@@ -79,12 +79,14 @@ def google() -> Iterator[Provider]:
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory, redis_url: str, google: Provider) -> Iterator[House]:
     """A running Envoi with demonstration data, one for all journeys."""
+    folder = tmp_path_factory.mktemp("house")
     settings = {
+        "ENVOI_DISTRIBUTION_ARCHIVE_DIR": str(folder),
         "ENVOI_MAIL_CONFIG_GOOGLE_BASE_URL": google.base_url,
         "ENVOI_MAIL_CONFIG_GOOGLE_CLIENT_ID": CLIENT_ID,
         "ENVOI_MAIL_CONFIG_GOOGLE_CLIENT_SECRET": CLIENT_SECRET,
     }
-    with running_house(tmp_path_factory.mktemp("house"), redis_url, **settings) as house:
+    with running_house(folder, redis_url, **settings) as house:
         yield house
 
 

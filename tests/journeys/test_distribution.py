@@ -11,14 +11,20 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
+from sqlalchemy import select
 
 from core import clock
 from core.app import create_app
+from core.auth.models import User
+from core.companies.models import Company
 from core.config import read_settings
+from core.db import db, end_reading
+from core.partners.service import save_partner
+from modules.sales.service import invoices
 from tests.journeys.conftest import Desk
-from tests.journeys.house import House
+from tests.journeys.house import House, wait_until
 from tests.journeys.test_pages import complaints
-from tests.journeys.test_runs import quotations
+from tests.journeys.test_runs import LINES, quotations
 from tests.journeys.variants import BOTH, NARROW, WIDE, opposite_corners
 from tests.journeys.words import ADMIN, OLIVER, SOPHIE, Reader
 
@@ -31,6 +37,26 @@ def app(house: House) -> Flask:
 
 def select_all(page: Page) -> None:
     page.locator("[data-select-all]").check()
+
+
+def choose(desk: Desk, field: str, words: str) -> None:
+    """Take one of the choices of a field in which several are."""
+    desk.page.get_by_role("combobox", name=desk(field)).fill(words)
+    desk.page.locator(".ts-dropdown:visible .option").filter(has_text=words).first.click()
+    desk.page.keyboard.press("Escape")
+
+
+def draft_invoice(app: Flask, reader: Reader, name: str) -> None:
+    """Write an invoice for a new customer."""
+    with app.app_context():
+        company = db.session.scalars(select(Company).where(Company.name == reader.company)).one()
+        seller = db.session.scalars(select(User).where(User.login.startswith(reader.login))).one()
+        partner = save_partner(
+            None,
+            {"name": name, "email": f"office.{reader.language}@example.com", "language": reader.language},
+        )
+        invoices.create_invoice(company, invoices.InvoiceValues(partner.id, lines=LINES), seller)
+        end_reading()
 
 
 def choose_customer(desk: Desk, name: str) -> None:
@@ -121,6 +147,72 @@ def test_documents_go_by_their_rules_on_paper_and_by_hand_and_all_is_in_the_hist
     expect(lines.nth(0)).to_contain_text("=1+1 · ")
     expect(lines.nth(0).get_by_role("button")).to_have_count(0)
     assert "way=handed-over" in page.url
+
+
+@opposite_corners("reader, viewport", [OLIVER, SOPHIE], [NARROW, WIDE])
+def test_a_posted_invoice_goes_by_itself_to_whom_its_function_code_names_and_to_the_archive(
+    sit_down: Callable[..., Desk], app: Flask, reader: Reader, viewport: dict[str, int]
+) -> None:
+    name, at = f"By itself {reader.language}", f"accounts.{reader.language}@example.com"
+    draft_invoice(app, reader, name)
+
+    # The customer has somebody for invoices.
+    desk = sit_down(reader, viewport=viewport, bypass_csp=True)
+    page = desk.page
+    desk.go(f"/partners?q={name.replace(' ', '+')}")
+    page.locator(".row-link").click()
+    desk.link("New contact").click()
+    desk.field("Name").fill("Accounts")
+    desk.field("Email address").fill(at)
+    choose(desk, "Function codes", "FACT")
+    assert list(complaints(desk, reader.language)) == []
+    desk.button("Save").click()
+    expect(page.locator("main")).to_contain_text(at)
+
+    # The administrator says that its invoices go there, and to the archive, once they are posted.
+    boss = sit_down(ADMIN)
+    boss.go("/distribution/rules")
+    boss.link("New rule").click()
+    boss.field("Company").select_option(label=reader.company)
+    choose_customer(boss, name)
+    choose(boss, "Email to the contacts with a function code", "FACT")
+    boss.field("Archive").check()
+    boss.field("Folder of the archive").fill("{year}/" + reader.language)
+    boss.field("File name format").fill("{number} {customer}")
+    boss.field("By itself").check()
+    boss.button("Save").click()
+    expect(boss.page.locator("tbody")).to_contain_text(name)
+
+    # Posted, it waits a while in which it can be stopped; let go, it is sent and archived.
+    desk.go(f"/sales/invoices?q={name.replace(' ', '+')}")
+    page.locator(".row-link").click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    desk.button("Post").click()
+    panel = page.locator("section", has=page.locator("#distribution-title"))
+    lines = panel.get_by_role("listitem").filter(has_text=desk("by a rule"))
+    expect(lines).to_have_count(2)
+    assert list(complaints(desk, reader.language)) == []
+    number = desk.heading().inner_text().split()[-1]
+    lines.filter(has_text=desk("Archive")).get_by_role("button", name=desk("Stop")).click()
+    # The page of the document's distribution comes next.
+    lines = page.get_by_role("listitem").filter(has_text=desk("by a rule"))
+    expect(lines.filter(has_text=desk("Archive")).get_by_role("button")).to_have_count(0)
+    assert list(complaints(desk, reader.language)) == []
+    lines.filter(has_text=desk("Email")).get_by_role("button", name=desk("Let it go now")).click()
+    wait_until("the invoice was accepted", lambda: desk.house.accepted(at) == 1)
+
+    # What was stopped is archived by hand.
+    desk.button("Archive").click()
+    written = desk.house.data_dir.parent / f"{clock.now().year}" / reader.language
+    wait_until("the invoice was archived", lambda: list(written.glob(f"*{name}.pdf")))
+    assert number.rpartition("/")[2] in next(written.iterdir()).name
+
+    desk.go("/distribution/history")
+    choose_customer(desk, name)
+    desk.button("Show").click()
+    history = page.locator("tbody tr")
+    expect(history).to_have_count(3)
+    expect(history.filter(has_text="Accounts")).to_have_count(1)
 
 
 @BOTH
