@@ -81,7 +81,7 @@ def _posted(client_id: str, register: Register) -> Ticket | None:
     """
     ticket = db.session.scalar(select(Ticket).where(Ticket.client_id == client_id))
     if ticket is not None and ticket.document.company_id != register.company_id:
-        raise UserError(_l("This sale was posted elsewhere. Reload the till and ring it up again."))
+        raise UserError(_l("This sale was recorded elsewhere. Reload the till and ring it up again."))
     return ticket
 
 
