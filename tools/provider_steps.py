@@ -98,11 +98,12 @@ def label(text: str, **values: str) -> str:
 
 
 def _my_mail() -> str:
-    return label("My mail")
+    return label("My email")
 
 
 def _new_server() -> str:
-    return f"*{' › '.join(label(one).strip('*') for one in ('Configuration', 'Technical', 'Mail servers', 'New'))}*"
+    way = ("Configuration", "Technical", "Mail servers", "New mail server")
+    return f"*{' › '.join(label(one).strip('*') for one in way)}*"
 
 
 def _end() -> str:

@@ -8,6 +8,7 @@ the module's package.
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,8 @@ KEYWORDS = parse_keywords(
         "npgettext:1c,2,3",
     ]
 )
+# Where a line must not end: French puts a no-break space (U+00A0) there, and a no-break hyphen (U+2011) into “e‑mail”.
+LOOSE = {"fr": re.compile(r"\S [:;?!»](?![\w-])|« |\b[Ee]-mails?\b")}
 TEMPLATE_SUFFIXES = {".html", ".txt"}
 SKIPPED_FOLDERS = {"__pycache__", "migrations", "translations"}
 # Lines of a .po file's head that differ from run to run and say nothing.
@@ -161,6 +164,8 @@ def problems(part: Part, locale: str) -> Iterator[str]:
         else:
             errors: list[TranslationError] = message.check(catalog)
             yield from (f"{error}: {identity[1]!r}" for error in errors)
+            if locale in LOOSE and LOOSE[locale].search(str(message.string)):
+                yield f"a line may end where it must not (U+00A0, U+2011): {identity[1]!r}"
     gone = [identity for identity in have if identity not in wanted]
     yield from (f"obsolete: {text!r}" for _context, text in [*gone, *map(key, catalog.obsolete.values())])
 

@@ -73,7 +73,7 @@ class ReplacementForm(Form):  # type: ignore[misc]
 class TaxRuleForm(SpokenForm):
     """A rule."""
 
-    name = StringField(_l("Name"), [*required(), at_most(80)], description=_l("For the house; not printed"))
+    name = StringField(_l("Name"), [*required(), at_most(80)], description=_l("Internal note; not printed"))
     customers = SelectField(
         _l("Applies to"),
         choices=[SelectChoice(group.value, _l(title)) for group, title in GROUP_TITLES.items()],

@@ -81,7 +81,7 @@ def choose(ids: Sequence[int], by: User) -> Print:
         if behavior_of(row).why_not_sendable(row) is None
     }
     if not rows:
-        raise UserError(_l("None of these documents can be printed to be sent: post or confirm them first."))
+        raise UserError(_l("None of these documents can be printed to be sent: issue or confirm them first."))
     with transaction() as session:
         dispatches.want(rows.values(), Way.PAPER, by)
         made = Print(by_user_id=by.id, total=len(rows))

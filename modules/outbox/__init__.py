@@ -35,7 +35,7 @@ module = Module(
             technical=True,
         ),
         MenuItem(
-            N_("Incoming mail"),
+            N_("Incoming email"),
             "outbox.mailboxes",
             "outbox.inbound.manage",
             N_("Configuration"),

@@ -14,17 +14,17 @@ module = Module(
     blueprint="modules.pos.views:blueprint",
     menu=(
         MenuItem(N_("Registers"), "pos.registers", "pos.till.use", _SECTION, 42),
-        MenuItem(N_("Tickets"), "pos.tickets", "pos.ticket.read", _SECTION, 44),
+        MenuItem(N_("Receipts"), "pos.tickets", "pos.ticket.read", _SECTION, 44),
         MenuItem(N_("Sessions"), "pos.sessions", "pos.ticket.read", _SECTION, 46),
         MenuItem(N_("Payment methods"), "pos.methods", "pos.register.edit", _SECTION, 47),
         MenuItem(N_("Till settings"), "pos.settings", "pos.register.edit", _SECTION, 48),
     ),
     document_kinds=(
         DocumentKind(
-            "pos.ticket", N_("Ticket"), "pos.ticket", "pos.ticket.read", "modules.pos.behavior:ticket"
+            "pos.ticket", N_("Receipt"), "pos.ticket", "pos.ticket.read", "modules.pos.behavior:ticket"
         ),
     ),
-    lists=(SelectableList("pos.tickets", N_("Tickets"), "pos.ticket.read", "modules.pos.tables:tickets"),),
+    lists=(SelectableList("pos.tickets", N_("Receipts"), "pos.ticket.read", "modules.pos.tables:tickets"),),
     permissions=(
         Permission(
             "pos.till.use",
@@ -34,7 +34,7 @@ module = Module(
         ),
         Permission(
             "pos.ticket.read",
-            N_("Read tickets and sessions"),
+            N_("Read receipts and sessions"),
             scopes=(Scope.COMPANY, Scope.ALL),
             granted={"cashier": Scope.COMPANY, "support": Scope.ALL, "administrator": Scope.ALL},
         ),

@@ -18,7 +18,7 @@ from modules.pos.service.registers import receipt_name, settings_of
 from modules.pos.service.ticket_totals import totals_of
 
 CATALOGUE: Sequence[FieldSpec] = (
-    FieldSpec("document.title", N_("Kind of document"), sample=N_("Ticket")),
+    FieldSpec("document.title", N_("Kind of document"), sample=N_("Receipt")),
     FieldSpec("document.number", N_("Number"), sample="C1-000004"),
     FieldSpec("document.date", N_("Date"), FieldType.DATE),
     FieldSpec("document.currency", N_("Currency"), sample="EUR"),
@@ -36,9 +36,11 @@ CATALOGUE: Sequence[FieldSpec] = (
     *COMPANY_FIELDS,
 )
 
+# As it is called in databases that were set up before: there it stays, and goes on being translated.
+FORMER_NAME = N_("Ticket: receipt")
 TEMPLATES = (
     ShippedTemplate(
-        name=N_("Ticket: receipt"),
+        name=N_("Receipt: sending"),
         attachment_name="{{ document.file_name }}",
         texts={
             "en": (
@@ -72,7 +74,7 @@ def ticket_of(document: Document) -> Ticket:
     """
     row = db.session.get(Ticket, document.id)
     if row is None:
-        raise UserError(_l("This ticket no longer exists."))
+        raise UserError(_l("This receipt no longer exists."))
     return row
 
 

@@ -89,7 +89,7 @@ class SettingsForm(RecordForm):
         ),
     )
     footer = TextAreaField(
-        _l("Below the ticket"), [at_most(1000)], description=_l("Terms of exchange, a greeting")
+        _l("Below the receipt"), [at_most(1000)], description=_l("Terms of exchange, a greeting")
     )
 
 

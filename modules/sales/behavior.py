@@ -19,7 +19,7 @@ from modules.sales.states import InvoiceState, OrderState
 from modules.sales.warnings import warnings
 
 CANCELED: object = _l("A canceled document is not sent.")
-DRAFT: object = _l("Post it first: a draft has no number yet.")
+DRAFT: object = _l("Issue it first: a draft has no number yet.")
 
 
 class OrderBehavior:

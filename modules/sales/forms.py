@@ -326,7 +326,7 @@ class QuotationForm(DocumentForm):
 class InvoiceForm(DocumentForm):
     """A draft invoice or credit note."""
 
-    date = DateField(_l("Date"), [Optional()], description=_l("Empty: the day on which it is posted"))
+    date = DateField(_l("Date"), [Optional()], description=_l("Empty: the day on which it is issued"))
     due_date = DateField(_l("Due date"), [Optional()], description=_l("Empty: 30 days after the date"))
 
     order = ("partner_id", "date", "due_date", "language", "payment_terms", "tax_rule_id")

@@ -210,7 +210,7 @@ class FrozenError(AnyFrozenError):
     """Somebody tried to change a posted invoice or credit note."""
 
     def __init__(self) -> None:
-        super().__init__(_l("A posted document cannot be changed any more. Make a credit note instead."))
+        super().__init__(_l("An issued document cannot be changed any more. Make a credit note instead."))
 
 
 def _posted(document_id: str) -> str:

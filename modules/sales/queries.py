@@ -124,7 +124,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
     if kind in INVOICE_KINDS:
         filters = [
             Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
-            Filter("posted", N_("Posted"), Invoice.state == InvoiceState.POSTED, "state"),
+            Filter("posted", N_("Issued"), Invoice.state == InvoiceState.POSTED, "state"),
             Filter("canceled", N_("Canceled"), Invoice.state == InvoiceState.CANCELED, "state"),
             *(
                 [Filter("credited", N_("Credited"), Invoice.credited.is_(True), "state")]

@@ -51,7 +51,7 @@ def _state(row: Order | Invoice, invoiced: bool) -> str:
         case InvoiceState.DRAFT:
             return str(gettext("Draft"))
         case InvoiceState.POSTED:
-            return str(gettext("Posted"))
+            return str(gettext("Issued"))
         case _:
             return str(gettext("Canceled"))
 

@@ -259,3 +259,18 @@ def test_two_catalogues_that_say_one_string_differently_are_noticed(tmp_path: Pa
     first, second = catalogues.conflicts(parts, "fr")
     assert first.startswith("“Change” is translated in several ways (till: Rendu; composer: Modifier)")
     assert "“Who”" in second
+
+
+@pytest.mark.parametrize("said", ["Objet : {}", "Objet\u00a0: « {}\u00a0»", "Un e-mail", "Deux E-mails"])
+def test_french_that_breaks_a_line_before_its_colon_or_in_a_word_is_noticed(
+    tmp_path: Path, said: str
+) -> None:
+    part = catalogues.part_of_package("bad", tmp_path)
+    (tmp_path / "views.py").write_text('_("Subject")\n')
+    source = part.catalogue("fr")
+    source.parent.mkdir(parents=True)
+    head = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n'
+    source.write_text(f'{head}\nmsgid "Subject"\nmsgstr "{said}"\n')
+    assert [words.rpartition(": ")[2] for words in catalogues.problems(part, "fr")] == ["'Subject'"]
+    source.write_text(f'{head}\nmsgid "Subject"\nmsgstr "Objet de l’e\u2011mail\u00a0: «\u00a0{{}}\u00a0»"\n')
+    assert not list(catalogues.problems(part, "fr"))

@@ -136,7 +136,7 @@ def test_a_web_process_whose_tables_are_migrated_under_it_says_so_and_does_nothi
     eventually(lambda: ask()[0] == 503, "it has noticed")
     code, page = ask("/outbox/mails", **{"Accept-Language": "fr"})
     assert code == 503
-    assert "Envoi a été mis à jour" in page
+    assert "L’application a été mise à jour" in page
     assert "Traceback" not in process.log
     assert "tables of outbox are newer than this program" in process.log
     # A page in place shows the sentence, and files are served: browsers go on showing what they have.

@@ -209,7 +209,7 @@ CASES = {
         "/outbox/mailboxes/{}/edit", "name", "Bounces", "Returns", "mark_seen", "y", _columns("name", "mark_seen"),
         ("Answers", False),
     ),
-    "web hook": Case(
+    "webhook": Case(
         lambda _: save_hook(None, {"name": "Relay", "provider": "brevo", "active": True}, "a token of ours"),
         "/outbox/hooks/{}/edit", "name", "Brevo", "Relay 2", "active", "", _columns("name", "active"), ("Relay", True),
     ),
@@ -238,7 +238,7 @@ AFTER |= {
     "mail server": 3,
     "till settings": True,
     "mailbox": True,
-    "web hook": False,
+    "webhook": False,
     "distribution rule": 30,
 }
 

@@ -94,7 +94,7 @@ def test_a_mail_waits_for_a_server_until_it_has_passed_its_test(
 
     with SmtpLab(credentials=("envoi", "the right one")) as lab:
         desk.go("/mail_config/servers")
-        desk.link("New").click()
+        desk.link("New mail server").click()
         for encryption, port in (("tls", "465"), ("starttls", "587"), ("none", "25")):
             desk.field("Encryption").select_option(encryption)
             expect(desk.field("Port")).to_have_value(port)

@@ -280,7 +280,7 @@ def test_what_is_being_kept_does_not_come_after_it_was_discarded(sit_down: Calla
     composer.get_by_label("Subject").fill("Thrown away")
     late = until_held(page, held)
     page.once("dialog", lambda question: question.accept())
-    composer.get_by_role("button", name="Discard").click()
+    composer.get_by_role("button", name="Discard draft").click()
     page.wait_for_timeout(300)
     with page.expect_response("**/discard"):
         late.continue_()

@@ -315,7 +315,7 @@ def test_discard_asks_and_forgets(sit_down: Callable[..., Desk]) -> None:
     dialog = open_composer(desk)
     type_recipients(desk, dialog, "discarded@example.com")
     desk.page.once("dialog", lambda question: question.accept())
-    dialog.get_by_role("button", name="Discard", exact=True).click()
+    dialog.get_by_role("button", name="Discard draft", exact=True).click()
     expect(dialog).to_be_hidden()
     expect(opener(desk)).to_be_focused()
     dialog = open_composer(desk)

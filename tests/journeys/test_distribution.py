@@ -150,7 +150,7 @@ def test_documents_go_by_their_rules_on_paper_and_by_hand_and_all_is_in_the_hist
 
 
 @opposite_corners("reader, viewport", [OLIVER, SOPHIE], [NARROW, WIDE])
-def test_a_posted_invoice_goes_by_itself_to_whom_its_function_code_names_and_to_the_archive(
+def test_an_issued_invoice_goes_by_itself_to_whom_its_function_code_names_and_to_the_archive(
     sit_down: Callable[..., Desk], app: Flask, reader: Reader, viewport: dict[str, int]
 ) -> None:
     name, at = f"By itself {reader.language}", f"accounts.{reader.language}@example.com"
@@ -169,7 +169,7 @@ def test_a_posted_invoice_goes_by_itself_to_whom_its_function_code_names_and_to_
     desk.button("Save").click()
     expect(page.locator("main")).to_contain_text(at)
 
-    # The administrator says that its invoices go there, and to the archive, once they are posted.
+    # The administrator says that its invoices go there, and to the archive, once they are issued.
     boss = sit_down(ADMIN)
     boss.go("/distribution/rules")
     boss.link("New rule").click()
@@ -183,11 +183,11 @@ def test_a_posted_invoice_goes_by_itself_to_whom_its_function_code_names_and_to_
     boss.button("Save").click()
     expect(boss.page.locator("tbody")).to_contain_text(name)
 
-    # Posted, it waits a while in which it can be stopped; let go, it is sent and archived.
+    # Issued, it waits a while in which it can be stopped; let go, it is sent and archived.
     desk.go(f"/sales/invoices?q={name.replace(' ', '+')}")
     page.locator(".row-link").click()
     page.on("dialog", lambda dialog: dialog.accept())
-    desk.button("Post").click()
+    desk.button("Issue").click()
     panel = page.locator("section", has=page.locator("#distribution-title"))
     lines = panel.get_by_role("listitem").filter(has_text=desk("by a rule"))
     expect(lines).to_have_count(2)

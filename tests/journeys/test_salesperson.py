@@ -147,8 +147,8 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     desk.button("Create invoice").click()
     expect(page.locator(".status-bar [aria-current=step]")).to_have_text(desk("Draft"))
     page.once("dialog", lambda dialog: dialog.accept())
-    desk.button("Post").click()
-    expect(page.locator(".status-bar [aria-current=step]")).to_contain_text(desk("Posted"))
+    desk.button("Issue").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_contain_text(desk("Issued"))
     expect(desk.link("Edit")).to_have_count(0)  # frozen from now on
     invoice = desk.heading().inner_text()
     assert invoice != number
@@ -160,8 +160,8 @@ def test_a_quotation_written_by_keyboard_alone_ends_in_a_credit_note(
     expect(page.locator(".sheet-title")).to_contain_text(desk("Credit note"))
     expect(page.locator("main")).to_contain_text(invoice)
     page.once("dialog", lambda dialog: dialog.accept())
-    desk.button("Post").click()
-    expect(page.locator(".status-bar [aria-current=step]")).to_contain_text(desk("Posted"))
+    desk.button("Issue").click()
+    expect(page.locator(".status-bar [aria-current=step]")).to_contain_text(desk("Issued"))
     credit_note = desk.heading().inner_text()
     printed = pdf_text(desk)
     assert credit_note in printed

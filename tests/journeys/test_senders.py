@@ -36,8 +36,8 @@ def test_a_user_sends_from_the_own_address(desk: Desk, house: House, reader: Rea
     page, own = desk.page, f"{reader.login}@demo.example.com"
     desk.go("/sales/quotations")
     page.locator(".navbar .dropdown-toggle").last.click()
-    desk.link("My mail").click()
-    expect(desk.heading()).to_have_text(desk("My mail"))
+    desk.link("My email").click()
+    expect(desk.heading()).to_have_text(desk("My email"))
     desk.field("Send from").fill("nobody")
     desk.button("Save").click()
     expect(page.get_by_role("alert")).to_contain_text("nobody")

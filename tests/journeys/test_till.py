@@ -351,7 +351,7 @@ def test_a_refused_receipt_is_not_called_sent_and_is_corrected_from_the_ticket(
     assert not list(complaints(desk, "fr"))
     assert_nowhere(house, b"refused+walk-in@")
     # From the ticket to the mail, and the address put right: it is kept no more than the first.
-    panel.get_by_role("link", name=re.compile(desk("Ticket").lower())).click()
+    panel.get_by_role("link", name=re.compile(desk("Receipt").lower())).click()
     desk.link("Correct the address").click()
     field = page.get_by_label(desk("Correct address"))
     field.fill("right.now@walk-in.example.com")

@@ -100,7 +100,7 @@ def test_a_tab_that_was_duplicated_finishes_no_sale_twice(enter: Callable[..., D
         tab.keyboard.press("Enter")
         expect(tab.locator("[data-payment]")).to_be_hidden()
     expect(twin.locator("[data-notice=sold]")).to_contain_text(
-        desk("This sale was finished already: look under Tickets.")
+        desk("This sale was finished already: look under Receipts.")
     )
     wait_until("the ticket", lambda: len(clients(house)) == before + 1)
 
@@ -128,7 +128,7 @@ def test_settings_of_the_company_reach_the_till_and_its_receipts(
     desk = settings
     expect(desk.heading()).to_have_text("Till settings of Atelier Lumen")
     desk.field("Offer to email the receipt").uncheck()
-    desk.field("Email template of receipts").select_option(label="Ticket: receipt")
+    desk.field("Email template of receipts").select_option(label="Receipt: sending")
     desk.field("Paper of receipts").select_option(label="A4")
     desk.button("Save").click()
     expect(desk.page.locator("#flashes")).to_contain_text("The settings were saved.")

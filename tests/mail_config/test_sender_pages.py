@@ -53,7 +53,7 @@ def set_up(browser, lab, password):
 
 def test_a_user_sets_up_the_own_sender_and_server_tests_it_and_sends(lab, company, sophie, sign_in):
     browser = sign_in(sophie)
-    assert "My mail" in browser.get("/", follow_redirects=True).text
+    assert "My email" in browser.get("/", follow_redirects=True).text
     page = browser.post("/mail_config/mine", data={"address": ELSEWHERE, "name": "Sophie", "way": "own"})
     assert page.headers["Location"].endswith("/mail_config/mine/server")
     assert set_up(browser, lab, "wrong").status_code == 302
@@ -167,7 +167,7 @@ def test_a_relay_is_tested_from_its_own_address(lab, company, sign_in, make_user
     relay = make_server(lab, name="Relay", relay=True, own_address="relay@house.example.com")
     page = sign_in(make_user("administrator")).get(f"/mail_config/servers/{relay.id}").text
     assert 'value="relay@house.example.com"' in page
-    assert "relay of the house" in page
+    assert "shared relay" in page
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
@@ -201,8 +201,8 @@ def test_a_user_gives_only_an_address_and_sends_by_the_relay_of_the_house(
     browser.post("/mail_config/mine", data={"address": ELSEWHERE, "name": "", "way": "company"})
     page = browser.get("/mail_config/mine").text
     said = {
-        "en": "“Relais” is the relay of the house: From is its address relay@house.example.com with the name “Sophie”.",
-        "fr": "« Relais » est le relais de la maison : l’expéditeur est son adresse relay@house.example.com",
+        "en": "“Relais” is the shared relay: From is its address relay@house.example.com with the name “Sophie”.",
+        "fr": "« Relais » est le relais commun : l’expéditeur est son adresse relay@house.example.com",
     }
     assert said[language] in page.replace("\N{NO-BREAK SPACE}", " ")
     mail = service.submit(draft(company, "client@example.com"), sophie)

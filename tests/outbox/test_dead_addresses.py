@@ -103,7 +103,7 @@ def test_only_the_dead_one_of_several_is_held(send: Send, company: Company) -> N
     ("language", "words"),
     [
         ("en", "ann@far.example came back on"),
-        ("fr", "Un e-mail à ann@far.example est revenu le"),
+        ("fr", "Un e‑mail à ann@far.example est revenu le"),
     ],
 )
 def test_the_composer_asks_and_the_customer_shows_it(

@@ -269,7 +269,7 @@ def test_an_administrator_sets_up_a_web_hook_and_a_relay_posts_to_it(
     assert db.session.scalars(select(InboundMessage)).one().nature is Nature.BOUNCE
     assert browser.post(f"/outbox/hooks/{hook.id}/delete").status_code == 302
     assert client.post(path, data=body, headers=headers).status_code == 404
-    assert "web hook" in browser.get("/outbox/mailboxes").text
+    assert "webhook" in browser.get("/outbox/mailboxes").text
 
 
 def test_a_moment_ahead_of_ours_is_now(send: Send) -> None:

@@ -204,7 +204,9 @@ def test_priority_and_receipts_are_told(browser, send, seller):
     shown = words(page(browser, mail, "message"))
     assert "Priority High" in shown
     assert "delivery receipt wished for, where the server offers it; read receipt asked for" in shown
-    assert "Receipts" not in words(page(browser, send("two@example.com", by=seller), "message"))
+    assert "Delivery and read receipts" not in words(
+        page(browser, send("two@example.com", by=seller), "message")
+    )
 
 
 def test_a_text_of_one_endless_line_is_cut(browser, send, seller):

@@ -294,12 +294,18 @@ def test_a_saved_password_goes_nowhere_else(mailbox: Mailbox) -> None:
     [
         (
             "en",
-            ("Incoming mail", "The mailbox holds 2 messages.", "bounce", "none: it is left alone", "counted"),
+            (
+                "Incoming email",
+                "The mailbox holds 2 messages.",
+                "bounce",
+                "none: it is left alone",
+                "counted",
+            ),
         ),
         (
             "fr",
             (
-                "Courrier entrant",
+                "E‑mails entrants",
                 "La boîte contient 2 messages.",
                 "avis de non-remise",
                 "aucun : il y reste",

@@ -131,7 +131,7 @@ def test_the_bell_and_the_list_say_that_mails_are_held(admin, make_user, sign_in
     assert page.count("Emails are held") >= 2
     assert 'href="/outbox/restored"' in page
     seller = sign_in(make_user("salesperson", language="fr")).get("/outbox/mails").text
-    assert "Les e-mails sont retenus" in seller
+    assert "Les e‑mails sont retenus" in seller
     assert "/outbox/restored" not in seller
 
 

@@ -119,11 +119,11 @@ def test_change_is_given_in_cash(sell, session):
         ({"payments": [paid("12.49")]}, "below the total"),
         ({"payments": [paid("12.505")]}, "more decimals"),
         ({"payments": [paid("20"), paid("-7.50")]}, "cannot be paid in"),
-        ({"lines": []}, "nothing on this ticket"),
+        ({"lines": []}, "nothing on this receipt"),
         ({"lines": [line()] * (MAX_LINES + 1)}, "at most 500"),
         ({"lines": [line("0")]}, "Line 1: check"),
         ({"lines": [line(discount=Decimal(101))]}, "Line 1: check"),
-        ({"lines": [line("-1")], "payments": [paid("-12.50")]}, "from the ticket on which"),
+        ({"lines": [line("-1")], "payments": [paid("-12.50")]}, "from the receipt on which"),
         ({"lines": [line("1" + "0" * 9, "1" + "0" * 9)]}, "too large"),
     ],
 )
@@ -258,7 +258,7 @@ def test_parts_taken_back_come_to_what_was_paid_however_small(sell, register, ca
 @pytest.mark.parametrize("price", ["-12.50", "-0.01"])
 def test_money_leaves_the_drawer_only_for_what_was_sold(register, session, cashier, price):
     posted = sale(line(price=price), payments=[paid(price)])
-    with pytest.raises(UserError, match="from the ticket on which"):
+    with pytest.raises(UserError, match="from the receipt on which"):
         ring_up(register, posted, cashier)
 
 
@@ -282,7 +282,7 @@ def test_a_refund_form_of_another_ticket_refunds_nothing(sell, register, cash, c
     first, second = sell(), sell()
     token = str(uuid.uuid4())
     refund(first, {first.lines[0].id: Decimal(1)}, register, cash, cashier, token)
-    with pytest.raises(UserError, match="another ticket"):
+    with pytest.raises(UserError, match="another receipt"):
         refund(second, {second.lines[0].id: Decimal(1)}, register, cash, cashier, token)
 
 

@@ -77,7 +77,7 @@ def test_posting_takes_the_next_number_of_the_year_without_gaps(make_invoice: Ma
     empty = make_invoice(posted=False)
     invoices.change_invoice(empty, _again(empty, lines=()), None)
     invoices.post(second)
-    with pytest.raises(UserError, match="nothing to post"):
+    with pytest.raises(UserError, match="nothing to issue"):
         invoices.post(empty)
     with pytest.raises(UserError, match="already"), transaction():  # noqa: PT012
         invoices.post(first)
@@ -230,7 +230,7 @@ def test_a_credit_note_takes_back_the_same_lines_and_tax(
     assert note.document.total == invoice.document.total
     invoices.post(note)
     assert note.document.number == "RINV/2026/00001"
-    with pytest.raises(UserError, match="posted invoice"):
+    with pytest.raises(UserError, match="issued invoice"):
         invoices.create_credit_note(note, salesperson)
 
 
@@ -238,7 +238,7 @@ def test_only_a_posted_invoice_can_be_credited_and_not_beyond_its_total(
     make_invoice: MakeInvoice, salesperson: User
 ) -> None:
     draft = make_invoice(posted=False)
-    with pytest.raises(UserError, match="posted invoice"):
+    with pytest.raises(UserError, match="issued invoice"):
         invoices.create_credit_note(draft, salesperson)
     invoices.post(draft)
     first = invoices.create_credit_note(draft, salesperson)

@@ -358,7 +358,7 @@ def test_what_is_not_final_is_not_sent(make_quotation: MakeOrder, make_invoice: 
     order, draft, posted = make_quotation(), make_invoice(posted=False), make_invoice()
     assert behavior_of(order.document).why_not_sendable(order.document) is None
     assert behavior_of(posted.document).why_not_sendable(posted.document) is None
-    assert "Post it first" in str(behavior_of(draft.document).why_not_sendable(draft.document))
+    assert "Issue it first" in str(behavior_of(draft.document).why_not_sendable(draft.document))
     orders.cancel(order)
     invoices.cancel(draft)
     for document in (order.document, draft.document):

@@ -172,7 +172,7 @@ def test_drafts_are_posted_so_that_numbers_follow_dates(
     ids = [row.document_id for row in (undated, later, first, empty)]
     client.post("/sales/invoices/post", data={"id": ids, "list": "sales.invoices"})
     page = client.get("/sales/invoices").text
-    assert "3 documents were posted." in page
+    assert "3 documents were issued." in page
     assert "Draft: Add a line first" in page
     numbers = [db.session.get_one(Document, number).number[-5:] for number in ids]
     assert numbers == ["00003", "00002", "00001", ""]

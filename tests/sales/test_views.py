@@ -504,7 +504,7 @@ def test_an_invoice_without_an_order(client: FlaskClient, customer: Partner, vat
     assert client.post("/sales/invoices/new", data=form).status_code == 302
     invoice = db.session.query(Invoice).one()
     html = client.get(f"/sales/invoices/{invoice.document_id}").text
-    assert "the day of the posting" in html
+    assert "the day of issue" in html
     invoices.post(invoice)
     assert invoice.document.number == "INV/2026/00001"
 

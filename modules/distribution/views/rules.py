@@ -49,7 +49,7 @@ RULES = ListSpec(
         ),
         Filter("labels", N_("For families and tags"), Rule.label_id.is_not(None), "for"),
         Filter("customers", N_("For single customers"), Rule.partner_id.is_not(None), "for"),
-        Filter("automatic", N_("By itself"), Rule.automatic.is_(True)),
+        Filter("automatic", N_("Automatic"), Rule.automatic.is_(True)),
     ),
     search=lambda text: found_in(text, partner_named(Rule.partner_id)),
 )
@@ -86,10 +86,10 @@ class RuleForm(RecordForm):
         description=_l("Then the file is deleted, unless somebody has changed it. Empty: for ever."),
     )
     automatic = BooleanField(
-        _l("By itself"), description=_l("Once an order is confirmed, an invoice posted, a sale closed.")
+        _l("Automatic"), description=_l("When an order is confirmed, an invoice issued or a sale paid.")
     )
     grace_minutes = WholeNumberField(
-        _l("Time to stop it, in minutes"), default=15, description=_l("0 for at once.")
+        _l("Delay during which it can be stopped, in minutes"), default=15, description=_l("0: goes at once.")
     )
     ask_first = BooleanField(_l("Ask before sending"), description=_l("It waits until a person decides."))
     active = BooleanField(_l("Active"), default=True)

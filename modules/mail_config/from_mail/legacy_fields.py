@@ -63,7 +63,7 @@ def _words(meaning: str, fields: Iterable[str], *spellings: str) -> dict[str, _W
 
 _WORDS: Mapping[str, _Word] = {
     **_words(N_("Number of the document"), _NUMBER, "NUMDOC", "NUMPIECE", "NODOC", "REFDOC"),
-    **_words(N_("Number of the ticket"), _NUMBER, "NUMTICKET", "NOTICKET", "NUMEROTICKET"),
+    **_words(N_("Number of the receipt"), _NUMBER, "NUMTICKET", "NOTICKET", "NUMEROTICKET"),
     **_words(N_("Number of the invoice"), _NUMBER, "NUMFACT", "NUMFACTURE", "NOFACT", "NUMFAC", "NUMAVOIR"),
     # A quotation keeps its number when it becomes an order, and an invoice names that.
     **_words(N_("Number of the quotation"), _ORDER_NUMBER, "NUMDEV", "NUMDEVIS", "NODEVIS"),

@@ -280,7 +280,7 @@ def _rewritten(facts: Facts, chosen: _Option) -> str:
     if server.relay:
         return str(
             gettext(
-                "“%(server)s” is the relay of the house: From is its address %(sender)s with the name “%(name)s”.",
+                "“%(server)s” is the shared relay: From is its address %(sender)s with the name “%(name)s”.",
                 name=chosen.header_from.display_name,
                 **values,
             )

@@ -33,7 +33,7 @@ F = TypeVar("F", bound="ConnectionForm")
 PORT_RANGE = NumberRange(1, 65535, _l("A port is a number from 1 to 65535."))
 ENCRYPTION_TITLES: Mapping[Encryption, object] = {
     Encryption.STARTTLS: _l("STARTTLS: begins in the clear, then encrypts"),
-    Encryption.TLS: _l("TLS from the first byte"),
+    Encryption.TLS: _l("TLS from the start"),
     Encryption.NONE: _l("None: only inside your own network"),
 }
 """How a connection is encrypted, in words; the usual way for sending comes first."""
@@ -107,7 +107,7 @@ class OwnServerForm(ConnectionForm):
         _l("Certificate of the authority"),
         [at_most(20_000)],
         render_kw={"rows": 2},
-        description=_l("In PEM, only where your house issues its certificates itself; usually empty"),
+        description=_l("In PEM, only if your company issues its own certificates; usually empty"),
     )
 
 
@@ -133,7 +133,9 @@ class ServerForm(ConnectionForm):
         [at_most(254)],
         description=_l("From of emails that may not leave from the address they should; empty: they do not"),
     )
-    relay = BooleanField(_l("Relay of the house: sends, from its own address, for all who have no other"))
+    relay = BooleanField(
+        _l("Shared relay: sends, from its own address, for everyone who has no other server")
+    )
     priority = WholeNumberField(
         _l("Priority"),
         [*required(), NumberRange(0, 9999)],
@@ -195,7 +197,7 @@ class ServerForm(ConnectionForm):
         _l("Certificate of the authority"),
         [at_most(20_000)],
         render_kw={"rows": 2},
-        description=_l("In PEM, only where your house issues its certificates itself; usually empty"),
+        description=_l("In PEM, only if your company issues its own certificates; usually empty"),
     )
     active = BooleanField(_l("Active"), default=True)
 

@@ -196,7 +196,7 @@ def _about_certificate(failure: Failure, certificate: Certificate) -> Iterator[s
             )
             + " "
             + gettext(
-                "If your house issues its certificates itself, paste the one of its authority into “Certificate of the "
+                "If your company issues its own certificates, paste the one of its authority into “Certificate of the "
                 "authority”."
             )
         )

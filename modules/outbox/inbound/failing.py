@@ -57,7 +57,7 @@ def _sentence(mailbox: Mailbox) -> str:
     return str(
         gettext(
             "The mailbox “%(name)s” has not been read since %(when)s (%(reason)s): bounces and answers in it go "
-            "unnoticed. Test it under “Incoming mail”.",
+            "unnoticed. Test it under “Incoming email”.",
             name=mailbox.name,
             when=moment(since) if since is not None else "–",
             reason=EXPLANATIONS[kind].title if kind is not None else "–",

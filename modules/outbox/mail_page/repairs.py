@@ -107,7 +107,7 @@ def _link(
             link = _to_the_template(mail)
         case _ if mail.server is not None and mail.server.owner_id is not None:
             mine = mail.server.owner_id == user.id
-            link = RepairLink(gettext("Open “My mail”"), url_for("mail_config.my_mail")) if mine else None
+            link = RepairLink(gettext("Open “My email”"), url_for("mail_config.my_mail")) if mine else None
         case _ if user.can(EDIT_SERVERS):
             link = _to_the_server(place, mail)
     return link

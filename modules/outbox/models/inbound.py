@@ -128,7 +128,7 @@ class RelayHook(Base):
     """The same of the address before, which is good until `old_until`; None where there is none."""
     old_until: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
     """Until when what is posted to the address before is taken as well."""
-    secret: Mapped[Sealed] = mapped_column(Encrypted(N_("The key of the web hook"), named_by="name"))
+    secret: Mapped[Sealed] = mapped_column(Encrypted(N_("The key of the webhook"), named_by="name"))
     """What the provider signs or signs in by, encrypted by `core.vault`; never rendered."""
     active: Mapped[bool] = mapped_column(default=True)
     """False: nothing is there."""

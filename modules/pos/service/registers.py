@@ -93,7 +93,7 @@ def save_register(register: Register | None, values: dict[str, Any]) -> Register
     with transaction() as session:
         # Its numbers are printed on receipts: with another code they would lead nowhere, or to another register.
         if register is not None and values.get("code", register.code) != register.code and _sold(register):
-            raise UserError(_l("Its tickets carry this code: it stays as it is."), "code")
+            raise UserError(_l("Its receipts carry this code: it stays as it is."), "code")
         register = register or Register()
         for name, value in values.items():
             setattr(register, name, value)

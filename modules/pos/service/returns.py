@@ -27,16 +27,16 @@ def original_of(register: Register, sale: Sale) -> Ticket | None:
     back = {line.refunds_id: line for line in sale.lines if line.refunds_id is not None}
     if sale.refund_of_id is None:
         if back or any(line.quantity < 0 for line in sale.lines):
-            raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
+            raise UserError(_l("Goods are taken back from the receipt on which they were sold."))
         return None
     with transaction() as session:
         # Locked: two tills that refund the same goods at once would give the money twice.
         ticket = session.get(Ticket, sale.refund_of_id, with_for_update={"of": Ticket})
         if ticket is None or ticket.document.company_id != register.company_id or ticket.is_refund:
-            raise UserError(_l("This ticket cannot be refunded."))
+            raise UserError(_l("This receipt cannot be refunded."))
         left = refundable(ticket)
         if len(back) != len(sale.lines) or not sale.lines:
-            raise UserError(_l("A refund takes goods of its ticket back, and nothing else."))
+            raise UserError(_l("A refund takes back what was sold on its receipt, and nothing else."))
         sold = {line.id: line for line in ticket.lines}
         for number, line in back.items():
             if number not in sold or -line.quantity > left[number] or line.quantity >= 0:

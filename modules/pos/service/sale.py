@@ -125,9 +125,9 @@ def count_sale(sale: Sale, currency: str, amounts_back: Mapping[int, Decimal]) -
         UserError: The sale makes no sense: no lines, too many, a line that cannot be, or a payment that does not fit.
     """
     if not sale.lines:
-        raise UserError(_l("There is nothing on this ticket."))
+        raise UserError(_l("There is nothing on this receipt."))
     if len(sale.lines) > MAX_LINES:
-        raise UserError(_l("A ticket has at most %(count)s lines.", count=MAX_LINES))
+        raise UserError(_l("A receipt has at most %(count)s lines.", count=MAX_LINES))
     counted = CountedSale()
     amounts = []
     try:
@@ -156,7 +156,7 @@ def count_sale(sale: Sale, currency: str, amounts_back: Mapping[int, Decimal]) -
             )
         counted.total = compute_gross(amounts, currency).total
         if counted.total < 0 and sale.refund_of_id is None:
-            raise UserError(_l("Goods are taken back from the ticket on which they were sold."))
+            raise UserError(_l("Goods are taken back from the receipt on which they were sold."))
     except AmountTooLargeError as error:
         raise UserError(_l("The total is too large.")) from error
     counted.change = _change(sale, counted.total, currency)

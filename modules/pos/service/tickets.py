@@ -81,7 +81,7 @@ def _posted(client_id: str, register: Register) -> Ticket | None:
     """
     ticket = db.session.scalar(select(Ticket).where(Ticket.client_id == client_id))
     if ticket is not None and ticket.document.company_id != register.company_id:
-        raise UserError(_l("This sale was posted elsewhere. Reload the till and ring it up again."))
+        raise UserError(_l("This sale was recorded elsewhere. Reload the till and ring it up again."))
     return ticket
 
 
@@ -105,7 +105,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
         if original is not None and original.document.currency != currency:
             raise UserError(
                 _l(
-                    "This ticket was paid in %(former)s, and the register counts in %(currency)s: it cannot be "
+                    "This receipt was paid in %(former)s, and the register counts in %(currency)s: it cannot be "
                     "refunded here.",
                     former=original.document.currency,
                     currency=currency,
@@ -282,7 +282,7 @@ def refund(
     )
     made = ring_up(register, sale, cashier)
     if made.refund_of_id != ticket.document_id:
-        raise UserError(_l("This form was used for another ticket. Open it again."))
+        raise UserError(_l("This form was used for another receipt. Open it again."))
     return made
 
 

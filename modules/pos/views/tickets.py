@@ -59,7 +59,7 @@ def ticket(document_id: int) -> ResponseReturnValue:
         formats=FORMAT_TITLES,
         panel=follower_panel(document),
         may_refund=not row.is_refund and any(left.values()) and signed_in_user().can(queries.USE),
-        crumbs=[(gettext("Tickets"), url_for("pos.tickets"))],
+        crumbs=[(gettext("Receipts"), url_for("pos.tickets"))],
     )
 
 
@@ -126,7 +126,7 @@ def ticket_refund(document_id: int) -> ResponseReturnValue:
         errors=errors,
         token=request.form.get("token") or str(uuid.uuid4()),
         crumbs=[
-            (gettext("Tickets"), url_for("pos.tickets")),
+            (gettext("Receipts"), url_for("pos.tickets")),
             (row.document.number, url_for("pos.ticket", document_id=document_id)),
         ],
     )

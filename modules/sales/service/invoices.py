@@ -159,7 +159,7 @@ def create_credit_note(invoice: Invoice, by: User | None) -> Invoice:
         session.refresh(invoice)
         source = invoice.document
         if source.kind != INVOICE or invoice.state is not InvoiceState.POSTED:
-            raise UserError(_l("Only a posted invoice can have a credit note."))
+            raise UserError(_l("Only an issued invoice can have a credit note."))
         note = _create_like(source, CREDIT_NOTE, by)
         note.reversed_id = invoice.document_id
         copy_rule(invoice, note)
@@ -238,7 +238,7 @@ def post(invoice: Invoice, by: User | None = None, *, seen_revision: int | None 
         _demand_draft(invoice)
         document = invoice.document
         if not lines_of(document.id):
-            raise UserError(_l("Add a line first: there is nothing to post."))
+            raise UserError(_l("Add a line first: there is nothing to issue."))
         # Numbered by its own sequence, a negative invoice would be a credit note that no tax return expects.
         if document.total < 0:
             raise UserError(
@@ -268,7 +268,7 @@ def post(invoice: Invoice, by: User | None = None, *, seen_revision: int | None 
 def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
     """Raise `UserError` for a date in the future, before the last posted one, or after the due date."""
     if date > invoice.document.company.today:
-        raise UserError(_l("The date is in the future. Post it on that day, or change the date."))
+        raise UserError(_l("The date is in the future. Issue it on that day, or change the date."))
     last = db.session.scalar(
         select(func.max(Document.date)).where(
             Document.company_id == invoice.document.company_id,
@@ -279,7 +279,7 @@ def _check_dates(invoice: Invoice, date: dt.date, due_date: dt.date) -> None:
     if last is not None and date < last:
         raise UserError(
             _l(
-                "Numbers follow the dates, and the last one posted is dated %(date)s. Choose this date or a later one.",
+                "Numbers follow the dates, and the last one issued is dated %(date)s. Choose this date or a later one.",
                 date=last.isoformat(),
             )
         )

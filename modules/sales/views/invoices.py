@@ -122,9 +122,9 @@ def invoice_post(document_id: int) -> ResponseReturnValue:
     row = _editable(document_id)
     service.post(row, signed_in_user(), seen_revision=seen_revision())
     words = (
-        gettext("Credit note %(number)s was posted.", number=row.document.number)
+        gettext("Credit note %(number)s was issued.", number=row.document.number)
         if row.is_credit_note
-        else gettext("Invoice %(number)s was posted.", number=row.document.number)
+        else gettext("Invoice %(number)s was issued.", number=row.document.number)
     )
     flash(words, "success")
     return _page_of(row)
@@ -155,5 +155,5 @@ def invoice_credit(document_id: int) -> ResponseReturnValue:
     """Make the draft credit note of a posted invoice."""
     row = _editable(document_id)
     note = service.create_credit_note(row, signed_in_user())
-    flash(gettext("Check the draft: take out the lines that are not credited, then post it."), "success")
+    flash(gettext("Check the draft: take out the lines that are not credited, then issue it."), "success")
     return _page_of(note)

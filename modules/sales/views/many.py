@@ -67,7 +67,7 @@ def invoices_post() -> ResponseReturnValue:
     return _each(
         selection,
         act,
-        lambda count: ngettext("%(num)d document was posted.", "%(num)d documents were posted.", count),
+        lambda count: ngettext("%(num)d document was issued.", "%(num)d documents were issued.", count),
     )
 
 

@@ -167,5 +167,5 @@ def order_invoice(document_id: int) -> ResponseReturnValue:
     """Make the draft invoice of an order."""
     row = _editable(document_id)
     invoice = invoice_service.invoice_order(row, signed_in_user(), seen_revision=seen_revision())
-    flash(gettext("Check the draft, then post it."), "success")
+    flash(gettext("Check the draft, then issue it."), "success")
     return redirect(url_for("sales.invoice", document_id=invoice.document_id))

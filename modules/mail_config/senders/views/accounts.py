@@ -52,7 +52,7 @@ class HouseConnectForm(ConnectForm):
     reads = BooleanField(
         _l("Read its mailbox as well"),
         description=_l(
-            "For bounces and answers, under “Incoming mail”. It asks for the permission to read the mailbox; Envoi "
+            "For bounces and answers, under “Incoming email”. It asks for the permission to read the mailbox; Envoi "
             "deletes and moves nothing there."
         ),
     )

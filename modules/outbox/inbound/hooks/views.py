@@ -104,9 +104,9 @@ def hook_new() -> ResponseReturnValue:
     form = _form(None)
     made: list[RelayHook] = []
     if submit(form, lambda: made.append(service.save_hook(None, *_values(form)))):
-        flash(gettext("The web hook was saved. Now enter its address at the relay."), "success")
+        flash(gettext("The webhook was saved. Now enter its address at the relay."), "success")
         return redirect(url_for("outbox.hook", hook_id=made[0].id))
-    return render_template("outbox/hooks/form.html", form=form, title=gettext("New web hook"), hook=None)
+    return render_template("outbox/hooks/form.html", form=form, title=gettext("New webhook"), hook=None)
 
 
 @blueprint.get("/hooks/<int:hook_id>")
@@ -142,7 +142,7 @@ def hook_edit(hook_id: int) -> ResponseReturnValue:
     row = _hook(hook_id)
     form = record_form(row, partial(_form, row), behind=lambda: {"secret": row.secret})
     if submit(form, lambda: service.save_hook(row, *_values(form))):
-        flash(gettext("The web hook was saved."), "success")
+        flash(gettext("The webhook was saved."), "success")
         return redirect(url_for("outbox.hook", hook_id=row.id))
     return render_template("outbox/hooks/form.html", form=form, title=gettext("Edit"), hook=row)
 

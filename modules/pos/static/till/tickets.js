@@ -129,7 +129,7 @@ export function begin(till) {
       }),
     );
     if (!tickets.length)
-      place.replaceChildren(element("li", { className: "muted", textContent: word("nothing") }));
+      place.replaceChildren(element("li", { className: "muted", textContent: word("noReceipts") }));
   }
 
   find("show-tickets").addEventListener("click", open);
