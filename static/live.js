@@ -87,13 +87,12 @@
 
   // -- what is used is left alone ----------------------------------------------------------------------------
 
-  const differs = (field) =>
-    field.tagName === "SELECT"
-      ? [...field.options].some((option) => option.selected !== option.defaultSelected) &&
-        [...field.options].some((option) => option.defaultSelected)
-      : ["checkbox", "radio"].includes(field.type)
-        ? field.checked !== field.defaultChecked
-        : field.value !== field.defaultValue;
+  function differs(field) {
+    if (["checkbox", "radio"].includes(field.type)) return field.checked !== field.defaultChecked;
+    if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+    const given = [...field.options].find((option) => option.defaultSelected) ?? field.options[0];
+    return given !== undefined && field.value !== given.value;
+  }
   // True where something was typed and not sent, is on its way, or lies open.
   function inUse(root) {
     if (root.querySelector(".dropdown-menu.show, .modal.show, dialog[open], form[data-sent], button:active"))
@@ -127,7 +126,7 @@
       event.detail.shouldSwap = false;
       rest(
         piece,
-        () => !used(),
+        () => !used() && !document.hidden,
         () => window.htmx.trigger(piece, "live"),
       );
       return;

@@ -76,8 +76,16 @@ def test_open_pages_follow_a_batch_and_a_print_and_the_bell_rings(
     count = int(bell.text_content() or 0) if bell.is_visible() else 0
     write(house, ALERT, run=write(house, RUN, login=login), words="Rung", login=login)
     expect(bell).to_have_text(str(count + 1), timeout=SOON_MS)
+    # So does what was typed: the piece says at once how the batch stands, the rest waits.
+    page.get_by_role("searchbox").fill("typed")
+    page.evaluate("window.stays = true")
     write(house, "UPDATE outbox_run SET state = 'stopped', ended_at = :now WHERE id = :id", id=run_id)
     expect(piece).to_contain_text(desk("stopped"), timeout=SOON_MS)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.stays")
+    expect(page.get_by_role("searchbox")).to_have_value("typed")
+    page.get_by_role("searchbox").fill("")
+    page.wait_for_function("!window.stays", timeout=SOON_MS)
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)
         assert not list(complaints(desk, reader.language))

@@ -94,7 +94,9 @@ def print_page(print_id: int) -> ResponseReturnValue:
 def print_progress(print_id: int) -> ResponseReturnValue:
     """Show how far a print is; once it has ended, all of the page is another one."""
     row = _print_or_404(print_id)
-    answer = render_template("distribution/_print_progress.html", row=row)
+    answer = render_template(
+        "distribution/_print_progress.html", row=row, titles=PRINT_TITLES, tones=PRINT_TONES
+    )
     return answer if row.state is PrintState.MAKING else (answer, PAGE_ANEW)
 
 
