@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from core.imports.models import Import
+from core.kept import forget, kept
 from core.live.states import RowStates, States, word_for
 from core.pulse import pulse
 from core.queue_figures import Figures, QueueAwayError, figures
+
+KEPT_SECONDS = 0.8
+_KEPT = "queue_word"
 
 
 class QueueStates:
@@ -24,12 +28,17 @@ class QueueStates:
         return self.KEY, word_for([workers, dict(thing.counts), jobs, pulse().alive])
 
     def now(self, keys: Collection[str]) -> Mapping[str, str]:
-        """Return the word of the queue."""
-        return dict([self.shown(figures_now())]) if keys else {}
+        """Return the word of the queue, kept for a moment: asking Redis for all of it costs more than a statement."""
+        return dict([kept(_KEPT, lambda _before: (self.shown(_figures()), KEPT_SECONDS))]) if keys else {}
 
 
 def figures_now() -> Figures | None:
-    """Return what stands on the queue, or None where it cannot be asked."""
+    """Return what stands on the queue for a page, or None where it cannot be asked."""
+    forget(_KEPT)  # older than what the page shows
+    return _figures()
+
+
+def _figures() -> Figures | None:
     try:
         return figures()
     except QueueAwayError:
