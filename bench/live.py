@@ -35,7 +35,10 @@ from tests.journeys.house import House, running_house
 
 LOGIN = "admin@demo.example.com"
 CHANGES = 8
+RUNS = 20  # batches that pages show
+STEPS = 200
 PIECE = re.compile(r'data-live="([^"]+)"\s+data-since="([^"]*)"[^>]*?hx-get="([^"]+)"', re.DOTALL)
+BELL = "/outbox/alerts/bell"
 BY_THE_CLOCK_SECONDS = 300.0  # the list looks again, whatever it is told
 PAUSE_SECONDS = 0.4
 PATIENCE_SECONDS = 3.0  # for a mail to be accepted, and for all pages to have shown it
@@ -97,11 +100,25 @@ class Connection:
 
 
 @dataclass
+class Piece:
+    """A piece of a page that is told of changes: the bell, and what the page is about."""
+
+    topics: str
+    since: str
+    refresh: str
+
+
+def pieces_in(page: str) -> list[Piece]:
+    """Return the pieces of a page, or of an answer to one of them."""
+    return [Piece(*map(html.unescape, found)) for found in PIECE.findall(page)]
+
+
+@dataclass
 class Page:
-    """An open page with one piece that is told of changes.
+    """An open page.
 
     Attributes:
-        shown: When each refresh was asked for, and when it had come.
+        shown: When each refresh of anything but the bell was asked for, and when it had come.
         asked: How many questions and refreshes it has sent.
     """
 
@@ -111,32 +128,38 @@ class Page:
     clocked: bool
     shown: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     asked: int = 0
-    topics: str = ""
-    since: str = ""
-    refresh: str = ""
+    pieces: list[Piece] = field(default_factory=list)
 
     async def open(self) -> None:
         """Load the page."""
-        self._read(await self.connection.ask(self.path))
+        self.pieces = pieces_in(await self.connection.ask(self.path))
 
-    def _read(self, page: str) -> None:
-        if found := PIECE.search(page):
-            self.topics, self.since, self.refresh = map(html.unescape, found.groups())
+    async def _refresh(self, piece: Piece) -> None:
+        self.asked += 1
+        begun = clock.now()
+        found = pieces_in(await self.connection.ask(piece.refresh, None, self.headers))
+        own = [one for one in found if one.refresh.partition("?")[0] == piece.refresh.partition("?")[0]]
+        if own:
+            piece.topics, piece.since, piece.refresh = own[0].topics, own[0].since, own[0].refresh
+        if not piece.refresh.startswith(BELL):
+            self.shown.append((begun, clock.now()))
 
     async def watch(self) -> None:
         """Ask as long as the page is open."""
         next_look = time.monotonic() + BY_THE_CLOCK_SECONDS
         while True:
             self.asked += 1
-            form = [("since", self.since), ("topics", self.topics)]
+            form = [
+                pair for piece in self.pieces for pair in (("since", piece.since), ("topics", piece.topics))
+            ]
             said = json.loads(await self.connection.ask("/changes", form, self.headers))
-            self.since = said["now"]
-            if said["fired"] or (self.clocked and time.monotonic() > next_look):
+            for piece in self.pieces:
+                piece.since = said["now"]
+            for position in said["fired"]:
+                await self._refresh(self.pieces[position])
+            if self.clocked and time.monotonic() > next_look:
                 next_look = time.monotonic() + BY_THE_CLOCK_SECONDS
-                self.asked += 1
-                begun = clock.now()
-                self._read(await self.connection.ask(self.refresh, None, self.headers))
-                self.shown.append((begun, clock.now()))
+                await self._refresh(self.pieces[-1])
             await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -211,7 +234,8 @@ async def bench(house: House, engine: Engine, pids: list[int], count: int, secon
     headers = {"X-CSRFToken": token, "X-Quiet": "1", "HX-Request": "true"}
     documents = [f"/documents/{row.id}" for row in rows]
     shown = [f"/outbox/mails/{mail}" for mail in mails]
-    # Half of them documents, a quarter lists, a quarter mails.
+    runs = [f"/outbox/runs/{write_run(engine)}" for _ in range(RUNS)]
+    # Half of them documents, a quarter lists, the rest mails and batches; and the queue, as administrators look at it.
     paths = [
         path
         for number in range(count)
@@ -219,9 +243,10 @@ async def bench(house: House, engine: Engine, pids: list[int], count: int, secon
             documents[2 * number % len(documents)],
             "/outbox/mails",
             documents[(2 * number + 1) % len(documents)],
-            shown[number % len(shown)],
+            (shown if number % 2 else runs)[number % len(shown if number % 2 else runs)],
         )
     ]
+    paths[min(count, len(paths)) - 1] = "/queue"
     show("no page open", await measure(pids, min(30.0, seconds)))
     pages: list[Page] = []
     watching = []
@@ -229,12 +254,13 @@ async def bench(house: House, engine: Engine, pids: list[int], count: int, secon
         pages.append(Page(Connection(house.url, cookies), path, headers, path == "/outbox/mails"))
         await pages[-1].open()
         watching.append(asyncio.create_task(pages[-1].watch()))
-    assert all(each.topics for each in pages), [each.path for each in pages if not each.topics]
+    assert all(len(each.pieces) > 1 for each in pages), {each.path for each in pages if len(each.pieces) < 2}
     await asyncio.sleep(5)
     asked = sum(each.asked for each in pages)
     show(f"{count} pages open for {seconds:.0f} s", await measure(pids, seconds))
     print(f"  {sum(each.asked for each in pages) - asked} requests in that time")
     await latencies(house, engine, pages, rows[0])
+    await steps_of_a_run(engine, pages)
     if ended := [task for task in watching if task.done()]:
         ended[0].result()
     for task in watching:
@@ -272,6 +298,61 @@ async def latencies(house: House, engine: Engine, pages: list[Page], document: I
         f"a mail was accepted, and the page of its document had shown it after {statistics.median(waited):.2f} s "
         f"(longest {max(waited):.2f} s, {len(waited)} times)",
         flush=True,
+    )
+
+
+def write_run(engine: Engine) -> int:
+    """Write a batch as a row: a paused one, which the sweep leaves alone, and which a person may continue."""
+    with engine.begin() as connection:
+        return int(
+            connection.scalar(
+                text(
+                    "INSERT INTO outbox_run (state, list_name, title, text_draft, by_user_id, company_id, "
+                    "item_count, template_revision, paused_why, created_at, started_at, touched_at) "
+                    "SELECT 'paused', 'sales.quotations', '', '', id, company_id, 3, 0, '', :now, :now, :now "
+                    "FROM core_user WHERE login = :login RETURNING id"
+                ),
+                {"now": text_of(clock.now()), "login": LOGIN},
+            )
+            or 0
+        )
+
+
+def text_of(moment: dt.datetime) -> str:
+    """Return a moment as the columns of either database take it."""
+    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ")
+
+
+async def steps_of_a_run(engine: Engine, pages: list[Page]) -> None:
+    """Let a batch go on by steps, as a worker writes them, and say when its pages had shown each."""
+    path = next(each.path for each in pages if "/runs/" in each.path)
+    several = [each for each in pages if each.path == path]
+    run_id, waited = int(path.rpartition("/")[2]), []
+    for _ in range(CHANGES):
+        at = clock.now()
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE outbox_run SET touched_at = :now WHERE id = :id"),
+                {"now": text_of(at), "id": run_id},
+            )
+        await asyncio.sleep(PATIENCE_SECONDS)
+        came = [[after for begun, after in each.shown if begun > at] for each in several]
+        waited += [(after[0] - at).total_seconds() if after else float("inf") for after in came]
+    print(
+        f"a batch had done a step, and {len(several)} pages of it had shown it after {statistics.median(waited):.2f} s "
+        f"(longest {max(waited):.2f} s, {CHANGES} times)",
+        flush=True,
+    )
+    asked = sum(each.asked for each in pages)
+    for number in range(STEPS):
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE outbox_run SET touched_at = :now WHERE id = :id"),
+                {"now": text_of(clock.now()), "id": run_id},
+            )
+        await asyncio.sleep(10 / STEPS if number else 0)
+    print(
+        f"{STEPS} steps within ten seconds: {sum(each.asked for each in pages) - asked} requests of all pages"
     )
 
 

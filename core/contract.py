@@ -262,7 +262,9 @@ class Module:
         config_check: Dotted path of a function that takes the settings of the module, in their types, and returns a
             sentence for each that makes no sense; called at start, so that nothing finds out later.
         changes: Dotted path of a `core.live.changes.ChangeSource`: a table that tells what has changed, so that open
-            pages show it at once; or None.
+            pages show it at once; or of a dictionary of several, by names such as `toy` and `toy.news`; or None.
+        states: Dotted path of a dictionary of `core.live.states.States`, by names such as `toy.voucher`: what is worked
+            on and says how far it is, so that open pages follow it; or None.
     """
 
     name: str
@@ -294,3 +296,4 @@ class Module:
     config_defaults: Mapping[str, str | int | float] = field(default_factory=dict)
     config_check: str | None = None
     changes: str | None = None
+    states: str | None = None

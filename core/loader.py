@@ -142,6 +142,7 @@ CORE = Module(
     ),
     install="core.auth.service:install_roles",
     demo="core.demo:load",
+    states="core.views.followed:STATES",
     shared={
         "core.product.edit": "Administrators manage what every company sells, its taxes and payment terms.",
         "core.company.edit": "Administrators manage every company.",
@@ -293,7 +294,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
-    paths += [module.config_check, module.changes]
+    paths += [module.config_check, module.changes, module.states]
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]

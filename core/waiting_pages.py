@@ -1,7 +1,8 @@
 """Pages that wait for a change: their questions stand aside of the web server's threads until there is an answer.
 
 A page that waits costs an open connection and a few hundred octets, and no thread; the loop does not look at it. One
-thread looks for changes, by a statement for all of them (`core.live.changes`), while anybody waits.
+thread looks for changes, by a statement for all of them (`core.live.changes`), while anybody waits, and by one more
+where some show what is worked on (`core.live.states`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.live.changes import LOOK_SECONDS, current_changes
+from core.live.states import outdated
 from core.live.watching import PATH, Watched, watched_in
 from core.logs import kind_of
 
@@ -162,7 +164,12 @@ class WaitingPages:
     def _tell(self, topics: frozenset[str], everybody: bool) -> None:
         """Let those be answered who show what has changed."""
         concerned = {
-            channel: [topic for piece in pieces for topic in piece.topics & topics]
+            channel: [
+                topic
+                for piece in pieces
+                for shown in (piece.topics, piece.states)
+                for topic in shown & topics
+            ]
             for channel, (_until, pieces) in self._held.items()
         }
         shared = Counter(topic for several in concerned.values() for topic in several)
@@ -173,12 +180,18 @@ class WaitingPages:
             elif (several or everybody) and channel not in waiting:
                 self._later.append(channel)
 
+    def _states(self) -> set[str]:
+        """Return what the pages that wait have shown of what is worked on."""
+        waiting = list(self._held.values())  # at once: the loop goes on meanwhile
+        return {topic for _until, pieces in waiting for piece in pieces for topic in piece.states}
+
     def _watch(self) -> None:
         while not self._ended.is_set():
             pause = LOOK_SECONDS
             try:
                 with self._app.app_context():
                     topics, everybody = current_changes().look()
+                    topics |= outdated(self._states())
             except SQLAlchemyError as error:
                 logger.warning("Open pages hear of changes later: %s.", kind_of(error))
                 pause = TROUBLE_SECONDS

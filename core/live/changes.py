@@ -180,10 +180,10 @@ def current_changes() -> Changes:
     """Return what this process knows of the sources that the enabled modules declare."""
     extensions = current_app.extensions
     if "envoi_changes" not in extensions:
-        sources = {
-            module.name: cast("ChangeSource", resolve(module.changes))
-            for module in current_registry().modules
-            if module.changes is not None
-        }
+        sources: dict[str, ChangeSource] = {}
+        for module in current_registry().modules:
+            if module.changes is not None:
+                declared = resolve(module.changes)
+                sources |= {module.name: declared} if isinstance(declared, ChangeSource) else declared
         extensions["envoi_changes"] = Changes(sources)
     return cast("Changes", extensions["envoi_changes"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs
 
 from flask import current_app, g
@@ -12,6 +13,7 @@ from markupsafe import Markup
 
 from core.auth.permissions import signed_in_user
 from core.live.changes import current_changes
+from core.live.states import is_state, topic_of
 
 PATH = "/changes"
 """Where pages ask. The web server holds back what is posted here until there is something to answer."""
@@ -26,30 +28,34 @@ class Watched:
 
     Attributes:
         user_id: Whose page it is.
-        topics: What it shows, each with the name of its module.
+        topics: What it shows, each with the name of its source.
+        states: The same of what is worked on, with what it has shown of that.
         since: What was known when it was made.
     """
 
     user_id: int
     topics: frozenset[str]
+    states: frozenset[str]
     since: str
 
     def fired(self) -> bool:
-        """Return True when something it shows has changed, or may have."""
+        """Return True when one of its topics has changed, or may have; its states are `states.outdated`."""
         return current_changes().fired(self.since, self.topics)
 
 
-def watched(module: str, topics: Iterable[str]) -> Markup:
+def watched(module: str = "", topics: Iterable[str] = (), states: Mapping[str, Any] | None = None) -> Markup:
     """Return the attributes of an element that refreshes by the event `live` when one of its topics changes.
 
     The topics are signed: nobody can ask when something changes that no page has shown them.
 
     Args:
-        module: The module whose `changes` tell of them.
+        module: The module whose `changes` tell of them, or one of several sources that it has.
         topics: As that source names them.
+        states: What else it shows that is worked on, by the names of `states`.
     """
-    words = f"{signed_in_user().id} {module}:{' '.join(topics)}"
-    signed = _signer().sign(words).decode()
+    standing = [topic_of(name, thing) for name, thing in (states or {}).items()]
+    words = [f"{signed_in_user().id}", *([f"{module}:{' '.join(topics)}"] if module else []), *standing]
+    signed = _signer().sign(" ".join(words)).decode()
     return Markup('data-live="{}" data-since="{}"').format(signed, g.get("changes_known", ""))
 
 
@@ -66,12 +72,24 @@ def read_watched(since: Sequence[str], signed: Sequence[str]) -> Sequence[Watche
     found = []
     for mark, text in zip(since, signed, strict=True):
         try:
-            user_id, _, topics = signer.unsign(text).decode().partition(" ")
+            user_id, *words = signer.unsign(text).decode().split()
         except BadSignature:
             return None
-        module, _, names = topics.partition(":")
-        found.append(Watched(int(user_id), frozenset(f"{module}:{name}" for name in names.split()), mark))
+        topics = _with_sources(words)
+        states = frozenset(filter(is_state, topics))
+        found.append(Watched(int(user_id), topics - states, states, mark))
     return found
+
+
+def _with_sources(words: Iterable[str]) -> frozenset[str]:
+    """Return the topics in some words; the source is said once for all that follow."""
+    source, found = "", set()
+    for word in words:
+        before, colon, after = word.partition(":")
+        source, name = (before, after) if colon else (source, word)
+        if name:
+            found.add(f"{source}:{name}")
+    return frozenset(found)
 
 
 def watched_in(body: bytes) -> Sequence[Watched] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any
 
-from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
@@ -31,6 +31,7 @@ from core.web.criteria import Choice, Facet, ListSpec, SortKey
 from core.web.downloads import TableFile, table_download
 from core.web.forms import submit
 from core.web.listing import paginate
+from core.web.pieces import PAGE_ANEW
 
 VERDICT_TITLES = {
     Verdict.NEW: _l("New"),
@@ -209,13 +210,11 @@ def _progress(row: Import) -> dict[str, Any]:
 
 
 def progress(pages: ImportPages, import_id: int) -> ResponseReturnValue:
-    """Tell how far an import is; once it stands still, the page is loaded anew."""
+    """Tell how far an import is; once it stands still, all of the page is another one."""
     row = _import(pages, import_id)
     known = _progress(row)
-    answer = Response(render_template("core/imports/_progress.html", row=row, pages=pages, **known))
-    if not known["working"]:
-        answer.headers["HX-Refresh"] = "true"
-    return answer
+    answer = render_template("core/imports/_progress.html", row=row, pages=pages, **known)
+    return answer if known["working"] else (answer, PAGE_ANEW)
 
 
 def check(pages: ImportPages, import_id: int) -> ResponseReturnValue:

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from core.auth.permissions import signed_in, signed_in_user
 from core.live import watching
 from core.live.changes import LOOK_SECONDS, current_changes
+from core.live.states import outdated
 from core.views.blueprint import blueprint
 
 
@@ -26,4 +27,6 @@ def changes() -> ResponseReturnValue:
     current = current_changes()
     current.look(after=2 * LOOK_SECONDS)
     now = current.now  # first: what comes now is told twice, and never missed
-    return {"now": now, "fired": [place for place, piece in enumerate(pieces) if piece.fired()]}
+    old = outdated(topic for piece in pieces for topic in piece.states)
+    fired = [place for place, piece in enumerate(pieces) if piece.fired() or piece.states & old]
+    return {"now": now, "fired": fired}

@@ -67,6 +67,7 @@ module = Module(
         SlotFill("partner.aside", "modules.distribution.slots:partner_panel", order=40),
     ),
     demo="modules.distribution.demo:load",
+    states="modules.distribution.followed:STATES",
     config_defaults={
         "DISTRIBUTION_ARCHIVE_DIR": "",  # below it documents are archived; empty for no archive
     },

@@ -145,7 +145,7 @@ module = Module(
         Receiver("mail_server_paused", "modules.outbox.alerts.service:server_paused"),
         Receiver("metrics_asked", "modules.outbox.figures:metrics"),
     ),
-    scripts=("compose/composer.js", "mail_page/mail.js"),
+    scripts=("compose/composer.js",),
     styles=("mail_page/mail.css", "alerts/alerts.css", "compose/composer.css"),
     document_filters=(
         DocumentFilter(
@@ -222,5 +222,6 @@ module = Module(
         "OUTBOX_UNDO_SECONDS": 10.0,  # Send can be taken back for so long; less than 1 for not at all
     },
     config_check="modules.outbox.states:problems_of_retries",
-    changes="modules.outbox.changes:source",
+    changes="modules.outbox.changes:SOURCES",
+    states="modules.outbox.changes:STATES",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 import io
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from core.imports import service
 from core.imports.models import Import, ImportRow, ImportState, Undone, Verdict
 from core.imports.reading import read_sheet
 from core.imports.subject import guess, subject_of
+from core.live.states import outdated, topic_of
 from core.partners.history import forget_address, last_changes
 from core.partners.imports.columns import COLUMNS
 from core.partners.imports.judging import MatchBy
@@ -359,6 +361,7 @@ def test_the_pages_lead_through_an_import(seller: User, make_user: MakeUser, sig
     assert "Dupont bis" in refused
     assert "Why not" in refused
     assert "Undone" in client.post(f"{page}/undo", follow_redirects=True).text
+    assert client.get(f"{page}/progress").headers["HX-Trigger"] == "page-anew"
     other = sign_in(make_user("salesperson", login="other@maison.example.com"))
     for path in (page, f"{page}/refused.csv", f"{page}/progress"):
         assert other.get(path).status_code == 404, "somebody else's"
@@ -369,6 +372,29 @@ def test_the_pages_lead_through_an_import(seller: User, make_user: MakeUser, sig
     assert client.get(again).status_code == 404
     cashier = sign_in(make_user("cashier"))
     assert cashier.get("/partners/import").status_code == 403
+
+
+def test_an_open_page_follows_an_import_that_a_worker_does(
+    seller: User, sign_in: SignIn, monkeypatch
+) -> None:
+    monkeypatch.setattr(service, "AT_ONCE", 1)
+    client = sign_in(seller)
+    page = upload(client, FILE)
+    columns = ["number", "name", "email", "city", "country", "", "", ""]
+    shown = client.post(
+        f"{page}/check", data={"column": columns, "match_by": "number"}, follow_redirects=True
+    ).text
+    of = db.session.scalars(select(Import)).one()
+    topic = topic_of("core.import", of)
+    assert f" {topic}." in html.unescape(shown)
+    assert 'http-equiv="refresh"' in shown  # where there is no script
+    assert outdated([topic]) == frozenset()
+    service.work(of.id)
+    assert outdated([topic]) == {topic}
+    ended = client.get(page).text
+    assert 'id="progress"' in ended
+    assert 'hx-trigger="live, every 60s"' not in ended
+    assert 'http-equiv="refresh"' not in ended
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])

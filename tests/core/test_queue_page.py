@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -10,6 +11,8 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from core import clock, jobs
+from core.kept import forget
+from core.live.states import outdated, topic_of
 from core.queue_figures import QueueAwayError, Registry, figures
 
 
@@ -48,6 +51,16 @@ def test_what_waits_runs_and_has_failed_is_counted_and_named(app, admin):
     assert "outbox.sweep" in page
 
 
+def test_an_open_page_follows_the_queue(app, admin):
+    page = admin.get("/queue").text
+    shown = topic_of("core.queue", figures())
+    assert f" {shown}." in html.unescape(page)
+    assert outdated([shown]) == frozenset()
+    jobs.enqueue("outbox.sweep")
+    forget("queue_word")  # as after a moment
+    assert outdated([shown]) == {shown}
+
+
 def test_a_queue_that_is_away_is_a_sentence(app, admin, monkeypatch):
     def gone(*_given, **_how):
         raise RedisConnectionError("gone")
@@ -56,6 +69,7 @@ def test_a_queue_that_is_away_is_a_sentence(app, admin, monkeypatch):
     with pytest.raises(QueueAwayError):
         figures()
     assert "cannot be reached" in admin.get("/queue").text
+    assert outdated([topic_of("core.queue", None)]) == frozenset()
 
 
 def test_it_is_for_administrators(make_user, sign_in):

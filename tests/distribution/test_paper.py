@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from core.db import db, end_reading
 from core.documents import pdf
 from core.documents.models import Document
 from core.errors import UserError
+from core.live.states import outdated, topic_of
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.distribution import paper
@@ -158,9 +160,20 @@ def test_more_than_a_hundred_from_a_list_by_its_button(
     (row,) = db.session.query(Print)
     assert chosen.headers["Location"] == f"/distribution/prints/{row.id}"
     client.post(f"/distribution/prints/{row.id}/make", data={"order": "postcode", "double_sided": "1"})
-    assert "print-progress" in client.get(f"/distribution/prints/{row.id}").text
+    here = f"/distribution/prints/{row.id}"
+    assert "print-progress" in client.get(here).text
+    # The page follows the row.
+    shown = topic_of("distribution.print", row)
+    progress = client.get(f"{here}/progress")
+    assert f" {shown}." in html.unescape(progress.text)
+    assert "HX-Trigger" not in progress.headers
+    assert outdated([shown]) == frozenset()
     assert client.get(f"/distribution/prints/{row.id}/pdf").status_code == 404
     paper.run(row.id)
+    assert outdated([shown]) == {shown}
+    ended = client.get(f"{here}/progress")
+    assert ended.headers["HX-Trigger"] == "page-anew"
+    assert "data-live" not in ended.text
     assert client.get(f"/distribution/prints/{row.id}/pdf").data.startswith(b"%PDF-")
     client.post(f"/distribution/prints/{row.id}/mark")
     assert states() == [("paper", "done")]

@@ -14,6 +14,7 @@ from core.files import FileMissingError
 from core.selection import back_to, list_or_404, read_selection
 from core.web.downloads import shown_pdf
 from core.web.listing import paginate
+from core.web.pieces import PAGE_ANEW
 from modules.distribution import paper, tables
 from modules.distribution.blueprint import blueprint
 from modules.distribution.models import Dispatch, Print, PrintOrder, PrintState
@@ -91,11 +92,12 @@ def print_page(print_id: int) -> ResponseReturnValue:
 @blueprint.get("/prints/<int:print_id>/progress")
 @requires(DISTRIBUTE)
 def print_progress(print_id: int) -> ResponseReturnValue:
-    """Show how far a print is; once it has ended, the page is loaded anew."""
+    """Show how far a print is; once it has ended, all of the page is another one."""
     row = _print_or_404(print_id)
-    if row.state is not PrintState.MAKING:
-        return "", 200, {"HX-Refresh": "true"}
-    return render_template("distribution/_print_progress.html", row=row)
+    answer = render_template(
+        "distribution/_print_progress.html", row=row, titles=PRINT_TITLES, tones=PRINT_TONES
+    )
+    return answer if row.state is PrintState.MAKING else (answer, PAGE_ANEW)
 
 
 @blueprint.post("/prints/<int:print_id>/make")

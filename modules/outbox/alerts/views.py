@@ -12,7 +12,7 @@ from core.auth.permissions import signed_in, signed_in_user
 from core.mail.explanations import EXPLANATIONS
 from core.web.listing import paginate
 from modules.outbox.alerts import service
-from modules.outbox.alerts.bell import failure_bell
+from modules.outbox.alerts.bell import about_named, failure_bell
 from modules.outbox.alerts.held_back import held_for
 from modules.outbox.blueprint import blueprint
 from modules.outbox.queries import badge_of, came_back_among
@@ -41,17 +41,23 @@ def alerts() -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/alerts/bell")
+@signed_in
+def alerts_bell() -> str:
+    """Show the bell of a page that is open, since there is something new."""
+    return failure_bell()
+
+
 @blueprint.post("/alerts/seen")
 @signed_in
 def alerts_seen() -> ResponseReturnValue:
     """Remember what the user has seen: one mail, server, run or mailbox, or everything."""
     user = signed_in_user()
-    named = {name: request.form.get(name, type=int) for name in service.ABOUT}
-    if any(number is not None and not 0 <= number < 2**31 for number in named.values()):
+    about = about_named()
+    if about:
+        service.seen_about(user.id, *next(iter(about.items())))
+    elif any(name in request.form for name in service.ABOUT):
         abort(404)
-    about = next(((name, number) for name, number in named.items() if number is not None), None)
-    if about is not None:
-        service.seen_about(user.id, *about)
     else:
         service.seen_all(user.id)
     if request.headers.get("HX-Request"):

@@ -68,11 +68,12 @@ def test_from_the_list_to_the_end_by_forms(
     made_mails = written(app, _run())
     assert sorted(mail.recipients[0].addr_spec for mail in made_mails)[1] == "found@example.com"
     progress = client.get(f"{here}/progress").text
-    assert 'hx-trigger="every 2s"' in progress
+    assert 'hx-trigger="live, every 60s"' in progress
+    assert 'http-equiv="refresh"' in client.get(here).text  # where there is no script
     assert "2 are on their way." in progress
     client.post(f"{here}/pause")
     assert _run().state is RunState.PAUSED
-    assert client.get(f"{here}/progress?seen=running").headers["HX-Refresh"] == "true"
+    assert client.get(f"{here}/progress?seen=running").headers["HX-Trigger"] == "page-anew"
     client.post(f"{here}/continue")
     client.post(f"{here}/stop")
     work.work(_run().id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, abort, flash, redirect, render_template, request, url_for
+from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import get_timezone, gettext, ngettext
 from sqlalchemy import select
@@ -17,7 +17,9 @@ from core.i18n import N_
 from core.selection import back_to, list_or_404, read_selection
 from core.web.downloads import posted_form, table_download
 from core.web.listing import Filter, ListSpec, SortKey, paginate
+from core.web.pieces import PAGE_ANEW
 from modules.mail_config.models import MailTemplate
+from modules.outbox import changes
 from modules.outbox.blueprint import blueprint
 from modules.outbox.models import OutgoingMail, Packing, Run, RunItem, RunState
 from modules.outbox.permissions import READ, RESEND
@@ -107,6 +109,9 @@ def _frame(run: Run) -> dict[str, Any]:
         "standing": words.standing_of(run),
         "deed": words.deed_words(run),
         "packings": words.PACKING_TITLES,
+        # Whatever state it is in, somebody else may lead it into another one.
+        "working": run.ended_at is None or counts.moving > 0,
+        "topics": [changes.run(run.id)],
         "mine": run.by_user_id == user.id,
         "may_act": service.run_for(user, run.id, SEND) is not None,
         "may_resend": user.can(RESEND),
@@ -147,15 +152,13 @@ def run(run_id: int) -> ResponseReturnValue:
 @blueprint.get("/runs/<int:run_id>/progress")
 @requires(READ)
 def run_progress(run_id: int) -> ResponseReturnValue:
-    """Show how far a run is; once it is in another state, the page is loaded anew."""
+    """Show how far a run is; once it is in another state, all of the page is another one."""
     row = run_or_404(run_id)
     frame = _frame(row)
-    response = Response(render_template("outbox/runs/_progress.html", **frame))
+    answer = render_template("outbox/runs/_progress.html", **frame)
     seen = request.args.get("seen")
     looked = request.args.get("looking") and not frame["counts"].of("unchecked")
-    if (seen and seen != frame["standing"]) or looked:
-        response.headers["HX-Refresh"] = "true"
-    return response
+    return (answer, PAGE_ANEW) if (seen and seen != frame["standing"]) or looked else answer
 
 
 def _act(run_id: int, action: str) -> ResponseReturnValue:
