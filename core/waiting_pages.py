@@ -7,14 +7,16 @@ where some show what is worked on (`core.live.states`).
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +25,9 @@ from core.live.changes import LOOK_SECONDS, current_changes
 from core.live.states import outdated
 from core.live.watching import PATH, Watched, watched_in
 from core.logs import kind_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +41,43 @@ STAGGER_SECONDS = 0.25
 TROUBLE_SECONDS = 5.0
 """Until the next look where the database was away."""
 MOST_OCTETS = 256 * 1024  # of a question that is read here
+
+
+IN_VAIN = "in-vain"
+"""The query of a question that was held back for as long as it may be."""
+
+
+def answering_waiters(app: Flask) -> WSGIApplication:
+    """Return an application, before which questions that were held back in vain are answered.
+
+    Five hundred pages that wait ask a dozen times a second. That nothing has changed since is known without looking who
+    asks: the topics are signed, and whoever is told of a change is looked at.
+    """
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if (environ["REQUEST_METHOD"], environ["PATH_INFO"], environ["QUERY_STRING"]) != (
+            "POST",
+            PATH,
+            IN_VAIN,
+        ):
+            return app(environ, start_response)
+        body = environ["wsgi.input"].read(MOST_OCTETS)
+        with app.app_context():
+            now = current_changes().now  # first: what comes now is told the next time
+            pieces = watched_in(body)
+            if not pieces or any(piece.fired() for piece in pieces):
+                return app(environ | {"wsgi.input": BytesIO(body)}, start_response)
+        said = json.dumps({"now": now, "fired": []}).encode()
+        head = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(said))),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response("200 OK", head)
+        return [said]
+
+    return answer
 
 
 class Held(Protocol):
@@ -146,6 +188,7 @@ class WaitingPages:
             if channel.left:
                 self._close(channel)
             elif until <= now:
+                channel.requests[0].query = IN_VAIN
                 self._soon.append(channel)
         if not self._held:
             self._someone.clear()

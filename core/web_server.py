@@ -20,7 +20,7 @@ from waitress.server import TcpWSGIServer
 
 from core.config import Settings
 from core.errors import EnvoiError
-from core.waiting_pages import STAGGER_SECONDS, Held, WaitingPages
+from core.waiting_pages import STAGGER_SECONDS, Held, WaitingPages, answering_waiters
 
 CONNECTIONS = 1000  # at once; beyond, who has waited longest makes room
 SPARE_FILES = 200  # for the database, logs and files of the application
@@ -103,12 +103,13 @@ class WebServer(TcpWSGIServer):  # type: ignore[misc]
 
     def __init__(self, app: Flask, settings: Settings, bound: socket.socket | None = None) -> None:
         bound = bound or bind(settings)
+        self.app = app
         self.stopping = False
         self.most_waiting = BODIES * settings.max_upload_bytes
         self.connections = _allowed_connections()
         self._next_look = 0.0
         super().__init__(
-            app,
+            answering_waiters(app),
             _sock=bound,
             bind_socket=False,
             sockinfo=(bound.family, socket.SOCK_STREAM, 0, bound.getsockname()),

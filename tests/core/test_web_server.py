@@ -141,7 +141,7 @@ def test_who_is_being_answered_is_not_given_up(running, connect, monkeypatch):
     monkeypatch.setattr(web_server, "IDLE_SECONDS", 0.2)
     waiting = connect(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
     time.sleep(2.5)
-    running.application.extensions["go_on"].set()
+    running.app.extensions["go_on"].set()
     assert answer(waiting, b"answered")
 
 
@@ -180,8 +180,8 @@ def test_what_is_too_large_or_makes_no_sense_is_refused_at_once(connect, sent, s
 
 def test_what_is_being_answered_is_answered_before_it_stops(running, connect):
     waiting = connect(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert running.application.extensions["entered"].wait(WAIT_SECONDS)
+    assert running.app.extensions["entered"].wait(WAIT_SECONDS)
     running.stop()
     time.sleep(0.3)
-    running.application.extensions["go_on"].set()
+    running.app.extensions["go_on"].set()
     assert answer(waiting, b"answered")

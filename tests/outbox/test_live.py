@@ -149,7 +149,9 @@ def test_who_shows_what_changes_hears_of_it_and_nobody_else(
     of_own.connection.close()
     until(lambda: len(web.pages) == 1)
     monkeypatch.setattr(waiting_pages, "HOLD_SECONDS", 0.0)
-    assert ask(support, shown).fired == []
+    with statements() as asked:
+        assert ask(support, shown).fired == []
+    assert not [one for one in asked if "core_user" in one]  # nobody needs to be known for that
     assert len(web.pages) == 1
     of_second.connection.close()
 
