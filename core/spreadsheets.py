@@ -14,14 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import cache
+from importlib import import_module
 from io import StringIO
 from typing import IO, Any
 
 from babel.numbers import get_decimal_symbol
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
 
 Cell = str | Decimal | int | dt.date | dt.datetime | None
 """A moment (with its zone), a day, a number, a text, or nothing."""
@@ -103,6 +101,12 @@ def csv_chunks(table: Table, locale: str) -> Iterator[bytes]:
     yield _taken(buffer)
 
 
+@cache
+def workbooks() -> Any:
+    """Return openpyxl, which takes long to load: most processes neither read nor write a workbook."""
+    return import_module("openpyxl")
+
+
 def write_xlsx(table: Table, out: IO[bytes]) -> None:
     """Write a table as a workbook of one sheet, whose head stays in view and can be filtered by.
 
@@ -113,14 +117,15 @@ def write_xlsx(table: Table, out: IO[bytes]) -> None:
         table: The table.
         out: A binary file that is open for writing.
     """
-    book = Workbook(write_only=True)
+    openpyxl = workbooks()
+    book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(_SHEET_NAME.sub(" ", _clean(table.title)).strip("' ")[:31] or "1")
     for index, column in enumerate(table.columns, 1):
-        sheet.column_dimensions[get_column_letter(index)].width = column.width
+        sheet.column_dimensions[openpyxl.utils.get_column_letter(index)].width = column.width
     sheet.freeze_panes = "A2"
     head = [_text_cell(sheet, column.title) for column in table.columns]
     for cell in head:
-        cell.font = Font(bold=True)
+        cell.font = openpyxl.styles.Font(bold=True)
     sheet.append(head)
     count = 0
     for count, row in enumerate(table.rows, 1):
@@ -132,7 +137,9 @@ def write_xlsx(table: Table, out: IO[bytes]) -> None:
                 for value, column in zip(row, table.columns, strict=True)
             ]
         )
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(table.columns))}{min(count, MAX_ROWS) + 1}"
+    sheet.auto_filter.ref = (
+        f"A1:{openpyxl.utils.get_column_letter(len(table.columns))}{min(count, MAX_ROWS) + 1}"
+    )
     book.save(out)
 
 
@@ -165,7 +172,7 @@ def _csv_text(value: Cell, point: str, zone: dt.tzinfo) -> str:
 
 
 def _text_cell(sheet: Any, text: str) -> Any:
-    cell = WriteOnlyCell(sheet, "")
+    cell = workbooks().cell.WriteOnlyCell(sheet, "")
     # Not by assigning a value: that would take "=1" for a formula, and "#N/A" for an error.
     cell._value, cell.data_type = _clean(text), "s"
     return cell
@@ -176,7 +183,9 @@ def _xlsx_cell(sheet: Any, value: Cell, column: Column, zone: dt.tzinfo) -> Any:
         return None
     if isinstance(value, str):
         return _text_cell(sheet, value)
-    cell = WriteOnlyCell(sheet, _local(value, zone) if isinstance(value, dt.datetime) else value)
+    cell = workbooks().cell.WriteOnlyCell(
+        sheet, _local(value, zone) if isinstance(value, dt.datetime) else value
+    )
     if column.format is not Format.TEXT:
         cell.number_format = column.format.value
     return cell

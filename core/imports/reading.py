@@ -15,13 +15,11 @@ from dataclasses import dataclass
 
 from babel.numbers import get_decimal_symbol
 from flask_babel import get_locale
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.i18n import number_locale
-from core.spreadsheets import unguarded
+from core.spreadsheets import unguarded, workbooks
 
 MAX_OCTETS = 10_000_000
 """Of a file."""
@@ -192,6 +190,7 @@ def _clean(cells: Sequence[str], line: int) -> list[str]:
 
 
 def _rows_of_workbook(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
+    openpyxl = workbooks()
     damaged = _l("This workbook cannot be read. Open it in a spreadsheet and save it anew as XLSX.")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -205,7 +204,7 @@ def _rows_of_workbook(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
                         raise _refused(damaged)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about parts of a workbook that are not looked at
-            book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
             sheet = book.worksheets[0]
             for line, cells in enumerate(
                 # One more than is taken of each, so that more is noticed; what a sheet says of its own size is not
@@ -220,7 +219,7 @@ def _rows_of_workbook(data: bytes) -> Iterator[tuple[int, Sequence[str]]]:
         raise
     except (
         zipfile.BadZipFile,
-        InvalidFileException,
+        openpyxl.utils.exceptions.InvalidFileException,
         SyntaxError,
         OSError,
         EOFError,

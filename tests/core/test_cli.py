@@ -77,6 +77,24 @@ def test_all_is_well_is_said_with_the_modules(installation: Path, redis_url: str
     assert said == Said(0, "All is well. Modules: core, mail_config, outbox.\n", "")
 
 
+def test_a_command_loads_nothing_that_makes_spreadsheets(tmp_path: Path) -> None:
+    loaded = (
+        "import sys; from core import cli; cli.application(); print({'core', 'openpyxl'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", loaded],
+        env={
+            **os.environ,
+            "ENVOI_DATA_DIR": str(tmp_path),
+            "PYTHONPATH": str(Path(cli.__file__).parent.parent),
+        },
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == b"{'core'}"
+
+
 def test_a_check_says_everything_that_is_wrong(tmp_path: Path) -> None:
     said = envoi(tmp_path, "check", ENVOI_MODULES="mail_config")
     assert said.code == 1

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from core.auth.models import User
 from core.companies.models import Company
 from core.companies.service import save_company
-from core.db import Base, db, transaction
+from core.db import Base, db, end_reading, transaction
 from core.documents.models import Document
 from core.documents.service import create_document
 from core.errors import UserError
@@ -201,6 +202,30 @@ def test_a_name_is_the_same_however_it_was_typed(one: tuple[str, str], other: tu
     assert match_key(one[0], "Elsewhere") != match_key(*other)
     assert match_key("SARL", "") == "sarl|"
     assert match_key("&", "Lyon") == ""
+
+
+def test_duplicates_are_looked_up_and_only_vat_numbers_looked_for(seller: User) -> None:
+    save_partner(None, {"name": "Dupont", "city": "Lyon", "email": "a@example.com"})
+    asked: list[tuple[str, Any]] = []
+
+    def note(*given: Any) -> None:
+        asked.append((given[2], given[3]))
+
+    end_reading()
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        duplicates(seller)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    scanned = []
+    with db.engine.connect() as connection:
+        for statement, values in asked:
+            if "GROUP BY" in statement:
+                rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+                plan = [str(row[3]) for row in rows]
+                if any(line == "SCAN core_partner" for line in plan):
+                    scanned.append("vat" in statement.partition("FROM")[0])
+    assert scanned == [True]
 
 
 @pytest.mark.both_databases

@@ -11,13 +11,15 @@ from modules.mail_config.models import MailServer, ServerHealth
 
 def metrics(_sender: object) -> list[Metric]:
     """Answer `core.signals.metrics_asked`: how many servers there are, and how many are paused by their breaker."""
-    active = db.session.scalar(select(func.count()).select_from(MailServer).where(MailServer.active)) or 0
-    paused = (
-        db.session.scalar(
-            select(func.count()).select_from(ServerHealth).where(ServerHealth.open_since.is_not(None))
+    active, paused = db.session.execute(
+        select(
+            select(func.count()).select_from(MailServer).where(MailServer.active).scalar_subquery(),
+            select(func.count())
+            .select_from(ServerHealth)
+            .where(ServerHealth.open_since.is_not(None))
+            .scalar_subquery(),
         )
-        or 0
-    )
+    ).one()
     return [
         Metric("envoi_servers", "Mail servers that are in use.", {"": active}),
         Metric(
