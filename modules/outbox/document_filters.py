@@ -9,8 +9,8 @@ from sqlalchemy.orm import aliased
 
 from core.documents.models import Document
 from modules.outbox.about import pairs
+from modules.outbox.badges import left_out
 from modules.outbox.models import WAITS, FurtherDocument, HandOver, OutgoingMail
-from modules.outbox.queries import left_out
 from modules.outbox.states import MailState
 
 # Each is put together once: every page of a list offers them, whether they are asked or not.

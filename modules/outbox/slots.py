@@ -29,6 +29,7 @@ from core.partners.reach import partner_for
 from modules.mail_config.models import MailServer, MailTemplate
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES
 from modules.outbox import changes, queries
+from modules.outbox.badges import WAY_TITLES, Badge, badge_of, badges_for
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.autosave import About, kept_draft
 from modules.outbox.compose.draft import can_send, may_send
@@ -78,7 +79,7 @@ def hand_over_button(document: Document) -> str:
     return render_template(
         "outbox/panels/hand_over.html",
         action=url_for("outbox.document_hand_over", document_id=document.id),
-        ways=queries.WAY_TITLES,
+        ways=WAY_TITLES,
         many=False,
     )
 
@@ -90,17 +91,17 @@ def hand_over_selected(of: str, name: str) -> str:
     return render_template(
         "outbox/panels/hand_over.html",
         action=url_for("outbox.list_hand_over", name=name),
-        ways=queries.WAY_TITLES,
+        ways=WAY_TITLES,
         many=True,
     )
 
 
-def _badges() -> dict[int, queries.Badge]:
+def _badges() -> dict[int, Badge]:
     """Return the badges of all documents that the page has loaded, by one query for the page."""
     if "outbox_badges" not in g:
         loaded = [row.id for row in db.session.identity_map.values() if isinstance(row, Document)]
-        g.outbox_badges = queries.badges_for(loaded)
-    badges: dict[int, queries.Badge] = g.outbox_badges
+        g.outbox_badges = badges_for(loaded)
+    badges: dict[int, Badge] = g.outbox_badges
     return badges
 
 
@@ -164,7 +165,7 @@ def document_panel(document: Document, *, badge_beside: bool = False) -> str:
         panel=panel,
         eml_exports=queries.eml_exports(document.id),
         hand_overs=queries.hand_overs(document.id),
-        ways=queries.WAY_TITLES,
+        ways=WAY_TITLES,
         may_take_back=may_send(document, user),
         kept=kept_draft(About(document.id), user) if can_send(document, user) else None,
         answers=answers_in_panel(panel.people),
@@ -235,7 +236,7 @@ def words_of_mail() -> dict[str, object]:
     """Give templates what the outbox's pieces of pages need, wherever they are shown."""
     return {
         "explanations": EXPLANATIONS,
-        "mail_badge": queries.badge_of,
+        "mail_badge": badge_of,
         "mail_choices": queries.choices_for,
         "mail_waits_for": waits_for,
         "mail_hindrance": hindrance,

@@ -15,8 +15,8 @@ from core.mail.draft import RecipientField
 from modules.mail_config.mail_templates import revisions
 from modules.mail_config.mail_templates.validation import RecipientChoice
 from modules.mail_config.models import MailTemplate, RecipientRule
+from modules.outbox.badges import badges_for
 from modules.outbox.models import OutgoingMail
-from modules.outbox.queries import badges_for
 
 KIND = "sales.quotation"
 NEW = f"/mail_config/templates/new/{KIND}"

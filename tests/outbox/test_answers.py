@@ -24,8 +24,9 @@ from core.mail.bounces.model import Nature
 from core.mail.draft import Purpose, Reason
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
-from modules.outbox import queries, service
+from modules.outbox import service
 from modules.outbox.alerts import service as alerts
+from modules.outbox.badges import badges_for
 from modules.outbox.conversation import answers_in_panel, conversation
 from modules.outbox.delivery.run import deliver
 from modules.outbox.inbound.intake import take
@@ -280,7 +281,7 @@ def test_a_reply_about_a_document_hides_no_failure_and_leaves_the_document_to_be
     reply = draft(company, "ann@far.example", document=quotation, answers_id=inbound.id)
     sent = accepted(service.submit(reply, seller))
     assert sent.document_revision == 0
-    badge = queries.badges_for([quotation.id])[quotation.id]
+    badge = badges_for([quotation.id])[quotation.id]
     assert badge.tone == "danger"
     become(mail, state=MailState.FAILED)
     assert sent_as_they_are({quotation.id: quotation}) == {}

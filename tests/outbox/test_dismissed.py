@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from core.auth.models import User
 from core.companies.models import Company
 from core.documents.models import Document
-from modules.outbox import figures, queries, service
+from modules.outbox import figures, service
+from modules.outbox.badges import badges_for
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.outbox.conftest import draft
@@ -53,7 +54,7 @@ def test_a_failure_is_dismissed_with_a_note_found_and_taken_back(
     assert "Dismiss…" not in page
     assert (shown("failed"), shown("dismissed")) == (False, True)
     assert failures() == 0  # nobody is woken
-    assert queries.badges_for([quotation.id])[quotation.id].tone == "neutral"
+    assert badges_for([quotation.id])[quotation.id].tone == "neutral"
     assert quotation.number not in browser.get("/sales/quotations?f=outbox.failed").text
     assert (
         "nothing was changed"
@@ -62,7 +63,7 @@ def test_a_failure_is_dismissed_with_a_note_found_and_taken_back(
 
     browser.post(f"/outbox/mails/{row.id}/undismiss")
     assert (shown("failed"), shown("dismissed")) == (True, False)
-    assert queries.badges_for([quotation.id])[quotation.id].tone == "danger"
+    assert badges_for([quotation.id])[quotation.id].tone == "danger"
     # Whoever sends it again wants to hear of it again.
     browser.post(f"/outbox/mails/{row.id}/dismiss")
     browser.post(f"/outbox/mails/{row.id}/resend")

@@ -13,7 +13,8 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.documents.models import Document
 from core.partners.models import Partner
-from modules.outbox import queries, service
+from modules.outbox import service
+from modules.outbox.badges import badges_for
 from modules.outbox.handed_over.service import hand_over
 from modules.outbox.models import OutgoingMail, Way
 from modules.outbox.states import MailState
@@ -64,7 +65,7 @@ def test_lists_of_documents_are_narrowed_by_what_became_of_their_emails(
     assert shown("failed", page="/sales/orders") == set()
     red = {
         number
-        for number, badge in queries.badges_for(
+        for number, badge in badges_for(
             [row.id for row in (never, canceled, sent, waits, fails, again, by_post, answered)]
         ).items()
         if badge.tone == "danger"

@@ -16,8 +16,8 @@ from core.companies.models import Company
 from core.db import db, transaction
 from core.documents.models import Document
 from core.errors import UserError
-from modules.outbox import queries
 from modules.outbox import service as mail_service
+from modules.outbox.badges import badges_for
 from modules.outbox.handed_over.service import Marked, hand_over, take_back
 from modules.outbox.models import HandOver, Way
 from modules.sales.models import Order
@@ -39,7 +39,7 @@ def browser(seller: User, sign_in: Callable[[User], FlaskClient]) -> FlaskClient
 
 def word(document: Document) -> str:
     db.session.rollback()
-    badge = queries.badges_for([document.id]).get(document.id)
+    badge = badges_for([document.id]).get(document.id)
     return badge.word if badge is not None else ""
 
 
@@ -151,9 +151,9 @@ def test_badges_of_many_cost_the_same_as_of_one(seller: User, quote: Quote) -> N
     hand_over(ids, Way.POST, seller)
     costs = []
     db.session.rollback()
-    queries.badges_for(ids)  # who asks is known by then
+    badges_for(ids)  # who asks is known by then
     for some in (ids[:1], ids):
         with statements() as asked:
-            queries.badges_for(some)
+            badges_for(some)
         costs.append(len(asked))
     assert costs == [3, 3]

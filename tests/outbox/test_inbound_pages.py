@@ -13,9 +13,9 @@ from core.auth.models import User
 from core.documents.models import Document
 from core.testing.services import SmtpLab
 from modules.mail_config.models import MailServer
+from modules.outbox.badges import badge_of, badges_for
 from modules.outbox.inbound.intake import take
 from modules.outbox.models import OutgoingMail
-from modules.outbox.queries import badge_of, badges_for
 from modules.outbox.states import MailState
 from tests.outbox.coming_back import GIVEN_UP, read_receipt, report
 from tests.outbox.mails import accepted, become, recipient_becomes

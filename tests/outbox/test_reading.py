@@ -15,9 +15,10 @@ from core.mail.addresses import parse_address
 from core.mail.draft import DraftRecipient, RecipientField
 from core.mail.outcomes import FailureKind
 from core.partners.service import save_partner
-from modules.outbox import queries, service
+from modules.outbox import service
 from modules.outbox.alert_rows import write_alerts
 from modules.outbox.alerts import service as alerts
+from modules.outbox.badges import badges_for
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import Alert, OutgoingMail
 from modules.outbox.private_addresses import hash_in
@@ -219,7 +220,7 @@ def test_a_mail_by_nobody_is_told_to_whose_document_it_is(write, seller):
 
 
 def badge(quotation):
-    return queries.badges_for([quotation.id])[quotation.id]
+    return badges_for([quotation.id])[quotation.id]
 
 
 def test_the_badge_names_who_has_not_got_it(write, quotation, customer):

@@ -20,6 +20,7 @@ from core.mail.outcomes import FailureKind
 from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.outbox import queries, service
+from modules.outbox.badges import badges_for
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from modules.sales.service import orders
@@ -257,6 +258,6 @@ def test_a_failure_for_the_customer_is_not_hidden_by_a_mail_to_somebody_else(
 
     refused(sent_to("client@example.com", customer))
     accepted(sent_to("myself@example.com"))
-    assert queries.badges_for([quotation.id])[quotation.id].tone == "danger"
+    assert badges_for([quotation.id])[quotation.id].tone == "danger"
     accepted(sent_to("client.new@example.com", customer))
-    assert queries.badges_for([quotation.id])[quotation.id].tone == "success"
+    assert badges_for([quotation.id])[quotation.id].tone == "success"

@@ -23,11 +23,11 @@ from modules.mail_config.mail_templates.selection import offered
 from modules.mail_config.mail_templates.service import delete_template, save_template, templates_for
 from modules.mail_config.mail_templates.shipped import install
 from modules.mail_config.models import MailTemplate
+from modules.outbox.badges import badges_for
 from modules.outbox.delivery.run import deliver
 from modules.outbox.models import OutgoingMail
 from modules.outbox.privacy import retention
 from modules.outbox.private_addresses import hash_in
-from modules.outbox.queries import badges_for
 from modules.outbox.states import MailState
 from modules.pos.service.registers import (
     check_pattern,

@@ -14,8 +14,8 @@ from core.web.listing import paginate
 from modules.outbox.alerts import service
 from modules.outbox.alerts.bell import about_named, failure_bell
 from modules.outbox.alerts.held_back import held_for
+from modules.outbox.badges import badge_of, came_back_among
 from modules.outbox.blueprint import blueprint
-from modules.outbox.queries import badge_of, came_back_among
 
 
 @blueprint.get("/alerts")

@@ -17,11 +17,11 @@ from core.mail.draft import RecipientField
 from core.mail.explanations import EXPLANATIONS, FailureKind, Repair
 from core.mail.outcomes import RecipientState
 from modules.mail_config.servers.circuit_breaker import SERVER_FAILURES, paused_among
+from modules.outbox.badges import Badge, came_back_among, state_badge
 from modules.outbox.delivery.settlement import WAITS_FOR_SERVER
 from modules.outbox.mail_list.query_plan import reach_parts
 from modules.outbox.models import MailRecipient, OutgoingMail
 from modules.outbox.permissions import RESEND
-from modules.outbox.queries import Badge, came_back_among, state_badge
 from modules.outbox.states import FAILED, WAITING, MailState
 
 

@@ -10,8 +10,8 @@ from core.auth.permissions import requires, signed_in_user
 from core.installation import service as installation
 from core.installation.models import Sign
 from core.kept import kept
+from modules.outbox.badges import badge_of
 from modules.outbox.blueprint import blueprint
-from modules.outbox.queries import badge_of
 from modules.outbox.restored import service
 from modules.outbox.restored.service import KEPT_TO_ITSELF
 from modules.outbox.standstill import KEPT_SECONDS

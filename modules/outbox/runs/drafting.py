@@ -23,6 +23,7 @@ from core.registry import current_registry
 from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.outbox.about import pairs
+from modules.outbox.badges import WAY_TITLES
 from modules.outbox.compose.around import Around, around, around_each
 from modules.outbox.compose.draft import blank_draft, fill_in
 from modules.outbox.compose.recipient_chips import opted_out_among
@@ -30,7 +31,7 @@ from modules.outbox.compose.recipients import default_recipients, recognize
 from modules.outbox.dead_addresses import dead_among
 from modules.outbox.models import HeldReason, OutgoingMail, Run, RunItem
 from modules.outbox.private_addresses import chosen_addresses
-from modules.outbox.queries import WAY_TITLES, handed_over
+from modules.outbox.queries import handed_over
 from modules.outbox.runs.bundles import template_of_several
 from modules.outbox.runs.held import Destination, HeldError
 from modules.outbox.runs.mailing import CustomerFacts, customer_draft, customer_facts

@@ -19,9 +19,10 @@ from core.partners.models import Partner
 from core.web.formats import day
 from modules.mail_config.mail_templates.selection import language_of
 from modules.mail_config.models import MailTemplate
+from modules.outbox.badges import Badge, badge_of, came_back_among
 from modules.outbox.dead_addresses import Dead, dead_among
 from modules.outbox.models import NO_BUNDLE, HeldReason, ItemState, Run, RunItem, RunState
-from modules.outbox.queries import Badge, badge_of, came_back_among, visible_recipients
+from modules.outbox.queries import visible_recipients
 from modules.outbox.runs.drafting import Facts, facts_of, shown
 from modules.outbox.runs.held import HeldError
 from modules.outbox.runs.mailing import customer_destination, letter_of

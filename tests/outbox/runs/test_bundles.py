@@ -29,6 +29,7 @@ from modules.mail_config.template_language.documents_mail import DOCUMENTS
 from modules.outbox import queries
 from modules.outbox import service as mail_service
 from modules.outbox.about import documents_of
+from modules.outbox.badges import badges_for
 from modules.outbox.delivery.jobs import deliver_mails
 from modules.outbox.limits import ENCODED
 from modules.outbox.message import build_message
@@ -88,7 +89,7 @@ def test_documents_of_one_customer_leave_in_one_mail_and_each_says_so(
     ]
     assert all(part.get_content().startswith(b"%PDF") for part in files_of(first))
     # Each document knows the mail as its own.
-    assert set(queries.badges_for(ids)) == set(ids)
+    assert set(badges_for(ids)) == set(ids)
     for number in of_many:
         assert [mail.id for mail in queries.document_mails(number, seller).mails] == [first.id]
     rows = list(db.session.scalars(select(Document).where(Document.id.in_(ids))))
@@ -295,7 +296,7 @@ def test_whoever_may_not_read_all_sees_that_it_went_and_no_more(
             for grant in role.grants:
                 grant.scope = Scope.OWN
         db.session.get_one(Document, ids[0]).owner_id = own.id
-    assert queries.badges_for(ids[:1])
+    assert badges_for(ids[:1])
     panel = queries.document_mails(ids[0], own)
     assert (panel.mails, panel.others) == ([], 1)
     browser = sign_in(own)

@@ -29,6 +29,7 @@ from core.web.security import for_viewer, foreign_html
 from modules.outbox import changes, queries
 from modules.outbox.about import documents_of
 from modules.outbox.access import list_come_from, mail_or_404
+from modules.outbox.badges import badge_of
 from modules.outbox.blueprint import blueprint
 from modules.outbox.compose.draft import can_send, may_copy
 from modules.outbox.compose.recipients import reason_text
@@ -141,7 +142,7 @@ def show(row: OutgoingMail, *, typed: TypedAddress | None = None) -> str:
         # Whoever does not see all recipients does not read them in the words of servers either.
         whole=len(people) == len(row.recipients),
         version=version_of(row),
-        badge=queries.badge_of(row),
+        badge=badge_of(row),
         sentence=sentence,
         route=route_text(row),
         copy=copy_of(row),
