@@ -28,6 +28,7 @@ from core.auth.sessions import LIFETIME, user_of_cookie
 from core.companies.service import companies_for, locale_of_user
 from core.config import SUPPORTED_LANGUAGES, Settings, read_settings
 from core.db import again, db
+from core.declarations import package_folder
 from core.documents.service import kind_title
 from core.files import open_store
 from core.i18n import number_locale
@@ -193,7 +194,7 @@ def configure(app: Flask, settings: Settings, *, testing: bool) -> None:
 
 def init_babel(app: Flask, registry: Registry) -> None:
     """Let core and every module bring their translations."""
-    folders = [str(loader.package_folder(m) / "translations") for m in registry.modules if m.translations]
+    folders = [str(package_folder(m) / "translations") for m in registry.modules if m.translations]
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
     Babel(app, locale_selector=select_locale, timezone_selector=select_timezone)
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import select
 
-from core import loader
 from core.companies.models import Company
 from core.contract import Module
 from core.db import db, transaction
+from core.declarations import package_folder
 from core.documents.checked import fields_of
 from core.documents.locale import speaking
 from core.documents.models import Document
 from core.errors import EnvoiError
 from core.installation.turns import alone
+from core.manifest import CORE
 from core.registry import current_registry, resolve_function
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _load_demo(app: Flask) -> LoadedDemo | None:
                 resolve_function(module.demo)(app)
                 _ask_documents(module)
         except Exception as error:
-            if module.name == loader.CORE.name:
+            if module.name == CORE.name:
                 raise  # there would be nothing to build on
             faults[module.name] = (
                 f"The demonstration of the module {module.name} was not loaded: {_told(error, module)}"
@@ -87,7 +88,7 @@ def _told(error: Exception, module: Module) -> str:
     """Return what went wrong, and for what nobody has put in words where in the module that was."""
     if isinstance(error, EnvoiError):
         return str(error)
-    folder = loader.package_folder(module)
+    folder = package_folder(module)
     frames = traceback.extract_tb(error.__traceback__)
     places = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
     place = f" ({Path(places[-1].filename).name}, line {places[-1].lineno})" if places else ""

@@ -29,10 +29,12 @@ from sqlalchemy.exc import DBAPIError
 from core import compatibility, loader
 from core.contract import Module
 from core.db import VERSION_TABLES, Base, db, guards
+from core.declarations import package_folder
 from core.errors import EnvoiError
 from core.installation import service as installation
 from core.installation.turns import alone
 from core.mail.outcomes import printable
+from core.manifest import CORE
 from core.registry import current_registry, resolve_function
 
 logger = logging.getLogger(__name__)
@@ -58,8 +60,8 @@ def version_table(module: Module) -> str:
 
 def versions_folder(module: Module) -> Path:
     """Return the folder with the migrations of a module."""
-    folder = loader.package_folder(module) / "migrations"
-    return folder / "versions" if module.name == loader.CORE.name else folder
+    folder = package_folder(module) / "migrations"
+    return folder / "versions" if module.name == CORE.name else folder
 
 
 def alembic_config(module: Module) -> Config:
@@ -103,7 +105,7 @@ def plan() -> list[Step]:
     """
     _refuse_newer()
     with db.engine.connect() as connection:
-        aware = compatibility.oldest(connection, loader.CORE.name)
+        aware = compatibility.oldest(connection, CORE.name)
     steps = []
     for module in migrated_modules():
         script = ScriptDirectory.from_config(alembic_config(module))

@@ -12,7 +12,7 @@ from core.backup import service
 from core.checks import unusable_database
 from core.cli import application, echo_rows, with_app
 from core.errors import EnvoiError
-from core.loader import CORE
+from core.manifest import CORE
 from core.registry import current_registry
 
 

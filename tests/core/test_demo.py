@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import func, select
 
-from core import cli, demonstration, loader
+from core import cli, demonstration
 from core.contract import Module
 from core.db import db
 from core.documents.behavior import ShippedTemplate
 from core.documents.checked import BehaviorError, fields_of, unknown_fields
 from core.documents.models import Document
 from core.documents.pdf import RenderError, render_document
+from core.manifest import CORE
 from modules.outbox.models import OutgoingMail
 from modules.pos import behavior as pos_behavior
 from modules.sales.models import Order
@@ -112,7 +113,7 @@ def test_what_a_demonstration_raises_is_told_with_its_place(
 
 def test_the_demonstration_of_core_must_load(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = app.extensions["envoi_registry"]
-    core: Module = replace(loader.CORE, demo=f"{__name__}:broken")
+    core: Module = replace(CORE, demo=f"{__name__}:broken")
     monkeypatch.setitem(
         app.extensions, "envoi_registry", replace(registry, modules=(core, *registry.modules[1:]))
     )

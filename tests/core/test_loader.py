@@ -20,7 +20,9 @@ from core.contract import (
     Scope,
     SlotFill,
 )
+from core.declarations import check_declarations
 from core.errors import ConfigError, ModuleError
+from core.manifest import CORE
 from core.signals import document_issued
 from core.testing.fixtures import test_settings
 
@@ -85,7 +87,7 @@ def test_everything_wrong_with_the_declarations_is_said_at_once() -> None:
         slots=(SlotFill("shell.bar", "no.such.module:piece"),),
         config_defaults={"BAD_SIZE": "1", "SIZE": "1"},
     )
-    problems = loader.check_declarations([loader.CORE, bad])
+    problems = check_declarations([CORE, bad])
     expected = [
         "must begin with “bad.”",
         "the document kind good.thing must begin",
@@ -114,12 +116,12 @@ def test_everything_wrong_with_the_declarations_is_said_at_once() -> None:
 def test_two_modules_may_not_declare_the_same() -> None:
     one = declare("one", permissions=(Permission("one.x.read", "Read"),))
     two = declare("two", permissions=(Permission("one.x.read", "Read"),))
-    problems = loader.check_declarations([one, two])
+    problems = check_declarations([one, two])
     assert "Module two: the permission one.x.read is already declared by one." in problems
 
 
 def test_the_declarations_of_core_are_sound() -> None:
-    assert loader.check_declarations([loader.CORE]) == []
+    assert check_declarations([CORE]) == []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from core.config import Settings
 from core.contract import Module
 from core.db import db, end_reading, transaction
 from core.errors import EnvoiError
+from core.manifest import CORE
 from core.migrate import MigrationError
 from core.testing.fixtures import running_app, test_settings
 
@@ -48,10 +49,10 @@ def test_every_module_keeps_its_place_in_a_table_of_its_own(app: Flask) -> None:
 
 
 def test_what_was_not_applied_is_pending(empty_app: Flask) -> None:
-    assert migrate.pending(loader.CORE)
+    assert migrate.pending(CORE)
     assert inspect(db.engine).get_table_names() == []
     migrate.upgrade(empty_app)
-    assert not migrate.pending(loader.CORE)
+    assert not migrate.pending(CORE)
 
 
 @both
@@ -66,10 +67,10 @@ def test_migrating_again_changes_nothing(app: Flask) -> None:
 
 @both
 def test_a_difference_between_tables_and_models_is_found(app: Flask) -> None:
-    assert migrate.differences(loader.CORE) == []
+    assert migrate.differences(CORE) == []
     with transaction() as session:
         session.execute(text("ALTER TABLE core_partner ADD COLUMN stray INTEGER"))
-    (difference,) = migrate.differences(loader.CORE)
+    (difference,) = migrate.differences(CORE)
     assert "stray" in str(difference)
 
 
@@ -83,7 +84,7 @@ def test_tables_of_modules_that_are_not_enabled_are_left_alone(app: Flask) -> No
 def test_a_longer_name_keeps_its_tables_from_a_shorter_one(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = Module(name="core_extra", version="1", title="Extra", package="core")
     monkeypatch.setattr(loader, "discover", lambda: {"core_extra": extra})
-    of_core, of_extra = migrate.only_tables_of(loader.CORE), migrate.only_tables_of(extra)
+    of_core, of_extra = migrate.only_tables_of(CORE), migrate.only_tables_of(extra)
     assert of_core("core_user", "table", None)
     assert not of_core("core_extra_thing", "table", None)
     assert of_extra("core_extra_thing", "table", None)

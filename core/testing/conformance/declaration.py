@@ -7,9 +7,11 @@ from collections.abc import Mapping
 
 import click
 
-from core import cli, loader
+from core import cli
 from core.auth.service import FIRST_ROLES
 from core.contract import Module
+from core.declarations import check_declarations
+from core.manifest import CORE
 from core.registry import resolve
 from core.signals import KEYWORDS
 from core.testing.conformance.house import accepts, fail_if, installed_modules, tables_of, with_what_it_needs
@@ -21,7 +23,7 @@ class DeclarationRules:
 
     def test_the_declaration_is_whole(self, module: Module) -> None:
         """Every dotted path resolves, names carry the prefix, permissions and signals exist."""
-        fail_if(loader.check_declarations([loader.CORE, *with_what_it_needs(module)]))
+        fail_if(check_declarations([CORE, *with_what_it_needs(module)]))
 
     def test_the_declaration_is_inert(self, module: Module) -> None:
         """It says its title and version, and every setting has a plain default."""
@@ -98,20 +100,20 @@ class DeclarationRules:
 
     def test_slots_exist(self, module: Module) -> None:
         """Fills go into a slot of core or of a module that is there, and take what it gives."""
-        hosts = {loader.CORE.name, *(other.name for other in with_what_it_needs(module))}
+        hosts = {CORE.name, *(other.name for other in with_what_it_needs(module))}
         problems = []
         for fill in module.slots:
             if fill.slot in SLOTS:
                 if not accepts(resolve(fill.function), **dict.fromkeys(SLOTS[fill.slot])):
                     problems.append(f"{fill.function} must take {', '.join(SLOTS[fill.slot]) or 'nothing'}.")
-            elif fill.slot.partition(".")[0] not in hosts - {loader.CORE.name}:
+            elif fill.slot.partition(".")[0] not in hosts - {CORE.name}:
                 problems.append(f"There is no slot {fill.slot}; core has {', '.join(SLOTS)}.")
         fail_if(problems)
 
     def test_commands_belong_to_the_module_alone(self, module: Module) -> None:
         """Commands say what they do, hide no other, and the processes are among them."""
         own = _commands(module)
-        taken = dict.fromkeys(cli.cli.commands, loader.CORE.name)
+        taken = dict.fromkeys(cli.cli.commands, CORE.name)
         for other in installed_modules().values():
             if other.name != module.name:
                 taken |= dict.fromkeys(_commands(other), other.name)

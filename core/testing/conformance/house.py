@@ -22,8 +22,10 @@ from core.app import shell_folder
 from core.auth.models import Role, User
 from core.contract import DocumentKind, Module
 from core.db import db, mappers
+from core.declarations import package_folder
 from core.demonstration import load_demo
 from core.documents.behavior import DocumentBehavior
+from core.manifest import CORE
 from core.registry import resolve
 from core.testing import catalogues
 from core.testing.applications import make_app
@@ -34,12 +36,12 @@ _CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|DROP|CREATE|ALTER)\b", r
 
 def installed_modules() -> dict[str, Module]:
     """Return core and every installed module by name."""
-    return {loader.CORE.name: loader.CORE, **loader.discover()}
+    return {CORE.name: CORE, **loader.discover()}
 
 
 def with_what_it_needs(module: Module) -> list[Module]:
     """Return a module after all that it depends on, core left out."""
-    if module.name == loader.CORE.name:
+    if module.name == CORE.name:
         return []
     installed = loader.discover()
     names: list[str] = [module.name]
@@ -93,15 +95,15 @@ def rules_of(app: Flask, module: Module) -> list[Rule]:
 
 def template_folders(module: Module) -> list[Path]:
     """Return the folders with the templates of a module; core's are those of the shell."""
-    if module.name == loader.CORE.name:
+    if module.name == CORE.name:
         return [shell_folder() / "templates"]
-    folder = loader.package_folder(module) / "templates"
+    folder = package_folder(module) / "templates"
     return [folder] if folder.is_dir() else []
 
 
 def translated_part(module: Module) -> catalogues.Part:
     """Return where the strings and the catalogues of a module are."""
-    folder = loader.package_folder(module)
+    folder = package_folder(module)
     more = [path for path in template_folders(module) if not path.is_relative_to(folder)]
     return catalogues.part_of_package(module.name, folder, *more)
 

@@ -10,9 +10,10 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import inspect as inspect_database
 
-from core import compatibility, loader, migrate
+from core import compatibility, migrate
 from core.contract import Module
 from core.db import Base, Encrypted, db
+from core.manifest import CORE
 from core.testing.applications import make_app
 from core.testing.conformance.compatible import losses, tables_as_they_are
 from core.testing.conformance.house import fail_if, tables_of, with_what_it_needs
@@ -58,7 +59,7 @@ class MigrationRules:
         start = compatibility.last_contract(script, head)
         if start == head:
             return
-        needed = tuple(one.name for one in with_what_it_needs(module) if one.name != loader.CORE.name)
+        needed = tuple(one.name for one in with_what_it_needs(module) if one.name != CORE.name)
         app = make_app(test_settings(tmp_path, modules=needed or None))
         problems = []
         with app.app_context():

@@ -8,16 +8,16 @@ from flask import Flask, url_for
 from flask.testing import FlaskClient
 from werkzeug.routing import IntegerConverter, Rule
 
-from core import loader
 from core.auth.permissions import PUBLIC, SIGNED_IN, declared_permission
 from core.contract import Module
+from core.manifest import CORE
 from core.registry import current_registry, resolve
 from core.testing.conformance.house import changes_of_the_database, demonstration_fault, fail_if, rules_of
 from core.testing.conformance.tour import Tour
 from core.testing.conformance.view_source import asks_for_the_method, writer_of
 
 # Core owns the root of the site: it has no address, and no folder of templates, of its own name.
-ADDRESS_PREFIX_NOT_NEEDED = {loader.CORE.name}
+ADDRESS_PREFIX_NOT_NEEDED = {CORE.name}
 # What may ask a page without changing anything, and the one method by which something is changed.
 READING_METHODS = {"GET", "HEAD", "OPTIONS"}
 CHANGING_METHOD = "POST"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from core import loader
 from core.contract import Module
+from core.declarations import package_folder
+from core.manifest import CORE
 from core.testing import catalogues, template_rules
 from core.testing.conformance.house import fail_if, installed_modules, template_folders, translated_part
 
@@ -22,7 +23,7 @@ class TemplateRules:
 
     def test_templates_stand_in_their_own_folder(self, module: Module) -> None:
         """A template is found by the module's name, so that it hides nobody else's."""
-        if module.name == loader.CORE.name:
+        if module.name == CORE.name:
             return  # core owns the root of the templates
         fail_if(
             [
@@ -36,10 +37,10 @@ class TemplateRules:
         """Each template is rendered, extended, included or imported somewhere in the module."""
         files = template_rules.template_files(template_folders(module))
         # The shell is there for everybody, so everybody's use of it counts.
-        users = list(installed_modules().values()) if module.name == loader.CORE.name else [module]
+        users = list(installed_modules().values()) if module.name == CORE.name else [module]
         used: set[str] = set()
         for user in users:
-            used |= set(template_rules.strings_of_python(loader.package_folder(user)))
+            used |= set(template_rules.strings_of_python(package_folder(user)))
             used |= template_rules.referenced(template_rules.template_files(template_folders(user)).values())
         fail_if([f"Nothing uses the template {name}." for name in files if name not in used])
 
