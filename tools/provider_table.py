@@ -39,8 +39,9 @@ HEAD = """# Providers of mail that Envoi knows
 
 Written by `tools/provider_table.py` from `modules/mail_config/servers/providers.toml`; what is said below the form of
 a server and beside a failed test is the same. Where Thunderbird's list has a provider, host, port and encryption were
-compared with it; the others, the figures and the links are given to the best of our knowledge and were neither looked
-up again nor tried. What to do at each, step by step: [set up your mail](set-up-your-mail.md).
+compared with it; the others and the links are given to the best of our knowledge and were neither looked up again nor
+tried. Figures that are a link were read there, or in a public copy of it, in December 2026; the other figures are from
+general knowledge. What to do at each, step by step: [set up your mail](set-up-your-mail.md).
 """
 
 ANSWERS = """## What an answer means
@@ -67,6 +68,8 @@ def page() -> str:
 
 def _row(provider: Provider) -> str:
     most = limits(provider) or "–"
+    if provider.source:
+        most = f"[{limits(provider) or 'its page'}]({provider.source})"
     user = USERS.get(provider.user, f"`{provider.user}`")
     host = provider.host or f"…{provider.hosts[0]}"
     where = f"{host}, {provider.port} {provider.encryption.value.upper()}"

@@ -63,6 +63,7 @@ class Provider:
         recipients_per_message: Recipients of one mail.
         connections: Connections at a time.
         size_mb: The largest message in MB.
+        source: The page that says its figures, or "" where they are from general knowledge.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Provider:
     recipients_per_message: int | None = None
     connections: int | None = None
     size_mb: int | None = None
+    source: str = ""
 
     @property
     def hint(self) -> str:
