@@ -179,7 +179,7 @@ def test_an_issued_invoice_goes_by_itself_to_whom_its_function_code_names_and_to
     boss.field("Archive").check()
     boss.field("Folder of the archive").fill("{year}/" + reader.language)
     boss.field("File name format").fill("{number} {customer}")
-    boss.field("By itself").check()
+    boss.field("Automatic").check()
     boss.button("Save").click()
     expect(boss.page.locator("tbody")).to_contain_text(name)
 
