@@ -221,6 +221,20 @@ def test_what_is_wrong_is_told_at_its_place_and_nothing_is_lost(
     saved(desk)
 
 
+def at_rest(page: Page) -> None:
+    """Wait until no piece of the page was asked for during half a second; the question for changes waits all along."""
+    page.evaluate(
+        """() => new Promise((rested) => {
+          let last = performance.now();
+          (function look() {
+            if (document.querySelector(".htmx-request")) last = performance.now();
+            if (performance.now() - last > 500) rested();
+            else setTimeout(look, 20);
+          })();
+        })"""
+    )
+
+
 @pytest.mark.parametrize("narrow", [False, True])
 def test_fields_of_another_system_are_converted_when_they_are_pasted(
     enter: Callable[..., Desk], *, narrow: bool
@@ -238,7 +252,7 @@ def test_fields_of_another_system_are_converted_when_they_are_pasted(
     page.keyboard.press("Control+V")
     note = page.locator("#legacy-note-en")
     expect(note).to_contain_text("NUMDEV, NOMCLIENT, <NOMSOC>, #1, [CODE]")
-    page.wait_for_load_state("networkidle")  # the note is looked for anew while somebody types
+    at_rest(page)  # the note is looked for anew while somebody types
     note.get_by_role("button", name=desk("Convert them …")).press("Enter")
     dialog = page.locator("#dialog")
     expect(dialog.locator("#legacy-result")).to_contain_text("{{ company.name }} #1 [CODE]")
