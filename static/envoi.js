@@ -17,22 +17,39 @@
     tokenEnded = tokenEnded || [400, 401].includes(event.detail.xhr.status);
   });
   // After a session has ended, its token is worth nothing; once somebody has signed in elsewhere, take the new one.
+  // Asked quietly: an answer that carries a cookie could undo the sign-in that is going on in the other window.
+  // Returns the id of the user who is signed in, "" when nobody is, null when the server is away.
+  window.envoiRenewToken = async () => {
+    try {
+      const answer = await fetch(window.location.href, { headers: { "X-Quiet": "1" } });
+      if (!answer.ok) return null;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const token = page.querySelector("meta[name=csrf-token]")?.content;
+      if (!token) return "";
+      // Another person's token would let this page act as them.
+      if (page.body.dataset.user !== document.body.dataset.user) return page.body.dataset.user || "";
+      document.querySelector("meta[name=csrf-token]").content = token;
+      document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
+        input.value = token;
+      });
+      tokenEnded = false;
+      return page.body.dataset.user || "";
+    } catch {
+      return null;
+    }
+  };
+  const renewing = new WeakSet(); // what is pressed meanwhile is sent once
   document.addEventListener("htmx:confirm", (event) => {
-    if (!tokenEnded || event.detail.verb === "get") return;
+    const { elt, verb, question, issueRequest } = event.detail;
+    if (!tokenEnded || verb === "get") return;
     event.preventDefault();
-    fetch(window.location.href)
-      .then((response) => response.text())
-      .then((html) => {
-        const token = new DOMParser()
-          .parseFromString(html, "text/html")
-          .querySelector("meta[name=csrf-token]").content;
-        document.querySelector("meta[name=csrf-token]").content = token;
-        document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
-          input.value = token;
-        });
-        tokenEnded = false;
-      })
-      .finally(() => event.detail.issueRequest(!event.detail.question));
+    if (renewing.has(elt)) return;
+    renewing.add(elt);
+    window.envoiRenewToken().then((user) => {
+      renewing.delete(elt);
+      if (user && user !== document.body.dataset.user) toast(text("messageOther"));
+      else issueRequest(!question); // and says what is wrong, if anything is
+    });
   });
   document.addEventListener("htmx:sendError", (event) => {
     // Panels that refresh by themselves stay quiet; they will try again.

@@ -28,6 +28,9 @@ def begin(user: User) -> None:
     session.clear()
     session.permanent = True
     session[_NAME] = secrets.token_urlsafe(16)
+    # Made here and not by the first page: two windows that come first at the same moment would each make one, and the
+    # forms of one of them would be refused.
+    session[str(current_app.config["WTF_CSRF_FIELD_NAME"])] = secrets.token_urlsafe(32)
     login_user(user)
 
 

@@ -72,10 +72,14 @@ def _too_large(_error: RequestEntityTooLarge) -> ResponseReturnValue:
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
     """Answer a form without a valid token: what was typed is offered again where it can be."""
-    if request.headers.get("HX-Request") and not current_user.is_authenticated:
-        # Without a session there is no token: that it ended is what the person should know.
-        return _page(401, "", str(SESSION_ENDED))
-    if request.method == "POST" and not request.headers.get("HX-Request") and _is_from_here():
+    if request.headers.get("HX-Request"):
+        if not current_user.is_authenticated:
+            # Without a session there is no token: that it ended is what the person should know.
+            return _page(401, "", str(SESSION_ENDED))
+        # The page takes the token of the new session before it asks again (envoi.js).
+        again = gettext("You have signed in again since this page was opened. Press again; nothing was lost.")
+        return _page(400, "", again)
+    if request.method == "POST" and _is_from_here():
         # What was typed comes back: it goes out again once there is a session, by the press of a button.
         return render_template(
             "core/go_on.html",

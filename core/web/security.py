@@ -78,13 +78,19 @@ def _refuse_unkeepable() -> None:
 
 
 class QuietSessions(SecureCookieSessionInterface):
-    """Sessions that a page which refreshes by itself does not prolong: nobody may be there any more."""
+    """Sessions that only somebody who is there prolongs.
+
+    A page that refreshes by itself does not: nobody may be in front of it. An answer to a session that has ended does
+    not either: its cookie could arrive after that of a sign-in in another window, and undo it.
+    """
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
-        """Return True when the cookie is to be sent: also without a change, unless the request is a quiet one."""
-        return session.modified or (
-            not request.headers.get("X-Quiet") and super().should_set_cookie(app, session)
-        )
+        """Return True when the cookie is to be sent: after a change, and else to whoever is signed in and acts."""
+        if session.modified:
+            return True
+        user = g.get("_login_user")  # who was asked for; asking now could need a database that is away
+        is_there = user is not None and user.is_authenticated and not request.headers.get("X-Quiet")
+        return is_there and super().should_set_cookie(app, session)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Send the cookie, but with no static file: that is the same for everybody, whatever Flask-Login looks at."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -419,6 +420,42 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(app: Flask, make_user: 
     cookie = response.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
+
+
+def _cookie(client: FlaskClient) -> str:
+    cookie = client.get_cookie("envoi")
+    assert cookie is not None
+    return cookie.value
+
+
+def test_windows_that_come_first_at_the_same_moment_share_one_token(app: Flask, make_user: MakeUser) -> None:
+    client = enter(app, make_user().login)
+    fresh = _cookie(client)
+    app.config["WTF_CSRF_ENABLED"] = True
+    token = None
+    for _window in range(2):
+        client.set_cookie("envoi", fresh)
+        found = re.search(r'name="csrf-token" content="([^"]+)"', client.get("/region").text)
+        assert found is not None
+        token = token or found[1]  # of the first window; the cookie in the end is that of the second
+    posted = client.post("/preferences", data={"csrf_token": token, "language": "fr"})
+    assert posted.status_code == 302
+
+
+def test_an_answer_to_a_session_that_has_ended_cannot_undo_a_sign_in(app: Flask, make_user: MakeUser) -> None:
+    client = enter(app, make_user().login)
+    ended = _cookie(client)
+    assert "Set-Cookie" in client.get("/region").headers
+    client.post("/sign-out")
+    app.config["WTF_CSRF_ENABLED"] = True
+    for post in (False, True):
+        client.set_cookie("envoi", ended)
+        headers = {"HX-Request": "true"}
+        answer = (
+            client.post("/preferences", headers=headers) if post else client.get("/region", headers=headers)
+        )
+        assert answer.status_code == 401
+        assert "Set-Cookie" not in answer.headers
 
 
 # -- a form whose session has ended --------------------------------------------------------------------

@@ -21,7 +21,7 @@ from tests.journeys.composing import (
 )
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House
-from tests.journeys.words import OLIVER
+from tests.journeys.words import ADMIN, OLIVER
 
 
 def complaint(desk: Desk, text: str | re.Pattern[str]) -> Locator:
@@ -147,6 +147,34 @@ def test_a_session_that_ended_while_composing_is_told_and_loses_nothing(
     send.click()
     expect(badge(desk.page)).to_contain_text("sent")
     assert len(house.mailbox("Written with a session that ends")) == 1
+
+
+@pytest.mark.browser_says("status of 400")
+def test_a_letter_never_goes_out_in_the_name_of_whoever_signed_in_since(
+    sit_down: Callable[..., Desk], house: House
+) -> None:
+    desk = sit_down(OLIVER)
+    new_quotation(desk)
+    dialog = open_composer(desk)
+    dialog.get_by_label("Subject").fill("Written by Oliver")
+    desk.sign_out_elsewhere()
+    send = dialog.get_by_role("button", name="Send", exact=True)
+    send.click()
+    toasts = desk.page.locator("#toasts")
+    expect(toasts).to_contain_text("Sign in again in another window")
+
+    window = desk.page.context.new_page()
+    other = Desk(house, window, ADMIN)
+    other.sign_in()
+    send.click()
+    expect(toasts).to_contain_text("Somebody else is signed in in this browser now.")
+    assert not house.mailbox("Written by Oliver")
+
+    other.sign_out_elsewhere()
+    Desk(house, window, OLIVER).sign_in()
+    send.click()
+    expect(badge(desk.page)).to_contain_text("sent")
+    assert len(house.mailbox("Written by Oliver")) == 1
 
 
 def test_a_wrong_password_is_told_without_telling_who_exists(

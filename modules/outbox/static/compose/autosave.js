@@ -134,7 +134,7 @@ export function begin(composer) {
     }
     const signIn = link(urls.urlSignIn, composer.word("signInAgain"));
     if (user === "") say(composer.word("signedOut"), signIn);
-    else if (user) say(composer.word("otherUser"), signIn);
+    else if (user) say(document.body.dataset.messageOther, signIn);
     else say(composer.word("keptHere"));
     return false;
   }

@@ -1,5 +1,5 @@
 // Send, send later, or hand over to one's own mail program.
-import { post, renewToken } from "./server.js";
+import { post } from "./server.js";
 
 let refused = false;
 
@@ -17,22 +17,9 @@ export function begin(composer) {
 
   // What is on its way up, or being read, comes along: Send waits for it, and stays where a file did not arrive.
   let waiting = false;
-  let ended = false; // the last Send met a session that had ended: by now there may be another one
   form.addEventListener(
     "submit",
     (event) => {
-      if (ended) {
-        event.preventDefault();
-        event.stopImmediatePropagation();
-        if (waiting) return;
-        waiting = true;
-        const { submitter } = event;
-        renewToken().then(() => {
-          waiting = ended = false;
-          form.requestSubmit(submitter);
-        });
-        return;
-      }
       if (event.submitter?.matches("[data-eml]") || (!pending.size && !form.querySelector(".file-failed")))
         return;
       event.preventDefault();
@@ -70,7 +57,6 @@ export function begin(composer) {
       form.querySelector(".send").focus();
     }
     refused = status === 422;
-    ended = [400, 401].includes(status);
     form.dispatchEvent(new CustomEvent(status === 204 ? "compose-sent" : "compose-not-sent"));
   });
 

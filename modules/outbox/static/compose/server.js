@@ -64,19 +64,4 @@ export function upload(url, file, { picture = false, progress = () => {}, signal
 
 /** After a session has ended its token is worth nothing: take the one of the session that there is now.
  *  Returns the id of the user who is signed in, "" when nobody is, null when the server is away. */
-export async function renewToken() {
-  try {
-    const answer = await fetch(window.location.href, { headers: { "X-Quiet": "1" } });
-    if (answer.status === 204) return "";
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const token = page.querySelector("meta[name=csrf-token]")?.content;
-    if (!answer.ok || !token) return answer.ok ? "" : null;
-    meta().content = token;
-    document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
-      input.value = token;
-    });
-    return page.body.dataset.user || "";
-  } catch {
-    return null;
-  }
-}
+export const renewToken = () => window.envoiRenewToken();
