@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from bench.measure import Figure, Work, measured
+from bench.pdfs import own_pdf
 from core import demonstration, migrate
 from core.app import create_app
 from core.auth.models import User
@@ -64,7 +65,8 @@ class Installation:
         with self.app.app_context():
             company = db.session.scalars(select(Company)).first()
             assert company is not None
-            sha256 = file_store().put(pdf)
+            files = [own_pdf(pdf, number) for number in range(count)]
+            stored = [file_store().put(file) for file in files]
             ids = []
             with transaction():
                 for number in range(count):
@@ -76,7 +78,11 @@ class Installation:
                         "Your document",
                         BODY,
                         recipients=[DraftRecipient(Address(f"n{number}@example.com"))],
-                        attachments=[DraftAttachment("document.pdf", "application/pdf", sha256, len(pdf))],
+                        attachments=[
+                            DraftAttachment(
+                                "document.pdf", "application/pdf", stored[number], len(files[number])
+                            )
+                        ],
                     )
                     ids.append(service.write_mail(draft, None).id)
                 service.enqueue_delivery(ids)

@@ -16,6 +16,8 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.db import transaction
 
+from bench.pdfs import own_pdf
+
 HTML = "<p>Hello,</p><p>please find your <strong>document</strong> attached.</p>"
 TEXT = "Hello,\n\nplease find your document attached.\n"
 
@@ -64,15 +66,16 @@ def configure(folder: Path, database_url: str, port: int, tuning: dict[str, int]
 
 
 def submit(count: int, pdf: Path) -> None:
-    """Create the tables and write the mails, each with the PDF attached; the file is stored once."""
+    """Create the tables and write the mails, each with a PDF of its own, as documents have."""
     from post_office import mail  # noqa: PLC0415 (needs the settings)
     from post_office.models import Attachment  # noqa: PLC0415
 
     call_command("migrate", verbosity=0)
     with transaction.atomic():
-        attachment = Attachment(name="document.pdf", mimetype="application/pdf")
-        attachment.file.save("document.pdf", ContentFile(pdf.read_bytes()), save=True)
         for number in range(count):
+            attachment = Attachment(name="document.pdf", mimetype="application/pdf")
+            own = own_pdf(pdf.read_bytes(), number)
+            attachment.file.save("document.pdf", ContentFile(own), save=True)
             email = mail.send(
                 f"n{number}@example.com",
                 "a@example.com",
