@@ -211,6 +211,8 @@ class RunItem(Base):
     """Why it is held, or None."""
     detail: Mapped[str] = mapped_column(String(300), default="")
     """More words about the reason, in the language of the person, or ""."""
+    question: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Another one each time it is to be looked through: what was found for a former one is not written down."""
     anyway: Mapped[bool] = mapped_column(default=False)
     """True where a person wants it sent although it was before."""
     despite_opt_out: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -234,6 +236,22 @@ class RunItem(Base):
     document: Mapped[Document | None] = relationship()
     partner: Mapped[Partner | None] = relationship()
     mail: Mapped[OutgoingMail | None] = relationship()
+
+    @staticmethod
+    def unlooked() -> dict[str, object]:
+        """Return what one has that is to be looked through (again), as values of an update."""
+        return {
+            "state": ItemState.UNCHECKED,
+            "question": RunItem.question + 1,
+            "reason": None,
+            "detail": "",
+            "bundle": "",
+        }
+
+    def look_again(self) -> None:
+        """Let it be looked through (again), since what is to become of it may be another thing now."""
+        for name, value in self.unlooked().items():
+            setattr(self, name, value)
 
 
 RUN_ITEMS = cast("Table", RunItem.__table__)

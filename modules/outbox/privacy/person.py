@@ -42,7 +42,6 @@ from modules.outbox.models import (
     BulkRun,
     DeliveryAttempt,
     EmlExport,
-    ItemState,
     MailEvent,
     MailRecipient,
     OutgoingMail,
@@ -413,7 +412,8 @@ def _erase_from_runs(session: Session, address: str) -> None:
     """Forget an address that was chosen for documents of runs that are not sent yet; they are looked through again."""
     for item in session.scalars(select(RunItem).where(RunItem.encrypted_choice.is_not(None))):
         if address.casefold() in (one.casefold() for one in chosen_addresses(item.encrypted_choice)):
-            item.encrypted_choice, item.state, item.reason = None, ItemState.UNCHECKED, None
+            item.encrypted_choice = None
+            item.look_again()
 
 
 def _erase_from_histories(address: str, done: Erasure, until: float) -> None:

@@ -34,6 +34,7 @@ def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
     items = list(db.session.scalars(query.order_by(RunItem.id).limit(limit)))
     if run is None or user is None or not items:
         return True
+    questions = {item.id: item.question for item in items}
     found = _found(run, items, user)
     with transaction() as session:
         # The run before its items, as whoever decides about one locks them.
@@ -45,7 +46,8 @@ def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
             .with_for_update(of=RunItem)
             .execution_options(populate_existing=True)
         )
-        looked = list(locked)
+        # What somebody has decided meanwhile, for one or for all, asks anew: what was found answers something else.
+        looked = [item for item in locked if item.question == questions[item.id]]
         for item in looked:
             seen = found[item.id]
             hold(item, seen.held)
@@ -55,7 +57,7 @@ def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
         with force_locale(locale_of_user(user)):
             hold_without_template(of, looked)
         of.touched_at = clock.now()
-    return len(items) < limit
+    return len(items) < limit and len(looked) == len(items)
 
 
 @dataclass(frozen=True, slots=True)

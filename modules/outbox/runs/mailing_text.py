@@ -21,7 +21,7 @@ from core.mail.draft import DraftAttachment
 from modules.mail_config.mail_templates.service import save_template
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CUSTOMER
-from modules.outbox.models import ItemState, Run, RunItem, RunState
+from modules.outbox.models import Run, RunState
 from modules.outbox.runs import service
 
 MAX_KEPT = 3_000_000  # characters of what is written, as JSON
@@ -105,7 +105,7 @@ def save_text(
             by=by,
         )
         run.text_draft = ""
-    service.look_anew(run, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+    service.look_anew(run)
 
 
 def keep_text(run: Run, template: MailTemplate, posted: MultiDict[str, str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -33,10 +34,11 @@ from modules.outbox.badges import badges_for
 from modules.outbox.delivery.jobs import deliver_mails
 from modules.outbox.limits import ENCODED
 from modules.outbox.message import build_message
-from modules.outbox.models import OutgoingMail, Packing, Run, RunState
+from modules.outbox.models import ItemState, OutgoingMail, Packing, Run, RunState
 from modules.outbox.runs import bundles, looking, service, telling, work, writing
 from modules.outbox.runs.counts import counts_of
 from modules.outbox.runs.drafting import sent_as_they_are
+from modules.outbox.runs.service import rows
 from modules.outbox.states import MailState
 from tests.outbox.mails import accepted
 from tests.outbox.pages import composer_of as fields
@@ -360,3 +362,28 @@ def test_a_copy_of_a_document_of_somebody_else_is_refused(
     assert answer.status_code == 422
     assert "cannot be sent with this email" in answer.text
     assert not mails()
+
+
+@pytest.mark.parametrize("packing", [Packing.TOGETHER, Packing.EACH])
+def test_what_was_found_before_a_choice_is_not_written_down_after_it(
+    seller: User, quote: Quote, monkeypatch: pytest.MonkeyPatch, packing: Packing
+) -> None:
+    (former,) = {Packing.TOGETHER, Packing.EACH} - {packing}
+    run = packed(seller, [quote().id, quote().id], former)
+    find = looking._found
+
+    def choose_meanwhile(*args: Any) -> Any:
+        found = find(*args)
+        monkeypatch.undo()
+        monkeypatch.setattr(rows, "LOOKED_AT_ONCE", 0)
+        service.choose_packing(run, packing)
+        return found
+
+    rows.look_again(run.id)
+    monkeypatch.setattr(looking, "_found", choose_meanwhile)
+    assert not looking.look(run.id, 100)
+    assert {item.state for item in items(run)} == {ItemState.UNCHECKED}
+    while not looking.look(run.id, 100):
+        pass
+    assert {item.state for item in items(run)} == {ItemState.READY}
+    assert len({item.bundle for item in items(run)} - {""}) == (packing is Packing.TOGETHER)

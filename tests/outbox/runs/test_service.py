@@ -495,7 +495,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
     service.start(other, seller)
     write = writing._submit
 
-    def after(run_id: int, user_id: int, drafts: Any) -> None:
+    def after(*args: Any) -> None:
         monkeypatch.setattr(writing, "_submit", write)
         if meanwhile == "another run":
             work.work(other.id)
@@ -506,7 +506,7 @@ def test_what_happens_between_the_text_and_its_row_is_seen(
                 session.get_one(Order, ids[0]).note = "Another note"
         else:
             service.pause(run, seller) if meanwhile == "pause" else service.stop(run, seller)
-        write(run_id, user_id, drafts)
+        write(*args)
 
     monkeypatch.setattr(writing, "_submit", after)
     work.work(run.id)
@@ -608,6 +608,24 @@ def test_an_address_that_is_erased_is_no_choice_any_more(
     erase("walk.in@example.com", seller)
     looking.look(run.id, 10)
     assert outcomes(run) == ["no_address"]
+
+
+def test_a_mail_goes_where_was_decided_while_it_was_being_made(
+    app: Flask, seller: User, quote: Quote, partner: MakePartner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = prepared(seller, [quote(partner("former@example.com")).id])
+    service.start(run, seller)
+    make = writing.drafts_of
+
+    def decide_meanwhile(*args: Any) -> Any:
+        made = make(*args)
+        monkeypatch.undo()
+        service.choose(items(run)[0], ["chosen@example.com"], seller)
+        return made
+
+    monkeypatch.setattr(writing, "drafts_of", decide_meanwhile)
+    (mail,) = written(app, run)
+    assert [row.addr_spec for row in mail.recipients] == ["chosen@example.com"]
 
 
 def test_a_run_that_nobody_starts_is_forgotten(

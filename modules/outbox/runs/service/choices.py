@@ -14,7 +14,7 @@ from modules.mail_config.mail_templates.service import templates_for
 from modules.mail_config.models import MailTemplate
 from modules.mail_config.template_language.customer_mail import CustomerMail
 from modules.mail_config.template_language.documents_mail import DOCUMENTS
-from modules.outbox.models import ItemState, Packing, Run, RunItem, RunState
+from modules.outbox.models import Packing, Run, RunItem, RunState
 from modules.outbox.runs.service.rows import demand, locked_run, look_again, look_soon
 
 
@@ -32,7 +32,7 @@ def choose_packing(run: Run, packing: Packing) -> None:
         if Packing.EACH in {locked.packing, packing}:
             locked.template_id = None  # one for a document is none for several
         locked.packing = packing
-        look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+        look_again(locked.id)
     look_soon(run.id)
 
 
@@ -48,7 +48,7 @@ def choose_promotional(run: Run, *, promotional: bool) -> None:
         if not locked.of_customers or locked.promotional == promotional:
             return
         locked.promotional = promotional
-        look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+        look_again(locked.id)
     look_soon(run.id)
 
 
@@ -88,7 +88,7 @@ def choose_template(run: Run, template_id: int | None) -> None:
         if locked.template_id != template_id:
             locked.template_id = template_id
             # What was held for its template is looked at again, and so is what would have been broken by another.
-            look_again(locked.id, RunItem.state.in_([ItemState.READY, ItemState.HELD]))
+            look_again(locked.id)
         if locked.state is RunState.PAUSED:
             remember_template(locked)
     look_soon(run.id)

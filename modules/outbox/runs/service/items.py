@@ -61,7 +61,7 @@ def leave_out(*items: RunItem, out: bool = True) -> None:
                 bundles.add(row.bundle)
                 row.state, row.reason, row.detail, row.bundle = ItemState.LEFT_OUT, None, "", ""
             elif row.state is ItemState.LEFT_OUT:
-                row.state = ItemState.UNCHECKED
+                row.look_again()
     if bundles - {NO_BUNDLE}:
         # One that was held for going with others may be alone now.
         held = RunItem.reason == HeldReason.NO_TEMPLATE
@@ -83,7 +83,7 @@ def send_anyway(*items: RunItem) -> None:
             row.anyway = row.anyway or row.reason is HeldReason.SENT_BEFORE
             row.despite_opt_out = row.despite_opt_out or row.reason in _WISHES
             row.despite_dead = row.despite_dead or row.reason is HeldReason.DEAD_ADDRESS
-            row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
+            row.look_again()
     _look_at(items)
 
 
@@ -96,7 +96,7 @@ def look_at_held(run: Run, *items: RunItem) -> None:
     with transaction():
         demand(locked_run(run.id), RunState.DRAFT, RunState.PAUSED, RunState.RUNNING)
         some = [RunItem.id.in_([item.id for item in items])] if items else []
-        look_again(run.id, RunItem.state == ItemState.HELD, *some)
+        look_again(run.id, *some, states=[ItemState.HELD])
     look_soon(run.id)
 
 
@@ -132,12 +132,12 @@ def choose(
         for one in {row.id: row for row in (item, *also)}.values():
             row = _open_item(one)
             row.encrypted_choice = encrypted_choice(wanted)
-            row.state, row.reason, row.detail = ItemState.UNCHECKED, None, ""
+            row.look_again()
         if keep and document is not None and document.partner_id is not None:
             _keep(document, wanted[0], by)
             # Other documents of the customer lacked the same address.
             same = select(Document.id).where(Document.partner_id == document.partner_id)
-            look_again(item.run_id, RunItem.state == ItemState.HELD, RunItem.document_id.in_(same))
+            look_again(item.run_id, RunItem.document_id.in_(same), states=[ItemState.HELD])
     looking.look(item.run_id, max(LOOKED_AT_ONCE, len(also)))
 
 

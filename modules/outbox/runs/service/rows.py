@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, update
 
 from core.db import db, transaction
@@ -30,13 +32,24 @@ def demand(run: Run, *states: RunState) -> None:
         raise UserError(_l("This has been started, or stopped, meanwhile. Reload the page to see it."))
 
 
-def look_again(run_id: int, *conditions: ColumnElement[bool]) -> None:
-    """Let some items of a run be looked through again, whoever does it."""
+def look_again(
+    run_id: int,
+    *conditions: ColumnElement[bool],
+    states: Collection[ItemState] = (ItemState.READY, ItemState.HELD),
+) -> None:
+    """Let some items of a run be looked through again, whoever does it.
+
+    Args:
+        run_id: The run.
+        conditions: Which of its items.
+        states: Of those, the ones that have come to one of these. One that is being looked through at this moment could
+            come to any of them by what was known before: it is asked about anew as well.
+    """
     with transaction() as session:
         session.execute(
             update(RunItem)
-            .where(RunItem.run_id == run_id, *conditions)
-            .values(state=ItemState.UNCHECKED, reason=None, detail="", bundle="")
+            .where(RunItem.run_id == run_id, RunItem.state.in_([*states, ItemState.UNCHECKED]), *conditions)
+            .values(RunItem.unlooked())
         )
         session.expire_all()
 

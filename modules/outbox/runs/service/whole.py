@@ -110,7 +110,7 @@ def go_on(run: Run, by: User) -> None:
         remember_template(locked)
         if (locked.template_id is None or locked.packs) and locked.paused_why == writing.TEMPLATE_CHANGED:
             # By which template each goes now, and whether it can be, is found again.
-            look_again(locked.id, RunItem.state == ItemState.READY)
+            look_again(locked.id, states=[ItemState.READY])
         locked.state, locked.paused_why, locked.touched_at = RunState.RUNNING, "", clock.now()
         _acted(locked, by)
         telling.tell_of(locked, by, telling.CONTINUED_BY)
