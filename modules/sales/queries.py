@@ -16,7 +16,7 @@ from core.db import db
 from core.documents.filters import document_filters
 from core.documents.models import Document
 from core.followers.service import followed_by
-from core.i18n import N_
+from core.i18n import N_, pgettext
 from core.matching import found_in
 from core.partners.models import Partner
 from core.partners.search_index import partner_named
@@ -151,7 +151,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
             Filter("canceled", canceled(kind), Order.state == OrderState.CANCELED, "state"),
         ]
     filters += [
-        Filter("mine", N_("Mine"), Document.owner_id == user.id),
+        Filter("mine", pgettext("documents", "Mine"), Document.owner_id == user.id),
         Filter("followed", N_("Followed by me"), followed_by(user, Document.id)),
         *document_filters(user),
     ]

@@ -295,3 +295,11 @@ def test_what_the_editor_reads_of_itself_keeps_typed_blanks_breakable(
     desk.page.keyboard.type("more")
     expect_posted(composer, "body", "more")
     assert posted(composer, "body") == ["<div>2&nbsp;706 EUR more</div>"]
+
+
+def test_what_is_quoted_looks_like_it(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    _number, path = new_quotation(desk)
+    text = editor(desk, open_page(desk, path))
+    text.evaluate("editor => editor.editor.loadHTML('<blockquote>They wrote</blockquote>')")
+    expect(text.locator("blockquote")).to_have_css("border-left-style", "solid")
