@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -259,10 +259,10 @@ def shell_context() -> dict[str, Any]:
     return {
         **everybody,
         "user": user,
-        # To be called: a list renders a piece a row, each with these, and only the shell shows them.
+        # To be called: a list renders a piece a row, each with these, and only few show them.
         "menu": partial(menu_for, user),
         "developer": developer_mode(user),
-        "companies_to_choose": partial(companies_for, user),
+        "companies_to_choose": cache(partial(companies_for, user)),
         "kind_title": kind_title,
         "found_elsewhere": partial(found_elsewhere, user),
     }

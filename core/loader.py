@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-import importlib.util
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 

@@ -207,12 +207,7 @@ class WaitingPages:
     def _tell(self, topics: frozenset[str], everybody: bool) -> None:
         """Let those be answered who show what has changed."""
         concerned = {
-            channel: [
-                topic
-                for piece in pieces
-                for shown in (piece.topics, piece.states)
-                for topic in shown & topics
-            ]
+            channel: [topic for piece in pieces for topic in (piece.topics | piece.states) & topics]
             for channel, (_until, pieces) in self._held.items()
         }
         shared = Counter(topic for several in concerned.values() for topic in several)

@@ -11,11 +11,18 @@
     true,
   );
   // No-break spaces are part of a text: “2 706,21 €” must not break. Where the editor reads HTML it makes blanks of
-  // them, and of U+FEFF nothing (Trix 2.1, `HTMLParser`). Here they stay. Reading its own page again, after a word was
+  // them, and of U+FEFF nothing (Trix 2.1, `HTMLParser`). Here they stay; the narrow ones, which French puts between
+  // thousands, become those of usual width, since it takes them for blanks before. Reading its own page again, after a word was
   // composed on a telephone, it finds those too that only show blanks at the end of a line or in a row: those have a
   // blank or nothing beside them.
   function keepNoBreakSpaces() {
-    window.Trix.models.HTMLParser.prototype.appendStringWithAttributes = function (string, attributes = {}) {
+    const parser = window.Trix.models.HTMLParser.prototype;
+    const read = parser.processTextNode;
+    parser.processTextNode = function (node) {
+      node.data = node.data.replaceAll("\u202f", "\u00a0");
+      return read.call(this, node);
+    };
+    parser.appendStringWithAttributes = function (string, attributes = {}) {
       const ownPage = !this.referenceElement && !this.purifyOptions;
       const shownBlank = ownPage ? /(?<!\S)\u00a0|\u00a0(?!\S)/g : /(?!)/g;
       const text = string.replaceAll("\ufeff", "").replace(shownBlank, " ");

@@ -330,8 +330,8 @@ EXPLANATIONS: dict[FailureKind, Explanation] = {
     FailureKind.ADDRESS_HELD: Explanation(
         _l("Held: address unknown"),
         _l(
-            "Nothing was sent, since an earlier email to this address came back: the mailbox does not exist. Correct "
-            "the address, or press “Send again” to send it all the same."
+            "Nothing was sent: a server has said of an earlier email that this mailbox does not exist. Correct the "
+            "address, or press “Send again” to send it all the same."
         ),
         Actor.SELLER,
         Repair.RECIPIENT,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
+from http import HTTPStatus
 
 from flask import Flask, current_app, flash, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -34,7 +36,19 @@ def _page(code: int, title: str, text: str) -> ResponseReturnValue:
     if request.headers.get("HX-Request"):
         # The page stays as it is; the shell's script shows the sentence in a corner.
         return text, code, {"Content-Type": "text/plain; charset=utf-8"}
-    return render_template("core/error.html", title=title, text=text), code
+    above = _page_above() if code == HTTPStatus.METHOD_NOT_ALLOWED else None
+    return render_template("core/error.html", title=title, text=text, above=above), code
+
+
+def _page_above() -> str | None:
+    """Return where the page is whose button was pressed; a reload of what that has shown leads here."""
+    adapter = current_app.create_url_adapter(request)
+    path = request.path
+    while adapter is not None and (path := path.rpartition("/")[0]):
+        with contextlib.suppress(HTTPException):
+            adapter.match(path, method="GET")
+            return request.script_root + path
+    return None
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:

@@ -48,7 +48,7 @@ def to_print(user: User) -> ListSource[Document]:
         Column(gettext("Number"), width=20),
         Column(gettext("Document")),
         Column(gettext("Customer"), width=32),
-        Column(gettext("Postcode"), width=12),
+        Column(gettext("Postal code"), width=12),
         Column(gettext("City")),
         Column(gettext("Date"), Format.DATE, 12),
         Column(gettext("Company"), width=24),

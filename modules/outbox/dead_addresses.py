@@ -9,15 +9,17 @@ server said of the address, and nothing of the mail: it may be somebody else's.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, and_, func, or_, select, update
 
 from core import clock
 from core.db import db, transaction
+from core.i18n import gettext
 from core.mail.bounces.model import Action
 from core.mail.outcomes import FailureKind, RecipientState
+from core.web.formats import day, harmless
 from modules.outbox.models import InboundMessage, MailRecipient, OutgoingMail, RecipientNotice, Verdict
 
 _SAID = (RecipientState.ACCEPTED, RecipientState.BOUNCED, RecipientState.REFUSED)
@@ -30,11 +32,26 @@ class Dead:
 
     Attributes:
         since: The day on which the mail left that showed it.
-        words: What the server said, or ours where it had no words.
+        came_back: Whether that was accepted first, and given up by a server behind; else it was refused at once.
+        number: The recipient of that mail.
     """
 
     since: dt.datetime
-    words: str
+    came_back: bool
+    number: int
+
+    def sentence(self, address: str) -> str:
+        """Return what a person reads of it.
+
+        Args:
+            address: As it was asked for.
+        """
+        facts = {"address": harmless(address), "day": day(self.since)}
+        if self.came_back:
+            return str(
+                gettext("An email to %(address)s came back on %(day)s: the mailbox does not exist.", **facts)
+            )
+        return str(gettext("%(address)s was refused on %(day)s: the mailbox does not exist.", **facts))
 
 
 def dead_among(addresses: Iterable[str]) -> dict[str, Dead]:
@@ -45,8 +62,9 @@ def dead_among(addresses: Iterable[str]) -> dict[str, Dead]:
     wanted = {address: _keys(address) for address in addresses}
     last: dict[str, tuple[int, Dead | None]] = {}
     for keys in _some(wanted.values()):
-        for number, addr_spec, dead, left_at, words in db.session.execute(_last_said(keys)):
-            last[addr_spec] = number, Dead(left_at, words) if dead else None
+        for number, addr_spec, dead, left_at, state in db.session.execute(_last_said(keys)):
+            came_back = state is RecipientState.BOUNCED
+            last[addr_spec] = number, Dead(left_at, came_back, number) if dead else None
     found: dict[str, Dead] = {}
     for address, keys in wanted.items():
         said = [last[key] for key in keys if key in last]
@@ -56,7 +74,21 @@ def dead_among(addresses: Iterable[str]) -> dict[str, Dead]:
     return found
 
 
-def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime, str]:
+def words_about(dead: Mapping[str, Dead]) -> dict[str, str]:
+    """Return what servers said of dead addresses, or our words where they had none; they can be long."""
+    words = dict(
+        db.session.execute(
+            select(MailRecipient.id, MailRecipient.diagnostic).where(
+                MailRecipient.id.in_([one.number for one in dead.values()])
+            )
+        ).all()
+        if dead
+        else ()
+    )
+    return {address: words.get(one.number, "") for address, one in dead.items()}
+
+
+def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime, RecipientState]:
     """Return what finds the last that servers have said of each of some addresses, and whether it is dead by that."""
     newest = (
         select(func.max(MailRecipient.id))
@@ -84,7 +116,7 @@ def _last_said(keys: Sequence[str]) -> Select[int, str, bool, dt.datetime, str]:
                 ),
             ),
             left_at,
-            MailRecipient.diagnostic,
+            MailRecipient.state,
         )
         .join(OutgoingMail, OutgoingMail.id == MailRecipient.mail_id)
         .where(MailRecipient.id.in_(newest))

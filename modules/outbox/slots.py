@@ -35,7 +35,7 @@ from modules.outbox.compose.autosave import About, kept_draft
 from modules.outbox.compose.draft import can_send, may_send
 from modules.outbox.compose.recipients import REASON_ICONS, default_recipients, reason_text
 from modules.outbox.conversation import answers_in_panel
-from modules.outbox.dead_addresses import complained_among, dead_among, release
+from modules.outbox.dead_addresses import complained_among, dead_among, release, words_about
 from modules.outbox.mail_page.waiting_text import waits_for
 from modules.outbox.models import WAITS, OutgoingMail
 from modules.outbox.permissions import RESEND
@@ -191,6 +191,7 @@ def partner_panel(partner: Partner) -> str:
     people = [partner, *partner.contacts]
     addresses = [person.email for person in people if person.email]
     panel = queries.mails_of_partner(partner, user)
+    dead = dead_among(addresses)
     return render_template(
         "outbox/panels/partner.html",
         partner=partner,
@@ -200,7 +201,8 @@ def partner_panel(partner: Partner) -> str:
             *(changes.partner(person.id) for person in people),
             *(changes.mail(mail.id) for mail in panel.mails),
         ],
-        dead=dead_among(addresses),
+        dead=dead,
+        server_words=words_about(dead),
         complained=complained_among(addresses),
     )
 

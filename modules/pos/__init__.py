@@ -13,7 +13,7 @@ module = Module(
     models="modules.pos.models",
     blueprint="modules.pos.views:blueprint",
     menu=(
-        MenuItem(N_("Registers"), "pos.registers", "pos.till.use", _SECTION, 42),
+        MenuItem(N_("Tills"), "pos.registers", "pos.till.use", _SECTION, 42),
         MenuItem(N_("Receipts"), "pos.tickets", "pos.ticket.read", _SECTION, 44),
         MenuItem(N_("Sessions"), "pos.sessions", "pos.ticket.read", _SECTION, 46),
         MenuItem(N_("Payment methods"), "pos.methods", "pos.register.edit", _SECTION, 47),
@@ -40,7 +40,7 @@ module = Module(
         ),
         Permission(
             "pos.register.edit",
-            N_("Manage registers, payment methods and till settings"),
+            N_("Manage tills, payment methods and till settings"),
             granted={"administrator": Scope.ALL},
         ),
     ),

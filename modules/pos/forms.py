@@ -79,7 +79,7 @@ class SettingsForm(RecordForm):
     receipt_format = SelectField(
         _l("Paper of receipts"),
         choices=format_choices(),
-        description=_l("Of registers that have none of their own; another one can be chosen at the sale"),
+        description=_l("Of tills that have none of their own; another one can be chosen at the sale"),
     )
     keep_days = WholeNumberField(
         _l("Keep text and files of these emails for days"),

@@ -24,6 +24,7 @@ from modules.sales.models import Invoice, Line, Order
 from modules.sales.service.credit import credit_notes_of
 from modules.sales.service.customers import address_lines
 from modules.sales.service.lines import lines_of, totals_of
+from modules.sales.state_words import canceled
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
 DEFAULT_ACCENT = "#1f5f8b"  # where the company's color cannot be read
@@ -49,7 +50,7 @@ def document_html(document: Document) -> str:
         "kind": document.kind,
         "issuer": issuer,
         "title": kind_title(document.kind),
-        "draft": _draft(order, invoice),
+        "draft": _draft(document, order, invoice),
         "customer_name": customer_name,
         "customer_address": customer_address,
         "customer_vat": customer_vat,
@@ -184,14 +185,14 @@ def _customer(document: Document, invoice: Invoice | None) -> tuple[str, list[st
     return partner.name, address_lines(partner, document), partner.vat
 
 
-def _draft(order: Order | None, invoice: Invoice | None) -> str:
+def _draft(document: Document, order: Order | None, invoice: Invoice | None) -> str:
     """Return the warning of a document that is not valid, or ""."""
     if invoice is not None and invoice.state is InvoiceState.DRAFT:
         return str(gettext("Draft – not valid as an invoice"))
     if (invoice is not None and invoice.state is InvoiceState.CANCELED) or (
         order is not None and order.state is OrderState.CANCELED
     ):
-        return str(gettext("Canceled"))
+        return canceled(document.kind)
     return ""
 
 

@@ -16,12 +16,13 @@ from core.db import db
 from core.documents.filters import document_filters
 from core.documents.models import Document
 from core.followers.service import followed_by
-from core.i18n import N_
+from core.i18n import N_, pgettext
 from core.matching import found_in
 from core.partners.models import Partner
 from core.partners.search_index import partner_named
 from core.web.listing import Filter, ListSpec, SortKey
 from modules.sales.models import Invoice, Order
+from modules.sales.state_words import canceled, issued
 from modules.sales.states import INVOICE, INVOICE_KINDS, InvoiceState, OrderState
 
 T = TypeVar("T", Order, Invoice)
@@ -124,8 +125,8 @@ def list_spec(user: User, kind: str) -> ListSpec:
     if kind in INVOICE_KINDS:
         filters = [
             Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
-            Filter("posted", N_("Issued"), Invoice.state == InvoiceState.POSTED, "state"),
-            Filter("canceled", N_("Canceled"), Invoice.state == InvoiceState.CANCELED, "state"),
+            Filter("posted", issued(kind), Invoice.state == InvoiceState.POSTED, "state"),
+            Filter("canceled", canceled(kind), Invoice.state == InvoiceState.CANCELED, "state"),
             *(
                 [Filter("credited", N_("Credited"), Invoice.credited.is_(True), "state")]
                 if kind == INVOICE
@@ -147,10 +148,10 @@ def list_spec(user: User, kind: str) -> ListSpec:
         }
         filters = [
             *open_filters[kind],
-            Filter("canceled", N_("Canceled"), Order.state == OrderState.CANCELED, "state"),
+            Filter("canceled", canceled(kind), Order.state == OrderState.CANCELED, "state"),
         ]
     filters += [
-        Filter("mine", N_("Mine"), Document.owner_id == user.id),
+        Filter("mine", pgettext("documents", "Mine"), Document.owner_id == user.id),
         Filter("followed", N_("Followed by me"), followed_by(user, Document.id)),
         *document_filters(user),
     ]

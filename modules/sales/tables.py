@@ -11,15 +11,14 @@ from core.i18n import gettext
 from core.selection import ListSource
 from core.spreadsheets import Cell, Column, Format
 from modules.sales import queries
-from modules.sales.models import Invoice, Order
+from modules.sales.models import Invoice
+from modules.sales.state_words import badges
 from modules.sales.states import (
     CREDIT_NOTE,
     INVOICE,
     INVOICE_KINDS,
     ORDER,
     QUOTATION,
-    InvoiceState,
-    OrderState,
 )
 
 
@@ -42,20 +41,6 @@ def _columns(kind: str) -> list[Column]:
     ]
 
 
-def _state(row: Order | Invoice, invoiced: bool) -> str:
-    match row.state:
-        case OrderState.QUOTATION:
-            return str(gettext("Quotation"))
-        case OrderState.ORDER:
-            return str(gettext("Invoiced") if invoiced else gettext("To invoice"))
-        case InvoiceState.DRAFT:
-            return str(gettext("Draft"))
-        case InvoiceState.POSTED:
-            return str(gettext("Issued"))
-        case _:
-            return str(gettext("Canceled"))
-
-
 def _cells(kind: str, documents: Sequence[Document]) -> Iterator[Sequence[Cell]]:
     rows = queries.states_of(kind, documents)
     invoiced = queries.invoiced(documents) if kind == ORDER else set()
@@ -76,7 +61,7 @@ def _cells(kind: str, documents: Sequence[Document]) -> Iterator[Sequence[Cell]]
             document.company.name,
             document.total,
             document.currency,
-            _state(row, document.id in invoiced),
+            badges(row, document.id in invoiced)[0].word,
         ]
 
 

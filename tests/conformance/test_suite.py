@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, render_template
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
@@ -22,9 +22,11 @@ from core.testing.conformance import (
     declaration,
     demonstration,  # noqa: F401 (a fixture of the suite)
     leaks,  # noqa: F401 (a fixture of the suite)
+    pages,
     templates,
     tour,  # noqa: F401 (a fixture of the suite)
 )
+from core.testing.conformance.given_names import watch_names
 
 SUITE = ModuleConformance()
 BAD = Module(name="bad", version="1", title="Bad", package="core", migrations=False)
@@ -221,6 +223,21 @@ def test_pages_that_break_the_rules_are_noticed(
         "The page bad.open answers an administrator with 403 at /bad/open.",
         "The page bad.unknown answers an administrator with 403 at /bad/unknown.",
     ]
+
+
+def test_a_name_that_nobody_gives_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page.html").write_text(
+        "{# Context: `given`; `maybe`, or absent. #}{{ given }}{% if maybe %}x{% endif %}"
+        "{% if gone is defined %}x{% endif %}{{ given.nothing }}{% if companies|length > 1 %}x{% endif %}"
+    )
+    monkeypatch.setattr(pages, "template_folders", lambda _module: [tmp_path])
+    app = Flask("bad", template_folder=str(tmp_path))
+    watch_names(app)
+    with app.test_request_context():
+        assert render_template("page.html", given="1") == "1"
+    said = complaint(SUITE.test_pages_show_what_they_are_given, BAD, app, None)
+    assert said.startswith("The template page.html reads “companies”, which nobody gives.")
+    assert len(said.splitlines()) == 1
 
 
 def test_a_catalogue_that_was_not_compiled_is_noticed(

@@ -337,6 +337,19 @@ def upload(client: FlaskClient, text: str, name: str = "customers.csv") -> str:
     return str(answer.location)
 
 
+@pytest.mark.parametrize(("city", "rows"), [("Lyon", 1), ("", 0)])
+def test_what_would_be_imported_is_offered_and_nothing_else(
+    seller: User, sign_in: SignIn, city: str, rows: int
+) -> None:
+    save_partner(None, {"name": "Moulin", "email": "moulin@example.com", "language": "fr"})
+    client = sign_in(seller)
+    page = upload(client, f"Name;Email;City\nMoulin;moulin@example.com;{city}\n")
+    columns = {"column": ["name", "email", "city"], "match_by": "email"}
+    shown = client.post(f"{page}/check", data=columns, follow_redirects=True).text
+    assert ("Import 1 row?" in shown, f'action="{page}/start"' in shown) == (rows == 1,) * 2
+    assert ("there is nothing to import" in shown) == (rows == 0)
+
+
 def test_the_pages_lead_through_an_import(seller: User, make_user: MakeUser, sign_in: SignIn) -> None:
     client = sign_in(seller)
     assert "Choose a file" in client.post("/partners/import", data={"reach": "all"}).text

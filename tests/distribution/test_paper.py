@@ -13,6 +13,8 @@ from pypdf import PdfReader
 
 from core import clock
 from core.auth.models import User
+from core.companies.models import Company
+from core.companies.service import save_company
 from core.db import db, end_reading
 from core.documents import pdf
 from core.documents.models import Document
@@ -180,6 +182,29 @@ def test_more_than_a_hundred_from_a_list_by_its_button(
     client.post(f"/distribution/prints/{row.id}/back")
     assert states() == [("paper", "due")]
     assert document.number in client.get("/distribution/to-print").text
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_who_works_for_several_companies_sees_whose_paper_it_is(
+    app: Flask,
+    company: Company,
+    posted: Post,
+    seller: User,
+    make_user: Callable[..., User],
+    sign_in: Callable[[User], FlaskClient],
+    several: bool,
+) -> None:
+    row = _made([posted()], seller)
+    paper.mark(row, seller)
+    paper.take_back(row, seller)
+    other = save_company(None, {"name": "Other", "email": "x@other.example.com"})
+    ids = [company.id, other.id] if several else [company.id]
+    page = (
+        sign_in(make_user("administrator", "a@example.com", company_ids=ids))
+        .get("/distribution/to-print")
+        .text
+    )
+    assert (f'<td data-label="Company">{company.name}</td>' in page) is several
 
 
 def test_nobody_opens_the_print_of_another(

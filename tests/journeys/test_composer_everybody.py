@@ -12,7 +12,7 @@ from tests.journeys.test_pages import accessibility
 from tests.journeys.variants import READERS_AND_SIZES, SIZES
 from tests.journeys.words import OLIVER, Reader
 
-WIDTHS = """() => [document.documentElement, ...document.querySelectorAll(".modal-body, dialog[open]")]
+WIDTHS = """() => [...document.querySelectorAll(":root, .modal-body, dialog[open], .trix-button-row")]
     .filter((box) => box.scrollWidth > box.clientWidth + 1)
     .map((box) => `${box.className || box.tagName}: ${box.scrollWidth} px in ${box.clientWidth}`)"""
 

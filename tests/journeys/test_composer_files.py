@@ -84,13 +84,17 @@ def test_files_are_added_summed_removed_and_reset(
     # One is removed by the keyboard, and had back.
     rows(dialog).first.get_by_role("button", name=desk("Remove %(name)s", name="one.txt")).press("Enter")
     expect(rows(dialog)).to_have_count(2)
-    dialog.locator("[data-news]").get_by_role("button", name=desk("Undo")).press("Enter")
+    dialog.locator("[data-news]").get_by_role("button", name=desk.words.meant("removed", "Undo")).press(
+        "Enter"
+    )
     expect(rows(dialog)).to_have_count(3)
     # All of them, and had back.
     dialog.get_by_role("button", name=re.compile(f"^{re.escape(desk('Reset'))}")).press("Enter")
     expect(rows(dialog)).to_have_count(0)
     expect(dialog.locator("#compose-pdf").get_by_role("link")).to_be_visible()
-    dialog.locator("[data-news]").get_by_role("button", name=desk("Undo")).press("Enter")
+    dialog.locator("[data-news]").get_by_role("button", name=desk.words.meant("removed", "Undo")).press(
+        "Enter"
+    )
     expect(rows(dialog)).to_have_count(3)
     dialog.get_by_label(desk("Subject")).fill(f"Files {reader.language} {number}")
     send(desk, dialog)

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.journeys.composing import (
@@ -279,15 +280,26 @@ def test_no_break_spaces_stay_when_a_word_is_edited(
     assert "2 706,21 €" in message.get_body(("html",)).get_content().replace("&nbsp;", " ")
 
 
-def test_what_the_editor_reads_of_itself_keeps_typed_blanks_breakable(sit_down: Callable[..., Desk]) -> None:
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f"], ids=["usual", "narrow"])
+def test_what_the_editor_reads_of_itself_keeps_typed_blanks_breakable(
+    space: str, sit_down: Callable[..., Desk]
+) -> None:
     desk = sit_down(OLIVER)
     _number, path = new_quotation(desk)
     composer = open_page(desk, path)
     text = editor(desk, composer)
-    text.evaluate("editor => editor.editor.loadHTML('<div>2\u00a0706 EUR </div>')")
+    text.evaluate("(editor, text) => editor.editor.loadHTML(text)", f"<div>2{space}706 EUR </div>")
     # As after a word composed on a telephone: the editor reads its own page again.
     text.evaluate("editor => editor.editorController.reparse()")
     text.press("Control+End")
     desk.page.keyboard.type("more")
     expect_posted(composer, "body", "more")
     assert posted(composer, "body") == ["<div>2&nbsp;706 EUR more</div>"]
+
+
+def test_what_is_quoted_looks_like_it(sit_down: Callable[..., Desk]) -> None:
+    desk = sit_down(OLIVER)
+    _number, path = new_quotation(desk)
+    text = editor(desk, open_page(desk, path))
+    text.evaluate("editor => editor.editor.loadHTML('<blockquote>They wrote</blockquote>')")
+    expect(text.locator("blockquote")).to_have_css("border-left-style", "solid")

@@ -107,7 +107,7 @@ def test_documents_go_by_their_rules_on_paper_and_by_hand_and_all_is_in_the_hist
     assert list(complaints(desk, reader.language)) == []
     select_all(page)
     desk.button("Paper…").click()
-    page.get_by_label(desk("In the order of postcodes")).check()
+    page.get_by_label(desk("In the order of postal codes")).check()
     desk.button("Make the PDF").click()
     pdf = page.get_by_role("link", name=desk("Open the PDF"))
     expect(pdf).to_be_visible()

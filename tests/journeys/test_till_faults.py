@@ -166,7 +166,7 @@ def test_with_the_server_there_a_register_is_opened_before_it_sells(enter: Calla
     desk.go(f"/pos/till/{re.findall('[0-9]+', path)[0]}")
     ready(page)
     notice = page.locator("[data-notice=session]")
-    expect(notice).to_contain_text("This register is not open.")
+    expect(notice).to_contain_text("This till is not open.")
     page.locator(".tile").first.click()
     page.keyboard.press("F9")
     expect(notice.get_by_role("link")).to_be_focused()

@@ -60,3 +60,7 @@ class Words:
     def __call__(self, message: str, **values: object) -> str:
         text = str(self._catalogue.gettext(message))
         return text % values if values else text
+
+    def meant(self, context: str, message: str) -> str:
+        """Return a word that is another one in other places."""
+        return str(self._catalogue.pgettext(context, message)) if self.language != "en" else message

@@ -192,3 +192,14 @@ def test_a_late_mail_is_counted_and_tells_since_when(app, send, server):
     count, oldest = _late()  # what the bell asks on each page
     assert count == 1
     assert oldest is not None
+
+
+def test_no_emails_are_announced_where_none_was_waiting(admin):
+    admin.post("/outbox/restored/hold")
+    page = admin.get("/outbox/restored").text
+    assert "No email was waiting" in page
+    assert "The emails below" not in page
+    assert "become “uncertain”" not in page
+    answer = admin.post("/outbox/restored", data={"choice": "none"}, follow_redirects=True).text
+    assert "Emails leave again." in answer
+    assert "0 emails" not in answer

@@ -366,7 +366,7 @@ def test_an_administrator_sets_it_up(app, make_user, sign_in, company, cashier):
     form = {"code": "T1", "name": "Counter", "company_id": company.id, "receipt_format": "roll58",
             "file_pattern": "{number}.pdf", "active": "y"}  # fmt: skip
     assert admin.post("/pos/registers/new", data=form).status_code == 302
-    assert "Another register" in admin.post("/pos/registers/new", data=form).text
+    assert "Another till" in admin.post("/pos/registers/new", data=form).text
     assert (
         "may use" in admin.post("/pos/registers/new", data={**form, "code": "T2", "file_pattern": "{x}"}).text
     )
@@ -446,3 +446,12 @@ def test_the_till_knows_where_receipts_of_a_customer_go(browser, register, sessi
     save_partner(None, {"name": "Maya", "email": "maya@example.com", "parent_id": row.id, "is_main": True})
     (customer,) = browser.get(f"/pos/till/{register.id}/data").get_json()["customers"]
     assert (customer["usual"], customer["opted_out"]) == (["maya@example.com", "b@example.com"], True)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_who_works_for_several_companies_sees_whose_a_receipt_is(several, company, sell, make_user, sign_in):
+    other = save_company(None, {"name": "Other", "email": "x@other.example.com"})
+    ids = [company.id, other.id] if several else [company.id]
+    reader = sign_in(make_user("administrator", login="a@example.com", company_ids=ids))
+    page = reader.get(f"/pos/tickets/{sell().document_id}").text
+    assert (f"<dt>Company</dt><dd>{company.name}</dd>" in page) is several

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -8,9 +11,11 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_babel import force_locale
 from sqlalchemy import Select, insert, select, text
 
 from core.auth.models import User
+from core.auth.service import set_preferences
 from core.companies.models import Company
 from core.companies.service import save_company
 from core.db import db, transaction
@@ -20,7 +25,8 @@ from core.partners.models import Partner
 from core.partners.service import save_partner
 from modules.sales import queries
 from modules.sales.models import Invoice, Order
-from modules.sales.service import orders
+from modules.sales.pdf import document_html
+from modules.sales.service import invoices, orders
 from modules.sales.states import CREDIT_NOTE, INVOICE, ORDER, QUOTATION
 from tests.sales.conftest import TODAY
 from tests.statements import statements
@@ -237,3 +243,63 @@ def test_an_empty_list_says_what_to_do(salesperson: User, sign_in: SignIn) -> No
     }.items():
         assert words in client.get(f"/sales/{page}").text
     assert "Nothing matches" in client.get("/sales/orders?q=zzz").text
+
+
+def _of(client: FlaskClient, name: str, chip: str) -> tuple[str, str, str]:
+    """Return what a list calls a state: its filter, the badge in a line, and the cell of its table."""
+    page = client.get(f"/sales/{name}").text
+    filter_word = re.search(rf'\?f={chip}"\s*>\s*(?:<i[^>]*></i>)?\s*([^<]+?)\s*</a>', page)
+    badge = re.search(r'<span class="state [^>]*><i[^>]*></i>\s*([^<]+?)\s*</span>', page)
+    assert filter_word is not None, page
+    assert badge is not None, page
+    table = client.post(f"/lists/sales.{name.replace('-', '_')}/table", data={"all": "1", "as": "csv"})
+    *_more, last = csv.reader(io.StringIO(table.data.decode("utf-8-sig")), delimiter=";")
+    return filter_word[1], badge[1], last[-1]
+
+
+def test_a_state_is_called_one_thing_in_the_gender_of_the_kind(
+    make_quotation: Make, make_invoice: Callable[..., Invoice], salesperson: User, sign_in: SignIn
+) -> None:
+    set_preferences(salesperson, language="fr")
+    orders.cancel(make_quotation())
+    invoice = make_invoice()
+    client = sign_in(salesperson)
+    assert _of(client, "quotations", "canceled") == ("Annulé",) * 3
+    assert _of(client, "invoices", "posted") == ("Validée",) * 3
+    invoices.post(invoices.create_credit_note(invoice, salesperson))
+    assert _of(client, "credit-notes", "posted") == ("Validé",) * 3
+
+
+def test_a_canceled_order_is_called_so_on_its_page_and_its_pdf(
+    make_quotation: Make, salesperson: User, sign_in: SignIn
+) -> None:
+    set_preferences(salesperson, language="fr")
+    order = make_quotation()
+    orders.confirm(order)
+    orders.cancel(order)
+    page = sign_in(salesperson).get(f"/sales/orders/{order.document_id}").text
+    assert '<li aria-current="step">Annulée</li>' in page
+    with force_locale("fr"):
+        assert "Annulée" in document_html(order.document)
+
+
+@pytest.mark.parametrize("name", ["quotations", "orders", "invoices"])
+def test_who_works_for_several_companies_sees_whose_a_document_is(
+    name: str,
+    company: Company,
+    make_invoice: Callable[..., Invoice],
+    make_quotation: Make,
+    make_user: Callable[..., User],
+    sign_in: SignIn,
+) -> None:
+    make_quotation()
+    invoice = make_invoice()
+    other = save_company(None, {"name": "Other", "email": "x@other.example.com"})
+    both = make_user("salesperson", "both@maison.example.com", company_ids=[company.id, other.id])
+    one = sign_in(make_user("salesperson", "one@maison.example.com"))
+    column = f'<td data-label="Company">{company.name}</td>'
+    assert column in sign_in(both).get(f"/sales/{name}").text
+    assert f"<dt>Company</dt><dd>{company.name}</dd>" in (
+        sign_in(both).get(f"/sales/invoices/{invoice.document_id}").text
+    )
+    assert column not in one.get(f"/sales/{name}").text

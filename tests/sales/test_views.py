@@ -110,7 +110,10 @@ def test_an_order_is_no_invoice(client: FlaskClient, make_quotation: MakeOrder) 
 
 @pytest.mark.parametrize("verb", ["confirm", "cancel", "reopen", "duplicate", "invoice"])
 def test_nothing_is_changed_by_get(client: FlaskClient, make_quotation: MakeOrder, verb: str) -> None:
-    assert client.get(f"/sales/orders/{make_quotation().document_id}/{verb}").status_code == 405
+    path = f"/sales/orders/{make_quotation().document_id}"
+    answer = client.get(f"{path}/{verb}")  # as a reload does of a page that was shown after a button
+    assert answer.status_code == 405
+    assert f'href="{path}">Open the page</a>' in answer.text
 
 
 def test_without_a_token_nothing_happens(app: Flask, client: FlaskClient, make_quotation: MakeOrder) -> None:

@@ -29,6 +29,7 @@ from core.manifest import CORE
 from core.registry import resolve
 from core.testing import catalogues
 from core.testing.applications import make_app
+from core.testing.conformance.given_names import watch_names
 from core.testing.fixtures import test_settings
 
 _CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE|REPLACE|DROP|CREATE|ALTER)\b", re.IGNORECASE)
@@ -140,6 +141,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
     app = make_app(test_settings(tmp_path_factory.mktemp("demonstration"), modules=modules))
     # Whoever tries ids that may not be there gets mostly this; the page that people see costs more than asking.
     app.register_error_handler(404, lambda _error: ("", 404))
+    watch_names(app)
     with app.app_context():
         migrate.upgrade(app)
         loaded = load_demo(app)

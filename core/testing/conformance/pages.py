@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from flask import Flask, url_for
@@ -12,7 +13,14 @@ from core.auth.permissions import PUBLIC, SIGNED_IN, declared_permission
 from core.contract import Module
 from core.manifest import CORE
 from core.registry import current_registry, resolve
-from core.testing.conformance.house import changes_of_the_database, demonstration_fault, fail_if, rules_of
+from core.testing.conformance.given_names import names_not_given, says_may_be_absent
+from core.testing.conformance.house import (
+    changes_of_the_database,
+    demonstration_fault,
+    fail_if,
+    rules_of,
+    template_folders,
+)
 from core.testing.conformance.tour import Tour
 from core.testing.conformance.view_source import asks_for_the_method, writer_of
 
@@ -148,6 +156,22 @@ class PageRules:
                 for found in (tour.writes, tour.failures, tour.refused)
                 for rule in rules
                 for sentence in list(dict.fromkeys(found.get(rule.endpoint, ())))[:3]
+            ]
+        )
+
+    def test_pages_show_what_they_are_given(self, module: Module, demonstration: Flask, tour: Tour) -> None:  # noqa: ARG002 (the walk renders the pages)
+        """No template reads a name that nobody gives, unless a comment in it speaks of that name.
+
+        Jinja takes such a name for nothing: a column that is shown where there are several companies is gone for good
+        once the page has the companies by another name.
+        """
+        fail_if(
+            [
+                f"The template {Path(path).name} reads “{name}”, which nobody gives. If it may be absent, let a "
+                f"comment in the template speak of it: `{name}`."
+                for path, name in sorted(names_not_given(demonstration))
+                if any(Path(path).is_relative_to(folder) for folder in template_folders(module))
+                and not says_may_be_absent(Path(path).read_text(encoding="utf-8"), name)
             ]
         )
 

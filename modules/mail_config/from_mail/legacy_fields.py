@@ -124,8 +124,8 @@ _WORDS: Mapping[str, _Word] = {
     **_words(
         N_("Name of the cashier"), ("cashier.name", "owner.name"), "NOMCAISSIER", "NOMCAISSIERE", "CAISSIER"
     ),
-    **_words(N_("Name of the register"), ("register.name",), "NOMCAISSE"),
-    **_words(N_("Code of the register"), ("register.code",), "CODECAISSE", "NUMCAISSE"),
+    **_words(N_("Name of the till"), ("register.name",), "NOMCAISSE"),
+    **_words(N_("Code of the till"), ("register.code",), "CODECAISSE", "NUMCAISSE"),
 }
 """Words of French and other systems in use before; they are written in capitals."""
 
@@ -135,7 +135,7 @@ _MARKED_WORDS: Mapping[str, _Word] = {
     **_words(N_("Total"), _TOTAL, "TOTAL", "MONTANT"),
     **_words(N_("Name of the customer"), ("customer.name",), "CLIENT"),
     **_words(N_("Name of the company"), ("company.name",), "SOCIETE", "MAGASIN"),
-    **_words(N_("Name of the register"), ("register.name",), "CAISSE"),
+    **_words(N_("Name of the till"), ("register.name",), "CAISSE"),
     **_words(N_("Name of the salesperson"), ("owner.name", "cashier.name"), "VENDEUR"),
 }
 """Those that are ordinary words as well: fields only between marks."""

@@ -151,11 +151,7 @@ def _came_back(form: ComposeForm) -> Iterator[Finding]:
         yield Finding(
             f"dead:{address}",
             Severity.ASK,
-            gettext(
-                "%(address)s came back on %(day)s: the mailbox does not exist.",
-                address=address,
-                day=day(dead.since),
-            ),
+            dead.sentence(address),
             field=fields[address].value,
         )
     for address, at in complained_among(fields).items():

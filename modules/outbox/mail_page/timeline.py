@@ -48,7 +48,7 @@ class Step:
 
 _BY_OUTCOME: Mapping[tuple[str, MailState], Any] = {
     ("submit", MailState.QUEUED): _l("Send pressed"),
-    ("submit", MailState.SCHEDULED): _l("Send pressed, to leave later"),
+    ("submit", MailState.SCHEDULED): _l("Send pressed"),
     ("settle", MailState.SENT): _l("Accepted for every recipient"),
     ("settle", MailState.PARTIAL): _l("Accepted for some recipients, not for others"),
     ("settle", MailState.FAILED): _l("Failed: nobody has got it"),

@@ -89,13 +89,16 @@ def restored_decide() -> ResponseReturnValue:
     if done is None:
         flash(gettext("Somebody has decided already: emails leave again."), "info")
     else:
-        words = ngettext("%(num)d email leaves.", "%(num)d emails leave.", done.going)
+        words = [gettext("Emails leave again.")]
+        if done.going:
+            words.append(ngettext("%(num)d email leaves.", "%(num)d emails leave.", done.going))
         if done.aside:
-            aside = ngettext(
-                "%(num)d was set aside as uncertain.", "%(num)d were set aside as uncertain.", done.aside
+            words.append(
+                ngettext(
+                    "%(num)d was set aside as uncertain.", "%(num)d were set aside as uncertain.", done.aside
+                )
             )
-            words = f"{words} {aside}"
-        flash(words, "success")
+        flash(" ".join(words), "success")
     return redirect(url_for("outbox.restored"))
 
 

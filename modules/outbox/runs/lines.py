@@ -16,7 +16,6 @@ from core.documents.models import Document
 from core.documents.service import kind_title
 from core.mail.draft import DraftRecipient
 from core.partners.models import Partner
-from core.web.formats import day
 from modules.mail_config.mail_templates.selection import language_of
 from modules.mail_config.models import MailTemplate
 from modules.outbox.badges import Badge, badge_of, came_back_among
@@ -124,15 +123,7 @@ def rows_of(run: Run, items: Sequence[RunItem], user: User) -> list[Row]:
 def _detail(row: Row, dead: Mapping[str, Dead]) -> str:
     if row.item.reason is not HeldReason.DEAD_ADDRESS:
         return row.item.detail
-    return " ".join(
-        gettext(
-            "%(address)s came back on %(day)s: the mailbox does not exist.",
-            address=address,
-            day=day(dead[address].since),
-        )
-        for address in row.recipients
-        if address in dead
-    )
+    return " ".join(dead[address].sentence(address) for address in row.recipients if address in dead)
 
 
 def _repair(row: Row, facts: Facts, run: Run, user: User) -> tuple[str, str] | None:

@@ -103,7 +103,7 @@ def save_register(register: Register | None, values: dict[str, Any]) -> Register
         try:
             session.flush()
         except IntegrityError as error:
-            raise UserError(_l("Another register of the company has this code."), "code") from error
+            raise UserError(_l("Another till of the company has this code."), "code") from error
     return register
 
 
@@ -241,7 +241,7 @@ def open_session(
         UserError: The register is archived, or the amount makes no sense.
     """
     if not register.active and not rescue:
-        raise UserError(_l("This register is archived."))
+        raise UserError(_l("This till is archived."))
     with transaction() as session:
         # Shared until the commit: nobody gives the company another currency meanwhile.
         session.refresh(register.company, ["currency"], with_for_update={"read": True, "of": Company})
@@ -256,7 +256,7 @@ def open_session(
             with session.begin_nested():
                 session.add(row)
         except IntegrityError as error:
-            raise SessionOpenError(_l("This register is open already.")) from error
+            raise SessionOpenError(_l("This till is open already.")) from error
     return row
 
 
@@ -275,7 +275,7 @@ def keeps_currency(company: Company, *, currency: str) -> object | None:
     if not counting:
         return None
     reason: object = _l(
-        "These registers are open and count in %(currency)s: %(codes)s. Close them first.",
+        "These tills are open and count in %(currency)s: %(codes)s. Close them first.",
         currency=company.currency,
         codes=", ".join(counting),
     )

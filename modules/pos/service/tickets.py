@@ -105,7 +105,7 @@ def _write(register: Register, sale: Sale, cashier: User | None, seller: User | 
         if original is not None and original.document.currency != currency:
             raise UserError(
                 _l(
-                    "This receipt was paid in %(former)s, and the register counts in %(currency)s: it cannot be "
+                    "This receipt was paid in %(former)s, and the till counts in %(currency)s: it cannot be "
                     "refunded here.",
                     former=original.document.currency,
                     currency=currency,
@@ -204,7 +204,7 @@ def _session_for(register: Register, sale: Sale, cashier: User | None) -> Sessio
     """
     present = open_session_of(register.id, for_sale=True)
     if present is None and sale.session_id is None:
-        raise UserError(_l("This register is not open. Open it first."))
+        raise UserError(_l("This till is not open. Open it first."))
     _check_currency(register, sale, present)
     if present is not None:
         return present
@@ -226,7 +226,7 @@ def _check_currency(register: Register, sale: Sale, present: Session | None) -> 
     if made_in is not None and made_in != counted_in:
         raise UserError(
             _l(
-                "This sale was made in %(former)s, and the register counts in %(currency)s by now. Write it down, and "
+                "This sale was made in %(former)s, and the till counts in %(currency)s by now. Write it down, and "
                 "tell an administrator.",
                 former=made_in,
                 currency=counted_in,

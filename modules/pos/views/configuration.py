@@ -79,15 +79,15 @@ def _register_page(row: Register | None) -> ResponseReturnValue:
     def save() -> None:
         values = _values(form)
         if row is not None and row.company_id != values["company_id"]:
-            raise UserError(_l("A register stays with its company."), "company_id")
+            raise UserError(_l("A till stays with its company."), "company_id")
         paper = ReceiptFormat(values["receipt_format"]) if values["receipt_format"] else None
         save_register(row, {**values, "receipt_format": paper})
 
     if submit(form, save):
         flash(gettext("%(name)s was saved.", name=form.name.data), "success")
         return redirect(url_for("pos.registers"))
-    crumbs = [(gettext("Registers"), url_for("pos.registers"))]
-    title = row.name if row is not None else gettext("New register")
+    crumbs = [(gettext("Tills"), url_for("pos.registers"))]
+    title = row.name if row is not None else gettext("New till")
     return render_template("core/form.html", form=form, title=title, crumbs=crumbs)
 
 
@@ -202,5 +202,5 @@ def pin() -> ResponseReturnValue:
     if submit(form, save):
         flash(gettext("Your PIN was saved. It takes over any till of your companies."), "success")
         return redirect(url_for("pos.registers"))
-    crumbs = [(gettext("Registers"), url_for("pos.registers"))]
+    crumbs = [(gettext("Tills"), url_for("pos.registers"))]
     return render_template("core/form.html", form=form, title=gettext("My PIN"), crumbs=crumbs)

@@ -60,7 +60,7 @@ def session_open(register_id: int) -> ResponseReturnValue:
 
     if submit(form, open_it):
         return redirect(url_for("pos.till", register_id=row.id))
-    crumbs = [(gettext("Registers"), url_for("pos.registers"))]
+    crumbs = [(gettext("Tills"), url_for("pos.registers"))]
     title = gettext("Open %(name)s", name=row.name)
     return render_template("core/form.html", form=form, title=title, crumbs=crumbs, verb=gettext("Open"))
 
@@ -95,7 +95,7 @@ def session_close(session_id: int) -> ResponseReturnValue:
             ) from error
 
     if submit(form, close):
-        flash(gettext("The register is closed."), "success")
+        flash(gettext("The till is closed."), "success")
         return redirect(url_for("pos.session", session_id=row.id))
     db.session.refresh(row)
     return _show(row, form), 422

@@ -136,7 +136,7 @@ def test_an_address_that_is_dead_is_told_before_and_mended_or_sent_all_the_same(
     first, _second, third, _fine = items(run)
     with app.test_request_context():
         (row,) = lines.rows_of(run, [first], seller)
-    assert row.detail.startswith("dead@example.com came back on")
+    assert row.detail.startswith("An email to dead@example.com came back on")
     service.choose(first, ["dead@example.com"], seller)  # the same again is no other
     assert outcomes(run)[0] == "dead_address"
     service.choose(items(run)[0], ["alive@example.com"], seller)

@@ -30,7 +30,7 @@ from modules.outbox.typed_times import as_typed, typed_moment
 
 RUNS = ListSpec(
     identity=Run.id,
-    sorts=(SortKey("when", N_("When"), Run.id, lambda row: row.id, descending=True),),
+    sorts=(SortKey("when", N_("Prepared"), Run.id, lambda row: row.id, descending=True),),
     filters=(
         Filter("open", N_("Not ended"), Run.ended_at.is_(None), "state"),
         Filter("done", N_("Ended"), Run.ended_at.is_not(None), "state"),
