@@ -111,8 +111,13 @@ def text_width(text: str, size: float) -> float:
         text: The line.
         size: In points.
     """
+    return float(_bold().stringWidth(text.replace("\u202f", "\xa0"), size))
+
+
+@cache
+def _bold() -> TTFont:
     _register_fonts(_font_folder())
-    return float(pdfmetrics.stringWidth(text.replace("\u202f", "\xa0"), f"{FONT}-Bold", size))
+    return pdfmetrics.getFont(f"{FONT}-Bold")
 
 
 def has_glyph(letter: str) -> bool:
