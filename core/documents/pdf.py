@@ -6,6 +6,7 @@ import gc
 import hashlib
 import io
 import logging
+import re
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from xhtml2pdf import pisa
 from xhtml2pdf.default import DEFAULT_FONT
 
+from core.documents import pdf_engine
 from core.documents.behavior import RollHtml
 from core.documents.checked import BehaviorError, html_of
 from core.documents.locale import speaking
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # A PDF is sent as base64 already: writing its streams in letters as well costs time and a quarter of its size.
 rl_config.useA85 = 0
+pdf_engine.stand_in()
 
 # xhtml2pdf keeps state in its module and in reportlab's: one document at a time in a process.
 _one_at_a_time = threading.Lock()
@@ -44,6 +47,7 @@ _one_at_a_time = threading.Lock()
 _WINDOWS = str.maketrans(
     {code: letter for code in range(0x80, 0xA0) if (letter := bytes([code]).decode("cp1252", "ignore"))}
 )
+_CONTROLS = re.compile("[\x80-\x9f]")
 
 
 BELOW_THE_LAST_LINE = 17.0
@@ -107,8 +111,13 @@ def text_width(text: str, size: float) -> float:
         text: The line.
         size: In points.
     """
+    return float(_bold().stringWidth(text.replace("\u202f", "\xa0"), size))
+
+
+@cache
+def _bold() -> TTFont:
     _register_fonts(_font_folder())
-    return float(pdfmetrics.stringWidth(text.replace("\u202f", "\xa0"), f"{FONT}-Bold", size))
+    return pdfmetrics.getFont(f"{FONT}-Bold")
 
 
 def has_glyph(letter: str) -> bool:
@@ -171,7 +180,7 @@ def html_to_pdf(html: str, *, patience: float = -1) -> bytes:
     with _held(_one_at_a_time), _no_garbage_collection():
         try:
             # Not as a text: one of more than 100 kB would be written to the disk, into a file that nobody closes.
-            page = io.BytesIO(html.translate(_WINDOWS).encode())
+            page = io.BytesIO((html.translate(_WINDOWS) if _CONTROLS.search(html) else html).encode())
             status = pisa.CreatePDF(page, dest=out, link_callback=_resolve_uri, encoding="utf-8")
         except RenderError:
             raise
