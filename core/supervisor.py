@@ -185,7 +185,7 @@ def _run_all(
     children: list[_Child] = []
     greeting = _Child("greeting", partial(_greet, app, bound))
     try:
-        _share(app)
+        share(app)
         preparing = _Child("prepare", partial(command, ["prepare", "--demo" if demo else "--no-demo"]))
         preparing.start()
         if code := preparing.finish():
@@ -215,7 +215,7 @@ def _run_all(
             redis.wait(STOP_SECONDS)
 
 
-def _share(app: Flask) -> None:
+def share(app: Flask) -> None:
     """Make what every process would make for itself, and keep it where it is, so that it stays shared."""
     configure_mappers()
     with app.app_context():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from jinja2 import DictLoader, Environment
 from sqlalchemy import Connection, select, text
 
 from core import jobs
@@ -15,7 +16,7 @@ from core.auth.permissions import public
 from core.auth.service import save_user
 from core.config import Settings
 from core.db import db
-from core.testing.applications import Applications, running_app
+from core.testing.applications import Applications, CompiledTemplates, running_app
 from core.testing.fixtures import test_settings as settings_of
 
 SettingsFor = Callable[[str], Settings]
@@ -89,6 +90,30 @@ def test_an_application_that_was_changed_is_not_lent_again(
         change(app)
     with pool.lend(settings_for("three")) as app:
         assert app is not first
+
+
+def test_what_one_process_has_compiled_the_others_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def environment() -> Environment:
+        compiled = CompiledTemplates()
+        compiled.folder = tmp_path
+        source = DictLoader({"a.html": "{{ 1 + 1 }}"})
+        return Environment(loader=source, bytecode_cache=compiled, autoescape=True)
+
+    assert environment().get_template("a.html").render() == "2"
+    other = environment()
+    monkeypatch.setattr(other, "compile", lambda *_args: pytest.fail("compiled again"))
+    assert other.get_template("a.html").render() == "2"
+
+
+def test_compiled_templates_need_no_disk(tmp_path: Path) -> None:
+    compiled = CompiledTemplates()
+    compiled.folder = tmp_path / "away"
+    environment = Environment(
+        loader=DictLoader({"a.html": "{{ 1 + 1 }}"}), bytecode_cache=compiled, autoescape=True
+    )
+    assert environment.get_template("a.html").render() == "2"
 
 
 def test_who_needs_two_at_once_gets_two(pool: Applications, settings_for: SettingsFor) -> None:

@@ -7,6 +7,7 @@ A line of standard input is a request in JSON; a line of standard output is its 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -22,7 +23,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
+from werkzeug.routing import Rule
+
 from core import cli
+from core.supervisor import share
+from core.testing.applications import compile_builder, compiled_templates
 
 ANSWER_SECONDS = 180
 _POLL_SECONDS = 0.02
@@ -75,11 +81,16 @@ class WarmEnvoi:
         }
         return WarmProcess(self, int(self._ask(request)), arguments)
 
-    def run(self, arguments: tuple[str, ...], script: Path | None = None) -> tuple[int, str, str]:
-        """Run a command, or a script, and return its exit code, its output and its errors."""
+    def run(
+        self,
+        arguments: tuple[str, ...],
+        script: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> tuple[int, str, str]:
+        """Run a command, or a script, and return its exit code, its output and its errors; see `start`."""
         with tempfile.TemporaryDirectory() as folder:
             out, err = Path(folder, "out"), Path(folder, "err")
-            code = self.start(arguments, out, err, script=script).wait(ANSWER_SECONDS)
+            code = self.start(arguments, out, err, environ, script).wait(ANSWER_SECONDS)
             return code, out.read_text(), err.read_text()
 
     def ended(self, pid: int) -> int | None:
@@ -90,7 +101,8 @@ class WarmEnvoi:
     def _ask(self, request: Mapping[str, object]) -> Any:
         with self._turn:
             if self._process is None:
-                command, pipe = [self._python, "-m", __name__], subprocess.PIPE
+                templates = compiled_templates.folder
+                command, pipe = [self._python, "-m", __name__, str(templates or "")], subprocess.PIPE
                 folder = Path(__file__).parents[1]
                 self._process = subprocess.Popen(
                     command, env=self._environ, cwd=folder, stdin=pipe, stdout=pipe, text=True
@@ -119,6 +131,21 @@ class WarmEnvoi:
         if process is not None:
             process.kill()
             process.communicate()
+
+
+_of_all: list[WarmEnvoi] = []
+
+
+def warm_envoi() -> WarmEnvoi:
+    """Return what the commands of all tests of this process are forked from; each says its variables when it starts."""
+    if not _of_all:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("ENVOI_")}
+        # It makes an application, and writes a key for it.
+        folder = tempfile.TemporaryDirectory(prefix="envoi-warm-")
+        _of_all.append(WarmEnvoi({**environ, "ENVOI_DATA_DIR": folder.name}))
+        atexit.register(folder.cleanup)
+        atexit.register(_of_all[0].close)
+    return _of_all[0]
 
 
 class WarmProcess:
@@ -207,10 +234,18 @@ def _ended(pid: int, ended: dict[int, int]) -> int | None:
     return ended[pid]
 
 
-def serve() -> None:
-    """Answer one request after the other."""
+def serve(templates: str) -> None:
+    """Answer one request after the other.
+
+    Args:
+        templates: The folder of what Jinja has compiled, "" for none.
+    """
     answers = os.fdopen(os.dup(1), "w")
-    cli.application()
+    # Each process makes an application by its own settings: what is the same in all of them is made once.
+    Rule._compile_builder = compile_builder
+    compiled_templates.folder = Path(templates) if templates else None
+    Flask.jinja_options = {"bytecode_cache": compiled_templates}
+    share(cli.application())
     ended: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)
@@ -226,4 +261,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(*sys.argv[1:])

@@ -7,6 +7,7 @@ is forbidden to a test that does not ask for it with `@pytest.mark.smtp`.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import secrets
 import shutil
@@ -33,7 +34,7 @@ from core.companies.models import Company
 from core.companies.service import save_company
 from core.config import Settings, read_settings
 from core.db import db, end_reading
-from core.testing.applications import running_app
+from core.testing.applications import compile_builder, compiled_templates, running_app
 from core.testing.databases import Databases
 from core.testing.services import create_database, postgres_server, redis_server
 
@@ -115,18 +116,35 @@ def _migrated(settings: Settings) -> None:
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Return a migrated SQLite file for some modules, to be copied: migrating costs more than most tests."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """A folder that all processes of the run share."""
+    own = tmp_path_factory.getbasetemp()
+    # That of a process of pytest-xdist lies in that of the run.
+    return own.parent if hasattr(pytestconfig, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def migrated_file(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a migrated SQLite file for some modules, to be copied: migrating costs more than most tests.
+
+    Whichever process of the run asks for it first makes it; the others wait for it.
+    """
 
     @cache
     def make(*modules: str) -> Path:
-        folder = tmp_path_factory.mktemp("template")
-        _migrated(test_settings(folder, modules=modules or None))
-        engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
-        with engine.connect() as connection:
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-        engine.dispose()
-        return folder / "envoi.db"
+        made = run_folder / f"migrated-{'-'.join(modules)}.db"
+        # Let go when the file is closed, also by a process that was killed: what it has left undone, another one does.
+        with made.with_suffix(".lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            if not made.exists():
+                folder = tmp_path_factory.mktemp("template")
+                _migrated(test_settings(folder, modules=modules or None))
+                engine = create_engine(f"sqlite:///{folder / 'envoi.db'}")
+                with engine.connect() as connection:
+                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+                engine.dispose()
+                (folder / "envoi.db").rename(made)
+        return made
 
     return make
 
@@ -207,17 +225,18 @@ def _cheap_password_hashes() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _urls_compiled_once() -> Iterator[None]:
     """Let Werkzeug compile the builder of each URL once, not again for the application of every test."""
-    known: dict[tuple[object, ...], Any] = {}
-    compile_builder = Rule._compile_builder
-
-    def once(rule: Rule, append_unknown: bool = True) -> Any:
-        key = (rule.rule, rule.endpoint, rule.subdomain, str(rule.defaults), append_unknown)
-        if key not in known:
-            known[key] = compile_builder(rule, append_unknown)
-        return known[key]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", once)
+        patch.setattr(Rule, "_compile_builder", compile_builder)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_compiled_once(run_folder: Path) -> Iterator[None]:
+    """Let Jinja compile each template once in all processes of the run."""
+    folder = run_folder / "templates"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled_templates, "folder", folder)
         yield
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from core.embedded import die_with_parent, free_port
 from modules.playground.store import MailStore, StoredMessage
-from tests.warm import WarmEnvoi
+from tests.warm import WarmEnvoi, warm_envoi
 
 START_SECONDS = 180.0
 STOP_SECONDS = 60.0
@@ -65,7 +65,7 @@ class House:
 
     def cli(self, *args: str) -> str:
         """Run `envoi …` on the data of the house and return what it printed."""
-        code, out, err = self.commands.run(args)
+        code, out, err = self.commands.run(args, environ=self.environ)
         assert code == 0, f"envoi {' '.join(args)}: {out}{err}"
         return out
 
@@ -170,7 +170,7 @@ def running_house(
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    commands = WarmEnvoi(environ)
+    commands = WarmEnvoi(environ, python) if python else warm_envoi()
     house = House(f"http://127.0.0.1:{port}", data_dir, smtp_port, environ, path, commands, process)
 
     def ready() -> bool:
@@ -188,4 +188,5 @@ def running_house(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        house.commands.close()
+        if python:
+            commands.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import email
 import os
@@ -27,7 +26,7 @@ from core.config import Settings
 from core.db import db
 from core.testing.services import SmtpLab, Transaction
 from modules.outbox.models import OutgoingMail
-from tests.warm import WarmEnvoi
+from tests.warm import warm_envoi
 
 LEASE_SECONDS = 2
 # Long enough for a machine that has much else to do; a condition that comes is not waited for any longer.
@@ -51,17 +50,6 @@ def eventually(
 
 
 # ---------------------------------------------------------------------------------------------------- workers
-
-
-_warm: list[WarmEnvoi] = []
-
-
-def _envoi(environ: Mapping[str, str]) -> WarmEnvoi:
-    """Return what all workers of this process are forked from."""
-    if not _warm:
-        _warm.append(WarmEnvoi(environ))
-        atexit.register(_warm[0].close)
-    return _warm[0]
 
 
 class Worker:
@@ -105,7 +93,7 @@ class Worker:
         self.environment = environment
         folder.mkdir(parents=True, exist_ok=True)
         self.log_file = folder / f"{command}-{time.monotonic_ns()}.log"
-        self.process = _envoi(environment).start(
+        self.process = warm_envoi().start(
             (command, *arguments), self.log_file, environ=environment, script=script
         )
 
