@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bench.growth import ROLES, people_of
+from bench.growth import ROLES, Watch, people_of, plan_of
 from bench.many_rows import copy_rows, world_of
 from bench.outbox_list import fill
 from core.db import db
@@ -61,6 +61,36 @@ def test_no_page_asks_more_for_more_rows(app: Flask, monkeypatch: pytest.MonkeyP
         for address, count in asked.items()
         if count > few[role][address] + ONCE
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "table"),
+    [
+        ("/sales/orders?sort=customer", "core_document"),
+        ("/pos/tickets?sort=total", "core_document"),
+        ("/outbox/mails?f=failed&sort=subject", "outbox_mail"),
+        ("/lists/sales.orders/table", "core_document"),
+    ],
+)
+def test_the_rows_of_a_page_are_looked_up_by_their_ids(app: Flask, address: str, table: str) -> None:
+    """What is sorted is sorted by ids alone; and no index of all documents of a kind is read for some of them."""
+    load_demo(app)
+    client = browser_of(app, people_of(app)["administrator"])
+    watch = Watch()
+    answer = (
+        client.post(address, data={"all": 1, "as": "csv"}) if "/lists/" in address else client.get(address)
+    )
+    assert answer.status_code == 200
+    rows = [
+        (statement, values)
+        for _seconds, statement, values in watch.statements
+        if f"WHERE {table}.id IN (" in statement
+    ]
+    assert rows
+    if db.engine.dialect.name == "sqlite":
+        for statement, values in rows:
+            plan = plan_of(statement, values)
+            assert plan.startswith(f"    SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)"), plan
 
 
 def _asked(app: Flask, client: FlaskClient, ids: Ids, addresses: list[str] | None = None) -> dict[str, int]:
