@@ -80,6 +80,8 @@ _OTHERWISE = {
     "core_partner.number": "CASE number WHEN '' THEN '' ELSE number || '-' || k END",
     "core_partner.email": "CASE email WHEN '' THEN '' ELSE 'k' || k || '.' || email END",
     "core_partner.email_key": "CASE email_key WHEN '' THEN '' ELSE 'k' || k || '.' || email_key END",
+    "core_partner.vat": "CASE vat WHEN '' THEN '' ELSE vat || k END",
+    "core_partner.vat_key": "CASE vat_key WHEN '' THEN '' ELSE vat_key || k END",
     "core_partner.match_key": "match_key || k",
     "core_product.name": "name || ' ' || k",
     "core_product.code": "CASE code WHEN '' THEN '' ELSE code || '-' || k END",

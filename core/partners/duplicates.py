@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from core.auth.models import User
 from core.db import db
 from core.i18n import lazy_gettext as _l
-from core.partners.imports.judging import compact
 from core.partners.models import Partner
 from core.partners.reach import EDIT, reachable
 
@@ -34,23 +33,23 @@ class Duplicates:
     rows: list[Partner]
 
 
-_IN_COMMON: Mapping[object, Callable[[], SQLColumnExpression[str]]] = {
-    _l("The same email address"): lambda: Partner.email_key,
-    _l("The same VAT number"): lambda: compact(Partner.vat),
-    _l("The same customer number"): lambda: Partner.number,
-    _l("The same name and city"): lambda: Partner.match_key,
+_IN_COMMON: Mapping[object, InstrumentedAttribute[str]] = {
+    _l("The same email address"): Partner.email_key,
+    _l("The same VAT number"): Partner.vat_key,
+    _l("The same customer number"): Partner.number,
+    _l("The same name and city"): Partner.match_key,
 }
 
 
 def duplicates(user: User) -> list[Duplicates]:
     """Return customers whom a user may merge and that seem to be the same; each group once, for its first reason.
 
-    Every reason but the VAT number is looked up in an index; that one costs a look at all customers.
+    Every reason is looked up in its index.
     """
     found: list[Duplicates] = []
     known: set[frozenset[int]] = set()
     for reason, in_common in _IN_COMMON.items():
-        for rows in _groups(user, in_common()):
+        for rows in _groups(user, in_common):
             ids = frozenset(row.id for row in rows)
             if ids not in known:
                 known.add(ids)
@@ -58,15 +57,13 @@ def duplicates(user: User) -> list[Duplicates]:
     return found
 
 
-def _groups(user: User, in_common: SQLColumnExpression[str]) -> list[list[Partner]]:
+def _groups(user: User, in_common: InstrumentedAttribute[str]) -> list[list[Partner]]:
+    # Its index knows what is there twice, whoever may see it; only these rows are looked at.
+    twice = select(in_common).where(in_common != "").group_by(in_common).having(func.count() > 1)
     theirs: list[ColumnElement[bool]] = [
         reachable(user, EDIT), Partner.parent_id.is_(None), Partner.active.is_(True), Partner.merged_into_id.is_(None),
-        in_common != "",
+        in_common.in_(twice.correlate(None)),
     ]  # fmt: skip
-    if isinstance(in_common, InstrumentedAttribute):
-        # Its index knows what is there twice, whoever may see it; only these rows are looked at.
-        twice = select(in_common).where(in_common != "").group_by(in_common).having(func.count() > 1)
-        theirs.append(in_common.in_(twice.correlate(None)))
     # Only those that are visible to the same people can be merged.
     whose = (func.coalesce(Partner.company_id, 0), func.coalesce(Partner.owner_id, 0))
     several = select(in_common, *whose).where(*theirs).group_by(in_common, *whose).having(func.count() > 1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, String, cast, func, or_, select
 from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from core.auth.models import User
 from core.db import db
 from core.i18n import gettext
 from core.partners.imports.columns import COLUMNS
+from core.partners.labels import PartnerLabel
 from core.partners.listing import PARTNERS
-from core.partners.models import Partner
+from core.partners.models import Partner, partner_label
 from core.partners.reach import reachable
 from core.spreadsheets import Column, Table
 from core.web.criteria import Criteria, narrow
@@ -36,11 +38,27 @@ def partners_table(user: User, criteria: Criteria) -> Table:
         .where(within, or_(Partner.id.in_(found), Partner.parent_id.in_(found)))
         .order_by(Partner.parent_id.is_not(None), Partner.name, Partner.id)
     )
-    found_rows = db.session.scalars(rows.options(*SHOWN).execution_options(yield_per=AT_A_TIME))
-    return Table(gettext("Customers"), columns(), cells(found_rows))
+    return Table(gettext("Customers"), columns(), cells(_with_labels(rows)))
 
 
-SHOWN = (joinedload(Partner.parent), joinedload(Partner.family), selectinload(Partner.labels))
+def _with_labels(rows: Select[Partner]) -> Iterator[Partner]:
+    """Yield customers with all that a table shows of them: by as many statements for a hundred thousand as for one."""
+    labels = list(db.session.scalars(select(PartnerLabel).order_by(PartnerLabel.code, PartnerLabel.name)))
+    places = {str(label.id): place for place, label in enumerate(labels)}
+    theirs = (
+        select(func.aggregate_strings(cast(partner_label.c.label_id, String), ","))
+        .where(partner_label.c.partner_id == Partner.id)
+        .scalar_subquery()
+    )
+    shown = rows.add_columns(theirs).options(*_WITH_THEM).execution_options(yield_per=AT_A_TIME)
+    for partner, ids in db.session.execute(shown):
+        named = sorted(places[number] for number in (ids or "").split(",") if number in places)
+        set_committed_value(partner, "labels", [labels[place] for place in named])
+        yield partner
+
+
+_WITH_THEM = (joinedload(Partner.parent), joinedload(Partner.family))
+SHOWN = (*_WITH_THEM, selectinload(Partner.labels))
 """What is loaded with a customer that is shown in a list or written into a table."""
 _WIDE = {"name", "email", "street"}
 

@@ -31,6 +31,11 @@ def address_key(email: str) -> str:
     return unicodedata.normalize("NFC", email).casefold()
 
 
+def vat_key(vat: str) -> str:
+    """Return what a VAT number is compared by: its letters and digits, as `core.vat.checked_vat` would write them."""
+    return "".join(letter for letter in vat if letter.isalnum()).upper()
+
+
 def _words(text: str) -> list[str]:
     return re.findall(
         r"\w+", re.sub(r"(?<=\b\w)\.(?=\w\b)", "", folded(text)).replace("'", "").replace("’", "")

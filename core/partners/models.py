@@ -25,7 +25,7 @@ from core.auth.models import User
 from core.companies.models import Company
 from core.db import Base, StrEnumType, UtcDateTime, guards
 from core.partners.labels import LabelKind, PartnerLabel
-from core.partners.match_key import address_key, match_key
+from core.partners.match_key import address_key, match_key, vat_key
 
 
 class PartnerType(StrEnum):
@@ -119,6 +119,8 @@ class Partner(Base):
     """ISO 3166-1 alpha-2."""
     vat: Mapped[str] = mapped_column(String(40), default="")
     """VAT number of a customer as `core.vat` writes it, or ""; older rows may hold anything."""
+    vat_key: Mapped[str] = mapped_column(String(80), default="", server_default="", index=True)
+    """The same as VAT numbers are compared; written by itself."""
     language: Mapped[str] = mapped_column(String(8), default="fr")
     """Of documents and mails for this person."""
     company_id: Mapped[int | None] = mapped_column(ForeignKey("core_company.id", ondelete="RESTRICT"))
@@ -183,6 +185,7 @@ class Partner(Base):
 def _write_keys(_mapper: object, _connection: object, partner: Partner) -> None:
     partner.match_key = match_key(partner.name or "", partner.city or "")
     partner.email_key = address_key(partner.email or "")
+    partner.vat_key = vat_key(partner.vat or "")
 
 
 guards.require("core_partner", "name", "NEW.name <> ''", columns=("name",))

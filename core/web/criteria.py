@@ -143,6 +143,9 @@ class ListSpec:
         facets: Facets, in the order in which they are shown.
         one_of_group: True when of the filters of a group only one holds, so that choosing another replaces it.
         narrow: Replaces `narrow()` for a list that knows better which index leads.
+        shown: Selects rows with all that a list shows of them, kept to nothing; the rows of a page are looked up in it
+            by the ids that were found. None to read the rows as they are found, which costs more where they have
+            to be sorted: whole rows are, with all that is joined to them.
     """
 
     identity: Any
@@ -152,6 +155,7 @@ class ListSpec:
     facets: Sequence[Facet] = ()
     one_of_group: bool = False
     narrow: Callable[[Select[Any], Criteria, SortKey], Narrowed] | None = None
+    shown: Select[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,7 +301,11 @@ def paginate(
         else (expression.asc(), spec.identity.asc())
     )
     # One more than fits tells whether there is a next page, without counting.
-    rows = list((session or db.session()).scalars(statement.order_by(*order).limit(size + 1)).unique())
+    found = statement.order_by(*order).limit(size + 1)
+    if spec.shown is not None:
+        ids = found.with_only_columns(spec.identity, maintain_column_froms=True)
+        found = spec.shown.where(spec.identity.in_(ids)).order_by(*order)
+    rows = list((session or db.session()).scalars(found).unique())
     more = len(rows) > size
     rows = rows[:size]
     if backwards:

@@ -117,6 +117,7 @@ def ticket_spec(user: User) -> ListSpec:
 
 _TICKETS = ListSpec(
     identity=Document.id,
+    shown=select(Document),
     sorts=(
         SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
         SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),

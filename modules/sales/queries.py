@@ -157,6 +157,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
     ]
     return ListSpec(
         identity=Document.id,
+        shown=select(Document).join(Document.partner).options(contains_eager(Document.partner)),
         sorts=(
             SortKey("date", N_("Date"), Document.date, lambda row: row.date, descending=True),
             SortKey("number", N_("Number"), Document.number, lambda row: row.number, descending=True),

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.mail import typed_addresses
+from core.mail import addresses, typed_addresses
 from core.mail.addresses import (
     Address,
     InvalidAddressError,
@@ -266,3 +267,25 @@ def test_of_too_many_addresses_the_others_come_back_as_text():
 def test_a_name_with_its_parts_the_wrong_way_round_is_kept_whole() -> None:
     (address,), errors = parse_addresses("Doe, Ann <a@x.example>")
     assert (address.display_name, errors) == ("Doe, Ann", [])
+
+
+_PIECES = ("a", "xn", "9", "b-c", "-", "--", "_", "+", ".", "test", "local", "ab", "fr", "com", "@", "x" * 30)
+
+
+def test_what_is_plain_is_read_as_the_rules_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(19)  # noqa: S311 (must repeat, not be secret)
+    typed = [
+        "".join(chance.choices(_PIECES, k=chance.randrange(1, 7)))
+        + "@"
+        + "".join(chance.choices(_PIECES, k=chance.randrange(2, 9)))
+        for _ in range(5000)
+    ]
+    typed += [f"{spec}.{ending}" for spec in typed[:2000] for ending in ("fr", "test", "com")]
+    plain = [spec for spec in typed if addresses._PLAIN.fullmatch(spec)]
+    assert len(plain) > 100
+    with monkeypatch.context() as without:
+        without.setattr(addresses, "_PLAIN", re.compile("(?!)"))
+        assert [spec for spec in plain if parse_addresses(spec) != ([Address(spec)], [])] == []
+    monkeypatch.delattr(addresses, "validate_email")  # nobody is asked about them
+    assert [spec for spec in plain if parse_addresses(spec) != ([Address(spec)], [])] == []
+    assert [spec for spec in plain if parse_address(spec) != Address(spec)] == []

@@ -18,7 +18,7 @@ from core.imports.subject import NEW_LABELS, Judgement, read_cells, refuse_twice
 from core.mail.addresses import InvalidAddressError, normalize
 from core.partners.imports.columns import COLUMNS
 from core.partners.labels import LabelKind, PartnerLabel, save_label
-from core.partners.match_key import address_key
+from core.partners.match_key import address_key, vat_key
 from core.partners.models import MailConsent, Partner, PartnerType
 from core.partners.reach import EDIT, reachable
 from core.partners.service import checked_values
@@ -53,7 +53,7 @@ def _judge(found: Judgement, row: ImportRow, of: Import, user: User) -> None:
     found.key = _key(values, of, parent)
     if of.state is ImportState.CHECKING:
         refuse_twice(found.key, row, of)
-    found.entity = partner = _match(values, found, of, user, parent)
+    found.entity = partner = _match(values, of, user, parent)
     _put_type(values, partner, parent)
     missing = _put_labels(values, of, user, partner)
     values.pop("parent", None)
@@ -147,14 +147,6 @@ def stored(partner: Partner, names: Sequence[str]) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------------------- matching
 
 
-def compact(column: SQLColumnExpression[str]) -> ColumnElement[str]:
-    """Return a VAT number as `checked_vat` would write it, of rows that are older."""
-    bare: ColumnElement[str] = func.upper(column)
-    for mark in (" ", ".", "-"):
-        bare = func.replace(bare, mark, "")
-    return bare
-
-
 def _key(values: dict[str, Any], of: Import, parent: Partner | None) -> str:
     """Return what a row is matched by, or "" where its column is empty: then by name and postal code."""
     within = f"{parent.id or parent.name.casefold()}/" if parent is not None else ""
@@ -162,21 +154,19 @@ def _key(values: dict[str, Any], of: Import, parent: Partner | None) -> str:
     if of.match_by == MatchBy.EMAIL and value:
         return f"{within}{normalize(value).casefold()}"
     if of.match_by == MatchBy.VAT and value:
-        return f"{within}{''.join(letter for letter in value if letter.isalnum()).upper()}"
+        return f"{within}{vat_key(value)}"
     if value:
         return f"{within}{value}"
     return f"{within}{str(values.get('name', '')).casefold()}\n{values.get('zip_code', '')}"
 
 
-def _match(
-    values: dict[str, Any], found: Judgement, of: Import, user: User, parent: Partner | None
-) -> Partner | None:
+def _match(values: dict[str, Any], of: Import, user: User, parent: Partner | None) -> Partner | None:
     """Return the customer or contact that a row is, of those whom the user may edit.
 
     Raises:
         UserError: It could be several.
     """
-    same = _same(values, found, of)
+    same = _same(values, of)
     if same is None:
         return None
     query = select(Partner).where(
@@ -193,13 +183,13 @@ def _match(
     return several[0] if several else None
 
 
-def _same(values: dict[str, Any], found: Judgement, of: Import) -> ColumnElement[bool] | None:
+def _same(values: dict[str, Any], of: Import) -> ColumnElement[bool] | None:
     value = str(values.get(of.match_by, ""))
     name = str(values.get("name", ""))
     if value and of.match_by == MatchBy.NUMBER:
         return Partner.number == value
     if value and of.match_by == MatchBy.VAT:
-        return compact(Partner.vat) == found.key.rpartition("/")[2]
+        return Partner.vat_key == vat_key(value)
     if value:
         return Partner.email_key == address_key(normalize(value))
     return _alike(Partner.name, name) & (Partner.zip_code == values.get("zip_code", "")) if name else None

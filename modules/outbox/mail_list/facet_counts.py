@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import defer, joinedload
 
 from core.auth.models import User
@@ -23,17 +23,16 @@ from modules.mail_config.models import MailServer
 from modules.outbox import search_index
 from modules.outbox.mail_list.filters import facets_of
 from modules.outbox.mail_list.query_plan import (
-    COLUMNS,
     FEW_TO_SORT,
     NONE,
     NOTHING,
     Part,
+    counted,
     narrowed,
     part_of_facet,
     part_of_filter,
     parts_of,
     smallest,
-    value_of,
 )
 from modules.outbox.models import OutgoingMail
 from modules.outbox.permissions import READ
@@ -105,7 +104,7 @@ def _counts(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[str, di
     if words is not None:
         return {facet.name: dict.fromkeys(choice.value for choice in facet.choices()) for facet in facets}
     checks = [part.check for part in parts]
-    return {facet.name: _counts_up_to_bound(user, facet, checks) for facet in facets}
+    return _counts_up_to_bound(user, facets, checks)
 
 
 _COLUMNS: dict[str, Callable[[Any], str]] = {
@@ -126,30 +125,25 @@ def _counts_of_few(user: User, base: Criteria, facets: Sequence[Facet]) -> dict[
         OutgoingMail.company_id,
         OutgoingMail.document_kind,
     )
-    mails = db.session.execute(narrowed(select(*columns), user, READ, base).statement).all()
+    found = narrowed(select(*columns), user, READ, base).statement
+    mails = db.session.execute(found).all()
     counts: dict[str, dict[str, Count | None]] = {}
     for facet in facets:
+        values = [choice.value for choice in facet.choices()]
         if facet.name in _COLUMNS:
-            numbers = Counter(map(_COLUMNS[facet.name], mails))
-            counts[facet.name] = {choice.value: _bounded(numbers[choice.value]) for choice in facet.choices()}
+            numbers: Mapping[str, int] = Counter(map(_COLUMNS[facet.name], mails))
         else:
-            counts[facet.name] = {
-                choice.value: _bounded(_count(user, base, _part(user, facet, choice)))
-                for choice in facet.choices()
-            }
+            kept = [func.count().filter(_part(user, facet, value).check) for value in values]
+            row = db.session.execute(found.with_only_columns(*kept, maintain_column_froms=True)).one()
+            numbers = dict(zip(values, row, strict=True))
+        counts[facet.name] = {value: _bounded(numbers.get(value, 0)) for value in values}
     return counts
 
 
-def _part(user: User, facet: Facet, choice: Choice) -> Part:
-    part = part_of_facet(facet.name, choice.value, user)
+def _part(user: User, facet: Facet, value: str) -> Part:
+    part = part_of_facet(facet.name, value, user)
     assert part is not None  # noqa: S101 (a facet offers only what it understands)
     return part
-
-
-def _count(user: User, base: Criteria, part: Part) -> int:
-    found = narrowed(select(OutgoingMail.id), user, READ, base, parts=[part])
-    some = found.statement.limit(COUNTED + 1).subquery()
-    return db.session.scalar(select(func.count()).select_from(some)) or 0
 
 
 def _bounded(number: int) -> Count:
@@ -157,39 +151,27 @@ def _bounded(number: int) -> Count:
 
 
 def _counts_up_to_bound(
-    user: User, facet: Facet, checks: Sequence[ColumnElement[bool]]
-) -> dict[str, Count | None]:
+    user: User, facets: Sequence[Facet], checks: Sequence[ColumnElement[bool]]
+) -> dict[str, dict[str, Count | None]]:
     """Look at some mails of each value; what cannot be told from them has no count."""
-    counts: dict[str, Count | None] = {}
-    column = COLUMNS.get(facet.name)
-    same = None if column is None else column == bindparam("value")
-    # One statement for all values of a column: making it costs more than asking it.
-    shared = None if same is None else (_some_of(same), _some_of(same, checks))
-    for choice in facet.choices():
-        part = _part(user, facet, choice)
-        value = value_of(facet.name, choice.value) if shared is not None else None
-        lead = part.lead if part.counted is None else part.counted
-        if lead is None:
-            counts[choice.value] = None
-            continue
-        in_index, matching = (
-            (_some_of(lead), _some_of(lead, checks)) if shared is None or value is None else shared
-        )
-        values = {} if value is None else {"value": value}
-        count = db.session.scalar(in_index, values) or 0
-        if checks and 0 < count <= LOOKED_AT:
-            count = db.session.scalar(matching, values) or 0
-        elif checks and count:
-            counts[choice.value] = None
-            continue
-        counts[choice.value] = _bounded(count)
+    leads: dict[tuple[str, str], ColumnElement[bool]] = {}
+    counts: dict[str, dict[str, Count | None]] = {facet.name: {} for facet in facets}
+    for facet in facets:
+        for choice in facet.choices():
+            counts[facet.name][choice.value] = None
+            part = _part(user, facet, choice.value)
+            lead = part.lead if part.counted is None else part.counted
+            if lead is not None:
+                leads[facet.name, choice.value] = lead
+    in_index = dict(zip(leads, counted([[lead] for lead in leads.values()], LOOKED_AT + 1), strict=True))
+    if checks:
+        few = [value for value, count in in_index.items() if 0 < count <= LOOKED_AT]
+        matching = counted([[leads[value], *checks] for value in few], LOOKED_AT + 1)
+        none = {value: 0 for value, count in in_index.items() if not count}
+        in_index = none | dict(zip(few, matching, strict=True))
+    for (name, value), count in in_index.items():
+        counts[name][value] = _bounded(count)
     return counts
-
-
-def _some_of(lead: ColumnElement[bool], checks: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """Return how many mails an index leads to, up to what is looked at, and how many of them match."""
-    some = select(OutgoingMail.id).where(lead, *checks).limit(LOOKED_AT + 1).subquery()
-    return select(func.count()).select_from(some)
 
 
 # -- groups by reason ----------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ def mail_list(user: User, permission: str = READ) -> ListSpec:
         facets=facets_of(user),
         one_of_group=True,
         narrow=narrow,
+        shown=rows(),
     )
 
 

@@ -286,13 +286,19 @@ def checked(statement: Select[Any], user: User, permission: str, criteria: Crite
 
 def smallest(parts: Sequence[Part], bound: int = FEW) -> Part | None:
     """Return the part that keeps the fewest mails, or None when each keeps more than a bound."""
+    counts = counted([[part.lead] for part in parts if part.lead is not None], bound + 1)
+    found = min(range(len(parts)), key=lambda place: counts[place])
+    return parts[found] if counts[found] <= bound else None
+
+
+def counted(conditions: Sequence[Sequence[ColumnElement[bool]]], bound: int) -> list[int]:
+    """Return how many mails each of some conditions keeps, up to a bound: by one statement, however many they are."""
+    if not conditions:
+        return []
     counts = [
         select(func.count())
-        .select_from(select(OutgoingMail.id).where(part.lead).limit(bound + 1).subquery())  # type: ignore[arg-type]
+        .select_from(select(OutgoingMail.id).where(*condition).limit(bound).subquery())
         .scalar_subquery()
-        for part in parts
+        for condition in conditions
     ]
-    row = db.session.execute(select(*counts)).one()
-    # All counted by one statement: each costs a round trip, and they are bounded.
-    found = min(range(len(parts)), key=lambda place: row[place])
-    return parts[found] if row[found] <= bound else None
+    return list(db.session.execute(select(*counts)).one())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from flask_babel import gettext
@@ -31,8 +32,9 @@ def mails(user: User) -> ListSource[OutgoingMail]:
         Column(gettext("Next try"), Format.MOMENT),
         Column(gettext("Sent on"), Format.MOMENT),
     ]
-    statement = rows().options(selectinload(OutgoingMail.recipients)).where(readable(user))
-    return ListSource(statement, mail_list(user), columns, partial(_cells, user))
+    shown = rows().options(selectinload(OutgoingMail.recipients))
+    spec = replace(mail_list(user), shown=shown)
+    return ListSource(shown.where(readable(user)), spec, columns, partial(_cells, user))
 
 
 def _cells(user: User, some: Sequence[OutgoingMail]) -> Iterator[Sequence[Cell]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from core import clock
@@ -20,7 +20,6 @@ from core.i18n import N_
 from core.mail.draft import Purpose
 from core.matching import found_in
 from core.partners.models import Partner
-from core.partners.search_index import matching_partners
 from core.spreadsheets import Cell, Column, Table
 from core.web.criteria import Filter, ListSpec, SortKey
 from modules.mail_config.models import MailServer
@@ -114,17 +113,16 @@ def list_of_items(run: Run) -> ListSpec:
             state("not-accepted", N_("Not accepted"), with_mail(*FAILED, MailState.CANCELED)),
         ),
         search=lambda text: or_(
-            _is_or_has(run, RunItem.document_id.in_(_numbered(text))),
-            RunItem.partner_id.in_(
-                select(Partner.id).where(*matching_partners(text, Partner.name, Partner.email))
-            ),
+            _is_or_has(run, _of(Document.id == RunItem.document_id, text, Document.number)),
+            _of(Partner.id == RunItem.partner_id, text, Partner.name, Partner.email),
         ),
         one_of_group=True,
     )
 
 
-def _numbered(text: str) -> Select[int]:
-    return select(Document.id).where(found_in(text, Document.number))
+def _of(named: ColumnElement[bool], text: str, *places: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Return the condition that what an item names has a text: looked up for each item, since those are few."""
+    return exists().where(named, found_in(text, *places)).correlate(RunItem)
 
 
 def _is_or_has(run: Run, condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -286,6 +286,23 @@ def test_a_run_is_counted_and_worked_through_by_its_indexes(
     assert "SCAN outbox_run_item" not in everything
 
 
+def test_a_search_in_a_run_looks_at_what_its_items_name(
+    company: Company, customer: Partner, seller: User, client: FlaskClient
+) -> None:
+    run = _big(company, seller, customer, 3)
+    with _counted() as said:
+        assert client.get(f"/outbox/runs/{run.id}?q={customer.name[:4]}").status_code == 200
+    plans = "\n".join(
+        str(row[3])
+        for statement, values in said
+        if "GLOB" in statement
+        for row in db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+    )
+    assert "SEARCH core_document USING INTEGER PRIMARY KEY" in plans
+    assert "SEARCH core_partner USING INTEGER PRIMARY KEY" in plans
+    assert "SCAN core_" not in plans
+
+
 def test_at_sends_to_the_one_address_at_once_and_can_be_called_back(
     app: Flask, client: FlaskClient, server: MailServer, quote: Quote, partner: MakePartner
 ) -> None:
