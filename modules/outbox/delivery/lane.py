@@ -123,7 +123,9 @@ class Lane:
             route = self._route(mail)
             server = self._usable(mail, route, named)
             connection = self._connection(server)
-            message = checked_message(mail, server.size_limit, _return_address(mail, server))
+            message = checked_message(
+                mail, server.size_limit, _return_address(mail, server), self.shared.files
+            )
             self._wait_for_turn(mail, route, server)
             settlement, transcript = self._transmit(mail, route, server, connection, message, named)
             mail.slot_at = mail.slot_server_id = None
