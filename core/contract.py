@@ -250,6 +250,9 @@ class Module:
         transports: Kinds of mail servers it brings; such a module depends on `mail_config`.
         cli: Dotted path of a click command, or of a dictionary of commands by name, or None.
         processes: Names of commands that `envoi up` keeps running.
+        watches: Dotted paths of functions of the application and a `threading.Event`, that wait for something outside
+            and have a job come sooner. The scheduler runs each in a thread; it returns once the event is set, and is
+            called again after whatever it raises.
         scripts: Files of the package's folder `static` that every page loads as ES modules, in this order.
         styles: Style sheets of the folder `static` that every page loads, after the shell's.
         migrations: True when the package has a folder `migrations` of Alembic versions.
@@ -288,6 +291,7 @@ class Module:
     transports: tuple[TransportSpec, ...] = ()
     cli: str | None = None
     processes: tuple[str, ...] = ()
+    watches: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     styles: tuple[str, ...] = ()
     migrations: bool = True

@@ -90,7 +90,7 @@ def check_declarations(modules: Iterable[Module]) -> list[str]:
 def _unresolved(module: Module) -> list[str]:
     """Return a sentence for each dotted path of a declaration that cannot be imported."""
     paths: list[str | None] = [module.models, module.blueprint, module.cli, module.install, module.demo]
-    paths += [module.config_check, module.changes, module.states]
+    paths += [module.config_check, module.changes, module.states, *module.watches]
     paths += [kind.behavior for kind in module.document_kinds]
     paths += [job.function for job in module.jobs]
     paths += [receiver.function for receiver in module.receivers]

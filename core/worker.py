@@ -7,7 +7,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from types import FrameType
 from typing import Any, Self, cast
 
@@ -33,7 +34,7 @@ from core.installation import service as installation
 from core.installation.file_probe import tell_problems as tell_file_problems
 from core.logs import told
 from core.pulse import BEAT_SECONDS, SILENT_SECONDS, Heart, Part, process_name, pulse
-from core.registry import current_registry
+from core.registry import current_registry, resolve_function
 from core.schema_watch import SchemaWatch
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ WORKER_TTL_SECONDS = 60
 RESTART_SECONDS = 1.0  # Redis may be away; asking more often helps nobody
 STOP_SECONDS = 6.0  # for the thread beside a worker to end
 ANSWER_SECONDS = 5.0  # for Redis; it is asked for nothing that takes long
+WATCH_AGAIN_SECONDS = 5.0  # after a watch has failed
 LOOK_SECONDS = 0.5
 """How often the scheduler looks for jobs whose moment has come."""
 
@@ -346,8 +348,39 @@ def _new_scheduler(app: Flask) -> EnvoiScheduler:
     return scheduler
 
 
+@contextmanager
+def _watches(app: Flask) -> Iterator[None]:
+    """Run what modules have wait for something outside, each in a thread, while a block runs."""
+    stopped = threading.Event()
+    threads = [
+        threading.Thread(target=_watch, args=(app, path, stopped), name=path, daemon=True)
+        for module in app.extensions["envoi_registry"].modules
+        for path in module.watches
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+
+
+def _watch(app: Flask, path: str, stopped: threading.Event) -> None:
+    while not stopped.is_set():
+        # Whatever happens there, the next turn may fare better, and the scheduler goes on meanwhile.
+        try:
+            resolve_function(path)(app, stopped)
+        except Exception:
+            logger.exception("%s failed beside the scheduler; it is begun again.", path)
+        stopped.wait(WATCH_AGAIN_SECONDS)
+
+
 def schedule(app: Flask) -> None:
     """Put jobs on the queue at their time until told to stop: periodic ones, and those asked for at a moment.
+
+    Beside it, what modules declare as `watches` waits for something outside.
 
     That a periodic job was asked for is kept in Redis for its interval, so a flushed Redis costs at most one more run;
     the jobs asked for at a moment are gone with it, which is why each has its sweep. While Redis is away it waits, as
@@ -359,7 +392,7 @@ def schedule(app: Flask) -> None:
     get_ready(app)
     jobs.bind_process(app)
     scheduler = _new_scheduler(app)
-    with closing(scheduler.connection):
+    with _watches(app), closing(scheduler.connection):
         while not scheduler.was_told_to_stop:
             try:
                 scheduler.start()  # type: ignore[no-untyped-call]

@@ -96,7 +96,7 @@ class Batch:
 
     def __init__(self, connection: Connection) -> None:
         self._dialect = connection.dialect
-        self._driver: Any = connection.connection
+        self._driver: Any = connection.connection.driver_connection
         self._counts: list[Count] = []
 
     def run(self, prepared: Prepared, values: Mapping[str, Any]) -> Count:
@@ -106,10 +106,7 @@ class Batch:
             KeyError: A value is missing.
         """
         compiled = prepared.compiled(self._dialect)
-        arguments = compiled.arguments(values)
-        cursor = self._driver.cursor()
-        cursor.execute(compiled.sql, arguments)
-        count = Count(cursor)
+        count = Count(self._driver.execute(compiled.sql, compiled.arguments(values)))
         self._counts.append(count)
         return count
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, LargeBinary, String
 from sqlalchemy.types import TypeDecorator
@@ -18,7 +19,27 @@ DECIMAL_PLACES = 4  # enough for unit prices and rates; a whole number in the ta
 _UNROUNDED = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
-class UtcDateTime(TypeDecorator[dt.datetime]):
+T = TypeVar("T")
+_Processor = Callable[[Any], Any]
+
+
+class _Nothing(TypeDecorator[T]):
+    """A type for which None is NULL and back. Most values of a list or a mail are, and cost no more than a look."""
+
+    def bind_processor(self, dialect: Dialect) -> _Processor | None:
+        """Return what writes a value."""
+        return _unless_none(super().bind_processor(dialect))
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Processor | None:
+        """Return what reads a value."""
+        return _unless_none(super().result_processor(dialect, coltype))
+
+
+def _unless_none(process: _Processor | None) -> _Processor | None:
+    return process and (lambda value: None if value is None else process(value))
+
+
+class UtcDateTime(_Nothing[dt.datetime]):
     """An aware point in time, kept and returned in UTC."""
 
     impl = DateTime(timezone=True)
@@ -30,7 +51,8 @@ class UtcDateTime(TypeDecorator[dt.datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError("A naive datetime has no meaning here; use core.clock.now().")
-        value = value.astimezone(dt.UTC)
+        if value.tzinfo is not dt.UTC:
+            value = value.astimezone(dt.UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002 (signature of SQLAlchemy)
@@ -89,7 +111,7 @@ class DecimalsByDecimal(TypeDecorator[dict[Decimal, Decimal]]):
         return None if value is None else {Decimal(key): Decimal(number) for key, number in value.items()}
 
 
-class StrEnumType(TypeDecorator[StrEnum]):
+class StrEnumType(_Nothing[StrEnum]):
     """A `StrEnum`, kept by its value in a plain string, so that a new member needs no migration.
 
     The database takes no other word: `core.db.guards` sees to that.
@@ -104,7 +126,7 @@ class StrEnumType(TypeDecorator[StrEnum]):
 
     def process_bind_param(self, value: StrEnum | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Store the value, after checking that it is a member."""
-        return None if value is None else self.enum(value).value
+        return None if value is None else str(value if type(value) is self.enum else self.enum(value))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
         """Return the member."""

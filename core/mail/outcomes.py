@@ -102,6 +102,8 @@ class Reply:
 
 def printable(text: str, limit: int = MAX_DIAGNOSTIC_LENGTH) -> str:
     """Return the text without control characters and terminal escapes, and not endlessly long."""
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # nearly every line of a dialogue
     text = _UNPRINTABLE.sub("�", text[: limit * 2].replace("\r", ""))
     return text if len(text) <= limit else text[:limit] + "…"
 

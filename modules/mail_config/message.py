@@ -244,7 +244,8 @@ def _file_part(file: Attachment) -> bytes:
             for name, value in file.headers.items()
         ),
     ]
-    return "\r\n".join([*fields, "", ""]).encode() + base64_lines(data)
+    encoded = file.encoded if isinstance(file, EncodedAttachment) else base64_lines(data)
+    return b"".join(("\r\n".join([*fields, "", ""]).encode(), encoded))
 
 
 def _file_name(name: str) -> str:
@@ -292,7 +293,19 @@ def base64_lines(data: bytes) -> bytes:
     return b"\r\n".join(lines)
 
 
-def attachment(name: str, media_type: str, data: bytes, content_id: str = "") -> Attachment:
+class EncodedAttachment(Attachment):
+    """A file that other messages have as well.
+
+    Attributes:
+        encoded: Its octets by `base64_lines`.
+    """
+
+    encoded: bytes
+
+
+def attachment(
+    name: str, media_type: str, data: bytes, content_id: str = "", *, encoded: bytes | None = None
+) -> Attachment:
     """Return a file for a message; its name cannot break out of its header, nor leave the folder it is saved to.
 
     Args:
@@ -300,13 +313,15 @@ def attachment(name: str, media_type: str, data: bytes, content_id: str = "") ->
         media_type: For example `application/pdf`.
         data: The octets.
         content_id: By which the HTML shows it as a picture (RFC 2392), without brackets; "" for a file beside it.
+        encoded: The octets by `base64_lines`, where that is known.
 
     Raises:
         ValueError: The Content-ID is none.
     """
     if content_id and not _CONTENT_ID_VALUE.fullmatch(content_id):
         raise ValueError(f"{content_id!r} is not a Content-ID.")
-    return Attachment(
+    made = Attachment if encoded is None else EncodedAttachment
+    file = made(
         safe_file_name(name),
         # An attached message or multipart would be taken apart by those who read it.
         media_type if _MEDIA_TYPE.fullmatch(media_type) else _OPAQUE,
@@ -314,3 +329,6 @@ def attachment(name: str, media_type: str, data: bytes, content_id: str = "") ->
         "inline" if content_id else "attachment",
         {_CONTENT_ID: f"<{content_id}>"} if content_id else None,
     )
+    if isinstance(file, EncodedAttachment):
+        file.encoded = encoded or b""
+    return file

@@ -200,7 +200,7 @@ module = Module(
     ),
     demo="modules.outbox.demo:load",
     cli="modules.outbox.cli.commands:commands",
-    processes=("incoming",),
+    watches=("modules.outbox.inbound.waiting:wait_at_mailboxes",),
     shared={
         "outbox.mail.inspect": "Whoever reads the dialogue with servers looks after the servers of every company.",
         "outbox.restored.decide": "The database is restored for every company at once.",

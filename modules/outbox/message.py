@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from flask import current_app
 from flask_mail import Attachment
@@ -15,7 +16,7 @@ from core.files import FileMissingError, FileStore
 from core.mail.addresses import Address
 from core.mail.draft import LINK_MARK, DraftAttachment, MailDraft, RecipientField
 from core.vault import decrypt
-from modules.mail_config.message import MailMessage, attachment
+from modules.mail_config.message import MailMessage, attachment, base64_lines
 from modules.mail_config.servers.return_path import tagged
 from modules.outbox.html_body import clean_html, page, plain_text
 from modules.outbox.models import MailAttachment, OutgoingMail
@@ -30,8 +31,56 @@ def file_store() -> FileStore:
     return store
 
 
+StoredFile = MailAttachment | DraftAttachment
+
+
+MOST_COMMON_OCTETS = 32 * 1024 * 1024
+"""So much is kept of files that several messages have; what comes then is read for each of them."""
+
+
+class CommonFiles:
+    """The files of many messages: one that several of them have is read and encoded once.
+
+    A thousand customers get the same brochure. What one message alone has is not kept: nobody asks for it again.
+    """
+
+    def __init__(self) -> None:
+        self._messages: Counter[str] = Counter()
+        self._kept: dict[str, tuple[bytes, bytes]] = {}
+        self._octets = 0
+
+    def expect(self, mails: Iterable[OutgoingMail]) -> None:
+        """Know of more messages."""
+        for mail in mails:
+            self._messages.update({file.sha256 for file in mail.attachments})
+
+    def get(self, file: StoredFile) -> Attachment:
+        """Return a file for a message.
+
+        Raises:
+            FileMissingError: It is not in the store.
+            StoreAwayError: The store cannot be reached.
+        """
+        if self._messages[file.sha256] < 2:
+            return _from_store(file)
+        found = self._kept.get(file.sha256)
+        if found is None:
+            data = file_store().get(file.sha256)
+            found = data, base64_lines(data)
+            octets = self._octets + sum(map(len, found))
+            if octets <= MOST_COMMON_OCTETS:
+                self._octets, self._kept[file.sha256] = octets, found
+        data, encoded = found
+        return attachment(file.name, file.media_type, data, file.content_id, encoded=encoded)
+
+
 def build_message(
-    mail: OutgoingMail, *, with_link: bool = False, return_address: str = "", for_sender: bool = False
+    mail: OutgoingMail,
+    *,
+    with_link: bool = False,
+    return_address: str = "",
+    for_sender: bool = False,
+    file_of: Callable[[StoredFile], Attachment] | None = None,
 ) -> bytes:
     """Return the message of a mail, the same octets each time.
 
@@ -43,6 +92,7 @@ def build_message(
         return_address: Where messages come back to that name this mail, or "" where nobody reads them.
         for_sender: True for the copy in the sender's own Sent folder: it names those in Bcc as well, as mail programs
             keep it, and nothing in it stands for one recipient alone.
+        file_of: Gets its files, `CommonFiles.get` where others have them as well; None for the store.
 
     Raises:
         FileMissingError: An attachment is not in the store, or has never been frozen.
@@ -54,9 +104,10 @@ def build_message(
         if not row.sha256:
             raise FileMissingError(f"{row.name} was never made.")
     zipped = [row for row in mail.attachments if row.generated] if mail.zip_name else []
-    files = [_from_store(row) for row in mail.attachments if row not in zipped]
+    get = file_of or _from_store
+    files = [get(row) for row in mail.attachments if row not in zipped]
     if zipped:
-        files.insert(0, zip_of(mail.zip_name, [_from_store(row) for row in zipped]))
+        files.insert(0, zip_of(mail.zip_name, [get(row) for row in zipped]))
     # All recipients, also on a resend to one: the message must be the same, and its head says who else got it.
     people = _by_field((recipient.field, address_of(recipient)) for recipient in mail.recipients)
     sender = Address(mail.sender_address, mail.sender_name)
@@ -204,5 +255,5 @@ def _by_field(
     return found
 
 
-def _from_store(file: MailAttachment | DraftAttachment) -> Attachment:
+def _from_store(file: StoredFile) -> Attachment:
     return attachment(file.name, file.media_type, file_store().get(file.sha256), file.content_id)

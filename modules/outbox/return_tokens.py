@@ -11,7 +11,6 @@ gets a mail reads its Reply-To: the token there is signed for answers, and prove
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def token_in(address: str, use: TokenUse = TokenUse.RETURN_PATH) -> Token | None
 
 def _signature(body: str, use: TokenUse) -> str:
     key = current_settings().secret_key.encode()
-    digest = hmac.new(key, f"envoi/{use}/1:{body}".encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, f"envoi/{use}/1:{body}".encode(), "sha256")
     return base64.b32encode(digest[:_SIGNED_OCTETS]).decode().lower()
 
 

@@ -157,7 +157,7 @@ def test_an_error_that_is_told_before_all_is_written_is_not_that_of_the_others(n
     def answered(batch: Batch) -> object:
         count = batch.run(note, {"number": 5})
         if postgres:
-            assert select_files([batch._driver.driver_connection.fileno()], [], [], WAIT_SECONDS)[0]
+            assert select_files([batch._driver.fileno()], [], [], WAIT_SECONDS)[0]
         return count
 
     with writer._commit:

@@ -69,7 +69,6 @@ def test_what_looks_after_everything_has_no_thread_and_knows_nobody(house: House
     assert set(titles(house)) == {
         "envoi scheduler",
         "envoi worker 1",
-        "envoi incoming",
         "envoi worker 2",
         "envoi mailbox",
         "envoi web",

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from core.mail.addresses import Address, one_line
 from core.mail.draft import safe_file_name
 from modules.mail_config.message import MailMessage, attachment, base64_lines
+from modules.mail_config.transports.smtp import as_sent
 
 SENDER = Address("sales@company.example", "Company")
 TO = Address("client@example.com", "Client")
@@ -469,5 +470,17 @@ def test_any_file_arrives(name: str, data: bytes) -> None:
 @given(st.text(alphabet=".\r\nxé", max_size=60))
 def test_dots_are_stuffed_and_unstuffed(text: str) -> None:
     data = message(text=text, html=text).as_bytes()
-    stuffed = data.replace(b"\r\n.", b"\r\n..")  # no message begins with a dot
-    assert stuffed == smtplib._quote_periods(data)  # type: ignore[attr-defined]
+    assert as_sent(data) == smtplib._quote_periods(data) + b".\r\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("message", "sent"),
+    [
+        (b".a\r\n.b\r\nno dot\r\n", b"..a\r\n..b\r\nno dot\r\n.\r\n"),
+        (b"a.\r\n.", b"a.\r\n..\r\n.\r\n"),
+        (b"no dot", b"no dot\r\n.\r\n"),
+        (b"", b"\r\n.\r\n"),
+    ],
+)
+def test_a_message_goes_out_with_dots_doubled_and_its_end(message: bytes, sent: bytes) -> None:
+    assert as_sent(message) == sent

@@ -94,6 +94,11 @@ def test_each_further_mail_of_a_claim_costs_five_statements_and_one_commit(app, 
         few, more = cost(2), cost(12)
     assert [after - before for before, after in zip(few, more, strict=True)] == [0, 50, 10]
     assert few[0] <= 20
+    # SQLite writes an index anew for each of its columns that a statement names, also where its value stays.
+    columns = {
+        str(parameter) for prepared in written for parameter in prepared.names if "attempts" in prepared.names
+    }
+    assert not columns & {"server_id", "next_attempt_at", "sender_address"}
 
 
 @pytest.mark.both_databases
@@ -218,6 +223,18 @@ def test_a_place_is_kept_for_its_holder_and_runs_out_with_it(app):
     first.leave()
     assert third.take(2)
     eventually(lambda: connection_limit.Place(7, 0.5).take(1), "those who say nothing lose theirs")
+
+
+def test_a_place_that_was_taken_a_moment_ago_is_not_asked_for_again(app, monkeypatch):
+    place, other = (connection_limit.Place(7, 60) for _ in range(2))
+    ask, asked = place._redis.eval, list[str]()
+    monkeypatch.setattr(place._redis, "eval", lambda *words: (asked.append("once"), ask(*words))[1])
+    assert all(place.take(1) for _ in range(3))
+    assert len(asked) == 1
+    assert not other.take(1)
+    place.leave()
+    assert other.take(1)
+    assert not place.take(1), "it was given back"
 
 
 def test_without_the_queue_connections_are_counted_here_alone(app, submit, monkeypatch):

@@ -12,11 +12,11 @@ from core.files import FileMissingError
 from core.mail.addresses import Address
 from core.mail.draft import DraftAttachment, DraftRecipient, Priority, RecipientField
 from core.mail.reader import read_message
-from modules.outbox import service
+from modules.outbox import message, service
 from modules.outbox.delivery import lane
 from modules.outbox.delivery import run as delivery
 from modules.outbox.html_body import take_pictures
-from modules.outbox.message import build_message, file_store, unsent_message
+from modules.outbox.message import CommonFiles, build_message, file_store, unsent_message
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import MailState
 from tests.mail_config.strict import read
@@ -42,6 +42,42 @@ def with_picture(made):
 
 def sent_as(mail: OutgoingMail) -> OutgoingMail:
     return become(mail, sender_address=SENDER.addr_spec, sender_name=SENDER.display_name)
+
+
+def test_a_file_that_several_mails_have_is_read_once_and_their_messages_are_the_same_as_by_themselves(
+    company, monkeypatch
+):
+    mails = []
+    for number, data in enumerate([b"the brochure", b"the brochure", b"of one alone"]):
+        made = draft(company, f"to{number}@example.com")
+        made.attachments += [kept(f"file{number}.pdf", "application/pdf", data)]
+        mails.append(sent_as(service.submit(made, None)))
+    alone = [build_message(mail) for mail in mails]
+    store, read_from_store = file_store(), []
+    get = store.get
+
+    def counted(sha256: str) -> bytes:
+        read_from_store.append(sha256)
+        return get(sha256)
+
+    monkeypatch.setattr(store, "get", counted)
+    files = CommonFiles()
+    files.expect(mails)
+    assert [build_message(mail, file_of=files.get) for mail in mails * 2] == alone * 2
+    brochure, own = mails[0].attachments[0].sha256, mails[2].attachments[0].sha256
+    assert sorted(read_from_store) == sorted([brochure, own, own])
+
+
+def test_of_files_that_several_mails_have_no_more_is_kept_than_a_bound(company, monkeypatch):
+    made = draft(company, "to@example.com", "too@example.com")
+    made.attachments += [kept("large.pdf", "application/pdf", bytes(3000))]
+    mail = sent_as(service.submit(made, None))
+    alone = build_message(mail)
+    monkeypatch.setattr(message, "MOST_COMMON_OCTETS", 2000)
+    files = CommonFiles()
+    files.expect([mail, mail])
+    assert build_message(mail, file_of=files.get) == alone
+    assert not files._kept
 
 
 def test_a_mail_with_everything_is_well_formed_and_the_same_each_time(company):

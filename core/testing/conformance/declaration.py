@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Mapping
 
 import click
@@ -63,11 +64,16 @@ class DeclarationRules:
         fail_if(problems)
 
     def test_functions_take_what_they_are_given(self, module: Module) -> None:
-        """Jobs, receivers, transports, slots, install and demo are functions that can be called as they will be."""
+        """Jobs, receivers, transports, slots, watches, install and demo can be called as they will be."""
         problems = [
             f"{path} must take the application."
             for path in (module.install, module.demo)
             if path is not None and not accepts(resolve(path), object())
+        ]
+        problems += [
+            f"{path} must take the application and an event."
+            for path in module.watches
+            if not accepts(resolve(path), object(), threading.Event())
         ]
         for job in module.jobs:
             function = resolve(job.function)

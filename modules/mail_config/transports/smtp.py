@@ -358,9 +358,8 @@ class SmtpConnection(ServerConnection):
         before_body()
         self._note(f"C: (message of {len(message)} bytes)")
         try:
-            # Dot-stuffing, RFC 5321 §4.5.2. One write: two would wait for each other (Nagle, delayed ACK).
-            end = b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n"
-            host.send_all(_with_dots_doubled(message) + end)
+            # One write: two would wait for each other (Nagle, delayed ACK).
+            host.send_all(as_sent(message))
         except (OSError, smtplib.SMTPException) as error:
             # The system did not take the last octets, so the server cannot have seen the end of the message.
             # It may have said why it hung up: that it is too large, for one.
@@ -422,10 +421,19 @@ def _rcpt_line(envelope: Envelope, place: int, *, utf8: bool) -> str:
     return f"RCPT TO:<{address}>{recipient_parameters(address) if envelope.delivery_receipt else ''}"
 
 
-def _with_dots_doubled(message: bytes) -> bytes:
-    # Every line of ours ends with CRLF, so a dot behind a line feed begins a line.
-    doubled = message.replace(b"\n.", b"\n..")
-    return b"." + doubled if message.startswith(b".") else doubled
+def as_sent(message: bytes) -> bytes:
+    """Return a message as it goes over the wire: dots doubled that begin a line, and its end (RFC 5321 §4.5.2)."""
+    # Every line of ours ends with CRLF, so a dot behind a line feed begins a line. What is behind the last dot is left
+    # alone: base64 has none, and a file is most of a message.
+    last = message.rfind(b".") + 1
+    return b"".join(
+        (
+            b"." if message.startswith(b".") else b"",
+            message[:last].replace(b"\n.", b"\n.."),
+            memoryview(message)[last:],
+            b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n",
+        )
+    )
 
 
 def _refusal(address: str, reply: Reply, failure: Failure) -> RecipientOutcome:

@@ -13,7 +13,6 @@ from core.mail.outcomes import printable
 from modules.outbox import service
 from modules.outbox.cli import acting, looking, restored
 from modules.outbox.cli.group import by_command_line, outbox, row_of
-from modules.outbox.cli.incoming import incoming
 from modules.outbox.cli.retention import outbox_personal, outbox_retention
 from modules.outbox.compose.draft import draft_for
 
@@ -54,4 +53,4 @@ __all__ = ["acting", "commands", "looking", "restored"]
 
 outbox.add_command(outbox_retention)
 outbox.add_command(outbox_personal)
-commands = {"send": send, "outbox": outbox, "incoming": incoming}
+commands = {"send": send, "outbox": outbox}

@@ -12,7 +12,7 @@ from core.logs import kind_of
 from core.mail.outcomes import Failure, FailureKind
 from modules.outbox.delivery.errors import MustWaitError, UndeliverableError
 from modules.outbox.delivery.settlement import with_jitter
-from modules.outbox.message import build_message
+from modules.outbox.message import CommonFiles, build_message
 from modules.outbox.models import OutgoingMail
 
 logger = logging.getLogger(__name__)
@@ -21,20 +21,24 @@ WHILE_AWAY = dt.timedelta(minutes=1)
 """How long a mail waits whose files cannot be reached: no server was asked, and none is burdened."""
 
 
-def checked_message(mail: OutgoingMail, size_limit: int | None, return_address: str = "") -> bytes:
+def checked_message(
+    mail: OutgoingMail, size_limit: int | None, return_address: str = "", files: CommonFiles | None = None
+) -> bytes:
     """Return the octets of a mail, the same on every attempt, and keep their hash on it.
 
     Args:
         mail: With its PDF frozen.
         size_limit: Octets that the server takes, or None when it is not known.
         return_address: Where messages come back to that name this mail, or "" where nobody reads them.
+        files: What it may have in common with other mails, or None.
 
     Raises:
         UndeliverableError: A file is gone, the message is too large for the server, or it cannot be built.
         MustWaitError: The store of the files cannot be reached.
     """
     try:
-        message = build_message(mail, with_link=True, return_address=return_address)
+        file_of = files.get if files is not None else None
+        message = build_message(mail, with_link=True, return_address=return_address, file_of=file_of)
     except StoreAwayError as error:
         raise store_away(error) from error
     except FileMissingError as error:

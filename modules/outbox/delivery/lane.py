@@ -95,6 +95,7 @@ class Lane:
         unwritten: What the last mail has become, while it waits for its commit.
         in_flight: The id of the mail that went out last.
         loan: The connection that it uses, or None.
+        lent_for: The server of the route for which that was lent or found to fit.
         began: When it began with its mail, by the monotonic clock.
         accepted_by: The server that has accepted its mail and keeps copies of what it sends, or None.
     """
@@ -103,6 +104,7 @@ class Lane:
     unwritten: _Unwritten | None = None
     in_flight: int | None = None
     loan: Loan | None = None
+    lent_for: MailServer | None = None
     began: float = 0.0
     accepted_by: int | None = None
 
@@ -123,7 +125,9 @@ class Lane:
             route = self._route(mail)
             server = self._usable(mail, route, named)
             connection = self._connection(server)
-            message = checked_message(mail, server.size_limit, _return_address(mail, server))
+            message = checked_message(
+                mail, server.size_limit, _return_address(mail, server), self.shared.files
+            )
             self._wait_for_turn(mail, route, server)
             settlement, transcript = self._transmit(mail, route, server, connection, message, named)
             mail.slot_at = mail.slot_server_id = None
@@ -301,7 +305,7 @@ class Lane:
         # Only those still to be served: somebody who has the mail must not get it twice.
         due = to_be_served(mail)
         # Of several at once a bounce names its own recipient; one transaction of the dialogue has one sender.
-        token = make_token(mail.id, due[0].id if len(due) == 1 else 0)
+        token = make_token(mail.id, due[0].id if len(due) == 1 else 0) if server.bounce_tokens else ""
         envelope = Envelope(
             return_path(server, mail.sender_address, token),
             tuple(address_of(recipient).addr_spec for recipient in due),
@@ -438,7 +442,12 @@ class Lane:
             NoConnectionError: As many are open as may be.
         """
         loan = self.loan
-        if loan is None or loan.server_id != server.id or loan.fingerprint != server.fingerprint:
+        # Most mails of a run have one route, whose server stays as it is; settings are compared where another comes.
+        fits = loan is not None and (
+            self.lent_for is server
+            or (loan.server_id == server.id and loan.fingerprint == server.fingerprint)
+        )
+        if loan is None or not fits:
             self.put_back_connection()
             try:
                 self.loan = loan = pool.lend(server, self.shared.offered[server.id])
@@ -446,6 +455,7 @@ class Lane:
                 return error.failure
             if loan is None:
                 raise NoConnectionError(server.id)
+        self.lent_for = server
         loan.end_worn_out()
         if not loan.connection.is_open:
             # Connecting may take long: the outcome of the mail before must not wait for it.

@@ -43,9 +43,8 @@ _FROM = (
     *("sender_name", "sender_address", "reply_to_name", "reply_to_address", "reply_tagged"),
 )
 _FLYING = ("lease_until", "message_sha256", *_FROM)
-# What an outcome changes in the row of the mail. The From is among it: a mail that waits has none in flight yet.
-_SETTLED = (
-    *_FROM,
+# What an outcome changes in the row of the mail.
+_SENT = (
     "attempts",
     "accepted_count",
     "failure_kind",
@@ -53,11 +52,12 @@ _SETTLED = (
     "failure_also",
     "failure_advice",
     "settled_at",
-    "next_attempt_at",
     "slot_at",
     "slot_server_id",
     "waits_for_server",
 )
+# And of one that is not sent. The From is among it: a mail that waits has none in flight yet.
+_SETTLED = (*_SENT, *_FROM, "next_attempt_at")
 # What an outcome changes in the row of a recipient.
 _SERVED = (
     "state",
@@ -140,15 +140,21 @@ _INSERT_ALERTS = Prepared(
 _RETIRE_ALERTS = Prepared(
     RETIRE_ALERTS.where(exists(select(MAILS.c.id).where(*_HELD))), "mail", "now", "held_id", "token"
 )
-_SETTLE_MAIL = Prepared(
-    moving_by_parameter("settle")
-    .where(*_HELD[:2])
-    .values(in_flight=False, claim_token=None, lease_until=None, **_values(*_SETTLED)),
-    "held_id",
-    "token",
-    "state",
-    *_SETTLED,
-)
+
+
+def _settle_mail(*names: str) -> Prepared:
+    statement = (
+        moving_by_parameter("settle")
+        .where(*_HELD[:2])
+        .values(in_flight=False, claim_token=None, lease_until=None, **_values(*names))
+    )
+    return Prepared(statement, "held_id", "token", "state", *names)
+
+
+_SETTLE_MAIL = _settle_mail(*_SETTLED)
+# A mail that is sent was in flight just now, so its From stands there. SQLite writes each index anew that has one of
+# the columns, and looks the server up, whether their values are others or not.
+_SETTLE_SENT = _settle_mail(*_SENT)
 _INSERT_ATTEMPT = Prepared(
     # What a worker that was only stopped has to tell must not bring back what was erased meanwhile. And once, though a
     # commit of which nobody knows whether it succeeded is repeated.
@@ -286,25 +292,24 @@ def write_settlement(
                 "transcript": "\n".join(transcript),
             },
         )
-    return batch.run(
-        _SETTLE_MAIL,
-        {
-            **held,
-            "state": settlement.state,
-            "attempts": settlement.attempts,
-            "accepted_count": settlement.accepted_count,
-            "failure_kind": settlement.failure_kind,
-            "failure_reason": settlement.failure_reason,
-            "failure_also": settlement.failure_also,
-            "failure_advice": settlement.failure_advice,
-            "settled_at": settled_at,
-            "next_attempt_at": settlement.next_attempt_at or mail.next_attempt_at,
-            "slot_at": mail.slot_at,
-            "slot_server_id": mail.slot_server_id,
-            "waits_for_server": settlement.waits_for_server,
-            **_sender(mail),
-        },
-    )
+    changes = {
+        **held,
+        "state": settlement.state,
+        "attempts": settlement.attempts,
+        "accepted_count": settlement.accepted_count,
+        "failure_kind": settlement.failure_kind,
+        "failure_reason": settlement.failure_reason,
+        "failure_also": settlement.failure_also,
+        "failure_advice": settlement.failure_advice,
+        "settled_at": settled_at,
+        "slot_at": mail.slot_at,
+        "slot_server_id": mail.slot_server_id,
+        "waits_for_server": settlement.waits_for_server,
+    }
+    if settlement.state is MailState.SENT and settlement.tried:
+        return batch.run(_SETTLE_SENT, changes)
+    next_attempt_at = settlement.next_attempt_at or mail.next_attempt_at
+    return batch.run(_SETTLE_MAIL, {**changes, **_sender(mail), "next_attempt_at": next_attempt_at})
 
 
 def write_frozen(batch: Batch, attachment: MailAttachment) -> None:

@@ -308,6 +308,7 @@ class DeliveryRun:
     def _add(self, token: str) -> None:
         self.tokens.append(token)
         more = claims.claimed(token)
+        self.shared.files.expect(more)
         with self._lock:
             self.mails += more
             for mail in more:

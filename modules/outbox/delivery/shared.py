@@ -9,6 +9,7 @@ from core.db.group_commit import GroupCommit
 from core.mail.outcomes import Failure
 from modules.outbox.delivery import claims
 from modules.outbox.delivery.route import DeliveryRoute, find_route
+from modules.outbox.message import CommonFiles
 from modules.outbox.models import OutgoingMail
 from modules.outbox.states import RetryPolicy
 
@@ -39,6 +40,7 @@ class Shared:
         at_work: Servers that have taken a mail meanwhile, and when the last, by the monotonic clock.
         quickest: The seconds of the shortest dialogue in which each of them has taken one.
         offered: How many connections each server is offered; fewer once it has refused one.
+        files: Those that several mails have in common.
         wants_copies: True once a mail was accepted whose copy goes into a Sent folder.
         lock: Held while one finds out what holds for all.
     """
@@ -51,6 +53,7 @@ class Shared:
     at_work: dict[int, float] = field(default_factory=dict)
     quickest: dict[int, float] = field(default_factory=dict)
     offered: dict[int, int] = field(default_factory=dict)
+    files: CommonFiles = field(default_factory=CommonFiles)
     wants_copies: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
     _routes: dict[_Sender, DeliveryRoute] = field(default_factory=dict)

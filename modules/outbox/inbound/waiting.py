@@ -1,6 +1,6 @@
 """Waiting at the mailboxes (IMAP IDLE, RFC 2177), so that what comes is read at once and not within a minute.
 
-Done by a process of its own, with a thread for each mailbox: a worker that waited would send nothing meanwhile. It
+Done beside the scheduler, with a thread for each mailbox: a worker that waited would send nothing meanwhile. It
 reads nothing itself, it only has the job come sooner. Without it, with a server that does not tell, or while that is
 away, the job comes each minute as ever.
 """
