@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from contextlib import AbstractContextManager
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from tests.journeys.conftest import Desk
 from tests.journeys.house import House, wait_until
@@ -147,6 +148,15 @@ def until_held(page: Page, held: list[Route], words: str = "") -> Route:
 
     route: Route = wait_until(f"a request {words}", look)
     return route
+
+
+def keeping(page: Page, words: str) -> AbstractContextManager[object]:
+    """Wait for the draft to be kept with some words in it; one that was on its way before has others."""
+
+    def has_them(answer: Response) -> bool:
+        return answer.url.endswith("/keep") and words in (answer.request.post_data or "")
+
+    return page.expect_response(has_them)
 
 
 def badge(page: Page) -> Locator:

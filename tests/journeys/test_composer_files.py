@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 from tests.journeys.composing import (
     badge,
     hold,
+    keeping,
     new_quotation,
     open_composer,
     opener,
@@ -194,8 +195,7 @@ def test_an_impatient_second_press_does_not_take_the_composer_away(sit_down: Cal
     until_held(page, held).continue_()
     dialog = page.locator("#dialog")
     expect(dialog.locator("[data-composer][data-ready]")).to_be_attached()
-    dialog.get_by_label("Subject").fill("Written meanwhile")
-    with page.expect_response("**/keep"):
-        pass
+    with keeping(page, "Written meanwhile"):
+        dialog.get_by_label("Subject").fill("Written meanwhile")
     assert len(held) == 1
     expect(dialog.get_by_label("Subject")).to_have_value("Written meanwhile")

@@ -15,6 +15,7 @@ from tests.journeys.composing import (
     field,
     hide_template,
     hold,
+    keeping,
     new_quotation,
     open_composer,
     open_page,
@@ -252,7 +253,7 @@ def test_another_template_is_kept_as_it_is_shown(sit_down: Callable[..., Desk], 
         asking = composer.get_by_role("dialog", name="Change the template?")
         expect(asking).to_be_visible()
         assert posted(composer, "template") == [former]
-        with page.expect_response("**/keep"):
+        with keeping(page, f"Other about {number}"):
             asking.get_by_role("button", name="Take the template's").press("Enter")
         expect(subject).to_have_value(f"Other about {number}")
         page.reload()
@@ -260,7 +261,7 @@ def test_another_template_is_kept_as_it_is_shown(sit_down: Callable[..., Desk], 
         expect(subject).to_have_value(f"Other about {number}")
         expect(choice).to_have_value(other)
         # And back, without a word being written.
-        with page.expect_response("**/keep"):
+        with keeping(page, usual):
             choice.select_option(former)
         expect(subject).to_have_value(usual)
         page.reload()

@@ -16,6 +16,7 @@ from tests.journeys.composing import (
     field,
     hide_template,
     hold,
+    keeping,
     new_quotation,
     open_composer,
     open_page,
@@ -83,7 +84,7 @@ def test_what_is_typed_before_the_scripts_of_the_composer_have_come_is_kept(
     editor(desk, composer).press("Control+Home")
     page.keyboard.type("Typed early. ")
     script = until_held(page, held)
-    with page.expect_response("**/keep"):  # without another change, the draft goes to the server
+    with keeping(page, "Typed early."):  # without another change, the draft goes to the server
         script.continue_()
         expect(page.locator("[data-composer][data-ready]")).to_be_attached()
         expect(composer.locator("input[name=file]")).to_have_count(1)
