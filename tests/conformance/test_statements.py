@@ -1,8 +1,9 @@
 """No page asks the database more for having more rows to show: the statements of thirty rows are those of three.
 
 That holds for everybody. The administrator reads the mails of all companies and is narrowed by nothing; what somebody
-pays for their reach is seen with their own eyes only. Where a page goes about many rows otherwise than about few, many
-begin here where few end, so that both ways are counted."""
+pays for their reach is seen with their own eyes only, and on SQLite: reach is asked for by the same statements on both.
+Where a page goes about many rows otherwise than about few, many begin here where few end: both ways are counted.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +23,6 @@ from core.testing.conformance.tour import Ids, ids_of
 from modules.outbox.mail_list import facet_counts, query_plan
 from tests.statements import statements
 
-pytestmark = pytest.mark.both_databases
-
 COPIES = 10
 MAILS = 60
 MANY = 15
@@ -40,8 +39,19 @@ ONCE = 2
 TRIES = 4  # ids, until a page has one to show
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_no_page_asks_more_for_more_rows(app: Flask, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
+@pytest.mark.both_databases
+def test_no_page_asks_more_for_more_rows(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    _asks_no_more_for_more_rows(app, monkeypatch, "administrator")
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "administrator"])
+def test_no_page_asks_others_more_for_more_rows(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    _asks_no_more_for_more_rows(app, monkeypatch, role)
+
+
+def _asks_no_more_for_more_rows(app: Flask, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     app.register_error_handler(404, lambda _error: ("", 404))
     load_demo(app)
     fill(world_of(), 10, 10 + 3, 100)
@@ -61,6 +71,7 @@ def test_no_page_asks_more_for_more_rows(app: Flask, monkeypatch: pytest.MonkeyP
     ] == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("address", "table"),
     [

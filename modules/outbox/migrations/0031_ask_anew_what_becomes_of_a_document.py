@@ -12,8 +12,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("outbox_run_item", sa.Column("question", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("outbox_run_item", sa.Column("asked", sa.Integer(), server_default="0", nullable=False))
 
 
 def downgrade() -> None:
-    op.drop_column("outbox_run_item", "question")
+    op.drop_column("outbox_run_item", "asked")

@@ -211,7 +211,7 @@ class RunItem(Base):
     """Why it is held, or None."""
     detail: Mapped[str] = mapped_column(String(300), default="")
     """More words about the reason, in the language of the person, or ""."""
-    question: Mapped[int] = mapped_column(default=0, server_default="0")
+    asked: Mapped[int] = mapped_column(default=0, server_default="0")
     """Another one each time it is to be looked through: what was found for a former one is not written down."""
     anyway: Mapped[bool] = mapped_column(default=False)
     """True where a person wants it sent although it was before."""
@@ -242,7 +242,7 @@ class RunItem(Base):
         """Return what one has that is to be looked through (again), as values of an update."""
         return {
             "state": ItemState.UNCHECKED,
-            "question": RunItem.question + 1,
+            "asked": RunItem.asked + 1,
             "reason": None,
             "detail": "",
             "bundle": "",

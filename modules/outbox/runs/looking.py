@@ -34,7 +34,7 @@ def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
     items = list(db.session.scalars(query.order_by(RunItem.id).limit(limit)))
     if run is None or user is None or not items:
         return True
-    questions = {item.id: item.question for item in items}
+    asked = {item.id: item.asked for item in items}
     found = _found(run, items, user)
     with transaction() as session:
         # The run before its items, as whoever decides about one locks them.
@@ -47,7 +47,7 @@ def look(run_id: int, limit: int, only: Sequence[int] | None = None) -> bool:
             .execution_options(populate_existing=True)
         )
         # What somebody has decided meanwhile, for one or for all, asks anew: what was found answers something else.
-        looked = [item for item in locked if item.question == questions[item.id]]
+        looked = [item for item in locked if item.asked == asked[item.id]]
         for item in looked:
             seen = found[item.id]
             hold(item, seen.held)

@@ -58,7 +58,7 @@ def write_some(run_id: int) -> bool:
         return False
     groups = gathered(run, items, WRITTEN_AT)
     every = [item for group in groups for item in group]
-    questions = {item.id: item.question for item in every}
+    asked = {item.id: item.asked for item in every}
     facts = facts_of(every, user)
     letters: list[Letter] = []
     # Outside of a transaction: a text takes its time, and nobody should wait for it.
@@ -71,7 +71,7 @@ def write_some(run_id: int) -> bool:
                 if not letters:
                     return _pause(run_id, TEMPLATE_CHANGED)
                 break
-    _submit(run_id, user.id, letters, questions)
+    _submit(run_id, user.id, letters, asked)
     return True
 
 
@@ -113,14 +113,14 @@ class _TemplateChangedError(Exception):
     """The template by which a document was to be written says something else now, or another one applies."""
 
 
-def _submit(run_id: int, user_id: int, letters: Sequence[Letter], questions: Mapping[int, int]) -> None:
+def _submit(run_id: int, user_id: int, letters: Sequence[Letter], asked: Mapping[int, int]) -> None:
     """Write mails with what their items say, in one transaction.
 
     Args:
         run_id: The run.
         user_id: In whose name.
         letters: The mails, with the items that they settle.
-        questions: That of each item when its mail was made. One that was decided anew meanwhile waits.
+        asked: That of each item when its mail was made. One that was decided anew meanwhile waits.
     """
     with transaction() as session:
         run = session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
@@ -148,7 +148,7 @@ def _submit(run_id: int, user_id: int, letters: Sequence[Letter], questions: Map
                 locked.with_for_update(key_share=True, of=Document).execution_options(populate_existing=True)
             ).unique()
         }
-        there = {item.id: item for item in items if item.question == questions[item.id]}
+        there = {item.id: item for item in items if item.asked == asked[item.id]}
         sent = sent_as_they_are(documents)
         written: list[int] = []
         for letter in letters:
