@@ -125,6 +125,25 @@ def test_a_bounce_turns_its_mail_red_when_it_comes_and_a_mailbox_that_is_taken_a
     assert not thread.is_alive()
 
 
+def test_after_a_fault_nobody_is_left_waiting(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[threading.Event] = []
+
+    def wait_until_ended(_app: Flask, _place: object, ended: threading.Event) -> None:
+        left.append(ended)
+        ended.wait(10)
+
+    def look() -> list[object]:
+        if left:
+            raise RuntimeError("nobody has thought of that")
+        return ["a mailbox"]
+
+    monkeypatch.setattr(waiting, "_wait_at", wait_until_ended)
+    monkeypatch.setattr(waiting, "_places", look)
+    with pytest.raises(RuntimeError):
+        waiting.wait_at_mailboxes(app, threading.Event())
+    assert [ended.is_set() for ended in left] == [True]
+
+
 def test_a_mailbox_is_due_once_something_has_come(app: Flask) -> None:
     with transaction() as session:
         session.add(Mailbox(id=7, name="a", host=LOOPBACK, username="u", tried_at=clock.now()))

@@ -57,25 +57,33 @@ class _Waiter:
 def wait_at_mailboxes(app: Flask, stopped: threading.Event) -> None:
     """Wait at every active mailbox until told to stop, and have it read when something comes."""
     waiters: dict[_Place, _Waiter] = {}
-    while not stopped.is_set():
-        try:
-            with app.app_context():
-                places = _places()
-        except DBAPIError as error:
-            # The database is away: whoever waits goes on.
-            logger.warning("The mailboxes could not be looked up (%s).", type(error).__name__)
-            places = list(waiters)
-        for place in [one for one in waiters if one not in places or not waiters[one].thread.is_alive()]:
-            waiters.pop(place).ended.set()
-        for place in places:
-            if place not in waiters:
-                ended = threading.Event()
-                thread = threading.Thread(target=_wait_at, args=(app, place, ended), daemon=True)
-                waiters[place] = _Waiter(thread, ended)
-                thread.start()
-        stopped.wait(LOOK_SECONDS)
-    for waiter in waiters.values():
-        waiter.ended.set()
+    try:
+        while not stopped.is_set():
+            _look(app, waiters)
+            stopped.wait(LOOK_SECONDS)
+    finally:
+        # Also after a fault: whoever is called again waits at each of them anew.
+        for waiter in waiters.values():
+            waiter.ended.set()
+
+
+def _look(app: Flask, waiters: dict[_Place, _Waiter]) -> None:
+    """Let somebody wait at each mailbox that there is, and nobody at others."""
+    try:
+        with app.app_context():
+            places = _places()
+    except DBAPIError as error:
+        # The database is away: whoever waits goes on.
+        logger.warning("The mailboxes could not be looked up (%s).", type(error).__name__)
+        places = list(waiters)
+    for place in [one for one in waiters if one not in places or not waiters[one].thread.is_alive()]:
+        waiters.pop(place).ended.set()
+    for place in places:
+        if place not in waiters:
+            ended = threading.Event()
+            thread = threading.Thread(target=_wait_at, args=(app, place, ended), daemon=True)
+            waiters[place] = _Waiter(thread, ended)
+            thread.start()
 
 
 def _places() -> list[_Place]:
