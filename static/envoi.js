@@ -25,15 +25,15 @@
       if (!answer.ok) return null;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const token = page.querySelector("meta[name=csrf-token]")?.content;
-      if (!token) return "";
+      const { user = "" } = page.body.dataset;
       // Another person's token would let this page act as them.
-      if (page.body.dataset.user !== document.body.dataset.user) return page.body.dataset.user || "";
+      if (!token || user !== text("user")) return user;
       document.querySelector("meta[name=csrf-token]").content = token;
       document.querySelectorAll("input[name=csrf_token]").forEach((input) => {
         input.value = token;
       });
       tokenEnded = false;
-      return page.body.dataset.user || "";
+      return user;
     } catch {
       return null;
     }
@@ -47,7 +47,7 @@
     renewing.add(elt);
     window.envoiRenewToken().then((user) => {
       renewing.delete(elt);
-      if (user && user !== document.body.dataset.user) toast(text("messageOther"));
+      if (user && user !== text("user")) toast(text("messageOther"));
       else issueRequest(!question); // and says what is wrong, if anything is
     });
   });

@@ -76,15 +76,12 @@ def dead_among(addresses: Iterable[str]) -> dict[str, Dead]:
 
 def words_about(dead: Mapping[str, Dead]) -> dict[str, str]:
     """Return what servers said of dead addresses, or our words where they had none; they can be long."""
-    words = dict(
-        db.session.execute(
-            select(MailRecipient.id, MailRecipient.diagnostic).where(
-                MailRecipient.id.in_([one.number for one in dead.values()])
-            )
-        ).all()
-        if dead
-        else ()
+    if not dead:
+        return {}
+    said = select(MailRecipient.id, MailRecipient.diagnostic).where(
+        MailRecipient.id.in_([one.number for one in dead.values()])
     )
+    words = dict(db.session.execute(said).all())
     return {address: words.get(one.number, "") for address, one in dead.items()}
 
 

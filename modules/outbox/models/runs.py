@@ -212,7 +212,7 @@ class RunItem(Base):
     detail: Mapped[str] = mapped_column(String(300), default="")
     """More words about the reason, in the language of the person, or ""."""
     asked: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Another one each time it is to be looked through: what was found for a former one is not written down."""
+    """How often it was to be looked through: what was found for an earlier time is not written down."""
     anyway: Mapped[bool] = mapped_column(default=False)
     """True where a person wants it sent although it was before."""
     despite_opt_out: Mapped[bool] = mapped_column(default=False, server_default=false())

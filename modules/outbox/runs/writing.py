@@ -120,7 +120,7 @@ def _submit(run_id: int, user_id: int, letters: Sequence[Letter], asked: Mapping
         run_id: The run.
         user_id: In whose name.
         letters: The mails, with the items that they settle.
-        asked: That of each item when its mail was made. One that was decided anew meanwhile waits.
+        asked: What each item had as `asked` when its mail was made. One that was decided anew meanwhile waits.
     """
     with transaction() as session:
         run = session.get_one(Run, run_id, with_for_update=True, populate_existing=True)

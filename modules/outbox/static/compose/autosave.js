@@ -1,5 +1,5 @@
 // Nothing that was typed is lost: kept on the server a moment later, in this browser until the server has it.
-import { post, renewToken } from "./server.js";
+import { post } from "./server.js";
 
 const PAUSE_MS = 1000;
 const PRESENCE_MS = 20000;
@@ -127,7 +127,7 @@ export function begin(composer) {
 
   /** Return true when there is a session of the same person again; its token is taken. */
   async function signInSeen() {
-    const user = await renewToken();
+    const user = await window.envoiRenewToken();
     if (user === urls.user) {
       signedOut = false;
       return true;

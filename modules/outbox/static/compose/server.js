@@ -1,4 +1,4 @@
-// Talking to the server about a mail that is being written: posts that wait, uploads with progress, a new token.
+// Talking to the server about a mail that is being written: posts that wait, uploads with progress.
 const meta = () => document.querySelector("meta[name=csrf-token]");
 
 function headers(quiet) {
@@ -61,7 +61,3 @@ export function upload(url, file, { picture = false, progress = () => {}, signal
     request.send(body);
   });
 }
-
-/** After a session has ended its token is worth nothing: take the one of the session that there is now.
- *  Returns the id of the user who is signed in, "" when nobody is, null when the server is away. */
-export const renewToken = () => window.envoiRenewToken();
