@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import logging
@@ -10,7 +9,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial, wraps
 from typing import Any
 
@@ -20,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from core import __version__, demonstration, loader, logs, worker
+from core import __version__, demonstration, loader, logs, memory, worker
 from core.app import create_app
 from core.auth.models import Role, User
 from core.auth.service import save_user, set_password
@@ -41,9 +39,6 @@ from core.web_server import serve_web
 logger = logging.getLogger(__name__)
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
-_M_ARENA_MAX = -8
-"""How many heaps a process has, by the number that glibc's `mallopt` knows it by."""
-
 _NOT_ASCII = re.compile(r"[^\x0a\x20-\x7e]")
 
 
@@ -109,6 +104,7 @@ def application() -> Flask:
 def long_running(what: str) -> Flask:
     """Return the application for a command that goes on running, which writes a log as it is set."""
     app = application()
+    memory.keep_what_is_loaded()
     settings: Settings = app.extensions["envoi_settings"]
     logs.write(settings.log_format, settings.log_level)
     database = make_url(settings.database_url).get_backend_name()
@@ -144,16 +140,6 @@ def take_in(octets: bytes) -> list[str]:
     return [str(sentence) for _receiver, sentence in answers]
 
 
-def _allocate_from_one_heap() -> None:
-    """Let the threads of a process share one heap where the C library is glibc.
-
-    It would give each thread its own, which saves waiting that Python's lock has done already, and keep what each has
-    needed at some time: 20 MB of a worker with its lanes, 10 of the web server.
-    """
-    with suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; an expected error is a sentence, not a traceback.
 
@@ -161,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: What follows `envoi`; None for those of this process.
     """
     os.umask(PRIVATE_UMASK)
-    _allocate_from_one_heap()
+    memory.allocate_from_one_heap()
     try:
         cli(arguments)
     except EnvoiError as error:

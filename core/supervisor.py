@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import logging
 import multiprocessing
 import os
@@ -32,7 +31,7 @@ from setproctitle import setproctitle
 from sqlalchemy import select
 from sqlalchemy.orm import configure_mappers
 
-from core import demonstration, embedded, migrate
+from core import demonstration, embedded, memory, migrate
 from core.auth.models import User
 from core.begin import administrator
 from core.config import EVERYWHERE, Settings, redis_socket
@@ -220,8 +219,7 @@ def share(app: Flask) -> None:
     configure_mappers()
     with app.app_context():
         migrate.read_versions()
-    gc.collect()
-    gc.freeze()
+    memory.keep_what_is_loaded()
 
 
 def prepare(app: Flask, *, demo: bool) -> None:

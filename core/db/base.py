@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator, MutableMapping
 from itertools import accumulate
 from pathlib import Path
+from random import random
 from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
@@ -29,6 +31,7 @@ NAMING_CONVENTION = {
 VERSION_TABLES = "core_version_"  # with what begins the table in which a migrated module keeps its version
 
 SQLITE_BUSY_SECONDS = 15.0  # how long a writer waits for another; longer than any transaction of ours takes
+SHORT_PAUSE_SECONDS, LONG_PAUSE_SECONDS = 0.0007, 0.02  # between two looks whether the other has ended
 
 
 class Base(DeclarativeBase):
@@ -98,6 +101,10 @@ def _let_modules_name_models_of_others() -> None:
 db = SQLAlchemy(metadata=Base.metadata)
 
 
+def _busy_timeout() -> str:
+    return f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}"
+
+
 @event.listens_for(Engine, "connect")
 def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
     """Make SQLite durable and strict: WAL, a full sync on each commit, foreign keys on."""
@@ -107,14 +114,14 @@ def _configure_sqlite(dbapi_connection: Any, record: Any) -> None:
     dbapi_connection.isolation_level = None
     for pragma in (
         # First: changing the journal waits for others as well.
-        f"busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
+        _busy_timeout(),
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON",
         # What is deleted or emptied is overwritten in the file: SQLite would leave it in free pages.
-        "secure_delete=ON",
+        "PRAGMA secure_delete=ON",
     ):
-        dbapi_connection.execute(f"PRAGMA {pragma}")
+        dbapi_connection.execute(pragma)
     path = str(dbapi_connection.execute("PRAGMA database_list").fetchone()[2])
     record.info["envoi_file"] = path, _inode(path)
 
@@ -166,13 +173,43 @@ def empty_journal() -> None:
         connection.cursor().execute("PRAGMA busy_timeout=0")
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
-        connection.cursor().execute(f"PRAGMA busy_timeout={int(SQLITE_BUSY_SECONDS * 1000)}")
+        connection.cursor().execute(_busy_timeout())
         connection.close()
 
 
 @event.listens_for(Engine, "begin")
 def _begin_sqlite(connection: Connection) -> None:
     """Begin IMMEDIATE where a write is announced: a lock taken late can fail, one taken first waits."""
-    if connection.dialect.name == "sqlite":
-        writes = connection.get_execution_options().get("envoi_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.dialect.name != "sqlite":
+        return
+    if not connection.get_execution_options().get("envoi_write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        if not _began_to_write(driver):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # to say what is wrong
+    finally:
+        driver.execute(_busy_timeout())
+
+
+def _began_to_write(driver: sqlite3.Connection) -> bool:
+    """Begin to write once nobody else does; return False where that takes too long, or is not what is wrong.
+
+    SQLite by itself looks ever more rarely, at last ten times a second: beside a worker that commits mail after mail,
+    a page and a second worker would miss nearly every moment in which the lock is free.
+    """
+    begun = time.monotonic()
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            waited = time.monotonic() - begun
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited >= SQLITE_BUSY_SECONDS:
+                return False
+            # Less often where somebody holds it for long, and not in step with others who wait.
+            pause = min(LONG_PAUSE_SECONDS, SHORT_PAUSE_SECONDS + waited / 20)
+            time.sleep(pause * (0.5 + random()))  # noqa: S311 (no secret)
+        else:
+            return True

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from fractions import Fraction
 from importlib import import_module
@@ -27,6 +29,7 @@ from core.db import (
     ExactDecimal,
     StrEnumType,
     UtcDateTime,
+    base,
     db,
     end_reading,
     mappers,
@@ -183,6 +186,33 @@ def test_two_writers_at_once_wait_for_each_other(app: Flask) -> None:
     assert errors == []
     end_reading()
     assert db.session.scalars(select(SignInAttempt.login)).one() == "40"
+
+
+def test_who_waits_for_the_lock_of_sqlite_looks_often(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    db.session.commit()
+    holder = db.engine.connect().execution_options(envoi_write=True)
+    holder.begin()
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            holder.close()
+
+    monkeypatch.setattr(base.time, "sleep", pause)
+    with transaction() as session:
+        session.add(SignInAttempt(login="a", remote=""))
+        assert session.execute(text("PRAGMA busy_timeout")).scalar() == base.SQLITE_BUSY_SECONDS * 1000
+    assert len(pauses) == 5
+    # Its own handler would have waited for a tenth of a second by then, and missed every moment in between.
+    assert max(pauses) <= 1.5 * base.LONG_PAUSE_SECONDS
+
+
+def test_what_no_waiting_helps_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base.time, "sleep", lambda _seconds: pytest.fail("It waits."))
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as driver:
+        driver.execute("BEGIN")
+        assert not base._began_to_write(driver)
 
 
 def test_sqlite_is_durable_and_strict(durable: None, app: Flask) -> None:
