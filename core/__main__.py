@@ -41,6 +41,7 @@ def main() -> None:
         except PackageNotFoundError:
             print(OURS, import_module("core").__version__)  # noqa: T201
         return
+    import_module("core.memory").load_undisturbed()
     light = sys.argv[1:2] == ["inbound"] and "--explain" in sys.argv
     import_module("core.inbound" if light else "core.cli").main()
 

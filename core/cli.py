@@ -98,13 +98,13 @@ def application() -> Flask:
     """Return the application of this process, made once."""
     if not _application:
         _application.append(create_app())
+        memory.keep_what_is_loaded()
     return _application[0]
 
 
 def long_running(what: str) -> Flask:
     """Return the application for a command that goes on running, which writes a log as it is set."""
     app = application()
-    memory.keep_what_is_loaded()
     settings: Settings = app.extensions["envoi_settings"]
     logs.write(settings.log_format, settings.log_level)
     database = make_url(settings.database_url).get_backend_name()

@@ -17,6 +17,8 @@ from xdist.remote import Producer
 
 from tests.sharing import JOURNEYS, Sharing
 
+gc.disable()  # until all tests are found
+
 pytest_plugins = ["core.testing.fixtures", "tests.limits"]
 
 # Whoever comes last should have short files left to share: those that wait for real servers and processes come first.
@@ -79,3 +81,4 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(5000, 20, 20)
+    gc.enable()
