@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, false, func, select, true
 from sqlalchemy.orm import joinedload, selectinload
 
 from core.auth.models import User
 from core.auth.permissions import within_reach
+from core.contract import Scope
 from core.db import db
 from core.documents.models import Document
 from core.documents.service import readable_by
@@ -54,8 +55,11 @@ def readable(user: User) -> ColumnElement[bool]:
     a document learns what became of its mails, whoever has sent them. One about several documents shows them all, so
     it is theirs who may read them all.
     """
-    if not user.can(READ):
+    scope = user.scope(READ)
+    if scope is None:
         return false()
+    if scope is Scope.ALL:
+        return true()
     documents = select(Document.id).where(readable_by(user))
     return reach(user, READ) | (OutgoingMail.document_id.in_(documents) & none_hidden(user))
 

@@ -5,6 +5,7 @@ from modules.outbox.models.bulk import BulkRun
 from modules.outbox.models.drafts import DraftFile, EmlExport, KeptDraft
 from modules.outbox.models.further import FurtherDocument
 from modules.outbox.models.hand_overs import HAND_OVERS, HandOver, Way
+from modules.outbox.models.history import ATTEMPTS, EVENTS, DeliveryAttempt, MailEvent
 from modules.outbox.models.inbound import (
     ANSWER_FILES,
     ANSWERS,
@@ -20,21 +21,15 @@ from modules.outbox.models.inbound import (
 )
 from modules.outbox.models.mails import (
     ATTACHMENTS,
-    ATTEMPTS,
-    CAME_BACK,
-    EVENTS,
     FAILS,
     MAIL_SEARCH,
     MAILS,
-    RECIPIENTS,
     WAITS,
-    DeliveryAttempt,
     MailAttachment,
-    MailEvent,
-    MailRecipient,
     MailSearch,
     OutgoingMail,
 )
+from modules.outbox.models.recipients import CAME_BACK, RECIPIENTS, MailRecipient
 from modules.outbox.models.runs import (
     NO_BUNDLE,
     RUN_ITEMS,

@@ -26,7 +26,8 @@ from core.mail.bounces.model import Action, Nature
 from core.mail.outcomes import FailureKind
 from modules.mail_config.account_models import MailAccount
 from modules.mail_config.models import Encryption
-from modules.outbox.models.mails import MailRecipient, OutgoingMail
+from modules.outbox.models.mails import OutgoingMail
+from modules.outbox.models.recipients import MailRecipient
 
 _WAITS = "verdict = 'waits'"
 _TOLD = "hook_id IS NOT NULL"

@@ -1,9 +1,9 @@
-"""A mail, its recipients, its attachments and the attempts to deliver it."""
+"""A mail, its attachments, and what it is found by."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import ColumnElement, ForeignKey, Index, String, Table, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -14,12 +14,15 @@ from core.companies.models import Company
 from core.db import Base, Encrypted, Sealed, StrEnumType, UtcDateTime, guards
 from core.documents.models import Document
 from core.i18n import N_
-from core.mail.addresses import Address
-from core.mail.draft import Priority, Purpose, Reason, RecipientField
-from core.mail.outcomes import FailureKind, RecipientState
+from core.mail.draft import Priority, Purpose
+from core.mail.outcomes import FailureKind
 from modules.mail_config.models import MailServer
 from modules.outbox.models.further import FurtherDocument
 from modules.outbox.states import CANCELABLE, MailState
+
+if TYPE_CHECKING:
+    from modules.outbox.models.history import DeliveryAttempt, MailEvent
+    from modules.outbox.models.recipients import MailRecipient
 
 # Conditions of partial indexes: word for word those of the queries, or the index is not used.
 _DUE = "state IN ('queued', 'deferred', 'scheduled', 'sending')"
@@ -35,12 +38,6 @@ WAITS = cast("ColumnElement[bool]", text(f"outbox_mail.{_DUE}"))
 know that the indexes of the few that wait will do, and would look at every mail that was ever sent."""
 FAILS = cast("ColumnElement[bool]", text(f"outbox_mail.{_FAILED}"))
 """That a person must act, said likewise."""
-_BOUNCED = "state = 'bounced'"
-CAME_BACK = cast(
-    "ColumnElement[bool]",
-    text("outbox_mail.id IN (SELECT mail_id FROM outbox_recipient WHERE state = 'bounced')"),
-)
-"""That it was accepted for somebody and has come back; the few of whom that is true have an index."""
 _HAS_FAILURE = "failure_kind IS NOT NULL"
 _OF_RUN = "run_id IS NOT NULL"
 _ANSWERS = "answers_id IS NOT NULL"
@@ -320,71 +317,6 @@ class OutgoingMail(Base):
         return self.state in CANCELABLE and not fixed
 
 
-class MailRecipient(Base):
-    """One address of one mail, with what is known about it."""
-
-    __tablename__ = "outbox_recipient"
-    __table_args__ = (
-        Index("ix_outbox_recipient_addr_spec", "addr_spec"),
-        Index("ix_outbox_recipient_partner_id", "partner_id", "mail_id"),
-        Index(
-            "ix_outbox_recipient_bounced",
-            "mail_id",
-            sqlite_where=text(_BOUNCED),
-            postgresql_where=text(_BOUNCED),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
-    """The mail."""
-    position: Mapped[int] = mapped_column(default=0)
-    """In the order of the form, from 0; the message names them in it."""
-    field: Mapped[RecipientField] = mapped_column(StrEnumType(RecipientField), default=RecipientField.TO)
-    """To, Cc or Bcc."""
-    addr_spec: Mapped[str] = mapped_column(String(254))
-    """RFC 5322 §3.4.1, as it goes into the envelope. Domains in lower case."""
-    encrypted_address: Mapped[Sealed | None] = mapped_column(
-        Encrypted(N_("The addresses of walk-in customers"))
-    )
-    """The address of a private mail, encrypted; its `addr_spec` is a hash then. None once it is erased."""
-    display_name: Mapped[str] = mapped_column(String(160), default="")
-    """As the message shows it, or ""."""
-    reason: Mapped[Reason] = mapped_column(StrEnumType(Reason), default=Reason.TYPED)
-    """Why the person is there; shown before and after sending."""
-    reason_detail: Mapped[str] = mapped_column(String(160), default="")
-    """What belongs to the reason: the function of a contact, a name; or ""."""
-    partner_id: Mapped[int | None] = mapped_column(ForeignKey("core_partner.id", ondelete="SET NULL"))
-    """The partner it came from, or None. It finds all mails of a person, whatever the address."""
-    state: Mapped[RecipientState] = mapped_column(StrEnumType(RecipientState), default=RecipientState.PENDING)
-    """What is known about this recipient; a resend leaves accepted ones alone."""
-    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
-    """Why not, or None."""
-    reply_code: Mapped[int] = mapped_column(default=0)
-    """RFC 5321 §4.2; 0 where no server answered."""
-    enhanced_code: Mapped[str] = mapped_column(String(16), default="")
-    """RFC 3463, such as `5.1.1`, or ""."""
-    diagnostic: Mapped[str] = mapped_column(Text, default="")
-    """The server's own words, or ours where it had none."""
-    failure_also: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
-    """The other reading of the reply, where two are possible."""
-    failure_advice: Mapped[str] = mapped_column(String(32), default="")
-    """A finer hint, a `core.mail` advice, or ""."""
-    settled_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When it was accepted or refused for good; None while it may change by itself."""
-    by_word: Mapped[bool] = mapped_column(default=False, server_default=false())
-    """True where a person has said whether it arrived, since no server had; that can be taken back."""
-    released_at: Mapped[dt.datetime | None] = mapped_column(UtcDateTime)
-    """When a person said that somebody has the address, although a server had said before that nobody has."""
-
-    mail: Mapped[OutgoingMail] = relationship(back_populates="recipients")
-
-    @property
-    def address(self) -> Address:
-        """The mailbox."""
-        return Address(self.addr_spec, self.display_name)
-
-
 class MailAttachment(Base):
     """One file of one mail; its bytes are in the store."""
 
@@ -412,59 +344,6 @@ class MailAttachment(Base):
     mail: Mapped[OutgoingMail] = relationship(back_populates="attachments")
 
 
-class DeliveryAttempt(Base):
-    """One try to deliver a mail."""
-
-    __tablename__ = "outbox_attempt"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
-    """The mail."""
-    server_name: Mapped[str] = mapped_column(String(80), default="")
-    """As it was called then. A copy: servers are renamed and deleted, the record stays."""
-    started_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    """When the worker took it up."""
-    ended_at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    """When its outcome was known."""
-    outcome: Mapped[MailState] = mapped_column(StrEnumType(MailState))
-    """What the mail became by it."""
-    failure_kind: Mapped[FailureKind | None] = mapped_column(StrEnumType(FailureKind))
-    """Why not, or None."""
-    summary: Mapped[str] = mapped_column(Text, default="")
-    """The words a person reads first."""
-    transcript: Mapped[str] = mapped_column(Text, default="")
-    """The dialogue, without secrets and without the message."""
-
-    mail: Mapped[OutgoingMail] = relationship(back_populates="attempt_rows")
-
-
-class MailEvent(Base):
-    """One step in the life of a mail: from which state to which, by whom, and when. Written, never changed."""
-
-    __tablename__ = "outbox_event"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    mail_id: Mapped[int] = mapped_column(ForeignKey("outbox_mail.id", ondelete="CASCADE"), index=True)
-    """The mail."""
-    at: Mapped[dt.datetime] = mapped_column(UtcDateTime)
-    """When it happened."""
-    verb: Mapped[str] = mapped_column(String(16))
-    """What was done, a key of `states.TRANSITIONS`."""
-    before: Mapped[MailState | None] = mapped_column(StrEnumType(MailState))
-    """None for the first."""
-    after: Mapped[MailState] = mapped_column(StrEnumType(MailState))
-    """What the mail became."""
-    by_user_id: Mapped[int | None] = mapped_column(ForeignKey("core_user.id", ondelete="SET NULL"))
-    """Who did it, or None where no person has."""
-    actor: Mapped[str] = mapped_column(String(80), default="")
-    """What did it, where no person has: a worker with its host and process, the sweep, the command line."""
-    detail: Mapped[str] = mapped_column(String(500), default="")
-    """What belongs to the step, such as an address before and after a correction; or ""."""
-
-    mail: Mapped[OutgoingMail] = relationship(back_populates="events")
-    by_user: Mapped[User | None] = relationship()
-
-
 class MailSearch(Base):
     """What a mail can be found by: subject, addresses, names, document, Message-ID; folded by `core.matching.fold`.
 
@@ -485,10 +364,7 @@ class MailSearch(Base):
 
 # Delivery speaks to the tables themselves: the unit of work costs more than the mail it delivers.
 MAILS = cast("Table", OutgoingMail.__table__)
-RECIPIENTS = cast("Table", MailRecipient.__table__)
 ATTACHMENTS = cast("Table", MailAttachment.__table__)
-ATTEMPTS = cast("Table", DeliveryAttempt.__table__)
-EVENTS = cast("Table", MailEvent.__table__)
 MAIL_SEARCH = cast("Table", MailSearch.__table__)
 
 guards.require(
@@ -498,6 +374,4 @@ guards.require(
     columns=("accepted_count", "recipient_count", "attempts"),
 )
 guards.require("outbox_mail", "message_id", "NEW.message_id <> ''", columns=("message_id",))
-# What servers say, their reply codes too, is bound by nothing: an outcome must never fail to be written.
-guards.require("outbox_recipient", "position", "NEW.position >= 0", columns=("position",))
 guards.require("outbox_attachment", "size", "NEW.size >= 0 AND NEW.position >= 0")
