@@ -31,7 +31,7 @@ from core.db import again, db
 from core.declarations import package_folder
 from core.documents.service import kind_title
 from core.files import open_store
-from core.i18n import number_locale
+from core.i18n import number_locale, quicken_templates
 from core.kept import kept
 from core.live.watching import remember_what_is_known, watched
 from core.pulse import tell_outdated
@@ -197,6 +197,7 @@ def init_babel(app: Flask, registry: Registry) -> None:
     folders = [str(package_folder(m) / "translations") for m in registry.modules if m.translations]
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
     Babel(app, locale_selector=select_locale, timezone_selector=select_timezone)
+    quicken_templates(app)
 
 
 def select_locale() -> str:

@@ -10,6 +10,7 @@ import flask_babel
 from babel import Locale
 from babel.languages import get_official_languages
 from babel.localedata import exists
+from flask import Flask, g
 from flask_babel import gettext, lazy_gettext, lazy_pgettext, ngettext, pgettext
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ngettext",
     "number_locale",
     "pgettext",
+    "quicken_templates",
     "quoted",
 ]
 
@@ -52,6 +54,31 @@ def first_of_month(text: str) -> str:
     """Return a day in words with the ordinal that French wants for the first of a month."""
     locale = flask_babel.get_locale()
     return _FIRST.sub("1er", text) if locale is not None and locale.language == "fr" else text
+
+
+def quicken_templates(app: Flask) -> None:
+    """Let templates find their translations by one look at the request, not by ten for each of their strings.
+
+    A list has 250 strings; asking Flask-Babel for each of them is a tenth of what the page costs.
+    """
+    known: dict[Locale, Any] = {}
+
+    def translations() -> Any:
+        # Where Flask-Babel keeps the language of a request, and `force_locale` another one meanwhile.
+        locale = getattr(g.get("_flask_babel"), "babel_locale", None)
+        if locale not in known:
+            found = flask_babel.get_translations()  # it chooses the language first
+            known[locale or flask_babel.get_locale()] = found
+            return found
+        return known[locale]
+
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=lambda text: translations().ugettext(text),
+        ngettext=lambda one, more, count: translations().ungettext(one, more, count),
+        newstyle=True,
+        pgettext=lambda context, text: translations().upgettext(context, text),
+        npgettext=lambda context, one, more, count: translations().unpgettext(context, one, more, count),
+    )
 
 
 @cache

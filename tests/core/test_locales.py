@@ -6,7 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from flask import Flask
+from flask import Flask, render_template_string
 from flask_babel import force_locale, gettext
 
 from core.i18n import format_date, format_datetime, locale_of
@@ -95,3 +95,15 @@ def test_the_first_of_a_month_is_an_ordinal_in_french(app: Flask) -> None:
             )
         with force_locale("en_GB"):
             assert format_date(first, "long") == "1 October 2026"
+
+
+def test_a_template_speaks_the_language_of_the_moment(app: Flask) -> None:
+    word = "{{ _('Cancel') }}"
+    with app.test_request_context(headers={"Accept-Language": "fr"}):
+        assert render_template_string(word) == "Annuler"
+        with force_locale("en"):
+            assert render_template_string(word) == "Cancel"
+            with force_locale("fr"):
+                assert render_template_string(word) == "Annuler"
+            assert render_template_string(word) == "Cancel"
+        assert render_template_string(word) == "Annuler"
