@@ -25,7 +25,7 @@ from sqlalchemy import event, inspect, make_url, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from bench.many_rows import demonstrate, multiply
-from core import migrate
+from core import memory, migrate
 from core.auth.models import Role, User
 from core.db import db
 from core.testing.applications import make_app
@@ -198,6 +198,7 @@ def house(folder: Path, mails: int, server: str | None) -> Iterator[Flask]:
     # Of those who may not see something, what they are told is nothing to measure.
     app.register_error_handler(404, lambda _error: ("", 404))
     app.config["WTF_CSRF_ENABLED"] = False  # what the till asks by POST is asked here as well
+    memory.keep_what_is_loaded()  # as the web server does
     with app.app_context():
         if _filled():
             migrate.upgrade(app)

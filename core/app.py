@@ -13,7 +13,6 @@ from typing import Any
 from flask import Flask, Response, current_app, has_request_context, request, session
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
-from flask_babel import Babel, get_locale
 from flask_login import LoginManager, current_user
 from flask_mail import Mail
 from flask_wtf.csrf import CSRFProtect
@@ -31,7 +30,7 @@ from core.db import again, db
 from core.declarations import package_folder
 from core.documents.service import kind_title
 from core.files import open_store
-from core.i18n import number_locale, quicken_templates
+from core.i18n import TranslatedPages, locale_here, number_locale
 from core.kept import kept
 from core.live.watching import remember_what_is_known, watched
 from core.pulse import tell_outdated
@@ -196,8 +195,7 @@ def init_babel(app: Flask, registry: Registry) -> None:
     """Let core and every module bring their translations."""
     folders = [str(package_folder(m) / "translations") for m in registry.modules if m.translations]
     app.config["BABEL_TRANSLATION_DIRECTORIES"] = ";".join(folders)
-    Babel(app, locale_selector=select_locale, timezone_selector=select_timezone)
-    quicken_templates(app)
+    TranslatedPages(app, locale_selector=select_locale, timezone_selector=select_timezone)
 
 
 def select_locale() -> str:
@@ -248,9 +246,9 @@ def shell_context() -> dict[str, Any]:
     everybody = {
         "slot": slot,
         # Of the page: the language alone, and as browsers know it (RFC 5646), for its texts and for numbers.
-        "locale": str(get_locale() or "en").partition("_")[0],
-        "page_language": str(get_locale() or "en").replace("_", "-"),
-        "number_language": number_locale(get_locale()).replace("_", "-"),
+        "locale": locale_here().partition("_")[0],
+        "page_language": locale_here().replace("_", "-"),
+        "number_language": number_locale(locale_here()).replace("_", "-"),
         "module_scripts": registry.scripts,
         "module_styles": registry.styles,
     }

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
+from core import memory
 from tests.sharing import JOURNEYS, Sharing
 
-gc.disable()  # until all tests are found
+memory.load_undisturbed()  # until all tests are found
 
 pytest_plugins = ["core.testing.fixtures", "tests.limits"]
 
@@ -74,11 +75,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let Python's garbage collector leave in peace what lasts for the whole run, and look at the rest less often.
-
-    By default it looks at everything that there is over and over: at every module, application and test.
-    """
+    """Let Python's garbage collector leave in peace what lasts for the whole run: every module, and every test."""
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(5000, 20, 20)
-    gc.enable()
+    memory.keep_what_is_loaded()

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from random import random
@@ -170,11 +171,21 @@ def empty_journal() -> None:
         return
     connection = db.engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA busy_timeout=0")
-        connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        driver: Any = connection.driver_connection
+        with _waiting_for_nobody(driver):
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
-        connection.cursor().execute(_busy_timeout())
         connection.close()
+
+
+@contextmanager
+def _waiting_for_nobody(driver: sqlite3.Connection) -> Iterator[None]:
+    """Let SQLite say at once, within the block, that somebody else has the lock."""
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        yield
+    finally:
+        driver.execute(_busy_timeout())
 
 
 @event.listens_for(Engine, "begin")
@@ -186,12 +197,9 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     driver: Any = connection.connection.driver_connection
-    driver.execute("PRAGMA busy_timeout=0")
-    try:
+    with _waiting_for_nobody(driver):
         if not _began_to_write(driver):
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # to say what is wrong
-    finally:
-        driver.execute(_busy_timeout())
 
 
 def _began_to_write(driver: sqlite3.Connection) -> bool:

@@ -11,8 +11,9 @@ The panels of documents and customers keep themselves up to date, at two address
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
-from flask import abort, current_app, flash, g, redirect, render_template, request, url_for
+from flask import abort, flash, g, get_template_attribute, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy import func, select
@@ -129,10 +130,8 @@ def document_list_badge(document: Document) -> str:
     sendable = document.id in _sendable() and not behavior_of(document).why_not_sendable(document)
     if badge is None and not sendable:
         return ""
-    # By itself: `render_template` would ask for all that the shell shows, once for each line.
-    piece = current_app.jinja_env.get_template("outbox/panels/list_badge.html")
-    title = document.number or kind_title(document.kind)
-    return piece.render(badge=badge, document=document, sendable=sendable, title=title)
+    draw: Callable[..., str] = get_template_attribute("outbox/panels/list_badge.html", "list_badge")
+    return draw(document, document.number or kind_title(document.kind), badge, sendable)
 
 
 def _sendable() -> set[int]:

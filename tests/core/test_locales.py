@@ -107,3 +107,33 @@ def test_a_template_speaks_the_language_of_the_moment(app: Flask) -> None:
                 assert render_template_string(word) == "Annuler"
             assert render_template_string(word) == "Cancel"
         assert render_template_string(word) == "Annuler"
+
+
+def test_a_template_says_translations_as_jinja_does(app: Flask) -> None:
+    page = """{{ _('Postal code') }}|{{ _('%(count)s of 100 %%', count='<b>') }}|{{ _('100 %%') }}
+        |{{ ngettext('%(num)d <i>copy</i>', '%(num)d copies of %(name)s', 1, name='<a>') }}
+        |{{ ngettext('one', '%(num)d copies of %(name)s', 2, name='<a>') }}
+        |{{ pgettext('invoice', 'Issued') }}|{{ gettext('Issued') }}
+        |{{ npgettext('nowhere', 'one %(num)s', 'more %(num)s', 3) }}
+        |{% trans name='<a>' %}For {{ name }}, 5 %{% endtrans %}"""
+    english = "Postal code|&lt;b&gt; of 100 %|100 %|1 <i>copy</i>|2 copies of &lt;a&gt;|Issued|Issued|more 3"
+    english += "|For &lt;a&gt;, 5 %"
+    for _ in range(2):  # found, and known
+        for locale in ("fr", "en"):
+            with force_locale(locale):
+                said = "|".join(part.strip() for part in render_template_string(page).split("|"))
+                if locale == "en":
+                    assert said == english
+                else:
+                    assert said.startswith("Code postal|&lt;b&gt; of")
+                    assert "|Validée|Validé|" in said
+
+
+def test_a_text_that_is_no_html_has_nothing_escaped(app: Flask) -> None:
+    text = app.jinja_env.overlay(autoescape=False).from_string(
+        "{{ _('Hello %(name)s', name='A & B') }}, {{ _('5 %%') }}"
+    )
+    with force_locale("en"):
+        said = text.render()
+    assert said == "Hello A & B, 5 %"
+    assert type(said) is str
