@@ -148,10 +148,12 @@ class DocumentFilter:
         name: `<module>.<what>`, for example `outbox.failed`; it stands in the address of the page.
         title: English, marked with `N_`.
         condition: Dotted path of a function without arguments that returns the condition on
-            `core.documents.models.Document`. Each page of a list asks for it, so it must be quick.
+            `core.documents.models.Document`. It is asked of one document after the other, so it must be quick.
         permission: What somebody needs to use it; None for whoever reads the list.
         group: Filters of one group are joined by OR, groups by AND.
         order: Position among the filters, ascending.
+        among: Dotted path of a function that returns a statement of the ids of documents, by an index, all that
+            the condition keeps among them: where those are few, a list begins there. "" where there is none.
     """
 
     name: str
@@ -160,6 +162,7 @@ class DocumentFilter:
     permission: str | None = None
     group: str = ""
     order: int = 100
+    among: str = ""
 
 
 @dataclass(frozen=True, slots=True)

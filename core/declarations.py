@@ -97,7 +97,7 @@ def _unresolved(module: Module) -> list[str]:
     paths += [fill.function for fill in module.slots]
     paths += [item.shown for item in module.menu]
     paths += [entry.source for entry in module.lists]
-    paths += [entry.condition for entry in module.document_filters]
+    paths += [path for entry in module.document_filters for path in (entry.condition, entry.among) if path]
     paths += [entry.criterion for entry in module.criteria]
     paths += [path for spec in module.transports for path in (spec.factory, spec.shown)]
     problems = []

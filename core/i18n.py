@@ -136,8 +136,12 @@ def _language() -> _Language:
     kept: tuple[Locale, _Language] | None = here.get("_envoi_language")
     if kept is None or getattr(here.get("_flask_babel"), "babel_locale", None) is not kept[0]:
         locale = flask_babel.get_locale()
-        domain: _Domain = flask_babel.get_babel().instance.domain_instance
-        kept = here._envoi_language = locale, domain.language_of(str(locale))
+        domain = flask_babel.get_babel().instance.domain_instance
+        if isinstance(domain, _Domain):
+            language = domain.language_of(str(locale))
+        else:  # an application that has Flask-Babel as it is
+            language = _Language(str(locale), domain.get_translations())
+        kept = here._envoi_language = locale, language
     return kept[1]
 
 

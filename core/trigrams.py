@@ -22,7 +22,7 @@ def contain(place: SQLColumnExpression[str], words: Sequence[str]) -> list[Colum
     return [place.contains(word, autoescape=True) for word in words]
 
 
-def hits(key: Any, text: Any, index: str, words: Sequence[str], limit: int) -> Select[int]:
+def hits(key: Any, text: Any, index: str, words: Sequence[str], limit: int | None = None) -> Select[int]:
     """Return what asks the index for the keys of texts that hold all words, on SQLite the highest keys first.
 
     Words without a trigram are compared.
@@ -32,7 +32,7 @@ def hits(key: Any, text: Any, index: str, words: Sequence[str], limit: int) -> S
         text: The column of the texts.
         index: The name of the FTS5 table; PostgreSQL finds its index itself.
         words: Folded, one of them with a trigram at least.
-        limit: How many keys are wanted at most.
+        limit: How many keys are wanted at most; None for all.
     """
     if db.engine.dialect.name == "postgresql":
         # Planned as a whole, not for its first rows: a scan of all texts would look cheap for those.

@@ -140,8 +140,8 @@ def within_reach(
     user: User,
     permission: str,
     *,
-    owner: InstrumentedAttribute[Any],
-    company: InstrumentedAttribute[Any],
+    owner: InstrumentedAttribute[Any] | ColumnElement[Any],
+    company: InstrumentedAttribute[Any] | ColumnElement[Any],
 ) -> ColumnElement[bool]:
     """Return the condition that keeps a query to the rows that a permission of the user reaches.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, false, select, true
+from sqlalchemy import ColumnElement, Select, and_, false, select, true
 from sqlalchemy.orm import aliased
 
 from core.i18n import N_
@@ -29,6 +29,11 @@ def _without(kind: PartnerType) -> ColumnElement[bool]:
     return and_(Partner.parent_id.is_(None), ~there.exists())
 
 
+def _archived() -> Select[int]:
+    there = aliased(Partner)
+    return select(there.id).where(there.active == false())
+
+
 PARTNERS = ListSpec(
     identity=Partner.id,
     sorts=(
@@ -45,7 +50,7 @@ PARTNERS = ListSpec(
         Filter("no-delivery", N_("Without delivery address"), _without(PartnerType.DELIVERY), "lacks"),
         Filter("no-contact", N_("Without contact address"), _without(PartnerType.CONTACT), "lacks"),
         Filter("opted-out", N_("Opted out of emails"), Partner.consent == MailConsent.NONE),
-        Filter("archived", N_("Archived"), Partner.active == false()),
+        Filter("archived", N_("Archived"), Partner.active == false(), among=_archived),
     ),
     search=_found,
     facets=(*FACETS, LIST_FACET),

@@ -62,12 +62,21 @@ class Partner(Base):
     __tablename__ = "core_partner"
     __table_args__ = (
         Index("ix_core_partner_name_id", "name", "id"),
+        Index("ix_core_partner_number_id", "number", "id"),
+        Index("ix_core_partner_city_id", "city", "id"),
         Index("ix_core_partner_email", "email"),
         # Filters of the list, in its usual order.
         Index("ix_core_partner_family_id_name_id", "family_id", "name", "id"),
         Index("ix_core_partner_country_name_id", "country", "name", "id"),
         Index("ix_core_partner_language_name_id", "language", "name", "id"),
         Index("ix_core_partner_consent_name_id", "consent", "name", "id"),
+        Index(
+            "ix_core_partner_archived",
+            "name",
+            "id",
+            sqlite_where=text("active = 0"),
+            postgresql_where=text("active = false"),
+        ),
         # Nearly all have none: an index over those would tempt SQLite to read all of them by it, and to sort them.
         *(
             Index(
@@ -92,7 +101,7 @@ class Partner(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(160))
     """Of the company or person, as printed on documents; not unique, people share names."""
-    number: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
+    number: Mapped[str] = mapped_column(String(40), default="", server_default="")
     """Of the customer in the books or another program, or "". Not unique: companies may number by themselves."""
     type: Mapped[PartnerType] = mapped_column(StrEnumType(PartnerType), default=PartnerType.CUSTOMER)
     """Customer, or what kind of contact."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased, joinedload
 
 from core.auth.models import User
@@ -15,7 +15,7 @@ from core.i18n import gettext
 from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
 from core.partners.reach import partner_for, reachable
-from core.partners.search_index import few_partners
+from core.partners.search_index import beginning, few_partners
 
 COLLEAGUES_AT_MOST = 6  # they come after customers, and must not push them off the list
 
@@ -94,7 +94,7 @@ def search_people(
 
 
 def _partners(text: str, begins: bool, customers_only: bool) -> Select[Partner]:
-    few = few_partners(text, begins=begins)
+    few = beginning(text) if begins else few_partners(text)
     # Of a text that few rows fit, walking the index of names would look at every row of the table in turn.
     name = Partner.name if few is None else func.coalesce(Partner.name, "")
     query = select(Partner).where(Partner.active).order_by(name, Partner.id)
@@ -115,7 +115,8 @@ def _fits_row(word: str) -> ColumnElement[bool]:
     named = few_partners(word)
     if named is None:
         # Many have it: the first of them are soon found, and only of those before them the customer is asked for.
-        return or_(own, exists().where(owner.id == Partner.parent_id, like(owner.name, word)))
+        asked = select(owner.id).where(owner.id == Partner.parent_id, like(owner.name, word))
+        return or_(own, asked.correlate(Partner).scalar_subquery().is_not(None))
     owners = select(owner.id).where(owner.id.in_(named), like(owner.name, word))
     return and_(
         or_(Partner.id.in_(named), Partner.parent_id.in_(named)), or_(own, Partner.parent_id.in_(owners))

@@ -61,18 +61,15 @@ class PartnerSearch(Base):
 PARTNER_SEARCH = cast("Table", PartnerSearch.__table__)
 
 
-def matching_partners(
-    text: str, *places: SQLColumnExpression[str], begins: bool = False
-) -> list[ColumnElement[bool]]:
+def matching_partners(text: str, *places: SQLColumnExpression[str]) -> list[ColumnElement[bool]]:
     """Return the conditions of `core.matching.matching` over columns of `Partner`, by the index where that helps.
 
     Args:
         text: What was typed.
         places: Columns of `PartnerSearch.text`.
-        begins: True when one of them must begin with the whole text.
     """
-    few = few_partners(text, begins=begins)
-    found = matching(text, *places, begins=begins)
+    few = few_partners(text)
+    found = matching(text, *places)
     return found if few is None else [Partner.id.in_(few), *found]
 
 
@@ -92,14 +89,20 @@ def by_name(query: Select[*Ts], text: str, *places: SQLColumnExpression[str]) ->
     return query.where(Partner.id.in_(few)).order_by(func.coalesce(Partner.name, ""), Partner.id)
 
 
-def few_partners(text: str, *, begins: bool = False) -> list[int] | None:
-    """Return all whom a text can mean; None where those are many, or it is too short to be looked for by the index.
+def few_partners(text: str) -> list[int] | None:
+    """Return all whom a text can mean; None where those are many, or it is too short to be looked for by the index."""
+    return _few(words(text))
 
-    Args:
-        text: What was typed.
-        begins: True where one of the fields must begin with it.
+
+def beginning(text: str) -> Select[int] | None:
+    """Return what selects all who have a field that begins with a text; None where it is too short for the index.
+
+    However many they are: those whose names begin alike stand together in the order of names, behind all the others.
     """
-    return _few([f"\n{' '.join(folded(text).split())}"] if begins else words(text))
+    typed = f"\n{' '.join(folded(text).split())}"
+    if len(typed) < TRIGRAM:
+        return None
+    return hits(PARTNER_SEARCH.c.partner_id, PARTNER_SEARCH.c.text, "core_partner_search_index", [typed])
 
 
 def partner_named(key: Any) -> Named:

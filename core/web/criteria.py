@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -48,14 +50,17 @@ class Filter:
     Attributes:
         name: As it stands in the address of the page.
         title: English, marked with `N_`.
-        condition: What it keeps.
+        condition: What it keeps; it is asked of one row after the other.
         group: Name of its group.
+        among: Returns what selects the identities of rows, by an index, all that it keeps among them: where those are
+            few, the list begins there, and does not walk past all the others.
     """
 
     name: str
     title: str
     condition: ColumnElement[bool]
     group: str = ""
+    among: Callable[[], Select[Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +218,10 @@ def filter_condition(spec: ListSpec, names: Sequence[str]) -> ColumnElement[bool
     return and_(*(or_(*conditions) for conditions in groups.values())) if groups else None
 
 
+FEW = 1000
+"""So many rows are sorted sooner than they are met in a list that is in order already."""
+
+
 def narrow(spec: ListSpec, statement: Select[Any], criteria: Criteria, _sort: SortKey) -> Narrowed:
     """Return the statement kept to what a search text, filters and facets leave."""
     condition = filter_condition(spec, criteria.filters)
@@ -225,7 +234,24 @@ def narrow(spec: ListSpec, statement: Select[Any], criteria: Criteria, _sort: So
                 statement = statement.where(kept)
     if criteria.search and spec.search is not None:
         statement = statement.where(spec.search(criteria.search))
-    return Narrowed(statement)
+    few = _fewest(spec, criteria.filters)
+    return Narrowed(statement) if few is None else Narrowed(statement.where(spec.identity.in_(few)), few=True)
+
+
+def _fewest(spec: ListSpec, names: Sequence[str]) -> Select[Any] | None:
+    """Return among which rows a list finds all that its filters keep, where those are few; else None."""
+    chosen = [entry for entry in spec.filters if entry.name in names]
+    groups = Counter(entry.group or entry.name for entry in chosen)
+    # Those that another one of its group has beside it keep more.
+    alone = [entry.among for entry in chosen if groups[entry.group or entry.name] == 1]
+    known = [among() for among in alone if among is not None]
+    if not known:
+        return None
+    counts = [
+        select(func.count()).select_from(among.limit(FEW + 1).subquery()).scalar_subquery() for among in known
+    ]
+    found, least = min(enumerate(db.session.execute(select(*counts)).one()), key=itemgetter(1))
+    return known[found] if least <= FEW else None
 
 
 def count_up_to(statement: Select[Any], bound: int, session: Session | None = None) -> Count:

@@ -262,6 +262,18 @@ def neighbor(
     return db.session.scalar(found.with_only_columns(spec.identity, maintain_column_froms=True))
 
 
+def _rows(spec: ListSpec, found: Select[T], session: Session) -> list[T]:
+    """Return the rows that a statement finds, in its order, with all that the list shows of them."""
+    if spec.shown is None:
+        return list(session.scalars(found).unique())
+    # By two statements: as one, PostgreSQL joins all that is shown to every row of the table before it looks which
+    # are wanted, as soon as there are more tables than it puts in order (join_collapse_limit).
+    ids = session.scalars(found.with_only_columns(spec.identity, maintain_column_froms=True)).all()
+    rows = session.scalars(spec.shown.where(spec.identity.in_(ids))).unique()
+    there = {getattr(row, spec.identity.key): row for row in rows}
+    return [there[identity] for identity in ids if identity in there]
+
+
 def paginate(
     statement: Select[T],
     spec: ListSpec,
@@ -301,11 +313,7 @@ def paginate(
         else (expression.asc(), spec.identity.asc())
     )
     # One more than fits tells whether there is a next page, without counting.
-    found = statement.order_by(*order).limit(size + 1)
-    if spec.shown is not None:
-        ids = found.with_only_columns(spec.identity, maintain_column_froms=True)
-        found = spec.shown.where(spec.identity.in_(ids)).order_by(*order)
-    rows = list((session or db.session()).scalars(found).unique())
+    rows = _rows(spec, statement.order_by(*order).limit(size + 1), session or db.session())
     more = len(rows) > size
     rows = rows[:size]
     if backwards:

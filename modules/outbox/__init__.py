@@ -163,6 +163,7 @@ module = Module(
             "outbox.mail.read",
             "outbox",
             20,
+            "modules.outbox.document_filters:among_failed",
         ),
         DocumentFilter(
             "outbox.waiting",
@@ -171,6 +172,7 @@ module = Module(
             "outbox.mail.read",
             "outbox",
             30,
+            "modules.outbox.document_filters:among_waiting",
         ),
     ),
     lists=(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     Select,
     Subquery,
     bindparam,
@@ -27,30 +28,50 @@ DOCUMENTS: BindParameter[int] = bindparam("documents", expanding=True)
 """The parameter of what `pairs` returns: ids of documents."""
 
 
-def pairs(*conditions: ColumnElement[bool], everywhere: bool = False) -> Subquery:
+def pairs(*conditions: ColumnElement[bool]) -> Subquery:
     """Return `document_id`, `mail_id` and `revision` of the mails about `DOCUMENTS`, each half by its own index.
 
     Args:
         conditions: What must hold of the mails.
-        everywhere: True for the mails about any document: the conditions must keep them to few, by an index.
     """
-    own_document: list[ColumnElement[bool]] = [OutgoingMail.document_id.in_(DOCUMENTS)]
-    further_document: list[ColumnElement[bool]] = [FurtherDocument.document_id.in_(DOCUMENTS)]
-    if everywhere:
-        # Or SQLite would walk all mails by the index of this column, and leave the one of the few.
-        own_document = [aside(OutgoingMail.document_id).is_not(None)]
-        further_document = [FurtherDocument.document_id.is_not(None)]
+    return _pairs(
+        OutgoingMail.document_id.in_(DOCUMENTS), FurtherDocument.document_id.in_(DOCUMENTS), conditions
+    ).subquery()
+
+
+def pairs_of_the_one(*conditions: ColumnElement[bool]) -> Subquery:
+    """Return the same of the document that the statement around is at; it reads `core_document`."""
+    own, further = OutgoingMail.document_id == Document.id, FurtherDocument.document_id == Document.id
+    return _pairs(own, further, conditions, correlate=True).subquery()
+
+
+def pairs_of_all(*conditions: ColumnElement[bool]) -> Subquery:
+    """Return the same of any document: the conditions must keep the mails to few, by an index."""
+    # Or SQLite would walk all mails by the index of this column, and leave the one of the few.
+    own, further = aside(OutgoingMail.document_id).is_not(None), FurtherDocument.document_id.is_not(None)
+    return _pairs(own, further, conditions).subquery()
+
+
+def _pairs(
+    own_document: ColumnElement[bool],
+    further_document: ColumnElement[bool],
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    correlate: bool = False,
+) -> CompoundSelect[int | None, int, int | None]:
     own = select(
         OutgoingMail.document_id.label("document_id"),
         OutgoingMail.id.label("mail_id"),
         OutgoingMail.document_revision.label("revision"),
-    ).where(*own_document, *conditions)
+    ).where(own_document, *conditions)
     # Asked of each, and not joined: PostgreSQL would walk all mails beside the few that carry several documents.
     holds = select(OutgoingMail.id).where(OutgoingMail.id == FurtherDocument.mail_id, *conditions)
     further = select(
         FurtherDocument.document_id, FurtherDocument.mail_id, FurtherDocument.document_revision
-    ).where(*further_document, holds.scalar_subquery().is_not(None))
-    return union_all(own, further).subquery()
+    ).where(further_document, holds.scalar_subquery().is_not(None))
+    if correlate:
+        own, further = own.correlate(Document), further.correlate(Document)
+    return union_all(own, further)
 
 
 def about(document_id: int) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from flask_babel import gettext, ngettext
-from sqlalchemy import Select, exists, func, inspect, or_, select
+from sqlalchemy import Select, Subquery, exists, func, inspect, or_, select
 from sqlalchemy.orm import aliased
 
 from core.db import db
@@ -23,7 +23,6 @@ from core.web.formats import harmless
 from modules.outbox.about import pairs
 from modules.outbox.models import (
     CAME_BACK,
-    FAILS,
     FurtherDocument,
     HandOver,
     MailRecipient,
@@ -235,18 +234,12 @@ def _latest() -> Select[
     ).join(latest, latest.c.mail_id == OutgoingMail.id)
 
 
-@cache
-def left_out(
-    *, everywhere: bool = False
-) -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
-    """Return what finds the recipients of failed mails who have not got them, and to whom no later mail goes.
+def missed(failed: Subquery) -> Select[int | None, int]:
+    """Return the document and mail of each recipient of failed mails who has not got them, and gets no later one.
 
     Args:
-        everywhere: True for the mails about any document; else about `DOCUMENTS`.
+        failed: Mails that have failed, of `modules.outbox.about.pairs` or its like.
     """
-    # Of all mails, the few that have failed have an index; of one document's, the document has.
-    states = FAILS if everywhere else OutgoingMail.state.in_(sorted(FAILED))
-    failed = pairs(states, OutgoingMail.dismissed_at.is_(None), everywhere=everywhere)
     later, again, carried = aliased(OutgoingMail), aliased(MailRecipient), aliased(FurtherDocument)
     to_the_same = (
         later.id > failed.c.mail_id,
@@ -265,19 +258,27 @@ def left_out(
         ),
     )
     return (
-        select(
-            failed.c.document_id,
-            failed.c.mail_id,
+        select(failed.c.document_id, failed.c.mail_id)
+        .select_from(failed)
+        .join(MailRecipient, MailRecipient.mail_id == failed.c.mail_id)
+        .where(MailRecipient.state != RecipientState.ACCEPTED, ~has_a_later_one)
+    )
+
+
+@cache
+def left_out() -> Select[int | None, int, str, RecipientState, FailureKind | None, str, bool]:
+    """Return what finds the recipients of failed mails about `DOCUMENTS` whom they have `missed`, and who those are."""
+    failed = pairs(OutgoingMail.state.in_(sorted(FAILED)), OutgoingMail.dismissed_at.is_(None))
+    return (
+        missed(failed)
+        .add_columns(
             MailRecipient.addr_spec,
             MailRecipient.state,
             MailRecipient.failure_kind,
             Partner.name,
             (MailRecipient.partner_id == Document.partner_id).is_(True),
         )
-        .select_from(failed)
-        .join(MailRecipient, MailRecipient.mail_id == failed.c.mail_id)
         .join(Document, Document.id == failed.c.document_id)
         .outerjoin(Partner, Partner.id == MailRecipient.partner_id)
-        .where(MailRecipient.state != RecipientState.ACCEPTED, ~has_a_later_one)
         .order_by(failed.c.mail_id, MailRecipient.position)
     )

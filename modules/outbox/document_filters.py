@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from core.documents.models import Document
-from modules.outbox.about import pairs
-from modules.outbox.badges import left_out
-from modules.outbox.models import WAITS, FurtherDocument, HandOver, OutgoingMail
-from modules.outbox.states import MailState
+from modules.outbox.about import pairs_of_all, pairs_of_the_one
+from modules.outbox.badges import missed
+from modules.outbox.models import FAILS, WAITS, FurtherDocument, HandOver, OutgoingMail
+from modules.outbox.states import FAILED, WAITING, MailState
 
 # Each is put together once: every page of a list offers them, whether they are asked or not.
 
@@ -32,7 +32,9 @@ def not_sent() -> ColumnElement[bool]:
 @cache
 def failed() -> ColumnElement[bool]:
     """Return the condition that somebody whom an email about a document should have reached has not got it."""
-    people = left_out(everywhere=True).subquery()
+    people = missed(
+        pairs_of_the_one(OutgoingMail.state.in_(sorted(FAILED)), OutgoingMail.dismissed_at.is_(None))
+    )
     mail, word = aliased(OutgoingMail), aliased(HandOver)
     # Whoever has handed it over knew of the emails before; those after it speak for themselves.
     later = or_(
@@ -44,14 +46,26 @@ def failed() -> ColumnElement[bool]:
         ),
     )
     settled = exists().where(word.document_id == Document.id, word.taken_back_at.is_(None), ~later)
-    return and_(Document.id.in_(select(people.c.document_id)), ~settled)
+    return and_(people.correlate(Document).exists(), ~settled)
+
+
+@cache
+def among_failed() -> Select[int | None]:
+    """Return the documents that an email has failed about, whoever has got it since."""
+    return select(pairs_of_all(FAILS, OutgoingMail.dismissed_at.is_(None)).c.document_id)
 
 
 @cache
 def waiting() -> ColumnElement[bool]:
     """Return the condition that an email about a document has still to leave."""
-    waits = pairs(WAITS, everywhere=True)
-    return Document.id.in_(select(waits.c.document_id))
+    waits = pairs_of_the_one(OutgoingMail.state.in_(sorted(WAITING)))
+    return select(waits.c.mail_id).correlate(Document).exists()
+
+
+@cache
+def among_waiting() -> Select[int | None]:
+    """Return the documents about which an email has still to leave."""
+    return select(pairs_of_all(WAITS).c.document_id)
 
 
 def _handed_over() -> ColumnElement[bool]:

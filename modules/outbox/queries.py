@@ -12,6 +12,7 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.contract import Scope
 from core.db import db
+from core.db.aside import aside
 from core.documents.models import Document
 from core.documents.service import readable_by
 from core.mail.draft import RecipientField
@@ -44,8 +45,12 @@ OPEN_MAILS = (
 
 
 def reach(user: User, permission: str) -> ColumnElement[bool]:
-    """Return the condition that keeps a query to the mails that a permission of the user reaches."""
-    return within_reach(user, permission, owner=OutgoingMail.submitted_by_id, company=OutgoingMail.company_id)
+    """Return the condition that keeps a query to the mails that a permission of the user reaches.
+
+    It looks at mails that something else has found, and never leads: a person has sent many.
+    """
+    owner, company = aside(OutgoingMail.submitted_by_id), aside(OutgoingMail.company_id)
+    return within_reach(user, permission, owner=owner, company=company)
 
 
 def readable(user: User) -> ColumnElement[bool]:
@@ -60,8 +65,9 @@ def readable(user: User) -> ColumnElement[bool]:
         return false()
     if scope is Scope.ALL:
         return true()
-    documents = select(Document.id).where(readable_by(user))
-    return reach(user, READ) | (OutgoingMail.document_id.in_(documents) & none_hidden(user))
+    # Asked of each mail: `IN` would put together the ids of all documents first.
+    document = select(Document.id).where(Document.id == OutgoingMail.document_id, readable_by(user))
+    return reach(user, READ) | (document.correlate(OutgoingMail).exists() & none_hidden(user))
 
 
 def mail_for(user: User, mail_id: int, permission: str = READ) -> OutgoingMail | None:
@@ -231,7 +237,7 @@ def mails_of_partner(partner: Partner, user: User) -> PanelMails:
     ids = [partner.id, *(contact.id for contact in partner.contacts)]
     to_them = select(MailRecipient.mail_id).where(MailRecipient.partner_id.in_(ids))
     openly = to_them.where(MailRecipient.field != RecipientField.BCC)
-    seen = OutgoingMail.id.in_(openly) | (OutgoingMail.id.in_(to_them) & reach(user, READ))
+    seen = OutgoingMail.id.in_(to_them) & (OutgoingMail.id.in_(openly) | reach(user, READ))
     panel = _panel(seen, user)
     if panel.more:
         return panel

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
-from sqlalchemy.orm import contains_eager, defer, lazyload
+from sqlalchemy.orm import aliased, contains_eager, defer, lazyload
 
 from core.auth.models import User, user_company
 from core.auth.permissions import within_reach
@@ -116,6 +116,19 @@ def invoiced(rows: Sequence[Document]) -> set[int]:
     ) - {None}  # type: ignore[return-value]
 
 
+def _of_state(user: User, kind: str, name: str, title: str, state: OrderState | InvoiceState) -> Filter:
+    """Return the filter of the documents in a state; each state has them together in an index."""
+    row: type[Order | Invoice] = Invoice if kind in INVOICE_KINDS else Order
+
+    def among() -> Select[int]:
+        there, document = aliased(row), aliased(Document)
+        those = select(there.document_id).join(document, document.id == there.document_id)
+        within = within_reach(user, READ, owner=document.owner_id, company=document.company_id)
+        return those.where(there.state == state, document.kind == kind, within)
+
+    return Filter(name, title, row.state == state, "state", among)
+
+
 def list_spec(user: User, kind: str) -> ListSpec:
     """Return how the list of a kind is searched, filtered and sorted."""
     filters: list[Filter]
@@ -123,9 +136,9 @@ def list_spec(user: User, kind: str) -> ListSpec:
     printed = (Invoice.customer_name,) if kind in INVOICE_KINDS else ()
     if kind in INVOICE_KINDS:
         filters = [
-            Filter("draft", N_("Draft"), Invoice.state == InvoiceState.DRAFT, "state"),
-            Filter("posted", issued(kind), Invoice.state == InvoiceState.POSTED, "state"),
-            Filter("canceled", canceled(kind), Invoice.state == InvoiceState.CANCELED, "state"),
+            _of_state(user, kind, "draft", N_("Draft"), InvoiceState.DRAFT),
+            _of_state(user, kind, "posted", issued(kind), InvoiceState.POSTED),
+            _of_state(user, kind, "canceled", canceled(kind), InvoiceState.CANCELED),
             *(
                 [Filter("credited", N_("Credited"), Invoice.credited.is_(True), "state")]
                 if kind == INVOICE
@@ -136,7 +149,7 @@ def list_spec(user: User, kind: str) -> ListSpec:
         has_invoice = select(Invoice.document_id).where(Invoice.of_order(Document.id)).exists()
         open_filters = {
             "sales.quotation": [
-                Filter("open", N_("Not confirmed"), Order.state == OrderState.QUOTATION, "state"),
+                _of_state(user, kind, "open", N_("Not confirmed"), OrderState.QUOTATION),
             ],
             "sales.order": [
                 Filter(
@@ -147,10 +160,15 @@ def list_spec(user: User, kind: str) -> ListSpec:
         }
         filters = [
             *open_filters[kind],
-            Filter("canceled", canceled(kind), Order.state == OrderState.CANCELED, "state"),
+            _of_state(user, kind, "canceled", canceled(kind), OrderState.CANCELED),
         ]
+
+    def mine() -> Select[int]:
+        document = aliased(Document)
+        return select(document.id).where(document.owner_id == user.id, document.kind == kind)
+
     filters += [
-        Filter("mine", pgettext("documents", "Mine"), Document.owner_id == user.id),
+        Filter("mine", pgettext("documents", "Mine"), Document.owner_id == user.id, among=mine),
         Filter("followed", N_("Followed by me"), followed_by(user, Document.id)),
         *document_filters(user),
     ]

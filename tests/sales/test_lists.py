@@ -23,6 +23,8 @@ from core.documents.models import Document
 from core.followers.service import follow, unfollow
 from core.partners.models import Partner
 from core.partners.service import save_partner
+from core.web import criteria
+from core.web.criteria import Criteria, narrow
 from modules.sales import queries
 from modules.sales.models import Invoice, Order
 from modules.sales.pdf import document_html
@@ -101,7 +103,9 @@ def test_each_order_of_the_documents_walks_its_index(
     [
         (ORDER, "invoiced", "ix_sales_invoice_order_id"),
         (ORDER, "to-invoice", "ix_sales_invoice_order_id"),
-        (INVOICE, "outbox.failed", "ix_outbox_mail_failed"),
+        (INVOICE, "outbox.failed", "ix_outbox_mail_document_id"),
+        (INVOICE, "outbox.waiting", "ix_outbox_mail_document_id"),
+        (INVOICE, "outbox.not_sent", "ix_outbox_mail_document_id"),
     ],
 )
 def test_a_filter_reads_what_it_asks_for(
@@ -116,6 +120,57 @@ def test_a_filter_reads_what_it_asks_for(
     plan = _plan(queries.documents(user, kind).where(condition).limit(41))
     assert index in plan, plan
     assert "SCAN sales_" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "index"),
+    [
+        (INVOICE, "outbox.failed", "ix_outbox_mail_failed"),
+        (INVOICE, "outbox.waiting", "ix_outbox_mail_due"),
+        (INVOICE, "canceled", "ix_sales_invoice_state_document_id"),
+        (QUOTATION, "open", "ix_sales_order_state_document_id"),
+        (QUOTATION, "mine", "ix_core_document_owner_id_kind"),
+    ],
+)
+def test_a_list_begins_with_the_few_that_a_filter_keeps(
+    company: Company,
+    customer: Partner,
+    make_user: Callable[..., User],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    name: str,
+    index: str,
+) -> None:
+    _fill(company, customer)
+    user = make_user("administrator")
+    spec = queries.list_spec(user, kind)
+    among = next(entry.among for entry in spec.filters if entry.name == name)
+    assert among is not None
+    plan = _plan(among())
+    assert f"USING INDEX {index}" in plan or f"USING COVERING INDEX {index}" in plan, plan
+    statement, chosen = queries.documents(user, kind), Criteria(filters=(name,))
+    few = narrow(spec, statement, chosen, spec.sorts[0])
+    number = len(db.session.scalars(among()).all())
+    assert few.few is (number <= criteria.FEW)
+    if few.few:
+        ordered = few.statement.order_by(few.in_order_of(spec.sorts[0].expression).desc()).limit(41)
+        plan = _plan(ordered.with_only_columns(spec.identity, maintain_column_froms=True))
+        assert "core_document USING INTEGER PRIMARY KEY" in plan, plan
+        assert "ix_core_document_kind_date_id" not in plan, plan
+    monkeypatch.setattr(criteria, "FEW", number)
+    exactly = narrow(spec, statement, chosen, spec.sorts[0])
+    monkeypatch.setattr(criteria, "FEW", number - 1)
+    assert exactly.few
+    assert not narrow(spec, statement, chosen, spec.sorts[0]).few
+
+
+def test_two_filters_of_a_group_keep_more_than_each(company: Company, make_user: Callable[..., User]) -> None:
+    spec = queries.list_spec(make_user("administrator"), INVOICE)
+    statement = queries.documents(make_user("salesperson", "b@maison.example.com"), INVOICE)
+    alone = narrow(spec, statement, Criteria(filters=("canceled", "mine")), spec.sorts[0])
+    both = narrow(spec, statement, Criteria(filters=("canceled", "posted")), spec.sorts[0])
+    assert alone.few
+    assert not both.few
 
 
 def test_a_list_costs_the_same_number_of_queries_for_one_row_and_for_many(

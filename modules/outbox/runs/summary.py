@@ -139,13 +139,13 @@ def lines_of(run: Run, user: User) -> Select[RunItem]:
     if not run.packs:
         return statement
     earlier = aliased(RunItem)
-    readable = select(Document.id).where(readable_by(user))
+    readable = select(Document.id).where(Document.id == earlier.document_id, readable_by(user))
     first = ~exists().where(
         earlier.run_id == run.id,
         earlier.bundle == RunItem.bundle,
         earlier.bundle != NO_BUNDLE,
         earlier.id < RunItem.id,
-        or_(earlier.document_id.is_(None), earlier.document_id.in_(readable)),
+        or_(earlier.document_id.is_(None), readable.correlate(earlier).exists()),
     )
     return statement.where(or_(RunItem.bundle == NO_BUNDLE, first))
 
