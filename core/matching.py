@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, LargeBinary, SQLColumnExpression, and_, cast, func, or_, select, true
 
 from core.db import db
+from core.db.aside import one_by_one
 
 MAX_WORDS = 6  # each is a condition of the query
 MAX_TYPED = 100  # characters; no name is longer
@@ -70,10 +71,9 @@ def _stands(
     named = or_(*(like(column, word, begins=begins) for column in place.columns))
     few = place.narrowed(word) if place.narrowed is not None else None
     if place.narrowed is not None and few is None:
-        # So many that the first rows of the list that have one are soon found: to find all first would take longer,
-        # which PostgreSQL would do with EXISTS.
+        # So many that the first rows of the list that have one are soon found: to find all first would take longer.
         asked = select(place.identity).where(place.identity == place.key, named)
-        return asked.correlate_except(place.identity.table).scalar_subquery().is_not(None)
+        return one_by_one(asked.correlate_except(place.identity.table))
     # The few rows of that name are found once, and not for each row of the list.
     among = select(place.identity).where(named if few is None else and_(few, named))
     found: ColumnElement[bool] = place.key.in_(among)

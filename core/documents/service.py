@@ -214,6 +214,10 @@ def get_readable(user: User, document_id: int) -> Document | None:
     return db.session.scalar(select(Document).where(Document.id == document_id, readable_by(user)))
 
 
+NEWEST_FIRST = (Document.date.desc(), Document.id.desc())
+"""The order of the documents of one kind that an index has; the newest of all kinds are those with the highest ids."""
+
+
 def find_by_number(number: str) -> list[Document]:
     """Return the documents of a number; several when companies share it."""
     return list(db.session.scalars(select(Document).where(Document.number == number).order_by(Document.id)))

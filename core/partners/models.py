@@ -116,7 +116,7 @@ class Partner(Base):
     """
     phone: Mapped[str] = mapped_column(String(40), default="")
     """As people write it."""
-    function: Mapped[str] = mapped_column(String(80), default="")
+    function: Mapped[str] = mapped_column(String(80), default="", index=True)
     """What a contact does there, such as "Accounts"; templates find contacts by it."""
     street: Mapped[str] = mapped_column(String(200), default="", active_history=True)
     """May have several lines."""

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased, joinedload
 from core.auth.models import User
 from core.auth.permissions import colleagues as colleagues_of
 from core.db import db
+from core.db.aside import one_by_one
 from core.i18n import gettext
 from core.matching import folded, like, matching, words
 from core.partners.models import Partner, PartnerType
@@ -116,7 +117,7 @@ def _fits_row(word: str) -> ColumnElement[bool]:
     if named is None:
         # Many have it: the first of them are soon found, and only of those before them the customer is asked for.
         asked = select(owner.id).where(owner.id == Partner.parent_id, like(owner.name, word))
-        return or_(own, asked.correlate(Partner).scalar_subquery().is_not(None))
+        return or_(own, one_by_one(asked.correlate(Partner)))
     owners = select(owner.id).where(owner.id.in_(named), like(owner.name, word))
     return and_(
         or_(Partner.id.in_(named), Partner.parent_id.in_(named)), or_(own, Partner.parent_id.in_(owners))

@@ -11,6 +11,7 @@ from core.auth.models import User, user_company
 from core.companies.models import Company
 from core.contract import Scope
 from core.db import db, transaction
+from core.db.aside import one_by_one
 from core.errors import UserError
 from core.i18n import lazy_gettext as _l
 from core.partners.models import Partner
@@ -62,7 +63,8 @@ def reached(user: User, permission: str) -> ColumnElement[bool]:
 
 def rules_of(user: User) -> Select[Rule]:
     """Return the statement of the rules that the user may read; of customers whom they do not reach, none."""
-    theirs = Rule.partner_id.is_(None) | Rule.partner_id.in_(select(Partner.id).where(reachable(user)))
+    customer = select(Partner.id).where(Partner.id == Rule.partner_id, reachable(user)).correlate(Rule)
+    theirs = Rule.partner_id.is_(None) | one_by_one(customer)
     return (
         select(Rule)
         .where(reached(user, READ), theirs)

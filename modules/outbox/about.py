@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from core.auth.models import User
 from core.db import db
-from core.db.aside import aside
+from core.db.aside import aside, one_by_one
 from core.documents.models import Document
 from core.documents.service import readable_by
 from modules.outbox.models import MAILS, FurtherDocument, OutgoingMail
@@ -68,7 +68,7 @@ def _pairs(
     holds = select(OutgoingMail.id).where(OutgoingMail.id == FurtherDocument.mail_id, *conditions)
     further = select(
         FurtherDocument.document_id, FurtherDocument.mail_id, FurtherDocument.document_revision
-    ).where(further_document, holds.scalar_subquery().is_not(None))
+    ).where(further_document, one_by_one(holds))
     if correlate:
         own, further = own.correlate(Document), further.correlate(Document)
     return union_all(own, further)

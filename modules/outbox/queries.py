@@ -12,7 +12,7 @@ from core.auth.models import User
 from core.auth.permissions import within_reach
 from core.contract import Scope
 from core.db import db
-from core.db.aside import aside
+from core.db.aside import aside, one_by_one
 from core.documents.models import Document
 from core.documents.service import readable_by
 from core.mail.draft import RecipientField
@@ -65,9 +65,8 @@ def readable(user: User) -> ColumnElement[bool]:
         return false()
     if scope is Scope.ALL:
         return true()
-    # Asked of each mail: `IN` would put together the ids of all documents first.
     document = select(Document.id).where(Document.id == OutgoingMail.document_id, readable_by(user))
-    return reach(user, READ) | (document.correlate(OutgoingMail).exists() & none_hidden(user))
+    return reach(user, READ) | (one_by_one(document.correlate(OutgoingMail)) & none_hidden(user))
 
 
 def mail_for(user: User, mail_id: int, permission: str = READ) -> OutgoingMail | None:

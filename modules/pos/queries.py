@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Select, select, true
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from core.auth.models import User, user_company
 from core.contract import Scope
@@ -115,6 +115,13 @@ def ticket_spec(user: User) -> ListSpec:
     return replace(_TICKETS, filters=(*_TICKETS.filters, *document_filters(user)))
 
 
+def _refunds() -> Select[int]:
+    there = aliased(Ticket)
+    return select(there.document_id).where(
+        there.refund_of_id > 0
+    )  # not NULL, in words that SQLite has an index for
+
+
 _TICKETS = ListSpec(
     identity=Document.id,
     shown=select(Document),
@@ -124,7 +131,7 @@ _TICKETS = ListSpec(
         SortKey("total", N_("Total"), Document.total, lambda row: row.total, descending=True),
     ),
     filters=(
-        Filter("refunds", N_("Refunds"), Ticket.refund_of_id.is_not(None), "kind"),
+        Filter("refunds", N_("Refunds"), Ticket.refund_of_id.is_not(None), "kind", _refunds),
         Filter("walk-in", N_("Walk-in"), Document.partner_id.is_(None), "customer"),
         Filter("customers", N_("Known customers"), Document.partner_id.is_not(None), "customer"),
     ),

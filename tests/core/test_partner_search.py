@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -10,11 +11,20 @@ from flask import Flask
 from sqlalchemy import Select, insert, select, text
 
 from core import migrate
+from core.companies.models import Company
 from core.db import db, end_reading, transaction
+from core.documents.models import Document
+from core.matching import found_in
 from core.partners import search_index
 from core.partners.models import Partner
 from core.partners.search import search_people
-from core.partners.search_index import PARTNER_SEARCH, index_missing, matching_partners
+from core.partners.search_index import (
+    PARTNER_SEARCH,
+    beginning,
+    index_missing,
+    matching_partners,
+    partner_named,
+)
 from core.partners.service import save_partner
 from core.trigrams import hits
 
@@ -134,3 +144,41 @@ def test_a_word_is_looked_up_and_not_looked_for(kestrel: Partner) -> None:
     plan = _plan(select(Partner.id).where(*matching_partners("kestrel", Partner.name)))
     assert "SCAN core_partner" not in plan, plan
     assert "Seq Scan" not in plan, plan
+
+
+def test_a_name_that_many_have_is_looked_at_row_by_row(
+    company: Company, kestrel: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wren = save_partner(None, {"name": "Wren"})
+    monkeypatch.setattr(search_index, "FEW", 0)
+    asked = select(Document.id).join(Partner).where(found_in("kestrel", partner_named(Document.partner_id)))
+    plan = _plan(asked)
+    assert "LIST SUBQUERY" not in plan, plan
+    assert "hashed SubPlan" not in plan, plan
+    with transaction() as session:
+        values = {
+            "kind": "toy",
+            "company_id": company.id,
+            "language": "en",
+            "date": dt.date(2026, 3, 2),
+            "currency": "EUR",
+        }
+        session.execute(
+            insert(Document),
+            [
+                values | {"number": name, "partner_id": partner.id}
+                for name, partner in (("A", kestrel), ("B", wren))
+            ],
+        )
+    assert db.session.scalars(asked.with_only_columns(Document.number)).all() == ["A"]
+
+
+def test_those_whose_names_begin_alike_are_all_looked_up(kestrel: Partner) -> None:
+    for number in range(3):
+        save_partner(None, {"name": f"Kestrel {number}"})
+    begins = beginning("  KEST ")
+    assert begins is not None
+    assert len(db.session.scalars(begins).all()) == 4
+    assert beginning("k") is None
+    found = [person.name for person in search_people("kest", None, limit=3)]
+    assert found == ["Kestrel 0", "Kestrel 1", "Kestrel 2"]

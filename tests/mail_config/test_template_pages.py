@@ -8,10 +8,14 @@ import re
 from html import unescape
 
 import pytest
+from flask_login import login_user
 from sqlalchemy import select
 
 from core.db import db, transaction
 from core.mail.draft import RecipientField
+from core.partners.models import Partner, PartnerType
+from core.partners.service import save_partner
+from modules.mail_config.editor.views.fields import functions_in_use
 from modules.mail_config.mail_templates import revisions
 from modules.mail_config.mail_templates.validation import RecipientChoice
 from modules.mail_config.models import MailTemplate, RecipientRule
@@ -598,3 +602,20 @@ def test_a_pasted_formula_is_read_when_it_is_saved_or_refused_with_its_place(bos
     assert refused.status_code == 422
     assert "cannot be read at character 7: There is no function “LOOKUP” here." in unescape(refused.text)
     assert "LOOKUP([NUMDEVIS])" in unescape(refused.text)
+
+
+def test_functions_are_offered_once_and_in_order(company, customer, make_user, boss):
+    for function in ("Buyer", "Accounts", "", "Buyer", "Zoo"):
+        save_partner(
+            None,
+            {
+                "name": "Somebody", "type": PartnerType.CONTACT, "parent_id": customer.id, "function": function,
+                "language": "en",
+            },
+        )  # fmt: skip
+    gone = select(Partner).where(Partner.function == "Zoo")
+    with transaction() as session:
+        session.scalars(gone).one().active = False
+    with boss.application.test_request_context():
+        login_user(make_user("administrator", "other@maison.example.com"))
+        assert functions_in_use() == ["Accounts", "Buyer"]

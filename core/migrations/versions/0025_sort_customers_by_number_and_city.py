@@ -1,4 +1,4 @@
-"""Sort customers by city and number, and find archived ones"""
+"""Sort customers by number and city, find archived ones, and the functions of contacts"""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def upgrade() -> None:
     op.create_index("ix_core_partner_city_id", "core_partner", ["city", "id"])
     op.create_index("ix_core_partner_number_id", "core_partner", ["number", "id"])
     op.drop_index("ix_core_partner_number", table_name="core_partner")
+    op.create_index(op.f("ix_core_partner_function"), "core_partner", ["function"])
     op.create_index(
         "ix_core_partner_archived",
         "core_partner",
@@ -26,6 +27,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_core_partner_archived", table_name="core_partner")
+    op.drop_index(op.f("ix_core_partner_function"), table_name="core_partner")
     op.create_index("ix_core_partner_number", "core_partner", ["number"])
     op.drop_index("ix_core_partner_number_id", table_name="core_partner")
     op.drop_index("ix_core_partner_city_id", table_name="core_partner")

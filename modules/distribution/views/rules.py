@@ -17,7 +17,7 @@ from core.companies.service import current_company
 from core.db import db
 from core.documents.models import Document
 from core.documents.pdf import render_document
-from core.documents.service import file_name, readable_by
+from core.documents.service import NEWEST_FIRST, file_name, readable_by
 from core.i18n import N_
 from core.i18n import lazy_gettext as _l
 from core.matching import found_in
@@ -248,8 +248,10 @@ def rule_test_pdf(rule_id: int) -> ResponseReturnValue:
         Document.company_id == row.company_id, Document.number != "", readable_by(user)
     )
     if row.kind:
-        query = query.where(Document.kind == row.kind)
-    document = db.session.scalar(query.order_by(Document.id.desc()).limit(1))
+        query = query.where(Document.kind == row.kind).order_by(*NEWEST_FIRST)
+    else:
+        query = query.order_by(Document.id.desc())
+    document = db.session.scalar(query.limit(1))
     if document is None:
         flash(gettext("There is no document yet to try it on."), "warning")
         return redirect(url_for("distribution.rule", rule_id=row.id))

@@ -12,7 +12,7 @@ from core.auth.permissions import signed_in_user
 from core.companies.service import current_company
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import get_readable, readable_by
+from core.documents.service import NEWEST_FIRST, get_readable, readable_by
 from core.errors import UserError
 from core.partners.models import Partner
 from core.partners.reach import partner_for, reachable
@@ -76,9 +76,9 @@ def chosen_subject(kind: str, user: User) -> Subject | None:
     document = get_readable(user, chosen) if chosen else None
     if document is not None and document.kind == kind:
         return document
-    query = select(Document).where(Document.kind == kind, readable_by(user))
+    newest = select(Document).where(Document.kind == kind, readable_by(user)).order_by(*NEWEST_FIRST).limit(1)
     # One with a number says more than a draft.
-    return db.session.scalar(query.order_by((Document.number == "").asc(), Document.id.desc()).limit(1))
+    return db.session.scalar(newest.where(Document.number != "")) or db.session.scalar(newest)
 
 
 def _several_documents(chosen: int, user: User) -> DocumentsMail | None:

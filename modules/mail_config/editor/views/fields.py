@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from flask import jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from core.auth.permissions import signed_in, signed_in_user
 from core.db import db
 from core.documents.models import Document
-from core.documents.service import kind_title, readable_by
+from core.documents.service import NEWEST_FIRST, kind_title, readable_by
 from core.i18n import N_
 from core.matching import found_in
 from core.partners.models import Partner
@@ -87,9 +88,14 @@ def field_groups(kind: str, samples: Mapping[str, str]) -> list[tuple[str, list[
 
 def functions_in_use() -> list[str]:
     """Return the functions that contacts have, to choose from while typing."""
-    within = reachable(signed_in_user())
-    query = select(Partner.function).where(Partner.function != "", Partner.active, within).distinct()
-    return list(db.session.scalars(query.order_by(Partner.function).limit(FUNCTIONS_AT_MOST)))
+    # From one function to the next in its index: DISTINCT would read all contacts.
+    there = aliased(Partner)
+    known = select(func.min(there.function).label("name")).where(there.function > "").cte(recursive=True)
+    following = select(func.min(there.function)).where(there.function > known.c.name).scalar_subquery()
+    known = known.union_all(select(following).where(known.c.name.is_not(None)))
+    within = (Partner.function == known.c.name, Partner.active, reachable(signed_in_user()))
+    used = select(known.c.name).where(select(Partner.id).where(*within).correlate(known).exists())
+    return list(db.session.scalars(used.limit(FUNCTIONS_AT_MOST)))
 
 
 @blueprint.get("/templates/documents")
@@ -100,10 +106,12 @@ def template_documents() -> ResponseReturnValue:
 
     For templates that are about no document, customers.
     """
-    query = select(Document).where(readable_by(signed_in_user())).order_by(Document.id.desc())
+    query = select(Document).where(readable_by(signed_in_user()))
     words = request.args.get("q", "").strip()[:100]
     if (kind := request.args.get("kind")) in OF_CUSTOMERS:
         return jsonify(_customers(words))
+    order = NEWEST_FIRST if kind else (Document.id.desc(),)
+    query = query.order_by(*order)
     if kind:
         query = query.where(Document.kind == kind)
     if words:
