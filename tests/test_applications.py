@@ -49,6 +49,9 @@ def test_the_same_application_is_lent_again_with_the_places_of_the_next_test(
         assert jobs.queue_for(app) is not queue
         with app.app_context():
             assert str(db.engine.url) == two.database_url != url
+    for name in ("three", "four"):
+        with pool.lend(settings_for(name)) as app:
+            assert app is first
 
 
 def test_what_a_test_has_set_is_gone(pool: Applications, settings_for: SettingsFor) -> None:
@@ -87,8 +90,10 @@ def test_an_application_that_was_changed_is_not_lent_again(
         first = app
     with pool.lend(settings_for("two")) as app:
         assert app is first
-        change(app)
     with pool.lend(settings_for("three")) as app:
+        assert app is first
+        change(app)
+    with pool.lend(settings_for("four")) as app:
         assert app is not first
 
 

@@ -162,13 +162,15 @@ def _move(app: Flask, settings: Settings) -> None:
 def _shape(app: Flask) -> object:
     """Return what an application is made of, but for its settings and extensions: pages, functions, filters."""
     jinja = app.jinja_env
+    # Flask gives templates the settings as well; what a test makes of those is put back.
+    names = {name: value for name, value in jinja.globals.items() if value is not app.config}
     parts = [app, *(app.extensions[name] for name in ("babel", "csrf")), app.login_manager]  # type: ignore[attr-defined]
     return [
         *(
             {name: _copied(value) for name, value in vars(part).items() if name not in _PUT_BACK}
             for part in parts
         ),
-        _copied([jinja.globals, jinja.filters, jinja.tests, jinja.policies, jinja.loader, jinja.extensions]),
+        _copied([names, jinja.filters, jinja.tests, jinja.policies, jinja.loader, jinja.extensions]),
         _copied(app.url_map._rules),
     ]
 
